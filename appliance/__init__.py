@@ -1,0 +1,1 @@
+"""The device: schedule, outbox, sync, health, lights. It must never import `collector`."""

@@ -1,0 +1,70 @@
+"""What happens on the device, told as it happens: the daemon tells, lights, terminal and status listen.
+
+Events are facts in the past tense. A listener must never block or raise: it is called from the daemon's loop.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from firmware.ladder import Ladder
+from firmware.record import Record, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundStarted:
+    """A round of the ladder began; `tasks` measurements are on their way."""
+
+    round_id: int
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One measurement ended and is stored; `ladder` is the climb so far, when it belongs to a round."""
+
+    record: Record
+    ladder: Ladder | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictReached:
+    """A round ended with `verdict`; `since_utc_ns` is when the present verdict was first reached."""
+
+    round_id: int
+    ladder: Ladder
+    verdict: Verdict
+    since_utc_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxChanged:
+    """How many records wait, were acknowledged by the collector, and were set aside as rejected."""
+
+    waiting: int
+    acknowledged: int
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncChanged:
+    """The way to the collector: `state` is `connected`, `connecting`, `waiting` or `off`; `message` says why."""
+
+    state: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerRestarted:
+    """The measuring process died and was started again; the gap is a record."""
+
+    reason: str
+
+
+Event: TypeAlias = "RoundStarted | Measured | VerdictReached | OutboxChanged | SyncChanged | WorkerRestarted"
+
+
+class Listener(Protocol):
+    """Something that wants to know."""
+
+    def on_event(self, event: Event) -> None:
+        """Take note of `event`."""

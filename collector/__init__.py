@@ -1,0 +1,1 @@
+"""The centre: ingest, storage, page and API. It must never import `appliance`."""

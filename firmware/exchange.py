@@ -1,0 +1,299 @@
+"""What a device and the collector say to each other: hello, batch, ack. Pure; knows no transport.
+
+The same messages travel over every transport. A record leaves the device's outbox only on an ack, which the
+collector sends after its own durable commit. Encoders return bytes; decoders raise `RecordError` naming the
+key. This file must never keep state: which record is where is the outbox's and the store's to know.
+
+    device → collector   p1/up/<device>/hello   Hello     on every connect: what the outbox holds
+    device → collector   p1/up/<device>/live    Batch     fresh records
+    device → collector   p1/up/<device>/bulk    Batch     the backlog
+    collector → device   p1/dn/<device>/ack     Ack       answers every Hello and every Batch
+    device → everyone    p1/st/<device>         Presence  retained; the last will says offline
+"""
+
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from firmware.jsontypes import JsonObject, JsonValue, Reader, RecordError
+from firmware.seqs import SeqRanges
+
+VERSION: Final = 1
+MAX_BATCH_BYTES: Final = 16 * 1024
+"""A batch's payload never exceeds this (design: a larger one livelocks a slow link)."""
+MAX_INFLATED_BYTES: Final = 1024 * 1024
+"""A batch that inflates past this is refused unread: a few bytes must not buy the collector's memory."""
+ROOT: Final = "p1"
+MAX_BATCH_RECORDS: Final = 1000
+"""A batch of more is refused: columns that are the same for all must not multiply into memory."""
+DEVICE_PATTERN: Final = re.compile(r"[a-z0-9]{16}")
+EPOCH_PATTERN: Final = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """What the outbox holds: `low`–`high` are the lowest unacknowledged and the highest seq it ever gave
+    (`low` = `high` + 1 when all is acknowledged), `waiting` how many records wait."""
+
+    device: str
+    epoch: str
+    low: int
+    high: int
+    waiting: int
+    software: str
+    country: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tombstone:
+    """Records `low`–`high` that were given up, `count` of them, and why. They count as accounted for."""
+
+    low: int
+    high: int
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Records of one device and epoch: `records[i]` is the JSON of the record with `seqs[i]`."""
+
+    device: str
+    epoch: str
+    seqs: tuple[int, ...]
+    records: tuple[JsonObject, ...]
+    tombstones: tuple[Tombstone, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """One record the collector will never take, and why: the device sets it aside and does not retry."""
+
+    seq: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ack:
+    """What is durable at the collector: every seq up to `upto`, and those in `ranges` above it.
+
+    `rejects` answers the records of one batch; a rejected record counts as answered, not as stored.
+    `retry_after_s` asks the device to hold its next batch that long (0: carry on).
+    """
+
+    epoch: str
+    upto: int
+    ranges: SeqRanges = SeqRanges()
+    rejects: tuple[Reject, ...] = ()
+    retry_after_s: float = 0.0
+
+
+def topic(device: str, branch: str, leaf: str) -> str:
+    """Return a device's topic: `branch` is `up`, `dn` or `st`; `leaf` is "" for `st`."""
+    return f"{ROOT}/{branch}/{device}/{leaf}" if leaf else f"{ROOT}/{branch}/{device}"
+
+
+def device_of(topic_name: str) -> str:
+    """Return the device a topic belongs to. Raises `RecordError` when the topic is not one of ours."""
+    parts = topic_name.split("/")
+    if len(parts) not in {3, 4} or parts[0] != ROOT or not DEVICE_PATTERN.fullmatch(parts[2]):
+        raise RecordError(f"topic {topic_name!r}: not of the form {ROOT}/up/<device>/<hello|live|bulk>")
+    return parts[2]
+
+
+def encode_hello(hello: Hello) -> bytes:
+    """Return the hello as JSON text."""
+    return _dump(
+        {
+            "v": VERSION,
+            "device": hello.device,
+            "epoch": hello.epoch,
+            "low": hello.low,
+            "high": hello.high,
+            "waiting": hello.waiting,
+            "software": hello.software,
+            "country": hello.country,
+        }
+    )
+
+
+def decode_hello(payload: bytes) -> Hello:
+    """Read a hello. Raises `RecordError`."""
+    reader = _open(payload, where="hello")
+    return Hello(
+        device=_matching(reader, "device", DEVICE_PATTERN),
+        epoch=_matching(reader, "epoch", EPOCH_PATTERN),
+        low=reader.integer("low", low=1),
+        high=reader.integer("high", low=0),
+        waiting=reader.integer("waiting", low=0),
+        software=reader.text("software"),
+        country=reader.text("country"),
+    )
+
+
+def encode_batch(batch: Batch) -> bytes:
+    """Return the batch as columnar JSON under zlib.
+
+    Columns: one array a key, in the order of `seqs`; a key whose value is the same in every record is kept
+    once, in `same`. It is what makes 50 records cost 62 bytes each instead of 293.
+    """
+    same, columns = _to_columns(batch.records)
+    text = _dump(
+        {
+            "v": VERSION,
+            "device": batch.device,
+            "epoch": batch.epoch,
+            "seqs": list(batch.seqs),
+            "same": same,
+            "columns": columns,
+            "tombstones": [[t.low, t.high, t.count, t.reason] for t in batch.tombstones],
+        }
+    )
+    return zlib.compress(text, level=9)
+
+
+def decode_batch(payload: bytes) -> Batch:
+    """Read a batch. Raises `RecordError`; a payload that inflates past `MAX_INFLATED_BYTES` is refused."""
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(payload, MAX_INFLATED_BYTES)
+    except zlib.error as error:
+        raise RecordError(f"batch: not zlib data ({error})") from error
+    if inflater.unconsumed_tail:
+        raise RecordError(f"batch: inflates past {MAX_INFLATED_BYTES} bytes")
+    if not inflater.eof:
+        raise RecordError("batch: cut short")
+    reader = _open(text, where="batch")
+    seqs = _integers(reader, "seqs")
+    if len(seqs) > MAX_BATCH_RECORDS:
+        raise RecordError(f"batch: seqs: found {len(seqs)}; allowed is up to {MAX_BATCH_RECORDS} records")
+    if len(set(seqs)) != len(seqs):
+        raise RecordError("batch: seqs: a number stands twice")
+    return Batch(
+        device=_matching(reader, "device", DEVICE_PATTERN),
+        epoch=_matching(reader, "epoch", EPOCH_PATTERN),
+        seqs=seqs,
+        records=_from_columns(reader, len(seqs)),
+        tombstones=tuple(_tombstone(item) for item in reader.array("tombstones")),
+    )
+
+
+def encode_ack(ack: Ack) -> bytes:
+    """Return the ack as JSON text."""
+    return _dump(
+        {
+            "v": VERSION,
+            "epoch": ack.epoch,
+            "upto": ack.upto,
+            "ranges": [[low, high] for low, high in ack.ranges],
+            "rejects": [[reject.seq, reject.reason] for reject in ack.rejects],
+            "retry_after_s": ack.retry_after_s,
+        }
+    )
+
+
+def decode_ack(payload: bytes) -> Ack:
+    """Read an ack. Raises `RecordError`."""
+    reader = _open(payload, where="ack")
+    ranges = SeqRanges()
+    for item in reader.array("ranges"):
+        low, high = _pair(item, where="ack: ranges")
+        if not (isinstance(low, int) and isinstance(high, int) and 0 < low <= high):
+            raise RecordError(f"ack: ranges: found {item!r}; allowed is [low, high]")
+        ranges = ranges.add(low, high)
+    rejects = []
+    for item in reader.array("rejects"):
+        seq, reason = _pair(item, where="ack: rejects")
+        if not (isinstance(seq, int) and isinstance(reason, str)):
+            raise RecordError(f"ack: rejects: found {item!r}; allowed is [seq, reason]")
+        rejects.append(Reject(seq=seq, reason=reason))
+    retry_after_s = reader.raw("retry_after_s")
+    if not isinstance(retry_after_s, int | float) or not 0 <= retry_after_s <= 86_400:
+        raise RecordError(f"ack: retry_after_s: found {retry_after_s!r}; allowed is 0 to 86400")
+    return Ack(
+        epoch=_matching(reader, "epoch", EPOCH_PATTERN),
+        upto=reader.integer("upto", low=0),
+        ranges=ranges,
+        rejects=tuple(rejects),
+        retry_after_s=float(retry_after_s),
+    )
+
+
+def _dump(value: JsonObject) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def _open(payload: bytes, *, where: str) -> Reader:
+    try:
+        value: JsonValue = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{where}: not JSON ({error})") from error
+    reader = Reader(value, where=where)
+    version = reader.integer("v", low=1)
+    if version > VERSION:
+        raise RecordError(f"{where}: v: found {version}, but this software speaks {VERSION}: upgrade it")
+    return reader
+
+
+def _matching(reader: Reader, key: str, pattern: re.Pattern[str]) -> str:
+    value = reader.text(key)
+    if not pattern.fullmatch(value):
+        raise RecordError(f"{key}: found {value[:60]!r}; allowed is {pattern.pattern}")
+    return value
+
+
+def _integers(reader: Reader, key: str) -> tuple[int, ...]:
+    values: list[int] = []
+    for item in reader.array(key):
+        if not isinstance(item, int) or isinstance(item, bool) or not 1 <= item < 2**63:
+            raise RecordError(f"batch: {key}: found {item!r}; allowed is a whole number from 1")
+        values.append(item)
+    return tuple(values)
+
+
+def _pair(item: JsonValue, *, where: str) -> tuple[JsonValue, JsonValue]:
+    if not isinstance(item, list) or len(item) != 2:
+        raise RecordError(f"{where}: found {item!r}; two values belong here")
+    return item[0], item[1]
+
+
+def _tombstone(item: JsonValue) -> Tombstone:
+    match item:
+        case [int(low), int(high), int(count), str(reason)] if (
+            1 <= low <= high and 1 <= count <= high - low + 1
+        ):
+            return Tombstone(low=low, high=high, count=count, reason=reason)
+        case _:
+            raise RecordError(f"batch: tombstones: found {item!r}; allowed is [low, high, count, reason]")
+
+
+def _to_columns(records: Sequence[JsonObject]) -> tuple[JsonObject, JsonObject]:
+    if not records:
+        return {}, {}
+    keys = list(records[0])
+    if any(list(record) != keys for record in records):
+        raise ValueError("the records of a batch must have the same keys in the same order")
+    same: JsonObject = {}
+    columns: JsonObject = {}
+    for key in keys:
+        column = [record[key] for record in records]
+        if all(value == column[0] and type(value) is type(column[0]) for value in column):
+            same[key] = column[0]
+        else:
+            columns[key] = column
+    return same, columns
+
+
+def _from_columns(reader: Reader, count: int) -> tuple[JsonObject, ...]:
+    same = reader.object("same")
+    columns = reader.object("columns")
+    records: list[JsonObject] = [dict(same) for _ in range(count)]
+    for key, column in columns.items():
+        if not isinstance(column, list) or len(column) != count:
+            raise RecordError(f"batch: columns: {key}: one value for each of the {count} seqs belongs here")
+        for record, value in zip(records, column, strict=True):
+            record[key] = value
+    return tuple(records)
