@@ -1,0 +1,201 @@
+"""TCP: connect and say how that went, send, receive. Every wait is the loop's, every failure a failure word.
+
+The time of a connect is the kernel's own round-trip sample of the handshake (TCP_INFO), or this process's
+where the kernel retransmitted and its sample would lie. This file must never resolve a name, and never let an
+`OSError` out.
+"""
+
+import errno
+import socket
+from dataclasses import dataclass
+from typing import Final, Protocol, Self
+
+from firmware import kernel
+from firmware.failures import Failure, MeasurementFailedError, from_os_error
+from firmware.kernel import IcmpError, TcpInfo
+from firmware.loop import READABLE, WRITABLE, Loop, boottime_ns
+from firmware.record import Phase, Stamp
+
+_RECVERR: Final = {
+    socket.AF_INET: (socket.IPPROTO_IP, kernel.IP_RECVERR),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, kernel.IPV6_RECVERR),
+}
+
+
+class Traffic:
+    """Payload bytes of TCP and UDP (and of ICMP echo) sent and received; headers and handshakes not counted."""
+
+    __slots__ = ("bytes_down", "bytes_up")
+
+    def __init__(self) -> None:
+        self.bytes_up = 0
+        self.bytes_down = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectAttempt:
+    """How one TCP connect went.
+
+    `elapsed_ns` is this process's time to success or failure; `tcp_info` what the kernel knew at that moment;
+    `icmp` the ICMP error that ended it, if one did.
+    """
+
+    address: str
+    port: int
+    failure: str | None
+    elapsed_ns: int
+    tcp_info: TcpInfo
+    icmp: IcmpError | None = None
+
+
+class StreamOwner(Protocol):
+    """What a stream needs of the `Net` that opened it."""
+
+    loop: Loop
+    deadline_ns: int
+    traffic: Traffic
+
+
+class TcpStream:
+    """A connected TCP stream. A context manager, or `close` it."""
+
+    def __init__(self, owner: StreamOwner, sock: socket.socket, connect: Phase) -> None:
+        self.connect = connect
+        """How long the handshake took, one round trip, and who took the time."""
+        self.local: tuple[str, int] = sock.getsockname()[:2]
+        self.remote: tuple[str, int] = sock.getpeername()[:2]
+        self.last_receive_ns = 0
+        """CLOCK_BOOTTIME of the last `receive` that returned."""
+        self._owner = owner
+        self._socket = sock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the stream; again does nothing."""
+        self._socket.close()
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor."""
+        return self._socket.fileno()
+
+    async def send_all(self, data: bytes, *, deadline_ns: int | None = None) -> None:
+        """Send every byte. Raises `MeasurementFailedError` (operation `write`)."""
+        view = memoryview(data)
+        while view:
+            try:
+                sent = self._socket.send(view)
+            except BlockingIOError:
+                await self._wait(WRITABLE, deadline_ns, "write")
+                continue
+            except OSError as error:
+                raise MeasurementFailedError(from_os_error(error), operation="write") from error
+            self._owner.traffic.bytes_up += sent
+            view = view[sent:]
+
+    async def receive(self, max_bytes: int = 65536, *, deadline_ns: int | None = None) -> bytes:
+        """Return what came, at least one byte; b"" at the end of the stream.
+
+        Raises `MeasurementFailedError` (operation `read`), at the deadline with `generic_timeout_error`.
+        """
+        while True:
+            try:
+                data = self._socket.recv(max_bytes)
+            except BlockingIOError:
+                await self._wait(READABLE, deadline_ns, "read")
+                continue
+            except OSError as error:
+                raise MeasurementFailedError(from_os_error(error), operation="read") from error
+            self.last_receive_ns = boottime_ns()
+            self._owner.traffic.bytes_down += len(data)
+            return data
+
+    async def _wait(self, events: int, deadline_ns: int | None, operation: str) -> None:
+        limit_ns = (
+            self._owner.deadline_ns if deadline_ns is None else min(deadline_ns, self._owner.deadline_ns)
+        )
+        if not await self._owner.loop.wait(self._socket.fileno(), events, deadline_ns=limit_ns):
+            raise MeasurementFailedError(Failure.TIMEOUT, operation=operation)
+
+
+async def connect(
+    owner: StreamOwner, remote: tuple[object, ...], family: socket.AddressFamily, *, deadline_ns: int
+) -> tuple[TcpStream | None, ConnectAttempt]:
+    """Connect to the socket address `remote`. Returns the stream, or None and why in the attempt."""
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        stream, attempt = await _connect(owner, sock, remote, deadline_ns)
+    except BaseException:
+        sock.close()
+        raise
+    if stream is None:
+        sock.close()
+    return stream, attempt
+
+
+async def _connect(
+    owner: StreamOwner, sock: socket.socket, remote: tuple[object, ...], deadline_ns: int
+) -> tuple[TcpStream | None, ConnectAttempt]:
+    level, option = _RECVERR[sock.family]
+    sock.setsockopt(level, option, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    start_ns = boottime_ns()
+    number = sock.connect_ex(remote)
+    waited = True
+    while number == errno.EINPROGRESS and waited:
+        waited = bool(await owner.loop.wait(sock.fileno(), WRITABLE, deadline_ns=deadline_ns))
+        number = _state(sock)
+    elapsed_ns = boottime_ns() - start_ns
+    info = kernel.parse_tcp_info(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, kernel.TCP_INFO_BYTES))
+    failure: str | None = None
+    icmp: IcmpError | None = None
+    if number == errno.EINPROGRESS:
+        failure = Failure.TIMEOUT
+    elif number:
+        icmp = _queued_error(sock)
+        failure = icmp.failure if icmp is not None else from_os_error(OSError(number, ""))
+    attempt = ConnectAttempt(
+        address=str(remote[0]),
+        port=int(str(remote[1])),
+        failure=failure,
+        elapsed_ns=elapsed_ns,
+        tcp_info=info,
+        icmp=icmp,
+    )
+    if failure is not None:
+        return None, attempt
+    # From here on an ICMP error is a hint, as it is to every browser: left on, it would end the stream.
+    sock.setsockopt(level, option, 0)
+    return TcpStream(owner, sock, connect_phase(info, elapsed_ns)), attempt
+
+
+def _state(sock: socket.socket) -> int:
+    """Return 0 when connected, EINPROGRESS while not yet, else why not."""
+    number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        return number
+    try:
+        sock.getpeername()
+    except OSError as error:
+        return errno.EINPROGRESS if error.errno == errno.ENOTCONN else error.errno or errno.EIO
+    return 0
+
+
+def connect_phase(info: TcpInfo, elapsed_ns: int) -> Phase:
+    """Choose the time of a handshake: the kernel's sample, unless a retransmission spoilt it or it is not there."""
+    if info.rtt_us and info.total_retrans == 0:
+        return Phase(ns=info.rtt_us * 1000, stamp=Stamp.TCP_INFO)
+    return Phase(ns=elapsed_ns, stamp=Stamp.USER)
+
+
+def _queued_error(sock: socket.socket) -> IcmpError | None:
+    """Take the ICMP error that ended a connect off the error queue; None where there is none."""
+    try:
+        _, ancillary, _, _ = sock.recvmsg(512, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
+    except OSError:
+        return None
+    return kernel.parse_ancillary(ancillary).error
