@@ -65,7 +65,7 @@ _FIRST: Final = (
     # One device's records in order of arrival (an index ends in the rowid, which is `id`).
     "CREATE INDEX record_of_device ON record (device)",
     # A device's rounds, newest first, and the measurements of one round.
-    "CREATE INDEX record_ladder ON record (device, epoch, seq) WHERE test = 'ladder'",
+    "CREATE INDEX record_ladder ON record (device, epoch, seq, verdict) WHERE test = 'ladder'",
     "CREATE INDEX record_round ON record (device, epoch, round_id) WHERE round_id IS NOT NULL",
     """CREATE TABLE coverage (
         device TEXT NOT NULL,

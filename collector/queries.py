@@ -53,42 +53,42 @@ class Queries:
 
     def devices(self) -> tuple[DeviceRow, ...]:
         """Return every device, the one heard last first."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(f"{_DEVICE} ORDER BY last_seen_ns DESC, id").fetchall()
             return tuple(_device(connection, row) for row in rows)
 
     def device(self, device: str) -> DeviceRow | None:
         """Return one device, or None when it was never heard."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(f"{_DEVICE} WHERE id = ?", (device,)).fetchone()
             return None if row is None else _device(connection, row)
 
     def rounds(self, device: str, limit: int) -> tuple[RoundRow, ...]:
         """Return the device's last rounds, newest first."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return _rounds(connection, device, min(limit, MAX_ROUNDS))
 
     def matrix(self, device: str, limit: int) -> DeviceMatrix:
         """Return the ladder of the device's last `limit` rounds, oldest first."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             rounds = _rounds(connection, device, min(limit, MAX_ROUNDS))
             columns = tuple(
-                MatrixColumn(round=row, cells=_cells(connection, row)) for row in reversed(rounds)
+                MatrixColumn(round=row, cells=rung_cells(connection, row)) for row in reversed(rounds)
             )
             return DeviceMatrix(device=device, columns=columns)
 
     def measurements(self, row: RoundRow) -> tuple[RecordRow, ...]:
         """Return the measurements of one round, in the order the device stored them."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.execute(
-                f"{_RECORD} WHERE device = ? AND epoch = ? AND round_id = ? AND boot_id = ? ORDER BY seq",
+                f"{RECORD_COLUMNS} WHERE device = ? AND epoch = ? AND round_id = ? AND boot_id = ? ORDER BY seq",
                 (row.device, row.epoch, row.round_id, row.boot_id),
             ).fetchall()
-            return tuple(_record(item) for item in found)
+            return tuple(record_row(item) for item in found)
 
     def completeness(self, device: str) -> Completeness:
         """Return the device's account: what is here, what is not."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return _completeness(connection, device)
 
     def records(self, wanted: RecordFilter, *, after: int = 0, limit: int = 100) -> RecordPage:
@@ -96,25 +96,25 @@ class Queries:
         limit = max(1, min(limit, MAX_PAGE))
         clauses, values = _where(wanted)
         where = " AND ".join(["id > ?", *clauses])
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(
-                f"{_RECORD} WHERE {where} ORDER BY id LIMIT ?", (after, *values, limit + 1)
+                f"{RECORD_COLUMNS} WHERE {where} ORDER BY id LIMIT ?", (after, *values, limit + 1)
             ).fetchall()
-        records = tuple(_record(row) for row in rows[:limit])
+        records = tuple(record_row(row) for row in rows[:limit])
         return RecordPage(records=records, next_cursor=records[-1].id if len(rows) > limit else None)
 
     def record(self, device: str, epoch: str, seq: int) -> RecordRow | None:
         """Return the record with this identity, or None."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(
-                f"{_RECORD} WHERE device = ? AND epoch = ? AND seq = ?", (device, epoch, seq)
+                f"{RECORD_COLUMNS} WHERE device = ? AND epoch = ? AND seq = ?", (device, epoch, seq)
             ).fetchone()
-        return None if row is None else _record(row)
+        return None if row is None else record_row(row)
 
     def rejects(self, device: str | None = None, *, limit: int = 100) -> tuple[RejectRow, ...]:
         """Return what was refused, newest first, of one device or of all."""
         where, values = ("", ()) if device is None else ("WHERE device = ?", (device,))
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(
                 f"{_REJECT} {where} ORDER BY id DESC LIMIT ?",
                 (*values, max(1, min(limit, MAX_PAGE))),
@@ -135,7 +135,7 @@ class Queries:
 
     def counts(self) -> Counts:
         """Return how much is in the store."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             devices, rejects = connection.execute(
                 "SELECT count(*), coalesce(sum(rejects), 0) FROM device"
             ).fetchone()
@@ -145,7 +145,7 @@ class Queries:
         return Counts(devices=devices, records=records, rejects=rejects)
 
     @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection inside one read transaction, so that an answer is of one moment."""
         try:
             connection = self._idle.get_nowait()
@@ -172,10 +172,10 @@ class Queries:
 
 
 _DEVICE: Final = "SELECT id, country, software, first_seen_ns, last_seen_ns, online, rejects FROM device"
-_ROUND: Final = """SELECT device, epoch, seq, boot_id, round_id, start_utc_ns, clock_quality, clock_error_ns,
+ROUND_COLUMNS: Final = """SELECT device, epoch, seq, boot_id, round_id, start_utc_ns, clock_quality, clock_error_ns,
     verdict, rule_id, body FROM record"""
 _REJECT: Final = "SELECT id, device, epoch, seq, reason, received_ns, topic, payload FROM reject"
-_RECORD: Final = """SELECT id, device, epoch, seq, received_ns, start_utc_ns, test, rung, target, target_name,
+RECORD_COLUMNS: Final = """SELECT id, device, epoch, seq, received_ns, start_utc_ns, test, rung, target, target_name,
     round_id, failure, verdict, body FROM record"""
 
 
@@ -208,16 +208,17 @@ def _rounds(connection: sqlite3.Connection, device: str, limit: int) -> tuple[Ro
         "SELECT epoch FROM epoch WHERE device = ? ORDER BY first_seen_ns DESC, epoch", (device,)
     ).fetchall():
         rows = connection.execute(
-            f"{_ROUND} WHERE device = ? AND epoch = ? AND test = 'ladder' ORDER BY seq DESC LIMIT ?",
+            f"{ROUND_COLUMNS} WHERE device = ? AND epoch = ? AND test = 'ladder' ORDER BY seq DESC LIMIT ?",
             (device, epoch, limit - len(found)),
         ).fetchall()
-        found.extend(_round(row) for row in rows)
+        found.extend(round_row(row) for row in rows)
         if len(found) >= limit:
             break
     return tuple(found)
 
 
-def _round(row: Sequence[object]) -> RoundRow:
+def round_row(row: Sequence[object]) -> RoundRow:
+    """Read a row of `ROUND_COLUMNS`."""
     (device, epoch, seq, boot_id, round_id, start, quality, error, verdict, rule_id, body) = row
     return RoundRow(
         device=str(device),
@@ -234,7 +235,8 @@ def _round(row: Sequence[object]) -> RoundRow:
     )
 
 
-def _cells(connection: sqlite3.Connection, row: RoundRow) -> tuple[RungCell, ...]:
+def rung_cells(connection: sqlite3.Connection, row: RoundRow) -> tuple[RungCell, ...]:
+    """Count a round's measurements, rung by rung."""
     found = connection.execute(
         """SELECT rung, failure, count(*) FROM record
            WHERE device = ? AND epoch = ? AND round_id = ? AND boot_id = ? AND rung IS NOT NULL
@@ -305,7 +307,8 @@ def _where(wanted: RecordFilter) -> tuple[list[str], list[str | int]]:
     return clauses, values
 
 
-def _record(row: Sequence[object]) -> RecordRow:
+def record_row(row: Sequence[object]) -> RecordRow:
+    """Read a row of `RECORD_COLUMNS`."""
     (
         ident,
         device,
