@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.jsontypes import JsonObject, JsonValue, Reader, RecordError
+from firmware.jsontypes import JsonObject, JsonValue, NewerVersionError, Reader, RecordError
 from firmware.seqs import SeqRanges
 
 VERSION: Final = 1
@@ -89,6 +89,13 @@ class Ack:
     ranges: SeqRanges = SeqRanges()
     rejects: tuple[Reject, ...] = ()
     retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """Whether a device is connected to the broker: its birth message, and its last will with `online` false."""
+
+    online: bool
 
 
 def topic(device: str, branch: str, leaf: str) -> str:
@@ -222,6 +229,19 @@ def decode_ack(payload: bytes) -> Ack:
     )
 
 
+def encode_presence(presence: Presence) -> bytes:
+    """Return the presence as JSON text."""
+    return _dump({"v": VERSION, "online": presence.online})
+
+
+def decode_presence(payload: bytes) -> Presence:
+    """Read a presence. Raises `RecordError`."""
+    online = _open(payload, where="presence").raw("online")
+    if not isinstance(online, bool):
+        raise RecordError(f"presence: online: found {online!r}; allowed is true or false")
+    return Presence(online=online)
+
+
 def _dump(value: JsonObject) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
@@ -234,7 +254,7 @@ def _open(payload: bytes, *, where: str) -> Reader:
     reader = Reader(value, where=where)
     version = reader.integer("v", low=1)
     if version > VERSION:
-        raise RecordError(f"{where}: v: found {version}, but this software speaks {VERSION}: upgrade it")
+        raise NewerVersionError(f"{where}: v: found {version}, but this software speaks {VERSION}: upgrade it")
     return reader
 
 

@@ -17,6 +17,10 @@ class RecordError(ValueError):
     """A JSON object is not what it should be. The message names the place, what was found, what is allowed."""
 
 
+class NewerVersionError(RecordError):
+    """A JSON object was made by newer software: it may be right, and what is missing is an upgrade here."""
+
+
 class Reader:
     """Reads the keys of one JSON object, checking each. Every method raises `RecordError`."""
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, cast
 
 from firmware.failures import is_failure
-from firmware.jsontypes import JsonObject, JsonValue, Reader, RecordError
+from firmware.jsontypes import JsonObject, JsonValue, NewerVersionError, Reader, RecordError
 
 SCHEMA: Final = 1
 """The version of the record's form. A reader takes every version up to its own and refuses a later one."""
@@ -192,7 +192,7 @@ def from_json(value: JsonValue) -> Record:
     reader = Reader(value, where="record")
     schema = reader.integer("schema", low=1)
     if schema > SCHEMA:
-        raise RecordError(
+        raise NewerVersionError(
             f"record: schema: found {schema}, but this software reads up to {SCHEMA}: upgrade the collector"
         )
     rung = reader.optional_word("rung", tuple(Rung))

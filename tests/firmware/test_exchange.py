@@ -14,18 +14,21 @@ from firmware.exchange import (
     Ack,
     Batch,
     Hello,
+    Presence,
     Reject,
     Tombstone,
     decode_ack,
     decode_batch,
     decode_hello,
+    decode_presence,
     device_of,
     encode_ack,
     encode_batch,
     encode_hello,
+    encode_presence,
     topic,
 )
-from firmware.jsontypes import JsonValue, RecordError
+from firmware.jsontypes import JsonValue, NewerVersionError, RecordError
 from firmware.record import Record
 from firmware.seqs import SeqRanges
 from tests.firmware.records import records, tcp_record
@@ -137,6 +140,22 @@ def test_no_bytes_make_a_decoder_raise_anything_else(payload: bytes) -> None:
     for decode in (decode_hello, decode_batch, decode_ack):
         with pytest.raises(RecordError):
             decode(payload)
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_presence_and_back(*, online: bool) -> None:
+    assert decode_presence(encode_presence(Presence(online=online))) == Presence(online=online)
+
+
+@pytest.mark.parametrize("payload", [b"online", b'{"v":1,"online":1}', b'{"v":1}', b"\xff"])
+def test_a_bad_presence_is_refused(payload: bytes) -> None:
+    with pytest.raises(RecordError):
+        decode_presence(payload)
+
+
+def test_what_newer_software_says_is_told_apart_from_nonsense() -> None:
+    with pytest.raises(NewerVersionError, match="upgrade"):
+        decode_presence(b'{"v":2,"online":true}')
 
 
 def test_topics() -> None:
