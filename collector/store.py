@@ -11,15 +11,23 @@ writer, one thread; readers (`collector.queries`) have their own connections and
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
 from sqlite_utils.db import Database
 
+from collector.arrivals import (
+    Accounted,
+    Arrival,
+    BatchArrived,
+    HelloArrived,
+    PresenceArrived,
+    Refusal,
+    RefusedArrived,
+)
 from collector.errors import NewerDatabaseError, StoreError
 from collector.migrations import MIGRATIONS
-from firmware.exchange import Hello, Tombstone
+from firmware.exchange import Tombstone
 from firmware.seqs import SeqRanges
 
 MAX_ACK_RANGES: Final = 64
@@ -29,90 +37,6 @@ REJECTS_KEPT: Final = 200
 PAYLOAD_KEPT_BYTES: Final = 16 * 1024
 """How much of a rejected payload is kept."""
 BUSY_TIMEOUT_S: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A record as it is stored: the columns that questions are asked of, and the whole as JSON in `body`."""
-
-    seq: int
-    start_utc_ns: int
-    clock_quality: str
-    clock_error_ns: int | None
-    boot_id: str
-    start_boottime_ns: int
-    test: str
-    rung: str | None
-    zone: str
-    target: str
-    target_name: str
-    round_id: int | None
-    runtime_ns: int
-    failure: str | None
-    verdict: str | None
-    rule_id: str | None
-    body: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Something that was not accepted: `seq` is None when the payload as a whole was not. `payload` is kept."""
-
-    epoch: str | None
-    seq: int | None
-    reason: str
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchArrived:
-    """A batch's acceptable records, its tombstones, and the seqs that were refused."""
-
-    device: str
-    epoch: str
-    received_ns: int
-    topic: str
-    rows: tuple[Row, ...]
-    tombstones: tuple[Tombstone, ...] = ()
-    refusals: tuple[Refusal, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HelloArrived:
-    """A device connected and said what it holds."""
-
-    hello: Hello
-    received_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PresenceArrived:
-    """A device's birth or last will: whether it is connected to the broker."""
-
-    device: str
-    online: bool
-    received_ns: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedArrived:
-    """A payload that was not accepted as a whole. `device` is the topic's, or "" when that is not one of ours."""
-
-    device: str
-    received_ns: int
-    topic: str
-    refusals: tuple[Refusal, ...]
-
-
-Arrival: TypeAlias = "BatchArrived | HelloArrived | PresenceArrived | RefusedArrived"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accounted:
-    """What is durable of one epoch: every seq up to `upto`, and `ranges` above it (some of them, see `commit`)."""
-
-    upto: int
-    ranges: SeqRanges
 
 
 class Store:
@@ -160,12 +84,22 @@ class Store:
         except sqlite3.Error as error:
             raise StoreError(f"the database took nothing ({error})") from error
 
-    def newest_epoch(self, device: str) -> tuple[str, Accounted] | None:
-        """Return the epoch last heard of from `device` and what is accounted for of it; None if never heard."""
-        row = self._connection.execute(
-            "SELECT epoch FROM epoch WHERE device = ? ORDER BY last_seen_ns DESC LIMIT 1", (device,)
-        ).fetchone()
-        return None if row is None else (row[0], self._answer(device, row[0], ()))
+    def accounted(self, device: str, epoch: str | None) -> tuple[str, Accounted] | None:
+        """Return an epoch of `device` and what is accounted for of it; None when it was never heard.
+
+        `epoch` None asks for the epoch last heard of. Raises `StoreError`.
+        """
+        try:
+            if epoch is None:
+                row = self._connection.execute(
+                    "SELECT epoch FROM epoch WHERE device = ? ORDER BY last_seen_ns DESC LIMIT 1", (device,)
+                ).fetchone()
+                if row is None:
+                    return None
+                epoch = str(row[0])
+            return epoch, self._answer(device, epoch, ())
+        except sqlite3.Error as error:
+            raise StoreError(f"the database cannot be read ({error})") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -194,22 +128,19 @@ class Store:
 
     def _batch(self, batch: BatchArrived) -> None:
         self._seen(batch.device, batch.received_ns)
-        refused = [refusal for refusal in batch.refusals if refusal.seq is not None]
         stored = SeqRanges.of(row.seq for row in batch.rows)
-        rejected = SeqRanges.of(refusal.seq for refusal in refused if refusal.seq is not None)
-        known = self._known(batch, rejected)
+        rejected = SeqRanges.of(batch.rejected)
+        known = self._ranges_at(batch.device, batch.epoch, "rejected", rejected)
         highest = max((ranges.ranges[-1][1] for ranges in (stored, rejected) if ranges), default=0)
         self._epoch_seen(batch.device, batch.epoch, batch.received_ns, highest, None)
         self._cover(batch.device, batch.epoch, "stored", stored)
         self._cover(batch.device, batch.epoch, "rejected", rejected)
         for tombstone in batch.tombstones:
             self._tombstone(batch, tombstone)
-        fresh = tuple(refusal for refusal in refused if refusal.seq not in known)
+        # What is sent again because its ack was lost is kept once.
+        again = all(seq in known for seq in batch.rejected)
+        fresh = [one for one in batch.refusals if (not again if one.seq is None else one.seq not in known)]
         self._keep_refused(batch.device, batch.received_ns, batch.topic, fresh)
-
-    def _known(self, batch: BatchArrived, rejected: SeqRanges) -> SeqRanges:
-        """Return which of `rejected` were already rejected before: a batch that is sent again is kept once."""
-        return self._ranges_at(batch.device, batch.epoch, "rejected", rejected)
 
     def _tombstone(self, batch: BatchArrived, tombstone: Tombstone) -> None:
         self._connection.execute(
@@ -353,8 +284,7 @@ class Store:
 
 def _seqs(batch: BatchArrived) -> list[int]:
     """Return the seqs whose fate the answer must tell; of a tombstone its ends, which its range holds."""
-    seqs = [row.seq for row in batch.rows]
-    seqs += [refusal.seq for refusal in batch.refusals if refusal.seq is not None]
+    seqs = [*(row.seq for row in batch.rows), *batch.rejected]
     for tombstone in batch.tombstones:
         seqs += [tombstone.low, tombstone.high]
     return seqs

@@ -1,0 +1,99 @@
+"""What may arrive at the store and what it answers: the values between ingest and storage, and nothing else.
+
+A store (SQLite now, another later) takes `Arrival`s and answers with `Accounted`. Times are UTC in ns.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from firmware.exchange import Hello, Tombstone
+from firmware.seqs import SeqRanges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A record as it is stored: the columns that questions are asked of, and the whole as JSON in `body`."""
+
+    seq: int
+    start_utc_ns: int
+    clock_quality: str
+    clock_error_ns: int | None
+    boot_id: str
+    start_boottime_ns: int
+    test: str
+    rung: str | None
+    zone: str
+    target: str
+    target_name: str
+    round_id: int | None
+    runtime_ns: int
+    failure: str | None
+    verdict: str | None
+    rule_id: str | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Something that was not accepted: `seq` is None when the payload as a whole was not. `payload` is kept."""
+
+    epoch: str | None
+    seq: int | None
+    reason: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchArrived:
+    """A batch's acceptable records, its tombstones, and the seqs that were rejected.
+
+    A rejected seq is answered for good. `refusals` is what is kept of them for inspection: one for each, or
+    one without a seq for all when it was the batch that was not accepted.
+    """
+
+    device: str
+    epoch: str
+    received_ns: int
+    topic: str
+    rows: tuple[Row, ...] = ()
+    tombstones: tuple[Tombstone, ...] = ()
+    rejected: tuple[int, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelloArrived:
+    """A device connected and said what it holds."""
+
+    hello: Hello
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresenceArrived:
+    """A device's birth or last will: whether it is connected to the broker."""
+
+    device: str
+    online: bool
+    received_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedArrived:
+    """A payload that was not accepted as a whole. `device` is the topic's, or "" when that is not one of ours."""
+
+    device: str
+    received_ns: int
+    topic: str
+    refusals: tuple[Refusal, ...]
+
+
+Arrival: TypeAlias = "BatchArrived | HelloArrived | PresenceArrived | RefusedArrived"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounted:
+    """What is durable of one epoch: every seq up to `upto`, and `ranges` above it (some of them, see `commit`)."""
+
+    upto: int
+    ranges: SeqRanges
