@@ -254,7 +254,9 @@ def _open(payload: bytes, *, where: str) -> Reader:
     reader = Reader(value, where=where)
     version = reader.integer("v", low=1)
     if version > VERSION:
-        raise NewerVersionError(f"{where}: v: found {version}, but this software speaks {VERSION}: upgrade it")
+        raise NewerVersionError(
+            f"{where}: v: found {version}, but this software speaks {VERSION}: upgrade it"
+        )
     return reader
 
 
