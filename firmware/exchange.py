@@ -231,12 +231,12 @@ def decode_ack(payload: bytes) -> Ack:
 
 def encode_presence(presence: Presence) -> bytes:
     """Return the presence as JSON text."""
-    return _dump({"v": VERSION, "online": presence.online})
+    return _dump({"online": presence.online})
 
 
 def decode_presence(payload: bytes) -> Presence:
     """Read a presence. Raises `RecordError`."""
-    online = _open(payload, where="presence").raw("online")
+    online = Reader(_loads(payload, where="presence"), where="presence").raw("online")
     if not isinstance(online, bool):
         raise RecordError(f"presence: online: found {online!r}; allowed is true or false")
     return Presence(online=online)
@@ -247,17 +247,21 @@ def _dump(value: JsonObject) -> bytes:
 
 
 def _open(payload: bytes, *, where: str) -> Reader:
-    try:
-        value: JsonValue = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"{where}: not JSON ({error})") from error
-    reader = Reader(value, where=where)
+    reader = Reader(_loads(payload, where=where), where=where)
     version = reader.integer("v", low=1)
     if version > VERSION:
         raise NewerVersionError(
             f"{where}: v: found {version}, but this software speaks {VERSION}: upgrade it"
         )
     return reader
+
+
+def _loads(payload: bytes, *, where: str) -> JsonValue:
+    try:
+        value: JsonValue = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{where}: not JSON ({error})") from error
+    return value
 
 
 def _matching(reader: Reader, key: str, pattern: re.Pattern[str]) -> str:
