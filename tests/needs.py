@@ -1,0 +1,60 @@
+"""What a test needs of the machine: a program, a namespace. Lacking, it fails in CI and is skipped elsewhere.
+
+The message always has the one command that mends it. This file must never pretend: no fake stands in.
+"""
+
+import functools
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+_PACKAGES = ROOT / ".ci" / "debian-packages"
+_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+
+
+def program(name: str) -> str:
+    """Return the path of a program that `.ci/debian-packages` lists."""
+    package = _packages()[name]
+    return shutil.which(name, path=_PATH) or lacking(
+        f"needs {name}: sudo apt-get install --no-install-recommends {package}"
+    )
+
+
+def namespace_command() -> list[str]:
+    """Return the words before a command that run it in empty network and mount namespaces of its own.
+
+    As root that is `unshare -nm`; as a user, a user namespace comes first, where the kernel allows one.
+    """
+    words = [program("unshare"), "--net", "--mount"]
+    if os.geteuid() != 0:
+        words += ["--user", "--map-root-user"]
+    return (
+        words
+        if _works(tuple(words))
+        else lacking(
+            "needs network namespaces: run ./test as root, or sudo sysctl kernel.unprivileged_userns_clone=1"
+        )
+    )
+
+
+def lacking(what: str) -> NoReturn:
+    """End the test: failed in CI, skipped elsewhere. `what` says the command that mends it."""
+    if os.environ.get("CI"):
+        pytest.fail(what, pytrace=False)
+    pytest.skip(what)
+
+
+@functools.cache
+def _packages() -> dict[str, str]:
+    lines = (line.split() for line in _PACKAGES.read_text().splitlines() if line and not line.startswith("#"))
+    return {shown_by: package for package, shown_by in lines}
+
+
+@functools.cache
+def _works(words: tuple[str, ...]) -> bool:
+    return subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0
