@@ -144,7 +144,6 @@ class Identity:
 
 def to_json(record: Record) -> JsonObject:
     """Return the record's JSON form. `from_json` is its inverse."""
-    outcome = record.outcome
     verdict = record.verdict
     return {
         "schema": SCHEMA,
@@ -164,14 +163,7 @@ def to_json(record: Record) -> JsonObject:
         "clock_quality": str(record.start.quality),
         "clock_error_ns": record.start.error_ns,
         "runtime_ns": record.runtime_ns,
-        "failure": outcome.failure,
-        "failed_operation": outcome.failed_operation,
-        "phases": {
-            name: {"ns": phase.ns, "stamp": str(phase.stamp)} for name, phase in outcome.phases.items()
-        },
-        "bytes_up": outcome.bytes_up,
-        "bytes_down": outcome.bytes_down,
-        "detail": dict(outcome.detail),
+        **outcome_to_json(record.outcome),
         "context": dict(record.context),
         "verdict": None
         if verdict is None
@@ -214,14 +206,29 @@ def from_json(value: JsonValue) -> Record:
             error_ns=reader.optional_integer("clock_error_ns"),
         ),
         runtime_ns=reader.integer("runtime_ns", low=0),
-        outcome=_outcome(reader),
+        outcome=outcome_from_json(reader),
         context=reader.object("context"),
         verdict=_verdict(reader),
         software=reader.text("software"),
     )
 
 
-def _outcome(reader: Reader) -> Outcome:
+def outcome_to_json(outcome: Outcome) -> JsonObject:
+    """Return the outcome's JSON form: the keys it has in a record and in a worker's result."""
+    return {
+        "failure": outcome.failure,
+        "failed_operation": outcome.failed_operation,
+        "phases": {
+            name: {"ns": phase.ns, "stamp": str(phase.stamp)} for name, phase in outcome.phases.items()
+        },
+        "bytes_up": outcome.bytes_up,
+        "bytes_down": outcome.bytes_down,
+        "detail": dict(outcome.detail),
+    }
+
+
+def outcome_from_json(reader: Reader) -> Outcome:
+    """Read an outcome's keys from the object they stand in. Raises `RecordError`."""
     failure = reader.optional_text("failure")
     if failure is not None and not is_failure(failure):
         raise RecordError(

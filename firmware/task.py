@@ -1,11 +1,14 @@
-"""A task: one measurement the daemon asks of the worker, with absolute deadlines. Pure; JSON both ways."""
+"""A task: one measurement the daemon asks of the worker, with absolute deadlines, and its result.
+
+Pure; JSON both ways. Every `…_from_json` and `from_json` raises `RecordError`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from firmware.jsontypes import JsonObject, JsonValue, Reader, RecordError
-from firmware.record import Outcome, Rung, Zone
+from firmware.record import Outcome, Rung, Zone, outcome_from_json, outcome_to_json
 
 OptionValue: TypeAlias = "str | int | float | bool"
 
@@ -35,7 +38,7 @@ class Task:
 class Result:
     """What the worker hands back for one task: when it really began, how long it took, what came of it.
 
-    `target` is what was measured in the end (`@gateway` become an address), `uplink` the kind of interface the
+    `target` is the task's (`@gateway` stays a word: its address is the host's own business), `uplink` the kind of interface the
     kernel would route it over (`ethernet`, `wifi`, `mobile`, `other`, or "" for none).
     """
 
@@ -87,4 +90,33 @@ def from_json(value: JsonValue) -> Task:
         round_id=reader.optional_integer("round_id"),
         start_boottime_ns=reader.integer("start_boottime_ns", low=0),
         deadline_boottime_ns=reader.integer("deadline_boottime_ns", low=0),
+    )
+
+
+def result_to_json(result: Result) -> JsonObject:
+    """Return the result's JSON form. `result_from_json` is its inverse."""
+    return {
+        "task_id": result.task_id,
+        "test_version": result.test_version,
+        "target": result.target,
+        "uplink": result.uplink,
+        "start_boottime_ns": result.start_boottime_ns,
+        "start_utc_ns": result.start_utc_ns,
+        "runtime_ns": result.runtime_ns,
+        **outcome_to_json(result.outcome),
+    }
+
+
+def result_from_json(value: JsonValue) -> Result:
+    """Read a result from its JSON form. Raises `RecordError`."""
+    reader = Reader(value, where="result")
+    return Result(
+        task_id=reader.text("task_id"),
+        test_version=reader.text("test_version"),
+        target=reader.text("target"),
+        uplink=reader.text("uplink"),
+        start_boottime_ns=reader.integer("start_boottime_ns", low=0),
+        start_utc_ns=reader.integer("start_utc_ns", low=0),
+        runtime_ns=reader.integer("runtime_ns", low=0),
+        outcome=outcome_from_json(reader),
     )

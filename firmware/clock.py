@@ -1,0 +1,114 @@
+"""What time it is, on both clocks, and how far to trust it.
+
+`ClockTracker` is pure: sync points in, readings out. The hands below it read the two clocks, the boot id and
+what systemd-timesyncd last did. It must never ask adjtimex: a hardened unit gets a zeroed answer that reads as
+synchronised, or is killed for asking.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from firmware.loop import boottime_ns
+from firmware.record import ClockQuality, ClockReading
+
+DRIFT: Final = 100e-6
+"""How fast the error of a clock grows that nothing corrects: 100 ppm, beyond any crystal in its temperature range."""
+
+SYNCHRONISED_FOR_NS: Final = 3 * 2048 * 1_000_000_000
+"""A sync point this old has missed three of timesyncd's longest polls (PollIntervalMaxSec, 2048 s): holdover."""
+
+TIMESYNC_ERROR_NS: Final = 500_000_000
+"""timesyncd slews what is under 0.4 s (NTP_MAX_ADJUST) instead of stepping, so just after it the clock may be
+that far off; the rest is for the way to its server."""
+
+_TIMESYNC_FLAG: Final = Path("run/systemd/timesync/synchronized")
+_BOOT_ID: Final = Path("proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class SyncPoint:
+    """At CLOCK_BOOTTIME `boottime_ns` of this boot it was `utc_ns`, give or take `error_ns`."""
+
+    boottime_ns: int
+    utc_ns: int
+    error_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClockTracker:
+    """The sync points of one boot, in order of time."""
+
+    points: tuple[SyncPoint, ...] = ()
+
+    def with_point(self, point: SyncPoint) -> "ClockTracker":
+        """Return a tracker that knows `point` too."""
+        return ClockTracker(tuple(sorted({*self.points, point})))
+
+    def reading(self, *, boottime_ns: int, utc_ns: int) -> ClockReading:
+        """Judge a wall-clock reading `utc_ns` taken at `boottime_ns` by the point that bounds it best.
+
+        The error is the distance to what the point says the time is, and the point's own error, and 100 ppm
+        of the time between. Only points up to then count: what came later re-times records, not readings.
+        """
+        known = [point for point in self.points if point.boottime_ns <= boottime_ns]
+        if not known:
+            return ClockReading(
+                boottime_ns=boottime_ns, utc_ns=utc_ns, quality=ClockQuality.UNSYNCHRONISED, error_ns=None
+            )
+        error_ns = min(_error_ns(point, boottime_ns, utc_ns) for point in known)
+        age_ns = boottime_ns - known[-1].boottime_ns
+        fresh = age_ns <= SYNCHRONISED_FOR_NS
+        return ClockReading(
+            boottime_ns=boottime_ns,
+            utc_ns=utc_ns,
+            quality=ClockQuality.SYNCHRONISED if fresh else ClockQuality.HOLDOVER,
+            error_ns=error_ns,
+        )
+
+
+def _error_ns(point: SyncPoint, boottime_ns: int, utc_ns: int) -> int:
+    elapsed_ns = boottime_ns - point.boottime_ns
+    return abs(utc_ns - point.utc_ns - elapsed_ns) + point.error_ns + round(DRIFT * elapsed_ns)
+
+
+def timesync_point(*, synchronised_utc_ns: int, boottime_ns: int, utc_ns: int) -> SyncPoint | None:
+    """Return the point of timesyncd's last adjustment, which it marks by touching a file at `synchronised_utc_ns`.
+
+    None for a mark in the future or before the boot: the clock was stepped since, or the file is from elsewhere.
+    """
+    elapsed_ns = utc_ns - synchronised_utc_ns
+    if not 0 <= elapsed_ns <= boottime_ns:
+        return None
+    return SyncPoint(
+        boottime_ns=boottime_ns - elapsed_ns, utc_ns=synchronised_utc_ns, error_ns=TIMESYNC_ERROR_NS
+    )
+
+
+def now() -> tuple[int, int]:
+    """Return CLOCK_BOOTTIME and CLOCK_REALTIME in ns, at one moment (within the time of a system call)."""
+    before_ns = boottime_ns()
+    utc_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
+    return (before_ns + boottime_ns()) // 2, utc_ns
+
+
+def read_boot_id(root: Path = Path("/")) -> str:
+    """Return the kernel's random id of this boot. Raises `OSError`."""
+    return (root / _BOOT_ID).read_text("ascii").strip()
+
+
+def read_timesync(root: Path = Path("/")) -> SyncPoint | None:
+    """Return when systemd-timesyncd last set this clock, None if it did not in this boot or is not here."""
+    boottime, utc = now()
+    try:
+        synchronised_ns = (root / _TIMESYNC_FLAG).stat().st_mtime_ns
+    except OSError:
+        return None
+    return timesync_point(synchronised_utc_ns=synchronised_ns, boottime_ns=boottime, utc_ns=utc)
+
+
+def tracker_of(points: Sequence[SyncPoint]) -> ClockTracker:
+    """Return a tracker of `points`, in any order."""
+    return ClockTracker(tuple(sorted(set(points))))
