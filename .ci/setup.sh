@@ -106,8 +106,11 @@ stamp() {
 
 up_to_date() { [ -x "$venv/bin/python" ] && [ "$(stamp "$1")" = "$(cat "$venv/.stamp-$1" 2>/dev/null)" ]; }
 
-# fetching: of pip's talk, a line for each package that is fetched.
-fetching() { sed -un -E 's/^ *(Downloading|Using cached|Processing) ([^ ]*\/)?([^ /]+\.(whl|tar\.gz))( .*)?$/setup:   \3\5/p'; }
+# fetching: of pip's talk, a line for each package it fetched: name, version, size where it is told.
+fetching() {
+  sed -un -E \
+    -e 's/^ *(Downloading|Using cached|Processing) ([^ ]*\/)?([^- ]+)-([^- ]+)(-[^ ]+\.whl|\.tar\.gz)( \([0-9].*\))?( .*)?$/setup:   \3 \4\6/p'
+}
 
 # set_up LEVEL: bring .venv to `run` (what ./run needs) or `dev` (and what ./test needs).
 set_up() {
