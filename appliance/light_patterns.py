@@ -1,0 +1,173 @@
+"""What the lights say: one table from what the device means to what each light does. Pure.
+
+Nobody sees a screen, so each meaning must be tellable by position and rhythm, never by colour alone. All well
+is never a steady light: a dead process can leave an output lit, so the network light gives one flash for each
+finished measurement and is dark when nothing is measured. This file takes the time as an argument and must
+never touch a pin.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+FLASH_NS: Final = 120_000_000
+"""How long the flash of one finished measurement or acknowledgement lasts: short, and still seen."""
+COUNT_ON_NS: Final = 250_000_000
+COUNT_OFF_NS: Final = 250_000_000
+COUNT_PAUSE_NS: Final = 1_500_000_000
+"""Counted flashes are slow enough to count aloud, with a pause between two counts."""
+SLOW_PERIOD_NS: Final = 4_000_000_000
+SLOW_ON_NS: Final = 200_000_000
+
+
+class Light(StrEnum):
+    """The three lights, left to right on the case."""
+
+    NETWORK = "network"
+    DELIVERY = "delivery"
+    ATTENTION = "attention"
+
+
+class Rhythm(StrEnum):
+    """How a light behaves."""
+
+    DARK = "dark"
+    STEADY = "steady"
+    FLASH = "one flash each time"
+    SLOW = "a short flash every four seconds"
+    COUNT = "counted flashes, then a pause"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pattern:
+    """One light's behaviour: its rhythm and, for counted flashes, how many."""
+
+    rhythm: Rhythm
+    count: int = 0
+
+    def __str__(self) -> str:
+        """Say it as the card for hosts does."""
+        if self.rhythm is Rhythm.COUNT:
+            return f"{self.count} flash{'es' if self.count > 1 else ''}, then a pause"
+        return str(self.rhythm)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """One row of the table: which light does what, what it tells the host, what the host can do."""
+
+    light: Light
+    pattern: Pattern
+    says: str
+    do: str = "nothing"
+
+
+DARK: Final = Pattern(rhythm=Rhythm.DARK)
+_FLASH: Final = Pattern(rhythm=Rhythm.FLASH)
+
+
+def _count(count: int) -> Pattern:
+    return Pattern(rhythm=Rhythm.COUNT, count=count)
+
+
+MEANINGS: Final[dict[str, Meaning]] = {
+    "measuring": Meaning(
+        light=Light.NETWORK, pattern=_FLASH, says="a measurement has just ended: the device works"
+    ),
+    "delivered": Meaning(
+        light=Light.DELIVERY, pattern=_FLASH, says="the collector has just stored what was sent to it"
+    ),
+    "kept": Meaning(
+        light=Light.DELIVERY,
+        pattern=Pattern(rhythm=Rhythm.SLOW),
+        says="the collector cannot be reached: results are kept here and go out later",
+        do="leave it plugged in",
+    ),
+    "local_fault": Meaning(
+        light=Light.ATTENTION,
+        pattern=_count(1),
+        says="the fault is in this house: cable, Wi-Fi or router",
+        do="check the cable and the router",
+    ),
+    "captive_portal": Meaning(
+        light=Light.ATTENTION,
+        pattern=_count(2),
+        says="a log-in page stands between the device and the Internet",
+        do="log in to the network with a phone or computer",
+    ),
+    "isp_or_wider_outage": Meaning(
+        light=Light.ATTENTION, pattern=_count(3), says="nothing beyond the router answers, or next to nothing"
+    ),
+    "international_cut": Meaning(
+        light=Light.ATTENTION,
+        pattern=_count(4),
+        says="sites in the country answer, nothing abroad does",
+    ),
+    "not_measuring": Meaning(
+        light=Light.ATTENTION,
+        pattern=Pattern(rhythm=Rhythm.STEADY),
+        says="the device is on and does not measure",
+        do="pull the plug, wait ten seconds, plug it in again",
+    ),
+}
+"""Every meaning a light has. A verdict that is not here (`ok`, `inconclusive`, …) leaves the light dark."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the lights are to show. Times are on one monotonic clock, in ns; None: not yet.
+
+    `last_measured_ns` and `last_delivered_ns` are when the last measurement ended and the last acknowledgement
+    came; `stalled_after_ns` is how long without a measurement means that the device does not measure.
+    """
+
+    verdict: str | None = None
+    connected: bool = False
+    started_ns: int = 0
+    last_measured_ns: int | None = None
+    last_delivered_ns: int | None = None
+    stalled_after_ns: int = 600_000_000_000
+
+
+def pattern_of(light: Light, situation: Situation, now_ns: int) -> Pattern:
+    """Return what `light` does in `situation`."""
+    if light is Light.NETWORK:
+        return _FLASH
+    if light is Light.DELIVERY:
+        return _FLASH if situation.connected else MEANINGS["kept"].pattern
+    alive_ns = situation.started_ns if situation.last_measured_ns is None else situation.last_measured_ns
+    if now_ns - alive_ns > situation.stalled_after_ns:
+        return MEANINGS["not_measuring"].pattern
+    meaning = MEANINGS.get(situation.verdict or "")
+    return meaning.pattern if meaning is not None and meaning.light is light else DARK
+
+
+def is_lit(light: Light, situation: Situation, now_ns: int) -> bool:
+    """Say whether `light` is lit at `now_ns`."""
+    pattern = pattern_of(light, situation, now_ns)
+    since_start_ns = now_ns - situation.started_ns
+    match pattern.rhythm:
+        case Rhythm.DARK:
+            return False
+        case Rhythm.STEADY:
+            return True
+        case Rhythm.SLOW:
+            return since_start_ns % SLOW_PERIOD_NS < SLOW_ON_NS
+        case Rhythm.COUNT:
+            step_ns = COUNT_ON_NS + COUNT_OFF_NS
+            into_ns = since_start_ns % (pattern.count * step_ns + COUNT_PAUSE_NS)
+            return into_ns < pattern.count * step_ns and into_ns % step_ns < COUNT_ON_NS
+        case Rhythm.FLASH:
+            last_ns = situation.last_measured_ns if light is Light.NETWORK else situation.last_delivered_ns
+            return last_ns is not None and 0 <= now_ns - last_ns < FLASH_NS
+
+
+def in_words(situation: Situation, now_ns: int) -> tuple[str, ...]:
+    """Return what the lights say now, a line each, as the host's card has it."""
+    lines = []
+    for key, meaning in MEANINGS.items():
+        if key == "measuring" and situation.last_measured_ns is None:
+            continue
+        if pattern_of(meaning.light, situation, now_ns) == meaning.pattern:
+            lines.append(f"{meaning.light}: {meaning.pattern}: {meaning.says}")
+    return tuple(lines)
