@@ -6,7 +6,6 @@ synchronised, or is killed for asking.
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,13 +38,13 @@ class SyncPoint:
 
 @dataclass(frozen=True, slots=True)
 class ClockTracker:
-    """The sync points of one boot, in order of time."""
+    """The sync points of one boot, in any order."""
 
     points: tuple[SyncPoint, ...] = ()
 
     def with_point(self, point: SyncPoint) -> "ClockTracker":
         """Return a tracker that knows `point` too."""
-        return ClockTracker(tuple(sorted({*self.points, point})))
+        return self if point in self.points else ClockTracker((*self.points, point))
 
     def reading(self, *, boottime_ns: int, utc_ns: int) -> ClockReading:
         """Judge a wall-clock reading `utc_ns` taken at `boottime_ns` by the point that bounds it best.
@@ -59,7 +58,7 @@ class ClockTracker:
                 boottime_ns=boottime_ns, utc_ns=utc_ns, quality=ClockQuality.UNSYNCHRONISED, error_ns=None
             )
         error_ns = min(_error_ns(point, boottime_ns, utc_ns) for point in known)
-        age_ns = boottime_ns - known[-1].boottime_ns
+        age_ns = boottime_ns - max(point.boottime_ns for point in known)
         fresh = age_ns <= SYNCHRONISED_FOR_NS
         return ClockReading(
             boottime_ns=boottime_ns,
@@ -107,8 +106,3 @@ def read_timesync(root: Path = Path("/")) -> SyncPoint | None:
     except OSError:
         return None
     return timesync_point(synchronised_utc_ns=synchronised_ns, boottime_ns=boottime, utc_ns=utc)
-
-
-def tracker_of(points: Sequence[SyncPoint]) -> ClockTracker:
-    """Return a tracker of `points`, in any order."""
-    return ClockTracker(tuple(sorted(set(points))))

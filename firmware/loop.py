@@ -3,18 +3,19 @@
 Why not an event loop off the shelf: they round timers up to a millisecond (epoll_wait's unit) and run helper
 threads, and a thread that holds the interpreter costs 5 ms at the median. This one waits in select(2), whose
 time-out is in microseconds, on an epoll descriptor that holds the sockets. It knows nothing of networks or
-measurements, and must never start a thread, swallow an exception, or block anywhere but in `_wait`.
+measurements, and must never start a thread, lose an exception, or block anywhere but in `_wait`.
 
 All times are CLOCK_BOOTTIME in ns: absolute, and still running after a suspend.
 """
 
+import contextlib
 import heapq
 import select
 import time
 import types
 from collections import deque
 from collections.abc import Coroutine, Generator, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -33,66 +34,108 @@ class CancelledJobError(BaseException):
 
 
 class Job(Generic[T]):
-    """A coroutine on its way. `await job` gives its result or raises what it raised; many may await it."""
+    """A coroutine on its way. `await job` gives its result or raises what it raised; many may await it.
 
-    __slots__ = ("_coroutine", "_error", "_loop", "_result", "_token", "_waiters", "done", "name")
+    The fields are the loop's. `claimed` says that somebody awaited the job, or asked for its result.
+    """
+
+    __slots__ = (
+        "cancelling", "children", "claimed", "coroutine", "done", "error", "loop", "name", "parent", "token", "value", "waiters",
+    )  # fmt: skip
 
     def __init__(self, loop: "Loop", coroutine: "Coroutine[Any, Any, T]", name: str) -> None:
-        self._loop = loop
-        self._coroutine = coroutine
-        self._result: T | None = None
-        self._error: BaseException | None = None
-        self._waiters: list[Job[Any]] = []
-        self._token = 0
-        self.done = False
+        self.loop = loop
+        self.parent: Job[Any] | None = None
+        self.coroutine = coroutine
         self.name = name
+        self.value: T | None = None
+        self.error: BaseException | None = None
+        self.waiters: list[Job[Any]] = []
+        self.children: list[Job[Any]] = []
+        self.token = 0
+        self.cancelling = False
+        self.claimed = False
+        self.done = False
 
     def __await__(self) -> Generator[None, Any, T]:
+        self.claimed = True
+        me = self.loop.current()
         while not self.done:
-            self._waiters.append(self._loop.current())
-            yield from _park()
+            self.waiters.append(me)
+            try:
+                yield from _park()
+            finally:
+                if me in self.waiters:  # cancelled: this job's end must not wake a later wait
+                    self.waiters.remove(me)
         return self.result()
 
     def result(self) -> T:
         """Return what the coroutine returned, or raise what it raised. Only once `done`."""
-        if self._error is not None:
-            raise self._error
-        return self._result  # type: ignore[return-value]  # set exactly when done without an error
+        if not self.done:
+            raise RuntimeError(f"job {self.name!r} has not ended")
+        self.claimed = True
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]  # set exactly when done without an error
 
     def cancel(self) -> None:
-        """Throw `CancelledJobError` into the coroutine at its present wait. Nothing happens if it is done."""
+        """Throw `CancelledJobError` into the coroutine at its present wait, or before its first step.
+
+        Nothing happens if it is done.
+        """
         if not self.done:
-            self._loop.resume(self, error=CancelledJobError())
+            self.cancelling = True
+            self.loop.resume(self)
 
 
 class Loop:
-    """One thread's coroutines. Make one, `run` one coroutine in it, `close` it."""
+    """One thread's coroutines. Make one, `run` one coroutine in it at a time, `close` it.
+
+    A job that ends takes its children with it: those still on their way are cancelled, and the error of one
+    that nobody awaited becomes the job's own, so that none is lost.
+    """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._ready: deque[tuple[Job[Any], int, object, BaseException | None]] = deque()
+        self._ready: deque[tuple[Job[Any], int, object]] = deque()
         self._timers: list[tuple[int, int, int, Job[Any]]] = []
         self._timer_count = 0
         self._waiting: dict[int, Job[Any]] = {}
+        self._live: dict[Job[Any], None] = {}
         self._current: Job[Any] | None = None
 
     def run(self, coroutine: "Coroutine[Any, Any, T]") -> T:
-        """Run `coroutine` to its end, and everything spawned meanwhile until then; return its result."""
+        """Run `coroutine` to its end and return its result; whatever it spawned has ended too by then."""
         main = self.spawn(coroutine, name="main")
-        while not main.done:
-            self._wait()
-            self._step()
+        try:
+            while not main.done:
+                self._wait()
+                self._step()
+        finally:
+            self._wind_up()
+        if main.error is None:
+            main.error = next((child.error for child in main.children if _matters(child)), None)
         return main.result()
 
     def spawn(self, coroutine: "Coroutine[Any, Any, T]", *, name: str = "") -> Job[T]:
-        """Start a coroutine beside the present one. Its exception is raised where it is awaited."""
+        """Start a coroutine beside the present one, as its child. Its exception is raised where it is awaited."""
         job = Job(self, coroutine, name)
-        self._ready.append((job, job._token, None, None))
+        if self._current is not None:
+            job.parent = self._current
+            job.parent.children = [child for child in job.parent.children if _matters(child)]
+            job.parent.children.append(job)
+        self._live[job] = None
+        self.resume(job)
         return job
 
     async def gather(self, coroutines: "Iterable[Coroutine[Any, Any, T]]") -> list[T]:
-        """Run coroutines side by side; return their results in order. The first error cancels the rest."""
+        """Run coroutines side by side; return their results in order.
+
+        The first error, in their order, is raised, and what is still on its way then is cancelled.
+        """
         jobs = [self.spawn(coroutine) for coroutine in coroutines]
+        for job in jobs:
+            job.claimed = True
         try:
             return [await job for job in jobs]
         finally:
@@ -105,22 +148,25 @@ class Loop:
             self._arm(self.current(), when_ns)
             await _suspend()
 
-    async def wait(self, fd: int, events: int, *, deadline_ns: int) -> int:
+    async def wait(self, fd: int, events: int, *, deadline_ns: int | None) -> int:
         """Wait until `fd` shows one of `events` (READABLE, WRITABLE) or an error; return the mask, 0 when late.
 
-        One coroutine at a time may wait for one descriptor.
+        The mask holds bits of ERROR whether asked for or not: an error queue, a hang-up. A descriptor that is
+        ready at the deadline is ready, not late. One coroutine at a time may wait for one descriptor.
         """
         job = self.current()
         if fd in self._waiting:
             raise RuntimeError(f"two coroutines wait for descriptor {fd}")
-        self._waiting[fd] = job
         self._epoll.register(fd, events | select.EPOLLONESHOT)
-        self._arm(job, deadline_ns)
+        self._waiting[fd] = job
+        if deadline_ns is not None:
+            self._arm(job, deadline_ns)
         try:
             mask = await _suspend()
         finally:
             del self._waiting[fd]
-            self._epoll.unregister(fd)
+            with contextlib.suppress(OSError):  # closed meanwhile: the kernel has forgotten it already
+                self._epoll.unregister(fd)
         return mask if isinstance(mask, int) else 0
 
     def current(self) -> Job[Any]:
@@ -129,63 +175,106 @@ class Loop:
             raise RuntimeError("called from outside the loop")
         return self._current
 
-    def resume(self, job: Job[Any], value: object = None, *, error: BaseException | None = None) -> None:
-        """Let a parked job go on with `value`, or with `error` thrown into it."""
-        self._ready.append((job, job._token, value, error))
+    def resume(self, job: Job[Any], value: object = None) -> None:
+        """Let a parked job go on with `value`. Of several for one wait the first counts."""
+        self._ready.append((job, job.token, value))
 
     def close(self) -> None:
         """Close the loop's own descriptor."""
         self._epoll.close()
 
     def _arm(self, job: Job[Any], when_ns: int) -> None:
+        if len(self._timers) > _TIMERS_KEPT + 2 * len(self._live):  # a live job has one timer at most
+            self._timers = [timer for timer in self._timers if timer[2] == timer[3].token]
+            heapq.heapify(self._timers)
         self._timer_count += 1
-        heapq.heappush(self._timers, (when_ns, self._timer_count, job._token, job))
+        heapq.heappush(self._timers, (when_ns, self._timer_count, job.token, job))
 
     def _wait(self) -> None:
         """Sleep until a descriptor or a timer is due, and move what is due to the ready queue."""
-        while self._timers and self._timers[0][3]._token != self._timers[0][2]:
+        while self._timers and self._timers[0][3].token != self._timers[0][2]:
             heapq.heappop(self._timers)
-        timeout_s: float | None = None
+        timeout_s = _LONGEST_SLEEP_S
         if self._ready:
             timeout_s = 0.0
         elif self._timers:
-            timeout_s = max(0, self._timers[0][0] - boottime_ns()) / 1e9
+            timeout_s = min(max(0, self._timers[0][0] - boottime_ns()) / 1e9, _LONGEST_SLEEP_S)
         if select.select((self._epoll,), (), (), timeout_s)[0]:
             for fd, mask in self._epoll.poll(0):
                 self.resume(self._waiting[fd], mask)
         now_ns = boottime_ns()
         while self._timers and self._timers[0][0] <= now_ns:
             _, _, token, job = heapq.heappop(self._timers)
-            if token == job._token:
-                self._ready.append((job, token, None, None))
+            if token == job.token:
+                self._ready.append((job, token, None))
 
     def _step(self) -> None:
         """Run every job that is ready now, once."""
         for _ in range(len(self._ready)):
-            job, token, value, error = self._ready.popleft()
-            if job.done or token != job._token:
+            job, token, value = self._ready.popleft()
+            if job.done or (token != job.token and not job.cancelling):
                 continue  # a second wake-up for a wait that has ended
-            job._token += 1
+            job.token += 1
             self._current = job
             try:
-                if error is not None:
-                    job._coroutine.throw(error)
+                if job.cancelling:
+                    job.cancelling = False
+                    job.coroutine.throw(CancelledJobError())
                 else:
-                    job._coroutine.send(value)
+                    job.coroutine.send(value)
             except StopIteration as stop:
-                job._result = stop.value
+                job.value = stop.value
                 self._finish(job)
             except BaseException as raised:  # noqa: BLE001  # kept whole, raised where the job is awaited
-                job._error = raised
+                job.error = raised
                 self._finish(job)
             finally:
                 self._current = None
 
     def _finish(self, job: Job[Any]) -> None:
         job.done = True
-        for waiter in job._waiters:
+        del self._live[job]
+        for child in job.children:
+            child.cancel()
+            if child.done and _matters(child) and job.error is None:
+                child.claimed = True
+                job.error = child.error
+        left = [child for child in job.children if _matters(child)]
+        job.children = left if job.parent is None else []
+        if job.parent is not None:  # so that what goes wrong while they are cancelled is not lost either
+            job.parent.children.extend(left)
+            for child in left:
+                child.parent = job.parent
+        for waiter in job.waiters:
             self.resume(waiter)
-        job._waiters.clear()
+        job.waiters.clear()
+
+    def _wind_up(self) -> None:
+        """Cancel what is left and see it end. Raises `RuntimeError` for what will not be cancelled."""
+        for _ in range(_CANCEL_TRIES):
+            for job in list(self._live):
+                job.cancel()
+            self._step()
+        if self._live:
+            names = ", ".join(repr(job.name) for job in self._live)
+            self._live.clear()
+            raise RuntimeError(f"jobs that swallow their cancellation: {names}")
+
+
+_CANCEL_TRIES: Final = 100
+
+_TIMERS_KEPT: Final = 64
+"""Timers of waits that ended early are swept out once there are more than this."""
+
+_LONGEST_SLEEP_S: Final = 10.0
+"""select(2) sleeps on a clock that stands still in a suspend, and CLOCK_BOOTTIME does not: look up now and then."""
+
+
+def _matters(job: Job[Any]) -> bool:
+    """Say whether a job still runs, or failed and nobody knows."""
+    if not job.done:
+        return True
+    return job.error is not None and not job.claimed and not isinstance(job.error, CancelledJobError)
 
 
 @types.coroutine

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.jsontypes import RecordError
+from firmware.jsontypes import JsonObject, RecordError
 from firmware.record import Rung, Zone
 from firmware.task import Result, Task, from_json, result_from_json, result_to_json, to_json
 from tests.firmware.records import big, outcomes, words
@@ -53,6 +53,12 @@ def test_a_result_is_json_and_back(result: Result) -> None:
 
 
 def test_a_result_without_a_runtime_is_refused_by_name() -> None:
-    value = {"task_id": "a", "test_version": "1", "target": "", "uplink": "", "start_boottime_ns": 1}
+    value: JsonObject = {
+        "task_id": "a",
+        "test_version": "1",
+        "target": "",
+        "uplink": "",
+        "start_boottime_ns": 1,
+    }
     with pytest.raises(RecordError, match="result: start_utc_ns is missing"):
-        result_from_json(dict(value))
+        result_from_json(value)
