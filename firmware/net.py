@@ -11,7 +11,7 @@ from typing import TypeAlias
 from firmware import datagrams, streams
 from firmware.datagrams import Datagram, DatagramFlow
 from firmware.failures import MeasurementFailedError, from_os_error
-from firmware.host import Host, read_host
+from firmware.host import Host, read_host, uplink_towards
 from firmware.jsontypes import JsonValue
 from firmware.kernel import IcmpError
 from firmware.loop import Loop, boottime_ns
@@ -88,7 +88,7 @@ class Net:
     def uplink(self) -> str:
         """Return the kind of interface the kernel routes the last remote over; else the default route's; else ""."""
         if self.last_remote:
-            return self.host.uplink_towards(self.last_remote)
+            return uplink_towards(self.host, self.last_remote)
         return self.host.uplink()
 
     def outcome(

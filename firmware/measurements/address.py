@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Final, Self
 
 from firmware.failures import Failure, MeasurementFailedError
-from firmware.host import Host
+from firmware.host_view import Host
 from firmware.jsontypes import JsonValue
 from firmware.net import Net
 from firmware.record import Outcome

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self
 
 from firmware.failures import Failure, MeasurementFailedError
-from firmware.host import Host, Interface
+from firmware.host_view import Host, Interface
 from firmware.jsontypes import JsonValue
 from firmware.net import Net
 from firmware.record import Outcome
