@@ -35,17 +35,18 @@ class Past:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """The unrelated networks of one rung, by what became of them, each set named and disjoint.
+    """The unrelated networks of one rung, by what became of them, the sets disjoint but for `proven`.
 
     `reached`: at least one target answered. `proven`: of those, the networks where the right peer proved
-    itself. `meddled`: something answered, never the target. `down`: nothing answered. `anonymous`: whether a
-    target of no known network was reached.
+    itself. `meddled`: something answered, never the target. `down`: nothing answered. `unnamed`: no target's
+    name was resolved, so nothing was asked. `anonymous`: whether a target of no known network was reached.
     """
 
     reached: frozenset[str]
     proven: frozenset[str]
     meddled: frozenset[str]
     down: frozenset[str]
+    unnamed: frozenset[str]
     anonymous: bool
 
     @property
@@ -56,7 +57,7 @@ class Reach:
     @property
     def tried(self) -> int:
         """Return in how many unrelated networks something was tried."""
-        return len(self.reached) + len(self.meddled) + len(self.down)
+        return len(self.reached) + len(self.meddled) + len(self.down) + len(self.unnamed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +119,16 @@ class Facts:
         )
 
     def near_after(self, moment_ns: int) -> tuple[Observation, ...]:
-        """Return the gateway's and the resolver's answers to attempts begun after `moment_ns`."""
-        near = (*self.reached(Rung.GATEWAY), *self.reached(Rung.RESOLVER))
-        return tuple(seen for seen in near if seen.start_ns >= moment_ns)
+        """Return what of `near` was asked after `moment_ns`."""
+        return tuple(seen for seen in self.near() if seen.start_ns >= moment_ns)
+
+    def near(self) -> tuple[Observation, ...]:
+        """Return what shows that the host's own network works: the gateway's or the resolver's answers.
+
+        A line without a gateway (point to point) has its address for that.
+        """
+        answers = (*self.reached(Rung.GATEWAY), *self.reached(Rung.RESOLVER))
+        return answers or (() if self.on(Rung.GATEWAY) else self.reached(Rung.ADDRESS))
 
     def portals(self) -> tuple[Observation, ...]:
         """Return the plain-HTTP checks that were answered the way a sign-in page answers."""
@@ -144,13 +152,16 @@ class Facts:
 
 def _reach(latest: Iterable[Observation], rung: Rung) -> Reach:
     tried = [seen for seen in latest if seen.rung is rung and counts(seen)]
-    reached = _networks(seen for seen in tried if seen.outlook is Outlook.REACHED)
-    meddled = _networks(seen for seen in tried if seen.outlook is Outlook.MEDDLED) - reached
+    named = {outlook: _networks(seen for seen in tried if seen.outlook is outlook) for outlook in Outlook}
+    reached = named[Outlook.REACHED]
+    meddled = named[Outlook.MEDDLED] - reached
+    down = named[Outlook.DOWN] - reached - meddled
     return Reach(
         reached=reached,
         proven=_networks(seen for seen in tried if seen.is_proof),
         meddled=meddled,
-        down=_networks(tried) - reached - meddled,
+        down=down,
+        unnamed=named[Outlook.UNNAMED] - reached - meddled - down,
         anonymous=any(seen.outlook is Outlook.REACHED and not seen.network for seen in tried),
     )
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from firmware.jsontypes import JsonObject, JsonValue, Reader, RecordError
-from firmware.observation import Observation, Outlook
+from firmware.observation import Observation, Outlook, settle
 from firmware.plan_model import Plan, PlannedTarget
 from firmware.record import Rung
 from firmware.task import Task
@@ -136,9 +136,11 @@ def climb(plan: Plan, results: Mapping[str, Observation], *, ended: bool = False
 def latest_by_target(observations: Iterable[Observation]) -> dict[str, Observation]:
     """Return the last observation of each target, by its name, in the order of the names.
 
-    The order in which observations are given does not matter.
+    The order in which observations are given does not matter. What the host itself explains is void in them.
     """
-    ordered = sorted(observations, key=lambda seen: (seen.target_name, seen.start_ns, seen.end_ns, seen.why))
+    ordered = sorted(
+        settle(observations), key=lambda seen: (seen.target_name, seen.start_ns, seen.end_ns, seen.why)
+    )
     return {observation.target_name: observation for observation in ordered}
 
 

@@ -4,15 +4,17 @@ Pure, and the same whether the device makes it from a result or the collector fr
 judge a country: it says only whether this one target, this once, was reached, and if not, in what way.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
+from urllib.parse import urlsplit
 
 from firmware.failures import Failure
 from firmware.jsontypes import JsonValue
 from firmware.plan_model import Plan
 from firmware.record import Outcome, Record, Rung, Zone
+from firmware.targets import family_of
 from firmware.task import Result, Task
 
 CONNECTIVITY_TESTS: Final = frozenset({"ping", "tcp", "tls", "http"})
@@ -35,6 +37,8 @@ class Outlook(StrEnum):
     """Something answered, and it was not the target, or not as it should: a wrong certificate, a redirect."""
     DOWN = "down"
     """Silence, an unreachable, a refusal, a reset."""
+    UNNAMED = "unnamed"
+    """Its name was not resolved, so it was never asked: says something of resolvers, nothing of the target."""
     VOID = "void"
     """Not evidence: it was not measured, or the device lacks what it takes (an address family, a right)."""
 
@@ -68,7 +72,8 @@ class Observation:
 
     `network` is the owner of the target's network as the plan counts them (`AS13335`, or an operator's name),
     empty where unknown. `start_ns` and `end_ns` are CLOCK_BOOTTIME, `best_ns` the time that stands for it.
-    `http_status` is the answer's, where there was one.
+    `http_status` is the answer's, where there was one. `routes` and `next_hops` are what an `address`
+    observation saw: the address families (4, 6) with a default route, and those whose route has a next hop.
     """
 
     test: str
@@ -83,14 +88,20 @@ class Observation:
     start_ns: int
     end_ns: int
     http_status: int | None = None
+    routes: frozenset[int] | None = None
+    next_hops: frozenset[int] | None = None
+    void: bool = False
+    """Set by `settle` where the host itself lacks what the target takes."""
 
     @property
     def outlook(self) -> Outlook:
         """Return what became of it."""
         if self.failure is None:
             return Outlook.REACHED
-        if self.failure in _VOID or self._no_route_of_its_family:
+        if self.void or self.failure in _VOID:
             return Outlook.VOID
+        if self.failed_operation == "resolve" and self.test != "dns":
+            return Outlook.UNNAMED
         return Outlook.MEDDLED if self.failure in _MEDDLED else Outlook.DOWN
 
     @property
@@ -110,11 +121,35 @@ class Observation:
             return ""
         return f"{self.failed_operation}: {self.failure}" if self.failed_operation else self.failure
 
-    @property
-    def _no_route_of_its_family(self) -> bool:
-        # A pinned IPv6 address on a line without IPv6 says nothing of the network beyond.
-        bare_ipv6 = self.target.count(":") > 1 and "/" not in self.target
-        return self.failure == Failure.NETWORK_UNREACHABLE and (bare_ipv6 or "[" in self.target)
+
+def settle(observations: Iterable[Observation]) -> tuple[Observation, ...]:
+    """Return the observations of one round, those void that the host itself explains.
+
+    A pinned address of a family without a default route says nothing of the network beyond, and a
+    point-to-point line has no gateway to ask.
+    """
+    given = tuple(observations)
+    hosts = [one for one in given if one.routes is not None]
+    host = max(hosts, key=lambda one: one.start_ns) if hosts else None
+    return tuple(replace(one, void=True) if _host_explains(one, host) else one for one in given)
+
+
+def _host_explains(observation: Observation, host: Observation | None) -> bool:
+    routes = frozenset({4}) if host is None or host.routes is None else host.routes
+    if observation.failure == Failure.NETWORK_UNREACHABLE and observation.failed_operation != "resolve":
+        family = _family(observation.target)
+        return family is not None and bool(routes) and family not in routes
+    if observation.failure == Failure.NO_GATEWAY and host is not None:
+        return bool(host.routes) and not host.next_hops
+    return False
+
+
+def _family(target: str) -> int | None:
+    """Return 4 or 6 for a target pinned to an address, None for a name or a URL of one."""
+    if "[" in target:
+        return 6
+    host = urlsplit(target).hostname if "//" in target else target.rsplit(":", 1)[0]
+    return family_of(target) or family_of(host or "")
 
 
 def from_result(task: Task, result: Result, *, network: str) -> Observation:
@@ -191,6 +226,8 @@ def _observation(
         start_ns=start_ns,
         end_ns=start_ns + runtime_ns,
         http_status=_status(outcome.detail),
+        routes=_families(outcome.detail, "default_route") if test == "address" else None,
+        next_hops=_families(outcome.detail, "gateway") if test == "address" else None,
     )
 
 
@@ -201,3 +238,10 @@ def _best_ns(outcome: Outcome) -> int | None:
 def _status(detail: Mapping[str, JsonValue]) -> int | None:
     status = detail.get("status")
     return status if isinstance(status, int) and not isinstance(status, bool) else None
+
+
+def _families(detail: Mapping[str, JsonValue], key: str) -> frozenset[int] | None:
+    """Return the families for which an `address` measurement's detail says `key`; None if it says nothing."""
+    parts = {4: detail.get("ipv4"), 6: detail.get("ipv6")}
+    known = {family: part for family, part in parts.items() if isinstance(part, dict) and key in part}
+    return frozenset(family for family, part in known.items() if part[key] is True) if known else None

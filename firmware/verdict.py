@@ -119,9 +119,13 @@ def _captive_portal(facts: Facts) -> bool:
 
 
 def _controls_silent(facts: Facts) -> bool:
-    """Whether nothing outside answered, in enough networks for that to mean something."""
-    silent = not facts.international.any_answer and not facts.platforms.any_answer
-    return silent and len(facts.international.down) >= MIN_CONTROLS
+    """Whether nothing outside was reached, and enough networks were silent for that to mean something.
+
+    What answers in a target's place (a block page inside the country) breaks no silence and adds none.
+    """
+    outside = (facts.international, facts.platforms)
+    reached = any(reach.reached or reach.anonymous for reach in outside)
+    return not reached and len(facts.international.down) >= MIN_CONTROLS
 
 
 def _domestic_up(facts: Facts) -> bool:
@@ -144,8 +148,13 @@ def _all_silent(facts: Facts) -> bool:
     far = (facts.domestic, facts.international, facts.platforms)
     silent = not any(reach.any_answer for reach in far)
     enough = len(facts.domestic.down | facts.international.down) >= MIN_CONTROLS
-    near = bool(facts.reached(Rung.GATEWAY) or facts.reached(Rung.RESOLVER))
-    return silent and enough and near and not facts.failed(Rung.LINK) and not facts.failed(Rung.ADDRESS)
+    return (
+        silent
+        and enough
+        and bool(facts.near())
+        and not facts.failed(Rung.LINK)
+        and not facts.failed(Rung.ADDRESS)
+    )
 
 
 def _outage(facts: Facts) -> bool:
