@@ -1,0 +1,88 @@
+"""What can be set of the collector: the declarations that the file, the options and the reference all follow."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from firmware.settings import setting, table
+
+DEFAULT_PAGE_PORT: Final = 8464
+_HOST_PORT: Final = r"(?:auto|mosquitto|amqtt|none|(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageSettings:
+    """The page and the API under it."""
+
+    host: str = setting(
+        "127.0.0.1",
+        doc="The address the page is served on. Anybody who reaches it can read every measurement: keep it on "
+        "the loopback, behind a web server that asks who is there, unless everybody may.",
+        pattern=r"[A-Za-z0-9.:-]+",
+        form="an address or a host name",
+    )
+    port: int = setting(
+        DEFAULT_PAGE_PORT, doc="The port of the page; 0 takes any that is free.", low=0, high=65535
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSettings:
+    """The MQTT broker between devices and collector."""
+
+    use: str = setting(
+        "auto",
+        doc="Which broker: `mosquitto` or `amqtt` starts one of the collector's own on the loopback; `auto` takes "
+        "mosquitto where it is installed, else amqtt; HOST:PORT uses one that runs already; `none` takes in "
+        "nothing and only serves the page.",
+        pattern=_HOST_PORT,
+        form="auto, mosquitto, amqtt, none or HOST:PORT",
+    )
+    port: int = setting(
+        0, doc="The port of the collector's own broker; 0 takes any that is free.", low=0, high=65535
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestSettings:
+    """Taking in: how much may wait in memory between broker and database."""
+
+    waiting_messages: int = setting(
+        2000,
+        doc="How many messages may wait. From half of it on, devices are asked to hold back; at all of it, "
+        "nothing more is read from the broker.",
+        unit="messages",
+        low=10,
+        high=1_000_000,
+    )
+    waiting_bytes: int = setting(
+        32 * 1024 * 1024,
+        doc="How many bytes of messages may wait, with the same effect.",
+        unit="bytes",
+        low=1024 * 1024,
+        high=4 * 1024 * 1024 * 1024,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorSettings:
+    """The collector: it takes in what devices measured, and shows it."""
+
+    data: Path = setting(
+        Path("data/collector"), doc="The directory for the database, the broker's files and the lock."
+    )
+    page: PageSettings = table(PageSettings)
+    broker: BrokerSettings = table(BrokerSettings)
+    ingest: IngestSettings = table(IngestSettings)
+
+    def __post_init__(self) -> None:
+        """Check what one setting alone cannot say."""
+        address = broker_address(self.broker.use)
+        if address is not None and not 1 <= address[1] <= 65535:
+            raise ValueError("a broker's port is from 1 to 65535")
+
+
+def broker_address(use: str) -> tuple[str, int] | None:
+    """Return host and port when `use` names a broker that runs already, else None."""
+    host, colon, port = use.rpartition(":")
+    return (host.strip("[]"), int(port)) if colon else None
