@@ -55,6 +55,15 @@ class Datagram:
     offset: ClockOffset
 
 
+@dataclass(frozen=True, slots=True)
+class WallTimes:
+    """A send and an arrival on CLOCK_REALTIME, and who took both times."""
+
+    sent_utc_ns: int
+    received_utc_ns: int
+    stamp: Stamp
+
+
 @dataclass(slots=True)
 class _Sent:
     """One send: this process's time, the clock's offset, and the kernel's stamps (CLOCK_REALTIME) as they come."""
@@ -99,7 +108,10 @@ class DatagramFlow:
         self._socket.close()
 
     async def send(self, data: bytes) -> int:
-        """Send one datagram; return its id, for `rtt`. Raises `MeasurementFailedError` (operation `write`)."""
+        """Send one datagram; return its id, for `rtt`. Raises `MeasurementFailedError` (operation `write`).
+
+        Raises only for this datagram: an ICMP error about an earlier one is kept for `receive`.
+        """
         while True:
             offset = read_clock_offset()
             user_ns = boottime_ns()
@@ -111,9 +123,11 @@ class DatagramFlow:
                     raise MeasurementFailedError(Failure.TIMEOUT, operation="write") from None
                 continue
             except OSError as error:
+                told = len(self._pending)
                 self._drain()
                 self._renumber()
-                self._raise_pending("write")  # an ICMP error about an earlier send is reported on this one
+                if len(self._pending) > told:
+                    continue  # it was about an earlier datagram; this one was not sent
                 raise MeasurementFailedError(from_os_error(error), operation="write") from error
             sent_id = len(self._sent)
             self._sent[sent_id] = _Sent(user_ns, offset)
@@ -146,6 +160,13 @@ class DatagramFlow:
         From the kernel's stamps where both ends have one (`snd`, else `sched`) and CLOCK_REALTIME did not step
         between; else this process's times (`user`).
         """
+        times = self.wall_times(sent_id, arrival)
+        if times.stamp is Stamp.USER:
+            return Phase(ns=arrival.received_ns - self._sent[sent_id].user_ns, stamp=Stamp.USER)
+        return Phase(ns=times.received_utc_ns - times.sent_utc_ns, stamp=times.stamp)
+
+    def wall_times(self, sent_id: int, arrival: Datagram) -> WallTimes:
+        """Return a send and an arrival on CLOCK_REALTIME, both of one class, the best there is, as in `rtt`."""
         self._drain()
         sent = self._sent[sent_id]
         stepped = kernel.clock_stepped(sent.offset, arrival.offset)
@@ -153,8 +174,8 @@ class DatagramFlow:
         if arrival.stamp_ns is not None and not stepped:
             for kind, stamp in ((kernel.SND, Stamp.SND), (kernel.SCHED, Stamp.SCHED)):
                 if kind in sent.stamps:
-                    return Phase(ns=arrival.stamp_ns - sent.stamps[kind], stamp=stamp)
-        return Phase(ns=arrival.received_ns - sent.user_ns, stamp=Stamp.USER)
+                    return WallTimes(sent.stamps[kind], arrival.stamp_ns, stamp)
+        return WallTimes(sent.offset.realtime_ns, arrival.offset.realtime_ns, Stamp.USER)
 
     def egress_queue_ns(self, sent_id: int) -> int | None:
         """Return how long the packet stood in this device's own queue (SND − SCHED), None if not both are known."""

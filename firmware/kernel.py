@@ -181,6 +181,11 @@ class ClockOffset:
     error_ns: int
     raw_ns: int
 
+    @property
+    def realtime_ns(self) -> int:
+        """CLOCK_REALTIME at that moment."""
+        return self.raw_ns + self.offset_ns
+
 
 MAX_SLEW: Final = 0.001
 """Faster than this the clock was stepped, or slewed too fast to time by: 500 ppm of slew and 500 of frequency."""

@@ -9,6 +9,9 @@ from typing import ClassVar, Final, Protocol, Self
 
 from firmware.measurements.address import Address
 from firmware.measurements.link import Link
+from firmware.measurements.ntp import Ntp
+from firmware.measurements.ping import Ping
+from firmware.measurements.tcp import Tcp
 from firmware.net import Net
 from firmware.record import Outcome
 from firmware.task import OptionValue
@@ -35,4 +38,7 @@ class Measurement(Protocol):
 MEASUREMENTS: Final[Mapping[str, type[Measurement]]] = {
     "link": Link,
     "address": Address,
+    "ping": Ping,
+    "tcp": Tcp,
+    "ntp": Ntp,
 }

@@ -1,0 +1,132 @@
+"""Runs one task to its result: at its slot, within its deadline, whatever happens. The worker's and `single`'s way.
+
+A result always comes: a task that cannot be read, or code of ours that fails, is a result that says so. This
+file must never know how tasks arrive or where results go.
+"""
+
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from firmware import clock, kernel
+from firmware.datagrams import read_clock_offset
+from firmware.failures import UNKNOWN_PREFIX, Failure
+from firmware.host_view import Host
+from firmware.jsontypes import JsonObject
+from firmware.kernel import IcmpError
+from firmware.loop import CancelledJobError, Job, Loop
+from firmware.measurements import MEASUREMENTS, Measurement
+from firmware.net import Net
+from firmware.record import Outcome
+from firmware.targets import TargetError
+from firmware.task import Result, Task
+
+_GRACE_NS = 250_000_000
+"""Every wait of a measurement ends at its deadline by itself, and it reports what it had. One that has not
+ended this long after is ended by force, with nothing to report."""
+
+
+async def run_task(loop: Loop, task: Task) -> Result:
+    """Run `task` at its slot and return its result. `CancelledJobError` passes through."""
+    try:
+        measurement = parse(task)
+    except TargetError as error:
+        return failed_result(task, f"{UNKNOWN_PREFIX}TargetError: {error}", operation="parse")
+    await loop.sleep_until(task.start_boottime_ns)
+    start_boottime_ns, start_utc_ns = clock.now()
+    net = Net(loop, deadline_ns=task.deadline_boottime_ns)
+    if start_boottime_ns >= task.deadline_boottime_ns:
+        outcome = Outcome(failure=Failure.MISSED_SLOT, failed_operation="start")
+    else:
+        before = read_clock_offset()
+        outcome = await _measure(loop, measurement, net)
+        stepped = net.clock_stepped or kernel.clock_stepped(before, read_clock_offset())
+        outcome = with_evidence(outcome, net.host, net.icmp_errors, stepped=stepped)
+    return Result(
+        task_id=task.task_id,
+        test_version=measurement.version,
+        target=task.target,
+        uplink=net.uplink(),
+        start_boottime_ns=start_boottime_ns,
+        start_utc_ns=start_utc_ns,
+        runtime_ns=net.now_ns() - start_boottime_ns,
+        outcome=outcome,
+    )
+
+
+def parse(task: Task) -> Measurement:
+    """Return the task's measurement. Raises `TargetError`, also for an unknown test."""
+    kind = MEASUREMENTS.get(task.test)
+    if kind is None:
+        raise TargetError(f"found test {task.test!r}; allowed is one of {', '.join(MEASUREMENTS)}")
+    return kind.parse(task.target, task.options)
+
+
+def failed_result(task: Task, failure: str, *, operation: str) -> Result:
+    """Return the result of a task that could not be measured, as of now."""
+    boottime_ns, utc_ns = clock.now()
+    kind = MEASUREMENTS.get(task.test)
+    return Result(
+        task_id=task.task_id,
+        test_version="" if kind is None else kind.version,
+        target=task.target,
+        uplink="",
+        start_boottime_ns=boottime_ns,
+        start_utc_ns=utc_ns,
+        runtime_ns=0,
+        outcome=Outcome(failure=failure, failed_operation=operation),
+    )
+
+
+def with_evidence(outcome: Outcome, host: Host, errors: Sequence[IcmpError], *, stepped: bool) -> Outcome:
+    """Add to the detail what every test has: `clock_stepped`, and `icmp` where ICMP errors came back.
+
+    Each of those has `failure`, `type`, `code`, `from` (a word for the host's own and its gateway), `info` (the
+    MTU, for fragmentation needed) and `count`.
+    """
+    icmp: list[JsonObject] = [
+        {
+            "failure": error.failure,
+            "type": error.icmp_type,
+            "code": error.icmp_code,
+            "from": host.label(error.offender) if error.offender else "",
+            "info": error.info,
+            "count": count,
+        }
+        for error, count in Counter(errors).items()
+    ]
+    extra: JsonObject = {"clock_stepped": stepped, **({"icmp": [*icmp]} if icmp else {})}
+    return replace(outcome, detail={**outcome.detail, **extra})
+
+
+async def _measure(loop: Loop, measurement: Measurement, net: Net) -> Outcome:
+    """Measure as a job of its own, so that the deadline can end it."""
+    job = loop.spawn(measurement.measure(net), name=measurement.name)
+    guard = loop.spawn(_cancel_at(loop, job, net.deadline_ns + _GRACE_NS), name="deadline")
+    try:
+        return await job
+    except CancelledJobError:
+        if not job.done:  # it is this task that is cancelled, and its children with it
+            raise
+        return _broken(net, Failure.TIMEOUT)
+    except Exception as error:  # noqa: BLE001  # the outermost loop of a measurement: our fault becomes a result
+        traceback.print_exc(file=sys.stderr)
+        return _broken(net, f"{UNKNOWN_PREFIX}{type(error).__name__}: {error}")
+    finally:
+        guard.cancel()
+
+
+def _broken(net: Net, failure: str) -> Outcome:
+    return Outcome(
+        failure=failure,
+        failed_operation="measure",
+        bytes_up=net.traffic.bytes_up,
+        bytes_down=net.traffic.bytes_down,
+    )
+
+
+async def _cancel_at(loop: Loop, job: Job[Outcome], when_ns: int) -> None:
+    await loop.sleep_until(when_ns)
+    job.cancel()
