@@ -96,7 +96,8 @@ def judge(delivery: Delivery) -> Judgement:
         case "st", []:
             return _presence(delivery, device)
         case _:
-            return _refused(delivery, device, f"topic {delivery.topic[:100]!r}: nothing is expected there")
+            reason = f"topic {delivery.topic[:100]!r}: nothing is expected there"
+            return _refused(delivery, device, reason, answered=False)
 
 
 def answer(judgement: Judgement, accounted: Accounted, epoch: str, *, pause_s: float = 0.0) -> Answer:

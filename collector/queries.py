@@ -153,13 +153,14 @@ class Queries:
             connection = self._connect()
         try:
             connection.execute("BEGIN")
-            try:
-                yield connection
-            finally:
-                connection.execute("ROLLBACK")
+            yield connection
+            connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             connection.close()
             raise StoreError(f"the database cannot be read ({error})") from error
+        except BaseException:
+            connection.close()
+            raise
         self._idle.put(connection)
 
     def _connect(self) -> sqlite3.Connection:

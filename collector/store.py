@@ -107,7 +107,8 @@ class Store:
         try:
             yield
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # A full disk has already undone it.
+                self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
 

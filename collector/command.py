@@ -1,0 +1,63 @@
+"""`tidegauge collector`: take in what devices measured, and serve the page."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import click
+
+from collector.errors import CollectorError
+from collector.service import Addresses, serve
+from collector.settings import CollectorSettings
+from firmware.settings import SettingsError, load
+
+
+@click.command()
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The settings file (TOML). Options go before what it says.",
+)
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="The data directory.  [default: data/collector]"
+)
+@click.option("--host", metavar="ADDRESS", help="The address to serve the page on.  [default: 127.0.0.1]")
+@click.option(
+    "--port", type=int, help="The port to serve the page on; 0 takes any that is free.  [default: 8464]"
+)
+@click.option(
+    "--broker",
+    metavar="auto|mosquitto|amqtt|none|HOST:PORT",
+    help="Which MQTT broker: one of the collector's own, or one that runs already.  [default: auto]",
+)
+def collector(**options: Any) -> None:
+    """Take in what devices measured, store it, acknowledge it, and serve the page.
+
+    Runs in the foreground until Ctrl-C or SIGTERM. DIR/collector.json says where it is reached once it is ready.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load(
+            CollectorSettings,
+            options["config"],
+            {
+                "data": options["data"],
+                "page.host": options["host"],
+                "page.port": options["port"],
+                "broker.use": options["broker"],
+            },
+        )
+        serve(
+            settings,
+            on_ready=lambda addresses: _tell(addresses, settings),
+            say=lambda message: click.echo(message, err=True),
+        )
+    except (CollectorError, SettingsError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _tell(addresses: Addresses, settings: CollectorSettings) -> None:
+    click.echo(f"page    {addresses.page_url}")
+    if addresses.broker_host:
+        click.echo(f"broker  {addresses.broker_host}:{addresses.broker_port}")
+    click.echo(f"data    {settings.data}")

@@ -1,0 +1,78 @@
+"""The collector's data directory: held by one collector at a time.
+
+    DIR/lock                 held with flock while a collector runs; holds its pid
+    DIR/collector.sqlite3    the store
+    DIR/broker/              the broker's configuration and log
+    DIR/collector.json       where to reach the running collector; there only while it is ready
+
+It must never make anything outside DIR.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import Final, Self
+
+from collector.errors import DataDirError
+from firmware.jsontypes import JsonObject
+
+_REMEDY: Final = "give another directory with --data"
+
+
+class DataDir:
+    """An open, locked data directory. `close` lets another collector have it."""
+
+    def __init__(self, path: Path, lock_fd: int) -> None:
+        self.path = path
+        self.database = path / "collector.sqlite3"
+        self.broker = path / "broker"
+        self.ready_file = path / "collector.json"
+        self._lock_fd = lock_fd
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Make the directory (0700) if it is missing, and lock it. Raises `DataDirError`."""
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DataDirError(
+                f"{path}: cannot be used as a data directory ({error.strerror}): {_REMEDY}"
+            ) from error
+        try:
+            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(lock_fd, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(lock_fd)
+            raise DataDirError(
+                f"{path}: in use by another collector, process {holder}: stop it, or {_REMEDY}"
+            ) from error
+        with contextlib.suppress(OSError):  # The pid is only for the message above.
+            os.ftruncate(lock_fd, 0)
+            os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
+        directory = cls(path, lock_fd)
+        directory.not_ready()
+        return directory
+
+    def ready(self, facts: JsonObject) -> None:
+        """Write `facts` to `collector.json`, whole or not at all. Raises `DataDirError`."""
+        draft = self.ready_file.with_suffix(".json.new")
+        try:
+            draft.write_text(json.dumps(facts) + "\n")
+            draft.replace(self.ready_file)
+        except OSError as error:
+            raise DataDirError(f"{self.ready_file}: cannot be written ({error.strerror})") from error
+
+    def not_ready(self) -> None:
+        """Take `collector.json` away: whoever reads it would knock at a closed door."""
+        with contextlib.suppress(OSError):
+            self.ready_file.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Let go of the directory. Closing twice is harmless."""
+        if self._lock_fd >= 0:
+            self.not_ready()
+            os.close(self._lock_fd)
+            self._lock_fd = -1
