@@ -7,9 +7,9 @@ synchronised, or is killed for asking.
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
+from firmware.files import modified_ns, read_text
 from firmware.loop import boottime_ns
 from firmware.record import ClockQuality, ClockReading
 
@@ -23,8 +23,8 @@ TIMESYNC_ERROR_NS: Final = 500_000_000
 """timesyncd slews what is under 0.4 s (NTP_MAX_ADJUST) instead of stepping, so just after it the clock may be
 that far off; the rest is for the way to its server."""
 
-_TIMESYNC_FLAG: Final = Path("run/systemd/timesync/synchronized")
-_BOOT_ID: Final = Path("proc/sys/kernel/random/boot_id")
+_TIMESYNC_FLAG: Final = "run/systemd/timesync/synchronized"
+_BOOT_ID: Final = "proc/sys/kernel/random/boot_id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -93,16 +93,15 @@ def now() -> tuple[int, int]:
     return (before_ns + boottime_ns()) // 2, utc_ns
 
 
-def read_boot_id(root: Path = Path("/")) -> str:
-    """Return the kernel's random id of this boot. Raises `OSError`."""
-    return (root / _BOOT_ID).read_text("ascii").strip()
+def read_boot_id(root: str = "") -> str:
+    """Return the kernel's random id of this boot, "" where it cannot be read."""
+    return read_text(f"{root}/{_BOOT_ID}").strip()
 
 
-def read_timesync(root: Path = Path("/")) -> SyncPoint | None:
+def read_timesync(root: str = "") -> SyncPoint | None:
     """Return when systemd-timesyncd last set this clock, None if it did not in this boot or is not here."""
     boottime, utc = now()
-    try:
-        synchronised_ns = (root / _TIMESYNC_FLAG).stat().st_mtime_ns
-    except OSError:
+    synchronised_ns = modified_ns(f"{root}/{_TIMESYNC_FLAG}")
+    if synchronised_ns is None:
         return None
     return timesync_point(synchronised_utc_ns=synchronised_ns, boottime_ns=boottime, utc_ns=utc)

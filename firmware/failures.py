@@ -6,9 +6,12 @@ Source: OONI data format df-007-errors; our additions are in `ADDITIONS` and kee
 """
 
 import errno
-import ssl
+import sys
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class Failure(StrEnum):
@@ -124,7 +127,10 @@ def is_failure(word: str) -> bool:
 
 def from_os_error(error: OSError) -> str:
     """Translate the operating system's error into its failure word."""
-    if isinstance(error, ssl.SSLError):
+    loaded = sys.modules.get(
+        "ssl"
+    )  # nothing raises its errors before it is loaded, which costs the worker 6 MB
+    if loaded is not None and isinstance(error, loaded.SSLError):
         return from_ssl_error(error)
     if isinstance(error, TimeoutError):
         return Failure.TIMEOUT
@@ -134,8 +140,10 @@ def from_os_error(error: OSError) -> str:
     return f"{UNKNOWN_PREFIX}{name}: {error.strerror or error}"
 
 
-def from_ssl_error(error: ssl.SSLError) -> str:
+def from_ssl_error(error: "ssl.SSLError") -> str:
     """Translate OpenSSL's error into its failure word (OONI `netxlite` classifies alike)."""
+    import ssl  # noqa: PLC0415  # there already, since its error is
+
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in _HOSTNAME_MISMATCH:
             return Failure.SSL_INVALID_HOSTNAME

@@ -6,11 +6,12 @@ does not, so it only says what kind an interface is. This file must never send a
 
 import array
 import fcntl
+import os
 import socket
 import struct
-from pathlib import Path
 from typing import Final
 
+from firmware.files import read_text
 from firmware.host_parsers import (
     IFREQ_BYTES,
     choose_resolvers,
@@ -33,22 +34,22 @@ _IFF_LOOPBACK: Final = 0x8
 _IFF_RUNNING: Final = 0x40
 
 
-def read_host(root: Path = Path("/")) -> Host:
+def read_host(root: str = "") -> Host:
     """Read the host's network as it is now. What cannot be read is left out: it is evidence too."""
     names = [name for _, name in socket.if_nameindex()]
     return Host(
         interfaces=tuple(_read_interface(name, root) for name in names),
         addresses=(
             *parse_ifconf(_read_ifconf()),
-            *parse_if_inet6(_read_text(root / "proc/net/if_inet6")),
+            *parse_if_inet6(read_text(f"{root}/proc/net/if_inet6")),
         ),
         routes=(
-            *parse_route(_read_text(root / "proc/net/route")),
-            *parse_ipv6_route(_read_text(root / "proc/net/ipv6_route")),
+            *parse_route(read_text(f"{root}/proc/net/route")),
+            *parse_ipv6_route(read_text(f"{root}/proc/net/ipv6_route")),
         ),
         resolver_config=choose_resolvers(
-            parse_resolv_conf(_read_text(root / "etc/resolv.conf")),
-            parse_resolv_conf(_read_text(root / "run/systemd/resolve/resolv.conf")),
+            parse_resolv_conf(read_text(f"{root}/etc/resolv.conf")),
+            parse_resolv_conf(read_text(f"{root}/run/systemd/resolve/resolv.conf")),
         ),
     )
 
@@ -58,14 +59,14 @@ def uplink_towards(host: Host, address: str) -> str:
     return host.uplink_from(_source_towards(address))
 
 
-def _read_interface(name: str, root: Path) -> Interface:
+def _read_interface(name: str, root: str) -> Interface:
     flags, hardware_type = _read_flags(name)
-    folder = root / "sys/class/net" / name
+    folder = f"{root}/sys/class/net/{name}"
     device_type = ""
-    for line in _read_text(folder / "uevent").splitlines():
+    for line in read_text(f"{folder}/uevent").splitlines():
         key, _, value = line.partition("=")
         device_type = value if key == "DEVTYPE" else device_type
-    wireless = (folder / "wireless").is_dir() or (folder / "phy80211").exists()
+    wireless = any(os.path.exists(f"{folder}/{mark}") for mark in ("wireless", "phy80211"))  # noqa: PTH110  # see files.py
     kind = interface_kind(name, hardware_type=hardware_type, wireless=wireless, device_type=device_type)
     return Interface(
         name=name,
@@ -109,12 +110,5 @@ def _source_towards(address: str) -> str:
             scope = socket.if_nametoindex(zone) if zone else 0
             sock.connect((bare, 9, 0, scope) if family == socket.AF_INET6 else (bare, 9))
             return str(sock.getsockname()[0]).partition("%")[0]
-    except OSError:
-        return ""
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", "replace")
     except OSError:
         return ""

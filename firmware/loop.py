@@ -148,6 +148,10 @@ class Loop:
             self._arm(self.current(), when_ns)
             await _suspend()
 
+    async def park(self) -> object:
+        """Wait until somebody calls `resume` for this job; return the value given."""
+        return await _suspend()
+
     async def wait(self, fd: int, events: int, *, deadline_ns: int | None) -> int:
         """Wait until `fd` shows one of `events` (READABLE, WRITABLE) or an error; return the mask, 0 when late.
 

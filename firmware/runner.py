@@ -5,7 +5,6 @@ file must never know how tasks arrive or where results go.
 """
 
 import sys
-import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -33,7 +32,8 @@ async def run_task(loop: Loop, task: Task) -> Result:
     try:
         measurement = parse(task)
     except TargetError as error:
-        return failed_result(task, f"{UNKNOWN_PREFIX}TargetError: {error}", operation="parse")
+        failure = f"{UNKNOWN_PREFIX}TargetError: {error}"
+        return failed_result(task.task_id, task.test, task.target, failure=failure, operation="parse")
     await loop.sleep_until(task.start_boottime_ns)
     start_boottime_ns, start_utc_ns = clock.now()
     net = Net(loop, deadline_ns=task.deadline_boottime_ns)
@@ -64,14 +64,14 @@ def parse(task: Task) -> Measurement:
     return kind.parse(task.target, task.options)
 
 
-def failed_result(task: Task, failure: str, *, operation: str) -> Result:
+def failed_result(task_id: str, test: str, target: str, *, failure: str, operation: str) -> Result:
     """Return the result of a task that could not be measured, as of now."""
     boottime_ns, utc_ns = clock.now()
-    kind = MEASUREMENTS.get(task.test)
+    kind = MEASUREMENTS.get(test)
     return Result(
-        task_id=task.task_id,
+        task_id=task_id,
         test_version="" if kind is None else kind.version,
-        target=task.target,
+        target=target,
         uplink="",
         start_boottime_ns=boottime_ns,
         start_utc_ns=utc_ns,
@@ -112,7 +112,7 @@ async def _measure(loop: Loop, measurement: Measurement, net: Net) -> Outcome:
             raise
         return _broken(net, Failure.TIMEOUT)
     except Exception as error:  # noqa: BLE001  # the outermost loop of a measurement: our fault becomes a result
-        traceback.print_exc(file=sys.stderr)
+        sys.excepthook(type(error), error, error.__traceback__)
         return _broken(net, f"{UNKNOWN_PREFIX}{type(error).__name__}: {error}")
     finally:
         guard.cancel()
