@@ -79,7 +79,7 @@ find_python() {
   done
   stop "Tidegauge needs Python 3.11 or newer, and found none." \
     "On Debian 12, Raspberry Pi OS 12 or later: sudo apt-get install python3 python3-venv" \
-    "Elsewhere: name one, TIDEGAUGE_PYTHON=/path/to/python3 ${0##*/}"
+    "Elsewhere: name one, TIDEGAUGE_PYTHON=/path/to/python3 ./${0##*/}"
 }
 
 # make_venv PYTHON: an empty .venv.
@@ -131,7 +131,7 @@ set_up() {
       --disable-pip-version-check -e ".[$extras]" -c "$constraints" </dev/null 9<&- 2>&1) |
       tee "$venv/setup.log" | fetching; then
       tail -n 20 "$venv/setup.log" >&2
-      stop "" "setup: fetching failed (all of it: .venv/setup.log). Is the network there? Then run ${0##*/} again."
+      stop "" "setup: fetching failed (all of it: .venv/setup.log). Is the network there? Then run ./${0##*/} again."
     fi
     stamp "$level" >"$venv/.stamp-$level"
     say "setup: done"
