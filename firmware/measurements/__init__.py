@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from typing import ClassVar, Final, Protocol, Self
 
 from firmware.measurements.address import Address
+from firmware.measurements.dns import Dns
+from firmware.measurements.http import Http
 from firmware.measurements.link import Link
 from firmware.measurements.ntp import Ntp
 from firmware.measurements.ping import Ping
 from firmware.measurements.tcp import Tcp
+from firmware.measurements.tls import Tls
 from firmware.net import Net
 from firmware.record import Outcome
 from firmware.task import OptionValue
@@ -41,4 +44,7 @@ MEASUREMENTS: Final[Mapping[str, type[Measurement]]] = {
     "ping": Ping,
     "tcp": Tcp,
     "ntp": Ntp,
+    "dns": Dns,
+    "tls": Tls,
+    "http": Http,
 }

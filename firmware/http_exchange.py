@@ -1,0 +1,198 @@
+"""One HTTP/1.1 request over one stream, and what came back, with the times of its reading.
+
+h11 speaks the protocol (imported inside: the worker may never need it); this moves the bytes. The request is
+dressed as the commonest browser's: an unusual User-Agent would mark the device on the wire and draw answers
+that people do not get. `Accept-Encoding` asks for gzip alone, which the standard library undoes and which
+spares the host's line most of a page. This file must never follow a redirect, resolve a name or open anything.
+"""
+
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
+
+from firmware.failures import Failure, MeasurementFailedError
+from firmware.http_urls import OPERATION, Url
+from firmware.net import Net
+from firmware.record import Phase, Stamp
+
+if TYPE_CHECKING:
+    import h11
+
+USER_AGENT: Final = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/154.0.0.0 Safari/537.36"
+"""Chrome on Windows, whose user agent has been frozen but for the major version since 2022."""
+
+_HEADERS: Final = (
+    ("User-Agent", USER_AGENT),
+    ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
+    ("Accept-Encoding", "gzip"),
+    ("Accept-Language", "en-US,en;q=0.9"),
+)
+
+FIRST_BYTE_TIMEOUT_S: Final = 15.0
+"""From the request sent to the answer's first byte; the body has until the task's deadline."""
+
+_MAX_HEAD: Final = 65_536
+MAX_TIMINGS: Final = 100
+_GZIP: Final = 31
+"""zlib's window bits for a gzip wrapper."""
+
+
+class ByteStream(Protocol):
+    """What carries the exchange: a TCP stream, or TLS on one."""
+
+    @property
+    def last_receive_ns(self) -> int:
+        """CLOCK_BOOTTIME of the last arrival."""
+
+    async def send_all(self, data: bytes, *, deadline_ns: int | None = None) -> None:
+        """Send every byte."""
+
+    async def receive(self, *, deadline_ns: int | None = None) -> bytes:
+        """Return what came, b"" at the end."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Response:
+    """What came back, as far as it came; filled as it is read, so that a failure midway keeps the rest.
+
+    `body` has its content encoding undone, and is cut at the cap (`body_is_truncated`); `body_is_encoded` says
+    that it came in an encoding not asked for and is kept as it came. `read_timing` are pairs of bytes read so
+    far (headers included, as they came) and ns since the request was sent. `phases`: `first_byte` (request sent
+    to first byte back) and `body` (from there to the end).
+    """
+
+    status: int | None = None
+    http_version: str = ""
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    body: bytearray = field(default_factory=bytearray)
+    body_is_truncated: bool = False
+    body_is_encoded: bool = False
+    bytes_read: int = 0
+    read_timing: list[tuple[int, int]] = field(default_factory=list)
+    phases: dict[str, Phase] = field(default_factory=dict)
+
+    def header(self, name: str) -> str | None:
+        """Return a header's first value, None without it. `name` in lower case."""
+        return next((value for key, value in self.headers if key.lower() == name), None)
+
+
+def request_headers(url: Url) -> list[tuple[str, str]]:
+    """Return the headers of the request for `url`, in a browser's order."""
+    return [("Host", url.authority), ("Connection", "keep-alive"), *_HEADERS]
+
+
+def thin(timing: "list[tuple[int, int]]", limit: int = MAX_TIMINGS) -> "list[tuple[int, int]]":
+    """Return at most `limit` of the pairs, evenly, first and last among them."""
+    if len(timing) <= limit:
+        return list(timing)
+    step = (len(timing) - 1) / (limit - 1)
+    return [timing[round(index * step)] for index in range(limit)]
+
+
+async def exchange(
+    net: Net, stream: ByteStream, url: Url, response: Response, *, method: str, body_cap: int
+) -> None:
+    """Ask for `url` and read the answer into `response`, at most `body_cap` bytes of body.
+
+    Raises `MeasurementFailedError`: `read` and `write` for the stream's failures, `http_round_trip` for an answer
+    that is not HTTP (`http_request_failed`) or ends too early (`eof_error`).
+    """
+    import h11  # noqa: PLC0415  # see the module's docstring
+
+    connection = h11.Connection(our_role=h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
+    head = connection.send(h11.Request(method=method, target=url.target, headers=request_headers(url)))
+    end = connection.send(h11.EndOfMessage())
+    await stream.send_all((head or b"") + (end or b""))
+    reader = _Reader(net, stream, connection, response, body_cap)
+    try:
+        await reader.read_all()
+    except h11.RemoteProtocolError as error:
+        failure = Failure.EOF if reader.ended else Failure.HTTP_REQUEST_FAILED
+        raise MeasurementFailedError(failure, operation=OPERATION, message=str(error)) from error
+
+
+class _Reader:
+    """Reads one response through h11 into a `Response`."""
+
+    def __init__(
+        self, net: Net, stream: ByteStream, connection: "h11.Connection", response: Response, body_cap: int
+    ) -> None:
+        self.ended = False
+        self._stream = stream
+        self._connection = connection
+        self._response = response
+        self._body_cap = body_cap
+        self._sent_ns = net.now_ns()
+        self._first_byte_deadline_ns = self._sent_ns + round(FIRST_BYTE_TIMEOUT_S * 1e9)
+        self._inflate: zlib._Decompress | None = None
+
+    async def read_all(self) -> None:
+        """Read to the end of the message or to the cap."""
+        import h11  # noqa: PLC0415
+
+        while True:
+            event = self._connection.next_event()
+            if event is h11.NEED_DATA:
+                await self._receive()
+            elif isinstance(event, h11.Response):
+                self._head(event)
+            elif isinstance(event, h11.Data):
+                self._data(bytes(event.data))
+                if self._response.body_is_truncated:
+                    return
+            elif isinstance(event, h11.EndOfMessage):
+                self._time_body()
+                return
+            elif not isinstance(event, h11.InformationalResponse):
+                raise MeasurementFailedError(Failure.HTTP_REQUEST_FAILED, operation=OPERATION)
+
+    async def _receive(self) -> None:
+        response = self._response
+        deadline_ns = None if response.bytes_read else self._first_byte_deadline_ns
+        try:
+            data = await self._stream.receive(deadline_ns=deadline_ns)
+        finally:
+            self._time_body()
+        if not data:
+            self.ended = True
+        else:
+            response.bytes_read += len(data)
+            t_ns = max(0, self._stream.last_receive_ns - self._sent_ns)
+            response.read_timing.append((response.bytes_read, t_ns))
+            response.phases.setdefault("first_byte", Phase(ns=t_ns, stamp=Stamp.USER))
+        self._connection.receive_data(data)
+
+    def _head(self, event: "h11.Response") -> None:
+        response = self._response
+        response.status = event.status_code
+        response.http_version = event.http_version.decode("ascii", "replace")
+        response.headers = [
+            (name.decode("latin-1"), value.decode("utf-8", "replace"))
+            for name, value in event.headers.raw_items()
+        ]
+        encoding = (response.header("content-encoding") or "identity").strip().lower()
+        if encoding in ("gzip", "x-gzip"):
+            self._inflate = zlib.decompressobj(_GZIP)
+        else:
+            response.body_is_encoded = encoding not in ("identity", "")
+
+    def _data(self, data: bytes) -> None:
+        response = self._response
+        room = self._body_cap - len(response.body)
+        if self._inflate is not None:
+            try:
+                data = self._inflate.decompress(data, room + 1)
+            except zlib.error as error:
+                raise MeasurementFailedError(
+                    Failure.HTTP_REQUEST_FAILED, operation=OPERATION, message=f"gzip: {error}"
+                ) from error
+        response.body += data[:room]
+        response.body_is_truncated = len(data) > room
+        if response.body_is_truncated:
+            self._time_body()
+
+    def _time_body(self) -> None:
+        """Note how long the body has taken until the last arrival."""
+        timing = self._response.read_timing
+        if timing:
+            self._response.phases["body"] = Phase(ns=timing[-1][1] - timing[0][1], stamp=Stamp.USER)

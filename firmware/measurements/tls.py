@@ -1,0 +1,78 @@
+"""`tls`: resolve, connect, shake hands, and keep what the far end showed of itself.
+
+The target is HOST, HOST:PORT or an address; the port is 443 if not given. Options: `sni` (the name asked for
+and verified, where it is not the target's own), `alpn` (a comma-separated list; the default is what browsers
+offer), `family`. The certificate is verified against the system's authorities.
+
+`detail`: what `firmware.tls_stream.Handshake.to_json` documents, with `queries` (the DNS exchanges) and
+`tcp_connect` (each attempt). A reset after the ClientHello and a silence are told apart by the failure and by
+`flights`. This measurement must never send application data.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final, Self
+
+from firmware.failures import MeasurementFailedError
+from firmware.jsontypes import JsonValue
+from firmware.net import Net
+from firmware.reach import Way, reach
+from firmware.record import Outcome, Phase
+from firmware.targets import HostPort, Options, TargetError, parse_host, parse_host_port
+from firmware.task import OptionValue
+
+PORT: Final = 443
+BROWSER_ALPN: Final = "h2,http/1.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """One handshake with `place`, asking for and verifying `server_name`."""
+
+    place: HostPort
+    server_name: str
+    alpn: tuple[str, ...]
+    families: tuple[int, ...]
+
+    name: ClassVar[str] = "tls"
+    version: ClassVar[str] = "0.1.0"
+    summary: ClassVar[str] = (
+        "connect and shake hands, with any server name (SNI), and keep the certificates' hashes"
+    )
+
+    @classmethod
+    def parse(cls, target: str, options: Mapping[str, OptionValue]) -> Self:
+        """Take HOST, HOST:PORT or [IPV6]:PORT. Raises `TargetError`."""
+        place = parse_host_port(target, default_port=PORT)
+        given = Options(cls.name, options)
+        alpn = tuple(word for word in given.text("alpn", BROWSER_ALPN).split(",") if word)
+        if not all(word.isascii() and len(word) <= 255 for word in alpn):
+            raise TargetError(f"tls: option alpn: found {alpn!r}; allowed is a list like {BROWSER_ALPN}")
+        parsed = cls(
+            place=place,
+            server_name=parse_host(given.text("sni", place.host)),
+            alpn=alpn,
+            families=given.families(),
+        )
+        given.finish()
+        return parsed
+
+    async def measure(self, net: Net) -> Outcome:
+        """Shake hands once."""
+        from firmware.tls_stream import TlsStream  # noqa: PLC0415  # OpenSSL costs the worker 6 MB
+
+        way = Way()
+        phases: dict[str, Phase] = way.phases
+        detail: dict[str, JsonValue] = {"server_name": self.server_name}
+        failed: MeasurementFailedError | None = None
+        try:
+            with await reach(net, way, self.place.host, self.place.known_port, families=self.families) as tcp:
+                stream = TlsStream(net, tcp, server_name=self.server_name, alpn=self.alpn)
+                try:
+                    await stream.handshake()
+                finally:
+                    phases |= stream.story.phases
+                    detail |= stream.story.to_json()
+        except MeasurementFailedError as error:
+            failed = error
+        return net.outcome(phases=phases, detail=detail | way.to_json(), error=failed)

@@ -1,0 +1,135 @@
+"""TLS as a machine without a socket: bytes from the wire in, bytes for the wire out (`ssl.MemoryBIO`). Pure.
+
+Whoever owns the socket moves the bytes and takes the times, so a handshake's flights can be told apart. This
+file must never read or write a socket, look at a clock, or soften verification: an interceptor's certificate is
+read off the session that refused it.
+"""
+
+import functools
+import os
+import ssl
+import sys
+from typing import Final
+
+from firmware.failures import MeasurementFailedError, from_ssl_error
+from firmware.jsontypes import JsonObject
+
+OPERATION: Final = "tls_handshake"
+_READ_BYTES: Final = 65_536
+
+
+def verifying_context(alpn: tuple[str, ...]) -> ssl.SSLContext:
+    """Return the context that trusts the system's authorities (SSL_CERT_FILE and SSL_CERT_DIR are honoured).
+
+    It is kept: reading the authorities takes tens of milliseconds, and a second on the smallest boards.
+    """
+    return _verifying_context(alpn, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@functools.lru_cache(maxsize=8)
+def _verifying_context(
+    alpn: tuple[str, ...],
+    cert_file: str | None,  # noqa: ARG001  # part of the key: OpenSSL reads it from the environment itself
+    cert_dir: str | None,  # noqa: ARG001
+) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    return context
+
+
+class TlsMachine:
+    """One TLS client session. Feed what arrives, take what must be sent, and step it.
+
+    Every method that steps it raises `MeasurementFailedError` with TLS's failure word.
+    """
+
+    def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
+        self.verify_code: int | None = None
+        """OpenSSL's X509_V_ERR_* number when the certificate did not verify."""
+        self.reason = ""
+        """OpenSSL's own words for what went wrong."""
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+
+    def feed(self, data: bytes) -> None:
+        """Take what came from the wire; b"" says that the far end has ended."""
+        if data:
+            self._incoming.write(data)
+        else:
+            self._incoming.write_eof()
+
+    def take(self) -> bytes:
+        """Return what must go to the wire now."""
+        return self._outgoing.read()
+
+    def handshake(self) -> bool:
+        """Go as far as the bytes at hand allow; True when the handshake is complete."""
+        try:
+            self._session.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError as error:
+            raise self._failed(error, OPERATION) from error
+        return True
+
+    def read(self) -> bytes | None:
+        """Return decrypted bytes, b"" at the end of the session, None when more must be fed first.
+
+        An end without TLS's own goodbye is taken for an end, as browsers do: HTTP says whether all was there.
+        """
+        try:
+            return self._session.read(_READ_BYTES)
+        except ssl.SSLWantReadError:
+            return None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return b""
+        except ssl.SSLError as error:
+            raise self._failed(error, "read") from error
+
+    def write(self, data: bytes) -> None:
+        """Encrypt `data`: all of it, since the memory on the other side takes everything."""
+        try:
+            self._session.write(data)
+        except ssl.SSLError as error:
+            raise self._failed(error, "write") from error
+
+    def facts(self) -> JsonObject:
+        """Return what was agreed: version, cipher, ALPN; nulls for what was not."""
+        cipher = self._session.cipher()
+        return {
+            "tls_version": self._session.version(),
+            "cipher": cipher[0] if cipher else None,
+            "alpn": self._session.selected_alpn_protocol(),
+        }
+
+    def chain(self) -> list[bytes]:
+        """Return the certificates the far end sent, DER, leaf first; empty where it sent none.
+
+        They are there even when they did not verify: OpenSSL 3 keeps them before it judges them.
+        """
+        return _unverified_chain(self._session)
+
+    def leaf_not_after_s(self) -> int | None:
+        """Return when the leaf expires (Unix seconds). Only after a complete handshake."""
+        certificate = self._session.getpeercert()
+        not_after = certificate.get("notAfter") if certificate else None
+        return int(ssl.cert_time_to_seconds(not_after)) if isinstance(not_after, str) else None
+
+    def _failed(self, error: ssl.SSLError, operation: str) -> MeasurementFailedError:
+        self.reason = error.reason or str(error)
+        if isinstance(error, ssl.SSLCertVerificationError):
+            self.verify_code = error.verify_code
+            self.reason = error.verify_message
+        return MeasurementFailedError(from_ssl_error(error), operation=operation, message=self.reason)
+
+
+def _unverified_chain(session: ssl.SSLObject) -> list[bytes]:
+    """Read the chain as it was sent: a public method from Python 3.13 on, the same one unlisted before."""
+    if sys.version_info >= (3, 13):
+        return list(session.get_unverified_chain())
+    import _ssl  # noqa: PLC0415  # only these versions need it
+
+    certificates = session._sslobj.get_unverified_chain() or []  # type: ignore[attr-defined]  # noqa: SLF001
+    return [certificate.public_bytes(_ssl.ENCODING_DER) for certificate in certificates]
