@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware.framing import Decoder, encode
 from tests.needs import ROOT, lacking
 
 CONSTRAINTS = ROOT / "tests" / "constraints.txt"
@@ -105,6 +107,24 @@ def test_all_of_firmware_in_a_bare_environment_loads_nothing_compiled(bare: Path
     assert expected <= set(told["modules"]), "a module of firmware is missing from the distribution"
     assert told["foreign"] == {}
     print(f"resident with every module of firmware loaded: {told['resident']} kB")
+
+
+@pytest.mark.packages
+@pytest.mark.timeout(900)
+def test_the_worker_starts_in_a_bare_environment_and_says_what_it_costs(bare: Path) -> None:
+    ours, its = socket.socketpair()
+    with ours, its:
+        words = [str(bare), "-m", "firmware.worker", "--fd", str(its.fileno())]
+        with subprocess.Popen(words, pass_fds=[its.fileno()], cwd=bare.parent) as worker:
+            its.close()
+            ours.settimeout(60)
+            (ready,) = Decoder().feed(ours.recv(65536))
+            assert ready["type"] == "ready"
+            resident = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{worker.pid}/status").read_text())
+            ours.sendall(encode({"type": "stop"}))
+            assert worker.wait(60) == 0
+    assert resident is not None
+    print(f"resident memory of a worker that waits for its first task: {resident[1]} kB")
 
 
 @pytest.mark.packages
