@@ -46,12 +46,12 @@ class MissedRound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rounds:
-    """Some rounds of a device, oldest first, and the missed ones among them; `older` says more stand before."""
+    """Some rounds of a device, oldest first, the missed ones since, and the round `before` the first of them."""
 
     device: str
     rounds: tuple[Round, ...]
     missed: tuple[MissedRound, ...]
-    older: bool
+    before: RoundRow | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +82,7 @@ class History:
                 device=device,
                 rounds=tuple(_round(connection, row) for row in shown),
                 missed=_missed(connection, device, shown),
-                older=len(rows) > limit,
+                before=rows[limit] if len(rows) > limit else None,
             )
 
     def verdict_run(self, device: str) -> VerdictRun | None:

@@ -1,0 +1,369 @@
+"""The JSON API, `/api/v1/…`: what the pages show, for programs. Thin: each answer is a query put into a model."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from collector.answers import DeviceRow, RecordFilter, RecordRow, RejectRow, RoundRow
+from collector.completeness import Completeness, EpochCompleteness
+from collector.history import History, MissedRound, Round
+from collector.page import cards, texts, times
+from collector.page.errors import UnknownDeviceError
+from collector.page.headers import LIVE, NEVER
+from collector.page.models import (
+    DEVICE_FORM,
+    CellOut,
+    CompletenessOut,
+    DeviceOut,
+    DevicesOut,
+    EpochOut,
+    ErrorOut,
+    HealthOut,
+    MissedOut,
+    MomentOut,
+    NoParameters,
+    RecordOut,
+    RecordsOut,
+    RecordsQuery,
+    RejectOut,
+    RejectsOut,
+    RejectsQuery,
+    RoundOut,
+    RoundsOut,
+    RoundsQuery,
+    SinceOut,
+    VerdictOut,
+)
+from collector.page.times import NS_PER_S
+from collector.queries import MAX_PAGE, Queries
+from firmware import __version__
+from firmware.record import ClockQuality
+
+NDJSON: Final = "application/x-ndjson"
+DEFAULT_RECORDS: Final = 100
+
+DevicePath = Annotated[
+    str,
+    Path(
+        pattern=f"^{DEVICE_FORM}$",
+        description="The device’s id: 16 letters and digits.",
+        examples=["k3v9q2m7x1c8n5p4"],
+    ),
+]
+_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    422: {"model": ErrorOut, "description": "A parameter is wrong: which, what was found, what is allowed."},
+    503: {"model": ErrorOut, "description": "The store cannot be read at present."},
+}
+_DEVICE_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    404: {"model": ErrorOut, "description": "No such device was ever heard."},
+    **_ERRORS,
+}
+
+
+class Api:
+    """The API's answers, from one store. `now_ns` is the collector's clock."""
+
+    def __init__(self, queries: Queries, now_ns: times.Clock) -> None:
+        self._queries = queries
+        self._history = History(queries)
+        self._now_ns = now_ns
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        router = APIRouter()
+        one = partial(router.add_api_route, methods=["GET"], responses=_DEVICE_ERRORS)
+        many = partial(router.add_api_route, methods=["GET"], responses=_ERRORS)
+        many("/api/v1/devices", self.devices, response_model=DevicesOut, summary="All devices")
+        one("/api/v1/devices/{device}", self.device, response_model=DeviceOut, summary="One device")
+        one(
+            "/api/v1/devices/{device}/rounds",
+            self.rounds,
+            response_model=RoundsOut,
+            summary="A device’s ladder over time",
+        )
+        one(
+            "/api/v1/devices/{device}/completeness",
+            self.completeness,
+            response_model=CompletenessOut,
+            summary="What of a device’s records is here",
+        )
+        many(
+            "/api/v1/records",
+            self.records,
+            response_model=RecordsOut,
+            summary="Records, filtered, in order of arrival",
+            response_class=Response,
+        )
+        many("/api/v1/rejects", self.rejects, response_model=RejectsOut, summary="What was refused, and why")
+        many("/healthz", self.health, response_model=HealthOut, summary="Whether the collector’s page works")
+        return router
+
+    def devices(self, response: Response, _none: Annotated[NoParameters, Query()]) -> DevicesOut:
+        """Return every device ever heard, with its last verdict and its completeness."""
+        response.headers["cache-control"] = LIVE
+        now_ns = self._now_ns()
+        found = [self._device(row, now_ns) for row in self._queries.devices()]
+        return DevicesOut(as_of=times.iso_ns(now_ns), devices=found)
+
+    def device(
+        self, device: DevicePath, response: Response, _none: Annotated[NoParameters, Query()]
+    ) -> DeviceOut:
+        """Return one device, with its last verdict and its completeness."""
+        response.headers["cache-control"] = LIVE
+        return self._device(self._known(device), self._now_ns())
+
+    def rounds(
+        self, device: DevicePath, response: Response, wanted: Annotated[RoundsQuery, Query()]
+    ) -> RoundsOut:
+        """Return the device’s rounds, each with its verdict and a cell for every rung.
+
+        With `until`, an answer never changes except by late arrivals: it can be cited.
+        """
+        response.headers["cache-control"] = LIVE
+        self._known(device)
+        found = self._history.rounds(device, wanted.limit, until=until_of(wanted.until))
+        return RoundsOut(
+            device=device,
+            rounds=[_round(one) for one in found.rounds],
+            missed=[_missed(one) for one in found.missed],
+            older=until_text(found.before) if found.before is not None else None,
+        )
+
+    def completeness(
+        self, device: DevicePath, response: Response, _none: Annotated[NoParameters, Query()]
+    ) -> CompletenessOut:
+        """Return the device’s account: produced = stored + tombstoned + rejected + missing, with the gaps."""
+        response.headers["cache-control"] = LIVE
+        return _completeness(self._known(device).completeness)
+
+    def records(self, request: Request, wanted: Annotated[RecordsQuery, Query()]) -> Response:
+        """Return records as their devices made them.
+
+        As JSON, page by page: `next_cursor` leads on. As JSON Lines, everything that matches is streamed, one
+        object of the same form a line; after a broken connection go on with the last line’s `cursor`.
+        """
+        if (wanted.format or _preferred(request)) == "ndjson":
+            return StreamingResponse(
+                self._lines(wanted), media_type=NDJSON, headers={"cache-control": NEVER, "vary": "Accept"}
+            )
+        limit = min(wanted.limit or DEFAULT_RECORDS, MAX_PAGE)
+        page = self._queries.records(_filter(wanted), after=wanted.cursor, limit=limit)
+        answer = RecordsOut(records=[_record(row) for row in page.records], next_cursor=page.next_cursor)
+        return Response(
+            answer.model_dump_json(),
+            media_type="application/json",
+            headers={"cache-control": LIVE, "vary": "Accept"},
+        )
+
+    def rejects(self, response: Response, wanted: Annotated[RejectsQuery, Query()]) -> RejectsOut:
+        """Return what arrived and was not accepted, the newest first. The collector keeps the last 200 of each device."""
+        response.headers["cache-control"] = LIVE
+        found = self._queries.rejects(wanted.device, limit=wanted.limit)
+        return RejectsOut(rejects=[_reject(row) for row in found])
+
+    def health(self, _none: Annotated[NoParameters, Query()]) -> HealthOut:
+        """Say whether the store can be read, and how much is in it. For monitoring; never kept by a cache."""
+        counts = self._queries.counts()
+        return HealthOut(
+            status="ok",
+            version=__version__,
+            devices=counts.devices,
+            records=counts.records,
+            rejects=counts.rejects,
+        )
+
+    def _known(self, device: str) -> DeviceRow:
+        row = self._queries.device(device)
+        if row is None:
+            raise UnknownDeviceError(device)
+        return row
+
+    def _device(self, row: DeviceRow, now_ns: int) -> DeviceOut:
+        last = row.last_round
+        return DeviceOut(
+            device=row.id,
+            country=row.country,
+            software=row.software,
+            first_heard=times.iso_ns(row.first_seen_ns),
+            last_heard=times.iso_ns(row.last_seen_ns),
+            lately=not cards.is_silent(row, now_ns),
+            online=row.online,
+            waiting=row.waiting,
+            last_round=None if last is None else _moment(last),
+            verdict=_verdict(last),
+            since=self._since(row.id),
+            completeness=_completeness(row.completeness),
+        )
+
+    def _since(self, device: str) -> SinceOut | None:
+        run = self._history.verdict_run(device)
+        if run is None:
+            return None
+        return SinceOut(
+            first_round=_moment(run.first),
+            rounds=run.rounds,
+            exact=run.before is not None,
+            before=None if run.before is None else _moment(run.before),
+            verdict_before=None if run.before is None else run.before.verdict,
+        )
+
+    def _lines(self, wanted: RecordsQuery) -> Iterator[bytes]:
+        after, left = wanted.cursor, wanted.limit
+        while left is None or left > 0:
+            limit = MAX_PAGE if left is None else min(left, MAX_PAGE)
+            page = self._queries.records(_filter(wanted), after=after, limit=limit)
+            yield b"".join(_line(row) for row in page.records)
+            if page.next_cursor is None:
+                return
+            after = page.next_cursor
+            left = None if left is None else left - len(page.records)
+
+
+def until_of(text: str | None) -> tuple[str, int] | None:
+    """Read `epoch:seq`, which has been checked."""
+    if text is None:
+        return None
+    epoch, _, seq = text.partition(":")
+    return epoch, min(int(seq), 2**63 - 1)
+
+
+def until_text(row: RoundRow) -> str:
+    """Return `epoch:seq` of a round."""
+    return f"{row.epoch}:{row.seq}"
+
+
+def _preferred(request: Request) -> str:
+    return "ndjson" if NDJSON in request.headers.get("accept", "") else "json"
+
+
+def _filter(wanted: RecordsQuery) -> RecordFilter:
+    return RecordFilter(
+        device=wanted.device,
+        test=wanted.test,
+        rung=None if wanted.rung is None else str(wanted.rung),
+        failure=wanted.failure,
+        since_utc_ns=_ns(wanted.since),
+        until_utc_ns=_ns(wanted.until),
+    )
+
+
+def _ns(at: datetime | None) -> int | None:
+    if at is None:
+        return None
+    # In whole microseconds: a float of seconds has not the digits.
+    seconds = int(at.replace(microsecond=0).timestamp())
+    return max(-(2**63), min(seconds * NS_PER_S + at.microsecond * 1000, 2**63 - 1))
+
+
+def _moment(row: RoundRow) -> MomentOut:
+    return MomentOut(
+        utc=times.iso_ns(row.start_utc_ns),
+        error_s=None if row.clock_error_ns is None else row.clock_error_ns / NS_PER_S,
+        clock=ClockQuality(row.clock_quality),
+    )
+
+
+def _verdict(row: RoundRow | None) -> VerdictOut | None:
+    verdict = cards.verdict_of(row)
+    if verdict is None:
+        return None
+    return VerdictOut(
+        verdict=verdict.verdict,
+        sentence=texts.verdict_sentence(verdict.verdict),
+        rule_id=verdict.rule_id,
+        evidence=list(verdict.evidence),
+        overturned_by=verdict.overturned_by,
+    )
+
+
+def _completeness(account: Completeness) -> CompletenessOut:
+    return CompletenessOut(
+        device=account.device,
+        produced=account.produced,
+        stored=account.stored,
+        tombstoned=account.tombstoned,
+        rejected=account.rejected,
+        missing=account.missing,
+        share=account.share,
+        epochs=[_epoch(epoch) for epoch in account.epochs],
+    )
+
+
+def _epoch(epoch: EpochCompleteness) -> EpochOut:
+    return EpochOut(
+        epoch=epoch.epoch,
+        produced=epoch.produced,
+        stored=epoch.stored,
+        tombstoned=epoch.tombstoned,
+        rejected=epoch.rejected,
+        missing=epoch.missing,
+        gaps=list(epoch.gaps.ranges),
+    )
+
+
+def _round(one: Round) -> RoundOut:
+    return RoundOut(
+        epoch=one.row.epoch,
+        seq=one.row.seq,
+        boot_id=one.row.boot_id,
+        round_id=one.row.round_id,
+        boottime_ns=one.record.start.boottime_ns,
+        start=_moment(one.row),
+        verdict=one.row.verdict,
+        rule_id=one.row.rule_id,
+        cells=[
+            CellOut(
+                rung=state.rung,
+                state=state.state,
+                reached=state.reached,
+                tried=state.tried,
+                best_ns=state.best_ns,
+                failures=list(state.failures),
+            )
+            for state in one.ladder.rungs
+        ],
+    )
+
+
+def _missed(one: MissedRound) -> MissedOut:
+    return MissedOut(epoch=one.epoch, seq=one.seq, due=times.iso_ns(one.start_utc_ns), reason=one.reason)
+
+
+def _record(row: RecordRow) -> RecordOut:
+    return RecordOut(
+        cursor=row.id,
+        device=row.device,
+        epoch=row.epoch,
+        seq=row.seq,
+        received=times.iso_ns(row.received_ns),
+        record=json.loads(row.body),
+    )
+
+
+def _line(row: RecordRow) -> bytes:
+    # The record's own text is passed on as it is, so that no digit of it changes.
+    head = {
+        "cursor": row.id,
+        "device": row.device,
+        "epoch": row.epoch,
+        "seq": row.seq,
+        "received": times.iso_ns(row.received_ns),
+    }
+    return f'{json.dumps(head)[:-1]}, "record": {row.body}}}\n'.encode()
+
+
+def _reject(row: RejectRow) -> RejectOut:
+    return RejectOut(
+        device=row.device,
+        epoch=row.epoch,
+        seq=row.seq,
+        reason=row.reason,
+        received=times.iso_ns(row.received_ns),
+        topic=row.topic,
+        payload_bytes=len(row.payload),
+    )

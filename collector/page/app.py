@@ -1,0 +1,142 @@
+"""The page, served: routes, templates, errors in one style. `make_app` wires it; nothing else builds its parts.
+
+It reads through `Queries` and `History` only, runs no script in the reader's browser, fetches nothing from
+anywhere else, and must never write.
+"""
+
+import time
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import HTMLResponse, JSONResponse
+
+from collector.errors import StoreError
+from collector.page import headers, texts
+from collector.page.api import Api
+from collector.page.errors import BadParameterError, UnknownDeviceError
+from collector.page.headers import NEVER, Headers
+from collector.page.pages import Pages
+from collector.page.rendering import Templates
+from collector.page.times import Clock, Moment
+from collector.queries import Queries
+from firmware import __version__
+
+DESCRIPTION: Final = (
+    "What devices measured, what they concluded, and how complete their records are. Read-only."
+)
+_GZIP_FROM_BYTES: Final = 500
+
+
+def make_app(queries: Queries, *, now_ns: Clock = time.time_ns) -> FastAPI:
+    """Return the ASGI application that shows what `queries` finds. The caller closes `queries` after serving."""
+    app = FastAPI(
+        title="Tidegauge collector",
+        version=__version__,
+        description=DESCRIPTION,
+        openapi_url=None,  # served by `Pages`, with its own caching
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(Headers), Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES)],
+    )
+    templates = Templates()
+    app.include_router(Api(queries, now_ns).router())
+    app.include_router(Pages(queries, templates, now_ns, app.openapi).router())
+    _Errors(templates, now_ns).register(app)
+    return app
+
+
+class _Errors:
+    """Errors as pages for people and as objects for programs."""
+
+    def __init__(self, templates: Templates, now_ns: Clock) -> None:
+        self._templates = templates
+        self._now_ns = now_ns
+
+    def register(self, app: FastAPI) -> None:
+        app.add_exception_handler(UnknownDeviceError, self.unknown_device)
+        app.add_exception_handler(BadParameterError, self.bad_parameter)
+        app.add_exception_handler(RequestValidationError, self.invalid)
+        app.add_exception_handler(StoreError, self.unavailable)
+        app.add_exception_handler(HTTPException, self.http)
+        app.add_exception_handler(Exception, self.broken)
+
+    def unknown_device(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, UnknownDeviceError)
+        text = texts.plain("not_found_device", id=error.device)
+        return self._answer(request, 404, "not_found_title", text, parameter="device", found=error.device)
+
+    def bad_parameter(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, BadParameterError)
+        return self._wrong_parameter(request, error, 400)
+
+    def invalid(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return self._wrong_parameter(request, _first_fault(request, error), 422)
+
+    def unavailable(self, request: Request, error: Exception) -> Response:  # noqa: ARG002  # the log has it
+        text = texts.plain("unavailable_text")
+        answer = self._answer(request, 503, "unavailable_title", text)
+        answer.headers["retry-after"] = "30"
+        return answer
+
+    def http(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        keys = {404: ("not_found_title", "not_found_text"), 405: ("not_allowed_title", "not_allowed_text")}
+        title, text = keys.get(error.status_code, ("bad_request_title", "bad_request_text"))
+        answer = self._answer(request, error.status_code, title, texts.plain(text))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    def broken(self, request: Request, error: Exception) -> Response:  # noqa: ARG002  # the server logs it
+        answer = self._answer(request, 500, "error_title", texts.plain("error_text"))
+        # This one is sent from outside the middleware.
+        headers.add(MutableHeaders(raw=answer.raw_headers))
+        return answer
+
+    def _wrong_parameter(self, request: Request, error: BadParameterError, status: int) -> Response:
+        text = texts.plain(
+            "bad_parameter", parameter=error.parameter, found=error.found, allowed=error.allowed
+        )
+        return self._answer(
+            request,
+            status,
+            "bad_request_title",
+            text,
+            parameter=error.parameter,
+            found=error.found,
+            allowed=error.allowed,
+        )
+
+    def _answer(self, request: Request, status: int, title: str, text: str, **detail: str) -> Response:
+        if request.url.path.startswith("/api/") or request.url.path == "/healthz":
+            body: dict[str, Any] = {"error": {"message": text, **detail}}
+            return JSONResponse(body, status_code=status, headers={"cache-control": NEVER})
+        now = Moment(ns=self._now_ns())
+        html = self._templates.page(
+            "message.html", title=texts.plain(title), text=text, at=f"{now.day}, {now.clock} UTC"
+        )
+        return HTMLResponse(html, status_code=status, headers={"cache-control": NEVER})
+
+
+def _first_fault(request: Request, error: RequestValidationError) -> BadParameterError:
+    """Return the first thing wrong with a request to the API."""
+    fault = error.errors()[0]
+    name = str(fault["loc"][-1])
+    if fault["type"] == "extra_forbidden":
+        known = ", ".join(_query_names(request)) or texts.plain("no_parameter")
+        return BadParameterError(parameter=name, found=str(fault["input"]), allowed=known)
+    return BadParameterError(
+        parameter=name, found=str(fault["input"])[:100], allowed=texts.allowed(name, str(fault["msg"]))
+    )
+
+
+def _query_names(request: Request) -> list[str]:
+    """Return the query parameters that the request's path takes, from the OpenAPI document."""
+    path = request.scope["route"].path
+    operation = request.app.openapi()["paths"][path]["get"]
+    return [part["name"] for part in operation.get("parameters", ()) if part["in"] == "query"]

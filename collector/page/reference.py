@@ -1,0 +1,208 @@
+"""The OpenAPI document laid out for reading, without scripts: operations, parameters, objects. Pure.
+
+Everything shown is in the document; nothing is said here that a program reading it would not know.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlencode
+
+Schema: TypeAlias = Mapping[str, Any]
+
+_REF: Final = "#/components/schemas/"
+_BOUNDS: Final = (
+    ("minimum", "from {}"),
+    ("exclusiveMinimum", "above {}"),
+    ("maximum", "to {}"),
+    ("exclusiveMaximum", "below {}"),
+    ("minLength", "at least {} characters"),
+    ("maxLength", "at most {} characters"),
+    ("pattern", "of the form {}"),
+)
+_TYPES: Final = {
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+    "boolean": "true or false",
+    "object": "object",
+    "null": "null",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A parameter or a field. `model` is the object its type names, with the words before and after it."""
+
+    name: str
+    type: str
+    about: str
+    required: bool
+    example: str
+    model: str = ""
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One status an operation may answer with, and what is in it."""
+
+    status: str
+    about: str
+    model: str
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One path that can be asked. `example` is an address that works, but for the device in it."""
+
+    id: str
+    method: str
+    path: str
+    summary: str
+    description: str
+    parameters: tuple[Row, ...]
+    answers: tuple[Reply, ...]
+    example: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One object of the answers."""
+
+    name: str
+    about: str
+    fields: tuple[Row, ...]
+
+
+def operations(document: Schema) -> tuple[Operation, ...]:
+    """Return every operation of the document, in its order."""
+    return tuple(
+        _operation(path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    )
+
+
+def models(document: Schema) -> tuple[Model, ...]:
+    """Return every object of the document that has fields, by name."""
+    schemas: Mapping[str, Schema] = document["components"]["schemas"]
+    return tuple(
+        Model(
+            name=name,
+            about=str(schema.get("description", "")),
+            fields=tuple(
+                _row(field, part, required=field in schema.get("required", ()))
+                for field, part in schema.get("properties", {}).items()
+            )
+            or _words(schema),
+        )
+        for name, schema in sorted(schemas.items())
+    )
+
+
+def _operation(path: str, method: str, operation: Schema) -> Operation:
+    parameters = tuple(
+        _row(
+            part["name"],
+            {"description": part.get("description", ""), **part["schema"], **_example_of(part)},
+            required=part.get("required", False),
+        )
+        for part in operation.get("parameters", ())
+    )
+    return Operation(
+        id=str(operation["operationId"]),
+        method=method.upper(),
+        path=path,
+        summary=str(operation.get("summary", "")),
+        description=str(operation.get("description", "")),
+        parameters=parameters,
+        answers=tuple(_reply(status, reply) for status, reply in operation["responses"].items()),
+        example=_address(path, parameters),
+    )
+
+
+def _address(path: str, parameters: Sequence[Row]) -> str:
+    query = {}
+    for parameter in parameters:
+        if f"{{{parameter.name}}}" in path:
+            path = path.replace(f"{{{parameter.name}}}", parameter.example)
+        elif parameter.example:
+            query[parameter.name] = parameter.example
+    return f"{path}?{urlencode(query, safe=':')}" if query else path
+
+
+def _reply(status: str, reply: Schema) -> Reply:
+    content: Mapping[str, Schema] = reply.get("content", {})
+    model = next(
+        (_name(part["schema"]) for part in content.values() if _name(part.get("schema", {}))),
+        "",
+    )
+    return Reply(status=status, about=str(reply.get("description", "")), model=model, kinds=tuple(content))
+
+
+def _row(name: str, schema: Schema, *, required: bool) -> Row:
+    before, model, after = _linked(schema)
+    return Row(
+        name=name,
+        type=_type(schema),
+        about=str(schema.get("description", "")),
+        required=required,
+        example=_shown(_example_of(schema).get("example", "")),
+        model=model,
+        before=before,
+        after=after,
+    )
+
+
+def _words(schema: Schema) -> tuple[Row, ...]:
+    """Return the words of an enumeration as rows."""
+    return tuple(
+        Row(name=str(word), type="text", about="", required=False, example="")
+        for word in schema.get("enum", ())
+    )
+
+
+def _example_of(schema: Schema) -> dict[str, Any]:
+    examples = schema.get("examples")
+    if isinstance(examples, list) and examples:
+        return {"example": examples[0]}
+    return {"example": schema["example"]} if "example" in schema else {}
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else repr(value).replace("(", "[").replace(")", "]")
+
+
+def _name(schema: Schema) -> str:
+    return str(schema["$ref"]).removeprefix(_REF) if "$ref" in schema else ""
+
+
+def _linked(schema: Schema) -> tuple[str, str, str]:
+    """Return the object a type names, with what stands before and after its name; empty for none."""
+    if "$ref" in schema:
+        return "", _name(schema), ""
+    if schema.get("type") == "array" and "$ref" in schema.get("items", {}):
+        return "list of ", _name(schema["items"]), ""
+    named = [part for part in schema.get("anyOf", ()) if "$ref" in part]
+    return ("", _name(named[0]), " or null") if named else ("", "", "")
+
+
+def _type(schema: Schema) -> str:
+    if "anyOf" in schema:
+        return " or ".join(_type(part) for part in schema["anyOf"])
+    if "$ref" in schema:
+        return _name(schema)
+    if "enum" in schema or "const" in schema:
+        return "one of " + ", ".join(str(word) for word in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        if "prefixItems" in schema:
+            return "[" + ", ".join(_type(part) for part in schema["prefixItems"]) + "]"
+        return f"list of {_type(schema.get('items', {}))}"
+    if schema.get("format") == "date-time":
+        return "time, ISO 8601 with its zone"
+    word = _TYPES.get(str(schema.get("type")), "any")
+    bounds = [form.format(schema[key]) for key, form in _BOUNDS if key in schema]
+    return ", ".join([word, *bounds])

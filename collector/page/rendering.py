@@ -1,0 +1,56 @@
+"""Templates made into text: the environment, the style sheet under the hash of its content, the icon.
+
+Everything is read once, at start; a template asks only for sentences (`collector.page.texts`) and for the
+values it is given. Markup is escaped unless it is made here or in a template.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from collector.page import texts
+from firmware import __version__
+
+_HERE: Final = Path(__file__).parent
+
+_ICON: Final = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#12344a"/>'
+    '<path fill="#fff" d="M3 2h1.6v12H3zM5.4 3.5h3.4v1H5.4zM5.4 6h2v1h-2z"/>'
+    '<path fill="none" stroke="#6fb3da" stroke-width="1.8" d="M5.6 11.6c1.4-1.6 2.6-1.6 4 0s2.6 1.6 4 0"/></svg>'
+)
+
+
+class Templates:
+    """The page's templates and its one style sheet."""
+
+    def __init__(self) -> None:
+        self.stylesheet = (_HERE / "page.css").read_bytes()
+        self.stylesheet_path = f"/page-{hashlib.sha256(self.stylesheet).hexdigest()[:12]}.css"
+        self._environment = Environment(
+            loader=FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.globals.update(
+            say=texts.say,
+            count=texts.count,
+            number=texts.number,
+            language=texts.LANGUAGE,
+            direction=texts.DIRECTION,
+            version=__version__,
+            stylesheet=self.stylesheet_path,
+            icon=f"data:image/svg+xml,{quote(_ICON, safe=' =:/')}",
+            refresh_s=0,
+            pause_href="",
+            here="",
+        )
+
+    def page(self, name: str, **values: object) -> str:
+        """Return the template `name` filled with `values`."""
+        return self._environment.get_template(name).render(values)
