@@ -80,6 +80,8 @@ def parse_host_port(text: str, *, default_port: int | None = None, port_required
     A port that is not given is `default_port`. With `port_required` and no default it must be given.
     Raises `TargetError`.
     """
+    if "://" in text:
+        raise TargetError(f"found {text!r}, which is a URL; allowed is HOST or HOST:PORT")
     if family_of(text) == 6:
         host, port_text = text, ""
     elif text.startswith("["):
