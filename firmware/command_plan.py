@@ -32,10 +32,12 @@ def show(which: str) -> None:
     """
     wanted = _load(which)
     click.echo(f"{wanted.name} ({wanted.country}), revised {wanted.revised}: {wanted.file}\n")
-    click.echo(_table(("rung", "name", "test", "target", "network", "source"), _target_rows(wanted)))
+    click.echo(_table(("rung", "name", "test", "target", "bytes", "network", "source"), _target_rows(wanted)))
     if wanted.tasks:
         click.echo("\nBeside the rounds\n")
-        click.echo(_table(("every", "name", "test", "target", "network", "source"), _task_rows(wanted)))
+        click.echo(
+            _table(("every", "name", "test", "target", "bytes", "network", "source"), _task_rows(wanted))
+        )
     click.echo(f"\n{_summary(wanted)}")
 
 
@@ -65,7 +67,7 @@ def _summary(plan: Plan) -> str:
         targets = plan.on_rung(rung)
         unrelated = len({target.network.owner for target in targets if target.network is not None})
         proving = len(plan.unrelated_networks(rung, PROVING_TESTS))
-        spread = f" in {unrelated} unrelated networks, {proving} of them proving" if unrelated else ""
+        spread = f" in {unrelated} unrelated networks, {proving} asked by tls or http" if unrelated else ""
         lines.append(f"{rung:14}{len(targets):3} target{'' if len(targets) == 1 else 's'}{spread}")
     cadence, limits = plan.cadence, plan.round
     lines += [
@@ -89,8 +91,9 @@ def _target_rows(plan: Plan) -> Iterable[Sequence[str]]:
             target.name,
             target.test,
             target.target,
+            f"{estimate_bytes(target):,}",
             str(target.network or ""),
-            f"{target.source} ({estimate_bytes(target):,} B)",
+            target.source,
         )
 
 
@@ -101,8 +104,9 @@ def _task_rows(plan: Plan) -> Iterable[Sequence[str]]:
             task.name,
             task.test,
             task.target,
+            f"{estimate_bytes(task):,}",
             str(task.network or ""),
-            f"{task.source} ({estimate_bytes(task):,} B)",
+            task.source,
         )
 
 

@@ -101,9 +101,8 @@ class Facts:
 
     @property
     def anything_far(self) -> bool:
-        """Say whether anything beyond the host's network answered: a far target, or a resolver."""
-        far = (self.domestic, self.international, self.platforms)
-        return any(reach.any_answer for reach in far) or bool(self.reached(Rung.RESOLVER))
+        """Say whether anything beyond the host's network answered. A resolver's answer may be its cache's."""
+        return any(reach.any_answer for reach in (self.domestic, self.international, self.platforms))
 
     @property
     def far_silence_ended_ns(self) -> int:
@@ -144,10 +143,11 @@ class Facts:
         """Say whether the round before this one ended in one of `rule_ids`."""
         return bool(self.history) and self.history[-1].verdict.rule_id in rule_ids
 
-    def gateway_answered_before(self) -> bool:
-        """Say whether the gateway answered in a remembered round."""
-        reached = (RungProgress.REACHED, RungProgress.PARTLY)
-        return any(past.ladder.rung(Rung.GATEWAY).state in reached for past in self.history)
+    def gateway_fell_silent(self) -> bool:
+        """Say whether the gateway does not answer now and did in a remembered round."""
+        answered = (RungProgress.REACHED, RungProgress.PARTLY)
+        before = any(past.ladder.rung(Rung.GATEWAY).state in answered for past in self.history)
+        return before and bool(self.failed(Rung.GATEWAY))
 
 
 def _reach(latest: Iterable[Observation], rung: Rung) -> Reach:

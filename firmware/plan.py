@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 _GENERIC_FILE: Final = "generic"
+_MOST_BYTES: Final = 2**20
+"""A file that is larger is no plan, but a device or a mistake."""
 
 
 def load(country: str | None = None, path: Path | None = None) -> Plan:
@@ -47,18 +49,13 @@ def load(country: str | None = None, path: Path | None = None) -> Plan:
     from firmware.plan_reader import read  # noqa: PLC0415
 
     if path is not None:
-        try:
-            raw = path.read_bytes()
-        except OSError as error:
-            fault = Fault(place="file", found=error.strerror or str(error), allowed="a plan in TOML")
-            raise PlanError(path, [fault]) from error
-        return read(raw, file=path)
+        return read(_content(path), file=path)
     name = (country or GENERIC).lower()
     if name not in countries():
         raise PlanError("plans", [Fault(place="country", found=repr(country), allowed=_choice())])
     stem = _GENERIC_FILE if name == GENERIC else name
     with resources.as_file(resources.files("firmware") / "plans" / f"{stem}.toml") as found:
-        return read(found.read_bytes(), file=found)
+        return read(_content(found), file=found)
 
 
 def countries() -> tuple[str, ...]:
@@ -69,6 +66,21 @@ def countries() -> tuple[str, ...]:
         if entry.name.endswith(".toml")
     ]
     return tuple(sorted(GENERIC if stem == _GENERIC_FILE else stem for stem in stems))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        fault = Fault(
+            place="", found=(error.strerror or str(error)).lower(), allowed="a plan (TOML) that can be read"
+        )
+        raise PlanError(path, [fault]) from error
+    if len(raw) > _MOST_BYTES:
+        fault = Fault(place="", found="more than 1 MiB", allowed="a plan (TOML) of at most that")
+        raise PlanError(path, [fault])
+    return raw
 
 
 def _choice() -> str:

@@ -5,7 +5,7 @@ included: a budget that counts payload only is exceeded by a quarter. `./test` f
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from firmware.ladder import CONNECT_TIMEOUT_S
@@ -119,15 +119,15 @@ def _places(targets: Iterable[PlannedTarget]) -> Iterator[Fault]:
         tests, zones = _TESTS[target.rung], _ZONES[target.rung]
         if target.test not in tests:
             yield Fault(
-                place=f"{place}.test", found=f"{target.test!r} on rung {target.rung}", allowed=_or(tests)
+                place=f"{place}.test", found=f"{target.test} on rung {target.rung}", allowed=_or(tests)
             )
         if target.zone not in zones:
             yield Fault(
-                place=f"{place}.zone", found=f"{str(target.zone)!r} on rung {target.rung}", allowed=_or(zones)
+                place=f"{place}.zone", found=f"{target.zone} on rung {target.rung}", allowed=_or(zones)
             )
         if target.network is None and target.rung not in _NEAR:
             allowed = "network = { asn = …, name = … }: evidence is counted in unrelated networks"
-            yield Fault(place=f"{place}.network", found="nothing: the key is missing", allowed=allowed)
+            yield Fault(place=f"{place}.network", found="nothing", allowed=allowed)
         if (
             target.rung is Rung.INTERNATIONAL
             and target.target.startswith("http://")
@@ -150,7 +150,7 @@ def _rungs(plan: Plan) -> Iterator[Fault]:
         if len(owners) < MIN_NETWORKS:
             yield Fault(
                 place=f"rung {rung}",
-                found=f"tls and http targets in {len(owners)} unrelated networks ({', '.join(owners) or 'none'})",
+                found="tls and http targets in " + (_count(owners) if owners else "no network"),
                 allowed=f"{MIN_NETWORKS} or more: fewer cannot tell an outage from one network's fault",
             )
 
@@ -167,8 +167,8 @@ def _relations(plan: Plan) -> Iterator[Fault]:
         if first.operator != network.operator:
             yield Fault(
                 place=f'"{name}".network.operator',
-                found=f"{network.operator!r} for AS{network.asn}",
-                allowed=f"{first.operator!r}, as elsewhere in this plan",
+                found=f"{network.operator or 'no operator'} for AS{network.asn}",
+                allowed=f"{first.operator or 'no operator'}, as elsewhere in this plan",
             )
 
 
@@ -203,5 +203,10 @@ def _costs(plan: Plan) -> Iterator[Fault]:
         )
 
 
+def _count(owners: Sequence[str]) -> str:
+    return f"{len(owners)} unrelated network{'s' if len(owners) > 1 else ''} ({', '.join(owners)})"
+
+
 def _or(words: Iterable[str]) -> str:
-    return "one of " + ", ".join(str(word) for word in words)
+    listed = [str(word) for word in words]
+    return listed[0] if len(listed) == 1 else "one of " + ", ".join(listed)

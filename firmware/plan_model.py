@@ -135,14 +135,19 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing wrong with a plan: where, what was found, what is allowed."""
+    """One thing wrong with a plan: where, what was found, what is allowed. `line` is 0 where none is to blame.
+
+    With an empty `allowed`, `found` is the whole sentence, as a test says it of its target.
+    """
 
     place: str
     found: str
     allowed: str
+    line: int = 0
 
     def __str__(self) -> str:
-        return f"{self.place}: found {self.found}; allowed is {self.allowed}"
+        where = f"{self.place}: " if self.place else ""
+        return where + (f"found {self.found}; allowed is {self.allowed}" if self.allowed else self.found)
 
 
 class PlanError(ValueError):
@@ -151,4 +156,9 @@ class PlanError(ValueError):
     def __init__(self, file: str | Path, faults: Iterable[Fault]) -> None:
         self.file = str(file)
         self.faults = tuple(faults)
-        super().__init__("\n".join(f"{self.file}: {fault}" for fault in self.faults))
+        super().__init__(
+            "\n".join(
+                f"{self.file}:{fault.line}: {fault}" if fault.line else f"{self.file}: {fault}"
+                for fault in self.faults
+            )
+        )

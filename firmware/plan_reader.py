@@ -1,11 +1,12 @@
 """A plan file's TOML, read strictly into a `Plan`, or every fault in it at once.
 
-Reads no file but the lists that a plan names. What each key means: docs/reference/plans.md. What makes a
+Reads no file but the lists that a plan names. What each key means: docs/explanation/plans.md. What makes a
 plan of well-formed parts unusable as a whole is for `firmware.plan_checks`.
 """
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,8 @@ from firmware.plan_model import (
 )
 from firmware.plan_table import Table
 from firmware.record import Rung, Zone
-from firmware.settings_toml import syntax_fault
+from firmware.settings_toml import find_lines, syntax_fault
+from firmware.settings_values import show
 from firmware.targets import TargetError
 from firmware.task import OptionValue
 
@@ -49,14 +51,14 @@ def read(raw: bytes, *, file: Path) -> Plan:
         document = tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as error:
         line, found = syntax_fault(error, raw)
-        place = "file" if line is None else f"line {line}"
-        raise PlanError(file, [Fault(place=place, found=found, allowed="TOML 1.0")]) from error
+        fault = Fault(place="", found=found, allowed="TOML: key = value, [[target]]", line=line or 0)
+        raise PlanError(file, [fault]) from error
     reader = _Reader(document, raw.decode(), file)
     plan = reader.plan()
-    faults = reader.faults
-    if plan is not None:
-        faults = [*faults, *check(plan)]
-    if plan is None or faults:
+    if plan is None or reader.faults:
+        raise PlanError(file, reader.faults)  # counting what is left would only add false faults
+    faults = check(plan)
+    if faults:
         raise PlanError(file, faults)
     return plan
 
@@ -67,12 +69,21 @@ class _Reader:
     def __init__(self, document: dict[str, object], text: str, file: Path) -> None:
         self.faults: list[Fault] = []
         self._file = file
-        self._top = Table(document, place="", faults=self.faults)
         self._text = text
+        self._lines = find_lines(text)
+        self._top = Table(
+            document, place="", faults=self.faults, line_of=lambda key: self._lines.get((key,), 0)
+        )
 
     def plan(self) -> Plan | None:
         """Return the plan; None when a part that every plan needs could not be read."""
         top = self._top
+        if isinstance(document_schema := top.raw("schema"), int) and document_schema > SCHEMA:
+            found = f"schema {document_schema}, of newer software"
+            top.fault(
+                "schema", found, f"up to {SCHEMA}: upgrade, or take the plan that came with this version"
+            )
+            return None
         top.integer("schema", SCHEMA, SCHEMA)
         country, name, revised = self._country(), top.text("name"), top.date("revised")
         cadence, limits = self._cadence(), self._round()
@@ -82,8 +93,6 @@ class _Reader:
         top.finish()
         if country is None or name is None or revised is None or cadence is None or limits is None:
             return None
-        if None in targets or None in tasks:
-            return None  # counting what is left would only add false faults
         return Plan(
             file=str(self._file),
             country=country,
@@ -100,7 +109,7 @@ class _Reader:
         if country is None or _COUNTRY.fullmatch(country):
             return country
         allowed = f"two letters a-z (ISO 3166-1 alpha-2), or {GENERIC} for none in particular"
-        self._top.fault("country", repr(country), allowed)
+        self._top.fault("country", show(country), allowed)
         return None
 
     def _cadence(self) -> Cadence | None:
@@ -131,16 +140,20 @@ class _Reader:
         return RoundLimits(stagger_ms=stagger, deadline_s=deadline, max_bytes=most)
 
     def _tables(self, key: str) -> list[Table]:
-        """Return the tables under `[[key]]`, each placed by its number, its name and its line."""
+        """Return the tables under `[[key]]`, each placed by its number (from 1), its name and its line."""
         header = re.compile(rf"^[ \t]*\[\[[ \t]*{key}[ \t]*\]\]", re.MULTILINE)
         lines = [self._text.count("\n", 0, found.start()) + 1 for found in header.finditer(self._text)]
         found = self._top.tables(key)
         tables = []
         for index, values in enumerate(found):
-            name = values.get("name") if isinstance(values, dict) else None
-            line = f"line {lines[index]}: " if len(lines) == len(found) else ""
-            label = f" {name!r}".replace("'", '"') if isinstance(name, str) else ""
-            tables.append(Table(values, place=f"{line}{key}[{index + 1}]{label}", faults=self.faults))
+            line = lines[index] if len(lines) == len(found) else self._lines.get((key,), 0)
+            place = f"{key}[{index + 1}]"
+            if not isinstance(values, dict):
+                self.faults.append(Fault(place=place, found=show(values), allowed="a table", line=line))
+                continue
+            name = values.get("name")
+            place += f' "{name}"' if isinstance(name, str) else ""
+            tables.append(Table(values, place=place, faults=self.faults, line_of=_always(line)))
         return tables
 
     def _target(self, table: Table) -> PlannedTarget | None:
@@ -189,7 +202,7 @@ class _Reader:
         """Read what a target and a task have in common, and let the test itself judge its target."""
         name = table.text("name")
         if name is not None and not _NAME.fullmatch(name):
-            table.fault("name", repr(name), _NAME_FORM)
+            table.fault("name", show(name), _NAME_FORM)
         zone, test = table.word("zone", tuple(Zone)), table.word("test", tuple(MEASUREMENTS))
         target, options = table.text("target"), table.options("options")
         network = self._network(table)
@@ -197,7 +210,7 @@ class _Reader:
             try:
                 MEASUREMENTS[test].parse(target, options)
             except TargetError as error:
-                table.fault("target", str(error), f"what {test} takes")
+                table.fault("target", str(error))
         return name, None if zone is None else Zone(zone), test, target, options, network
 
     def _network(self, table: Table) -> Network | None:
@@ -227,13 +240,13 @@ class _Reader:
         wanted = [entry for entry in entries if not categories or entry.category in categories]
         if entries and not wanted:
             there = ", ".join(sorted({entry.category for entry in entries}))
-            table.fault("categories", repr(list(categories or ())), f"categories the list has: {there}")
+            table.fault("categories", show(list(categories or ())), f"some of those in the list: {there}")
         tasks = []
         for entry in wanted:
             try:
                 MEASUREMENTS["http"].parse(entry.url, options)
             except TargetError as error:
-                table.fault(f"file line {entry.line}", str(error), "what http takes")
+                table.fault(f"file line {entry.line}", str(error))
             tasks.append(
                 PlannedTask(
                     name=f"{name}/{entry.line}",
@@ -253,10 +266,14 @@ class _Reader:
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            table.fault("file", f"{file!r} ({reason})", "a Citizen Lab CSV list, by its path from the plan")
+            reason = (error.strerror or "").lower() if isinstance(error, OSError) else "not UTF-8"
+            table.fault("file", f"{file} ({reason})", "a Citizen Lab CSV list, by its path from the plan")
             return ()
         entries, faults = citizenlab.read(text)
         for fault in faults:
             table.fault(f"file line {fault.line}", fault.found, fault.allowed)
         return entries
+
+
+def _always(line: int) -> Callable[[str], int]:
+    return lambda _key: line

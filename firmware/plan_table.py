@@ -6,45 +6,46 @@ end. Nothing here knows what a plan is.
 
 import datetime as dt
 import difflib
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
 
 from firmware.plan_model import Fault
+from firmware.settings_values import show
 from firmware.task import OptionValue
-
-_SHOWN: Final = 60
-_KINDS: Final[dict[type, str]] = {
-    bool: "true or false",
-    str: "text",
-    int: "a whole number",
-    float: "a number",
-    dict: "a table",
-    list: "an array",
-}
 
 
 class Table:
-    """One TOML table at `place` (empty: the file itself); faults are appended to `faults`."""
+    """One TOML table at `place` (empty: the file itself); faults are appended to `faults`.
 
-    __slots__ = ("_asked", "_faults", "_place", "_values")
+    `line_of` says in which line a key stands, or for an empty key the table itself; 0 for not known.
+    """
 
-    def __init__(self, values: object, *, place: str, faults: list[Fault]) -> None:
+    __slots__ = ("_asked", "_faults", "_line_of", "_place", "_values")
+
+    def __init__(
+        self, values: object, *, place: str, faults: list[Fault], line_of: Callable[[str], int]
+    ) -> None:
         self._place = place
         self._faults = faults
+        self._line_of = line_of
         self._asked: list[str] = []
         self._values: dict[str, object] = {}
         if isinstance(values, dict):
             self._values = values
         else:
-            self.fault("", _show(values), "a table")
+            self.fault("", show(values), "a table")
 
-    def fault(self, key: str, found: str, allowed: str) -> None:
-        """Note a fault at `key`, or at the table itself with an empty key."""
-        self._faults.append(Fault(place=self.place(key), found=found, allowed=allowed))
+    def fault(self, key: str, found: str, allowed: str = "") -> None:
+        """Note a fault at `key`, or at the table itself with an empty key (`firmware.plan_model.Fault`)."""
+        line = self._line_of(key) or self._line_of("")
+        self._faults.append(Fault(place=self.place(key), found=found, allowed=allowed, line=line))
 
     def place(self, key: str = "") -> str:
         """Return how a place in this table is written: `target[3] "one-one".zone`."""
-        return f"{self._place}.{key}" if self._place and key else self._place or key or "file"
+        return f"{self._place}.{key}" if self._place and key else self._place or key
+
+    def raw(self, key: str) -> object:
+        """Return what stands at `key` unjudged, None for nothing."""
+        return self._values.get(key)
 
     def has(self, key: str) -> bool:
         """Say whether an optional key was given."""
@@ -68,8 +69,8 @@ class Table:
         value = self._take(key, _one_of(allowed))
         if value is None or (isinstance(value, str) and value in allowed):
             return value
-        near = f" (did you mean {_nearest(value, allowed)!r}?)" if _nearest(value, allowed) else ""
-        self._wrong(key, value, _one_of(allowed), near)
+        near = _nearest(value, allowed)
+        self._wrong(key, value, _one_of(allowed) + (f" (did you mean {near}?)" if near else ""))
         return None
 
     def integer(self, key: str, low: int, high: int, default: int | None = None) -> int | None:
@@ -95,14 +96,16 @@ class Table:
         """Return a table of plain values, empty where it is not given."""
         if not self.has(key):
             return {}
-        table = Table(self._values[key], place=self.place(key), faults=self._faults)
-        options: dict[str, OptionValue] = {}
-        for name, value in table._values.items():
-            if isinstance(value, str | int | float | bool):
-                options[name] = value
-            else:
-                table.fault(name, _show(value), "text, a number, true or false")
-        return options if len(options) == len(table._values) and isinstance(self._values[key], dict) else None
+        given = self._values[key]
+        if not isinstance(given, dict):
+            self.fault(key, show(given), "a table: { name = value }")
+            return None
+        options = {
+            name: value for name, value in given.items() if isinstance(value, str | int | float | bool)
+        }
+        for name in given.keys() - options.keys():
+            self.fault(f"{key}.{name}", show(given[name]), "text, a number, true or false")
+        return options if len(options) == len(given) else None
 
     def texts(self, key: str) -> tuple[str, ...] | None:
         """Return an array of text, empty where it is not given."""
@@ -117,7 +120,7 @@ class Table:
     def table(self, key: str) -> "Table | None":
         """Return the table at `key`, which must be there."""
         value = self._take(key, "a table")
-        return None if value is None else Table(value, place=self.place(key), faults=self._faults)
+        return None if value is None else self._inner(key, value)
 
     def tables(self, key: str) -> "list[object]":
         """Return what stands in an array of tables, none where it is not given."""
@@ -126,26 +129,30 @@ class Table:
         value = self._values[key]
         if isinstance(value, list):
             return value
-        self.fault(key, _show(value), f"tables, each under a line [[{key}]]")
+        self.fault(key, show(value), f"tables, each under a line [[{key}]]")
         return []
 
     def finish(self) -> None:
         """Note every key that nobody asked for, with the nearest one that exists."""
+        known = sorted(set(self._asked))
         for key in self._values:
-            if key not in self._asked:
-                near = _nearest(key, self._asked)
-                hint = f"{near!r} (did you mean that?); " if near else ""
-                known = ", ".join(sorted(set(self._asked)))
-                self.fault(key, "a key that is not known", f"{hint}the keys here are: {known}")
+            if key not in known:
+                near = _nearest(key, known)
+                hint = f" (did you mean {near}?)" if near else ""
+                self.fault(key, "a key that does not exist", _one_of(known) + hint)
+
+    def _inner(self, key: str, values: object) -> "Table":
+        line = self._line_of(key) or self._line_of("")
+        return Table(values, place=self.place(key), faults=self._faults, line_of=lambda _key: line)
 
     def _take(self, key: str, allowed: str) -> object:
         self._asked.append(key)
         if key not in self._values:
-            self.fault(key, "nothing: the key is missing", allowed)
+            self.fault(key, "nothing", allowed)
         return self._values.get(key)
 
-    def _wrong(self, key: str, value: object, allowed: str, near: str = "") -> None:
-        self.fault(key, _show(value) + near, allowed)
+    def _wrong(self, key: str, value: object, allowed: str) -> None:
+        self.fault(key, show(value), allowed)
 
 
 def _one_of(words: Iterable[str]) -> str:
@@ -155,13 +162,3 @@ def _one_of(words: Iterable[str]) -> str:
 def _nearest(word: object, words: Iterable[str]) -> str | None:
     found = difflib.get_close_matches(str(word), [str(known) for known in words], n=1)
     return found[0] if found else None
-
-
-def _show(value: object) -> str:
-    if isinstance(value, dict | list) or (isinstance(value, str) and len(value) > _SHOWN):
-        shown = repr(value)
-        shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
-    else:
-        shown = str(value).lower() if isinstance(value, bool) else repr(value)
-    kind = _KINDS.get(type(value))
-    return f"{shown} ({kind})" if kind and not isinstance(value, str) else shown

@@ -110,7 +110,8 @@ def _gateway_absent(facts: Facts) -> bool:
 
 
 def _gateway_lost(facts: Facts) -> bool:
-    return bool(facts.failed(Rung.GATEWAY)) and facts.gateway_answered_before() and not facts.anything_far
+    # A resolver that answers may stand behind the router: then it forwards, and only ignores ping.
+    return facts.gateway_fell_silent() and not facts.reached(Rung.RESOLVER) and not facts.anything_far
 
 
 def _captive_portal(facts: Facts) -> bool:
@@ -148,13 +149,8 @@ def _all_silent(facts: Facts) -> bool:
     far = (facts.domestic, facts.international, facts.platforms)
     silent = not any(reach.any_answer for reach in far)
     enough = len(facts.domestic.down | facts.international.down) >= MIN_CONTROLS
-    return (
-        silent
-        and enough
-        and bool(facts.near())
-        and not facts.failed(Rung.LINK)
-        and not facts.failed(Rung.ADDRESS)
-    )
+    well = not (facts.failed(Rung.LINK) or facts.failed(Rung.ADDRESS) or facts.gateway_fell_silent())
+    return silent and enough and well and bool(facts.near())
 
 
 def _outage(facts: Facts) -> bool:
