@@ -7,7 +7,6 @@ to lose. It must never outlive the collector (`collector.broker_guard`).
 """
 
 import importlib.util
-import logging
 import os
 import shutil
 import socket
@@ -31,8 +30,6 @@ STOP_TIMEOUT_S: Final = 5.0
 RESTART_WAITS_S: Final = (0.1, 0.5, 2.0, 5.0)
 """The wait before the first, second, … restart in a row; the last for all after."""
 _SYSTEM_PATHS: Final = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
-
-log = logging.getLogger("collector.broker")
 
 
 class BrokerKind(StrEnum):
@@ -96,7 +93,10 @@ def mosquitto_configuration(port: int, *, as_root: bool) -> str:
 
 
 class Broker:
-    """A broker child: `start` it, know it by `host`, `port` and `pid`, `stop` it. Restarted when it dies."""
+    """A broker child: `start` it, know it by `host`, `port` and `pid`, `stop` it. Restarted when it dies.
+
+    `on_restart` is told so, from a thread of this class.
+    """
 
     def __init__(
         self,
@@ -167,9 +167,7 @@ class Broker:
         while not self._stopping.is_set():
             how = _how(self._wait())
             if not self._stopping.is_set():
-                message = f"{self.kind} ended ({how}); starting it again on port {self.port}"
-                log.warning(message)
-                self._on_restart(message)
+                self._on_restart(f"{self.kind} ended ({how}); starting it again on port {self.port}")
                 self._restart()
         if self._process is not None:
             self._wait()
@@ -181,7 +179,8 @@ class Broker:
             try:
                 self._launch()
             except BrokerError as error:
-                log.warning("%s", error)
+                if not self._stopping.is_set():
+                    self._on_restart(str(error))
             else:
                 return
 

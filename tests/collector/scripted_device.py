@@ -78,6 +78,10 @@ class ScriptedDevice:
         info.wait_for_publish(WAIT_S)
         assert info.is_published()
 
+    def publish_unawaited(self, leaf: str, payload: bytes) -> None:
+        """Publish without waiting for the broker."""
+        self._client.publish(topic(self.device, "up", leaf), payload, qos=1)
+
     def publish_and_be_cut_off(self, payload: bytes) -> bool:
         """Publish what the broker does not take; say whether it ended the connection."""
         lost = threading.Event()
@@ -93,6 +97,10 @@ class ScriptedDevice:
     def ack(self) -> Ack:
         """Return the next ack."""
         return self._acks.get(timeout=WAIT_S)
+
+    def acks_so_far(self) -> list[Ack]:
+        """Return the acks that have come and were not read."""
+        return [self._acks.get() for _ in range(self._acks.qsize())]
 
     def no_ack_so_far(self) -> bool:
         """Say whether nothing waits to be read."""

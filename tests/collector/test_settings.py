@@ -1,0 +1,39 @@
+"""The collector's settings: what is written is what is meant, and every default passes its own rule."""
+
+from pathlib import Path
+
+import pytest
+
+from collector.settings import CollectorSettings, broker_address
+from firmware.settings import SettingsError, load
+
+
+@pytest.mark.parametrize(
+    ("use", "address"),
+    [
+        ("auto", None),
+        ("none", None),
+        ("localhost:1883", ("localhost", 1883)),
+        ("[::1]:1883", ("::1", 1883)),
+        ("broker.example.org:65535", ("broker.example.org", 65535)),
+    ],
+)
+def test_a_broker_is_a_word_or_an_address(use: str, address: tuple[str, int] | None) -> None:
+    settings = load(CollectorSettings, None, {"broker.use": use})
+    assert broker_address(settings.broker.use) == address
+
+
+@pytest.mark.parametrize(
+    "use", ["", "localhost", "localhost:", ":1883", "a b:1", "::1:1883", "x:0", "x:65536"]
+)
+def test_what_is_neither_is_refused(use: str) -> None:
+    with pytest.raises(SettingsError):
+        load(CollectorSettings, None, {"broker.use": use})
+
+
+def test_a_file_is_read_and_an_option_goes_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "collector.toml"
+    path.write_text('data = "here"\n[page]\nport = 0\n[ingest]\nwaiting_messages = 50\n')
+    settings = load(CollectorSettings, path, {"page.port": 9000})
+    assert settings.data == tmp_path / "here"
+    assert (settings.page.port, settings.ingest.waiting_messages) == (9000, 50)
