@@ -25,6 +25,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -73,7 +74,8 @@ def ip(arguments: str, *, node: str = "") -> None:
 def node(name: str) -> str:
     """Make another host with a namespace of its own, loopback up; return its name."""
     ip(f"netns add {name}")
-    ip("link set lo up", node=name)
+    with inside(name):
+        _begin()
     return name
 
 
@@ -127,6 +129,22 @@ def write_file(path: str, text: str) -> None:
     subprocess.run(["mount", "--bind", str(cover), path], check=True)
 
 
+def until(condition: Callable[[], bool], what: str, *, limit_s: float = 30) -> None:
+    """Wait for `condition`, which the kernel brings about in its own time. Raises `AssertionError` with `what`."""
+    end = time.monotonic() + limit_s
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f"after {limit_s} s: not {what}")
+        time.sleep(0.02)
+
+
+def _begin() -> None:
+    """Make a fresh namespace usable: loopback up, IPv6 addresses without a second's wait for duplicates."""
+    ip("link set lo up")
+    for scope in ("all", "default"):
+        sysctl(f"net.ipv6.conf.{scope}.accept_dad", 0)
+
+
 def _setns(descriptor: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(descriptor, _CLONE_NEWNET) != 0:
@@ -136,7 +154,7 @@ def _setns(descriptor: int) -> None:
 def _child(file: str, qualname: str, arguments: str) -> None:
     for words in (["-t", "tmpfs", "tmpfs", "/run"], ["-t", "sysfs", "sysfs", "/sys"]):
         subprocess.run(["mount", *words], check=True)
-    ip("link set lo up")
+    _begin()
     spec = importlib.util.spec_from_file_location("in_namespace", file)
     assert spec is not None
     assert spec.loader is not None
