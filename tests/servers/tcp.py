@@ -24,22 +24,16 @@ class TcpServer:
     def __init__(self, behaviour: Behaviour, *, address: str = "127.0.0.1", port: int = 0) -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._listener = socket.create_server((address, port), family=family)
+        self.address: str = self._listener.getsockname()[0]
+        """The address it listens on."""
+        self.port: int = self._listener.getsockname()[1]
+        """The port it listens on."""
         self._behaviour = behaviour
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._accept, name="accept")]
         self.connections = 0
         """How many connections were accepted so far."""
-
-    @property
-    def address(self) -> str:
-        """The address it listens on."""
-        return str(self._listener.getsockname()[0])
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return int(self._listener.getsockname()[1])
 
     def __enter__(self) -> Self:
         self._threads[0].start()
