@@ -1,0 +1,227 @@
+"""The reference pages, one function each, made of what the programs themselves use. No file is written here.
+
+A page function returns Markdown. A source without text raises `SourceError`, which says where to write it.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from appliance.light_patterns import MEANINGS as LIGHTS
+from appliance.settings import DeviceSettings
+from collector.page.app import make_app
+from collector.queries import Queries
+from collector.settings import CollectorSettings
+from firmware import plan as plans
+from firmware.command import tidegauge
+from firmware.failure_meanings import MEANINGS as FAILURES
+from firmware.failures import ADDITIONS, Failure
+from firmware.measurements import MEASUREMENTS
+from firmware.plan_model import Plan
+from firmware.settings_docs import example, reference
+from firmware.verdict import RULES
+from firmware.verdict_words import COLLECTOR_ONLY, VerdictWord
+from firmware.verdict_words import MEANINGS as VERDICTS
+
+_WIDTH: Final = 100
+
+
+class SourceError(Exception):
+    """The code that a page is made of says nothing where a reader needs a sentence."""
+
+
+def commands() -> str:
+    """Return every command with its help as the terminal shows it."""
+    parts = ["# Commands\n\nWhat `tidegauge COMMAND --help` says, for every command.\n"]
+    for context in walk_commands():
+        path = context.command_path
+        told(context.command.help, f"the command {path}: a docstring")
+        parts.append(f"## `{path}`\n\n```text\n{context.get_help().rstrip()}\n```\n")
+    return "\n".join(parts)
+
+
+def walk_commands(context: click.Context | None = None) -> Iterator[click.Context]:
+    """Yield a context for `tidegauge` and each command below it, depth first; `command_path` calls it."""
+    if context is None:
+        context = click.Context(
+            tidegauge, info_name="tidegauge", terminal_width=_WIDTH, **tidegauge.context_settings
+        )
+    yield context
+    command = context.command
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            if below is None:
+                raise SourceError(f"{context.command_path} lists {name} and cannot load it")
+            yield from walk_commands(click.Context(below, parent=context, info_name=name))
+
+
+def settings() -> str:
+    """Return every setting of every program, and an example file of each."""
+    intro = (
+        "Each program reads one TOML file. Every setting has a default, so no file is needed; an option on the "
+        "command line goes over the file. A relative path is taken from the file's own folder."
+    )
+    parts = [f"# Settings\n\n{intro}\n"]
+    for name, cls in (("device", DeviceSettings), ("collector", CollectorSettings)):
+        parts.append(f"## `tidegauge {name}`\n\n{reference(cls)}")
+        parts.append(f"### Example\n\n```toml\n{example(cls).rstrip()}\n```\n")
+    return "\n".join(parts)
+
+
+def tests() -> str:
+    """Return every test: what it measures, its target, options and detail, as its module says."""
+    parts = ["# Tests\n\nWhat `tidegauge measure TEST TARGET` can measure. Records carry test and version.\n"]
+    rows = [
+        (f"[`{name}`](#{name})", one.version, told(one.summary, f"{name}: summary"))
+        for name, one in MEASUREMENTS.items()
+    ]
+    parts.append(table(("test", "version", "what it does"), rows))
+    for name, one in MEASUREMENTS.items():
+        text = told(inspect.getdoc(importlib.import_module(one.__module__)), f"{one.__module__}: a docstring")
+        said = told(inspect.getdoc(one), f"{one.__module__}.{one.__name__}: a docstring")
+        parts.append(f"## {name}\n\n{text}\n\n{said}\n")
+    return "\n".join(parts)
+
+
+def failures() -> str:
+    """Return every failure word with its meaning."""
+    rows = [
+        (
+            f"`{word}`",
+            told(FAILURES.get(word), f"firmware/failure_meanings.py: {word}"),
+            "ours" if word in ADDITIONS else "OONI",
+        )
+        for word in Failure
+    ]
+    return (
+        "# Failure words\n\nA record's `failure` is null or one of these: OONI's failure strings (df-007) and a few "
+        "in the same style. `unknown_failure: …` with the original message stands for everything else.\n\n"
+        + table(("word", "meaning", "whose"), rows)
+    )
+
+
+def verdicts() -> str:
+    """Return every verdict word, then every rule in the order in which they are asked."""
+    words = [
+        (
+            f"`{word}`",
+            "collector" if word in COLLECTOR_ONLY else "device",
+            told(VERDICTS.get(word), f"firmware/verdict_words.py: {word}"),
+        )
+        for word in VerdictWord
+    ]
+    rules = [
+        (
+            f"`{rule.rule_id}`",
+            f"`{rule.verdict}`",
+            told(rule.sentence, f"rule {rule.rule_id}: sentence"),
+            told(rule.overturned_by, f"rule {rule.rule_id}: overturned_by"),
+        )
+        for rule in RULES
+    ]
+    unsaid = sorted(set(VerdictWord) - {rule.verdict for rule in RULES})
+    return (
+        "# Verdicts\n\n## Words\n\n"
+        + table(("verdict", "who may say it", "meaning"), words)
+        + f"\nNo rule says these yet: {', '.join(f'`{word}`' for word in unsaid)}.\n"
+        + "\n## Rules\n\nAsked in this order; the first that holds speaks.\n\n"
+        + table(("rule", "verdict", "because", "what would overturn it"), rules)
+    )
+
+
+def lights() -> str:
+    """Return what each light says."""
+    rows = [
+        (
+            str(meaning.light),
+            str(meaning.pattern),
+            told(meaning.says, f"light {key}: says"),
+            told(meaning.do, f"light {key}: do"),
+        )
+        for key, meaning in LIGHTS.items()
+    ]
+    return "# Lights\n\nThree lights: network, delivery, attention.\n\n" + table(
+        ("light", "does", "it says", "what to do"), rows
+    )
+
+
+def plan_files() -> str:
+    """Return every plan that is shipped: each target, and why it was chosen."""
+    intro = "The plans that are shipped, as `tidegauge plan show` has them. How to write one: [plans](../explanation/plans.md)."
+    return "\n".join(
+        [f"# Plans\n\n{intro}\n", *(_one_plan(plans.load(country)) for country in plans.countries())]
+    )
+
+
+def _one_plan(plan: Plan) -> str:
+    rows = [
+        (
+            str(one.rung),
+            one.name,
+            f"{one.test} `{one.target}`",
+            str(one.network or "the host's own"),
+            one.why,
+            one.source,
+        )
+        for one in plan.targets
+    ]
+    cadence = plan.cadence
+    return (
+        f"## {plan.name} (`{plan.country}`)\n\nTargets last looked at on {plan.revised}. A round every "
+        f"{cadence.calm_s} s, every {cadence.transition_s} s on a transition, and never more than "
+        f"{cadence.budget_bytes_per_day:,} bytes a day.\n\n"
+        + table(("rung", "target", "asks", "network", "why", "source"), rows)
+    )
+
+
+def api() -> str:
+    """Return the collector's JSON API, from its own OpenAPI description."""
+    document = make_app(Queries(Path("none"))).openapi()  # describes itself without opening a store
+    said = told(document["info"].get("description"), "the API: a description")
+    parts = [f"# API\n\n{said}\n\nThe collector serves this as OpenAPI, with a page to try it.\n"]
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            where = f"{method.upper()} {path}"
+            summary = told(operation.get("summary"), f"{where}: a summary")
+            said = told(operation.get("description"), f"{where}: a docstring")
+            parts.append(f"## `{where}`\n\n{summary}. {said}\n")
+            rows = [
+                (f"`{item['name']}`", item["in"], told(item.get("description"), f"{where}: {item['name']}"))
+                for item in operation.get("parameters", [])
+            ]
+            parts += [table(("parameter", "in", "what it does"), rows)] if rows else []
+    return "\n".join(parts)
+
+
+def told(text: str | None, where: str) -> str:
+    """Return `text` on its own; raise `SourceError` naming `where` if there is none."""
+    if not text or not text.strip():
+        raise SourceError(f"nothing is said at {where}")
+    return text.strip()
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(_cell(cell) for cell in line) + " |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "commands.md": commands,
+    "settings.md": settings,
+    "tests.md": tests,
+    "failures.md": failures,
+    "verdicts.md": verdicts,
+    "lights.md": lights,
+    "plans.md": plan_files,
+    "api.md": api,
+}
