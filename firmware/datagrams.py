@@ -143,14 +143,15 @@ class DatagramFlow:
         limit_ns = min(deadline_ns, self._owner.deadline_ns)
         empty_wakes = 0
         while empty_wakes <= _MAX_EMPTY_WAKES:
-            self._raise_pending("read")
-            mask = await self._owner.loop.wait(self._socket.fileno(), READABLE, deadline_ns=limit_ns)
-            if not mask:
-                return None
+            until_ns = 0 if self._pending else limit_ns  # an error is told at once, after what is there
+            mask = await self._owner.loop.wait(self._socket.fileno(), READABLE, deadline_ns=until_ns)
             datagram = self._take() if mask & READABLE else None
             entries = self._drain()
             if datagram is not None:
                 return datagram
+            self._raise_pending("read")
+            if not mask:
+                return None
             empty_wakes = 0 if entries else empty_wakes + 1
         raise MeasurementFailedError(f"{UNKNOWN_PREFIX}the socket wakes with nothing", operation="read")
 
@@ -186,14 +187,17 @@ class DatagramFlow:
         return None
 
     def _take(self) -> Datagram | None:
-        ready_realtime_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
-        try:
-            size, ancillary, _, _ = self._socket.recvmsg_into([_BUFFER], kernel.ANCILLARY_BYTES)
-        except OSError:
-            return None  # what it is about is on the error queue, or nothing was there
-        received = kernel.parse_ancillary(ancillary)
-        self._owner.traffic.bytes_down += size
-        return _arrival(bytes(_BUFFER[:size]), received, ready_realtime_ns)
+        for _ in range(2):  # an error about an earlier send is reported once, before a datagram that is there
+            ready_realtime_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
+            try:
+                size, ancillary, _, _ = self._socket.recvmsg_into([_BUFFER], kernel.ANCILLARY_BYTES)
+            except BlockingIOError:
+                return None
+            except OSError:
+                continue  # what it is about is on the error queue
+            self._owner.traffic.bytes_down += size
+            return _arrival(bytes(_BUFFER[:size]), kernel.parse_ancillary(ancillary), ready_realtime_ns)
+        return None
 
     def _drain(self) -> int:
         """Take all there is off the error queue: stamps to their sends, errors to `_pending`; return how many."""
