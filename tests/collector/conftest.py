@@ -37,6 +37,15 @@ def mosquitto(tmp_path: Path) -> Iterator[Broker]:
     made.stop()
 
 
+@pytest.fixture
+def amqtt(tmp_path: Path) -> Iterator[Broker]:
+    """Lend a running amqtt."""
+    made = Broker(BrokerKind.AMQTT, tmp_path / "broker")
+    made.start()
+    yield made
+    made.stop()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """A collector that takes in: its store's path, its queries, and what its subscriber said."""

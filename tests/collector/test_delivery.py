@@ -111,10 +111,10 @@ def test_a_forged_device_id_counts_for_nobody(broker: Broker, take_in: TakeIn) -
     ids=["empty", "garbage", "too-large", "deep", "bomb", "not-a-batch", "cut-short"],
 )
 def test_poison_is_kept_with_its_reason_and_harms_nobody(
-    mosquitto: Broker, take_in: TakeIn, poison: bytes
+    broker: Broker, take_in: TakeIn, poison: bytes
 ) -> None:
-    running = take_in(mosquitto)
-    with ScriptedDevice(mosquitto.host, mosquitto.port) as device:
+    running = take_in(broker)
+    with ScriptedDevice(broker.host, broker.port) as device:
         device.hello(1, 1)
         device.publish("live", poison)
         ack = device.ack()
@@ -124,6 +124,17 @@ def test_poison_is_kept_with_its_reason_and_harms_nobody(
     (kept,) = running.queries.rejects(DEVICE)
     assert kept.payload == poison[: 16 * 1024]
     assert kept.reason
+
+
+def test_a_megabyte_of_garbage_that_amqtt_lets_pass_is_kept_in_part(amqtt: Broker, take_in: TakeIn) -> None:
+    running = take_in(amqtt)
+    with ScriptedDevice(amqtt.host, amqtt.port) as device:
+        device.hello(1, 1)
+        device.publish("live", os.urandom(1_000_000))
+        assert device.ack().retry_after_s > 0
+        assert device.send(1).upto == 1
+    (kept,) = running.queries.rejects(DEVICE)
+    assert "1000000 bytes" in kept.reason
 
 
 def test_a_megabyte_of_garbage_costs_its_sender_the_connection(mosquitto: Broker, take_in: TakeIn) -> None:

@@ -16,13 +16,13 @@ from tests.collector.scripted_device import DEVICE, EPOCH, WAIT_S, ScriptedDevic
 from tests.collector.states import States
 
 
-def test_while_the_inbox_is_full_nothing_more_is_read_and_nothing_is_lost(mosquitto: Broker) -> None:
+def test_while_the_inbox_is_full_nothing_more_is_read_and_nothing_is_lost(broker: Broker) -> None:
     inbox = Inbox(max_messages=10, max_bytes=1 << 20)
     states = States()
-    subscriber = Subscriber(mosquitto.host, mosquitto.port, inbox, on_state=states)
+    subscriber = Subscriber(broker.host, broker.port, inbox, on_state=states)
     subscriber.start()
     states.wait_for(LinkState.CONNECTED)
-    with ScriptedDevice(mosquitto.host, mosquitto.port) as device:
+    with ScriptedDevice(broker.host, broker.port) as device:
         for number in range(500):
             device.publish_unawaited("live", str(number).encode())
         device.publish("live", b"last")  # the broker has them all
@@ -39,14 +39,14 @@ def test_while_the_inbox_is_full_nothing_more_is_read_and_nothing_is_lost(mosqui
     assert states.count(LinkState.CONNECTED) == 1
 
 
-def test_acks_handed_over_before_the_end_are_sent(mosquitto: Broker) -> None:
+def test_acks_handed_over_before_the_end_are_sent(broker: Broker) -> None:
     states = States()
     subscriber = Subscriber(
-        mosquitto.host, mosquitto.port, Inbox(max_messages=10, max_bytes=1 << 20), on_state=states
+        broker.host, broker.port, Inbox(max_messages=10, max_bytes=1 << 20), on_state=states
     )
     subscriber.start()
     states.wait_for(LinkState.CONNECTED)
-    with ScriptedDevice(mosquitto.host, mosquitto.port) as device:
+    with ScriptedDevice(broker.host, broker.port) as device:
         for upto in range(200):
             payload = encode_ack(Ack(epoch=EPOCH, upto=upto))
             subscriber.send(Answer(topic=topic(DEVICE, "dn", "ack"), payload=payload))
