@@ -219,7 +219,9 @@ class Subscriber:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
-        self._lost = self._lost or f"connection lost ({reason})"
+        # paho says "Unspecified error" whenever the other side has simply gone.
+        why = "" if str(reason) == "Unspecified error" else f" ({reason})"
+        self._lost = self._lost or f"the connection was lost{why}"
 
 
 def retry_wait_s(failures: int, jitter: float) -> float:
