@@ -38,15 +38,15 @@ class Reach:
     """The unrelated networks of one rung, by what became of them, the sets disjoint but for `proven`.
 
     `reached`: at least one target answered. `proven`: of those, the networks where the right peer proved
-    itself. `meddled`: something answered, never the target. `down`: nothing answered. `unnamed`: no target's
-    name was resolved, so nothing was asked. `anonymous`: whether a target of no known network was reached.
+    itself. `meddled`: something answered, never the target. `down`: nothing answered. `unclear`: nothing that
+    tells, since names were not resolved or failures have no word. `anonymous`: whether a target of no known network was reached.
     """
 
     reached: frozenset[str]
     proven: frozenset[str]
     meddled: frozenset[str]
     down: frozenset[str]
-    unnamed: frozenset[str]
+    unclear: frozenset[str]
     anonymous: bool
 
     @property
@@ -57,7 +57,7 @@ class Reach:
     @property
     def tried(self) -> int:
         """Return in how many unrelated networks something was tried."""
-        return len(self.reached) + len(self.meddled) + len(self.down) + len(self.unnamed)
+        return len(self.reached) + len(self.meddled) + len(self.down) + len(self.unclear)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +161,7 @@ def _reach(latest: Iterable[Observation], rung: Rung) -> Reach:
         proven=_networks(seen for seen in tried if seen.is_proof),
         meddled=meddled,
         down=down,
-        unnamed=named[Outlook.UNNAMED] - reached - meddled - down,
+        unclear=(named[Outlook.UNNAMED] | named[Outlook.UNCLEAR]) - reached - meddled - down,
         anonymous=any(seen.outlook is Outlook.REACHED and not seen.network for seen in tried),
     )
 

@@ -22,6 +22,9 @@ NS_PER_S: Final = 1_000_000_000
 CONNECT_TIMEOUT_S: Final = 20
 """One network injected its reset 12.2 s after the first SYN (Iran, November 2019): 10 s would mislabel it."""
 
+PATIENCE_S: Final = 5
+"""How long the confirmation waits for anchors that have not answered yet."""
+
 _FAR: Final = frozenset({Rung.DOMESTIC, Rung.INTERNATIONAL, Rung.PLATFORMS})
 _CONFIRMED_AGAIN: Final = frozenset({Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER, Rung.DOMESTIC})
 
@@ -97,29 +100,33 @@ def confirmation_tasks(
     """Return what to ask once more before the round that began at `start_ns` ends; often nothing.
 
     Call it each time an observation of the round comes in, until it returns tasks; then never again in that
-    round. Once every international control is measured and none was reached, the local rungs, the
-    resolver and the domestic anchors are asked again: a line that dropped while the controls were still silent shows now, and
-    a line that stands makes the silence of the controls mean something, in this very round.
+    round. Once every international control is measured and none was reached, what was reached of the local
+    rungs, the resolver and the domestic anchors is asked again: a line that dropped while the controls were
+    still silent shows now, and a line that stands makes their silence mean something, in this very round.
+    What was not reached is not asked again: its silence has lasted 20 s, and the verdict need not wait.
     """
-    seen = {observation.target_name: observation for observation in observations}
-    controls = plan.on_rung(Rung.INTERNATIONAL)
-    measured = [seen[target.name] for target in controls if target.name in seen]
-    if not controls or len(measured) < len(controls):
+    seen = latest_by_target(observations)
+    controls = [target.name for target in plan.on_rung(Rung.INTERNATIONAL)]
+    if not controls or not seen.keys() >= set(controls):
         return ()
-    if any(control.is_connectivity and control.outlook is Outlook.REACHED for control in measured):
+    if any(seen[name].is_connectivity and seen[name].outlook is Outlook.REACHED for name in controls):
         return ()
+    candidates = [target for target in plan.targets if target.rung in _CONFIRMED_AGAIN]
+    if any(target.name not in seen for target in candidates) and now_ns < start_ns + PATIENCE_S * NS_PER_S:
+        return ()  # the controls were refused at once, and the anchors have hardly been asked
     deadline_ns = start_ns + plan.round.deadline_s * NS_PER_S
-    again = [target for target in plan.targets if target.rung in _CONFIRMED_AGAIN]
+    again = [one for one in candidates if one.name in seen and seen[one.name].outlook is Outlook.REACHED]
+    starts_ns = [now_ns + index * plan.round.stagger_ms * NS_PER_MS for index in range(len(again))]
     return tuple(
         _task(
             target,
             task_id=f"r{round_id}/{target.name}/again",
             round_id=round_id,
-            start_ns=now_ns + index * plan.round.stagger_ms * NS_PER_MS,
+            start_ns=begin_ns,
             deadline_ns=deadline_ns,
         )
-        for index, target in enumerate(again)
-        if now_ns + index * plan.round.stagger_ms * NS_PER_MS < deadline_ns
+        for target, begin_ns in zip(again, starts_ns, strict=True)
+        if begin_ns < deadline_ns
     )
 
 

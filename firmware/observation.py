@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
-from firmware.failures import Failure
+from firmware.failures import UNKNOWN_PREFIX, Failure
 from firmware.jsontypes import JsonValue
 from firmware.plan_model import Plan
 from firmware.record import Outcome, Record, Rung, Zone
@@ -39,6 +39,8 @@ class Outlook(StrEnum):
     """Silence, an unreachable, a refusal, a reset."""
     UNNAMED = "unnamed"
     """Its name was not resolved, so it was never asked: says something of resolvers, nothing of the target."""
+    UNCLEAR = "unclear"
+    """It failed in a way that has no word yet, perhaps by a mistake of ours: never taken for silence."""
     VOID = "void"
     """Not evidence: it was not measured, or the device lacks what it takes (an address family, a right)."""
 
@@ -102,12 +104,19 @@ class Observation:
             return Outlook.VOID
         if self.failed_operation == "resolve" and self.test != "dns":
             return Outlook.UNNAMED
+        if self.failure.startswith(UNKNOWN_PREFIX):
+            return Outlook.UNCLEAR
         return Outlook.MEDDLED if self.failure in _MEDDLED else Outlook.DOWN
 
     @property
     def is_connectivity(self) -> bool:
         """Say whether its success is end-to-end connectivity."""
         return self.test in CONNECTIVITY_TESTS
+
+    @property
+    def is_by_name(self) -> bool:
+        """Say whether a name had to be resolved before the target could be asked."""
+        return self.is_connectivity and "@" not in self.target and _family(self.target) is None
 
     @property
     def is_proof(self) -> bool:

@@ -167,8 +167,9 @@ def _certificates_refused(facts: Facts) -> bool:
 
 
 def _names_unresolved(facts: Facts) -> bool:
-    by_name = [seen for seen in facts.latest if seen.failed_operation == "resolve"]
-    return bool(facts.failed(Rung.RESOLVER)) and bool(by_name)
+    by_name = [seen for seen in facts.latest if seen.is_by_name and seen.outlook is not Outlook.VOID]
+    none = bool(by_name) and all(seen.outlook is Outlook.UNNAMED for seen in by_name)
+    return bool(facts.failed(Rung.RESOLVER)) and none
 
 
 def _ok(facts: Facts) -> bool:
@@ -282,8 +283,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         rule_id="names-unresolved",
         verdict=VerdictWord.INCONCLUSIVE,
-        sentence="The provider's resolver does not answer and names are not resolved; what is asked by its "
-        "address is another matter.",
+        sentence="The provider's resolver fails and no name at all is resolved; what is asked by its address "
+        "is another matter.",
         overturned_by="The next round in which names resolve.",
         rungs=(Rung.RESOLVER, *_FAR),
         condition=_names_unresolved,

@@ -42,7 +42,7 @@ def seen(
         test=test or TESTS.get(rung, "tls"),
         rung=rung,
         zone=ZONES.get(rung, Zone.LOCAL),
-        target=target or f"{name}.example.org:443",
+        target=target or (f"{name}.example.org:443" if far else f"@{name}"),
         target_name=name,
         network=(f"AS-{name}" if far else "") if network is None else network,
         failure=failure,

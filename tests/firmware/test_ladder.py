@@ -25,6 +25,7 @@ from firmware.record import Rung
 from tests.firmware.rounds import S, seen
 
 START_NS = 1_000 * S
+HOME = (Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER, Rung.DOMESTIC)
 
 
 @pytest.fixture(scope="module")
@@ -91,20 +92,33 @@ class TestConfirmation:
         known[0] = replace(known[0], failure=None)
         assert confirmation_tasks(plan, 1, START_NS, known, START_NS + 20 * S) == ()
 
-    def test_the_near_rungs_and_the_anchors_once_all_controls_are_lost(self, plan: Plan) -> None:
-        known = results(plan, *Rung, failure=Failure.TIMEOUT).values()
+    def test_what_was_reached_near_and_at_home_once_all_controls_are_lost(self, plan: Plan) -> None:
+        lost = results(plan, Rung.INTERNATIONAL, Rung.PLATFORMS, failure=Failure.TIMEOUT)
+        home = results(plan, *HOME)
+        silent = {key: replace(one, failure=Failure.TIMEOUT) for key, one in home.items() if "aparat" in key}
         now_ns = START_NS + 21 * S
-        tasks = confirmation_tasks(plan, 3, START_NS, known, now_ns)
-        assert {task.rung for task in tasks} == set(Rung) - {Rung.INTERNATIONAL, Rung.PLATFORMS}
-        assert {task.target_name for task in tasks} >= {target.name for target in plan.on_rung(Rung.DOMESTIC)}
+        tasks = confirmation_tasks(plan, 3, START_NS, {**lost, **home, **silent}.values(), now_ns)
+        expected = {target.name for rung in HOME for target in plan.on_rung(rung)} - {"aparat"}
+        assert {task.target_name for task in tasks} == expected
         assert min(task.start_boottime_ns for task in tasks) == now_ns
         assert {task.deadline_boottime_ns for task in tasks} == {START_NS + 29 * S}
         assert not {task.task_id for task in tasks} & {
             task.task_id for task in round_tasks(plan, 3, START_NS)
         }
 
+    def test_the_anchors_are_given_time_to_answer_where_the_controls_were_refused_at_once(
+        self, plan: Plan
+    ) -> None:
+        refused = results(plan, Rung.INTERNATIONAL, failure=Failure.CONNECTION_REFUSED)
+        near = results(plan, Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER)
+        known = [*refused.values(), *near.values()]
+        assert confirmation_tasks(plan, 1, START_NS, known, START_NS + 1 * S) == ()
+        after = confirmation_tasks(plan, 1, START_NS, known, START_NS + 5 * S)
+        assert {task.rung for task in after} == {Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER}
+
     def test_nothing_that_could_not_start_before_the_deadline(self, plan: Plan) -> None:
-        known = results(plan, Rung.INTERNATIONAL, failure=Failure.TIMEOUT).values()
+        lost = results(plan, Rung.INTERNATIONAL, failure=Failure.TIMEOUT)
+        known = {**lost, **results(plan, *HOME)}.values()
         late = confirmation_tasks(plan, 1, START_NS, known, START_NS + 29 * S - 100 * NS_PER_MS)
         assert [task.target_name for task in late] == ["link", "address", "gateway"]
         assert confirmation_tasks(plan, 1, START_NS, known, START_NS + 30 * S) == ()

@@ -84,7 +84,7 @@ def test_a_records_context_says_plan_and_network() -> None:
         (Failure.TIMEOUT, "connect", Outlook.DOWN),
         (Failure.CONNECTION_RESET, "tls_handshake", Outlook.DOWN),
         (Failure.NETWORK_UNREACHABLE, "connect", Outlook.DOWN),
-        ("unknown_failure: something new", "connect", Outlook.DOWN),
+        ("unknown_failure: something new", "connect", Outlook.UNCLEAR),
         (Failure.DNS_NXDOMAIN, "resolve", Outlook.UNNAMED),
         (Failure.TIMEOUT, "resolve", Outlook.UNNAMED),
         (Failure.SSL_UNKNOWN_AUTHORITY, "tls_handshake", Outlook.MEDDLED),

@@ -67,7 +67,7 @@ STORIES: dict[str, tuple[Sequence[Observation], Sequence[Past]]] = {
         [
             *near(resolver=SILENT),
             *many(IN, 4, Failure.DNS_TEMPORARY_FAILURE, operation="resolve"),
-            *many(OUT, 5),
+            *[replace(one, target="192.0.2.1:443") for one in many(OUT, 5)],
         ],
         (),
     ),
@@ -256,6 +256,15 @@ class TestTraps:
         verdict = decide([*near(), *lost])
         assert (verdict.verdict, verdict.rule_id) == ("inconclusive", "no-control")
 
+    def test_a_resolver_that_fails_once_does_not_outweigh_names_that_resolve(self) -> None:
+        unnamed = many(SITES, 2, Failure.DNS_NXDOMAIN, operation="resolve")
+        assert decide([*near(resolver=SILENT), *many(OUT, 5), *unnamed]).verdict == "ok"
+
+    def test_a_mistake_of_ours_is_no_outage(self) -> None:
+        broken = many(OUT, 5, "unknown_failure: AttributeError: 'NoneType' object has no attribute 'x'")
+        observations = [*near(), *many(IN, 4), *broken]
+        assert decide([*observations, *again(observations)]).verdict == "inconclusive"
+
     def test_half_the_controls_lost_on_a_bad_evening_is_no_cut(self) -> None:
         for lost in range(1, 5):
             controls = [*many(OUT, lost, SILENT), *many(OUT, 5 - lost, first=lost + 1)]
@@ -293,6 +302,7 @@ OUTCOMES = [
     (BAD_CERTIFICATE, "tls_handshake"),
     (Failure.HTTP_UNEXPECTED_STATUS_CODE, "http_round_trip"),
     (Failure.MISSED_SLOT, "connect"),
+    ("unknown_failure: EWHAT: what", "connect"),
 ]
 
 
