@@ -18,6 +18,7 @@ from firmware.jsontypes import JsonObject
 
 if TYPE_CHECKING:
     import dns.message
+    import dns.rrset
 
 RECORD_TYPES: Final = {
     "A": 1,
@@ -42,6 +43,7 @@ MAX_ANSWERS: Final = 32
 MAX_VALUE: Final = 300
 
 _HEADER: Final = struct.Struct("!6H")
+_CLASS_IN: Final = 1
 _RESPONSE: Final = 0x8000
 _AUTHORITATIVE: Final = 0x0400
 _TRUNCATED: Final = 0x0200
@@ -142,7 +144,7 @@ def parse_reply(wire: bytes) -> Reply:
         answers=tuple(
             Answer(
                 name=_normal(rrset.name.to_text()),
-                type=dns.rdatatype.to_text(rrset.rdtype),
+                type=_type_name(rrset),
                 value=rrset[0].to_text()[:MAX_VALUE] if len(rrset) else "",
                 ttl=int(rrset.ttl),
             )
@@ -197,3 +199,11 @@ def _question(message: "dns.message.Message") -> tuple[str, int] | None:
         return None
     asked = message.question[0]
     return _normal(asked.name.to_text()), int(asked.rdtype)
+
+
+def _type_name(rrset: "dns.rrset.RRset") -> str:
+    """Return the type's name, with the class before it where that is not IN: an A record of HESIOD is no address."""
+    import dns.rdatatype  # noqa: PLC0415  # see the module's docstring
+
+    name = dns.rdatatype.to_text(rrset.rdtype)
+    return name if rrset.rdclass == _CLASS_IN else f"CLASS{int(rrset.rdclass)} {name}"

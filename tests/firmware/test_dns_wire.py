@@ -112,6 +112,18 @@ def test_replies_with_the_same_records_in_another_order_are_the_same() -> None:
     assert not dns_wire.same_answer(one, parse_reply(reply(query(), "10.10.34.34")))
 
 
+def test_an_address_record_of_another_class_is_no_address() -> None:
+    wire = reply(query(), "93.184.216.34").replace(b"\xc0\x0c\x00\x01\x00\x01", b"\xc0\x0c\x00\x01\x00\x04")
+    read = parse_reply(wire)
+    assert [answer.type for answer in read.answers] == ["CLASS4 A"]
+    assert failure_of(read, "www.example.org", "A") == Failure.DNS_NO_ANSWER
+
+
+def test_a_type_that_is_not_on_our_list_keeps_its_number() -> None:
+    read = parse_reply(reply(query(), "\\# 2 abcd", record_type="TYPE65400"))
+    assert [answer.type for answer in read.answers] == ["TYPE65400"]
+
+
 @given(st.binary(max_size=200))
 def test_no_bytes_crash_the_reader(wire: bytes) -> None:
     _read_or_refuse(wire)
