@@ -149,7 +149,8 @@ def icmp_failure(family: int, icmp_type: int, icmp_code: int, number: int) -> st
 
 
 def _by_errno(number: int) -> str:
-    return from_os_error(OSError(number or errno.EIO, os.strerror(number or errno.EIO)))
+    known = number if number in errno.errorcode else errno.EIO
+    return from_os_error(OSError(known, os.strerror(known)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ import socket
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from firmware.failures import Failure
@@ -97,6 +97,7 @@ def test_no_icmp_error_is_without_a_word() -> None:
     assert icmp_failure(4, 3, 200, 0).startswith("unknown_failure: ")
 
 
+@example([(0, 11, struct.pack("=IBBBBII", 2**32 - 1, 2, 3, 1, 0, 0, 0))])
 @given(
     st.lists(
         st.tuples(
