@@ -20,8 +20,11 @@ PORTAL_STATUSES: Final = frozenset({200, 301, 302, 303, 307, 308, 511})
 """How a sign-in page answers a request for something else: its own page, a redirect, or 511 (RFC 6585).
 Block pages answer 403 or 451, which is not among them."""
 
-MEMORY_S: Final = 180.0
-"""A past round older than this says nothing about the present one."""
+CONFIRMING_S: Final = 180.0
+"""A round that ended longer ago than this confirms nothing: much may have happened since."""
+
+ROUTER_MEMORY_S: Final = 3600.0
+"""How long it is remembered that the router answers ping."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,7 @@ class Facts:
             domestic=_reach(latest, Rung.DOMESTIC),
             international=_reach(latest, Rung.INTERNATIONAL),
             platforms=_reach(latest, Rung.PLATFORMS),
-            history=tuple(past for past in history if past.age_s <= MEMORY_S),
+            history=tuple(history),
             control=control,
         )
 
@@ -140,13 +143,15 @@ class Facts:
         )
 
     def previous(self, *rule_ids: str) -> bool:
-        """Say whether the round before this one ended in one of `rule_ids`."""
-        return bool(self.history) and self.history[-1].verdict.rule_id in rule_ids
+        """Say whether the round before this one, if it was not long ago, ended in one of `rule_ids`."""
+        last = self.history[-1] if self.history else None
+        return last is not None and last.age_s <= CONFIRMING_S and last.verdict.rule_id in rule_ids
 
     def gateway_fell_silent(self) -> bool:
         """Say whether the gateway does not answer now and did in a remembered round."""
         answered = (RungProgress.REACHED, RungProgress.PARTLY)
-        before = any(past.ladder.rung(Rung.GATEWAY).state in answered for past in self.history)
+        recent = [past for past in self.history if past.age_s <= ROUTER_MEMORY_S]
+        before = any(past.ladder.rung(Rung.GATEWAY).state in answered for past in recent)
         return before and bool(self.failed(Rung.GATEWAY))
 
 

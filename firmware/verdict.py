@@ -217,7 +217,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         rule_id="gateway-lost",
         verdict=VerdictWord.LOCAL_FAULT,
-        sentence="The router answered minutes ago and does not now; and nothing beyond it answers.",
+        sentence="The router answered within the last hour and does not now; and nothing beyond it answers.",
         overturned_by="An answer from anything beyond the router in the same round.",
         rungs=_LOCAL,
         condition=_gateway_lost,

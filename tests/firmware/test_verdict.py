@@ -201,6 +201,11 @@ class TestTraps:
         old = past("international-silent-unconfirmed", verdict="inconclusive", age_s=3600)
         assert decide(cut(confirmed=False), [old]).verdict == "inconclusive"
 
+    def test_a_router_that_answered_yesterday_is_not_blamed(self) -> None:
+        observations, _ = STORIES["gateway-lost"]
+        assert decide(observations, [past("controls-reached", age_s=3500)]).rule_id == "gateway-lost"
+        assert decide(observations, [past("controls-reached", age_s=86_400)]).verdict == "inconclusive"
+
     def test_a_router_that_never_answered_ping_is_not_blamed(self) -> None:
         mute = [*near(gateway=SILENT), *many(IN, 4, SILENT), *many(OUT, 5, SILENT)]
         rungs = [Rung.LINK, Rung.ADDRESS, Rung.RESOLVER]
