@@ -276,6 +276,40 @@ class TestTraps:
             assert decide([*near(), *many(IN, 4), *controls]).verdict in {"ok", "inconclusive"}
 
 
+@pytest.mark.parametrize(
+    ("domestic", "controls", "verdict"),
+    [(2, 3, "international_cut"), (1, 3, "inconclusive"), (2, 2, "inconclusive")],
+)
+def test_a_cut_takes_two_anchors_and_three_controls(domestic: int, controls: int, verdict: str) -> None:
+    observations = [*near(), *many(IN, domestic), *many(OUT, controls, SILENT)]
+    assert decide([*observations, *again(observations)]).verdict == verdict
+
+
+@pytest.mark.parametrize(("silent", "verdict"), [(3, "isp_or_wider_outage"), (2, "inconclusive")])
+def test_an_outage_takes_three_silent_networks(silent: int, verdict: str) -> None:
+    observations = [*near(), *many(OUT, silent, SILENT)]
+    assert decide([*observations, *again(observations)]).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("reached", "tried", "verdict"),
+    [(2, 4, "ok"), (2, 5, "inconclusive"), (3, 6, "ok"), (1, 1, "inconclusive")],
+)
+def test_ok_takes_two_networks_and_half_of_those_tried(reached: int, tried: int, verdict: str) -> None:
+    controls = [*many(OUT, reached), *many(OUT, tried - reached, SILENT, first=reached + 1)]
+    assert decide([*near(), *controls]).verdict == verdict
+
+
+def test_ok_takes_proof_where_an_open_port_is_none() -> None:
+    ports = [replace(one, test="tcp") for one in many(OUT, 5)]
+    assert decide([*near(), *ports]).verdict == "inconclusive"
+
+
+def test_a_router_that_forwards_is_not_blamed_for_ignoring_ping() -> None:
+    observations = [*near(gateway=SILENT), *nothing_far(SILENT)]
+    assert decide(observations, [past("controls-reached")]).verdict == "inconclusive"
+
+
 def test_nothing_measured_is_inconclusive_and_says_so() -> None:
     assert decide([]).evidence == ("nothing was measured that could tell",)
 
