@@ -222,8 +222,7 @@ class SyncPolicy:
             self._hello_due = now
 
     def _batch(self, now: float, *, waiting: int) -> SendBatch | None:
-        on_its_way = sum(len(flight.left) for flight in self._flights.values())
-        if waiting <= on_its_way or len(self._flights) >= (self.window if self._answered else 1):
+        if waiting <= self._on_its_way() or len(self._flights) >= (self.window if self._answered else 1):
             return None
         for kind in (self._turn, Kind.BULK if self._turn is Kind.LIVE else Kind.LIVE):
             if kind in self._empty or (kind is Kind.BULK and not self._answered):
@@ -235,6 +234,9 @@ class SyncPolicy:
                 return SendBatch(kind=kind, spans=spans, max_bytes=self.batch_bytes)
             self._empty.add(kind)
         return None
+
+    def _on_its_way(self) -> int:
+        return sum(len(flight.left) for flight in self._flights.values())
 
     def _lingers(self, now: float) -> bool:
         return self._fresh_since is not None and now < self._fresh_since + LINGER_S
@@ -253,7 +255,7 @@ class SyncPolicy:
                 moments.append(flight.sent + STALL_S)
             elif not flight.late:
                 moments.append(flight.at_broker + self.timeout_s)
-        if waiting and self._fresh_since is not None and now < self._fresh_since + LINGER_S:
+        if waiting > self._on_its_way() and self._fresh_since is not None and self._lingers(now):
             moments.append(self._fresh_since + LINGER_S)
         return min(moments, default=None)
 
