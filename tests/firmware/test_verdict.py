@@ -285,6 +285,12 @@ def test_a_cut_takes_two_anchors_and_three_controls(domestic: int, controls: int
     assert decide([*observations, *again(observations)]).verdict == verdict
 
 
+def test_a_round_before_does_not_stand_in_for_an_anchor() -> None:
+    before = [past("international-silent-unconfirmed", verdict="inconclusive")]
+    observations = [*near(), *many(IN, 1), *many(OUT, 3, SILENT)]
+    assert decide([*observations, *again(observations)], before).verdict == "inconclusive"
+
+
 @pytest.mark.parametrize(("silent", "verdict"), [(3, "isp_or_wider_outage"), (2, "inconclusive")])
 def test_an_outage_takes_three_silent_networks(silent: int, verdict: str) -> None:
     observations = [*near(), *many(OUT, silent, SILENT)]
