@@ -96,7 +96,10 @@ class Exchange:
         return () if self.decisive is None else self.decisive.reply.values(self.question.record_type)
 
     def to_json(self, resolver: str) -> JsonObject:
-        """Return what a record keeps; `resolver` is how the server may be named there."""
+        """Return what a record keeps; `resolver` is how the server may be named there.
+
+        `strays` is there only when there are any.
+        """
         answers: list[JsonValue] = [
             {
                 "t_ns": heard.after.ns,
@@ -107,7 +110,7 @@ class Exchange:
             }
             for heard in self.heard
         ]
-        return {
+        kept: JsonObject = {
             "resolver": resolver,
             "engine": "udp",
             "query_name": self.question.name,
@@ -115,9 +118,9 @@ class Exchange:
             "queries_sent": self.queries_sent,
             "failure": self.failure,
             "answers": answers,
-            "strays": list(self.strays),
             "differing_answers": self.differing_answers,
         }
+        return kept | {"strays": list(self.strays)} if self.strays else kept
 
 
 async def ask(net: Net, server: Server, question: Question, patience: Patience) -> Exchange:

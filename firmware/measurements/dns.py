@@ -17,6 +17,7 @@ from typing import ClassVar, Final, Self
 from firmware.dns_exchange import OPERATION, PORT, Exchange, Patience, Question, Server, ask
 from firmware.dns_wire import RECORD_TYPES
 from firmware.failures import Failure, MeasurementFailedError
+from firmware.fit import fit
 from firmware.host_view import Host
 from firmware.jsontypes import JsonValue
 from firmware.names import ISP, ask_system, label, system_options, system_servers
@@ -92,7 +93,7 @@ class Dns:
             detail["earlier"] = list(earlier)
         last = exchanges[-1]
         failure = None if last.failure is None else MeasurementFailedError(last.failure, operation=OPERATION)
-        return net.outcome(phases=last.phases, detail=detail, error=failure)
+        return net.outcome(phases=last.phases, detail=fit(detail), error=failure)
 
     async def _ask(self, net: Net) -> tuple[Exchange, ...]:
         window_ms = self.window_ms

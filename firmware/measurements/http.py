@@ -9,8 +9,9 @@ The outcome's `phases` are the first request's, so that they compare from round 
 (the last request's), `url` (where the journey ended) and `requests`, in order, each with `url`, `method`,
 `status`, `http_version`, `headers`, `body_sha256`, `body_length`, `body_is_truncated`, `body_is_encoded`,
 `title`, `read_timing` ([bytes so far, ns]), `address`, `failure`, `phases`, `tls`
-(`firmware.tls_stream.Handshake`), `queries`, `tcp_connect`. The body itself is not kept. Each request has a
-connection of its own. Everything a server says is scrubbed (`firmware.scrub`) before it is kept.
+(`firmware.tls_stream.Handshake`), `queries`, `tcp_connect`, and with a failure `message`. The body itself is
+not kept. Each request has a connection of its own. Everything a server says is scrubbed (`firmware.scrub`) and
+cut to size (`firmware.fit`) before it is kept.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from firmware.failures import Failure, MeasurementFailedError
+from firmware.fit import fit
 from firmware.html_title import title_of
 from firmware.http_exchange import Response, exchange, thin
 from firmware.http_urls import OPERATION, Url, next_url, parse_url
@@ -99,7 +101,7 @@ class Http:
             "url": fetches[-1].shown_url,
             "requests": [fetch.to_json() for fetch in fetches],
         }
-        return net.outcome(phases=fetches[0].phases, detail=detail, error=failed)
+        return net.outcome(phases=fetches[0].phases, detail=fit(detail), error=failed)
 
     def _check_status(self, status: int | None) -> None:
         if self.expect_status and status != self.expect_status:
@@ -161,12 +163,11 @@ class _Fetch:
         phases: JsonObject = {
             name: {"ns": phase.ns, "stamp": str(phase.stamp)} for name, phase in self.phases.items()
         }
-        return {
+        kept: JsonObject = {
             "url": self.shown_url,
             "method": self._method,
             "address": self._net.host.label(server),
             "failure": self._failure,
-            "message": scrub(self._message, own=own, server=server),
             "status": response.status,
             "http_version": response.http_version,
             "headers": scrub_headers(response.headers, own=own, server=server),
@@ -180,3 +181,6 @@ class _Fetch:
             "tls": None if self._tls is None else self._tls.story.to_json(),
             **self._way.to_json(),
         }
+        if self._failure is not None:
+            kept["message"] = scrub(self._message, own=own, server=server)
+        return kept

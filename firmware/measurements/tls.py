@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
 from firmware.failures import MeasurementFailedError
+from firmware.fit import fit
 from firmware.jsontypes import JsonValue
 from firmware.net import Net
 from firmware.reach import Way, reach
@@ -75,4 +76,4 @@ class Tls:
                     detail |= stream.story.to_json()
         except MeasurementFailedError as error:
             failed = error
-        return net.outcome(phases=phases, detail=detail | way.to_json(), error=failed)
+        return net.outcome(phases=phases, detail=fit(detail | way.to_json()), error=failed)

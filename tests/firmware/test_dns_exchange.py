@@ -59,6 +59,7 @@ def test_an_injected_first_answer_shows() -> None:
     kept = exchange.to_json("192.0.2.53")
     assert kept["differing_answers"] is True
     assert kept["resolver"] == "192.0.2.53"
+    assert "strays" not in kept
 
 
 def test_the_same_answer_twice_does_not_differ() -> None:
@@ -80,6 +81,7 @@ def test_a_wrong_id_is_kept_apart_and_the_right_one_is_believed() -> None:
     assert exchange.failure is None
     assert exchange.values() == (TRUE,)
     assert [stray["reason"] for stray in exchange.strays] == ["wrong_id"]
+    assert exchange.to_json("@isp")["strays"] == exchange.strays
 
 
 def test_only_wrong_ids() -> None:

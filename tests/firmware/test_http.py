@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -376,3 +377,16 @@ def test_a_target_that_cannot_be(target: str, options: dict[str, OptionValue]) -
 
 def test_a_host_name_in_another_script() -> None:
     assert str(Http.parse("http://bücher.example/ä", {}).url) == "http://xn--bcher-kva.example/%C3%A4"
+
+
+def test_a_server_cannot_make_a_record_too_big_to_send() -> None:
+    def talkative(request: Request) -> Pieces:
+        number = int(request.target.split("?")[0][1:] or 0) + 1
+        noise = {f"X_{letter}{digit}": letter * 300 for letter in "abcde" for digit in range(10)}
+        return page(b"<title>" + b"t" * 999, status=302, Location=f"/{number}?{'q' * 3000}", **noise)
+
+    outcome = fetched(http(talkative))
+    assert outcome.failure == Failure.HTTP_UNEXPECTED_REDIRECT_URL
+    assert outcome.detail["cut"] is True
+    assert len(json.dumps(dict(outcome.detail))) < 16_384
+    assert requests(outcome)[-1]["status"] == 302

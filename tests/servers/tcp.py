@@ -56,6 +56,7 @@ class TcpServer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as every real server does
             self.connections += 1
             with self._lock:
                 self._open.add(connection)
