@@ -14,8 +14,7 @@ from typing import Final
 from collector.answers import RecordRow, RoundRow
 from collector.queries import RECORD_COLUMNS, ROUND_COLUMNS, Queries, record_row, round_row, rung_cells
 from firmware import ladder
-from firmware.failures import Failure
-from firmware.jsontypes import JsonObject, RecordError
+from firmware.jsontypes import RecordError
 from firmware.ladder import Ladder, RungProgress, RungState
 from firmware.record import Record, from_json
 
@@ -23,6 +22,9 @@ MAX_ROUNDS: Final = 500
 """The most rounds one call returns."""
 MAX_RECORDS: Final = 500
 """The most records one call returns."""
+
+MISSED_TARGET: Final = "round"
+"""The target of a `gap` record that stands for rounds, as a device writes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +37,15 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MissedRound:
-    """A round that the device says it did not measure, and the failure word for why."""
+class MissedRounds:
+    """Rounds that the device says it did not measure: `count` of them, from when, and why in its words."""
 
     epoch: str
     seq: int
+    boot_id: str
+    boottime_ns: int
     start_utc_ns: int
+    count: int
     reason: str
 
 
@@ -50,7 +55,7 @@ class Rounds:
 
     device: str
     rounds: tuple[Round, ...]
-    missed: tuple[MissedRound, ...]
+    missed: tuple[MissedRounds, ...]
     before: RoundRow | None
 
 
@@ -163,21 +168,33 @@ def _ladder(connection: sqlite3.Connection, row: RoundRow, record: Record) -> La
 
 def _missed(
     connection: sqlite3.Connection, device: str, shown: Sequence[RoundRow]
-) -> tuple[MissedRound, ...]:
-    """Return the rounds missed between those shown and after the last of them."""
-    found: list[MissedRound] = []
+) -> tuple[MissedRounds, ...]:
+    """Return what was missed since the first of the rounds shown."""
+    found: list[MissedRounds] = []
     for epoch in dict.fromkeys(row.epoch for row in shown):
         lowest = min(row.seq for row in shown if row.epoch == epoch)
+        highest = max(row.seq for row in shown if row.epoch == epoch)
         rows = connection.execute(
-            """SELECT seq, start_utc_ns, coalesce(failure, ?) FROM record
-               WHERE device = ? AND epoch = ? AND seq > ? AND test = 'gap' AND rung IS NULL ORDER BY seq""",
-            (Failure.MISSED_SLOT, device, epoch, lowest),
+            """SELECT seq, body FROM record WHERE device = ? AND epoch = ? AND seq BETWEEN ? AND ?
+               AND test = 'gap' AND target = ? ORDER BY seq""",
+            (device, epoch, lowest, highest, MISSED_TARGET),
         ).fetchall()
-        found.extend(
-            MissedRound(epoch=epoch, seq=int(seq), start_utc_ns=int(start), reason=str(reason))
-            for seq, start, reason in rows
-        )
+        found.extend(_missed_rounds(epoch, int(seq), from_json(json.loads(body))) for seq, body in rows)
     return tuple(found)
+
+
+def _missed_rounds(epoch: str, seq: int, record: Record) -> MissedRounds:
+    count = record.outcome.detail.get("count")
+    reason = record.outcome.detail.get("reason")
+    return MissedRounds(
+        epoch=epoch,
+        seq=seq,
+        boot_id=record.boot_id,
+        boottime_ns=record.start.boottime_ns,
+        start_utc_ns=record.start.utc_ns,
+        count=count if isinstance(count, int) and count > 0 else 1,
+        reason=reason if isinstance(reason, str) else record.outcome.failure or "",
+    )
 
 
 def _verdict_run(connection: sqlite3.Connection, newest: RoundRow) -> VerdictRun:
@@ -209,8 +226,3 @@ def _one(connection: sqlite3.Connection, device: str, epoch: str, seq: int) -> R
         f"{ROUND_COLUMNS} WHERE device = ? AND epoch = ? AND seq = ?", (device, epoch, seq)
     ).fetchone()
     return round_row(row)
-
-
-def health_of(record: Record) -> JsonObject:
-    """Return what a ladder record says of the device itself."""
-    return dict(record.context)

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from collector.answers import DeviceRow, RecordFilter, RecordRow, RejectRow, RoundRow
 from collector.completeness import Completeness, EpochCompleteness
-from collector.history import History, MissedRound, Round
+from collector.history import History, MissedRounds, Round
 from collector.page import cards, texts, times
 from collector.page.errors import UnknownDeviceError
 from collector.page.headers import LIVE, NEVER
@@ -55,6 +55,7 @@ DevicePath = Annotated[
         examples=["k3v9q2m7x1c8n5p4"],
     ),
 ]
+_FOUND: Final = "What was asked for."
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     422: {"model": ErrorOut, "description": "A parameter is wrong: which, what was found, what is allowed."},
     503: {"model": ErrorOut, "description": "The store cannot be read at present."},
@@ -76,8 +77,10 @@ class Api:
     def router(self) -> APIRouter:
         """Return the routes."""
         router = APIRouter()
-        one = partial(router.add_api_route, methods=["GET"], responses=_DEVICE_ERRORS)
-        many = partial(router.add_api_route, methods=["GET"], responses=_ERRORS)
+        one = partial(
+            router.add_api_route, methods=["GET"], responses=_DEVICE_ERRORS, response_description=_FOUND
+        )
+        many = partial(router.add_api_route, methods=["GET"], responses=_ERRORS, response_description=_FOUND)
         many("/api/v1/devices", self.devices, response_model=DevicesOut, summary="All devices")
         one("/api/v1/devices/{device}", self.device, response_model=DeviceOut, summary="One device")
         one(
@@ -330,8 +333,10 @@ def _round(one: Round) -> RoundOut:
     )
 
 
-def _missed(one: MissedRound) -> MissedOut:
-    return MissedOut(epoch=one.epoch, seq=one.seq, due=times.iso_ns(one.start_utc_ns), reason=one.reason)
+def _missed(one: MissedRounds) -> MissedOut:
+    return MissedOut(
+        epoch=one.epoch, seq=one.seq, due=times.iso_ns(one.start_utc_ns), count=one.count, reason=one.reason
+    )
 
 
 def _record(row: RecordRow) -> RecordOut:

@@ -10,7 +10,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from collector.history import MissedRound, Round, Rounds
+from collector.history import MissedRounds, Round, Rounds
 from collector.page import texts, times
 from collector.page.times import Moment
 from firmware.ladder import RungProgress, RungState
@@ -72,7 +72,7 @@ class _Gap:
     low: Moment
     high: Moment
     apart_ns: int | None
-    missed: tuple[MissedRound, ...]
+    missed: tuple[MissedRounds, ...]
     missing: int
     restarted: bool
 
@@ -142,9 +142,7 @@ def _between(
         low=_moment(before),
         high=_moment(after),
         apart_ns=_apart_ns(before, after),
-        missed=tuple(
-            one for one in found.missed if same and one.epoch == after.row.epoch and low < one.seq < high
-        ),
+        missed=tuple(one for one in found.missed if _lies_between(one, before, after)),
         missing=_overlap(missing.get(after.row.epoch, SeqRanges()), low, high) if same else 0,
         restarted=before.row.boot_id != after.row.boot_id,
     )
@@ -156,6 +154,18 @@ def _between(
     return gap if gap.apart_ns > max(GAP_S * NS_PER_S, GAP_RATIO * ordinary_ns) else None
 
 
+def _lies_between(missed: MissedRounds, before: Round, after: Round) -> bool:
+    """Say whether rounds were missed between two: by the boot clock, or by their seq over a restart.
+
+    A round missed because another was still measured has a seq below that other's conclusion.
+    """
+    if missed.epoch != before.row.epoch or missed.epoch != after.row.epoch:
+        return False
+    if missed.boot_id == before.row.boot_id == after.row.boot_id:
+        return before.record.start.boottime_ns < missed.boottime_ns <= after.record.start.boottime_ns
+    return before.row.seq < missed.seq < after.row.seq
+
+
 def _overlap(ranges: SeqRanges, low: int, high: int) -> int:
     return sum(max(0, min(last, high) - max(first, low) + 1) for first, last in ranges)
 
@@ -164,8 +174,9 @@ def _gap_column(gap: _Gap) -> Column:
     apart = texts.plain("gap_unknown") if gap.apart_ns is None else times.duration(gap.apart_ns)
     parts = [texts.plain("gap_between", since=gap.low.clock, until=gap.high.clock, duration=apart)]
     if gap.missed:
-        reasons = ", ".join(sorted({one.reason for one in gap.missed}))
-        parts.append(texts.count("gap_missed", len(gap.missed), reasons=reasons))
+        reasons = "; ".join(sorted({one.reason for one in gap.missed}))
+        missed = sum(one.count for one in gap.missed)
+        parts.append(texts.count("gap_missed", missed, reasons=reasons))
     if gap.missing:
         parts.append(texts.count("gap_missing", gap.missing))
     if gap.restarted:

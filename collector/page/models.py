@@ -170,13 +170,16 @@ class RoundOut(Answer):
 
 
 class MissedOut(Answer):
-    """A round the device says that it did not measure."""
+    """Rounds the device says that it did not measure."""
 
     epoch: EpochId
     seq: Seq
-    due: str = Field(description="When, UTC by the device’s clock.", examples=[_TIME])
+    due: str = Field(
+        description="When the first was due, UTC by the device’s clock, ISO 8601.", examples=[_TIME]
+    )
+    count: int = Field(description="How many.", examples=[3])
     reason: str = Field(
-        description="The failure word for why; see /about#failures.", examples=["missed_slot"]
+        description="Why, in the device’s words.", examples=["the device was asleep, stalled or stopped"]
     )
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 
 from collector.answers import DeviceRow, RecordRow
 from collector.history import History
-from collector.page import cards, matrix, reference, texts, times
+from collector.page import cards, health, matrix, reference, texts, times
 from collector.page.api import until_of, until_text
 from collector.page.cards import Card
 from collector.page.errors import BadParameterError, UnknownDeviceError
@@ -27,7 +27,6 @@ from collector.page.times import Clock, Moment
 from collector.queries import Queries
 from firmware import failure_meanings
 from firmware.failures import ADDITIONS
-from firmware.jsontypes import JsonValue
 from firmware.record import from_json
 from firmware.verdict import RULES
 from firmware.verdict_words import COLLECTOR_ONLY, MEANINGS
@@ -39,7 +38,7 @@ STRIPS_SHOWN: Final = 4
 """The device's page shows this many strips of `ROUNDS_SHOWN` rounds, the newest first."""
 RECORDS_SHOWN: Final = 40
 REJECTS_SHOWN: Final = 20
-EVIDENCE_SHOWN: Final = 10
+EVIDENCE_SHOWN: Final = 12
 
 _UNTIL: Final = re.compile(f"{EPOCH_FORM}:[1-9][0-9]{{0,18}}")
 _DEVICE: Final = re.compile(DEVICE_FORM)
@@ -150,7 +149,7 @@ class Pages:
             records=records,
             meanings=sorted({(line.failure, line.meaning) for line in records if line.meaning}),
             epochs=_epoch_lines(row),
-            health=_health(row),
+            health=health.lines(row),
             rejects=[
                 RejectLine(
                     at=Moment(ns=reject.received_ns),
@@ -287,39 +286,3 @@ def _epoch_lines(row: DeviceRow) -> list[EpochLine]:
         )
         for epoch in reversed(row.completeness.epochs)
     ]
-
-
-def _health(row: DeviceRow) -> list[tuple[str, str]]:
-    """Return what the last round says of the device itself, as names and values."""
-    if row.last_round is None:
-        return []
-    return list(_flat("", from_json(json.loads(row.last_round.body)).context))
-
-
-def _flat(prefix: str, values: Mapping[str, JsonValue]) -> list[tuple[str, str]]:
-    lines: list[tuple[str, str]] = []
-    for name, value in values.items():
-        label = f"{prefix}{name.replace('_', ' ')}"
-        if isinstance(value, dict):
-            lines.extend(_flat(f"{label}: ", value))
-        else:
-            lines.append((label, _health_value(value)))
-    return lines
-
-
-def _health_value(value: JsonValue) -> str:
-    match value:
-        case None:
-            return texts.plain("health_unknown")
-        case bool():
-            return texts.plain("yes" if value else "no")
-        case int():
-            return texts.number(value)
-        case float():
-            return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-        case list():
-            return ", ".join(_health_value(item) for item in value)
-        case str():
-            return value
-        case _:
-            return str(value)

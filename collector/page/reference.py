@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 Schema: TypeAlias = Mapping[str, Any]
 
 _REF: Final = "#/components/schemas/"
+_NO_BOUND: Final = 2**63
+"""What a 64-bit whole number is below anyway."""
 _BOUNDS: Final = (
     ("minimum", "from {}"),
     ("exclusiveMinimum", "above {}"),
@@ -107,7 +109,11 @@ def _operation(path: str, method: str, operation: Schema) -> Operation:
     parameters = tuple(
         _row(
             part["name"],
-            {"description": part.get("description", ""), **part["schema"], **_example_of(part)},
+            {
+                "description": part.get("description", ""),
+                **_without_null(part["schema"]),
+                **_example_of(part),
+            },
             required=part.get("required", False),
         )
         for part in operation.get("parameters", ())
@@ -122,6 +128,12 @@ def _operation(path: str, method: str, operation: Schema) -> Operation:
         answers=tuple(_reply(status, reply) for status, reply in operation["responses"].items()),
         example=_address(path, parameters),
     )
+
+
+def _without_null(schema: Schema) -> Schema:
+    """Return a parameter's schema as a reader takes it: one that may be left out is never given as null."""
+    kinds = [part for part in schema.get("anyOf", ()) if part.get("type") != "null"]
+    return {**schema, **kinds[0], "anyOf": ()} if len(kinds) == 1 else schema
 
 
 def _address(path: str, parameters: Sequence[Row]) -> str:
@@ -191,7 +203,7 @@ def _linked(schema: Schema) -> tuple[str, str, str]:
 
 
 def _type(schema: Schema) -> str:
-    if "anyOf" in schema:
+    if schema.get("anyOf"):
         return " or ".join(_type(part) for part in schema["anyOf"])
     if "$ref" in schema:
         return _name(schema)
@@ -204,5 +216,5 @@ def _type(schema: Schema) -> str:
     if schema.get("format") == "date-time":
         return "time, ISO 8601 with its zone"
     word = _TYPES.get(str(schema.get("type")), "any")
-    bounds = [form.format(schema[key]) for key, form in _BOUNDS if key in schema]
+    bounds = [form.format(schema[key]) for key, form in _BOUNDS if key in schema and schema[key] != _NO_BOUND]
     return ", ".join([word, *bounds])

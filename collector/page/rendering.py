@@ -5,17 +5,20 @@ values it is given. Markup is escaped unless it is made here or in a template.
 """
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from collector.page import texts
 from firmware import __version__
 
 _HERE: Final = Path(__file__).parent
 
+_CODE: Final = re.compile(r"`([^`]+)`")
 _ICON: Final = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#12344a"/>'
     '<path fill="#fff" d="M3 2h1.6v12H3zM5.4 3.5h3.4v1H5.4zM5.4 6h2v1h-2z"/>'
@@ -37,6 +40,7 @@ class Templates:
             lstrip_blocks=True,
             auto_reload=False,
         )
+        self._environment.filters["marked"] = marked
         self._environment.globals.update(
             say=texts.say,
             count=texts.count,
@@ -54,3 +58,12 @@ class Templates:
     def page(self, name: str, **values: object) -> str:
         """Return the template `name` filled with `values`."""
         return self._environment.get_template(name).render(values)
+
+
+def marked(text: str) -> Markup:
+    """Return `text` as markup, what stands between backticks as code."""
+    code = Markup("<code>{}</code>")
+    parts = _CODE.split(text)
+    return Markup("").join(
+        code.format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
+    )

@@ -40,7 +40,6 @@ ENGLISH: Final[Mapping[str, str]] = {
     "heard_none_many": "None was heard from in the last {minutes} minutes.",
     "tally_title": "What they say",
     "tally_silent": "Silent, so unknown",
-    "tally_none": "No verdict yet",
     "page_n_of_m": "Page {page} of {pages}",
     "page_previous": "Previous devices",
     "page_next": "Next devices",
@@ -61,15 +60,19 @@ ENGLISH: Final[Mapping[str, str]] = {
     "since_at_least": "since {time} or earlier",
     "rounds_in_run_one": "{n} round",
     "rounds_in_run_many": "{n} rounds in a row",
-    "lasted": "{duration} from the first to the last of them",
+    "rounds_lasted_one": "{n} round, {duration}",
+    "rounds_lasted_many": "{n} rounds in a row, for {duration}",
     "before": "The round that began at {time} said: {sentence}. The change came between the two.",
-    "last_word": "Not heard from for {duration}. The last it said:",
+    "silent": "Not heard from for {duration}.",
+    "last_word": "The last it said:",
     "silence_note": "Silence is unknown. By itself it is not evidence of an outage.",
+    "no_verdict": "No verdict yet",
     "no_verdict_note": "It has been heard, and no completed round of it has arrived.",
     "evidence": "Evidence",
     "rule": "Rule",
     "evidence_seen": "What was seen",
-    "evidence_more": "and {n} more lines, on the device’s own page",
+    "evidence_more_one": "and {n} more line, on the device’s own page",
+    "evidence_more_many": "and {n} more lines, on the device’s own page",
     "evidence_none": "The rule names no single observation.",
     "before_that": "Before that",
     "overturned_by": "What would overturn it",
@@ -78,7 +81,6 @@ ENGLISH: Final[Mapping[str, str]] = {
     "ago": "{duration} ago",
     "completeness": "Records",
     "all_rounds": "More rounds, records and health of device {id}",
-    "all_rounds_short": "More rounds, records, health",
     # completeness
     "complete": "seq {range}: all here",
     "complete_nothing": "none yet",
@@ -97,7 +99,6 @@ ENGLISH: Final[Mapping[str, str]] = {
     "older_missing_one": "{n} earlier outbox database with {records} records: {missing} missing",
     "older_missing_many": "{n} earlier outbox databases with {records} records: {missing} missing",
     # times
-    "utc": "UTC",
     "moment": "{clock} UTC{error}, {day}",
     "error_within": "± {error}",
     "error_unknown": "(clock not synchronised, error unknown)",
@@ -107,7 +108,6 @@ ENGLISH: Final[Mapping[str, str]] = {
         "Not synchronised: its times are its own belief and may be wrong by any amount."
     ),
     # the matrix
-    "matrix_caption": "The ladder, round by round. Time runs towards the newest round.",
     "matrix_round": "Round began (UTC)",
     "matrix_label": "Ladder of device {id}, the latest {n} rounds",
     "matrix_empty": "No round yet.",
@@ -123,8 +123,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "round_title": "{time} UTC {error}. {verdict}",
     "gap_between": "No round here between {since} and {until} UTC ({duration}).",
     "gap_unknown": "unknown time",
-    "gap_missed_one": "The device missed {n} ({reasons}).",
-    "gap_missed_many": "The device missed {n} ({reasons}).",
+    "gap_missed_one": "The device says that it missed {n} round: {reasons}.",
+    "gap_missed_many": "The device says that it missed {n} rounds: {reasons}.",
     "gap_missing_one": "{n} record has not arrived.",
     "gap_missing_many": "{n} records have not arrived.",
     "gap_restarted": "The device restarted.",
@@ -222,14 +222,11 @@ ENGLISH: Final[Mapping[str, str]] = {
     "api_title": "Data for programs",
     "api_intro": "Everything on these pages, as JSON. Read-only, no key needed. This page is made from the",
     "api_document": "OpenAPI document",
-    "api_parameters": "Parameters",
     "api_parameter": "Parameter",
-    "api_in": "In",
     "api_type": "Type and range",
     "api_about": "About",
     "api_required": "required",
     "api_responses": "Answers",
-    "api_fields": "Fields",
     "api_field": "Field",
     "api_example": "Example",
     "api_models": "Objects",
@@ -276,6 +273,17 @@ ALLOWED: Final[Mapping[str, str]] = {
 }
 """Parameter → what it may be, for the error that refuses it."""
 
+UNITS: Final[Mapping[str, str]] = {
+    "_percent": "%",
+    "_bytes": "bytes",
+    "_c": "°C",
+    "_mhz": "MHz",
+    "_dbm": "dBm",
+    "_s": "s",
+    "_ms": "ms",
+}
+"""How the name of a health figure ends → its unit."""
+
 RUNGS: Final[Mapping[Rung, tuple[str, str]]] = {
     Rung.LINK: ("Link", "The device’s own cable or Wi-Fi is up."),
     Rung.ADDRESS: ("Address", "The network gave the device an address."),
@@ -288,7 +296,7 @@ RUNGS: Final[Mapping[Rung, tuple[str, str]]] = {
 """Rung → (its name, what reaching it means)."""
 
 VERDICTS: Final[Mapping[str, str]] = {
-    "ok": "Everything measured works",
+    "ok": "The Internet abroad is reached",
     "local_fault": "Fault at the device’s own place",
     "captive_portal": "A login page stands in front of the Internet",
     "isp_or_wider_outage": "Nothing answers beyond the local network",

@@ -116,14 +116,15 @@ class Device:
         concluded = verdict.decide(seen.values(), history)
         self.past.append((end_ns, Past(verdict=concluded, ladder=climbed, age_s=0.0)))
         health: dict[str, JsonValue] = {
+            "cpu_percent": round(chance.uniform(2, 9), 1),
+            "memory_percent": 31.4,
+            "disk_free_bytes": 21_400_000_000,
+            "uptime_s": (at_ns - self.booted_utc_ns) // NS_PER_S,
+            "temperature_c": round(chance.uniform(48, 53), 1),
+            "under_voltage": False,
+            "wifi_signal_dbm": None,
+            "resident_bytes": {"daemon": 41_200_000, "worker": 22_800_000},
             "plan": PLAN.label,
-            "health": {
-                "cpu_percent": round(chance.uniform(2, 9), 1),
-                "memory_available_bytes": 412_000_000 + chance.randrange(10**6),
-                "temperature_celsius": round(chance.uniform(48, 53), 1),
-                "under_voltage": False,
-                "disk_free_bytes": 21_400_000_000,
-            },
         }
         self.records += made
         self.records.append(
@@ -145,21 +146,23 @@ class Device:
         )
         return any(past.verdict.verdict != concluded.verdict for past in history)
 
-    def miss(self, at_ns: int, reason: Failure = Failure.MISSED_SLOT) -> None:
-        """Miss one round, and record that."""
-        self.round_id += 1
+    def miss(self, at_ns: int, *, count: int = 1) -> None:
+        """Miss rounds, and record that as a device does."""
         self.records.append(
             Record(
                 boot_id=self.boot_id,
                 test="gap",
                 test_version="1",
-                target="",
+                target="round",
                 zone=Zone.LOCAL,
-                round_id=self.round_id,
                 slot_boottime_ns=at_ns - self.booted_utc_ns,
                 start=self._reading(at_ns),
                 runtime_ns=0,
-                outcome=Outcome(failure=reason),
+                outcome=Outcome(
+                    failure=Failure.MISSED_SLOT,
+                    failed_operation="schedule",
+                    detail={"count": count, "reason": "the device was asleep, stalled or stopped"},
+                ),
                 software=SOFTWARE,
             )
         )
@@ -246,7 +249,7 @@ def cut_from(when_ns: int, until_ns: int = 2**63) -> Weather:
     def weather(target: PlannedTarget, at_ns: int) -> str | None:
         if target.zone is Zone.INTERNATIONAL and when_ns <= at_ns < until_ns:
             return Failure.TIMEOUT
-        if target.rung is Rung.INTERNATIONAL and when_ns - 600 * NS_PER_S <= at_ns < when_ns:
+        if target.rung is Rung.INTERNATIONAL and when_ns - 180 * NS_PER_S <= at_ns < when_ns:
             return Failure.TIMEOUT if target.name in {"library", "atlas", "mirror"} else None
         return Failure.CONNECTION_RESET if target.name == "messenger" else None
 
@@ -299,8 +302,7 @@ def evening(store: Store) -> int:
     second.seed, second.error_ns, second.quality = 2, 4 * NS_PER_S, ClockQuality.HOLDOVER
     second.booted_utc_ns = utc(10, 9)
     second.measure(utc(15, 0, 3, 40), utc(15, 15, 40))
-    for minute in (40, 45, 50, 55):
-        second.miss(utc(15, 15, minute))
+    second.miss(utc(15, 15, 43, 40), count=4)
     second.measure(utc(15, 16, 1, 40), now_ns - 70 * NS_PER_S)
     deliver(store, second, now_ns - 31 * NS_PER_S, lost=(17, *range(1203, 1211)))
 
