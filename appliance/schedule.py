@@ -157,7 +157,7 @@ class Schedule:
         now_ns: int,
     ) -> None:
         self.budget = budget
-        self._calm_ns = calm_ns
+        self.calm_ns = calm_ns
         self._transition_ns = transition_ns
         self._quick_until_ns = now_ns + TRANSITION_NS
         self._round = _Slots(
@@ -201,7 +201,7 @@ class Schedule:
         self._set_pace(now_ns)
 
     def _set_pace(self, now_ns: int) -> None:
-        wanted = self._transition_ns if now_ns < self._quick_until_ns else self._calm_ns
+        wanted = self._transition_ns if now_ns < self._quick_until_ns else self.calm_ns
         if wanted != self.period_ns:
             self._round.change_period(wanted, now_ns)
 

@@ -27,7 +27,8 @@ from appliance.events import (
 )
 from appliance.light_patterns import Light, in_words
 from appliance.lights import Lights
-from firmware.ladder import Ladder, RungState
+from appliance.rung_words import rung_line
+from firmware.ladder import Ladder
 
 REFRESH_HZ: Final = 10
 _LIGHT_STYLES: Final = {
@@ -58,19 +59,6 @@ class Seen:
     )
     sync: SyncChanged = field(default_factory=lambda: SyncChanged(state="connecting", message=""))
     worker_restarts: int = 0
-
-
-def rung_line(state: RungState) -> str:
-    """Say in a few words how a rung stands: `3 of 4, best 21.4 ms; connection_reset`."""
-    if state.state == "pending":
-        return "measuring"
-    if state.state == "unknown":
-        return "no target in this plan" if state.tried == 0 else "cannot be told"
-    words = [f"{state.reached} of {state.tried}"]
-    if state.best_ns is not None:
-        words.append(f"best {state.best_ns / 1e6:.1f} ms")
-    text = ", ".join(words)
-    return f"{text}; {', '.join(state.failures)}" if state.failures else text
 
 
 class Terminal:

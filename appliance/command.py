@@ -1,0 +1,148 @@
+"""`tidegauge device` and `tidegauge status`: the options, and every foreseeable fault in words."""
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import click
+
+from appliance import status as statuses
+from appliance.datadir import DataDir
+from appliance.device import Device
+from appliance.errors import ApplianceError
+from appliance.events import Listener
+from appliance.lights import Lights, LightsConfig, LightsError, PinFactory
+from appliance.lines import Lines
+from appliance.outbox import Outbox
+from appliance.settings import DeviceSettings
+from appliance.terminal import Terminal
+from firmware import plan as plans
+from firmware.plan_model import Plan, PlanError
+from firmware.settings import SettingsError, load
+from firmware.targets import TargetError, parse_host_port
+
+
+class BadInputError(click.ClickException):
+    """What was given cannot be used; exit status 2, as click's own usage errors."""
+
+    exit_code = 2
+
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--config", type=_FILE, help="The settings file (TOML). Options go before what it says.")
+@click.option("--data", type=click.Path(path_type=Path), help="The data directory.  [default: data/device]")
+@click.option(
+    "--country", metavar="CC", help="The country whose plan to measure by; `tidegauge plan` lists them."
+)
+@click.option("--plan", type=_FILE, help="A plan file of your own, instead of --country.")
+@click.option("--broker", metavar="HOST:PORT", help="Where results go.  [default: 127.0.0.1:1883]")
+@click.option("--rounds", type=click.IntRange(min=1), metavar="N", help="End after N rounds.")
+@click.option("--page", metavar="URL", help="The collector's page, to be shown in the live view.")
+def device(
+    *,
+    config: Path | None,
+    data: Path | None,
+    country: str | None,
+    plan: Path | None,
+    broker: str | None,
+    rounds: int | None,
+    page: str | None,
+) -> None:
+    """Measure the network this machine is on, keep the results, deliver them to a collector.
+
+    Runs in the foreground until Ctrl-C or SIGTERM: a live view in a terminal, plain lines elsewhere. A collector
+    that cannot be reached is said, and measuring goes on.
+    """
+    with _faults_in_words():
+        host, port = _broker(broker)
+        settings = load(
+            DeviceSettings,
+            config,
+            {
+                "data": data,
+                "country": country,
+                "plan": plan,
+                "broker.host": host,
+                "broker.port": port,
+            },
+        )
+        chosen = plans.load(settings.country or None, settings.plan)
+        _run(settings, chosen, rounds=rounds, page=page)
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path("data/device"),
+    show_default=True,
+    help="The device's data directory.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For machines: one JSON object.")
+def status(*, data: Path, as_json: bool) -> None:
+    """Say how a device is: last verdict, how sure its time is, what waits and what was delivered."""
+    with _faults_in_words():
+        seen = statuses.look(data)
+    click.echo(json.dumps(statuses.to_json(seen)) if as_json else statuses.in_words(seen))
+
+
+def _run(settings: DeviceSettings, plan: Plan, *, rounds: int | None, page: str | None) -> None:
+    """Open what the device works on, in the order in which it must be given back, and run it."""
+    with ExitStack() as stack:
+        data = stack.enter_context(DataDir.open(settings.data))
+        outbox = stack.enter_context(Outbox.open(data.outbox, device=data.device))
+        lights = stack.enter_context(Lights(_lights_config(settings)))
+        view: Listener
+        if sys.stdout.isatty():
+            title = f"device {data.device}, plan {plan.name}, data {settings.data}"
+            view = stack.enter_context(Terminal(title=title, page=page, lights=lights))
+        else:
+            logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+            view = Lines(click.echo)
+        if outbox.set_aside is not None:
+            click.echo(
+                f"The outbox was damaged: it is kept as {outbox.set_aside}, and a new one begun.", err=True
+            )
+        running = Device(settings, plan, data, outbox, listeners=[lights, view], rounds=rounds)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: running.stop())
+        running.run()
+
+
+def _lights_config(settings: DeviceSettings) -> LightsConfig:
+    lights = settings.lights
+    return LightsConfig(
+        factory=PinFactory(lights.factory),
+        network_pin=lights.network_pin,
+        delivery_pin=lights.delivery_pin,
+        attention_pin=lights.attention_pin,
+        dark=lights.dark,
+    )
+
+
+def _broker(text: str | None) -> tuple[str | None, int | None]:
+    if text is None:
+        return None, None
+    try:
+        where = parse_host_port(text, default_port=1883)
+    except TargetError as error:
+        raise click.BadParameter(str(error), param_hint="--broker") from error
+    return where.host, where.port
+
+
+@contextmanager
+def _faults_in_words() -> Iterator[None]:
+    """Turn what may go wrong into its sentence and an exit status; bad input is 2, what could not be done 1."""
+    try:
+        yield
+    except (PlanError, SettingsError) as error:
+        raise BadInputError(str(error)) from error
+    except (ApplianceError, LightsError) as error:
+        raise click.ClickException(str(error)) from error

@@ -1,0 +1,29 @@
+"""How a rung stands, in a few words, for everything that prints one. Pure."""
+
+from collections.abc import Iterable
+
+from firmware.ladder import RungProgress, RungState
+
+
+def rung_line(state: RungState) -> str:
+    """Say how a rung stands: `3 of 4, best 21.4 ms; gnu: tls_handshake: connection_reset`."""
+    if state.tried == 0:
+        if state.state is RungProgress.PENDING:
+            return "being measured"
+        return "nothing asked that could tell"
+    words = [f"{state.reached} of {state.tried + state.waiting}"]
+    if state.best_ns is not None:
+        words.append(f"best {state.best_ns / 1e6:.1f} ms")
+    return "; ".join([", ".join(words), *_grouped(state.failures)])
+
+
+def _grouped(failures: Iterable[str]) -> list[str]:
+    """Put targets that failed in the same way together: `connect: network_unreachable × 9`."""
+    names_by_reason: dict[str, list[str]] = {}
+    for failure in failures:
+        name, _, reason = failure.partition(": ")
+        names_by_reason.setdefault(reason, []).append(name)
+    return [
+        f"{names[0]}: {reason}" if len(names) == 1 else f"{reason} × {len(names)}"
+        for reason, names in names_by_reason.items()
+    ]

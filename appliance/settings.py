@@ -1,0 +1,97 @@
+"""What can be set of a device: the declarations that the file, the options and the reference all follow."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from appliance.light_patterns import Light
+from appliance.lights import DEFAULT_PINS
+from firmware.settings import setting, table
+
+_MAX_PIN: Final = 27
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSettings:
+    """The broker that takes results towards the collector."""
+
+    host: str = setting(
+        "127.0.0.1", doc="Its name or address.", pattern=r"[A-Za-z0-9.:-]+", form="an address or a host name"
+    )
+    port: int = setting(1883, doc="Its port.", low=1, high=65535)
+    keepalive_s: int = setting(
+        60,
+        doc="How often the connection is proved alive when nothing else is sent.",
+        unit="s",
+        low=10,
+        high=3600,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleSettings:
+    """How often to measure, where it is to be other than the plan's own cadence (0 keeps the plan's)."""
+
+    calm_s: int = setting(0, doc="From round to round when all is calm.", unit="s", low=0, high=86_400)
+    transition_s: int = setting(
+        0,
+        doc="From round to round after the start and after a change of verdict. A round takes up to 30 s on "
+        "a line that fails; a slot that comes while one is still running is recorded as missed.",
+        unit="s",
+        low=0,
+        high=86_400,
+    )
+    budget_bytes_per_day: int = setting(
+        0, doc="The most that measuring may cost in any 24 hours.", unit="bytes", low=0, high=10**12
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LightSettings:
+    """The three lights."""
+
+    factory: str = setting(
+        "auto",
+        doc="Where the lights are: `lgpio` is the header's pins, `mock` draws them in the terminal, `auto` "
+        "takes whichever this machine has.",
+        choices=("auto", "lgpio", "mock"),
+    )
+    network_pin: int = setting(
+        DEFAULT_PINS[Light.NETWORK], doc="BCM number of the network light's pin.", low=0, high=_MAX_PIN
+    )
+    delivery_pin: int = setting(
+        DEFAULT_PINS[Light.DELIVERY], doc="BCM number of the delivery light's pin.", low=0, high=_MAX_PIN
+    )
+    attention_pin: int = setting(
+        DEFAULT_PINS[Light.ATTENTION], doc="BCM number of the attention light's pin.", low=0, high=_MAX_PIN
+    )
+    dark: bool = setting(
+        default=False, doc="Keep every light out, for a host who must not be seen to have it."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSettings:
+    """A device: it measures, keeps what it measured, and delivers it."""
+
+    data: Path = setting(
+        Path("data/device"),
+        doc="The directory for the identity, the results not yet delivered, and the lock.",
+    )
+    country: str = setting(
+        "",
+        doc="Which of the plans that come along to measure by; empty is the generic one.",
+        pattern=r"(?:[a-z]{2})?",
+        form="two small letters (ISO 3166-1), or empty",
+    )
+    plan: Path | None = setting(
+        None, doc="A plan file of your own; `country` must then be empty.", sample="plans/my-country.toml"
+    )
+    broker: BrokerSettings = table(BrokerSettings)
+    schedule: ScheduleSettings = table(ScheduleSettings)
+    lights: LightSettings = table(LightSettings)
+
+    def __post_init__(self) -> None:
+        """Check what one setting alone cannot say."""
+        if self.country and self.plan is not None:
+            raise ValueError("`country` and `plan` name the same thing twice: set one of them")
