@@ -63,12 +63,13 @@ def call(function: Callable[..., Any], *args: Any) -> Any:
     return json.loads(last.removeprefix(_RESULT))
 
 
-def ip(arguments: str, *, node: str = "") -> None:
-    """Run iproute2's `ip` with `arguments`, in `node` if given."""
+def ip(arguments: str, *, node: str = "") -> str:
+    """Run iproute2's `ip` with `arguments`, in `node` if given; return what it prints."""
     words = [program("ip"), *(["-netns", node] if node else []), *arguments.split()]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise AssertionError(f"ip {arguments}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def node(name: str) -> str:
@@ -99,6 +100,8 @@ def wire(
         for address in addresses.split():
             ip(f"addr add {address} dev {interface}{' nodad' if ':' in address else ''}", node=where)
         ip(f"link set {interface} up", node=where)
+    for where, interface, _ in ends:  # until then the kernel drops what is sent
+        until(lambda: "state UP" in ip(f"-o link show dev {interface}", node=where), f"{interface} up")  # noqa: B023
 
 
 @contextlib.contextmanager
