@@ -40,7 +40,7 @@ class CollectorProcess:
 
     def __init__(self, *, data: Path, port: int, broker: str) -> None:
         self._data = data
-        self._arguments = ("collector", "--data", str(data), "--port", str(port), "--broker", broker)
+        self._arguments = ["collector", "--data", str(data), "--port", str(port), "--broker", broker]
         self.log = data.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -63,7 +63,11 @@ class CollectorProcess:
             if self._process.poll() is not None:
                 raise click.ClickException(_last_words(self.log) or "the collector ended without a word")
             if ready_file.exists():
-                return read_ready_file(ready_file)
+                address = read_ready_file(ready_file)
+                if "--broker-port" not in self._arguments:
+                    # Started anew, it must be found where the device looks for it.
+                    self._arguments += ["--broker-port", str(address.broker_port)]
+                return address
             time.sleep(0.05)
         self.stop()
         raise click.ClickException(

@@ -30,6 +30,11 @@ from firmware.settings import SettingsError, load
     metavar="auto|mosquitto|amqtt|none|HOST:PORT",
     help="Which MQTT broker: one of the collector's own, or one that runs already.  [default: auto]",
 )
+@click.option(
+    "--broker-port",
+    type=int,
+    help="The port of the collector's own broker; 0 takes any that is free.  [default: 0]",
+)
 def collector(**options: Any) -> None:
     """Take in what devices measured, store it, acknowledge it, and serve the page.
 
@@ -45,6 +50,7 @@ def collector(**options: Any) -> None:
                 "page.host": options["host"],
                 "page.port": options["port"],
                 "broker.use": options["broker"],
+                "broker.port": options["broker_port"],
             },
         )
         serve(
