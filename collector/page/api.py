@@ -55,6 +55,7 @@ DevicePath = Annotated[
         examples=["k3v9q2m7x1c8n5p4"],
     ),
 ]
+_ONE_A_LINE: Final = {"$ref": "#/components/schemas/RecordOut"}
 _FOUND: Final = "What was asked for."
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     422: {"model": ErrorOut, "description": "A parameter is wrong: which, what was found, what is allowed."},
@@ -95,12 +96,14 @@ class Api:
             response_model=CompletenessOut,
             summary="What of a device’s records is here",
         )
-        many(
+        router.add_api_route(
             "/api/v1/records",
             self.records,
+            methods=["GET"],
             response_model=RecordsOut,
             summary="Records, filtered, in order of arrival",
-            response_class=Response,
+            response_description=_FOUND,
+            responses={200: {"content": {NDJSON: {"schema": _ONE_A_LINE}}}, **_ERRORS},
         )
         many("/api/v1/rejects", self.rejects, response_model=RejectsOut, summary="What was refused, and why")
         many("/healthz", self.health, response_model=HealthOut, summary="Whether the collector’s page works")

@@ -87,7 +87,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "accounted": "seq {range}: all accounted for",
     "missing_one": "seq {range}: {n} missing ({gaps})",
     "missing_many": "seq {range}: {n} missing ({gaps})",
-    "more_gaps": "{gaps}, and {n} more gaps",
+    "more_gaps": "{gaps} and {n} more gaps",
     "given_up_one": "{n} given up by the device, which said so",
     "given_up_many": "{n} given up by the device, which said so",
     "rejected_one": "{n} refused here as not valid",
