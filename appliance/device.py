@@ -89,6 +89,7 @@ class Device:
                 host=settings.broker.host,
                 port=settings.broker.port,
                 keepalive_s=settings.broker.keepalive_s,
+                retry_max_s=settings.broker.retry_max_s,
             ),
             outbox,
             software=records.SOFTWARE,

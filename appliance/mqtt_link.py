@@ -37,6 +37,7 @@ class SyncSettings:
     password: str | None = None
     keepalive_s: int = 60
     connect_timeout_s: float = 30.0
+    retry_max_s: float = 300.0
 
     @property
     def address(self) -> str:

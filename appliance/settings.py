@@ -26,6 +26,14 @@ class BrokerSettings:
         low=10,
         high=3600,
     )
+    retry_max_s: int = setting(
+        300,
+        doc="The longest wait between two tries to connect. Each wait is a random part of a bound that doubles "
+        "up to this, so that a fleet that lost its broker does not return in one second.",
+        unit="s",
+        low=1,
+        high=86_400,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,7 +100,7 @@ class Sync:
                 break
             worked = talk.acks > 0 or time.monotonic() - began >= STEADY_S
             failures = 1 if worked else failures + 1
-            self._pause(reason, reconnect_delay_s(failures, self._random))
+            self._pause(reason, reconnect_delay_s(failures, self._random, cap_s=self._settings.retry_max_s))
         self._notify(
             SyncChanged(state="off", message="sending has stopped; what waits is kept in the outbox")
         )

@@ -295,12 +295,12 @@ class SyncPolicy:
         self.timeout_s = min(TIMEOUT_MAX_S, self.timeout_s * 2)
 
 
-def reconnect_delay_s(failures: int, random: Callable[[], float]) -> float:
+def reconnect_delay_s(failures: int, random: Callable[[], float], *, cap_s: float = RECONNECT_CAP_S) -> float:
     """Return how long to wait before connecting again after `failures` ≥ 1 in a row, in seconds.
 
     Full jitter (AWS Architecture Blog, "Exponential Backoff and Jitter", 2015): uniform between 0 and the
     exponential bound, so that a fleet that lost its broker at one moment does not return at one moment.
-    `random` gives numbers in [0, 1).
+    `random` gives numbers in [0, 1); the bound stops at `cap_s`.
     """
     # 2**9 already passes the cap; the bound on the exponent keeps the power small after months of failures.
-    return random() * min(RECONNECT_CAP_S, RECONNECT_BASE_S * 2.0 ** min(failures - 1, 9))
+    return random() * min(cap_s, RECONNECT_BASE_S * 2.0 ** min(failures - 1, 9))
