@@ -38,7 +38,7 @@ _LIMIT_S: Final = 120
 _THIS: Final = Path("/proc/thread-self/ns/net")
 
 
-def call(function: Callable[..., Any], *args: Any) -> Any:
+def call(function: Callable[..., Any], *args: Any, limit_s: float = _LIMIT_S) -> Any:
     """Call `function(*args)` in fresh namespaces and return its result. Fails the test if it raises."""
     program("ip")
     words = [
@@ -52,7 +52,7 @@ def call(function: Callable[..., Any], *args: Any) -> Any:
         json.dumps(args),
         str(_THIS.readlink()),
     ]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=_LIMIT_S, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=limit_s, check=False)
     sys.stdout.write(done.stdout)
     sys.stderr.write(done.stderr)
     last = done.stdout.rstrip().rpartition("\n")[2]
