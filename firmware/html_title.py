@@ -3,7 +3,6 @@
 A block page is often known by its title alone. This file must never parse more of HTML than that.
 """
 
-import html
 import re
 from typing import Final
 
@@ -32,6 +31,8 @@ def title_of(body: bytes, content_type: str = "") -> str | None:
     kind = content_type.partition(";")[0].strip().lower()
     if kind not in ("", "text/html", "application/xhtml+xml"):
         return None
+    import html  # noqa: PLC0415  # its table of entities is not needed before the first page
+
     text = _decode(body[:_SEARCHED], content_type)
     found = _TITLE.search(text)
     if found is None:

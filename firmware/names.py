@@ -12,12 +12,12 @@ never let a resolver's own private address into a record.
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from firmware.bogons import is_bogon
 from firmware.dns_exchange import OPERATION, PORT, Exchange, Patience, Question, Server, ask
 from firmware.failures import Failure, MeasurementFailedError
+from firmware.files import FilePath, read_text
 from firmware.host_view import Host
 from firmware.jsontypes import JsonObject
 from firmware.net import Net
@@ -28,8 +28,8 @@ from firmware.targets import family_of, parse_host_port
 ISP: Final = "@isp"
 """How a record names a resolver whose address is the host's own business."""
 
-HOSTS_FILE: Final = Path("/etc/hosts")
-RESOLV_CONF: Final = Path("/etc/resolv.conf")
+HOSTS_FILE: Final = "/etc/hosts"
+RESOLV_CONF: Final = "/etc/resolv.conf"
 
 _TYPE_OF_FAMILY: Final = {4: "A", 6: "AAAA"}
 _CONCLUSIVE: Final = frozenset({None, Failure.DNS_NXDOMAIN, Failure.DNS_NO_ANSWER, Failure.DNS_BOGON})
@@ -61,14 +61,14 @@ async def resolve(net: Net, host: str, *, families: Sequence[int] = (4, 6)) -> R
 
 
 async def lookup(
-    net: Net, host: str, *, families: Sequence[int] = (4, 6), hosts_file: Path = HOSTS_FILE
+    net: Net, host: str, *, families: Sequence[int] = (4, 6), hosts_file: FilePath = HOSTS_FILE
 ) -> Resolved:
     """Return the addresses of `host`, or why there are none, with the queries made either way."""
     if (family := family_of(host)) is not None:
         if family in families:
             return Resolved(host=host, addresses=(host,), source="literal")
         return Resolved(host=host, source="literal", failure=Failure.ADDRESS_FAMILY_NOT_SUPPORTED)
-    listed = parse_hosts(_read(hosts_file), host)
+    listed = parse_hosts(read_text(hosts_file), host)
     known = _in_order(listed, families)
     if known:
         return Resolved(host=host, addresses=known, source="hosts")
@@ -96,7 +96,7 @@ async def lookup(
 
 
 async def ask_system(
-    net: Net, question: Question, *, window_ns: int, resolv_conf: Path = RESOLV_CONF
+    net: Net, question: Question, *, window_ns: int, resolv_conf: FilePath = RESOLV_CONF
 ) -> tuple[Exchange, ...]:
     """Ask the configured resolvers in order until one concludes; return every exchange, the telling one last.
 
@@ -119,9 +119,9 @@ def system_servers(host: Host) -> tuple[Server, ...]:
     return tuple(Server(address=place.host, port=place.known_port) for place in found)
 
 
-def system_options(resolv_conf: Path = RESOLV_CONF) -> ResolverOptions:
+def system_options(resolv_conf: FilePath = RESOLV_CONF) -> ResolverOptions:
     """Read how hard this host tries to resolve."""
-    return parse_resolver_options(_read(resolv_conf))
+    return parse_resolver_options(read_text(resolv_conf))
 
 
 def label(host: Host, address: str) -> str:
@@ -150,10 +150,3 @@ def _in_order(addresses: Sequence[str], families: Sequence[int]) -> tuple[str, .
 
 def _first_half(address: str) -> bytes:
     return socket.inet_pton(socket.AF_INET6, address.partition("%")[0])[:8]
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text("utf-8", "replace")
-    except OSError:
-        return ""
