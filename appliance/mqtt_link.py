@@ -1,8 +1,8 @@
 """One MQTT connection to the broker, from connecting to its end, as a list of what happened. Knows no outbox.
 
 Each connection has a paho client of its own, so that nothing of the last one (its unacknowledged messages, its
-in-flight count, its ping timer) can reach the next: paho would keep what was published while offline in memory
-and send it on reconnecting, whatever the application did since. None of paho's threads or loops is used, so its
+in-flight count, its ping timer) can reach the next: paho keeps what was published while offline in memory
+and sends it on reconnecting, whatever the application did since. None of paho's threads or loops is used, so its
 own reconnecting, which has no jitter, never starts: the sender's thread polls, and calls loop_read, loop_write and
 loop_misc. Publishing is possible only between `Ready` and `Lost`. 3.1.1 is the baseline; the broker's reason codes
 are read on every acknowledgement all the same.
@@ -129,12 +129,11 @@ class MqttLink:
     def publish(self, leaf: str, payload: bytes) -> int:
         """Publish on our upward branch with QoS 1 and return the message's id, which `Taken` will carry.
 
-        Only after `Ready`. If the connection is lost meanwhile, `step` says so and the message is gone with it.
+        Without a connection nothing is given to paho, which would keep it in memory, and the id is 0: the next
+        `step` says `Lost`.
         """
         if not self._ready:
-            raise RuntimeError(
-                "publish was called without a connection: paho would keep the message in memory"
-            )
+            return 0
         return self._client.publish(topic(self._device, "up", leaf), payload, qos=1).mid
 
     def close(self) -> None:

@@ -35,6 +35,7 @@ ROUNDS_KEPT: Final = 60
 LADDER_TEST: Final = "ladder"
 _REASON_LENGTH: Final = 500
 _LAST_SEQ: Final = 2**62
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 class AckImpossibleError(OutboxError):
@@ -127,7 +128,8 @@ class Outbox:
         """Store `records` in one transaction and return their identities, in order. They are on the disk then.
 
         Raises `OutboxFullError` or another `OutboxError`: then none of them is stored, and they are counted in
-        `counts().unstored` (durably with the next append that works).
+        `counts().unstored` (durably with the next append that works). A record with a number that JSON does not
+        know (NaN) is a fault of the program: `ValueError`.
         """
         bodies = [_body(record) for record in records]
         try:
@@ -172,14 +174,16 @@ class Outbox:
             return 0
         with self._transaction():
             (produced,) = self._one("SELECT produced FROM state WHERE id = 1")
-            highest = max([ack.upto, *(high for _, high in ack.ranges)])
+            highest = max([ack.upto, *(high for _, high in ack.ranges), *(one.seq for one in ack.rejects)])
             if highest > produced:
                 raise AckImpossibleError(
                     f"the collector has record {highest:,} of this epoch, but only {produced:,} were ever made here",
                     where=self._path,
                     remedy="The card was copied or restored: move the outbox away, so that a new epoch begins",
                 )
-            quarantined = sum(self._quarantine(reject, said_by="collector") for reject in ack.rejects)
+            quarantined = sum(
+                self._quarantine(reject, said_by="collector") for reject in ack.rejects if reject.seq > 0
+            )
             removed = self._delete(1, ack.upto)
             removed += sum(self._delete(low, high) for low, high in ack.ranges)
             if removed or quarantined:
@@ -324,6 +328,6 @@ class Outbox:
 
 def _body(record: Record) -> str:
     """Return a record's JSON text, in characters that any reader of UTF-8 takes."""
-    text = json.dumps(to_json(record), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = _ENCODE(to_json(record))
     # Half a surrogate pair can reach us inside what a server said; left in, it could never be stored or sent.
     return text.encode("utf-8", "replace").decode()

@@ -18,6 +18,7 @@ SHRINK: Final = 24
 _TRIES: Final = 4
 _WELL_FILLED: Final = 0.6
 _MARGIN: Final = 0.9
+_SPARE: Final = 1.5
 # What the columns add to the bodies, at most: the frame, and each seq.
 _FRAME_BYTES: Final = 1024
 _SEQ_BYTES: Final = 24
@@ -47,9 +48,10 @@ class TooLarge:
 PackResult: TypeAlias = "Packed | TooLarge"
 
 
-def read_bounds(max_bytes: int) -> tuple[int, int]:
+def read_bounds(max_bytes: int, bytes_a_record: float) -> tuple[int, int]:
     """Return how many rows, and how many bytes of bodies, are worth reading for a batch of `max_bytes`."""
-    return MAX_BATCH_RECORDS, min(max_bytes * SHRINK, MAX_INFLATED_BYTES)
+    rows = int(_SPARE * max_bytes / bytes_a_record) + 1
+    return min(rows, MAX_BATCH_RECORDS), min(max_bytes * SHRINK, MAX_INFLATED_BYTES)
 
 
 def pack(

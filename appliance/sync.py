@@ -218,7 +218,7 @@ class _Talk:
             self._notify(SyncChanged(state="connected", message=message))
 
     def _send(self, outbox: Outbox, link: MqttLink, action: SendBatch) -> None:
-        rows = _gather(outbox, action)
+        rows = _gather(outbox, action, self._bytes_a_record)
         if not rows:
             self._policy.nothing_found(action.kind)
             return
@@ -263,9 +263,9 @@ class _Talk:
         )
 
 
-def _gather(outbox: Outbox, action: SendBatch) -> list[Row]:
+def _gather(outbox: Outbox, action: SendBatch, bytes_a_record: float) -> list[Row]:
     """Read the rows of the spans, in order, until there is enough for one batch."""
-    limit, room = read_bounds(action.max_bytes)
+    limit, room = read_bounds(action.max_bytes, bytes_a_record)
     rows: list[Row] = []
     for low, high in action.spans:
         if action.kind is Kind.LIVE:

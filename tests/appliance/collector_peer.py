@@ -29,11 +29,15 @@ from firmware.seqs import SeqRanges
 
 @dataclass
 class Behaviour:
-    """What the peer does with a message: `acks` how often it answers, `stores` whether it keeps it at all."""
+    """What the peer does with a message.
+
+    `acks` is how often it answers, `stores` whether it keeps it, `upto` what it claims to have (None: the truth).
+    """
 
     acks: int = 1
     stores: bool = True
     retry_after_s: float = 0.0
+    upto: int | None = None
     rejects: dict[int, str] = field(default_factory=dict)
 
 
@@ -69,6 +73,10 @@ class CollectorPeer:
         self._client.disconnect()
         self._client.loop_stop()
 
+    def say(self, device: str, payload: bytes) -> None:
+        """Send `payload` to a device's ack topic, whatever it is."""
+        self._client.publish(topic(device, "dn", "ack"), payload, qos=1)
+
     def await_(self, what: Callable[["CollectorPeer"], bool], *, limit_s: float = 120) -> None:
         """Return once `what` holds; fail after `limit_s`."""
         with self._changed:
@@ -95,7 +103,7 @@ class CollectorPeer:
                 self._store(heard, behaviour)
         ack = Ack(
             epoch=heard.epoch,
-            upto=self._covered.prefix_end(),
+            upto=self._covered.prefix_end() if behaviour.upto is None else behaviour.upto,
             ranges=SeqRanges(tuple(pair for pair in self._covered if pair[0] > self._covered.prefix_end())),
             rejects=tuple(
                 Reject(seq=seq, reason=reason)

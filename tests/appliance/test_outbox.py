@@ -203,6 +203,14 @@ def test_a_reject_is_kept_with_its_reason(path: Path, outbox: Outbox) -> None:
     assert (seq, reason, said_by) == (2, "x" * 500, "collector")
 
 
+def test_a_reject_of_nothing_changes_nothing(outbox: Outbox) -> None:
+    outbox.append(records(1, 1))
+    assert outbox.acknowledge(ack(outbox, 0, rejects=(Reject(seq=-(10**30), reason="no"),))) == 0
+    with pytest.raises(AckImpossibleError):
+        outbox.acknowledge(ack(outbox, 0, rejects=(Reject(seq=10**30, reason="no"),)))
+    assert waiting(outbox) == [1]
+
+
 def test_the_device_may_set_a_record_aside_itself(outbox: Outbox) -> None:
     outbox.append(records(1, 2))
     assert outbox.quarantine(1, "too large")

@@ -16,7 +16,7 @@ from appliance.outbox import Outbox
 from appliance.sync import Sync
 from firmware.exchange import Batch, Hello, decode_presence
 from firmware.record import to_json
-from tests.appliance.collector_peer import Behaviour, CollectorPeer
+from tests.appliance.collector_peer import Behaviour, CollectorPeer, well_behaved
 from tests.firmware.records import tcp_record
 from tests.mosquitto import Mosquitto, broker  # noqa: F401 - a fixture
 
@@ -253,6 +253,41 @@ def test_retry_after_holds_the_next_batch_back(
     sender.sync.wake()
     sender.await_delivered()
     assert came[1] - asked[0] >= 3.0
+
+
+def test_an_ack_that_cannot_be_is_told_and_sending_goes_on_later(
+    broker: Mosquitto,  # noqa: F811
+    peer: CollectorPeer,
+    outbox: Outbox,
+    start: Callable[..., Sender],
+) -> None:
+    peer.behave = lambda heard: Behaviour(upto=1_000_000, stores=False)
+    fill(outbox, 5)
+    sender = start(broker.port)
+    sender.await_(says("the collector has record 1,000,000 of this epoch, but only 5 were ever made here"))
+    assert outbox.counts().waiting == 5
+    peer.behave = well_behaved
+    sender.await_delivered()
+    assert sorted(peer.stored) == [1, 2, 3, 4, 5]
+
+
+def test_an_ack_that_cannot_be_read_is_ignored(
+    broker: Mosquitto,  # noqa: F811
+    peer: CollectorPeer,
+    outbox: Outbox,
+    start: Callable[..., Sender],
+) -> None:
+    fill(outbox, 5)
+    sender = start(broker.port)
+    sender.await_delivered()
+    peer.say(DEVICE, b"\xff not an ack")
+    peer.say(
+        DEVICE, b'{"v":1,"epoch":"ffffffffffffffff","upto":9,"ranges":[],"rejects":[],"retry_after_s":0}'
+    )
+    outbox.append([tcp_record(6)])
+    sender.sync.wake()
+    sender.await_delivered()
+    assert outbox.counts().acknowledged == 6
 
 
 def test_without_a_collector_nothing_leaves_the_outbox_and_it_is_said(
