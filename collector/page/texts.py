@@ -111,15 +111,15 @@ ENGLISH: Final[Mapping[str, str]] = {
     "matrix_round": "Round began (UTC)",
     "matrix_label": "Ladder of device {id}, the latest {n} rounds",
     "matrix_empty": "No round yet.",
-    "cell_reached": "reached {reached} of {tried}",
-    "cell_partly": "partly, {reached} of {tried}",
-    "cell_failed": "failed, {reached} of {tried}",
+    "cell_reached": "reached {reached}/{tried}",
+    "cell_partly": "partly {reached}/{tried}",
+    "cell_failed": "failed {reached}/{tried}",
     "cell_unknown": "not measured",
     "cell_pending": "not in yet",
-    "cell_title": "{rung}: {what}. {failures}",
+    "cell_title": "{rung} {what}: {failures}",
     "cell_title_bare": "{rung}: {what}",
     "timed": "{time} UTC. {what}",
-    "and_more": "{shown} and {n} more",
+    "and_more": "{shown} + {n} more",
     "round_title": "{time} UTC {error}. {verdict}",
     "gap_between": "No round here between {since} and {until} UTC ({duration}).",
     "gap_unknown": "unknown time",
@@ -182,7 +182,10 @@ ENGLISH: Final[Mapping[str, str]] = {
         " it is “inconclusive” rather than wrong, names the rule that made it, and says what would overturn it."
     ),
     "about_cells": "The cells of the ladder",
-    "about_cells_intro": "Each column is one round, each row one rung. A cell’s shape says the same as its colour.",
+    "about_cells_intro": (
+        "Each column is one round, each row one rung. A cell’s shape says the same as its colour; pointed at, it"
+        " says how many targets were reached of how many tried, and what failed."
+    ),
     "about_cell_reached": "Everything asked on this rung answered.",
     "about_cell_partly": "Some of what was asked answered, and some not.",
     "about_cell_failed": "Nothing that was asked on this rung answered.",

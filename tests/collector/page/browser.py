@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,12 @@ _FLAGS: Final = (
     "--remote-debugging-pipe",
 )
 
+# DevTools' pipe is file descriptors 3 and 4; they are put there before Python becomes Chromium. (Not with a
+# shell: dash knows no descriptor above 9.)
+_BECOME: Final = """import fcntl, os, sys
+high = [fcntl.fcntl(int(word), fcntl.F_DUPFD, 10) for word in sys.argv[1:3]]
+os.dup2(high[0], 3), os.dup2(high[1], 4), os.execv(sys.argv[3], sys.argv[3:])"""
+
 
 class BrowserError(Exception):
     """Chromium ended, said no, or did not answer."""
@@ -61,12 +68,11 @@ class Browser:
         self._events: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
+        words = [program("chromium"), *_FLAGS, f"--user-data-dir={self._profile}", "about:blank"]
         command_out, self._to_browser = os.pipe()
         self._from_browser, command_in = os.pipe()
-        # DevTools' pipe is file descriptors 3 and 4; a shell puts them there before it becomes Chromium.
-        words = [program("chromium"), *_FLAGS, f"--user-data-dir={self._profile}", "about:blank"]
         self._process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{command_out} 4>&{command_in}', *words],
+            [sys.executable, "-c", _BECOME, str(command_out), str(command_in), *words],
             pass_fds=(command_out, command_in),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -215,9 +221,4 @@ class View:
 
     def snapshot(self, styles: list[str]) -> dict[str, Any]:
         """Return Chromium's snapshot of document and layout, with the computed `styles` of each node."""
-        return self.call(
-            "DOMSnapshot.captureSnapshot",
-            computedStyles=styles,
-            includeTextColorOpacities=True,
-            includeBlendedBackgroundColors=True,
-        )
+        return self.call("DOMSnapshot.captureSnapshot", computedStyles=styles)

@@ -158,7 +158,7 @@ def test_a_cell_says_in_words_what_its_shape_says(reached: int, state: RungProgr
     one = _round(1, 0, domestic=_state(Rung.DOMESTIC, reached, failures=failures))
     cell = matrix.of(_rounds(one), {}).columns[0].cells[list(Rung).index(Rung.DOMESTIC)]
     assert cell.state == state
-    assert f"{reached} of 2" in cell.text
+    assert f"{reached}/2" in cell.text
     assert all(failure in cell.title for failure in failures)
     assert bool(failures) == ("16:32:07 UTC. Domestic" in cell.title)
 
@@ -167,7 +167,7 @@ def test_in_brief_failures_are_counted_by_kind() -> None:
     failures = ("a: connect: eof_error", "b: generic_timeout_error", "c: connect: generic_timeout_error")
     one = _round(1, 0, platforms=_state(Rung.PLATFORMS, 0, 3, failures))
     cell = matrix.of(_rounds(one), {}, brief=True).columns[0].cells[-1]
-    assert cell.title == "Platforms: failed, 0 of 3. 2 × generic_timeout_error and 1 more"
+    assert cell.title == "Platforms failed 0/3: 2 × generic_timeout_error + 1 more"
 
 
 def test_an_unmeasured_and_a_pending_rung_differ() -> None:
