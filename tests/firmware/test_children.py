@@ -9,7 +9,7 @@ import sys
 PARENT = """
 import subprocess, sys, time
 from firmware.children import end_with_parent
-child = subprocess.Popen([sys.executable, "-c", "import time; print(1, flush=True); time.sleep(600)"],
+child = subprocess.Popen([sys.executable, "-c", "import time; print(1, end='', flush=True); time.sleep(600)"],
                          stdout=int(sys.argv[1]), pass_fds=[int(sys.argv[1])], preexec_fn=end_with_parent())
 print(child.pid, flush=True)
 time.sleep(600)
@@ -22,7 +22,7 @@ def test_the_child_ends_when_its_parent_is_killed() -> None:
         [sys.executable, "-c", PARENT, str(write_end)], stdout=subprocess.PIPE, pass_fds=[write_end]
     ) as parent:
         os.close(write_end)
-        assert os.read(read_end, 2) == b"1\n"
+        assert os.read(read_end, 1) == b"1"
         parent.send_signal(signal.SIGKILL)
     # The pipe ends only when its last holder, the child, is gone.
     readable, _, _ = select.select([read_end], [], [], 30)
