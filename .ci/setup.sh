@@ -7,6 +7,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=$root/.venv
 constraints=$root/tests/constraints.txt
+unset PYTHONHOME PYTHONPATH # they would lead .venv astray
 PATH=$PATH:/usr/sbin:/sbin # where Debian keeps mosquitto and ip, and a user's PATH does not look
 if ! { : <&0; } 2>/dev/null; then exec </dev/null; fi # started without a standard input
 
