@@ -43,10 +43,10 @@ from appliance.worker import Dropped, Lost, News, Worker, dropped_failure
 from appliance.worker import Measured as TaskMeasured
 from firmware import clock
 from firmware.clock import ClockTracker
-from firmware.failures import Failure
+from firmware.failures import UNKNOWN_PREFIX, Failure
 from firmware.loop import boottime_ns
 from firmware.plan_model import Plan, PlannedTask
-from firmware.record import Verdict
+from firmware.record import Record, Verdict
 from firmware.task import Result, Task
 
 TASK_DEADLINE_NS: Final = 60 * NS
@@ -81,7 +81,7 @@ class Device:
         self._wake, self._waker = socket.socketpair()
         self._selector.register(self._wake, selectors.EVENT_READ)
         self._worker = Worker(self._selector, clock_ns=boottime_ns)
-        self._store = Store(outbox)
+        self._store = Store(outbox, account=self._account)
         self._outbox = outbox
         self._sync_events: SimpleQueue[Event] = SimpleQueue()
         self._sync = Sync(
@@ -242,6 +242,11 @@ class Device:
     def _fault(self, target: str, failure: str, count: int, reason: str) -> None:
         record = records.of_fault(self._scene(), target=target, failure=failure, count=count, reason=reason)
         self._store.add(record, boottime_ns())
+
+    def _account(self, count: int, reason: str) -> Record:
+        """Return the record of results that were measured and given up because the disk refused them."""
+        failure = f"{UNKNOWN_PREFIX}results could not be stored"
+        return records.of_fault(self._scene(), target="storage", failure=failure, count=count, reason=reason)
 
     # A round's end.
 

@@ -21,7 +21,6 @@ from typing import Any, Final, Self
 
 from appliance.outbox_file import (
     OutboxError,
-    OutboxFullError,
     connect,
     open_or_begin,
     open_read_only,
@@ -74,7 +73,6 @@ class Outbox:
         self._connection = connection
         self._path = path
         self._utc_ns = utc_ns
-        self._unstored = 0
         self.set_aside = set_aside
         row = self._one("SELECT device, epoch FROM state WHERE id = 1")
         self.device = str(row[0])
@@ -124,29 +122,23 @@ class Outbox:
     ) -> None:
         self.close()
 
-    def append(self, records: Sequence[Record]) -> list[Identity]:
+    def append(self, records: Sequence[Record], *, given_up: int = 0) -> list[Identity]:
         """Store `records` in one transaction and return their identities, in order. They are on the disk then.
 
-        Raises `OutboxFullError` or another `OutboxError`: then none of them is stored, and they are counted in
-        `counts().unstored` (durably with the next append that works). A record with a number that JSON does not
-        know (NaN) is a fault of the program: `ValueError`.
+        `given_up` records were measured and could not be stored since the last append that worked: they are
+        counted in the same transaction. Raises `OutboxFullError` or another `OutboxError`: then nothing is stored
+        or counted, and the caller still has it all. A record with a number that JSON does not know (NaN) is a
+        fault of the program: `ValueError`.
         """
         bodies = [_body(record) for record in records]
-        try:
-            with self._transaction():
-                (produced,) = self._one("SELECT produced FROM state WHERE id = 1")
-                first = produced + 1
-                self._insert(records, bodies, first)
-                self._connection.execute(
-                    "UPDATE state SET produced = ?, unstored = unstored + ? WHERE id = 1",
-                    (produced + len(records), self._unstored),
-                )
-        except OutboxError as error:
-            self._unstored += len(records)
-            if isinstance(error, OutboxFullError):
-                error.add_note(f"{self._unstored} records could not be stored since the disk filled up")
-            raise
-        self._unstored = 0
+        with self._transaction():
+            (produced,) = self._one("SELECT produced FROM state WHERE id = 1")
+            first = produced + 1
+            self._insert(records, bodies, first)
+            self._connection.execute(
+                "UPDATE state SET produced = ?, unstored = unstored + ? WHERE id = 1",
+                (produced + len(records), given_up),
+            )
         return [Identity(device=self.device, epoch=self.epoch, seq=first + i) for i in range(len(records))]
 
     def newest(
@@ -210,7 +202,7 @@ class Outbox:
             waiting=produced - acknowledged - quarantined,
             acknowledged=acknowledged,
             quarantined=quarantined,
-            unstored=unstored + self._unstored,
+            unstored=unstored,
         )
 
     def hello(self, *, software: str, country: str) -> Hello:

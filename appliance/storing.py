@@ -7,6 +7,7 @@ as soon as one can be stored. It must never raise for a storage fault: measuring
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from appliance.outbox import Outbox
@@ -22,10 +23,14 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Store:
-    """Gathers records for one outbox. `fault` is empty, or says what storage fails at."""
+    """Gathers records for one outbox. `fault` is empty, or says what storage fails at.
 
-    def __init__(self, outbox: Outbox) -> None:
+    `account` makes the record of how many were given up, and why.
+    """
+
+    def __init__(self, outbox: Outbox, *, account: Callable[[int, str], Record]) -> None:
         self._outbox = outbox
+        self._account = account
         self._held: deque[Record] = deque()
         self._due_ns: int | None = None
         self.fault = ""
@@ -52,8 +57,9 @@ class Store:
         """Commit what is held; return whether something was stored."""
         if not self._held:
             return False
+        given_up = [self._account(self.given_up, self.fault)] if self.given_up else []
         try:
-            self._outbox.append(tuple(self._held))
+            self._outbox.append([*given_up, *self._held], given_up=self.given_up)
         except OutboxError as error:
             self._due_ns = now_ns + RETRY_NS
             if not self.fault:
@@ -65,4 +71,5 @@ class Store:
         if self.fault:
             _log.warning("results are stored again; %d were given up meanwhile", self.given_up)
         self.fault = ""
+        self.given_up = 0
         return True
