@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from collector.page import texts
 from collector.page.pages import ROUNDS_SHOWN
 from collector.store import Store
 from tests.collector.page import invented
@@ -51,6 +52,16 @@ def test_twenty_ragged_devices_fit_a_telephone(browser: Browser, crowd: Served) 
         assert view.content_size()[0] == 360
 
 
+def test_the_layout_holds_from_right_to_left(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(texts, "DIRECTION", "rtl")
+    with serving(tmp_path, invented.evening) as served, browser.view(f"{served.url}/", width=360) as view:
+        assert view.content_size()[0] == 360
+        newest = _boxes(view, "td", "failed")
+    assert min(box[0] for box in newest) < 30
+
+
 def test_only_the_page_and_its_style_sheet_are_asked_for(browser: Browser, evening: Served) -> None:
     evening.requests.clear()
     with browser.view(f"{evening.url}/?page=1&refresh=off", width=1280) as view:
@@ -70,9 +81,9 @@ def test_every_word_stands_out_from_what_is_behind_it(
     browser: Browser, evening: Served, path: str, dark: bool
 ) -> None:
     with browser.view(f"{evening.url}{path}", width=1280, dark=dark) as view:
-        texts = list(_texts(view))
-    assert len(texts) >= 10
-    faint = [text for text in texts if _contrast(text.colour, text.behind) < (3.0 if text.large else 4.5)]
+        runs = list(_texts(view))
+    assert len(runs) >= 10
+    faint = [text for text in runs if _contrast(text.colour, text.behind) < (3.0 if text.large else 4.5)]
     assert not faint
 
 
