@@ -61,22 +61,6 @@ class RungCell:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MatrixColumn:
-    """One round of one device as a column of the matrix: a cell for every rung, lowest rung first."""
-
-    round: RoundRow
-    cells: tuple[RungCell, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceMatrix:
-    """One device's ladder over time, oldest round first."""
-
-    device: str
-    columns: tuple[MatrixColumn, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRow:
     """A stored record. `id` is the order of arrival and the cursor; `body` is the record's JSON text."""
 

@@ -16,9 +16,7 @@ from typing import Final
 
 from collector.answers import (
     Counts,
-    DeviceMatrix,
     DeviceRow,
-    MatrixColumn,
     RecordFilter,
     RecordPage,
     RecordRow,
@@ -67,15 +65,6 @@ class Queries:
         """Return the device's last rounds, newest first."""
         with self.reading() as connection:
             return _rounds(connection, device, min(limit, MAX_ROUNDS))
-
-    def matrix(self, device: str, limit: int) -> DeviceMatrix:
-        """Return the ladder of the device's last `limit` rounds, oldest first."""
-        with self.reading() as connection:
-            rounds = _rounds(connection, device, min(limit, MAX_ROUNDS))
-            columns = tuple(
-                MatrixColumn(round=row, cells=rung_cells(connection, row)) for row in reversed(rounds)
-            )
-            return DeviceMatrix(device=device, columns=columns)
 
     def measurements(self, row: RoundRow) -> tuple[RecordRow, ...]:
         """Return the measurements of one round, in the order the device stored them."""
