@@ -59,15 +59,24 @@ class StreamOwner(Protocol):
 class TcpStream:
     """A connected TCP stream. A context manager, or `close` it."""
 
-    def __init__(self, owner: StreamOwner, sock: socket.socket, connect: Phase) -> None:
+    def __init__(
+        self,
+        owner: StreamOwner,
+        sock: socket.socket,
+        remote: tuple[str, int],
+        connect: Phase,
+        *,
+        was_reset: bool,
+    ) -> None:
         self.connect = connect
         """How long the handshake took, one round trip, and who took the time."""
         self.local: tuple[str, int] = sock.getsockname()[:2]
-        self.remote: tuple[str, int] = sock.getpeername()[:2]
+        self.remote = remote
         self.last_receive_ns = 0
         """CLOCK_BOOTTIME of the last `receive` that returned."""
         self._owner = owner
         self._socket = sock
+        self._was_reset = was_reset
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +94,7 @@ class TcpStream:
 
     async def send_all(self, data: bytes, *, deadline_ns: int | None = None) -> None:
         """Send every byte. Raises `MeasurementFailedError` (operation `write`)."""
+        self._raise_if_reset("write")
         view = memoryview(data)
         while view:
             try:
@@ -102,6 +112,7 @@ class TcpStream:
 
         Raises `MeasurementFailedError` (operation `read`), at the deadline with `generic_timeout_error`.
         """
+        self._raise_if_reset("read")
         while True:
             try:
                 data = self._socket.recv(max_bytes)
@@ -113,6 +124,12 @@ class TcpStream:
             self.last_receive_ns = boottime_ns()
             self._owner.traffic.bytes_down += len(data)
             return data
+
+    def _raise_if_reset(self, operation: str) -> None:
+        """Raise once for a reset that came before anybody looked, which the connect took off the socket."""
+        if self._was_reset:
+            self._was_reset = False
+            raise MeasurementFailedError(Failure.CONNECTION_RESET, operation=operation)
 
     async def _wait(self, events: int, deadline_ns: int | None, operation: str) -> None:
         limit_ns = (
@@ -150,12 +167,14 @@ async def _connect(
         waited = bool(await owner.loop.wait(sock.fileno(), WRITABLE, deadline_ns=deadline_ns))
         number = _state(sock)
     elapsed_ns = boottime_ns() - start_ns
+    # A reset that answers the SYN is ECONNREFUSED; this one came after the handshake, before we looked.
+    was_reset = number == errno.ECONNRESET
     info = kernel.parse_tcp_info(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, kernel.TCP_INFO_BYTES))
     failure: str | None = None
     icmp: IcmpError | None = None
     if number == errno.EINPROGRESS:
         failure = Failure.TIMEOUT
-    elif number:
+    elif number and not was_reset:
         icmp = _queued_error(sock)
         failure = icmp.failure if icmp is not None else from_os_error(OSError(number, ""))
     attempt = ConnectAttempt(
@@ -170,7 +189,9 @@ async def _connect(
         return None, attempt
     # From here on an ICMP error is a hint, as it is to every browser: left on, it would end the stream.
     sock.setsockopt(level, option, 0)
-    return TcpStream(owner, sock, connect_phase(info, elapsed_ns)), attempt
+    far_end = (attempt.address, attempt.port)
+    stream = TcpStream(owner, sock, far_end, connect_phase(info, elapsed_ns), was_reset=was_reset)
+    return stream, attempt
 
 
 def _state(sock: socket.socket) -> int:

@@ -98,6 +98,27 @@ def test_a_reset_is_told_from_an_end() -> None:
         assert probe(use) == Failure.CONNECTION_RESET
 
 
+def test_a_reset_that_comes_before_we_look_is_no_failure_to_connect() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        async def use(net: Net) -> str:
+            job = net.loop.spawn(net.connect_tcp("127.0.0.1", listener.getsockname()[1]))
+            await net.loop.sleep_until(0)
+            while job.token == 0:  # until it has sent its SYN and waits
+                other = net.loop.spawn(net.loop.sleep_until(0))
+                await other
+            reset(listener.accept()[0])  # and all the while our loop stands still
+            with await job as stream:
+                assert net.attempts[0].failure is None
+                assert stream.connect.stamp is Stamp.TCP_INFO
+                with pytest.raises(MeasurementFailedError) as caught:
+                    await stream.receive()
+                assert await stream.receive() == b""
+                return str(caught.value)
+
+        assert probe(use) == "read: connection_reset"
+
+
 def test_a_silent_server_times_out_at_the_callers_or_the_tasks_deadline() -> None:
     done = threading.Event()
 
