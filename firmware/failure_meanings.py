@@ -49,6 +49,7 @@ MEANINGS: Final[Mapping[Failure, str]] = {
     Failure.NTP_KISS_OF_DEATH: "The time server answered that it will not serve us.",
     Failure.MISSED_SLOT: "The measurement was due and was not made.",
     Failure.WORKER_DIED: "The measuring program stopped before the result was in.",
+    Failure.RESULT_LOST: "The measurement was made, and the device could not keep its result.",
 }
 
 

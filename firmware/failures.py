@@ -61,6 +61,7 @@ class Failure(StrEnum):
     NTP_KISS_OF_DEATH = "ntp_kiss_of_death"
     MISSED_SLOT = "missed_slot"
     WORKER_DIED = "worker_died"
+    RESULT_LOST = "result_lost"
 
 
 ADDITIONS: Final[frozenset[Failure]] = frozenset(
@@ -76,6 +77,7 @@ ADDITIONS: Final[frozenset[Failure]] = frozenset(
         Failure.NTP_KISS_OF_DEATH,
         Failure.MISSED_SLOT,
         Failure.WORKER_DIED,
+        Failure.RESULT_LOST,
     }
 )
 

@@ -49,6 +49,7 @@ _VOID: Final = frozenset(
     {
         Failure.MISSED_SLOT,
         Failure.WORKER_DIED,
+        Failure.RESULT_LOST,
         Failure.PERMISSION_DENIED,
         Failure.ADDRESS_FAMILY_NOT_SUPPORTED,
         Failure.INTERRUPTED,
