@@ -5,7 +5,7 @@ import logging
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import click
@@ -15,7 +15,7 @@ from appliance.datadir import DataDir
 from appliance.device import Device
 from appliance.errors import ApplianceError
 from appliance.events import Listener
-from appliance.lights import Lights, LightsConfig, LightsError, PinFactory
+from appliance.lights import Lights, LightsConfig, LightsError, PinFactory, has_pins
 from appliance.lines import Lines
 from appliance.outbox import Outbox
 from appliance.settings import DeviceSettings
@@ -67,7 +67,7 @@ def device(
             config,
             {
                 "data": data,
-                "country": country,
+                "country": None if country is None else country.lower(),
                 "plan": plan,
                 "broker.host": host,
                 "broker.port": port,
@@ -98,32 +98,50 @@ def _run(settings: DeviceSettings, plan: Plan, *, rounds: int | None, page: str 
     with ExitStack() as stack:
         data = stack.enter_context(DataDir.open(settings.data))
         outbox = stack.enter_context(Outbox.open(data.outbox, device=data.device))
-        lights = stack.enter_context(Lights(_lights_config(settings)))
-        view: Listener
-        if sys.stdout.isatty():
+        listeners: list[Listener] = []
+        watched = sys.stdout.isatty()
+        # Without pins and without a terminal there is nowhere to show a light.
+        if watched or settings.lights.factory != PinFactory.AUTO or has_pins():
+            lights = stack.enter_context(Lights(_lights_config(settings, plan)))
+            listeners.append(lights)
+        if watched:
             title = f"device {data.device}, plan {plan.name}, data {settings.data}"
-            view = stack.enter_context(Terminal(title=title, page=page, lights=lights))
+            listeners.append(stack.enter_context(Terminal(title=title, page=page, lights=lights)))
         else:
-            logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-            view = Lines(click.echo)
+            listeners.append(Lines(_say))
+        # After the view: in a terminal it catches the error output, which would break its picture.
+        _log_to_errors(settings.log.level)
         if outbox.set_aside is not None:
             click.echo(
                 f"The outbox was damaged: it is kept as {outbox.set_aside}, and a new one begun.", err=True
             )
-        running = Device(settings, plan, data, outbox, listeners=[lights, view], rounds=rounds)
+        running = Device(settings, plan, data, outbox, listeners=listeners, rounds=rounds)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: running.stop())
         running.run()
 
 
-def _lights_config(settings: DeviceSettings) -> LightsConfig:
+def _say(line: str) -> None:
+    """Print a line; if nobody reads any more, go on measuring."""
+    with suppress(OSError):
+        click.echo(line)
+
+
+def _log_to_errors(level: str) -> None:
+    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+
+
+def _lights_config(settings: DeviceSettings, plan: Plan) -> LightsConfig:
     lights = settings.lights
+    calm_s = settings.schedule.calm_s or plan.cadence.calm_s
     return LightsConfig(
         factory=PinFactory(lights.factory),
         network_pin=lights.network_pin,
         delivery_pin=lights.delivery_pin,
         attention_pin=lights.attention_pin,
         dark=lights.dark,
+        # Two rounds may be missed before the light says that the device does not measure.
+        stalled_after_s=max(600.0, 3.0 * calm_s),
     )
 
 

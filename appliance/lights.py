@@ -150,9 +150,13 @@ class Lights:
             self.tick()
 
 
+def has_pins() -> bool:
+    """Say whether this machine has pins that lgpio can drive."""
+    return Path("/dev/gpiochip0").exists() and importlib.util.find_spec("lgpio") is not None
+
+
 def _make_factory(wanted: PinFactory) -> gpiozero.Factory:
-    has_pins = Path("/dev/gpiochip0").exists() and importlib.util.find_spec("lgpio") is not None
-    if wanted is PinFactory.MOCK or (wanted is PinFactory.AUTO and not has_pins):
+    if wanted is PinFactory.MOCK or (wanted is PinFactory.AUTO and not has_pins()):
         return MockFactory()
     try:
         from gpiozero.pins.lgpio import LGPIOFactory  # noqa: PLC0415  # only a device has lgpio

@@ -4,18 +4,17 @@ Pure: what the device knew at the time is passed in as `Scene`. A record must sa
 about the host: own addresses never enter, they were left out where they were measured.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import firmware
 from appliance.schedule import Missed
 from firmware import ladder as ladder_json
-from firmware.clock import ClockTracker
+from firmware.clock import ClockTracker, SyncPoint
 from firmware.failures import Failure
 from firmware.jsontypes import JsonObject, JsonValue
 from firmware.ladder import Ladder
-from firmware.measurements import MEASUREMENTS
 from firmware.observation import context_of
 from firmware.plan_model import Plan
 from firmware.record import Outcome, Record, Verdict, Zone
@@ -41,8 +40,31 @@ class Scene:
         return max(0, self.utc_ns - (self.boottime_ns - boottime_ns))
 
 
-def of_result(scene: Scene, task: Task, result: Result, *, context: Mapping[str, JsonValue]) -> Record:
-    """Return the record of a measurement."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """What a round came to. Times are CLOCK_BOOTTIME in ns; `traffic` is payload bytes up and down.
+
+    `since_utc_ns` is when the verdict was first reached, `sync_points` are those the device got since the last
+    round, `health` is `appliance.health.summary`'s.
+    """
+
+    round_id: int
+    slot_ns: int
+    start_ns: int
+    end_ns: int
+    uplink: str
+    ladder: Ladder
+    verdict: Verdict
+    since_utc_ns: int
+    traffic: tuple[int, int]
+    health: Mapping[str, JsonValue]
+    sync_points: Sequence[SyncPoint] = ()
+
+
+def of_result(
+    scene: Scene, task: Task, result: Result, *, slot_ns: int, context: Mapping[str, JsonValue]
+) -> Record:
+    """Return the record of a measurement that was due at `slot_ns`."""
     return Record(
         boot_id=scene.boot_id,
         test=task.test,
@@ -53,7 +75,7 @@ def of_result(scene: Scene, task: Task, result: Result, *, context: Mapping[str,
         rung=task.rung,
         uplink=result.uplink,
         round_id=task.round_id,
-        slot_boottime_ns=task.start_boottime_ns,
+        slot_boottime_ns=slot_ns,
         start=scene.clock.reading(boottime_ns=result.start_boottime_ns, utc_ns=result.start_utc_ns),
         runtime_ns=result.runtime_ns,
         outcome=result.outcome,
@@ -62,98 +84,109 @@ def of_result(scene: Scene, task: Task, result: Result, *, context: Mapping[str,
     )
 
 
-def lost_result(task: Task, *, boottime_ns: int, utc_ns: int, reason: str) -> Result:
-    """Return the result of a task that the measuring process took with it when it died."""
-    kind = MEASUREMENTS.get(task.test)
-    began_ns = min(task.start_boottime_ns, boottime_ns)
+def lost_result(scene: Scene, task: Task, *, failure: Failure, reason: str) -> Result:
+    """Return the result that stands for one that will never come; detail `reason`."""
+    began_ns = min(task.start_boottime_ns, scene.boottime_ns)
     return Result(
         task_id=task.task_id,
-        test_version="" if kind is None else kind.version,
+        # The test's version is the worker's to say, and it never did.
+        test_version="",
         target=task.target,
         uplink="",
         start_boottime_ns=began_ns,
-        start_utc_ns=max(0, utc_ns - (boottime_ns - began_ns)),
-        runtime_ns=boottime_ns - began_ns,
-        outcome=Outcome(failure=Failure.WORKER_DIED, failed_operation="measure", detail={"reason": reason}),
+        start_utc_ns=scene.utc_at(began_ns),
+        runtime_ns=scene.boottime_ns - began_ns,
+        outcome=Outcome(failure=failure, failed_operation="measure", detail={"reason": reason}),
     )
 
 
 def of_missed(scene: Scene, missed: Missed) -> Record:
-    """Return the record of slots that were not run: detail `count`, `first_boottime_ns`, `last_boottime_ns`, `reason`."""
-    return _gap(
-        scene,
-        target=missed.name,
-        from_ns=missed.first_ns,
-        to_ns=missed.last_ns,
-        failure=Failure.MISSED_SLOT,
-        detail={
-            "count": missed.count,
-            "first_boottime_ns": missed.first_ns,
-            "last_boottime_ns": missed.last_ns,
-            "reason": str(missed.reason),
-        },
-    )
+    """Return the record of slots that were not run.
+
+    `target` is the round or the task; detail `count`, `first_boottime_ns`, `last_boottime_ns`, and `reason`
+    (`appliance.schedule.Reason`).
+    """
+    detail: JsonObject = {
+        "count": missed.count,
+        "first_boottime_ns": missed.first_ns,
+        "last_boottime_ns": missed.last_ns,
+        "reason": str(missed.reason),
+    }
+    span = (missed.first_ns, missed.last_ns)
+    return _gap(scene, missed.name, span, Failure.MISSED_SLOT, operation="schedule", detail=detail)
 
 
-def of_fault(scene: Scene, *, target: str, failure: str, count: int, reason: str) -> Record:
-    """Return the record of what the device itself failed at: detail `count` and `reason`."""
-    now_ns = scene.boottime_ns
-    return _gap(
-        scene,
-        target=target,
-        from_ns=now_ns,
-        to_ns=now_ns,
-        failure=failure,
-        detail={"count": count, "reason": reason},
-    )
-
-
-def of_round(
-    scene: Scene,
-    *,
-    round_id: int,
-    slot_ns: int,
-    start_ns: int,
-    uplink: str,
-    ladder: Ladder,
-    verdict: Verdict,
-    health: JsonObject,
-    traffic: tuple[int, int],
+def of_fault(
+    scene: Scene, *, target: str, failure: str, operation: str, count: int, reason: str, names: Sequence[str]
 ) -> Record:
-    """Return a round's conclusion: detail `ladder` (see `firmware.ladder.to_json`), context the device's health."""
+    """Return the record of what the device itself failed at.
+
+    Detail `count` of what is concerned, `reason`, and `tasks`, the ids of the first of them.
+    """
+    span = (scene.boottime_ns, scene.boottime_ns)
+    detail: JsonObject = {"count": count, "reason": reason[:_REASON_LENGTH], "tasks": [*names[:_NAMES]]}
+    return _gap(scene, target, span, failure, operation=operation, detail=detail)
+
+
+def of_round(scene: Scene, ended: Conclusion) -> Record:
+    """Return a round's conclusion.
+
+    Detail `ladder` (see `firmware.ladder.to_json`), `since_utc_ns`, and `sync_points` (`[boottime_ns, utc_ns,
+    error_ns]` each); the context is the device's health.
+    """
+    points: list[JsonValue] = [
+        [point.boottime_ns, point.utc_ns, point.error_ns] for point in ended.sync_points
+    ]
     return Record(
         boot_id=scene.boot_id,
         test="ladder",
         test_version=CONCLUSION_VERSION,
         target=scene.plan.label,
         zone=Zone.LOCAL,
-        uplink=uplink,
-        round_id=round_id,
-        slot_boottime_ns=slot_ns,
-        start=scene.clock.reading(boottime_ns=start_ns, utc_ns=scene.utc_at(start_ns)),
-        runtime_ns=scene.boottime_ns - start_ns,
+        uplink=ended.uplink,
+        round_id=ended.round_id,
+        slot_boottime_ns=ended.slot_ns,
+        start=scene.clock.reading(boottime_ns=ended.start_ns, utc_ns=scene.utc_at(ended.start_ns)),
+        runtime_ns=ended.end_ns - ended.start_ns,
         outcome=Outcome(
-            bytes_up=traffic[0], bytes_down=traffic[1], detail={"ladder": ladder_json.to_json(ladder)}
+            bytes_up=ended.traffic[0],
+            bytes_down=ended.traffic[1],
+            detail={
+                "ladder": ladder_json.to_json(ended.ladder),
+                "since_utc_ns": ended.since_utc_ns,
+                "sync_points": points,
+            },
         ),
-        context={**health, "plan": scene.plan.label},
-        verdict=verdict,
+        context={**ended.health, "plan": scene.plan.label},
+        verdict=ended.verdict,
         software=SOFTWARE,
     )
 
 
 def _gap(
-    scene: Scene, *, target: str, from_ns: int, to_ns: int, failure: str, detail: Mapping[str, JsonValue]
+    scene: Scene,
+    target: str,
+    span: tuple[int, int],
+    failure: str,
+    *,
+    operation: str,
+    detail: Mapping[str, JsonValue],
 ) -> Record:
+    first_ns, last_ns = span
     return Record(
         boot_id=scene.boot_id,
         test="gap",
         test_version=CONCLUSION_VERSION,
         target=target,
         zone=Zone.LOCAL,
-        slot_boottime_ns=from_ns,
-        start=scene.clock.reading(boottime_ns=from_ns, utc_ns=scene.utc_at(from_ns)),
-        runtime_ns=to_ns - from_ns,
-        outcome=Outcome(failure=failure, failed_operation="schedule", detail=detail),
+        slot_boottime_ns=first_ns,
+        start=scene.clock.reading(boottime_ns=first_ns, utc_ns=scene.utc_at(first_ns)),
+        runtime_ns=last_ns - first_ns,
+        outcome=Outcome(failure=failure, failed_operation=operation, detail=detail),
         context={"plan": scene.plan.label},
         software=SOFTWARE,
     )
+
+
+_REASON_LENGTH: Final = 300
+_NAMES: Final = 50

@@ -1,24 +1,30 @@
-"""One round on its way: what was asked, what came back, what is to be asked again, when it is over. Pure.
+"""One round on its way, and the rounds before it: what was asked, what came back, when it is over. Pure.
 
 It holds the state of a round and decides nothing that `firmware.ladder` and `firmware.verdict` decide; times
 are arguments, CLOCK_BOOTTIME in ns. A round ends when all is in, or at its deadline and a little: never later.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
+from appliance.budget import NS, wire_bytes
+from firmware import ladder as ladder_json
 from firmware.facts import Past
+from firmware.jsontypes import RecordError
 from firmware.ladder import Ladder, climb, confirmation_tasks, round_tasks
-from firmware.observation import Observation, from_result, owner_of
+from firmware.observation import Observation, from_record
+from firmware.plan_checks import estimate_bytes
 from firmware.plan_model import Plan
-from firmware.record import Verdict
-from firmware.task import Result, Task
+from firmware.record import Record, Rung, Verdict
+from firmware.task import Task
 from firmware.verdict import decide
 
-NS: Final = 1_000_000_000
 GRACE_NS: Final = NS
 """How long after its deadline a round waits for results that are on their way from the worker."""
-HISTORY_ROUNDS: Final = 8
+HISTORY_ROUNDS: Final = 150
+"""How many rounds are remembered: more than an hour of quick ones, which is as far back as a rule asks."""
+_ASKED_AGAIN: Final = (Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER, Rung.DOMESTIC)
 
 
 class Round:
@@ -31,28 +37,32 @@ class Round:
         self.tasks = round_tasks(plan, round_id, start_ns)
         self.bytes_up = 0
         self.bytes_down = 0
+        self.wire_bytes = 0
         self.uplink = ""
         self._plan = plan
         self._open = {task.task_id for task in self.tasks}
+        self._first = frozenset(self._open)
         self._seen: dict[str, Observation] = {}
         self._confirmed = False
-
-    @property
-    def measured(self) -> int:
-        """How many results are in."""
-        return len(self._seen)
 
     def has(self, task: Task) -> bool:
         """Say whether `task` is one of this round's that is still open."""
         return task.task_id in self._open
 
-    def take(self, task: Task, result: Result, now_ns: int) -> tuple[Task, ...]:
-        """Take a result; return what is to be asked once more now, often nothing."""
+    def slot_of(self, task: Task) -> int:
+        """Return when one of its tasks was due: as far after the slot as it starts after the round's start."""
+        late_ns = self.start_ns - self.slot_ns if task.task_id in self._first else 0
+        return task.start_boottime_ns - late_ns
+
+    def take(self, task: Task, record: Record, now_ns: int) -> tuple[Task, ...]:
+        """Take the record of one of its tasks; return what is to be asked once more now, often nothing."""
+        outcome = record.outcome
         self._open.discard(task.task_id)
-        self._seen[task.task_id] = from_result(task, result, network=owner_of(self._plan, task.target_name))
-        self.bytes_up += result.outcome.bytes_up
-        self.bytes_down += result.outcome.bytes_down
-        self.uplink = result.uplink or self.uplink
+        self._seen[task.task_id] = from_record(record)
+        self.bytes_up += outcome.bytes_up
+        self.bytes_down += outcome.bytes_down
+        self.wire_bytes += wire_bytes(outcome.bytes_up + outcome.bytes_down)
+        self.uplink = record.uplink or self.uplink
         if self._confirmed:
             return ()
         again = confirmation_tasks(self._plan, self.round_id, self.start_ns, self._seen.values(), now_ns)
@@ -72,30 +82,49 @@ class Round:
         """Return the climb so far."""
         return climb(self._plan, self._seen, ended=ended)
 
-    def verdict(self, history: Sequence[Past]) -> Verdict:
+    def verdict(self, history: Iterable[Past]) -> Verdict:
         """Return what the round's evidence carries, given the rounds before it."""
-        return decide(tuple(self._seen.values()), history)
+        return decide(tuple(self._seen.values()), tuple(history))
+
+
+def most_bytes(plan: Plan) -> int:
+    """Return the most bytes a round may cost: what the plan allows it, or all it asks and asks again."""
+    again = sum(estimate_bytes(target) for target in plan.targets if target.rung in _ASKED_AGAIN)
+    return max(plan.round.max_bytes, sum(estimate_bytes(target) for target in plan.targets) + again)
 
 
 class History:
     """The last rounds, for the rules that ask what was before; their ages are as of the moment of asking."""
 
     def __init__(self) -> None:
-        self._rounds: list[tuple[int, Verdict, Ladder]] = []
-        self._since_ns = 0
+        self._rounds: deque[tuple[int, Verdict, Ladder]] = deque(maxlen=HISTORY_ROUNDS)
+        self._verdict = ""
+        self.since_utc_ns = 0
+        """When the present verdict was first reached."""
 
-    def add(self, ended_ns: int, verdict: Verdict, ladder: Ladder) -> bool:
-        """Add a round that ended at `ended_ns`; return whether its verdict is another than the one before."""
-        changed = not self._rounds or self._rounds[-1][1].verdict != verdict.verdict
-        if changed:
-            self._since_ns = ended_ns
-        self._rounds = [*self._rounds[-HISTORY_ROUNDS + 1 :], (ended_ns, verdict, ladder)]
-        return changed
+    @classmethod
+    def of(cls, rounds: Iterable[Record], *, boot_id: str) -> "History":
+        """Return the history that `ladder` records tell, newest first. Only rounds of this boot have an age."""
+        history = cls()
+        for record in reversed(tuple(rounds)):
+            if record.verdict is None:
+                continue
+            try:
+                ladder = ladder_json.from_json(record.outcome.detail.get("ladder"))
+            except RecordError:
+                continue  # of other software: as if it had not been
+            history.add(record.start.boottime_ns + record.runtime_ns, record.verdict, ladder, utc_ns=0)
+            since_utc_ns = record.outcome.detail.get("since_utc_ns")
+            history.since_utc_ns = since_utc_ns if isinstance(since_utc_ns, int) else record.start.utc_ns
+            if record.boot_id != boot_id:
+                history._rounds.clear()
+        return history
 
-    @property
-    def since_ns(self) -> int:
-        """When the present verdict was first reached in this run."""
-        return self._since_ns
+    def add(self, ended_ns: int, verdict: Verdict, ladder: Ladder, *, utc_ns: int) -> None:
+        """Add a round that ended at `ended_ns`, `utc_ns` by the wall clock."""
+        if verdict.verdict != self._verdict:
+            self._verdict, self.since_utc_ns = verdict.verdict, utc_ns
+        self._rounds.append((ended_ns, verdict, ladder))
 
     def before(self, now_ns: int) -> tuple[Past, ...]:
         """Return the rounds before `now_ns`, oldest first."""

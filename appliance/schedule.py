@@ -1,31 +1,46 @@
-"""When to measure: the slots of the rounds and of the tasks beside them, within the day's budget of bytes. Pure.
+"""When to measure: the slots of the rounds and of the tasks beside them, within the budget of bytes. Pure.
 
-Times are CLOCK_BOOTTIME in ns and come as arguments. A slot is never silently skipped: it is run, or told as
-missed with the reason. Devices are spread over a period by a hash of device and task, as Netrics spreads its
-fleet, so that ten thousand of them do not fire in one second. It must never ask for more bytes than the budget.
+Times are CLOCK_BOOTTIME in ns and come as arguments, so neither a wall clock that is set nor a suspend moves a
+slot. A slot is never silently skipped: it is run, or told once as missed, with the reason. Slots are spread as
+Netrics spreads its fleet, by a hash of device and task, so that ten thousand devices that get their power back
+in one second do not fire in unison; only a device's very first round starts at once. Nothing here may spend
+more than `appliance.budget` allows.
+
+It leaves room for a task that must run alone (a throughput test): `look` is where it would be refused a slot
+while anything else is under way.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-NS: Final = 1_000_000_000
-DAY_NS: Final = 86_400 * NS
-HOUR_NS: Final = 3600 * NS
-TRANSITION_NS: Final = 600 * NS
-"""How long after a change of verdict rounds come at the quick cadence."""
+from appliance.budget import DAY_NS, NS, Budget
+from firmware.verdict_words import VerdictWord
+
 ROUND: Final = "round"
-"""The name of the round among the things that have slots; a plan's targets and tasks cannot have it."""
+"""The name of the round among the jobs and in `gap` records."""
+QUICK_ROUNDS: Final = 20
+"""How many rounds come at the quick cadence after the start and after a change of verdict: ten minutes of them."""
+LATE_NS: Final = 15 * NS
+"""A slot that is noticed later than this is missed: what is measured then is not what was to be measured."""
+GAP_HELD_NS: Final = 300 * NS
+"""Slots missed one after the other for one reason are told as one gap, at the latest this long after the first."""
 
 
 class Reason(StrEnum):
     """Why a slot was missed."""
 
-    BUSY = "the round before was still being measured"
-    BUDGET = "the day's budget of bytes was spent"
-    STALLED = "the device was asleep, stalled or stopped"
+    RUNNING = "running"
+    """What the slot before had started was still under way."""
+    BUDGET = "budget"
+    """The bytes of the day were spent."""
+    STALLED = "stalled"
+    """The device slept, or was too busy to look in time."""
+    STOPPED = "stopped"
+    """The daemon was not running, in the same boot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,188 +56,248 @@ class Missed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """What is to be started now: the slot of the round (None: none), and the slots of tasks by name."""
+    """A slot that is to be run now."""
 
-    round_slot_ns: int | None
-    task_slots_ns: Mapping[str, int]
-    missed: tuple[Missed, ...]
-
-
-def phase_ns(device: str, name: str, period_ns: int) -> int:
-    """Return where in its period a device's slot of `name` lies: the first 8 bytes of SHA-256, as a fraction."""
-    digest = hashlib.sha256(f"{device}/{name}".encode()).digest()
-    return int.from_bytes(digest[:8]) * period_ns >> 64
-
-
-def next_slot_ns(phase: int, period_ns: int, after_ns: int) -> int:
-    """Return the first slot later than `after_ns`."""
-    return phase + ((after_ns - phase) // period_ns + 1) * period_ns
-
-
-class Budget:
-    """Bytes spent in the last day, by the hour, so that a day's budget holds over any 24 hours.
-
-    The hour that is only partly within the last day counts whole: the account errs to the careful side.
-    """
-
-    def __init__(self, bytes_per_day: int, spent: Mapping[int, int] | None = None) -> None:
-        self._limit = bytes_per_day
-        self._by_hour: dict[int, int] = dict(spent or {})
-
-    def spend(self, now_ns: int, count: int) -> None:
-        """Book `count` bytes at `now_ns`; a negative count gives back what was booked and not used."""
-        hour = now_ns // HOUR_NS
-        self._by_hour[hour] = self._by_hour.get(hour, 0) + count
-
-    def spent(self, now_ns: int) -> int:
-        """Return what was spent in the 24 hours before `now_ns`."""
-        oldest = (now_ns - DAY_NS) // HOUR_NS
-        self._by_hour = {hour: count for hour, count in self._by_hour.items() if hour >= oldest}
-        return sum(self._by_hour.values())
-
-    def allows(self, now_ns: int, count: int) -> bool:
-        """Say whether `count` more bytes fit."""
-        return self.spent(now_ns) + count <= self._limit
-
-    def by_hour(self) -> dict[int, int]:
-        """Return the account, to be kept over a restart within one boot."""
-        return dict(self._by_hour)
+    name: str
+    slot_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Periodic:
-    """Something with slots: its name, its period, and the bytes one run may cost."""
+class Job:
+    """Something with slots: its period, about what one run costs in bytes, and what it may cost at most."""
 
     name: str
     period_ns: int
-    max_bytes: int
+    usual_bytes: int
+    most_bytes: int
+
+    @property
+    def bytes_per_day(self) -> float:
+        """About what it costs in 24 hours."""
+        return self.usual_bytes * DAY_NS / self.period_ns
 
 
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The slots of one job at one period: `phase_ns` and every `period_ns` from there."""
+
+    period_ns: int
+    phase_ns: int
+
+    @classmethod
+    def of(cls, device: str, name: str, period_ns: int) -> "Grid":
+        """Return a device's grid: its phase is SHA-256 of `device/name`, the first 8 bytes, modulo the period.
+
+        So the grid of a period that divides another holds all of the other's slots.
+        """
+        digest = hashlib.sha256(f"{device}/{name}".encode()).digest()
+        return cls(period_ns, int.from_bytes(digest[:8]) % period_ns)
+
+    def after(self, moment_ns: int) -> int:
+        """Return the first slot later than `moment_ns`."""
+        return self.phase_ns + self._number(moment_ns) * self.period_ns + self.period_ns
+
+    def until(self, moment_ns: int) -> int:
+        """Return the last slot not later than `moment_ns`."""
+        return self.phase_ns + self._number(moment_ns) * self.period_ns
+
+    def count(self, after_ns: int, until_ns: int) -> int:
+        """Return how many slots are later than `after_ns` and not later than `until_ns`."""
+        return max(0, self._number(until_ns) - self._number(after_ns))
+
+    def _number(self, moment_ns: int) -> int:
+        return (moment_ns - self.phase_ns) // self.period_ns
+
+
+@dataclass(slots=True)
 class _Slots:
-    """The slots of one periodic thing: where the next is, and which passed."""
+    """A job's slots: every one up to `settled_ns` was run, or told as missed, or is none of ours."""
 
-    def __init__(self, device: str, periodic: Periodic, *, first_ns: int) -> None:
-        self.periodic = periodic
-        self.next_ns = first_ns
-        self._last_ns: int | None = None
-        self._device = device
+    job: Job
+    grid: Grid
+    settled_ns: int
+    due_ns: int
 
-    def take(self, now_ns: int) -> tuple[int, int, int]:
-        """Return the latest slot that is due, and the first and count of those before it that were passed over."""
-        first = self.next_ns
-        following = self._following(first)
-        period = self.periodic.period_ns
-        skipped = 0 if following > now_ns else (now_ns - following) // period + 1
-        latest = first if skipped == 0 else following + (skipped - 1) * period
-        self._last_ns = latest
-        self.next_ns = self._following(latest)
-        return latest, first, skipped
-
-    def last_before(self, slot_ns: int, *, first_ns: int, count: int) -> int:
-        """Return the last of `count` slots that were passed over before `slot_ns`."""
-        return first_ns if count == 1 else slot_ns - self.periodic.period_ns
-
-    def change_period(self, period_ns: int, now_ns: int) -> None:
-        """Go over to another period from now on."""
-        self.periodic = Periodic(
-            name=self.periodic.name, period_ns=period_ns, max_bytes=self.periodic.max_bytes
-        )
-        following = now_ns if self._last_ns is None else self._following(self._last_ns)
-        self.next_ns = following if following > now_ns else self._after(now_ns)
-
-    def _following(self, slot_ns: int) -> int:
-        """Return the first slot of the grid a whole period after one that may lie off it (the very first)."""
-        return self._after(slot_ns + self.periodic.period_ns - 1)
-
-    def _after(self, after_ns: int) -> int:
-        period = self.periodic.period_ns
-        return next_slot_ns(phase_ns(self._device, self.periodic.name, period), period, after_ns)
+    def settle(self, until_ns: int) -> None:
+        self.settled_ns = until_ns
+        self.due_ns = self.grid.after(until_ns)
 
 
 class Schedule:
-    """The slots of one device. The first round is due at once, so that a verdict comes within 30 s of the start.
+    """The slots of one device: of its rounds, and of the `tasks` beside them.
 
-    `calm_ns` and `transition_ns` are the round's two periods; `tasks` are measured beside it.
+    `calm` is the round at its calm period; `quick_ns` its period after the start, after a change of verdict and
+    while all is not well, as far as the budget bears it. The first round is due at once, so that a verdict comes
+    within 30 s. `settled_ns` is where an earlier run of the same boot left off (`settled` says it), else None.
     """
 
     def __init__(
         self,
         *,
         device: str,
-        calm_ns: int,
-        transition_ns: int,
-        round_max_bytes: int,
-        tasks: Iterable[Periodic] = (),
+        calm: Job,
+        quick_ns: int,
+        tasks: Iterable[Job] = (),
         budget: Budget,
         now_ns: int,
+        settled_ns: int | None = None,
     ) -> None:
+        self._device = device
         self.budget = budget
-        self.calm_ns = calm_ns
-        self._transition_ns = transition_ns
-        self._quick_until_ns = now_ns + TRANSITION_NS
-        self._round = _Slots(
-            device,
-            Periodic(name=ROUND, period_ns=transition_ns, max_bytes=round_max_bytes),
-            first_ns=now_ns,
-        )
-        self._tasks = [
-            _Slots(
-                device,
-                task,
-                first_ns=next_slot_ns(phase_ns(device, task.name, task.period_ns), task.period_ns, now_ns),
-            )
-            for task in tasks
-        ]
+        self._calm = calm
+        self._quick_ns = quick_ns
+        self._quick_left = QUICK_ROUNDS
+        self._verdict: str | None = None
+        self._running: dict[str, int] = {}
+        self._open: dict[str, tuple[Missed, int]] = {}
+        self._closed: list[Missed] = []
+        tasks = tuple(tasks)
+        self._calm_bytes = sum(job.bytes_per_day for job in (calm, *tasks))
+        self._slots = {
+            job.name: _Slots(job, Grid.of(device, job.name, job.period_ns), now_ns, 0)
+            for job in (calm, *tasks)
+        }
+        if settled_ns is not None:
+            for slots in self._slots.values():
+                self._miss(slots, settled_ns, now_ns, reason=Reason.STOPPED, now_ns=now_ns)
+        for slots in self._slots.values():
+            slots.settle(now_ns)
+        # The first round stands for the slots of the period that begins with it.
+        first = self._slots[calm.name]
+        first.grid = Grid.of(device, calm.name, self._wanted_ns(now_ns))
+        first.due_ns = now_ns
+        self._heap = [(slots.due_ns, name) for name, slots in self._slots.items()]
+        heapq.heapify(self._heap)
+        self._first: int | None = now_ns
 
     @property
     def period_ns(self) -> int:
         """The round's present period."""
-        return self._round.periodic.period_ns
+        return self._slots[self._calm.name].grid.period_ns
+
+    @property
+    def calm_ns(self) -> int:
+        """The round's period when all is well."""
+        return self._calm.period_ns
 
     def next_due_ns(self) -> int:
-        """Return when something is due next."""
-        return min(slots.next_ns for slots in (self._round, *self._tasks))
+        """Return when `look` is to be called next."""
+        return self._heap[0][0]
 
-    def due(self, now_ns: int, *, round_running: bool) -> Due:
-        """Return what is due at `now_ns` and what was missed until then. Slots it returns are gone."""
-        missed: list[Missed] = []
-        round_slot = self._take(self._round, now_ns, missed, busy=round_running)
-        task_slots = {}
-        for slots in self._tasks:
-            slot = self._take(slots, now_ns, missed, busy=False)
-            if slot is not None:
-                task_slots[slots.periodic.name] = slot
+    def look(self, now_ns: int) -> list[Due]:
+        """Return what is to be started now; its bytes are reserved until `ended`. Every slot up to now is settled."""
+        due: list[Due] = []
+        while self._heap[0][0] <= now_ns:
+            when_ns, name = heapq.heappop(self._heap)
+            slots = self._slots[name]
+            if when_ns != slots.due_ns:
+                continue  # the round's period has changed since
+            due += self._take_first(slots, now_ns) if self._first is not None else self._take(slots, now_ns)
+            heapq.heappush(self._heap, (slots.due_ns, name))
         self._set_pace(now_ns)
-        return Due(round_slot_ns=round_slot, task_slots_ns=task_slots, missed=tuple(missed))
+        return due
 
-    def verdict_changed(self, now_ns: int) -> None:
-        """Quicken the rounds for a while: what comes after a change is what people will ask about."""
-        self._quick_until_ns = now_ns + TRANSITION_NS
+    def ended(self, name: str, count: int, now_ns: int) -> None:
+        """Take note that what `look` gave for `name` has ended, and cost `count` bytes."""
+        self._running.pop(name, None)
+        self.budget.settle(name, count, now_ns)
+
+    def concluded(self, verdict: str, now_ns: int) -> None:
+        """Take note of a round's verdict: it sets the pace of the rounds to come."""
+        changed = self._verdict is not None and verdict != self._verdict
+        self._quick_left = QUICK_ROUNDS if changed else max(0, self._quick_left - 1)
+        self._verdict = verdict
         self._set_pace(now_ns)
+
+    def missed(self, now_ns: int, *, all_of_them: bool = False) -> list[Missed]:
+        """Return the gaps that are to be told now, each once."""
+        for name, (_, since_ns) in list(self._open.items()):
+            if all_of_them or now_ns - since_ns >= GAP_HELD_NS:
+                self._close(name)
+        told, self._closed = self._closed, []
+        return told
+
+    def settled(self, now_ns: int) -> int:
+        """Return the moment up to which every slot is dealt with for good: neither under way nor still to be told."""
+        pending = [slot_ns - 1 for slot_ns in self._running.values()]
+        pending += [gap.first_ns - 1 for gap, _ in self._open.values()]
+        pending += [gap.first_ns - 1 for gap in self._closed]
+        return min(now_ns, *pending) if pending else now_ns
+
+    def _take_first(self, slots: _Slots, now_ns: int) -> list[Due]:
+        if slots.job is not self._calm:
+            return self._take(slots, now_ns)
+        slot_ns, self._first = slots.due_ns, None
+        slots.settle(slot_ns + slots.grid.period_ns - 1)
+        reason = self._refusal(slots.job, now_ns)
+        if reason is not None:
+            self._add(Missed(name=ROUND, first_ns=slot_ns, last_ns=slot_ns, count=1, reason=reason), now_ns)
+            return []
+        return [self._run(slots.job.name, slot_ns)]
+
+    def _take(self, slots: _Slots, now_ns: int) -> list[Due]:
+        """Settle every slot up to now; return the newest if it is to be run."""
+        before_ns, newest_ns = slots.settled_ns, slots.grid.until(now_ns)
+        slots.settle(newest_ns)
+        if now_ns - newest_ns > LATE_NS:
+            self._miss(slots, before_ns, newest_ns, reason=Reason.STALLED, now_ns=now_ns)
+            return []
+        self._miss(slots, before_ns, newest_ns - 1, reason=Reason.STALLED, now_ns=now_ns)
+        reason = self._refusal(slots.job, now_ns)
+        if reason is not None:
+            self._miss(slots, newest_ns - 1, newest_ns, reason=reason, now_ns=now_ns)
+            return []
+        return [self._run(slots.job.name, newest_ns)]
+
+    def _refusal(self, job: Job, now_ns: int) -> Reason | None:
+        if job.name in self._running:
+            return Reason.RUNNING
+        return None if self.budget.reserve(job.name, job.most_bytes, now_ns) else Reason.BUDGET
+
+    def _run(self, name: str, slot_ns: int) -> Due:
+        self._running[name] = slot_ns
+        self._close(name)
+        return Due(name=name, slot_ns=slot_ns)
 
     def _set_pace(self, now_ns: int) -> None:
-        wanted = self._transition_ns if now_ns < self._quick_until_ns else self.calm_ns
-        if wanted != self.period_ns:
-            self._round.change_period(wanted, now_ns)
+        slots, wanted_ns = self._slots[self._calm.name], self._wanted_ns(now_ns)
+        # A slot that is due already belongs to the period it came with: it is dealt with first.
+        if wanted_ns == slots.grid.period_ns or self._first is not None or slots.due_ns <= now_ns:
+            return
+        slots.grid = Grid.of(self._device, self._calm.name, wanted_ns)
+        slots.settle(max(slots.settled_ns, now_ns))
+        heapq.heappush(self._heap, (slots.due_ns, self._calm.name))
 
-    def _take(self, slots: _Slots, now_ns: int, missed: list[Missed], *, busy: bool) -> int | None:
-        if slots.next_ns > now_ns:
-            return None
-        name = slots.periodic.name
-        slot, first, passed = slots.take(now_ns)
-        if passed:
-            last = slots.last_before(slot, first_ns=first, count=passed)
-            missed.append(
-                Missed(name=name, first_ns=first, last_ns=last, count=passed, reason=Reason.STALLED)
+    def _wanted_ns(self, now_ns: int) -> int:
+        well = self._verdict is None or self._verdict == VerdictWord.OK
+        hurried = self._quick_left > 0 or not well
+        # Beside the quick round itself, the next calm one at its dearest, and one more: grids do not meet evenly.
+        count = 2 * self._calm.usual_bytes + self._calm.most_bytes
+        if hurried and self.budget.sustains(count, self._calm_bytes, now_ns):
+            return self._quick_ns
+        return self._calm.period_ns
+
+    def _miss(self, slots: _Slots, after_ns: int, until_ns: int, *, reason: Reason, now_ns: int) -> None:
+        grid, name = slots.grid, slots.job.name
+        count = grid.count(after_ns, until_ns)
+        if count:
+            first_ns, last_ns = grid.after(after_ns), grid.until(until_ns)
+            self._add(
+                Missed(name=name, first_ns=first_ns, last_ns=last_ns, count=count, reason=reason), now_ns
             )
-        reason = self._refusal(slots.periodic, now_ns, busy=busy)
-        if reason is not None:
-            missed.append(Missed(name=name, first_ns=slot, last_ns=slot, count=1, reason=reason))
-            return None
-        self.budget.spend(now_ns, slots.periodic.max_bytes)
-        return slot
 
-    def _refusal(self, periodic: Periodic, now_ns: int, *, busy: bool) -> Reason | None:
-        if busy:
-            return Reason.BUSY
-        return None if self.budget.allows(now_ns, periodic.max_bytes) else Reason.BUDGET
+    def _add(self, missed: Missed, now_ns: int) -> None:
+        """Merge with the gap it follows on, if that has the same reason."""
+        held = self._open.get(missed.name)
+        if held is not None and held[0].reason is missed.reason:
+            gap, since_ns = held
+            gap = replace(gap, last_ns=missed.last_ns, count=gap.count + missed.count)
+            self._open[missed.name] = (gap, since_ns)
+            return
+        self._close(missed.name)
+        self._open[missed.name] = (missed, now_ns)
+
+    def _close(self, name: str) -> None:
+        held = self._open.pop(name, None)
+        if held is not None:
+            self._closed.append(held[0])

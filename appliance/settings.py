@@ -43,8 +43,9 @@ class ScheduleSettings:
     calm_s: int = setting(0, doc="From round to round when all is calm.", unit="s", low=0, high=86_400)
     transition_s: int = setting(
         0,
-        doc="From round to round after the start and after a change of verdict. A round takes up to 30 s on "
-        "a line that fails; a slot that comes while one is still running is recorded as missed.",
+        doc="From round to round after the start, after a change of verdict and while all is not well, as far as "
+        "the budget bears it. A round takes up to 30 s on a line that fails; a slot that comes while one is still "
+        "running is recorded as missed.",
         unit="s",
         low=0,
         high=86_400,
@@ -79,6 +80,17 @@ class LightSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What the device says of its own doings on its error output, which systemd keeps in the journal."""
+
+    level: str = setting(
+        "warning",
+        doc="The least that is said: `debug` says most, `error` least.",
+        choices=("debug", "info", "warning", "error"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSettings:
     """A device: it measures, keeps what it measured, and delivers it."""
 
@@ -95,9 +107,18 @@ class DeviceSettings:
     plan: Path | None = setting(
         None, doc="A plan file of your own; `country` must then be empty.", sample="plans/my-country.toml"
     )
+    province: str = setting(
+        "",
+        doc="Where the device stands, as coarse as you like to say it and never finer than a province; it goes "
+        "into its records as typed. Empty says nothing.",
+        pattern=r"[^\x00-\x1f]{0,60}",
+        form="up to 60 characters on one line",
+        sample="Isfahan",
+    )
     broker: BrokerSettings = table(BrokerSettings)
     schedule: ScheduleSettings = table(ScheduleSettings)
     lights: LightSettings = table(LightSettings)
+    log: LogSettings = table(LogSettings)
 
     def __post_init__(self) -> None:
         """Check what one setting alone cannot say."""

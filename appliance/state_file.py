@@ -6,8 +6,7 @@ that must survive a power cut may live only here. It holds nothing personal.
 
 import contextlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,25 +18,41 @@ _VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """The daemon's own account of itself. Times are wall-clock ns; `spent_by_hour` is the budget's account."""
+    """The daemon's own account of itself.
+
+    `…_utc_ns` are wall-clock times, `…_boottime_ns` the boot's. All that is counted is since the daemon's start.
+    `spent` is the budget's account as `Budget.ages` gives it, `settled_boottime_ns` the schedule's, both as of
+    `written_boottime_ns`.
+    """
 
     pid: int
     software: str
     boot_id: str
     plan: str
     started_utc_ns: int
-    written_utc_ns: int
-    round_id: int | None = None
-    verdict_since_utc_ns: int | None = None
+    written_utc_ns: int = 0
+    written_boottime_ns: int = 0
+    settled_boottime_ns: int = 0
+    round_id: int = 0
+    period_s: int = 0
     sync_state: str = "off"
     sync_message: str = ""
     sync_since_utc_ns: int = 0
     clock_quality: str = "unsynchronised"
     clock_error_ns: int | None = None
+    worker_pid: int | None = None
     worker_restarts: int = 0
+    worker_last_end: str = ""
     missed_slots: int = 0
+    given_up: int = 0
     storage_fault: str = ""
-    spent_by_hour: Mapping[int, int] = field(default_factory=dict)
+    budget_bytes_per_day: int = 0
+    spent: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def spent_bytes(self) -> int:
+        """How much of the day's bytes was spent."""
+        return sum(count for _, count in self.spent)
 
 
 def to_json(state: State) -> JsonObject:
@@ -50,22 +65,28 @@ def to_json(state: State) -> JsonObject:
         "plan": state.plan,
         "started_utc_ns": state.started_utc_ns,
         "written_utc_ns": state.written_utc_ns,
+        "written_boottime_ns": state.written_boottime_ns,
+        "settled_boottime_ns": state.settled_boottime_ns,
         "round_id": state.round_id,
-        "verdict_since_utc_ns": state.verdict_since_utc_ns,
+        "period_s": state.period_s,
         "sync_state": state.sync_state,
         "sync_message": state.sync_message,
         "sync_since_utc_ns": state.sync_since_utc_ns,
         "clock_quality": state.clock_quality,
         "clock_error_ns": state.clock_error_ns,
+        "worker_pid": state.worker_pid,
         "worker_restarts": state.worker_restarts,
+        "worker_last_end": state.worker_last_end,
         "missed_slots": state.missed_slots,
+        "given_up": state.given_up,
         "storage_fault": state.storage_fault,
-        "spent_by_hour": {str(hour): count for hour, count in state.spent_by_hour.items()},
+        "budget_bytes_per_day": state.budget_bytes_per_day,
+        "spent": [[age_ns, count] for age_ns, count in state.spent],
     }
 
 
 def write(directory: Path, state: State) -> None:
-    """Write the state, if the disk lets us: what it says is told again a round later."""
+    """Write the state, if the disk lets us: what it says is told again a moment later."""
     temporary = directory / f"{NAME}.new"
     with contextlib.suppress(OSError):
         temporary.write_text(json.dumps(to_json(state)))
@@ -84,34 +105,50 @@ def read(directory: Path) -> State | None:
             plan=reader.text("plan"),
             started_utc_ns=reader.integer("started_utc_ns"),
             written_utc_ns=reader.integer("written_utc_ns"),
-            round_id=reader.optional_integer("round_id"),
-            verdict_since_utc_ns=reader.optional_integer("verdict_since_utc_ns"),
+            written_boottime_ns=reader.integer("written_boottime_ns", low=0),
+            settled_boottime_ns=reader.integer("settled_boottime_ns", low=0),
+            round_id=reader.integer("round_id", low=0),
+            period_s=reader.integer("period_s"),
             sync_state=reader.text("sync_state"),
             sync_message=reader.text("sync_message"),
             sync_since_utc_ns=reader.integer("sync_since_utc_ns"),
             clock_quality=reader.text("clock_quality"),
             clock_error_ns=reader.optional_integer("clock_error_ns"),
+            worker_pid=reader.optional_integer("worker_pid"),
             worker_restarts=reader.integer("worker_restarts"),
+            worker_last_end=reader.text("worker_last_end"),
             missed_slots=reader.integer("missed_slots"),
+            given_up=reader.integer("given_up"),
             storage_fault=reader.text("storage_fault"),
-            spent_by_hour=_spent(reader.object("spent_by_hour")),
+            budget_bytes_per_day=reader.integer("budget_bytes_per_day"),
+            spent=tuple(_pair(item) for item in reader.array("spent")),
         )
-    except (OSError, ValueError, RecordError):
+    except (OSError, ValueError, RecordError, RecursionError):
         return None
 
 
-def spent_before(state: State | None, *, boot_id: str) -> dict[int, int]:
+def spent_before(state: State | None, *, boot_id: str, now_ns: int) -> tuple[tuple[int, int], ...]:
     """Return the budget's account at the start of a run.
 
-    After a reboot the hours of the old boot mean nothing: all of it counts as spent just now, which errs to
-    the careful side.
+    What lies between two boots is not known on any clock that can be trusted, so it counts as no time at all:
+    the account errs to the careful side.
     """
     if state is None:
-        return {}
-    if state.boot_id == boot_id:
-        return dict(state.spent_by_hour)
-    return {0: sum(state.spent_by_hour.values())}
+        return ()
+    pause_ns = max(0, now_ns - state.written_boottime_ns) if state.boot_id == boot_id else 0
+    return tuple((age_ns + pause_ns, count) for age_ns, count in state.spent)
 
 
-def _spent(value: JsonObject) -> dict[int, int]:
-    return {int(hour): count for hour, count in value.items() if isinstance(count, int)}
+def settled_before(state: State | None, *, boot_id: str, now_ns: int) -> int | None:
+    """Return up to when an earlier run dealt with every slot, if it was in this boot."""
+    if state is None or state.boot_id != boot_id or not 0 < state.settled_boottime_ns <= now_ns:
+        return None
+    return state.settled_boottime_ns
+
+
+def _pair(item: JsonValue) -> tuple[int, int]:
+    match item:
+        case [int(age_ns), int(count)] if age_ns >= 0 and count >= 0:
+            return age_ns, count
+        case _:
+            raise RecordError(f"{NAME}: spent: found {item!r}; allowed is [age in ns, bytes]")

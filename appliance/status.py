@@ -110,10 +110,9 @@ def _counts(counts: Counts) -> str:
 def _round_rows(last: Record | None) -> list[tuple[str, str]]:
     if last is None or last.verdict is None:
         return [("verdict", "none yet")]
-    began = datetime.fromtimestamp(last.start.utc_ns / 1e9, UTC)
     rows = [
         ("verdict", f"{last.verdict.verdict} (rule {last.verdict.rule_id})"),
-        ("round", f"{last.round_id} at {began:%Y-%m-%d %H:%M:%S} UTC, {clock_words(last.start)}"),
+        ("round", f"{last.round_id} at {_moment(last.start.utc_ns)}, {clock_words(last.start)}"),
     ]
     ladder = _ladder(last)
     if ladder is None:
@@ -129,16 +128,30 @@ def _ladder(last: Record) -> Ladder | None:
 
 
 def _state_rows(state: State, *, running: bool) -> list[tuple[str, str]]:
-    since = datetime.fromtimestamp(state.sync_since_utc_ns / 1e9, UTC)
-    sync = f"{state.sync_state} since {since:%Y-%m-%d %H:%M:%S} UTC"
-    rows = [("plan", state.plan), ("software", state.software)]
+    rows = [("plan", f"{state.plan}, a round every {state.period_s} s"), ("software", state.software)]
     if running:
+        sync = f"{state.sync_state} since {_moment(state.sync_since_utc_ns)}"
         rows.append(("collector", f"{sync}: {state.sync_message}" if state.sync_message else sync))
     if state.storage_fault:
         rows.append(("storage", state.storage_fault))
-    rows.append(("worker", f"restarted {state.worker_restarts} times"))
-    rows.append(("missed", f"{state.missed_slots} slots since the daemon's start"))
+    error = "unknown" if state.clock_error_ns is None else f"± {state.clock_error_ns / 1e9:.3g} s"
+    since = "since its start" if running else "in its last run"
+    restarts = f"restarted {state.worker_restarts} times {since}"
+    rows += [
+        ("clock", f"{state.clock_quality}, error {error}"),
+        ("budget", f"{state.spent_bytes:,} of {state.budget_bytes_per_day:,} bytes spent in 24 hours"),
+        (
+            "worker",
+            f"{restarts}, last: {state.worker_last_end}" if state.worker_last_end else restarts,
+        ),
+        ("missed", f"{state.missed_slots:,} slots {since}"),
+        ("as of", f"{_moment(state.written_utc_ns)}, by its own clock"),
+    ]
     return rows
+
+
+def _moment(utc_ns: int) -> str:
+    return f"{datetime.fromtimestamp(utc_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _holder(lock: Path) -> int | None:

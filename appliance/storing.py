@@ -35,6 +35,8 @@ class Store:
         self._due_ns: int | None = None
         self.fault = ""
         self.given_up = 0
+        """How many were given up since the last commit that worked."""
+        self.given_up_ever = 0
 
     def add(self, record: Record, now_ns: int) -> None:
         """Take a record; it is committed `COMMIT_NS` later at the latest, if the disk lets it."""
@@ -42,6 +44,7 @@ class Store:
         if len(self._held) > MAX_HELD:
             self._held.popleft()
             self.given_up += 1
+            self.given_up_ever += 1
         if self._due_ns is None:
             self._due_ns = now_ns + COMMIT_NS
 
