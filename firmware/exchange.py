@@ -35,8 +35,11 @@ EPOCH_PATTERN: Final = re.compile(r"[0-9a-f]{16}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello:
-    """What the outbox holds: `low`–`high` are the lowest unacknowledged and the highest seq it ever gave
-    (`low` = `high` + 1 when all is acknowledged), `waiting` how many records wait."""
+    """What the outbox holds, told on connecting.
+
+    `low`–`high` are the lowest unacknowledged and the highest seq it ever gave (`low` = `high` + 1 when all is
+    acknowledged), `waiting` how many records wait.
+    """
 
     device: str
     epoch: str
