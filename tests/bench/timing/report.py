@@ -1,0 +1,201 @@
+"""Prints what a run found, for people and as JSON. It must never leave out a goal that was missed."""
+
+import dataclasses
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.bench.timing.figures import KINDS, Sample, Spread, errors
+from tests.bench.timing.goals import OURS, Findings, Goal, coverage, judge, select
+from tests.bench.timing.loads import IDLE
+
+
+def machine() -> str:
+    """Describe the machine in a line."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    clock = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource").read_text().strip()
+    virtual = ", virtual" if " hypervisor" in Path("/proc/cpuinfo").read_text() else ""
+    load = " ".join(f"{one:.2f}" for one in os.getloadavg())
+    return (
+        f"{os.cpu_count()} × {model}{virtual}; Linux {platform.release()}, clock source {clock}; "
+        f"Python {platform.python_version()}; load before the run {load}"
+    )
+
+
+def as_text(findings: Findings, described: str) -> str:
+    """Return the whole report."""
+    parts = [
+        f"machine: {described}",
+        *(f"note: {note}" for note in findings.notes),
+        *_accuracy(findings.samples),
+        *(
+            f"not matched to the capture, and left out: {name}: {count}"
+            for name, count in findings.unmatched.items()
+        ),
+        *_lateness(findings),
+        *_stamps(findings),
+        *_others(findings),
+        *_goals(judge(findings)),
+    ]
+    return "\n".join(parts)
+
+
+def as_json(findings: Findings, described: str) -> dict[str, Any]:
+    """Return the same as an object: every table's figures, times in ns."""
+    conditions = list(dict.fromkeys(sample.condition for sample in findings.samples))
+    return {
+        "machine": described,
+        "notes": findings.notes,
+        "errors": [
+            {
+                "condition": condition,
+                "kind": kind,
+                "prober": prober,
+                "lost": lost,
+                **dataclasses.asdict(found),
+            }
+            for condition in conditions
+            for kind, prober, lost, found in _rows(
+                [one for one in findings.samples if one.condition == condition]
+            )
+        ],
+        "unmatched": findings.unmatched,
+        "lateness": [dataclasses.asdict(one) for one in findings.lateness],
+        "company": [dataclasses.asdict(one) for one in findings.company],
+        "memory": None if findings.memory is None else dataclasses.asdict(findings.memory),
+        "cpu_us": findings.cpu_us,
+        "stamps": findings.stamps,
+        "coverage": {kind: coverage(findings.samples, kind) for kind in KINDS},
+        "clock": None if findings.clock is None else dataclasses.asdict(findings.clock),
+        "goals": [{**dataclasses.asdict(goal), "met": goal.met} for goal in judge(findings)],
+    }
+
+
+def _rows(samples: Sequence[Sample]) -> list[tuple[str, str, int, Spread]]:
+    """Return kind, prober, lost and errors for everyone who measured that kind, ours first."""
+    found = []
+    for kind in (*KINDS, "tcp_whole"):
+        probers = sorted(
+            {one.prober for one in samples if one.kind == kind}, key=lambda who: (who != OURS, who)
+        )
+        for prober in probers:
+            chosen = select(samples, prober, kind)
+            spread = errors(chosen)
+            if spread is not None:
+                found.append((kind, prober, sum(one.reported_ns is None for one in chosen), spread))
+    return found
+
+
+def _accuracy(samples: Sequence[Sample]) -> list[str]:
+    """Return the error tables: idle, each load, and all loads taken together."""
+    lines = []
+    conditions = list(dict.fromkeys(sample.condition for sample in samples))
+    groups = {one: [sample for sample in samples if sample.condition == one] for one in conditions}
+    if len(conditions) > 2:
+        groups["every load together"] = [sample for sample in samples if sample.condition != IDLE]
+    for name, chosen in groups.items():
+        lines += ["", f"error against the capture, µs: {name}"]
+        lines.append(
+            f"  {'kind':14}{'prober':10}{'probes':>7}{'lost':>5}{'p50':>10}{'p90':>10}{'p99':>10}{'max':>10}  p99/ours"
+        )
+        ours = {kind: spread for kind, prober, _, spread in _rows(chosen) if prober == OURS}
+        for kind, prober, lost, spread in _rows(chosen):
+            mine = ours.get("tcp" if kind == "tcp_whole" else kind)
+            ratio = (
+                f"{spread.p99 / mine.p99:8.1f}×" if mine is not None and mine.p99 and prober != OURS else ""
+            )
+            lines.append(f"  {kind:14}{prober:10}{spread.count:7}{lost:5}{_numbers(spread)}  {ratio}")
+    return lines
+
+
+def _numbers(spread: Spread | None) -> str:
+    if spread is None:
+        return f"{'—':>10}" * 4
+    return "".join(f"{value / 1000:10.1f}" for value in (spread.p50, spread.p90, spread.p99, spread.max))
+
+
+def _lateness(findings: Findings) -> list[str]:
+    lines = []
+    for one in findings.lateness:
+        name = "at real-time priority" if one.priority == "fifo" else "as usual"
+        lines += [
+            "",
+            f"late, µs: {one.condition}, worker {name}",
+            f"  {'':34}{'p50':>10}{'p90':>10}{'p99':>10}{'max':>10}",
+        ]
+        lines += [
+            f"  {label:34}{_numbers(spread)}"
+            for label, spread in (
+                ("task awake after its slot", one.wake),
+                ("first packet after its slot", one.first),
+                ("a train's later packets", one.train),
+                ("cyclictest FIFO", one.cyclictest.get("fifo")),
+                ("cyclictest OTHER", one.cyclictest.get("other")),
+            )
+        ]
+    return lines
+
+
+def _stamps(findings: Findings) -> list[str]:
+    lines = ["", "stamp classes of the worker's answered probes"]
+    for kind in KINDS:
+        chosen = [one for one in select(findings.samples, OURS, kind) if one.reported_ns is not None]
+        classes = sorted({one.stamp for one in chosen})
+        counts = ", ".join(f"{name or 'none'} {sum(one.stamp == name for one in chosen)}" for name in classes)
+        lines.append(f"  {kind:14} {counts or 'none'}")
+    lines += ["", "stamps without a capture, the reader kept from reading"]
+    lines += [f"  {name:44} {counts}" for name, counts in findings.stamps.items()]
+    return lines
+
+
+def _others(findings: Findings) -> list[str]:
+    lines = []
+    if findings.company:
+        lines += ["", "in company: median error, µs; how far it moved; probes"]
+        lines += [
+            f"  {one.variant:12}{one.median_error_ns / 1000:8.2f}{one.moved_ns / 1000:8.2f}{one.probes:6}"
+            for one in findings.company
+        ]
+    if findings.cpu_us:
+        lines += ["", "processor time a probe, µs"]
+        lines += [f"  {name:28}{value:8.0f}" for name, value in findings.cpu_us.items()]
+    if findings.memory is not None:
+        lines += ["", "the worker's memory, MB: resident, and its fair part of what is shared"]
+        lines += [
+            f"  {name:28}{sizes['rss'] / 1e6:8.1f}{sizes['pss'] / 1e6:8.1f}"
+            for name, sizes in (
+                ("ready", findings.memory.ready),
+                ("after tests without library", findings.memory.without_libraries),
+                (f"after {', '.join(findings.memory.tests)}", findings.memory.every_test),
+            )
+        ]
+    if findings.clock is not None:
+        lines += [
+            "",
+            "clock moved during a probe: probes, flagged, kernel-stamped, furthest from the usual in µs",
+        ]
+        lines += [
+            f"  {one.name:44}{one.probes:5}{one.flagged:5}{one.kernel:5}{one.worst_ns / 1000:10.1f}"
+            for one in findings.clock.cases
+        ]
+        lines.append(f"  put back; against CLOCK_MONOTONIC_RAW {findings.clock.left_ns} ns are left")
+    return lines
+
+
+def _goals(goals: Sequence[Goal]) -> list[str]:
+    words = {True: "met", False: "MISSED", None: "not measured"}
+    lines = ["", "goals"]
+    for goal in goals:
+        found = "—" if goal.found is None else f"{goal.found:.1f}"
+        sign = "≥" if goal.at_least else "≤"
+        lines.append(f"  {words[goal.met]:13}{goal.text:62}{found:>9} {sign} {goal.limit:g} {goal.unit}")
+    return lines
