@@ -107,10 +107,25 @@ class DatagramFlow:
         """Close the flow; again does nothing."""
         self._socket.close()
 
+    def set_option(self, level: int, option: int, value: int) -> None:
+        """Set a socket option, one of `firmware.path_options`. Raises `MeasurementFailedError` (`connect`)."""
+        try:
+            self._socket.setsockopt(level, option, value)
+        except OSError as error:
+            raise MeasurementFailedError(from_os_error(error), operation="connect") from error
+
+    def get_option(self, level: int, option: int) -> int | None:
+        """Return a socket option, None where the kernel has no answer."""
+        try:
+            return self._socket.getsockopt(level, option)
+        except OSError:
+            return None
+
     async def send(self, data: bytes) -> int:
         """Send one datagram; return its id, for `rtt`. Raises `MeasurementFailedError` (operation `write`).
 
-        Raises only for this datagram: an ICMP error about an earlier one is kept for `receive`.
+        Raises only for this datagram: an ICMP error about an earlier one is kept for `receive`. One that this
+        machine itself raised, since the datagram is bigger than its link takes, is in `last_error`.
         """
         while True:
             offset = read_clock_offset()
@@ -127,7 +142,9 @@ class DatagramFlow:
                 self._drain()
                 self._renumber()
                 if len(self._pending) > told:
-                    continue  # it was about an earlier datagram; this one was not sent
+                    if not self._pending[-1][0].is_local:
+                        continue  # it was about an earlier datagram; this one was not sent
+                    self.last_error = self._pending.pop()
                 raise MeasurementFailedError(from_os_error(error), operation="write") from error
             sent_id = len(self._sent)
             self._sent[sent_id] = _Sent(user_ns, offset)

@@ -40,6 +40,8 @@ MEANINGS: Final[Mapping[Failure, str]] = {
     Failure.HTTP_INVALID_REDIRECT_LOCATION_HOST: "The server redirected to an address that is not valid.",
     Failure.ADDRESS_FAMILY_NOT_SUPPORTED: "This machine cannot use that kind of address (IPv4 or IPv6).",
     Failure.ADMINISTRATIVELY_PROHIBITED: "A router on the way reported that this traffic is forbidden.",
+    Failure.TTL_EXCEEDED: "A router gave the packet up: it had passed as many routers as it was allowed to, or went in a circle.",
+    Failure.MESSAGE_SIZE: "The packet was too big for a link on the way, and was not to be cut into pieces.",
     Failure.PERMISSION_DENIED: "The operating system does not let this program do that.",
     Failure.LINK_DOWN: "The network cable or Wi-Fi is not connected.",
     Failure.NO_ADDRESS: "The device was given no network address.",

@@ -52,6 +52,8 @@ class Failure(StrEnum):
     # ours, in the same style
     ADDRESS_FAMILY_NOT_SUPPORTED = "address_family_not_supported"
     ADMINISTRATIVELY_PROHIBITED = "administratively_prohibited"
+    TTL_EXCEEDED = "ttl_exceeded"
+    MESSAGE_SIZE = "message_size"
     PERMISSION_DENIED = "permission_denied"
     LINK_DOWN = "link_down"
     NO_ADDRESS = "no_address"
@@ -68,6 +70,8 @@ ADDITIONS: Final[frozenset[Failure]] = frozenset(
     {
         Failure.ADDRESS_FAMILY_NOT_SUPPORTED,
         Failure.ADMINISTRATIVELY_PROHIBITED,
+        Failure.TTL_EXCEEDED,
+        Failure.MESSAGE_SIZE,
         Failure.PERMISSION_DENIED,
         Failure.LINK_DOWN,
         Failure.NO_ADDRESS,
@@ -102,6 +106,7 @@ _BY_ERRNO: Final[dict[int, Failure]] = {
     errno.EAFNOSUPPORT: Failure.ADDRESS_FAMILY_NOT_SUPPORTED,
     errno.EACCES: Failure.PERMISSION_DENIED,
     errno.EPERM: Failure.PERMISSION_DENIED,
+    errno.EMSGSIZE: Failure.MESSAGE_SIZE,
 }
 
 # OpenSSL's X509_V_ERR_* numbers (x509_vfy.h).

@@ -82,6 +82,11 @@ class IcmpError:
         """Whether the far end itself answered that nothing listens there."""
         return (self.family, self.icmp_type, self.icmp_code) in ((4, 3, 3), (6, 1, 4))
 
+    @property
+    def is_local(self) -> bool:
+        """Whether this machine itself raised it, about the very packet that was not sent."""
+        return self.icmp_type is None
+
 
 @dataclass(slots=True)
 class Ancillary:
@@ -135,16 +140,20 @@ def _offender(address: bytes) -> str:
     return ""
 
 
-_PROHIBITED: Final = frozenset({(4, 3, 9), (4, 3, 10), (4, 3, 13), (6, 1, 1), (6, 1, 5)})
+_PROHIBITED: Final = frozenset({(4, 3, 9), (4, 3, 10), (4, 3, 13), (6, 1, 1), (6, 1, 5), (6, 1, 6)})
+_TTL_EXCEEDED: Final = frozenset({(4, 11, 0), (6, 3, 0)})
 
 
 def icmp_failure(family: int, icmp_type: int, icmp_code: int, number: int) -> str:
     """Return the failure word of an ICMP error (RFC 792, 1812, 4443) that the kernel turned into errno `number`.
 
-    The errno alone hides the most telling one: administratively prohibited arrives as EHOSTUNREACH or EACCES.
+    The errno alone hides the most telling ones: administratively prohibited arrives as EHOSTUNREACH or EACCES,
+    TTL exceeded as EHOSTUNREACH.
     """
     if (family, icmp_type, icmp_code) in _PROHIBITED:
         return Failure.ADMINISTRATIVELY_PROHIBITED
+    if (family, icmp_type, icmp_code) in _TTL_EXCEEDED:
+        return Failure.TTL_EXCEEDED
     return _by_errno(number)
 
 

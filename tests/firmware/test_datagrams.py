@@ -6,15 +6,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from firmware import datagrams, kernel
+from firmware import datagrams, kernel, path_options
 from firmware.datagrams import StampKeeper, read_clock_offset
 from firmware.failures import Failure, MeasurementFailedError
 from firmware.loop import Loop, boottime_ns
 from firmware.net import Datagram, DatagramFlow, Net
 from firmware.record import Phase, Stamp
+from tests import namespaces
 from tests.probing import probe
 
 FAR_NS = 60 * 1_000_000_000
@@ -188,7 +190,7 @@ def test_a_failed_send_leaves_later_stamps_with_their_own_sends(keeper: StampKee
     async def use(net: Net) -> list[Stamp]:
         with echo_server("127.0.0.1") as port, net.open_udp("127.0.0.1", port) as flow:
             await exchange(net, flow)
-            with pytest.raises(MeasurementFailedError, match="write: unknown_failure: EMSGSIZE"):
+            with pytest.raises(MeasurementFailedError, match="write: message_size"):
                 await flow.send(bytes(70_000))
             stamps = []
             for _ in range(3):
@@ -278,3 +280,31 @@ def test_closing_twice_does_nothing_and_a_failed_open_leaves_no_descriptor() -> 
         assert sorted(Path("/proc/self/fd").iterdir()) == before
 
     probe(use)
+
+
+def too_big_for_the_link() -> list[Any]:
+    """Send what the link does not take, after an error of the network about an earlier send."""
+    server = namespaces.node("server")
+    namespaces.wire("eth0", server, near="10.0.0.1/24", far="10.0.0.2/24")
+
+    async def use(net: Net) -> list[Any]:
+        with net.open_udp("10.0.0.2", 9) as flow:
+            flow.set_option(*path_options.MTU_DISCOVER[4], path_options.PMTUDISC_PROBE)
+            await flow.send(b"to a closed port")
+            namespaces.until(lambda: flow._drain() > 0 and bool(flow._pending), "told of it")
+            try:
+                await flow.send(bytes(1473))
+            except MeasurementFailedError as error:
+                told = [error.failure, error.operation]
+            assert flow.last_error is not None
+            own = flow.last_error[0]
+            with pytest.raises(MeasurementFailedError, match="connection_refused"):
+                await flow.receive(deadline_ns=far())
+            return [*told, own.is_local, own.info, flow.get_option(*path_options.MTU[4])]
+
+    return probe(use)
+
+
+@pytest.mark.namespace
+def test_what_is_too_big_for_the_link_is_said_of_that_send_alone() -> None:
+    assert namespaces.call(too_big_for_the_link) == ["message_size", "write", True, 1500, 1500]
