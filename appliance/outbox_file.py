@@ -92,26 +92,26 @@ def translate(error: sqlite3.Error, path: Path) -> OutboxError:
     )
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
     """Open a connection for the calling thread, with the outbox's pragmas. Raises `sqlite3.Error`.
 
     WAL lets the sender read while the daemon writes. FULL flushes at every commit: NORMAL may lose the last
     commits in a power cut, and the last records before a power cut are the ones we are here for. Its price is
     a flush a commit, so a round is stored in few commits, not in one a record (12,684 against 444 bytes a row).
     """
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
-        uri=True,
-        timeout=BUSY_TIMEOUT_S,
-        isolation_level=None,
-    )
+    connection = _connect(path, mode="mode=rwc")
     try:
-        if not read_only:
-            _set_durable(connection, path)
+        _set_durable(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None
+    )
 
 
 def _set_durable(connection: sqlite3.Connection, path: Path) -> None:
@@ -141,7 +141,19 @@ def open_or_begin(path: Path, *, device: str, utc_ns: int) -> tuple[sqlite3.Conn
 def open_read_only(path: Path) -> sqlite3.Connection:
     """Return a connection that cannot write, for another process to look. Raises `OutboxError`."""
     try:
-        connection = connect(path, read_only=True)
+        return _look(path, mode="mode=ro")
+    except OutboxReadOnlyError:
+        # Where nothing may be written, SQLite cannot make the index of a log. Without a log it needs none, and
+        # nobody has the database open either: then it may be read as a file that does not change.
+        log = path.with_name(path.name + "-wal")
+        if not path.exists() or (log.exists() and log.stat().st_size > 0):
+            raise
+    return _look(path, mode="immutable=1")
+
+
+def _look(path: Path, *, mode: str) -> sqlite3.Connection:
+    try:
+        connection = _connect(path, mode=mode)
     except sqlite3.Error as error:
         raise translate(error, path) from error
     try:

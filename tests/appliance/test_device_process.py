@@ -1,0 +1,441 @@
+"""The device as a process, measuring real servers in namespaces of its own: what users, hosts and systemd see of it.
+
+The functions before each test run in fresh namespaces (tests/namespaces.py) and return what it then looks at.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from sqlite_utils import Database
+
+from appliance.outbox import Outbox
+from firmware import ladder
+from firmware.record import Rung, to_json
+from tests import namespaces
+from tests.appliance.world import LIMIT_S, ROUND_TASKS, Device, records, run, status, world
+from tests.collector.process import CollectorProcess, wait_until_gone
+
+pytestmark = pytest.mark.namespace
+
+
+# A first try: three rounds, without a broker.
+
+
+def three_rounds(folder: str) -> Any:
+    with world(Path(folder)) as settings, Device(settings, "--rounds", "3") as device:
+        code = device.wait()
+        kept = _kept(device.data)
+        after = status(device.data)
+        words = run("status", "--data", str(device.data)).stdout
+        return {
+            "code": code,
+            "lines": device.lines,
+            "errors": device.errors,
+            "records": kept,
+            "after": after,
+            "words": words,
+        }
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return namespaces.call(three_rounds, str(tmp_path_factory.mktemp("tried")))
+
+
+def _kept(data: Path) -> list[dict[str, Any]]:
+    return [to_json(record) for record in records(data)]
+
+
+def _of(kept: list[dict[str, Any]], test: str) -> list[dict[str, Any]]:
+    return [record for record in kept if record["test"] == test]
+
+
+def test_it_measures_as_many_rounds_as_asked_and_ends_well(tried: Any) -> None:
+    assert tried["code"] == 0
+    assert tried["errors"] == ""
+    assert [record["round_id"] for record in _of(tried["records"], "ladder")] == [1, 2, 3]
+
+
+def test_every_task_of_every_round_is_a_record(tried: Any) -> None:
+    measured = Counter(
+        (record["round_id"], record["target_name"])
+        for record in tried["records"]
+        if record["test"] not in {"ladder", "gap"}
+    )
+    assert len(measured) == 3 * ROUND_TASKS
+    assert set(measured.values()) == {1}
+    assert {record["failure"] for record in tried["records"] if record["test"] != "gap"} == {None}
+
+
+def test_a_rounds_conclusion_holds_ladder_verdict_and_health(tried: Any) -> None:
+    for record in _of(tried["records"], "ladder"):
+        assert record["verdict"]["verdict"] == "ok"
+        assert record["verdict"]["evidence"]
+        states = {state.rung: state.state for state in ladder.from_json(record["detail"]["ladder"]).rungs}
+        assert states[Rung.INTERNATIONAL] == "reached"
+        assert states[Rung.GATEWAY] == "reached"
+        health = record["context"]
+        assert 0 <= health["cpu_percent"] <= 100
+        assert health["disk_free_bytes"] > 0
+        assert health["uptime_s"] > 0
+        assert health["wifi_signal_dbm"] is None
+        assert record["bytes_up"] > 0
+        assert record["uplink"]
+
+
+def test_every_record_says_its_boot_its_clock_and_its_plan(tried: Any) -> None:
+    for record in tried["records"]:
+        assert len(record["boot_id"]) == 36
+        assert record["clock_quality"] in {"synchronised", "holdover", "unsynchronised"}
+        assert record["context"]["plan"] == "zz 2026-11-21"
+        assert record["software"].startswith("tidegauge ")
+        assert record["start_boottime_ns"] >= record["slot_boottime_ns"] > 0
+
+
+def test_what_it_says_in_plain_lines(tried: Any) -> None:
+    said = "\n".join(tried["lines"])
+    assert f"round 1: {ROUND_TASKS} measurements" in said
+    assert "verdict ok" in said
+    assert "broker 127.0.0.1:1883 refused the connection" in said
+    assert "measuring goes on" in said
+    assert "\x1b" not in said
+
+
+def test_nothing_of_the_host_is_in_what_it_keeps(tried: Any) -> None:
+    everything = json.dumps(tried["records"])
+    assert "10.0.0.2" not in everything
+    assert socket.gethostname() not in everything
+
+
+def test_its_status_after_its_end(tried: Any) -> None:
+    after = tried["after"]
+    assert after["running"] is None
+    assert after["produced"] == after["waiting"] == len(tried["records"])
+    assert after["acknowledged"] == after["quarantined"] == after["unstored"] == 0
+    assert after["last_round"]["round_id"] == 3
+    assert "running    no" in tried["words"]
+    assert "ok (rule controls-reached)" in tried["words"]
+
+
+# What goes wrong while it runs.
+
+
+def worker_killed(folder: str) -> Any:
+    with world(Path(folder), silent=True) as settings, Device(settings) as device:
+        device.await_line("  gateway")
+        device.await_line("  resolver")
+        first = device.worker()
+        os.kill(first, signal.SIGKILL)
+        device.await_line("round 2:")
+        device.await_line("  gateway", times=2)
+        seen = status(device.data)
+        code = device.end()
+        return {"code": code, "status": seen, "records": _kept(device.data), "lines": device.lines}
+
+
+def test_a_worker_killed_in_mid_round_costs_only_what_it_was_measuring(tmp_path: Path) -> None:
+    seen = namespaces.call(worker_killed, str(tmp_path))
+    assert seen["code"] == 0
+    lost = [record for record in seen["records"] if record["failure"] == "worker_died"]
+    tasks = [record for record in lost if record["test"] != "gap"]
+    (gap,) = _of(lost, "gap")
+    assert [record["target_name"] for record in tasks] == ["site-5"]
+    assert gap["target"] == "worker"
+    assert gap["detail"] == {"count": 1, "reason": "killed by SIGKILL", "tasks": ["r1/site-5"]}
+    first = next(record for record in seen["records"] if record["test"] == "ladder")
+    assert first["verdict"]["verdict"] == "ok"
+    assert "worker restarted, the gap is recorded: killed by SIGKILL" in seen["lines"]
+    assert seen["status"]["daemon"]["worker_restarts"] == 1
+    assert seen["status"]["running"]
+
+
+def told_to_stop(folder: str, number: int) -> Any:
+    with world(Path(folder), silent=True) as settings, Device(settings) as device:
+        device.await_line("  gateway")
+        device.await_line("  resolver")
+        worker = device.worker()
+        code = device.end(number)
+        return {
+            "code": code,
+            "errors": device.errors,
+            "worker is gone": not psutil.pid_exists(worker),
+            "records": _kept(device.data),
+            "last line": device.lines[-1],
+            "status": status(device.data),
+        }
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_in_mid_round_keeps_what_was_measured_and_says_what_was_not(
+    number: int, tmp_path: Path
+) -> None:
+    seen = namespaces.call(told_to_stop, str(tmp_path), int(number))
+    assert seen["code"] == 0
+    assert seen["errors"] == ""
+    assert seen["worker is gone"]
+    measured = {record["target_name"] for record in seen["records"] if record["round_id"] == 1}
+    assert len(measured) == ROUND_TASKS
+    (gap,) = _of(seen["records"], "gap")
+    assert (gap["failure"], gap["detail"]["tasks"]) == ("interrupted", ["r1/site-5"])
+    assert seen["status"]["running"] is None
+
+
+def killed_and_started_again(folder: str) -> Any:
+    with world(Path(folder), silent=True) as settings:
+        with Device(settings) as device:
+            device.await_line("  gateway")
+            device.await_line(f"results {ROUND_TASKS} waiting")  # the first commit, five seconds in
+            worker = device.worker()
+            device.end(signal.SIGKILL)
+            after = status(device.data)
+            wait_until_gone(worker)
+        with Device(settings) as device:
+            device.await_line("round 2:")
+            device.await_line("  gateway", times=2)
+            device.end()
+            return {"after": after, "records": _kept(device.data), "final": status(device.data)}
+
+
+def test_a_daemon_killed_in_mid_round_goes_on_where_it_left_off(tmp_path: Path) -> None:
+    seen = namespaces.call(killed_and_started_again, str(tmp_path))
+    assert seen["after"]["running"] is None
+    assert seen["after"]["device"] == seen["final"]["device"]
+    assert seen["after"]["epoch"] == seen["final"]["epoch"]
+    # The number of the round that was cut short is not used again.
+    assert {record["round_id"] for record in seen["records"]} == {1, 2, None}
+    stopped = [gap for gap in _of(seen["records"], "gap") if gap["detail"]["reason"] == "stopped"]
+    assert [gap["target"] for gap in stopped] == ["round"]
+    assert stopped[0]["failure"] == "missed_slot"
+    assert stopped[0]["detail"]["count"] >= 1
+
+
+def disk_full(folder: str) -> Any:
+    root = Path(folder)
+    with world(root) as settings:
+        (root / "data").mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(root / "data")], check=True)
+        with Device(settings) as device:
+            device.await_line("verdict ok", times=2)
+            ballast = root / "data" / "ballast"
+            with ballast.open("wb", buffering=0) as file:
+                try:
+                    while True:
+                        file.write(bytes(4096))
+                except OSError:
+                    pass
+            device.await_(lambda: "results cannot be stored" in device.errors, "said that it cannot store")
+            device.await_line("verdict ok", times=5)
+            # The state file cannot be written either: what is asked is only whether asking works.
+            asked = run("status", "--data", str(device.data)).returncode
+            stored = status(device.data)["produced"]
+            ballast.unlink()
+            device.await_(lambda: status(device.data)["produced"] > stored + 30, "stored again")
+            device.await_(lambda: not status(device.data)["daemon"]["storage_fault"], "the fault is over")
+            code = device.end()
+            kept = _kept(device.data)
+            return {"code": code, "asked": asked, "errors": device.errors, "records": kept}
+
+
+def test_a_full_disk_does_not_stop_the_measuring_and_nothing_is_lost_by_it(tmp_path: Path) -> None:
+    seen = namespaces.call(disk_full, str(tmp_path))
+    assert seen["code"] == 0
+    assert seen["asked"] == 0
+    assert "results are stored again" in seen["errors"]
+    ids = [record["round_id"] for record in _of(seen["records"], "ladder")]
+    assert ids == list(range(1, len(ids) + 1))
+    per_round = Counter(record["round_id"] for record in seen["records"] if record["round_id"])
+    assert all(per_round[round_id] == ROUND_TASKS + 1 for round_id in ids)
+
+
+def two_on_one_directory(folder: str) -> Any:
+    with world(Path(folder)) as settings, Device(settings) as device:
+        device.await_line("verdict ok")
+        second = run("device", "--config", str(settings), "--rounds", "1")
+        running = status(device.data)["running"]
+        device.await_line("verdict ok", times=2)
+        return [second.returncode, second.stderr, running == device.process.pid, device.process.pid]
+
+
+def test_two_devices_on_one_directory(tmp_path: Path) -> None:
+    code, said, first_still_runs, pid = namespaces.call(two_on_one_directory, str(tmp_path))
+    assert code == 1
+    assert f"in use by process {pid}" in said
+    assert "--data" in said
+    assert first_still_runs
+
+
+# What the service manager hears.
+
+
+def notified(folder: str) -> Any:
+    manager = Path(folder) / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(manager))
+        listener.settimeout(LIMIT_S)
+        environment = {"NOTIFY_SOCKET": str(manager), "WATCHDOG_USEC": "1000000"}
+        with world(Path(folder)) as settings, Device(settings, environment=environment) as device:
+            heard = [listener.recv(4096).decode()]
+            while "STATUS=round 2: ok" not in heard:
+                heard.append(listener.recv(4096).decode())
+            device.process.terminate()
+            while not heard[-1].startswith("STOPPING=1"):
+                heard.append(listener.recv(4096).decode())
+            code = device.wait()
+    return [code, heard]
+
+
+def test_the_service_manager_is_told(tmp_path: Path) -> None:
+    code, heard = namespaces.call(notified, str(tmp_path))
+    assert code == 0
+    assert heard[0] == "READY=1\nSTATUS=the first round is being measured"
+    assert "WATCHDOG=1" in heard
+    assert "STATUS=round 1: ok" in heard
+    assert heard[-1].startswith("STOPPING=1\n")
+
+
+# What it is asked while it runs, and by whom.
+
+
+def asked_by_one_who_may_only_read(folder: str) -> Any:
+    root = Path(folder)
+    with world(root) as settings:
+        (root / "view").mkdir()
+        with Device(settings) as device:
+            device.await_line("verdict ok", times=2)
+            mount = ["mount", "--bind", "-o", "ro", str(device.data), str(root / "view")]
+            subprocess.run(mount, check=True)
+            subprocess.run(["mount", "-o", "remount,ro,bind", str(root / "view")], check=True)
+            running = run("status", "--data", str(root / "view"), "--json")
+            pid = device.process.pid
+            device.end()
+        ended = run("status", "--data", str(root / "view"), "--json")
+        words = run("status", "--data", str(root / "view"))
+        return {
+            "pid": pid,
+            "running": json.loads(running.stdout or "null"),
+            "ended": json.loads(ended.stdout or "null"),
+            "words": words.stdout,
+            "errors": running.stderr + ended.stderr + words.stderr,
+        }
+
+
+def test_status_needs_no_right_to_write(tmp_path: Path) -> None:
+    seen = namespaces.call(asked_by_one_who_may_only_read, str(tmp_path))
+    assert seen["errors"] == ""
+    assert seen["running"]["running"] == seen["pid"]
+    assert seen["running"]["daemon"]["sync_state"] in {"connecting", "waiting"}
+    assert seen["ended"]["running"] is None
+    assert seen["ended"]["produced"] >= seen["running"]["produced"] > 0
+    assert "running    no" in seen["words"]
+
+
+# What it refuses to start with.
+
+
+def refusals(folder: str) -> Any:
+    root = Path(folder)
+    (root / "broken.toml").write_text("schema = 1\ncountry = 'zzz'\n")
+    (root / "settings.toml").write_text('[schedule]\ncalm_s = "often"\n[brokr]\nhost = "x"\n')
+    (root / "both.toml").write_text(f'country = "ir"\nplan = "{root}/broken.toml"\n')
+    (root / "file").write_text("")
+    Outbox.open(_made(root / "newer") / "outbox.sqlite3", device="a" * 16).close()
+    (root / "newer" / "device.json").write_text(json.dumps({"v": 1, "device": "a" * 16}))
+    newer = Database(root / "newer" / "outbox.sqlite3")
+    newer.table("_sqlite_migrations").insert(
+        {"migration_set": "outbox", "name": "m999", "applied_at": "2030-01-01"}
+    )
+    newer.close()
+    _made(root / "readonly")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(root / "readonly")], check=True)
+    _made(root / "damaged")
+    (root / "damaged" / "device.json").write_text("{")
+    data = ("--data", str(root / "data"))
+    asked = {
+        "country": (*data, "--country", "qq"),
+        "plan": (*data, "--plan", str(root / "broken.toml")),
+        "no plan": (*data, "--plan", str(root / "nowhere.toml")),
+        "settings": (*data, "--config", str(root / "settings.toml")),
+        "both": (*data, "--config", str(root / "both.toml")),
+        "broker": (*data, "--broker", "not a place"),
+        "no port": (*data, "--broker", "localhost:0"),
+        "file": ("--data", str(root / "file")),
+        "newer": ("--data", str(root / "newer")),
+        "readonly": ("--data", str(root / "readonly" / "data")),
+        "damaged": ("--data", str(root / "damaged")),
+    }
+    said = {}
+    for name, options in asked.items():
+        done = run("device", *options, "--rounds", "1")
+        said[name] = [done.returncode, done.stderr, done.stdout]
+    nobody = run("status", "--data", str(root / "nobody"))
+    said["status"] = [nobody.returncode, nobody.stderr, nobody.stdout]
+    return said
+
+
+def _made(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return namespaces.call(refusals, str(tmp_path_factory.mktemp("refused")))
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "words"),
+    [
+        ("country", 2, ["'qq'", "allowed is", "ir"]),
+        ("plan", 2, ["broken.toml", "country", '"zzz"', "allowed is"]),
+        ("no plan", 2, ["nowhere.toml", "does not exist"]),
+        ("settings", 2, ["settings.toml:2: [schedule].calm_s", "settings.toml:3:", "did you mean broker?"]),
+        ("both", 2, ["both.toml", "set one of them"]),
+        ("broker", 2, ["--broker", "not a place"]),
+        ("no port", 2, ["port", "from 1 to 65535"]),
+        ("file", 1, ["file", "cannot be used as a data directory", "--data"]),
+        ("newer", 1, ["outbox.sqlite3", "newer version", "Upgrade tidegauge"]),
+        ("readonly", 1, ["Read-only file system", "--data"]),
+        ("damaged", 1, ["device.json", "identity"]),
+        ("status", 1, ["nobody", "no device has run here yet", "--data"]),
+    ],
+)
+def test_what_it_cannot_start_with_it_says_in_words(
+    refused: Any, what: str, code: int, words: list[str]
+) -> None:
+    returned, errors, output = refused[what]
+    assert returned == code, errors
+    assert "Traceback" not in errors
+    assert output == ""
+    for word in words:
+        assert word in errors
+
+
+# Delivered.
+
+
+def delivered(folder: str) -> Any:
+    root = Path(folder)
+    with world(root) as settings, CollectorProcess(root / "collector") as collector:
+        broker = f"{collector.host}:{collector.port}"
+        with Device(settings, "--rounds", "2", "--broker", broker) as device:
+            code = device.wait()
+            final = status(device.data)
+            page = json.loads(collector.get(f"api/v1/devices/{final['device']}/completeness"))
+            return {"code": code, "status": final, "completeness": page, "lines": device.lines}
+
+
+def test_what_is_measured_is_delivered(tmp_path: Path) -> None:
+    seen = namespaces.call(delivered, str(tmp_path))
+    assert seen["code"] == 0
+    assert seen["status"]["waiting"] == 0
+    assert seen["status"]["acknowledged"] == seen["status"]["produced"] == 2 * (ROUND_TASKS + 1)
+    assert any("collector connected" in line for line in seen["lines"])
+    assert str(seen["status"]["produced"]) in json.dumps(seen["completeness"])
