@@ -33,13 +33,10 @@ def namespace_command() -> list[str]:
     words = [program("unshare"), "--net", "--mount"]
     if os.geteuid() != 0:
         words += ["--user", "--map-root-user"]
-    return (
-        words
-        if _works(tuple(words))
-        else lacking(
-            "needs network namespaces: run ./test as root, or sudo sysctl kernel.unprivileged_userns_clone=1"
-        )
-    )
+    refused = _refusal(tuple(words))
+    if refused:
+        lacking(f"needs network namespaces ({refused}): run ./test as root, outside a container or chroot")
+    return words
 
 
 def lacking(what: str) -> NoReturn:
@@ -56,5 +53,7 @@ def _packages() -> dict[str, str]:
 
 
 @functools.cache
-def _works(words: tuple[str, ...]) -> bool:
-    return subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0
+def _refusal(words: tuple[str, ...]) -> str:
+    """Return what the kernel says against `words`; nothing when it lets them."""
+    done = subprocess.run([*words, "true"], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stderr.strip()
