@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,11 +16,9 @@ from appliance.datadir import DataDir
 from appliance.device import Device
 from appliance.errors import ApplianceError
 from appliance.events import Listener
-from appliance.lights import Lights, LightsConfig, LightsError, PinFactory, has_pins
 from appliance.lines import Lines
 from appliance.outbox import Outbox
 from appliance.settings import DeviceSettings
-from appliance.terminal import Terminal
 from firmware import plan as plans
 from firmware.plan_model import Plan, PlanError
 from firmware.settings import SettingsError, load
@@ -31,6 +30,9 @@ class BadInputError(click.ClickException):
 
     exit_code = 2
 
+
+if TYPE_CHECKING:
+    from appliance.lights import LightsConfig
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -98,17 +100,8 @@ def _run(settings: DeviceSettings, plan: Plan, *, rounds: int | None, page: str 
     with ExitStack() as stack:
         data = stack.enter_context(DataDir.open(settings.data))
         outbox = stack.enter_context(Outbox.open(data.outbox, device=data.device))
-        listeners: list[Listener] = []
-        watched = sys.stdout.isatty()
-        # Without pins and without a terminal there is nowhere to show a light.
-        if watched or settings.lights.factory != PinFactory.AUTO or has_pins():
-            lights = stack.enter_context(Lights(_lights_config(settings, plan)))
-            listeners.append(lights)
-        if watched:
-            title = f"device {data.device}, plan {plan.name}, data {settings.data}"
-            listeners.append(stack.enter_context(Terminal(title=title, page=page, lights=lights)))
-        else:
-            listeners.append(Lines(_say))
+        title = f"device {data.device}, plan {plan.name}, data {settings.data}"
+        listeners = list(_views(stack, settings, plan, title=title, page=page))
         # After the view: in a terminal it catches the error output, which would break its picture.
         _log_to_errors(settings.log.level)
         if outbox.set_aside is not None:
@@ -121,6 +114,28 @@ def _run(settings: DeviceSettings, plan: Plan, *, rounds: int | None, page: str 
         running.run()
 
 
+def _views(
+    stack: ExitStack, settings: DeviceSettings, plan: Plan, *, title: str, page: str | None
+) -> Iterator[Listener]:
+    """Open what shows how the device is: the lights, where there is somewhere to show them, and a view or lines."""
+    watched = sys.stdout.isatty()
+    if watched or settings.lights.factory != "auto" or Path("/dev/gpiochip0").exists():
+        # gpiozero and rich cost 5 MB: a device without pins and without a terminal need not hold them.
+        from appliance.lights import Lights, LightsError  # noqa: PLC0415
+
+        try:
+            lights = stack.enter_context(Lights(_lights_config(settings, plan)))
+        except LightsError as error:
+            raise click.ClickException(str(error)) from error
+        yield lights
+    if watched:
+        from appliance.terminal import Terminal  # noqa: PLC0415
+
+        yield stack.enter_context(Terminal(title=title, page=page, lights=lights))
+    else:
+        yield Lines(_say)
+
+
 def _say(line: str) -> None:
     """Print a line; if nobody reads any more, go on measuring."""
     with suppress(OSError):
@@ -131,7 +146,9 @@ def _log_to_errors(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
 
 
-def _lights_config(settings: DeviceSettings, plan: Plan) -> LightsConfig:
+def _lights_config(settings: DeviceSettings, plan: Plan) -> "LightsConfig":
+    from appliance.lights import LightsConfig, PinFactory  # noqa: PLC0415
+
     lights = settings.lights
     calm_s = settings.schedule.calm_s or plan.cadence.calm_s
     return LightsConfig(
@@ -162,5 +179,5 @@ def _faults_in_words() -> Iterator[None]:
         yield
     except (PlanError, SettingsError) as error:
         raise BadInputError(str(error)) from error
-    except (ApplianceError, LightsError) as error:
+    except ApplianceError as error:
         raise click.ClickException(str(error)) from error

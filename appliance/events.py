@@ -20,7 +20,7 @@ class RoundStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One measurement ended and is stored; `ladder` is the climb so far, when it belongs to a round."""
+    """One measurement ended, and is on the disk seconds later; `ladder` is the climb so far, when it belongs to a round."""
 
     record: Record
     ladder: Ladder | None

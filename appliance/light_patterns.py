@@ -28,6 +28,10 @@ class Light(StrEnum):
     ATTENTION = "attention"
 
 
+DEFAULT_PINS: Final = {Light.NETWORK: 17, Light.DELIVERY: 27, Light.ATTENTION: 22}
+"""Which pins drive them, BCM numbers: three beside a ground on the header, free on every model."""
+
+
 class Rhythm(StrEnum):
     """How a light behaves."""
 

@@ -8,7 +8,7 @@ device: a pin that fails is said once and the rest goes on.
 import importlib.util
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -19,11 +19,9 @@ import gpiozero.exc
 from gpiozero.pins.mock import MockFactory, MockPin
 
 from appliance.events import Event, Measured, OutboxChanged, SyncChanged, VerdictReached
-from appliance.light_patterns import Light, Situation, is_lit
+from appliance.light_patterns import DEFAULT_PINS, Light, Situation, is_lit
 
 TICK_S: Final = 0.05
-DEFAULT_PINS: Final[Mapping[Light, int]] = {Light.NETWORK: 17, Light.DELIVERY: 27, Light.ATTENTION: 22}
-"""BCM numbers: three pins beside a ground on the header, free on every model."""
 
 
 class PinFactory(StrEnum):
