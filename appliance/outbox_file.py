@@ -158,6 +158,7 @@ def _look(path: Path, *, mode: str) -> sqlite3.Connection:
         raise translate(error, path) from error
     try:
         refuse_newer(connection, path)
+        _refuse_unfinished(connection, path)
     except sqlite3.Error as error:
         connection.close()
         raise translate(error, path) from error
@@ -165,6 +166,17 @@ def _look(path: Path, *, mode: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _refuse_unfinished(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise `OutboxError` for a database that is only just being made."""
+    made = bool(migrations.applied(connection))
+    if not made or connection.execute("SELECT id FROM state WHERE id = 1").fetchone() is None:
+        raise OutboxError(
+            "not made yet: a device is being started here, or was stopped while it began",
+            where=path,
+            remedy="Ask again in a moment; if it stays so, start the device",
+        )
 
 
 def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:

@@ -3,11 +3,14 @@
 The functions before each test run in fresh namespaces (tests/namespaces.py) and return what it then looks at.
 """
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
+import termios
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from appliance.outbox import Outbox
 from firmware import ladder
 from firmware.record import Rung, to_json
 from tests import namespaces
-from tests.appliance.world import LIMIT_S, ROUND_TASKS, Device, records, run, status, world
+from tests.appliance.world import LIMIT_S, ROUND_TASKS, TIDEGAUGE, Device, records, run, status, world
 from tests.collector.process import CollectorProcess, wait_until_gone
 
 pytestmark = pytest.mark.namespace
@@ -335,6 +338,85 @@ def test_status_needs_no_right_to_write(tmp_path: Path) -> None:
     assert seen["ended"]["running"] is None
     assert seen["ended"]["produced"] >= seen["running"]["produced"] > 0
     assert "running    no" in seen["words"]
+
+
+# What is measured beside the rounds.
+
+BESIDE = """
+[[task]]
+name = "beside"
+zone = "international"
+test = "tcp"
+target = "10.0.1.1:80"
+every_s = 1
+source = "made"
+why = "made"
+"""
+
+
+def measures_beside_the_rounds(folder: str) -> Any:
+    with world(Path(folder), silent=True, extra=BESIDE) as settings, Device(settings) as device:
+        device.await_line("  gateway")
+        # A round with a silent target lasts half a minute: meanwhile its slots are missed, the task's are not.
+        device.await_(lambda: len(_beside(device.data)) >= 6, "measured beside the round")
+        code = device.end()
+        return {"code": code, "records": _kept(device.data)}
+
+
+def _beside(data: Path) -> list[dict[str, Any]]:
+    return [one for one in _kept(data) if one["target_name"] == "beside"]
+
+
+def test_tasks_beside_the_rounds_have_slots_of_their_own(tmp_path: Path) -> None:
+    seen = namespaces.call(measures_beside_the_rounds, str(tmp_path))
+    assert seen["code"] == 0
+    slots = [one["slot_boottime_ns"] for one in seen["records"] if one["target_name"] == "beside"]
+    assert len(set(slots)) == len(slots) >= 6
+    assert len({slot % 10**9 for slot in slots}) == 1
+    assert {one["round_id"] for one in seen["records"] if one["target_name"] == "beside"} == {None}
+    (missed,) = (gap for gap in _of(seen["records"], "gap") if gap["failure"] == "missed_slot")
+    assert (missed["target"], missed["detail"]["reason"]) == ("round", "running")
+    assert missed["detail"]["count"] >= 3
+
+
+# What a person at a terminal sees.
+
+
+def watched(folder: str) -> Any:
+    with world(Path(folder)) as settings:
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(ours, (50, 120))
+        device = subprocess.Popen(
+            [
+                *TIDEGAUGE,
+                "device",
+                "--config",
+                str(settings),
+                "--rounds",
+                "2",
+                "--page",
+                "http://127.0.0.1:1/",
+            ],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**os.environ, "TERM": "xterm-256color"},
+        )
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # the last one to hold the terminal's other end has gone
+            while data := os.read(ours, 65536):
+                seen += data
+        os.close(ours)
+        return [device.wait(LIMIT_S), seen.decode("utf-8", "replace")]
+
+
+def test_in_a_terminal_it_draws_the_ladder_and_the_lights(tmp_path: Path) -> None:
+    code, seen = namespaces.call(watched, str(tmp_path))
+    assert code == 0
+    for words in ("Tidegauge", "http://127.0.0.1:1/", "international", "4 of 4", "Lights", "simulated", "ok"):
+        assert words in seen
+    assert "Traceback" not in seen
 
 
 # What it refuses to start with.

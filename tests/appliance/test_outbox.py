@@ -305,6 +305,17 @@ def test_looking_where_nothing_is_makes_nothing(path: Path) -> None:
     assert not path.exists()
 
 
+def test_looking_at_a_database_that_is_only_just_being_made(path: Path) -> None:
+    connect(path).close()
+    with pytest.raises(OutboxError, match="not made yet"):
+        Outbox.look(path)
+    connection = connect(path)
+    migrations.apply(connection)
+    connection.close()
+    with pytest.raises(OutboxError, match="not made yet"):
+        Outbox.look(path)
+
+
 def test_a_database_held_by_somebody_else_is_told(
     path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
