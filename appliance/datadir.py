@@ -68,6 +68,9 @@ class DataDir:
         except OSError as error:
             raise translate_os_error(error, path) from error
         try:
+            # What is in it may be writable while nothing new can be made, and the outbox makes files.
+            if not os.access(path, os.W_OK, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
             device = _read_or_make_identity(path / "device.json")
         except OSError as error:
             os.close(lock_fd)

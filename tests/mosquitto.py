@@ -12,8 +12,8 @@ For every test that needs a broker:
 Where mosquitto is missing the test is skipped, or fails when CI is set.
 """
 
-import getpass
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -83,7 +83,7 @@ class Mosquitto:
             "log_type information",
             "connection_messages false",
             # Started as root it would drop to a user that cannot read a test's directory.
-            f"user {getpass.getuser()}",
+            f"user {pwd.getpwuid(os.geteuid()).pw_name}",
             *self._extra,
         )
         config.write_text("\n".join(lines) + "\n")
