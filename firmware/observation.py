@@ -55,6 +55,8 @@ _VOID: Final = frozenset(
         Failure.INTERRUPTED,
     }
 )
+_OURS: Final = frozenset({"parse", "measure", "run"})
+"""Where a fault of our own program shows (`firmware.runner`, `firmware.worker`): it says nothing of a network."""
 _MEDDLED: Final = frozenset(
     {
         Failure.SSL_FAILED_HANDSHAKE,
@@ -101,7 +103,7 @@ class Observation:
         """Return what became of it."""
         if self.failure is None:
             return Outlook.REACHED
-        if self.void or self.failure in _VOID:
+        if self.void or self.failure in _VOID or self.failed_operation in _OURS:
             return Outlook.VOID
         if self.failed_operation == "resolve" and self.test != "dns":
             return Outlook.UNNAMED

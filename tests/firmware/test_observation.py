@@ -91,6 +91,11 @@ def test_a_records_context_says_plan_and_network() -> None:
         (Failure.HTTP_UNEXPECTED_STATUS_CODE, "http_round_trip", Outlook.MEDDLED),
         (Failure.MISSED_SLOT, "", Outlook.VOID),
         (Failure.PERMISSION_DENIED, "connect", Outlook.VOID),
+        ("unknown_failure: AttributeError: a fault of ours", "measure", Outlook.VOID),
+        ("generic_timeout_error", "measure", Outlook.VOID),
+        ("unknown_failure: TargetError: not a target", "parse", Outlook.VOID),
+        ("unknown_failure: EBADMSG: Bad message", "connect", Outlook.DOWN),
+        (Failure.RESULT_LOST, "measure", Outlook.VOID),
     ],
 )
 def test_what_became_of_it(failure: str | None, operation: str, outlook: Outlook) -> None:
