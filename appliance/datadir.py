@@ -68,9 +68,7 @@ class DataDir:
         except OSError as error:
             raise translate_os_error(error, path) from error
         try:
-            # What is in it may be writable while nothing new can be made, and the outbox makes files.
-            if not os.access(path, os.W_OK, effective_ids=True):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            _refuse_closed(path)
             device = _read_or_make_identity(path / "device.json")
         except OSError as error:
             os.close(lock_fd)
@@ -131,6 +129,12 @@ def sync_directory(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _refuse_closed(path: Path) -> None:
+    """Raise where nothing new can be made in `path`: its files may be writable all the same, and more will come."""
+    if not os.access(path, os.W_OK, effective_ids=True):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def _lock(path: Path) -> int:
