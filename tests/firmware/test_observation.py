@@ -94,7 +94,7 @@ def test_a_records_context_says_plan_and_network() -> None:
         ("unknown_failure: AttributeError: a fault of ours", "measure", Outlook.VOID),
         ("generic_timeout_error", "measure", Outlook.VOID),
         ("unknown_failure: TargetError: not a target", "parse", Outlook.VOID),
-        ("unknown_failure: EBADMSG: Bad message", "connect", Outlook.DOWN),
+        ("unknown_failure: EBADMSG: Bad message", "connect", Outlook.UNCLEAR),
         (Failure.RESULT_LOST, "measure", Outlook.VOID),
     ],
 )
