@@ -83,6 +83,16 @@ class IcmpError:
         return (self.family, self.icmp_type, self.icmp_code) in ((4, 3, 3), (6, 1, 4))
 
     @property
+    def is_ttl_exceeded(self) -> bool:
+        """Whether a router says that the packet had passed as many routers as it might."""
+        return (self.family, self.icmp_type, self.icmp_code) in _TTL_EXCEEDED
+
+    @property
+    def is_too_big(self) -> bool:
+        """Whether a router says that the packet was too big for the next link, whose MTU is `info` (0: unsaid)."""
+        return (self.family, self.icmp_type, self.icmp_code) in ((4, 3, 4), (6, 2, 0))
+
+    @property
     def is_local(self) -> bool:
         """Whether this machine itself raised it, about the very packet that was not sent."""
         return self.icmp_type is None

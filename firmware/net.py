@@ -59,7 +59,7 @@ class Net:
         self, address: str, port: int, *, timeout_s: float = CONNECT_TIMEOUT_S
     ) -> TcpStream:
         """Connect to a literal address. Raises `MeasurementFailedError` (operation `connect`)."""
-        family, remote = self._remote(address, port)
+        family, remote = self.socket_address(address, port)
         deadline_ns = min(boottime_ns() + round(timeout_s * 1e9), self.deadline_ns)
         try:
             stream, attempt = await streams.connect(self, remote, family, deadline_ns=deadline_ns)
@@ -109,7 +109,7 @@ class Net:
         )
 
     def _open(self, address: str, port: int, protocol: int) -> DatagramFlow:
-        family, remote = self._remote(address, port)
+        family, remote = self.socket_address(address, port)
         sock: socket.socket | None = None
         try:
             sock = socket.socket(
@@ -123,7 +123,8 @@ class Net:
                 sock.close()
             raise MeasurementFailedError(from_os_error(error), operation="connect") from error
 
-    def _remote(self, address: str, port: int) -> tuple[socket.AddressFamily, tuple[object, ...]]:
+    def socket_address(self, address: str, port: int) -> tuple[socket.AddressFamily, tuple[object, ...]]:
+        """Return the family and socket address of a literal address, which becomes `last_remote`."""
         family = family_of(address)
         if family is None:
             raise ValueError(f"{address!r} is not a literal address: resolve it first")

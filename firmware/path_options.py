@@ -12,6 +12,7 @@ IP_MTU: Final = 14
 IPV6_UNICAST_HOPS: Final = 16
 IPV6_MTU_DISCOVER: Final = 23
 IPV6_MTU: Final = 24
+IPV6_AUTOFLOWLABEL: Final = 70
 
 PMTUDISC_PROBE: Final = 3
 """Never cut a packet into pieces, and send it even where it is known to be too big: the path shall say so itself."""

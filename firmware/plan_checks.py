@@ -59,6 +59,15 @@ def _ping_bytes(options: Mapping[str, OptionValue]) -> int:
     return 2 * 100 * (count if isinstance(count, int) else 3)
 
 
+def _traceroute_bytes(options: Mapping[str, OptionValue]) -> int:
+    """Every hop's probe and the router's answer, which quotes it: 100 bytes and what the plan's `size` adds."""
+    hops, queries, size = (
+        value if isinstance(value := options.get(key, default), int) else default
+        for key, default in (("max_hops", 30), ("queries", 3), ("size", 60))
+    )
+    return hops * queries * (size + 100 + min(size, 576))
+
+
 ESTIMATES: Final[Mapping[str, Callable[[str, Mapping[str, OptionValue]], int]]] = {
     "link": lambda _target, _options: 0,
     "address": lambda _target, _options: 0,
@@ -68,6 +77,7 @@ ESTIMATES: Final[Mapping[str, Callable[[str, Mapping[str, OptionValue]], int]]] 
     "dns": lambda _target, _options: 700,
     "tls": lambda _target, _options: _TLS_BYTES,
     "http": _http_bytes,
+    "traceroute": lambda _target, options: _traceroute_bytes(options),
 }
 """Estimated bytes of one measurement, by test."""
 

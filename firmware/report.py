@@ -76,6 +76,9 @@ def _detail_lines(detail: Mapping[str, JsonValue]) -> Iterator[str]:
 
 
 def _listed(key: str, items: list[JsonValue]) -> Iterator[str]:
+    if key == "result":
+        yield from (_hop(item) for item in items if isinstance(item, dict))
+        return
     describe = {"answers": _answer, "requests": _request, "tcp_connect": _attempt, "queries": _query}.get(key)
     if describe is None:
         if items and all(isinstance(item, str | int | float) for item in items):
@@ -110,6 +113,33 @@ def _attempt(attempt: JsonObject) -> str:
 
 def _query(query: JsonObject) -> str:
     return f"{query.get('query_name')} {query.get('query_type')} of {query.get('resolver')}: {query.get('failure') or 'ok'}"
+
+
+def _hop(hop: JsonObject) -> str:
+    """Return one hop of a path: each router that answered for it with its times, whose they are, what it said."""
+    replies = hop.get("result")
+    told: list[str] = []
+    before: tuple[JsonValue, JsonValue] | None = None
+    for reply in replies if isinstance(replies, list) else []:
+        if not isinstance(reply, dict):
+            continue
+        if "x" in reply:
+            told.append("*")
+            continue
+        whose = (reply.get("from"), reply.get("stamp"))
+        told.append(_reply(reply, named=whose != before))
+        before = whose
+    return f"{hop.get('hop')!s:>2}  " + "  ".join(told)
+
+
+def _reply(reply: JsonObject, *, named: bool) -> str:
+    words = [str(reply.get("from") or "?")] if named else []
+    rtt_ns, stamp = reply.get("rtt_ns"), reply.get("stamp")
+    if isinstance(rtt_ns, int):
+        words.append(milliseconds(rtt_ns) + (f" ({_STAMPS[Stamp(str(stamp))]})" if named else ""))
+    if reply.get("failure"):
+        words.append(f"!{reply.get('err', '')} {reply['failure']}")
+    return " ".join(words)
 
 
 def _shown(value: JsonValue) -> str:

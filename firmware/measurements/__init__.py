@@ -15,6 +15,7 @@ from firmware.measurements.ntp import Ntp
 from firmware.measurements.ping import Ping
 from firmware.measurements.tcp import Tcp
 from firmware.measurements.tls import Tls
+from firmware.measurements.traceroute import Traceroute
 from firmware.net import Net
 from firmware.record import Outcome
 from firmware.task import OptionValue
@@ -47,4 +48,5 @@ MEASUREMENTS: Final[Mapping[str, type[Measurement]]] = {
     "dns": Dns,
     "tls": Tls,
     "http": Http,
+    "traceroute": Traceroute,
 }

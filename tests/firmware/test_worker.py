@@ -16,6 +16,7 @@ from firmware.loop import boottime_ns
 from firmware.record import Zone
 from firmware.task import OptionValue, Task, result_from_json, to_json
 from tests import namespaces
+from tests.needs import lacking
 
 MS = 1_000_000
 
@@ -172,7 +173,11 @@ def test_ctrl_c_is_the_daemons_to_deal_with(daemon: Daemon, listener: str) -> No
 
 
 def test_its_timers_have_no_slack(daemon: Daemon) -> None:
-    assert Path(f"/proc/{daemon.process.pid}/timerslack_ns").read_text().strip() == "1"
+    try:
+        slack_ns = Path(f"/proc/{daemon.process.pid}/timerslack_ns").read_text().strip()
+    except PermissionError:
+        lacking("another process's timer slack is shown to root alone: sudo ./test -k timers_have_no_slack")
+    assert slack_ns == "1"
 
 
 def test_it_is_one_thread(daemon: Daemon, listener: str) -> None:
@@ -225,6 +230,7 @@ def works_with_everything() -> dict[str, Any]:
             "tcp": f"127.0.0.1:{port}",
             "ntp": "127.0.0.1",
             "dns": "example.org",
+            "traceroute": "127.0.0.1",
             "tls": f"127.0.0.1:{port}",
             "http": f"https://127.0.0.1:{port}/",
         }
@@ -249,6 +255,7 @@ def test_every_test_runs_in_it_within_its_memory() -> None:
         "tcp": None,
         "ntp": "connection_refused",
         "dns": found["failures"]["dns"],
+        "traceroute": None,
         "tls": "generic_timeout_error",
         "http": "generic_timeout_error",
     }
