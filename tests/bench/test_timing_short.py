@@ -37,7 +37,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.namespace
 def test_every_kind_is_compared_with_the_capture(found: dict[str, Any]) -> None:
     ours = {row["kind"]: row["count"] for row in found["errors"] if row["prober"] == "worker"}
-    assert set(ours) == {"icmp", "udp", "tcp", "tls", "tls_handshake"}
+    assert set(ours) == {"icmp", "udp", "tcp", "tls", "tls_long", "tls_handshake"}
     assert all(count >= 4 for count in ours.values())
     assert not [name for name in found["unmatched"] if "worker" in name]
 

@@ -73,6 +73,7 @@ def test_a_tls_connection_has_its_connect_its_first_flight_and_its_whole_handsha
     assert [(one.kind, one.sent_ns, one.received_ns) for one in exchanges(frames)] == [
         ("tcp", 1, 5),
         ("tls", 6, 11),
+        ("tls_answer", 6, 12),
         ("tls_handshake", 6, 14),
     ]
 

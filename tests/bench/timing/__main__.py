@@ -93,10 +93,10 @@ def plan_of(given: argparse.Namespace) -> Plan:
 
 
 def tell(text: str) -> None:
-    """Show what is being done, on the standard error: a line that overwrites itself in a terminal."""
+    """Show what is being done, on the standard error. What begins with "…" is for a terminal only."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\033[K{text}")
-    elif "round" not in text and "block" not in text and " of " not in text:
+    elif text and not text.startswith("…"):
         sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 

@@ -16,8 +16,6 @@ from tests.bench.timing.lab import ADDRESS_OF, NEAR, running
 from tests.bench.timing.probers import Prober, Reading
 from tests.bench.timing.wire import Exchange, exchanges, unpack
 
-_SEEN_AS: Final = {"tcp_whole": "tcp"}
-"""What a kind of reading is on the wire, where the names differ."""
 _ROOM_NS: Final = 50_000_000
 """A program's last packets may be captured this long after it was seen to end."""
 
@@ -94,7 +92,7 @@ def measure(
                     _Turn(prober=prober.name, begin_ns=begin_ns, end_ns=time.time_ns(), readings=readings)
                 )
             rounds += 1
-            tell(f"{condition}: round {rounds}")
+            tell(f"… {condition}: round {rounds}")
     found = Accuracy(frames=truth.frames, dropped=truth.dropped, turns=len(turns))
     for one in turns:
         _compare(one, truth, condition, found)
@@ -103,10 +101,10 @@ def measure(
 
 def _compare(turn: _Turn, truth: Truth, condition: str, found: Accuracy) -> None:
     """Put a turn's readings beside the exchanges that the capture saw of it."""
-    for kind in sorted({reading.kind for reading in turn.readings}):
+    for kind, seen_as in sorted({(reading.kind, reading.seen_as) for reading in turn.readings}):
         answered = [reading for reading in turn.readings if reading.kind == kind and reading.ns is not None]
         lost = [reading for reading in turn.readings if reading.kind == kind and reading.ns is None]
-        seen = truth.between(_SEEN_AS.get(kind, kind), ADDRESS_OF[turn.prober], turn.begin_ns, turn.end_ns)
+        seen = truth.between(seen_as or kind, ADDRESS_OF[turn.prober], turn.begin_ns, turn.end_ns)
         if len(seen) != len(answered):
             found.unmatched[f"{turn.prober} {kind}"] += len(answered)
             answered, seen = [], []
@@ -125,4 +123,5 @@ def _sample(turn: _Turn, condition: str, reading: Reading, true_ns: int | None) 
         true_ns=true_ns,
         stamp=reading.stamp,
         half_step_ns=reading.half_step_ns,
+        joined=reading.joined,
     )

@@ -52,7 +52,7 @@ def measure(
             shift = block % len(VARIANTS)
             turns = (*VARIANTS[shift:], *VARIANTS[:shift])
             results += [(variant, _block(client, variant, records)) for variant in turns]
-            tell(f"company: block {block + 1} of {blocks}")
+            tell(f"… company: block {block + 1} of {blocks}")
     return _compare(truth, results)
 
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-KINDS: Final = ("icmp", "udp", "tcp", "tls", "tls_handshake")
-"""`tls` is the first flight (ClientHello to the server's first bytes), `tls_handshake` the whole of it."""
+KINDS: Final = ("icmp", "udp", "tcp", "tls", "tls_long", "tls_handshake")
+"""`tls` is the first flight, ClientHello to the server's first bytes: one segment; `tls_long` the same with a flight
+of three segments, which the kernel joins for a reader that is late; `tls_handshake` the whole of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,7 @@ class Sample:
     """One probe: what the prober said and what the capture saw. `reported_ns` None: it said "lost".
 
     `half_step_ns` is half of the last digit that the prober prints: how far its rounding alone may be off.
+    `joined`: the prober itself said that its time may be a later segment's.
     """
 
     prober: str
@@ -26,6 +28,7 @@ class Sample:
     true_ns: int | None
     stamp: str = ""
     half_step_ns: int = 0
+    joined: bool = False
 
     @property
     def error_ns(self) -> int | None:

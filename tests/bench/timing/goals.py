@@ -17,11 +17,12 @@ _KERNEL_STAMPS: Final = {
     "udp": ("hw", "snd"),
     "tcp": ("tcp_info",),
     "tls": ("hw", "snd"),
+    "tls_long": ("hw", "snd"),
 }
 """Kind → the stamp classes that need no apology."""
 _FALSE_NS: Final = 1_000_000
 """A time that says it is the kernel's and is further off than this was taken at some other moment."""
-_P99_US: Final = {"icmp": 10, "udp": 10, "tcp": 20, "tls": 25}
+_P99_US: Final = {"icmp": 10, "udp": 10, "tcp": 20, "tls": 25, "tls_long": 25}
 _MEGABYTE: Final = 1_000_000
 
 

@@ -152,6 +152,11 @@ def _stamps(findings: Findings) -> list[str]:
         classes = sorted({one.stamp for one in chosen})
         counts = ", ".join(f"{name or 'none'} {sum(one.stamp == name for one in chosen)}" for name in classes)
         lines.append(f"  {kind:14} {counts or 'none'}")
+        joined = [one for one in chosen if one.joined]
+        if joined:
+            apart = errors([one for one in chosen if not one.joined])
+            rest = "" if apart is None else f"; the others' errors, µs:{_numbers(apart)}"
+            lines.append(f"  {'':14} {len(joined)} say that segments had been joined{rest}")
     lines += ["", "stamps without a capture, the reader kept from reading"]
     lines += [f"  {name:44} {counts}" for name, counts in findings.stamps.items()]
     return lines

@@ -21,9 +21,13 @@ from tests.servers.tls import Authority
 
 TCP_PORT: Final = 7
 TLS_PORT: Final = 443
+LONG_TLS_PORT: Final = 8443
+"""Where the certificate is as long as a busy site's: the first flight is three segments, not one."""
+
 NTP_PORT: Final = 123
 DNS_PORT: Final = 53
 SERVER_NAME: Final = "server.test"
+_OTHER_NAMES: Final = tuple(f"a-name-of-usual-length-{number}.{SERVER_NAME}" for number in range(60))
 _PAGE: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 _NTP: Final = struct.Struct(">BBbbII4sQQQQ")
 
@@ -71,9 +75,11 @@ async def serve_page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
 async def serve(folder: Path, addresses: list[str]) -> None:
     """Serve until the standard input ends."""
     authority = Authority(folder)
-    context = authority.server_context(SERVER_NAME, *addresses)
+    short = authority.server_context(SERVER_NAME, *addresses)
+    long = authority.server_context(SERVER_NAME, *_OTHER_NAMES)
     loop = asyncio.get_running_loop()
-    await asyncio.start_server(serve_page, "0.0.0.0", TLS_PORT, ssl=context, backlog=1024)
+    await asyncio.start_server(serve_page, "0.0.0.0", TLS_PORT, ssl=short, backlog=1024)
+    await asyncio.start_server(serve_page, "0.0.0.0", LONG_TLS_PORT, ssl=long, backlog=1024)
     await asyncio.start_server(serve_page, "0.0.0.0", TCP_PORT, backlog=1024)
     for address in addresses:  # bound to each, so that answers come from where the questions went
         await loop.create_datagram_endpoint(Ntp, local_addr=(address, NTP_PORT))

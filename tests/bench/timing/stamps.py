@@ -52,7 +52,7 @@ def worker(client: WorkerClient, probes: int, tell: Callable[[str], None]) -> Co
             else "lost"
         ] += 1
         if number % 20 == 0:
-            tell(f"stamps without capture: {number} of {probes}")
+            tell(f"… stamps without a capture: {number} of {probes}")
     return found
 
 

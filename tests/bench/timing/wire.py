@@ -73,6 +73,7 @@ class _Stream:
     accepted: bool = False
     hello_ns: int = 0
     first_ns: int = 0
+    last_ns: int = 0
     finished: bool = False
 
 
@@ -163,14 +164,17 @@ def _tcp(pairing: _Pairing, frame: Frame, address: str, body: bytes, length: int
 
 
 def _tls(pairing: _Pairing, frame: Frame, stream: _Stream, payload: bytes) -> None:
-    """Note the ClientHello, the first bytes back, and the client's Finished (TLS 1.3, RFC 8446)."""
+    """Note the ClientHello, the first bytes back, the last ones, and the client's Finished (TLS 1.3, RFC 8446)."""
     if frame.outgoing and not stream.hello_ns:
         stream.hello_ns = frame.at_ns
-    elif not frame.outgoing and stream.hello_ns and not stream.first_ns:
-        stream.first_ns = frame.at_ns
-        pairing.found.append(Exchange("tls", stream.address, stream.hello_ns, frame.at_ns))
+    elif not frame.outgoing and stream.hello_ns and not stream.finished:
+        stream.last_ns = frame.at_ns
+        if not stream.first_ns:
+            stream.first_ns = frame.at_ns
+            pairing.found.append(Exchange("tls", stream.address, stream.hello_ns, frame.at_ns))
     elif frame.outgoing and stream.first_ns and not stream.finished:
         payload = payload.removeprefix(_CHANGE_CIPHER_SPEC)
         if payload and payload[0] == _APPLICATION_DATA:
             stream.finished = True
+            pairing.found.append(Exchange("tls_answer", stream.address, stream.hello_ns, stream.last_ns))
             pairing.found.append(Exchange("tls_handshake", stream.address, stream.hello_ns, frame.at_ns))
