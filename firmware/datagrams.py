@@ -11,14 +11,15 @@ import contextlib
 import socket
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
-from firmware import kernel
+from firmware import kernel, stamps
 from firmware.failures import UNKNOWN_PREFIX, Failure, MeasurementFailedError, from_os_error
-from firmware.kernel import Ancillary, ClockOffset, IcmpError
+from firmware.kernel import Ancillary, IcmpError
 from firmware.loop import READABLE, WRITABLE, Loop, boottime_ns
-from firmware.record import Phase, Stamp
+from firmware.record import Phase
+from firmware.stamps import Arrival, Departure, WallTimes
 from firmware.streams import Traffic
 
 _MAX_DATAGRAM: Final = 65535
@@ -42,35 +43,21 @@ _FAMILY_OPTIONS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Datagram:
-    """One that arrived.
-
-    `received_ns` is this process's CLOCK_BOOTTIME; `stamp_ns` the kernel's CLOCK_REALTIME of its arrival, None
-    where there is none or it was false; `ttl` as it arrived (hop limit for IPv6).
-    """
+    """One that arrived, and when; `ttl` as it arrived (hop limit for IPv6)."""
 
     data: bytes
-    received_ns: int
-    stamp_ns: int | None
     ttl: int | None
-    offset: ClockOffset
+    arrival: Arrival
 
+    @property
+    def received_ns(self) -> int:
+        """This process's CLOCK_BOOTTIME of the receive."""
+        return self.arrival.user_ns
 
-@dataclass(frozen=True, slots=True)
-class WallTimes:
-    """A send and an arrival on CLOCK_REALTIME, and who took both times."""
-
-    sent_utc_ns: int
-    received_utc_ns: int
-    stamp: Stamp
-
-
-@dataclass(slots=True)
-class _Sent:
-    """One send: this process's time, the clock's offset, and the kernel's stamps (CLOCK_REALTIME) as they come."""
-
-    user_ns: int
-    offset: ClockOffset
-    stamps: dict[int, int] = field(default_factory=dict)
+    @property
+    def stamp_ns(self) -> int | None:
+        """The kernel's CLOCK_REALTIME of its arrival, None where there is none or it was false."""
+        return self.arrival.stamp_ns
 
 
 class DatagramOwner(Protocol):
@@ -93,7 +80,7 @@ class DatagramFlow:
         """The last ICMP error `receive` raised, and its arrival, which `rtt` takes like any other."""
         self._owner = owner
         self._socket = sock
-        self._sent: dict[int, _Sent] = {}
+        self._sent: dict[int, Departure] = {}
         self._first_id = 0
         self._pending: deque[tuple[IcmpError, Datagram]] = deque()
 
@@ -128,8 +115,7 @@ class DatagramFlow:
         machine itself raised, since the datagram is bigger than its link takes, is in `last_error`.
         """
         while True:
-            offset = read_clock_offset()
-            user_ns = boottime_ns()
+            departure = stamps.depart()
             try:
                 self._socket.send(data)
             except BlockingIOError:
@@ -147,7 +133,7 @@ class DatagramFlow:
                     self.last_error = self._pending.pop()
                 raise MeasurementFailedError(from_os_error(error), operation="write") from error
             sent_id = len(self._sent)
-            self._sent[sent_id] = _Sent(user_ns, offset)
+            self._sent[sent_id] = departure
             self._owner.traffic.bytes_up += len(data)
             return sent_id
 
@@ -178,30 +164,26 @@ class DatagramFlow:
         From the kernel's stamps where both ends have one (`snd`, else `sched`) and CLOCK_REALTIME did not step
         between; else this process's times (`user`).
         """
-        times = self.wall_times(sent_id, arrival)
-        if times.stamp is Stamp.USER:
-            return Phase(ns=arrival.received_ns - self._sent[sent_id].user_ns, stamp=Stamp.USER)
-        return Phase(ns=times.received_utc_ns - times.sent_utc_ns, stamp=times.stamp)
+        self._look_for_step(sent_id, arrival)
+        return stamps.between(self._sent[sent_id], arrival.arrival)
 
     def wall_times(self, sent_id: int, arrival: Datagram) -> WallTimes:
         """Return a send and an arrival on CLOCK_REALTIME, both of one class, the best there is, as in `rtt`."""
-        self._drain()
-        sent = self._sent[sent_id]
-        stepped = kernel.clock_stepped(sent.offset, arrival.offset)
-        self._owner.clock_stepped |= stepped
-        if arrival.stamp_ns is not None and not stepped:
-            for kind, stamp in ((kernel.SND, Stamp.SND), (kernel.SCHED, Stamp.SCHED)):
-                if kind in sent.stamps:
-                    return WallTimes(sent.stamps[kind], arrival.stamp_ns, stamp)
-        return WallTimes(sent.offset.realtime_ns, arrival.offset.realtime_ns, Stamp.USER)
+        self._look_for_step(sent_id, arrival)
+        return stamps.wall_times(self._sent[sent_id], arrival.arrival)
 
     def egress_queue_ns(self, sent_id: int) -> int | None:
         """Return how long the packet stood in this device's own queue (SND − SCHED), None if not both are known."""
+        return self.departure(sent_id).egress_queue_ns
+
+    def departure(self, sent_id: int) -> Departure:
+        """Return when a send left, as far as is known now."""
         self._drain()
-        stamps = self._sent[sent_id].stamps
-        if kernel.SND in stamps and kernel.SCHED in stamps:
-            return stamps[kernel.SND] - stamps[kernel.SCHED]
-        return None
+        return self._sent[sent_id]
+
+    def _look_for_step(self, sent_id: int, arrival: Datagram) -> None:
+        """Read the stamps that have come, and note a step of CLOCK_REALTIME."""
+        self._owner.clock_stepped |= stamps.stepped(self.departure(sent_id), arrival.arrival)
 
     def _take(self) -> Datagram | None:
         for _ in range(2):  # an error about an earlier send is reported once, before a datagram that is there
@@ -262,27 +244,7 @@ class DatagramFlow:
 
 
 def _arrival(data: bytes, entry: Ancillary, ready_realtime_ns: int) -> Datagram:
-    """Make a datagram of one that was ready at `ready_realtime_ns`; a later stamp than that is false."""
-    # While receive stamping is being switched on, the kernel fills in the time of the read instead.
-    stamp_ns = entry.stamp_ns
-    if stamp_ns is not None and stamp_ns > ready_realtime_ns:
-        stamp_ns = None
-    return Datagram(
-        data=data,
-        received_ns=boottime_ns(),
-        stamp_ns=stamp_ns,
-        ttl=entry.ttl,
-        offset=read_clock_offset(),
-    )
-
-
-def read_clock_offset() -> ClockOffset:
-    """Read CLOCK_REALTIME − CLOCK_MONOTONIC_RAW; the reading's own error is half the time it took."""
-    before_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
-    realtime_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
-    after_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
-    middle_ns = (before_ns + after_ns) // 2
-    return ClockOffset(realtime_ns - middle_ns, (after_ns - before_ns) // 2 + 1, middle_ns)
+    return Datagram(data=data, ttl=entry.ttl, arrival=stamps.arrive(entry, ready_realtime_ns))
 
 
 def prepare(sock: socket.socket) -> bool:

@@ -17,7 +17,7 @@ from firmware.dns_wire import Reply, ReplyError
 from firmware.failures import Failure, MeasurementFailedError
 from firmware.jsontypes import JsonObject, JsonValue
 from firmware.net import Datagram, Net, UdpFlow
-from firmware.record import Phase, Stamp
+from firmware.record import Phase
 
 OPERATION: Final = "resolve"
 PORT: Final = 53
@@ -205,8 +205,7 @@ async def _over_tcp(net: Net, exchange: Exchange, patience: Patience) -> None:
     query = _query(question, query_id)
     with await net.connect_tcp(server.address, server.port, timeout_s=patience.timeout_ns / 1e9) as stream:
         exchange.phases["connect"] = stream.connect
-        start_ns = net.now_ns()
-        deadline_ns = start_ns + patience.timeout_ns
+        deadline_ns = net.now_ns() + patience.timeout_ns
         await stream.send_all(_LENGTH.pack(len(query)) + query, deadline_ns=deadline_ns)
         received = b""
         while len(received) < _LENGTH.size or len(received) < _LENGTH.size + _LENGTH.unpack_from(received)[0]:
@@ -214,7 +213,9 @@ async def _over_tcp(net: Net, exchange: Exchange, patience: Patience) -> None:
             if not data:
                 raise MeasurementFailedError(Failure.EOF, operation=OPERATION)
             received += data
-        after = Phase(ns=stream.last_receive_ns - start_ns, stamp=Stamp.USER)
+        if stream.sent is None or stream.last_arrival is None:
+            raise AssertionError("what was received has arrived")
+        after = stream.elapsed(stream.sent, stream.last_arrival)
     exchange.phases["resolve_tcp"] = after
     try:
         reply = dns_wire.parse_reply(received[_LENGTH.size :])

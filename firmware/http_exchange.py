@@ -14,6 +14,7 @@ from firmware.failures import Failure, MeasurementFailedError
 from firmware.http_urls import OPERATION, Url
 from firmware.net import Net
 from firmware.record import Phase, Stamp
+from firmware.stamps import Arrival, Departure, offsets
 
 if TYPE_CHECKING:
     import h11
@@ -41,8 +42,23 @@ class ByteStream(Protocol):
     """What carries the exchange: a TCP stream, or TLS on one."""
 
     @property
-    def last_receive_ns(self) -> int:
-        """CLOCK_BOOTTIME of the last arrival."""
+    def sent(self) -> Departure | None:
+        """The last send."""
+
+    @property
+    def first_arrival(self) -> Arrival | None:
+        """When what came first after it came."""
+
+    @property
+    def last_arrival(self) -> Arrival | None:
+        """When the last of it came."""
+
+    @property
+    def segments(self) -> int:
+        """How many segments had come when the first was looked at; 0 where that is not known."""
+
+    def elapsed(self, sent: Departure, arrival: Arrival) -> Phase:
+        """Return the time between, and its class."""
 
     async def send_all(self, data: bytes, *, deadline_ns: int | None = None) -> None:
         """Send every byte."""
@@ -57,8 +73,11 @@ class Response:
 
     `body` has its content encoding undone, and is cut at the cap (`body_is_truncated`); `body_is_encoded` says
     that it came in an encoding not asked for and is kept as it came. `read_timing` are pairs of bytes read so
-    far (headers included, as they came) and ns since the request was sent. `phases`: `first_byte` (request sent
-    to first byte back) and `body` (from there to the end).
+    far (headers included, as they came) and ns from the request's sending to their last segment's arrival, all of
+    the class `read_timing_stamp`. `phases`: `first_byte` (request sent to first byte back, or to the first that
+    could be decrypted) and `body` (from there to the end). `request` is the sending; `first_segments` how many
+    segments had come when the first was looked at: with more than one, `first_byte` may be a later one's; None
+    where that is not known.
     """
 
     status: int | None = None
@@ -69,6 +88,9 @@ class Response:
     body_is_encoded: bool = False
     bytes_read: int = 0
     read_timing: list[tuple[int, int]] = field(default_factory=list)
+    read_timing_stamp: Stamp = Stamp.USER
+    request: Departure | None = None
+    first_segments: int | None = None
     phases: dict[str, Phase] = field(default_factory=dict)
 
     def header(self, name: str) -> str | None:
@@ -103,12 +125,15 @@ async def exchange(
     head = connection.send(h11.Request(method=method, target=url.target, headers=request_headers(url)))
     end = connection.send(h11.EndOfMessage())
     await stream.send_all((head or b"") + (end or b""))
+    response.request = stream.sent
     reader = _Reader(net, stream, connection, response, body_cap)
     try:
         await reader.read_all()
     except h11.RemoteProtocolError as error:
         failure = Failure.EOF if reader.ended else Failure.HTTP_REQUEST_FAILED
         raise MeasurementFailedError(failure, operation=OPERATION, message=str(error)) from error
+    finally:
+        reader.tell_times()
 
 
 class _Reader:
@@ -122,8 +147,9 @@ class _Reader:
         self._connection = connection
         self._response = response
         self._body_cap = body_cap
-        self._sent_ns = net.now_ns()
-        self._first_byte_deadline_ns = self._sent_ns + round(FIRST_BYTE_TIMEOUT_S * 1e9)
+        self._first_byte_deadline_ns = net.now_ns() + round(FIRST_BYTE_TIMEOUT_S * 1e9)
+        self._first: Arrival | None = None
+        self._reads: list[tuple[int, Arrival]] = []
         self._inflate: zlib._Decompress | None = None
 
     async def read_all(self) -> None:
@@ -141,7 +167,6 @@ class _Reader:
                 if self._response.body_is_truncated:
                     return
             elif isinstance(event, h11.EndOfMessage):
-                self._time_body()
                 return
             elif not isinstance(event, h11.InformationalResponse):
                 raise MeasurementFailedError(Failure.HTTP_REQUEST_FAILED, operation=OPERATION)
@@ -149,17 +174,15 @@ class _Reader:
     async def _receive(self) -> None:
         response = self._response
         deadline_ns = None if response.bytes_read else self._first_byte_deadline_ns
-        try:
-            data = await self._stream.receive(deadline_ns=deadline_ns)
-        finally:
-            self._time_body()
+        data = await self._stream.receive(deadline_ns=deadline_ns)
         if not data:
             self.ended = True
-        else:
+        elif self._stream.last_arrival is not None:
             response.bytes_read += len(data)
-            t_ns = max(0, self._stream.last_receive_ns - self._sent_ns)
-            response.read_timing.append((response.bytes_read, t_ns))
-            response.phases.setdefault("first_byte", Phase(ns=t_ns, stamp=Stamp.USER))
+            self._reads.append((response.bytes_read, self._stream.last_arrival))
+            if self._first is None:
+                self._first = self._stream.first_arrival
+                response.first_segments = self._stream.segments or None
         self._connection.receive_data(data)
 
     def _head(self, event: "h11.Response") -> None:
@@ -188,11 +211,15 @@ class _Reader:
                 ) from error
         response.body += data[:room]
         response.body_is_truncated = len(data) > room
-        if response.body_is_truncated:
-            self._time_body()
 
-    def _time_body(self) -> None:
-        """Note how long the body has taken until the last arrival."""
-        timing = self._response.read_timing
-        if timing:
-            self._response.phases["body"] = Phase(ns=timing[-1][1] - timing[0][1], stamp=Stamp.USER)
+    def tell_times(self) -> None:
+        """Work out the times, which are known when the request's stamps have come."""
+        response, first = self._response, self._first
+        if response.request is None or first is None:
+            return
+        response.phases["first_byte"] = self._stream.elapsed(response.request, first)
+        moments = [first, *(arrival for _, arrival in self._reads)]
+        (first_ns, *times), response.read_timing_stamp = offsets(response.request, moments)
+        sizes = [size for size, _ in self._reads]
+        response.read_timing = list(zip(sizes, times, strict=True))
+        response.phases["body"] = Phase(ns=times[-1] - first_ns, stamp=response.read_timing_stamp)

@@ -179,6 +179,7 @@ class TcpInfo:
     returned_bytes: int
     rtt_us: int | None
     total_retrans: int | None
+    data_segs_in: int | None = None
 
 
 TCP_INFO_BYTES: Final = 256
@@ -190,7 +191,9 @@ def parse_tcp_info(raw: bytes) -> TcpInfo:
     def field(offset: int) -> int | None:
         return int(struct.unpack_from("=I", raw, offset)[0]) if len(raw) >= offset + 4 else None
 
-    return TcpInfo(returned_bytes=len(raw), rtt_us=field(68), total_retrans=field(100))
+    return TcpInfo(
+        returned_bytes=len(raw), rtt_us=field(68), total_retrans=field(100), data_segs_in=field(152)
+    )
 
 
 @dataclass(frozen=True, slots=True)

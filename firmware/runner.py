@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from firmware import clock, kernel
-from firmware.datagrams import read_clock_offset
 from firmware.failures import UNKNOWN_PREFIX, Failure
 from firmware.host_view import Host
 from firmware.jsontypes import JsonObject
@@ -19,6 +18,7 @@ from firmware.loop import CancelledJobError, Job, Loop
 from firmware.measurements import MEASUREMENTS, Measurement
 from firmware.net import Net
 from firmware.record import Outcome
+from firmware.stamps import read_clock_offset
 from firmware.targets import TargetError
 from firmware.task import Result, Task
 

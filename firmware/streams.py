@@ -1,25 +1,34 @@
 """TCP: connect and say how that went, send, receive. Every wait is the loop's, every failure a failure word.
 
 The time of a connect is the kernel's own round-trip sample of the handshake (TCP_INFO), or this process's
-where the kernel retransmitted and its sample would lie. This file must never resolve a name, and never let an
-`OSError` out.
+where the kernel retransmitted and its sample would lie: the kernel stamps no SYN. From then on sends and
+receives carry the kernel's stamps: a send its last byte's, a receive the last segment's of what it returns. A
+segment that came before we read may be joined by the next, and then has that one's stamp; so what comes first
+after a send is looked at by itself, and how many segments had come by then is noted. This file must never
+resolve a name, and never let an `OSError` out.
 """
 
 import errno
 import socket
+import time
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
-from firmware import kernel
+from firmware import kernel, stamps
 from firmware.failures import Failure, MeasurementFailedError, from_os_error
 from firmware.kernel import IcmpError, TcpInfo
-from firmware.loop import READABLE, WRITABLE, Loop, boottime_ns
+from firmware.loop import ERROR, READABLE, WRITABLE, Loop, boottime_ns
 from firmware.record import Phase, Stamp
+from firmware.stamps import Arrival, Departure
 
 _RECVERR: Final = {
     socket.AF_INET: (socket.IPPROTO_IP, kernel.IP_RECVERR),
     socket.AF_INET6: (socket.IPPROTO_IPV6, kernel.IPV6_RECVERR),
 }
+
+
+_ID_MASK: Final = 0xFFFF_FFFF
+"""The kernel numbers a stream's bytes in 32 bits."""
 
 
 class Traffic:
@@ -54,10 +63,16 @@ class StreamOwner(Protocol):
     loop: Loop
     deadline_ns: int
     traffic: Traffic
+    clock_stepped: bool
 
 
 class TcpStream:
-    """A connected TCP stream. A context manager, or `close` it."""
+    """A connected TCP stream. A context manager, or `close` it.
+
+    `sent` is the last send, `first_arrival` what came first after it and `segments` how many segments had come
+    by the time that was read: with 1 its stamp is that segment's own, with more it may be a later one's.
+    `last_arrival` is the last segment of the last receive.
+    """
 
     def __init__(
         self,
@@ -72,11 +87,17 @@ class TcpStream:
         """How long the handshake took, one round trip, and who took the time."""
         self.local: tuple[str, int] = sock.getsockname()[:2]
         self.remote = remote
-        self.last_receive_ns = 0
-        """CLOCK_BOOTTIME of the last `receive` that returned."""
+        self.sent: Departure | None = None
+        self.first_arrival: Arrival | None = None
+        self.last_arrival: Arrival | None = None
+        self.segments = 0
         self._owner = owner
         self._socket = sock
         self._was_reset = was_reset
+        self._sent_bytes = 0
+        self._departures: dict[int, Departure] = {}
+        self._segments_before = 0
+        stamps.stamp_stream(sock)
 
     def __enter__(self) -> Self:
         return self
@@ -93,10 +114,15 @@ class TcpStream:
         return self._socket.fileno()
 
     async def send_all(self, data: bytes, *, deadline_ns: int | None = None) -> None:
-        """Send every byte. Raises `MeasurementFailedError` (operation `write`)."""
+        """Send every byte; `sent` is then the last one's. Raises `MeasurementFailedError` (operation `write`)."""
         self._raise_if_reset("write")
         view = memoryview(data)
+        self.settle()
+        self._departures.clear()
+        self.first_arrival = None
+        self._segments_before = self._tcp_info().data_segs_in or 0
         while view:
+            departure = stamps.depart()
             try:
                 sent = self._socket.send(view)
             except BlockingIOError:
@@ -105,6 +131,8 @@ class TcpStream:
             except OSError as error:
                 raise MeasurementFailedError(from_os_error(error), operation="write") from error
             self._owner.traffic.bytes_up += sent
+            self._sent_bytes += sent
+            self._departures[(self._sent_bytes - 1) & _ID_MASK] = self.sent = departure
             view = view[sent:]
 
     async def receive(self, max_bytes: int = 65536, *, deadline_ns: int | None = None) -> bytes:
@@ -115,15 +143,57 @@ class TcpStream:
         self._raise_if_reset("read")
         while True:
             try:
-                data = self._socket.recv(max_bytes)
+                if self.first_arrival is None:
+                    self.first_arrival = self._look()
+                data, self.last_arrival = self._read(max_bytes)
             except BlockingIOError:
                 await self._wait(READABLE, deadline_ns, "read")
                 continue
             except OSError as error:
                 raise MeasurementFailedError(from_os_error(error), operation="read") from error
-            self.last_receive_ns = boottime_ns()
             self._owner.traffic.bytes_down += len(data)
             return data
+
+    def elapsed(self, sent: Departure, arrival: Arrival) -> Phase:
+        """Return the time from a send to an arrival, and its class. A step of CLOCK_REALTIME between is noted."""
+        self.settle()
+        self._owner.clock_stepped |= stamps.stepped(sent, arrival)
+        return stamps.between(sent, arrival)
+
+    def retransmissions(self) -> int | None:
+        """Return how often this end sent anything again, None where the kernel does not say."""
+        return self._tcp_info().total_retrans
+
+    def settle(self) -> int:
+        """Take the stamps that have come off the error queue, to their sends; return how many entries there were."""
+        entries = 0
+        while True:
+            try:
+                _, ancillary, _, _ = self._socket.recvmsg(1, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
+            except OSError:
+                return entries
+            entries += 1
+            entry = kernel.parse_ancillary(ancillary)
+            if entry.transmit is not None and entry.stamp_ns is not None:
+                departure = self._departures.get(entry.transmit.sent_id)
+                if departure is not None:  # a retransmission is stamped again: the first one counts
+                    departure.stamps.setdefault(entry.transmit.kind, entry.stamp_ns)
+
+    def _look(self) -> Arrival | None:
+        """Return when the first byte that is there came, and leave it there; None at the end of the stream."""
+        data, arrival = self._read(1, socket.MSG_PEEK)
+        come = self._tcp_info().data_segs_in
+        self.segments = 0 if come is None else come - self._segments_before
+        return arrival if data else None
+
+    def _read(self, max_bytes: int, flags: int = 0) -> tuple[bytes, Arrival]:
+        data, ancillary, _, _ = self._socket.recvmsg(max_bytes, kernel.ANCILLARY_BYTES, flags)
+        # Unlike a datagram's, a segment's stamp is never the time of the read: without one there is none.
+        read_realtime_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        return data, stamps.arrive(kernel.parse_ancillary(ancillary), read_realtime_ns)
+
+    def _tcp_info(self) -> TcpInfo:
+        return _tcp_info(self._socket)
 
     def _raise_if_reset(self, operation: str) -> None:
         """Raise once for a reset that came before anybody looked, which the connect took off the socket."""
@@ -135,7 +205,12 @@ class TcpStream:
         limit_ns = (
             self._owner.deadline_ns if deadline_ns is None else min(deadline_ns, self._owner.deadline_ns)
         )
-        if not await self._owner.loop.wait(self._socket.fileno(), events, deadline_ns=limit_ns):
+        mask = ERROR
+        while mask and not mask & ~ERROR:  # stamps that have come wake us too
+            mask = await self._owner.loop.wait(self._socket.fileno(), events, deadline_ns=limit_ns)
+            if mask & ERROR and not self.settle():
+                return  # a hang-up or an error, which the next call tells
+        if not mask:
             raise MeasurementFailedError(Failure.TIMEOUT, operation=operation)
 
 
@@ -169,7 +244,7 @@ async def _connect(
     elapsed_ns = boottime_ns() - start_ns
     # A reset that answers the SYN is ECONNREFUSED; this one came after the handshake, before we looked.
     was_reset = number == errno.ECONNRESET
-    info = kernel.parse_tcp_info(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, kernel.TCP_INFO_BYTES))
+    info = _tcp_info(sock)
     failure: str | None = None
     icmp: IcmpError | None = None
     if number == errno.EINPROGRESS:
@@ -192,6 +267,10 @@ async def _connect(
     far_end = (attempt.address, attempt.port)
     stream = TcpStream(owner, sock, far_end, connect_phase(info, elapsed_ns), was_reset=was_reset)
     return stream, attempt
+
+
+def _tcp_info(sock: socket.socket) -> TcpInfo:
+    return kernel.parse_tcp_info(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, kernel.TCP_INFO_BYTES))
 
 
 def _state(sock: socket.socket) -> int:

@@ -8,7 +8,8 @@ other final status is `http_unexpected_status_code`: 204 for the checks that fin
 The outcome's `phases` are the first request's, so that they compare from round to round. `detail`: `status`
 (the last request's), `url` (where the journey ended) and `requests`, in order, each with `url`, `method`,
 `status`, `http_version`, `headers`, `body_sha256`, `body_length`, `body_is_truncated`, `body_is_encoded`,
-`title`, `read_timing` ([bytes so far, ns]), `address`, `failure`, `phases`, `tls`
+`title`, `read_timing` ([bytes so far, ns] and its class, `read_timing_stamp`), `egress_queue_ns` (the request's
+wait in our own queue), `first_segments` (`firmware.http_exchange.Response`), `address`, `failure`, `phases`, `tls`
 (`firmware.tls_stream.Handshake`), `queries`, `tcp_connect`, and with a failure `message`. The body itself is
 not kept. Each request has a connection of its own. Everything a server says is scrubbed (`firmware.scrub`) and
 cut to size (`firmware.fit`) before it is kept.
@@ -177,6 +178,9 @@ class _Fetch:
             "body_is_encoded": response.body_is_encoded,
             "title": None if title is None else scrub(title, own=own, server=server),
             "read_timing": timing,
+            "read_timing_stamp": str(response.read_timing_stamp),
+            "egress_queue_ns": None if response.request is None else response.request.egress_queue_ns,
+            "first_segments": response.first_segments,
             "phases": phases,
             "tls": None if self._tls is None else self._tls.story.to_json(),
             **self._way.to_json(),

@@ -43,7 +43,7 @@ def test_a_result_for_a_person(measure: Command) -> None:
     assert (status, err) == (0, "")
     assert re.search(r"^outcome +ok$", out, re.MULTILINE)
     assert re.search(r"connect +\d+\.\d{3} ms +by the kernel's TCP$", out, re.MULTILINE)
-    assert re.search(r"first_byte +\d+\.\d{3} ms +by this program$", out, re.MULTILINE)
+    assert re.search(r"first_byte +\d+\.\d{3} ms +by the kernel, at the driver$", out, re.MULTILINE)
     assert "200, 20 bytes, titled 'Hello'" in out
     assert re.search(r"^bytes +\d+ up, \d+ down$", out, re.MULTILINE)
 

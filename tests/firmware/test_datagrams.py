@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from firmware import datagrams, kernel, path_options
-from firmware.datagrams import StampKeeper, read_clock_offset
+from firmware.datagrams import StampKeeper
 from firmware.failures import Failure, MeasurementFailedError
 from firmware.loop import Loop, boottime_ns
 from firmware.net import Datagram, DatagramFlow, Net
 from firmware.record import Phase, Stamp
+from firmware.stamps import Arrival, Departure, read_clock_offset
 from tests import namespaces
 from tests.probing import probe
 
@@ -213,9 +214,9 @@ def flow_with(net: Net, sent_stamps: dict[int, int], *, step_ns: int = 0) -> tup
     """Return a flow with one send, 10 µs before its arrival, whose stamps are given; the clock steps between."""
     flow = net.open_udp("127.0.0.1", 9)
     offset = read_clock_offset()
-    flow._sent[0] = datagrams._Sent(user_ns=1_000, offset=offset, stamps=sent_stamps)
+    flow._sent[0] = Departure(user_ns=1_000, offset=offset, stamps=sent_stamps)
     after = kernel.ClockOffset(offset.offset_ns + step_ns, offset.error_ns, offset.raw_ns + 10_000)
-    return flow, Datagram(data=b"", received_ns=11_000, stamp_ns=50_000, ttl=64, offset=after)
+    return flow, Datagram(data=b"", ttl=64, arrival=Arrival(user_ns=11_000, stamp_ns=50_000, offset=after))
 
 
 @pytest.mark.parametrize(

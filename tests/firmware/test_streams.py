@@ -1,15 +1,24 @@
 """TCP on real sockets: how a connect went and who timed it, what ends a stream, and every way to be refused."""
 
+import contextlib
+import fcntl
 import socket
 import struct
+import sys
+import termios
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from firmware import kernel
+from firmware.datagrams import StampKeeper
 from firmware.failures import Failure, MeasurementFailedError
 from firmware.kernel import TcpInfo
-from firmware.net import ConnectAttempt, Net
+from firmware.loop import Loop, boottime_ns
+from firmware.net import ConnectAttempt, Net, TcpStream
 from firmware.record import Phase, Stamp
 from firmware.streams import connect_phase
 from tests import namespaces
@@ -31,7 +40,8 @@ def test_a_connect_is_timed_by_the_kernel(address: str) -> None:
                 assert attempt.failure is None
                 assert attempt.tcp_info.total_retrans == 0
                 data = await stream.receive()
-                assert stream.last_receive_ns <= net.now_ns()
+                assert stream.last_arrival is not None
+                assert stream.last_arrival.user_ns <= net.now_ns()
                 while more := await stream.receive():
                     data += more
                 assert net.traffic.bytes_down == len(data)
@@ -306,3 +316,167 @@ def test_a_connect_that_takes_too_long_ends_with_the_task() -> None:
         assert probe(use, deadline_s=0.2) == {"failure": "generic_timeout_error", "icmp": None}
         for one in crowd:
             one.close()
+
+
+@pytest.fixture
+def keeper() -> Iterator[StampKeeper]:
+    """Return the socket that a worker holds: without it the kernel stamps receives by chance."""
+    with contextlib.closing(StampKeeper()) as held:
+        loop = Loop()
+        assert loop.run(held.confirm(loop, deadline_ns=boottime_ns() + 10_000_000_000))
+        loop.close()
+        yield held
+
+
+async def arrived(net: Net, stream: TcpStream, size: int) -> None:
+    """Wait until `size` bytes are there to be read, and read none."""
+    raw = bytearray(4)
+    while int.from_bytes(raw, sys.byteorder) < size:
+        await net.loop.sleep_until(net.now_ns() + 1_000_000)
+        fcntl.ioctl(stream.fileno(), termios.FIONREAD, raw)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+@pytest.mark.usefixtures("keeper")
+def test_an_answer_is_timed_by_the_kernel_however_late_it_is_read(address: str) -> None:
+    with TcpServer(lambda connection: connection.sendall(connection.recv(99) * 2), address=address) as server:
+
+        async def use(net: Net) -> None:
+            with await net.connect_tcp(address, server.port) as stream:
+                for size in (5, 7):  # the second send's stamps are not taken for the first's
+                    await stream.send_all(b"x" * size)
+                    if size == 5:
+                        sent = stream.sent
+                        await arrived(net, stream, 10)
+                        ready_ns = net.now_ns()
+                        assert await stream.receive() == b"x" * 10
+                        first = stream.first_arrival
+                assert sent is not None
+                assert first is not None
+                assert set(sent.stamps) == {kernel.SND, kernel.SCHED}
+                assert sent.egress_queue_ns is not None
+                assert sent.egress_queue_ns >= 0
+                found = stream.elapsed(sent, first)
+                assert found.stamp is Stamp.SND
+                assert 0 < found.ns < ready_ns - sent.user_ns
+                assert stream.segments == 1
+
+        probe(use)
+
+
+@pytest.mark.usefixtures("keeper")
+def test_the_first_of_an_answer_has_its_own_time() -> None:
+    looked = threading.Event()
+
+    def answer_twice(connection: socket.socket) -> None:
+        connection.recv(99)
+        connection.sendall(b"first")
+        looked.wait(60)
+        connection.sendall(b"second")
+
+    with TcpServer(answer_twice) as server:
+
+        async def use(net: Net) -> None:
+            with await net.connect_tcp("127.0.0.1", server.port) as stream:
+                await stream.send_all(b"x")
+                assert await stream.receive() == b"first"
+                first = stream.first_arrival
+                looked.set()
+                assert await stream.receive() == b"second"
+                assert stream.first_arrival is first
+                assert stream.sent is not None
+                assert stream.last_arrival is not None
+                assert first is not None
+                early, late = (stream.elapsed(stream.sent, one) for one in (first, stream.last_arrival))
+                assert early.stamp is late.stamp is Stamp.SND
+                assert 0 < early.ns < late.ns
+
+        probe(use)
+
+
+@pytest.mark.usefixtures("keeper")
+def test_segments_that_came_before_we_looked_are_counted() -> None:
+    """The kernel joins them, and the stamp is then the last one's: the record must be able to say so."""
+
+    def answer_twice(connection: socket.socket) -> None:
+        connection.recv(99)
+        connection.sendall(b"first")
+        connection.sendall(b"second")
+
+    with TcpServer(answer_twice) as server:
+
+        async def use(net: Net) -> int:
+            with await net.connect_tcp("127.0.0.1", server.port) as stream:
+                await stream.send_all(b"x")
+                await arrived(net, stream, 11)
+                assert await stream.receive() == b"firstsecond"
+                return stream.segments
+
+        assert probe(use) == 2
+
+
+def test_stamps_that_come_end_no_wait_and_nothing_spins() -> None:
+    done = threading.Event()
+
+    def stay_silent(_: socket.socket) -> None:
+        done.wait(60)
+
+    with TcpServer(stay_silent) as server:
+
+        async def use(net: Net) -> int:
+            wakes = 0
+            real = net.loop.wait
+
+            async def counted(fd: int, events: int, *, deadline_ns: int | None) -> int:
+                nonlocal wakes
+                wakes += 1
+                return await real(fd, events, deadline_ns=deadline_ns)
+
+            with await net.connect_tcp("127.0.0.1", server.port) as stream:
+                net.loop.wait = counted  # type: ignore[method-assign]
+                for _ in range(20):
+                    await stream.send_all(b"x")
+                with pytest.raises(MeasurementFailedError, match="read: generic_timeout_error"):
+                    await stream.receive(deadline_ns=net.now_ns() + 50_000_000)
+            return wakes
+
+        try:
+            assert 1 <= probe(use) <= 1 + 2 * 20
+        finally:
+            done.set()
+
+
+def test_a_kernel_without_stamps_leaves_this_processs_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "SO_TIMESTAMPING_NEW", 9999)  # as a kernel before 5.1 sees 65: unknown
+    with TcpServer(lambda connection: connection.sendall(connection.recv(99))) as server:
+
+        async def use(net: Net) -> Phase:
+            with await net.connect_tcp("127.0.0.1", server.port) as stream:
+                await stream.send_all(b"x")
+                assert await stream.receive() == b"x"
+                assert stream.sent is not None
+                assert stream.first_arrival is not None
+                return stream.elapsed(stream.sent, stream.first_arrival)
+
+        found = probe(use)
+        assert found.stamp is Stamp.USER
+        assert found.ns > 0
+
+
+@pytest.mark.usefixtures("keeper")
+def test_a_clock_that_steps_is_told_and_not_timed_by() -> None:
+    with TcpServer(lambda connection: connection.sendall(connection.recv(99))) as server:
+
+        async def use(net: Net) -> tuple[bool, bool, Stamp]:
+            with await net.connect_tcp("127.0.0.1", server.port) as stream:
+                await stream.send_all(b"x")
+                await stream.receive()
+                sent, first = stream.sent, stream.first_arrival
+                assert sent is not None
+                assert first is not None
+                before = net.clock_stepped
+                moved = replace(first.offset, offset_ns=first.offset.offset_ns + 1_000_000)
+                found = stream.elapsed(sent, replace(first, offset=moved))
+                return before, net.clock_stepped, found.stamp
+
+        assert probe(use) == (False, True, Stamp.USER)

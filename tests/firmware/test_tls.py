@@ -1,6 +1,7 @@
 """`tls` against real servers on loopback: good certificates, bad ones, resets and silences."""
 
 import base64
+import contextlib
 import hashlib
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -9,10 +10,13 @@ from typing import Any, cast
 
 import pytest
 
+from firmware import kernel
+from firmware.datagrams import StampKeeper
 from firmware.failures import Failure
 from firmware.host_view import Host, Resolvers
+from firmware.loop import Loop, boottime_ns
 from firmware.measurements.tls import Tls
-from firmware.record import Outcome
+from firmware.record import Outcome, Stamp
 from firmware.targets import TargetError
 from firmware.task import OptionValue
 from tests.probing import NOWHERE, probe
@@ -221,3 +225,31 @@ def test_a_name_that_does_not_resolve(authority: Authority) -> None:
 def test_a_target_that_cannot_be(target: str, options: dict[str, OptionValue]) -> None:
     with pytest.raises(TargetError, match=r"allowed|is written|options of tls"):
         Tls.parse(target, options)
+
+
+def test_the_times_are_the_kernels_where_it_stamps(authority: Authority) -> None:
+    with contextlib.closing(StampKeeper()) as keeper:
+        loop = Loop()
+        assert loop.run(keeper.confirm(loop, deadline_ns=boottime_ns() + 10_000_000_000))
+        loop.close()
+        outcome = measured(over_tls(authority.server_context(NAME)))
+    found = detail(outcome)
+    assert {outcome.phases[name].stamp for name in ("tls_first_flight", "tls_handshake")} == {Stamp.SND}
+    assert found["flights_stamp"] == Stamp.SND
+    assert found["flights"][1][0] == outcome.phases["tls_first_flight"].ns
+    assert found["first_segments"] >= 1
+    assert found["egress_queue_ns"] >= 0
+    assert found["finish_ns"] > 0
+    assert found["retransmissions"] == 0
+
+
+def test_the_times_are_this_processs_where_the_kernel_does_not_stamp(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernel, "SO_TIMESTAMPING_NEW", 9999)  # as a kernel before 5.1 sees 65: unknown
+    outcome = measured(over_tls(authority.server_context(NAME)))
+    found = detail(outcome)
+    assert {outcome.phases[name].stamp for name in ("tls_first_flight", "tls_handshake")} == {Stamp.USER}
+    assert found["flights_stamp"] == Stamp.USER
+    assert found["flights"][1][0] == outcome.phases["tls_first_flight"].ns
+    assert found["egress_queue_ns"] is None
