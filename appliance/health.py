@@ -66,7 +66,8 @@ def summary(before: Reading, after: Reading, *, own_bytes: int) -> JsonObject:
     total_s = after.cpu_total_s - before.cpu_total_s
     busy_s = after.cpu_busy_s - before.cpu_busy_s
     return {
-        "cpu_percent": round(100 * busy_s / total_s, 1) if total_s > 0 else None,
+        # of two readings a moment apart, the rounding of their sums may say more than all
+        "cpu_percent": min(100.0, round(100 * busy_s / total_s, 1)) if total_s > 0 else None,
         "cross_traffic_bytes": _cross_traffic(before, after, own_bytes),
         "disk_free_bytes": after.disk_free_bytes,
         "uptime_s": after.boottime_ns // 1_000_000_000,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from appliance.health import Power, Reading, context, power_of, read, summary, wifi_signal_dbm
@@ -74,6 +74,7 @@ def test_traffic_that_cannot_be_compared_is_not_known(after: Reading) -> None:
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 10**12), st.integers(0, 10**12))
+@example(6.662287473435872e-12, 0.0, 0, 0)
 def test_a_summary_holds_only_sane_numbers(busy_s: float, idle_s: float, carried: int, own: int) -> None:
     after = replace(
         READING,
