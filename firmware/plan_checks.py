@@ -68,6 +68,12 @@ def _traceroute_bytes(options: Mapping[str, OptionValue]) -> int:
     return hops * queries * (size + 100 + min(size, 576))
 
 
+def _pmtu_bytes(options: Mapping[str, OptionValue]) -> int:
+    """Every byte it may spend: a path that swallows big packets takes them all."""
+    most = options.get("max_bytes", 40_000)
+    return most if isinstance(most, int) else 40_000
+
+
 ESTIMATES: Final[Mapping[str, Callable[[str, Mapping[str, OptionValue]], int]]] = {
     "link": lambda _target, _options: 0,
     "address": lambda _target, _options: 0,
@@ -78,6 +84,7 @@ ESTIMATES: Final[Mapping[str, Callable[[str, Mapping[str, OptionValue]], int]]] 
     "tls": lambda _target, _options: _TLS_BYTES,
     "http": _http_bytes,
     "traceroute": lambda _target, options: _traceroute_bytes(options),
+    "pmtu": lambda _target, options: _pmtu_bytes(options),
 }
 """Estimated bytes of one measurement, by test."""
 

@@ -13,6 +13,7 @@ from firmware.measurements.http import Http
 from firmware.measurements.link import Link
 from firmware.measurements.ntp import Ntp
 from firmware.measurements.ping import Ping
+from firmware.measurements.pmtu import Pmtu
 from firmware.measurements.tcp import Tcp
 from firmware.measurements.tls import Tls
 from firmware.measurements.traceroute import Traceroute
@@ -49,4 +50,5 @@ MEASUREMENTS: Final[Mapping[str, type[Measurement]]] = {
     "tls": Tls,
     "http": Http,
     "traceroute": Traceroute,
+    "pmtu": Pmtu,
 }

@@ -231,6 +231,7 @@ def works_with_everything() -> dict[str, Any]:
             "ntp": "127.0.0.1",
             "dns": "example.org",
             "traceroute": "127.0.0.1",
+            "pmtu": "127.0.0.1",
             "tls": f"127.0.0.1:{port}",
             "http": f"https://127.0.0.1:{port}/",
         }
@@ -256,6 +257,7 @@ def test_every_test_runs_in_it_within_its_memory() -> None:
         "ntp": "connection_refused",
         "dns": found["failures"]["dns"],
         "traceroute": None,
+        "pmtu": None,
         "tls": "generic_timeout_error",
         "http": "generic_timeout_error",
     }
