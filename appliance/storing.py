@@ -1,6 +1,6 @@
 """Records on their way into the outbox: gathered for a few seconds, then committed together.
 
-One commit for many records is what spares the card (docs/explanation has the figures). When the disk refuses,
+One commit for many records spares the card (`python -m tests.appliance.rates` prints by how much). When the disk refuses,
 records are held in memory and tried again; past a bound the oldest go, counted, and the count becomes a record
 as soon as one can be stored. It must never raise for a storage fault: measuring goes on.
 """
