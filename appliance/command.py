@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance import status as statuses
-from appliance.datadir import DataDir
 from appliance.device import Device
 from appliance.errors import ApplianceError
 from appliance.events import Listener
-from appliance.lines import Lines
-from appliance.outbox import Outbox
+from appliance.outbox.box import Outbox
+from appliance.outbox.datadir import DataDir
 from appliance.settings import DeviceSettings
+from appliance.views import status as statuses
+from appliance.views.lines import Lines
 from firmware import plan as plans
 from firmware.plan_model import Plan, PlanError
 from firmware.settings import SettingsError, load
@@ -32,7 +32,7 @@ class BadInputError(click.ClickException):
 
 
 if TYPE_CHECKING:
-    from appliance.lights import LightsConfig
+    from appliance.lights.pins import LightsConfig
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -121,7 +121,7 @@ def _views(
     watched = sys.stdout.isatty()
     if watched or settings.lights.factory != "auto" or Path("/dev/gpiochip0").exists():
         # gpiozero and rich cost 5 MB: a device without pins and without a terminal need not hold them.
-        from appliance.lights import Lights, LightsError  # noqa: PLC0415
+        from appliance.lights.pins import Lights, LightsError  # noqa: PLC0415
 
         try:
             lights = stack.enter_context(Lights(_lights_config(settings, plan)))
@@ -129,7 +129,7 @@ def _views(
             raise click.ClickException(str(error)) from error
         yield lights
     if watched:
-        from appliance.terminal import Terminal  # noqa: PLC0415
+        from appliance.views.terminal import Terminal  # noqa: PLC0415
 
         yield stack.enter_context(Terminal(title=title, page=page, lights=lights))
     else:
@@ -147,7 +147,7 @@ def _log_to_errors(level: str) -> None:
 
 
 def _lights_config(settings: DeviceSettings, plan: Plan) -> "LightsConfig":
-    from appliance.lights import LightsConfig, PinFactory  # noqa: PLC0415
+    from appliance.lights.pins import LightsConfig, PinFactory  # noqa: PLC0415
 
     lights = settings.lights
     calm_s = settings.schedule.calm_s or plan.cadence.calm_s

@@ -18,9 +18,7 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import Final
 
-from appliance import records, state_file
-from appliance.budget import NS, Budget, wire_bytes
-from appliance.datadir import DataDir
+from appliance import state_file
 from appliance.events import (
     Event,
     Listener,
@@ -30,17 +28,20 @@ from appliance.events import (
     VerdictReached,
     WorkerRestarted,
 )
-from appliance.journal import Journal
-from appliance.mqtt_link import SyncSettings
+from appliance.measuring import records
+from appliance.measuring.budget import NS, Budget, wire_bytes
+from appliance.measuring.journal import Journal
+from appliance.measuring.rounds import History, Round, most_bytes
+from appliance.measuring.schedule import ROUND, Due, Job, Reason, Schedule
+from appliance.measuring.worker import Died, News, Unanswered, Worker
+from appliance.measuring.worker import Measured as TaskMeasured
 from appliance.notify import Heartbeat, Notifier
-from appliance.outbox import ROUNDS_KEPT, Outbox
-from appliance.rounds import History, Round, most_bytes
-from appliance.schedule import ROUND, Due, Job, Reason, Schedule
+from appliance.outbox.box import ROUNDS_KEPT, Outbox
+from appliance.outbox.datadir import DataDir
 from appliance.settings import DeviceSettings
 from appliance.state_file import State
-from appliance.sync import Sync
-from appliance.worker import Died, News, Unanswered, Worker
-from appliance.worker import Measured as TaskMeasured
+from appliance.sync.link import SyncSettings
+from appliance.sync.sender import Sync
 from firmware import clock
 from firmware.failures import Failure
 from firmware.loop import boottime_ns

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance.light_patterns import DEFAULT_PINS, Light
+from appliance.lights.patterns import DEFAULT_PINS, Light
 from firmware.settings import setting, table
 
 _MAX_PIN: Final = 27

@@ -20,16 +20,16 @@ from typing import Final
 
 import uvicorn
 
-from collector.broker import Broker, choose_kind
-from collector.datadir import DataDir
+from collector.broker.child import Broker, choose_kind
 from collector.errors import CollectorError, PortTakenError
-from collector.inbox import Inbox
-from collector.ingest_thread import IngestThread
+from collector.ingest.inbox import Inbox
+from collector.ingest.subscriber import LinkState, Subscriber
+from collector.ingest.thread import IngestThread
 from collector.page.app import make_app
-from collector.queries import Queries
 from collector.settings import CollectorSettings, PageSettings, broker_address
-from collector.store import Store
-from collector.subscriber import LinkState, Subscriber
+from collector.store.database import Store
+from collector.store.datadir import DataDir
+from collector.store.queries import Queries
 
 FIRST_CONNECT_S: Final = 10.0
 """How long readiness waits for our own broker to take the subscription."""

@@ -9,9 +9,6 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from collector.answers import DeviceRow, RecordFilter, RecordRow, RejectRow, RoundRow
-from collector.completeness import Completeness, EpochCompleteness
-from collector.history import History, MissedRounds, Round
 from collector.page import cards, texts, times
 from collector.page.errors import UnknownDeviceError
 from collector.page.headers import LIVE, NEVER
@@ -40,7 +37,10 @@ from collector.page.models import (
     VerdictOut,
 )
 from collector.page.times import NS_PER_S
-from collector.queries import MAX_PAGE, Queries
+from collector.store.answers import DeviceRow, RecordFilter, RecordRow, RejectRow, RoundRow
+from collector.store.completeness import Completeness, EpochCompleteness
+from collector.store.history import History, MissedRounds, Round
+from collector.store.queries import MAX_PAGE, Queries
 from firmware import __version__
 from firmware.record import ClockQuality
 

@@ -23,7 +23,7 @@ from collector.page.headers import NEVER, Headers
 from collector.page.pages import Pages
 from collector.page.rendering import Templates
 from collector.page.times import Clock, Moment
-from collector.queries import Queries
+from collector.store.queries import Queries
 from firmware import __version__
 
 DESCRIPTION: Final = (

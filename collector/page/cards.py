@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from collector.answers import DeviceRow, RoundRow
-from collector.completeness import EpochCompleteness
-from collector.history import VerdictRun
 from collector.page import texts, times
 from collector.page.matrix import Matrix
 from collector.page.times import NS_PER_S, Moment
+from collector.store.answers import DeviceRow, RoundRow
+from collector.store.completeness import EpochCompleteness
+from collector.store.history import VerdictRun
 from firmware.record import ClockQuality, Verdict, from_json
 from firmware.seqs import SeqRanges
 from firmware.verdict_words import VerdictWord

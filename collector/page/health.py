@@ -6,8 +6,8 @@ It knows no figure by name, so that a device may tell more than this version has
 import json
 from collections.abc import Iterator, Mapping
 
-from collector.answers import DeviceRow
 from collector.page import texts
+from collector.store.answers import DeviceRow
 from firmware.jsontypes import JsonValue
 from firmware.record import from_json
 

@@ -10,9 +10,9 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from collector.history import MissedRounds, Round, Rounds
 from collector.page import texts, times
 from collector.page.times import Moment
+from collector.store.history import MissedRounds, Round, Rounds
 from firmware.ladder import RungProgress, RungState
 from firmware.record import Rung
 from firmware.seqs import SeqRanges

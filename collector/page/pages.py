@@ -14,8 +14,6 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse
 
-from collector.answers import DeviceRow, RecordRow
-from collector.history import History
 from collector.page import cards, health, matrix, reference, texts, times
 from collector.page.api import until_of, until_text
 from collector.page.cards import Card
@@ -24,7 +22,9 @@ from collector.page.headers import FOREVER, LIVE, STEADY
 from collector.page.models import DEVICE_FORM, EPOCH_FORM
 from collector.page.rendering import Templates
 from collector.page.times import Clock, Moment
-from collector.queries import Queries
+from collector.store.answers import DeviceRow, RecordRow
+from collector.store.history import History
+from collector.store.queries import Queries
 from firmware import failure_meanings
 from firmware.failures import ADDITIONS
 from firmware.record import from_json

@@ -11,11 +11,11 @@ from typing import Final
 
 import click
 
-from appliance.light_patterns import MEANINGS as LIGHTS
+from appliance.lights.patterns import MEANINGS as LIGHTS
 from appliance.settings import DeviceSettings
 from collector.page.app import make_app
-from collector.queries import Queries
 from collector.settings import CollectorSettings
+from collector.store.queries import Queries
 from firmware import plan as plans
 from firmware.command import tidegauge
 from firmware.failure_meanings import MEANINGS as FAILURES

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from appliance.outbox import Outbox
+from appliance.outbox.box import Outbox
 from firmware.exchange import Batch, encode_batch
 from firmware.record import to_json
 from tests.firmware.records import tcp_record

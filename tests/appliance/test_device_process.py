@@ -19,7 +19,7 @@ import psutil
 import pytest
 from sqlite_utils import Database
 
-from appliance.outbox import Outbox
+from appliance.outbox.box import Outbox
 from firmware import ladder
 from firmware.record import Rung, to_json
 from tests import namespaces

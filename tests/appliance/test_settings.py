@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.budget import NS, Budget
 from appliance.device import make_schedule, sync_settings
+from appliance.measuring.budget import NS, Budget
 from appliance.settings import DeviceSettings
 from firmware import plan as plans
 from firmware.settings import SettingsError, load

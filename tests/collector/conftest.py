@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from collector.broker import Broker, BrokerKind
-from collector.inbox import Inbox
-from collector.ingest_thread import IngestThread
-from collector.queries import Queries
-from collector.store import Store
-from collector.subscriber import LinkState, Subscriber
+from collector.broker.child import Broker, BrokerKind
+from collector.ingest.inbox import Inbox
+from collector.ingest.subscriber import LinkState, Subscriber
+from collector.ingest.thread import IngestThread
+from collector.store.database import Store
+from collector.store.queries import Queries
 from tests.collector.states import States
 from tests.needs import program
 

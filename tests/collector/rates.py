@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from collector.arrivals import BatchArrived
-from collector.ingest import Delivery, judge
-from collector.store import _INSERT_RECORD, Store, _record_values
+from collector.ingest.arrivals import BatchArrived
+from collector.ingest.judge import Delivery, judge
+from collector.store.database import _INSERT_RECORD, Store, _record_values
 from firmware.exchange import encode_batch, topic
 from tests.collector.process import CollectorProcess
 from tests.collector.scripted_device import ScriptedDevice, batch_of

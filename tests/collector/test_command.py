@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlite_utils.db import Database
 
-from collector.store import Store
+from collector.store.database import Store
 from tests.collector.process import COMMAND, CollectorProcess
 from tests.needs import namespace_command
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from collector.answers import RecordFilter
-from collector.broker import Broker
-from collector.subscriber import LinkState
+from collector.broker.child import Broker
+from collector.ingest.subscriber import LinkState
+from collector.store.answers import RecordFilter
 from firmware.exchange import Presence, Tombstone, encode_batch, encode_presence
 from firmware.seqs import SeqRanges
 from tests.collector.conftest import Running

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.broker import Broker, BrokerKind
+from collector.broker.child import Broker, BrokerKind
 from firmware.exchange import encode_batch
 from tests.collector.process import CollectorProcess, wait_until_gone
 from tests.collector.scripted_device import DEVICE, WAIT_S, ScriptedDevice, batch_of
@@ -78,10 +78,10 @@ def test_killed_it_takes_its_broker_with_it_and_loses_nothing_acknowledged(tmp_p
 DIES_BEFORE_ITS_ACK = """
 import os, signal, sys, threading
 from pathlib import Path
-from collector.inbox import Inbox
-from collector.ingest_thread import IngestThread
-from collector.store import Store
-from collector.subscriber import Subscriber
+from collector.ingest.inbox import Inbox
+from collector.ingest.thread import IngestThread
+from collector.store.database import Store
+from collector.ingest.subscriber import Subscriber
 inbox = Inbox(max_messages=100, max_bytes=1 << 20)
 subscriber = Subscriber("127.0.0.1", int(sys.argv[2]), inbox, on_state=lambda state, _: print(state, flush=True))
 ingest = IngestThread(Store.open(Path(sys.argv[1])), inbox, lambda answer: os.kill(os.getpid(), signal.SIGKILL))

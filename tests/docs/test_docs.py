@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from appliance.light_patterns import MEANINGS
+from appliance.lights.patterns import MEANINGS
 from docs.reference.pages import PAGES, commands, walk_commands
 from tests.needs import ROOT
 

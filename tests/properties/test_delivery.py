@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.sync_policy import WINDOW_MAX, GiveUp, Kind, SendBatch, SendHello, SyncPolicy, Wait
+from appliance.sync.policy import WINDOW_MAX, GiveUp, Kind, SendBatch, SendHello, SyncPolicy, Wait
 from firmware.exchange import Ack, Reject
 from firmware.seqs import SeqRanges
 

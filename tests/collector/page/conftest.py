@@ -13,8 +13,8 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from collector.page.app import make_app
-from collector.queries import Queries
-from collector.store import Store
+from collector.store.database import Store
+from collector.store.queries import Queries
 from tests.collector.page import invented
 from tests.collector.page.browser import Browser
 

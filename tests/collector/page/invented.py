@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
-from collector.arrivals import Arrival, BatchArrived, HelloArrived, Refusal
-from collector.rows import to_row
-from collector.store import Store
+from collector.ingest.arrivals import Arrival, BatchArrived, HelloArrived, Refusal
+from collector.ingest.rows import to_row
+from collector.store.database import Store
 from firmware import ladder, observation, verdict
 from firmware.exchange import Hello, Tombstone
 from firmware.facts import Past

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from collector.page import texts
-from collector.store import Store
+from collector.store.database import Store
 from firmware.record import ClockQuality, from_json
 from tests.collector.page import invented
 from tests.collector.page.conftest import Fill, Served

@@ -12,7 +12,7 @@ import pytest
 
 from collector.page import texts
 from collector.page.pages import ROUNDS_SHOWN
-from collector.store import Store
+from collector.store.database import Store
 from tests.collector.page import invented
 from tests.collector.page.browser import Browser, View
 from tests.collector.page.conftest import Served, serving

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from collector.answers import DeviceRow
-from collector.completeness import Completeness, EpochCompleteness
 from collector.page import cards
 from collector.page.times import NS_PER_S
+from collector.store.answers import DeviceRow
+from collector.store.completeness import Completeness, EpochCompleteness
 from firmware.seqs import SeqRanges
 
 _NOW = 1_794_760_327 * NS_PER_S

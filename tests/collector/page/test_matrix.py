@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from collector.answers import RoundRow
-from collector.history import MissedRounds, Round, Rounds
 from collector.page import matrix
 from collector.page.times import NS_PER_S
+from collector.store.answers import RoundRow
+from collector.store.history import MissedRounds, Round, Rounds
 from firmware.ladder import Ladder, RungProgress, RungState
 from firmware.record import ClockQuality, ClockReading, Outcome, Record, Rung, Zone
 from firmware.seqs import SeqRanges

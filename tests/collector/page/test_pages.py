@@ -12,11 +12,11 @@ from typing import Final
 
 import pytest
 
-from collector.arrivals import HelloArrived
+from collector.ingest.arrivals import HelloArrived
 from collector.page import texts
 from collector.page.headers import SECURITY
 from collector.page.pages import DEVICES_A_PAGE, ROUNDS_SHOWN
-from collector.store import Store
+from collector.store.database import Store
 from firmware.exchange import Hello
 from firmware.failures import Failure
 from firmware.record import Verdict

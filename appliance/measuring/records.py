@@ -1,0 +1,192 @@
+"""Makes records: of a measurement, of a task that was lost, of slots that were missed, of a round's conclusion.
+
+Pure: what the device knew at the time is passed in as `Scene`. A record must say what happened and nothing
+about the host: own addresses never enter, they were left out where they were measured.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import firmware
+from appliance.measuring.schedule import Missed
+from firmware import ladder as ladder_json
+from firmware.clock import ClockTracker, SyncPoint
+from firmware.failures import Failure
+from firmware.jsontypes import JsonObject, JsonValue
+from firmware.ladder import Ladder
+from firmware.observation import context_of
+from firmware.plan_model import Plan
+from firmware.record import Outcome, Record, Verdict, Zone
+from firmware.task import Result, Task
+
+SOFTWARE: Final = f"tidegauge {firmware.__version__}"
+CONCLUSION_VERSION: Final = "0.1.0"
+"""The version of what a `ladder` and a `gap` record hold."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """What the device knows of itself: which boot, which plan, how right its clock is, both clocks now."""
+
+    boot_id: str
+    plan: Plan
+    clock: ClockTracker
+    boottime_ns: int
+    utc_ns: int
+
+    def utc_at(self, boottime_ns: int) -> int:
+        """Return the wall time of a moment in this boot, by the wall clock as it stands now."""
+        return max(0, self.utc_ns - (self.boottime_ns - boottime_ns))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """What a round came to. Times are CLOCK_BOOTTIME in ns; `traffic` is payload bytes up and down.
+
+    `since_utc_ns` is when the verdict was first reached, `sync_points` are those the device got since the last
+    round, `health` is `appliance.measuring.health.summary`'s.
+    """
+
+    round_id: int
+    slot_ns: int
+    start_ns: int
+    end_ns: int
+    uplink: str
+    ladder: Ladder
+    verdict: Verdict
+    since_utc_ns: int
+    traffic: tuple[int, int]
+    health: Mapping[str, JsonValue]
+    sync_points: Sequence[SyncPoint] = ()
+
+
+def of_result(
+    scene: Scene, task: Task, result: Result, *, slot_ns: int, context: Mapping[str, JsonValue]
+) -> Record:
+    """Return the record of a measurement that was due at `slot_ns`."""
+    return Record(
+        boot_id=scene.boot_id,
+        test=task.test,
+        test_version=result.test_version,
+        target=result.target,
+        target_name=task.target_name,
+        zone=task.zone,
+        rung=task.rung,
+        uplink=result.uplink,
+        round_id=task.round_id,
+        slot_boottime_ns=slot_ns,
+        start=scene.clock.reading(boottime_ns=result.start_boottime_ns, utc_ns=result.start_utc_ns),
+        runtime_ns=result.runtime_ns,
+        outcome=result.outcome,
+        context={**context, **context_of(scene.plan, task.target_name)},
+        software=SOFTWARE,
+    )
+
+
+def lost_result(scene: Scene, task: Task, *, failure: Failure, reason: str) -> Result:
+    """Return the result that stands for one that will never come; detail `reason`."""
+    began_ns = min(task.start_boottime_ns, scene.boottime_ns)
+    return Result(
+        task_id=task.task_id,
+        # The test's version is the worker's to say, and it never did.
+        test_version="",
+        target=task.target,
+        uplink="",
+        start_boottime_ns=began_ns,
+        start_utc_ns=scene.utc_at(began_ns),
+        runtime_ns=scene.boottime_ns - began_ns,
+        outcome=Outcome(failure=failure, failed_operation="measure", detail={"reason": reason}),
+    )
+
+
+def of_missed(scene: Scene, missed: Missed) -> Record:
+    """Return the record of slots that were not run.
+
+    `target` is the round or the task; detail `count`, `first_boottime_ns`, `last_boottime_ns`, and `reason`
+    (`appliance.measuring.schedule.Reason`).
+    """
+    detail: JsonObject = {
+        "count": missed.count,
+        "first_boottime_ns": missed.first_ns,
+        "last_boottime_ns": missed.last_ns,
+        "reason": str(missed.reason),
+    }
+    span = (missed.first_ns, missed.last_ns)
+    return _gap(scene, missed.name, span, Failure.MISSED_SLOT, operation="schedule", detail=detail)
+
+
+def of_fault(
+    scene: Scene, *, target: str, failure: str, operation: str, count: int, reason: str, names: Sequence[str]
+) -> Record:
+    """Return the record of what the device itself failed at.
+
+    Detail `count` of what is concerned, `reason`, and `tasks`, the ids of the first of them.
+    """
+    span = (scene.boottime_ns, scene.boottime_ns)
+    detail: JsonObject = {"count": count, "reason": reason[:_REASON_LENGTH], "tasks": [*names[:_NAMES]]}
+    return _gap(scene, target, span, failure, operation=operation, detail=detail)
+
+
+def of_round(scene: Scene, ended: Conclusion) -> Record:
+    """Return a round's conclusion.
+
+    Detail `ladder` (see `firmware.ladder.to_json`), `since_utc_ns`, and `sync_points` (`[boottime_ns, utc_ns,
+    error_ns]` each); the context is the device's health.
+    """
+    points: list[JsonValue] = [
+        [point.boottime_ns, point.utc_ns, point.error_ns] for point in ended.sync_points
+    ]
+    return Record(
+        boot_id=scene.boot_id,
+        test="ladder",
+        test_version=CONCLUSION_VERSION,
+        target=scene.plan.label,
+        zone=Zone.LOCAL,
+        uplink=ended.uplink,
+        round_id=ended.round_id,
+        slot_boottime_ns=ended.slot_ns,
+        start=scene.clock.reading(boottime_ns=ended.start_ns, utc_ns=scene.utc_at(ended.start_ns)),
+        runtime_ns=ended.end_ns - ended.start_ns,
+        outcome=Outcome(
+            bytes_up=ended.traffic[0],
+            bytes_down=ended.traffic[1],
+            detail={
+                "ladder": ladder_json.to_json(ended.ladder),
+                "since_utc_ns": ended.since_utc_ns,
+                "sync_points": points,
+            },
+        ),
+        context={**ended.health, "plan": scene.plan.label},
+        verdict=ended.verdict,
+        software=SOFTWARE,
+    )
+
+
+def _gap(
+    scene: Scene,
+    target: str,
+    span: tuple[int, int],
+    failure: str,
+    *,
+    operation: str,
+    detail: Mapping[str, JsonValue],
+) -> Record:
+    first_ns, last_ns = span
+    return Record(
+        boot_id=scene.boot_id,
+        test="gap",
+        test_version=CONCLUSION_VERSION,
+        target=target,
+        zone=Zone.LOCAL,
+        slot_boottime_ns=first_ns,
+        start=scene.clock.reading(boottime_ns=first_ns, utc_ns=scene.utc_at(first_ns)),
+        runtime_ns=last_ns - first_ns,
+        outcome=Outcome(failure=failure, failed_operation=operation, detail=detail),
+        context={"plan": scene.plan.label},
+        software=SOFTWARE,
+    )
+
+
+_REASON_LENGTH: Final = 300
+_NAMES: Final = 50

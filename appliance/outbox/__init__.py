@@ -1,0 +1,1 @@
+"""What was measured and not yet delivered: the data directory, the database, the way into it."""

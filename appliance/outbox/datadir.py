@@ -1,0 +1,207 @@
+"""The data directory: one per device, held by one process at a time, with the device's identity in it.
+
+    DIR/lock              held with flock for as long as a daemon runs; holds its pid
+    DIR/device.json       {"v": 1, "device": "<16 of a-z0-9>"}: random, made once, nothing personal in it
+    DIR/outbox.sqlite3    the outbox (see `appliance.outbox.box`)
+
+It must never replace an identity it cannot read: records already sent carry the old one.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import secrets
+import string
+import types
+from pathlib import Path
+from typing import Final, Self
+
+from appliance.errors import ApplianceError
+from firmware.exchange import DEVICE_PATTERN
+from firmware.jsontypes import JsonValue, Reader, RecordError
+
+VERSION: Final = 1
+_ALPHABET: Final = string.ascii_lowercase + string.digits
+_DEVICE_LENGTH: Final = 16
+_READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+class DataDirError(ApplianceError):
+    """The data directory cannot be used."""
+
+
+class DataDirInUseError(DataDirError):
+    """Another process holds the data directory."""
+
+
+class DataDirReadOnlyError(DataDirError):
+    """The data directory, or something in it, cannot be written: read-only mount, or not ours."""
+
+
+class DeviceIdentityDamagedError(DataDirError):
+    """`device.json` is there and cannot be read as a device's identity."""
+
+
+class DataDir:
+    """An open, locked data directory. Close it (or leave its `with` block) to let another process have it.
+
+    `path` is the directory, `device` this device's id, `outbox` the path of the outbox's database.
+    """
+
+    def __init__(self, path: Path, *, device: str, lock_fd: int) -> None:
+        self.path = path
+        self.device = device
+        self.outbox = path / "outbox.sqlite3"
+        self._lock_fd = lock_fd
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Create the directory if it is missing (0700), lock it, and read or make the identity.
+
+        Raises `DataDirInUseError`, `DataDirReadOnlyError`, `DeviceIdentityDamagedError` or `DataDirError`.
+        """
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock_fd = _lock(path / "lock")
+        except OSError as error:
+            raise translate_os_error(error, path) from error
+        try:
+            _refuse_closed(path)
+            device = _read_or_make_identity(path / "device.json")
+        except OSError as error:
+            os.close(lock_fd)
+            raise translate_os_error(error, path) from error
+        except BaseException:
+            os.close(lock_fd)
+            raise
+        return cls(path, device=device, lock_fd=lock_fd)
+
+    def close(self) -> None:
+        """Let go of the lock. Closing twice is harmless."""
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_device(path: Path) -> str | None:
+    """Return the id of the device whose data directory is `path`, without locking; None when it has none yet.
+
+    Raises `DeviceIdentityDamagedError`, `DataDirReadOnlyError` or `DataDirError`.
+    """
+    try:
+        return _read_identity(path / "device.json")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise translate_os_error(error, path) from error
+
+
+def translate_os_error(error: OSError, path: Path) -> DataDirError:
+    """Return the data directory's error for the operating system's."""
+    where = error.filename or path
+    if error.errno in _READ_ONLY:
+        return DataDirReadOnlyError(
+            f"cannot be written ({error.strerror})",
+            where=where,
+            remedy="Give a directory this user may write to with --data, or mount its disk read-write",
+        )
+    return DataDirError(
+        f"cannot be used as a data directory ({error.strerror or error})",
+        where=where,
+        remedy="Give another directory with --data",
+    )
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable (a rename is not until its directory is synced)."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _refuse_closed(path: Path) -> None:
+    """Raise where nothing new can be made in `path`: its files may be writable all the same, and more will come."""
+    if not os.access(path, os.W_OK, effective_ids=True):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def _lock(path: Path) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        holder = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
+        os.close(fd)
+        raise DataDirInUseError(
+            f"in use by process {holder}",
+            where=path.parent,
+            remedy="Stop that process, or give another directory with --data",
+        ) from error
+    except BaseException:
+        os.close(fd)
+        raise
+    try:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        # The pid is only for the message another process prints; the lock itself needs no disk space.
+        if error.errno != errno.ENOSPC:
+            os.close(fd)
+            raise
+    return fd
+
+
+def _read_or_make_identity(path: Path) -> str:
+    try:
+        return _read_identity(path)
+    except FileNotFoundError:
+        device = "".join(secrets.choice(_ALPHABET) for _ in range(_DEVICE_LENGTH))
+        _write_durably(path, json.dumps({"v": VERSION, "device": device}) + "\n")
+        return device
+
+
+def _read_identity(path: Path) -> str:
+    text = path.read_bytes()
+    try:
+        value: JsonValue = json.loads(text)
+        reader = Reader(value, where="device.json")
+        if reader.integer("v", low=1) > VERSION:
+            raise RecordError(f"v: found {value!r}; this software reads up to {VERSION}: upgrade tidegauge")
+        device = reader.text("device")
+        if not DEVICE_PATTERN.fullmatch(device):
+            raise RecordError(f"device: found {device[:60]!r}; allowed is {DEVICE_PATTERN.pattern}")
+    except (ValueError, RecursionError) as error:
+        raise DeviceIdentityDamagedError(
+            f"does not hold this device's identity ({error})",
+            where=path,
+            remedy="Put a copy of it back; or, to begin anew as a new device, move the whole data directory away",
+        ) from error
+    return device
+
+
+def _write_durably(path: Path, text: str) -> None:
+    """Write a whole file so that a power cut leaves the old state or the new, never half of it."""
+    draft = path.with_name(path.name + ".new")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)

@@ -1,0 +1,1 @@
+"""The way to the collector: what to send when, over which link."""

@@ -1,0 +1,1 @@
+"""What people read of a device: the live view, plain lines, status."""

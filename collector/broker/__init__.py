@@ -1,0 +1,1 @@
+"""A broker as a child of the collector."""

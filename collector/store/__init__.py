@@ -1,0 +1,1 @@
+"""What is kept, and the questions that may be asked of it."""

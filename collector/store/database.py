@@ -1,0 +1,349 @@
+"""The collector's store: what arrived, made durable in one transaction, and what may be acknowledged after it.
+
+`Store` is the whole interface between ingest and storage: `commit` takes what arrived and returns, for each
+arrival, what is accounted for. Nothing outside this file writes the database, and nothing in it decides what
+is acceptable: that is `collector.ingest.judge`. It must never return from `commit` before the data is on the disk.
+
+SQLite here, with WAL and synchronous=FULL: a commit survives a power cut if the disk honours a flush. One
+writer, one thread; readers (`collector.store.queries`) have their own connections and never wait for it.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, Self
+
+from sqlite_utils.db import Database
+
+from collector.errors import NewerDatabaseError, StoreError
+from collector.ingest.arrivals import (
+    Accounted,
+    Arrival,
+    BatchArrived,
+    HelloArrived,
+    PresenceArrived,
+    Refusal,
+    RefusedArrived,
+)
+from collector.store.migrations import MIGRATIONS
+from firmware.exchange import Tombstone
+from firmware.seqs import SeqRanges
+
+MAX_ACK_RANGES: Final = 64
+"""An ack names at most this many ranges beside those its own message touched."""
+REJECTS_KEPT: Final = 200
+"""How many rejected payloads are kept for inspection of each device; the oldest go first."""
+PAYLOAD_KEPT_BYTES: Final = 16 * 1024
+"""How much of a rejected payload is kept."""
+BUSY_TIMEOUT_S: Final = 30.0
+
+
+class Store:
+    """The SQLite store. Open it with `Store.open`, close it with `close`; used by one thread at a time."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the database at `path`, made and brought to the present form as needed.
+
+        Raises `NewerDatabaseError` or `StoreError`.
+        """
+        try:
+            connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise StoreError(f"{path}: cannot be opened ({error})") from error
+        try:
+            _prepare(connection, path)
+        except sqlite3.Error as error:
+            connection.close()
+            raise StoreError(f"{path}: cannot be used ({error})") from error
+        except StoreError:
+            connection.close()
+            raise
+        return cls(connection)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def commit(self, arrivals: Sequence[Arrival]) -> tuple[Accounted | None, ...]:
+        """Make `arrivals` durable in one transaction; return for each what is accounted for after it.
+
+        The answer to a batch names every range its seqs are in; the answer to a hello the lowest ranges from
+        the device's `low`. None for what is not answered here. Raises `StoreError`: then nothing was stored.
+        """
+        try:
+            with self._transaction():
+                self._write(arrivals)
+                return tuple(self._accounted(arrival) for arrival in arrivals)
+        except sqlite3.Error as error:
+            raise StoreError(f"the database took nothing ({error})") from error
+
+    def accounted(self, device: str, epoch: str | None) -> tuple[str, Accounted] | None:
+        """Return an epoch of `device` and what is accounted for of it; None when it was never heard.
+
+        `epoch` None asks for the epoch last heard of. Raises `StoreError`.
+        """
+        try:
+            if epoch is None:
+                row = self._connection.execute(
+                    "SELECT epoch FROM epoch WHERE device = ? ORDER BY last_seen_ns DESC LIMIT 1", (device,)
+                ).fetchone()
+                if row is None:
+                    return None
+                epoch = str(row[0])
+            return epoch, self._answer(device, epoch, ())
+        except sqlite3.Error as error:
+            raise StoreError(f"the database cannot be read ({error})") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            if self._connection.in_transaction:  # A full disk has already undone it.
+                self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def _write(self, arrivals: Sequence[Arrival]) -> None:
+        for arrival in arrivals:
+            match arrival:
+                case HelloArrived(hello=hello, received_ns=received_ns):
+                    self._seen(hello.device, received_ns, country=hello.country, software=hello.software)
+                    self._epoch_seen(hello.device, hello.epoch, received_ns, hello.high, hello.waiting)
+                case BatchArrived():
+                    self._batch(arrival)
+                case PresenceArrived(device=device, online=online, received_ns=received_ns):
+                    self._seen(device, received_ns, online=online)
+                case RefusedArrived(device=device, received_ns=received_ns, topic=topic, refusals=refusals):
+                    self._keep_refused(device, received_ns, topic, refusals)
+        batches = [arrival for arrival in arrivals if isinstance(arrival, BatchArrived)]
+        self._connection.executemany(_INSERT_RECORD, _record_values(batches))
+
+    def _batch(self, batch: BatchArrived) -> None:
+        self._seen(batch.device, batch.received_ns)
+        stored = SeqRanges.of(row.seq for row in batch.rows)
+        rejected = SeqRanges.of(batch.rejected)
+        known = self._ranges_at(batch.device, batch.epoch, "rejected", rejected)
+        highest = max((ranges.ranges[-1][1] for ranges in (stored, rejected) if ranges), default=0)
+        self._epoch_seen(batch.device, batch.epoch, batch.received_ns, highest, None)
+        self._cover(batch.device, batch.epoch, "stored", stored)
+        self._cover(batch.device, batch.epoch, "rejected", rejected)
+        for tombstone in batch.tombstones:
+            self._tombstone(batch, tombstone)
+        # What is sent again because its ack was lost is kept once.
+        again = all(seq in known for seq in batch.rejected)
+        fresh = [one for one in batch.refusals if (not again if one.seq is None else one.seq not in known)]
+        self._keep_refused(batch.device, batch.received_ns, batch.topic, fresh)
+
+    def _tombstone(self, batch: BatchArrived, tombstone: Tombstone) -> None:
+        self._connection.execute(
+            "INSERT INTO tombstone VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (
+                batch.device,
+                batch.epoch,
+                tombstone.low,
+                tombstone.high,
+                tombstone.count,
+                tombstone.reason,
+                batch.received_ns,
+            ),
+        )
+        # A tombstone over part of its range does not say which part: acknowledging the whole range would
+        # make the device delete records it still holds.
+        if tombstone.count == tombstone.high - tombstone.low + 1:
+            self._cover(
+                batch.device, batch.epoch, "tombstoned", SeqRanges(((tombstone.low, tombstone.high),))
+            )
+
+    def _seen(
+        self, device: str, now_ns: int, *, country: str = "", software: str = "", online: bool | None = None
+    ) -> None:
+        self._connection.execute(
+            """INSERT INTO device (id, first_seen_ns, last_seen_ns, country, software, online)
+               VALUES (?, ?, ?, ?, ?, ?)
+               ON CONFLICT (id) DO UPDATE SET
+                   last_seen_ns = max(last_seen_ns, excluded.last_seen_ns),
+                   country = CASE excluded.country WHEN '' THEN country ELSE excluded.country END,
+                   software = CASE excluded.software WHEN '' THEN software ELSE excluded.software END,
+                   online = coalesce(excluded.online, online)""",
+            (device, now_ns, now_ns, country, software, online),
+        )
+
+    def _epoch_seen(self, device: str, epoch: str, now_ns: int, high: int, waiting: int | None) -> None:
+        self._connection.execute(
+            """INSERT INTO epoch (device, epoch, first_seen_ns, last_seen_ns, high, waiting)
+               VALUES (?, ?, ?, ?, ?, ?)
+               ON CONFLICT (device, epoch) DO UPDATE SET
+                   last_seen_ns = max(last_seen_ns, excluded.last_seen_ns),
+                   high = max(high, excluded.high),
+                   waiting = coalesce(excluded.waiting, waiting)""",
+            (device, epoch, now_ns, now_ns, high, waiting),
+        )
+
+    def _keep_refused(self, device: str, received_ns: int, topic: str, refusals: Sequence[Refusal]) -> None:
+        if not refusals:
+            return
+        if device:
+            self._seen(device, received_ns)
+            self._connection.execute(
+                "UPDATE device SET rejects = rejects + ? WHERE id = ?", (len(refusals), device)
+            )
+        self._connection.executemany(
+            """INSERT INTO reject (device, epoch, seq, reason, received_ns, topic, payload)
+               VALUES (?, ?, ?, ?, ?, ?, ?)""",
+            [
+                (
+                    device,
+                    refusal.epoch,
+                    refusal.seq,
+                    refusal.reason,
+                    received_ns,
+                    topic,
+                    refusal.payload[:PAYLOAD_KEPT_BYTES],
+                )
+                for refusal in refusals
+            ],
+        )
+        self._connection.execute(
+            """DELETE FROM reject WHERE device = ?1 AND id <=
+               (SELECT id FROM reject WHERE device = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)""",
+            (device, REJECTS_KEPT),
+        )
+
+    def _cover(self, device: str, epoch: str, kind: str, ranges: SeqRanges) -> None:
+        """Add `ranges` to what is covered by `kind`, and to what is accounted for at all."""
+        for low, high in ranges:
+            self._merge(device, epoch, kind, low, high)
+            self._merge(device, epoch, "accounted", low, high)
+
+    def _merge(self, device: str, epoch: str, kind: str, low: int, high: int) -> None:
+        # The cost is that of the ranges touched, however many gaps the epoch has.
+        touched = self._overlapping(device, epoch, kind, low - 1, high + 1)
+        merged = SeqRanges(touched).add(low, high).ranges
+        if merged == touched:
+            return
+        self._connection.executemany(
+            "DELETE FROM coverage WHERE device = ? AND epoch = ? AND kind = ? AND low = ?",
+            [(device, epoch, kind, first) for first, _ in touched],
+        )
+        self._connection.executemany(
+            "INSERT INTO coverage VALUES (?, ?, ?, ?, ?)",
+            [(device, epoch, kind, first, last) for first, last in merged],
+        )
+
+    def _overlapping(
+        self, device: str, epoch: str, kind: str, low: int, high: int
+    ) -> tuple[tuple[int, int], ...]:
+        """Return the ranges that have a seq in `low`–`high`, ascending."""
+        rows = self._connection.execute(
+            """SELECT low, high FROM coverage WHERE device = ?1 AND epoch = ?2 AND kind = ?3
+                 AND low >= coalesce((SELECT max(low) FROM coverage
+                     WHERE device = ?1 AND epoch = ?2 AND kind = ?3 AND low <= ?4), ?4)
+                 AND low <= ?5 AND high >= ?4 ORDER BY low""",
+            (device, epoch, kind, low, high),
+        ).fetchall()
+        return tuple((first, last) for first, last in rows)
+
+    def _ranges_at(self, device: str, epoch: str, kind: str, wanted: SeqRanges) -> SeqRanges:
+        result = SeqRanges()
+        for low, high in wanted:
+            if low in result and high in result and not result.gaps(low, high):
+                continue
+            for first, last in self._overlapping(device, epoch, kind, low, high):
+                result = result.add(first, last)
+        return result
+
+    def _accounted(self, arrival: Arrival) -> Accounted | None:
+        match arrival:
+            case HelloArrived(hello=hello):
+                return self._answer(hello.device, hello.epoch, (), low=hello.low)
+            case BatchArrived():
+                return self._answer(arrival.device, arrival.epoch, _seqs(arrival))
+            case RefusedArrived() | PresenceArrived():
+                return None
+
+    def _answer(self, device: str, epoch: str, seqs: Iterable[int], *, low: int = 1) -> Accounted:
+        first = self._overlapping(device, epoch, "accounted", 1, 1)
+        upto = first[0][1] if first else 0
+        rows = self._connection.execute(
+            """SELECT low, high FROM coverage WHERE device = ? AND epoch = ? AND kind = 'accounted'
+                 AND low > ? ORDER BY low LIMIT ?""",
+            (device, epoch, max(upto, low - 1), MAX_ACK_RANGES),
+        ).fetchall()
+        ranges = SeqRanges(tuple((lowest, highest) for lowest, highest in rows))
+        above = SeqRanges.of(seq for seq in seqs if seq > upto and seq not in ranges)
+        return Accounted(upto=upto, ranges=ranges.union(self._ranges_at(device, epoch, "accounted", above)))
+
+
+def _seqs(batch: BatchArrived) -> list[int]:
+    """Return the seqs whose fate the answer must tell; of a tombstone its ends, which its range holds."""
+    seqs = [*(row.seq for row in batch.rows), *batch.rejected]
+    for tombstone in batch.tombstones:
+        seqs += [tombstone.low, tombstone.high]
+    return seqs
+
+
+_INSERT_RECORD: Final = """INSERT INTO record (device, epoch, seq, received_ns, start_utc_ns, clock_quality,
+    clock_error_ns, boot_id, start_boottime_ns, test, rung, zone, target, target_name, round_id, runtime_ns,
+    failure, verdict, rule_id, body)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (device, epoch, seq) DO NOTHING"""
+
+
+def _record_values(batches: Iterable[BatchArrived]) -> Iterator[tuple[str | int | None, ...]]:
+    for batch in batches:
+        for row in batch.rows:
+            yield (
+                batch.device,
+                batch.epoch,
+                row.seq,
+                batch.received_ns,
+                row.start_utc_ns,
+                row.clock_quality,
+                row.clock_error_ns,
+                row.boot_id,
+                row.start_boottime_ns,
+                row.test,
+                row.rung,
+                row.zone,
+                row.target,
+                row.target_name,
+                row.round_id,
+                row.runtime_ns,
+                row.failure,
+                row.verdict,
+                row.rule_id,
+                row.body,
+            )
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -16384"):
+        connection.execute(f"PRAGMA {pragma}")
+    database = Database(connection)
+    applied = {migration.name for migration in MIGRATIONS.applied(database)}
+    pending = {migration.name for migration in MIGRATIONS.pending(database)}
+    # What is applied and not ours: the names known to this version are those pending and those applied.
+    unknown = applied - (_known_steps() | pending)
+    if unknown:
+        raise NewerDatabaseError(
+            f"{path}: was written by a newer version of this software (step {min(unknown)}): "
+            "upgrade the collector, or give another directory with --data"
+        )
+    MIGRATIONS.apply(database)
+
+
+def _known_steps() -> frozenset[str]:
+    """Return the names of all steps this version knows: those pending on an empty database."""
+    with sqlite3.connect(":memory:") as empty:
+        names = frozenset(migration.name for migration in MIGRATIONS.pending(Database(empty)))
+    empty.close()
+    return names

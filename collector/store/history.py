@@ -1,0 +1,228 @@
+"""What one device said over time: its rounds with what lies between them, and how long its verdict has held.
+
+Reads only, through `Queries.reading`, so that an answer is of one moment. A round's ladder is the one that the
+device itself concluded from (kept in its ladder record); only where that is not there are its measurements
+counted. This file must never fill what is not here: what lies between two rounds is told, not guessed.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from collector.store.answers import RecordRow, RoundRow
+from collector.store.queries import RECORD_COLUMNS, ROUND_COLUMNS, Queries, record_row, round_row, rung_cells
+from firmware import ladder
+from firmware.jsontypes import RecordError
+from firmware.ladder import Ladder, RungProgress, RungState
+from firmware.record import Record, from_json
+
+MAX_ROUNDS: Final = 500
+"""The most rounds one call returns."""
+MAX_RECORDS: Final = 500
+"""The most records one call returns."""
+
+MISSED_TARGET: Final = "round"
+"""The target of a `gap` record that stands for rounds, as a device writes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One round: its row, the ladder record itself, and the ladder it concluded from."""
+
+    row: RoundRow
+    record: Record
+    ladder: Ladder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissedRounds:
+    """Rounds that the device says it did not measure: `count` of them, from when, and why in its words."""
+
+    epoch: str
+    seq: int
+    boot_id: str
+    boottime_ns: int
+    start_utc_ns: int
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rounds:
+    """Some rounds of a device, oldest first, the missed ones since, and the round `before` the first of them."""
+
+    device: str
+    rounds: tuple[Round, ...]
+    missed: tuple[MissedRounds, ...]
+    before: RoundRow | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictRun:
+    """How long the present verdict has held: the first round of the run, how many, and the round before it.
+
+    `before` is None when no round with another verdict is here: then the run may have begun earlier.
+    """
+
+    first: RoundRow
+    rounds: int
+    before: RoundRow | None
+
+
+class History:
+    """Questions of one device's past. Every method may be called from any thread and raises `StoreError`."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    def rounds(self, device: str, limit: int, *, until: tuple[str, int] | None = None) -> Rounds:
+        """Return the last `limit` rounds, or the last ones up to the round `until` (epoch, seq), itself included."""
+        limit = max(1, min(limit, MAX_ROUNDS))
+        with self._queries.reading() as connection:
+            rows = _rows(connection, device, limit + 1, until)
+            shown = tuple(reversed(rows[:limit]))
+            return Rounds(
+                device=device,
+                rounds=tuple(_round(connection, row) for row in shown),
+                missed=_missed(connection, device, shown),
+                before=rows[limit] if len(rows) > limit else None,
+            )
+
+    def verdict_run(self, device: str) -> VerdictRun | None:
+        """Return how long the device's present verdict has held; None without a round."""
+        with self._queries.reading() as connection:
+            newest = _rows(connection, device, 1, None)
+            return _verdict_run(connection, newest[0]) if newest else None
+
+    def last_records(self, device: str, limit: int) -> tuple[RecordRow, ...]:
+        """Return the device's last records in order of arrival, the last one first."""
+        with self._queries.reading() as connection:
+            found = connection.execute(
+                f"{RECORD_COLUMNS} WHERE device = ? ORDER BY id DESC LIMIT ?",
+                (device, max(1, min(limit, MAX_RECORDS))),
+            ).fetchall()
+        return tuple(record_row(row) for row in found)
+
+
+def _rows(
+    connection: sqlite3.Connection, device: str, limit: int, until: tuple[str, int] | None
+) -> tuple[RoundRow, ...]:
+    """Return ladder records, newest first: epochs by when they were first heard of, then by seq."""
+    epochs = _epochs(connection, device)
+    top = 2**63 - 1
+    if until is not None:
+        if until[0] not in epochs:
+            return ()
+        epochs, top = epochs[epochs.index(until[0]) :], until[1]
+    found: list[RoundRow] = []
+    for epoch in epochs:
+        rows = connection.execute(
+            f"{ROUND_COLUMNS} WHERE device = ? AND epoch = ? AND test = 'ladder' AND seq <= ?"
+            " ORDER BY seq DESC LIMIT ?",
+            (device, epoch, top, limit - len(found)),
+        ).fetchall()
+        found.extend(round_row(row) for row in rows)
+        top = 2**63 - 1
+        if len(found) >= limit:
+            break
+    return tuple(found)
+
+
+def _epochs(connection: sqlite3.Connection, device: str) -> list[str]:
+    """Return the device's epochs, newest first."""
+    found = connection.execute(
+        "SELECT epoch FROM epoch WHERE device = ? ORDER BY first_seen_ns DESC, epoch", (device,)
+    ).fetchall()
+    return [str(epoch) for (epoch,) in found]
+
+
+def _round(connection: sqlite3.Connection, row: RoundRow) -> Round:
+    record = from_json(json.loads(row.body))
+    return Round(row=row, record=record, ladder=_ladder(connection, row, record))
+
+
+def _ladder(connection: sqlite3.Connection, row: RoundRow, record: Record) -> Ladder:
+    kept = record.outcome.detail.get("ladder")
+    if kept is not None:
+        try:
+            return ladder.from_json(kept)
+        except RecordError:
+            pass  # another form of it, from other software: its measurements still count
+    return Ladder(
+        rungs=tuple(
+            RungState(
+                rung=cell.rung,
+                state=RungProgress(cell.state),
+                reached=cell.reached,
+                tried=cell.tried,
+                waiting=0,
+                best_ns=None,
+                failures=cell.failures,
+            )
+            for cell in rung_cells(connection, row)
+        )
+    )
+
+
+def _missed(
+    connection: sqlite3.Connection, device: str, shown: Sequence[RoundRow]
+) -> tuple[MissedRounds, ...]:
+    """Return what was missed since the first of the rounds shown."""
+    found: list[MissedRounds] = []
+    for epoch in dict.fromkeys(row.epoch for row in shown):
+        lowest = min(row.seq for row in shown if row.epoch == epoch)
+        highest = max(row.seq for row in shown if row.epoch == epoch)
+        rows = connection.execute(
+            """SELECT seq, body FROM record WHERE device = ? AND epoch = ? AND seq BETWEEN ? AND ?
+               AND test = 'gap' AND target = ? ORDER BY seq""",
+            (device, epoch, lowest, highest, MISSED_TARGET),
+        ).fetchall()
+        found.extend(_missed_rounds(epoch, int(seq), from_json(json.loads(body))) for seq, body in rows)
+    return tuple(found)
+
+
+def _missed_rounds(epoch: str, seq: int, record: Record) -> MissedRounds:
+    count = record.outcome.detail.get("count")
+    reason = record.outcome.detail.get("reason")
+    return MissedRounds(
+        epoch=epoch,
+        seq=seq,
+        boot_id=record.boot_id,
+        boottime_ns=record.start.boottime_ns,
+        start_utc_ns=record.start.utc_ns,
+        count=count if isinstance(count, int) and count > 0 else 1,
+        reason=reason if isinstance(reason, str) else record.outcome.failure or "",
+    )
+
+
+def _verdict_run(connection: sqlite3.Connection, newest: RoundRow) -> VerdictRun:
+    epochs = _epochs(connection, newest.device)
+    first, count = newest, 0
+    for epoch in epochs[epochs.index(newest.epoch) :]:
+        found = connection.execute(
+            """SELECT seq FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND verdict IS NOT ?
+               ORDER BY seq DESC LIMIT 1""",
+            (newest.device, epoch, newest.verdict),
+        ).fetchone()
+        changed = 0 if found is None else int(found[0])
+        in_run = connection.execute(
+            "SELECT count(*), min(seq) FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND seq > ?",
+            (newest.device, epoch, changed),
+        ).fetchone()
+        count += int(in_run[0])
+        if in_run[1] is not None:
+            first = _one(connection, newest.device, epoch, int(in_run[1]))
+        if changed:
+            return VerdictRun(
+                first=first, rounds=count, before=_one(connection, newest.device, epoch, changed)
+            )
+    return VerdictRun(first=first, rounds=count, before=None)
+
+
+def _one(connection: sqlite3.Connection, device: str, epoch: str, seq: int) -> RoundRow:
+    row = connection.execute(
+        f"{ROUND_COLUMNS} WHERE device = ? AND epoch = ? AND seq = ?", (device, epoch, seq)
+    ).fetchone()
+    return round_row(row)

@@ -1,0 +1,236 @@
+"""A round's own account, and the history that rules ask: also over a restart, and never of another boot."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from appliance.measuring.budget import NS, wire_bytes
+from appliance.measuring.records import (
+    Conclusion,
+    Scene,
+    lost_result,
+    of_fault,
+    of_missed,
+    of_result,
+    of_round,
+)
+from appliance.measuring.rounds import GRACE_NS, History, Round, most_bytes
+from appliance.measuring.schedule import Missed, Reason
+from firmware import plan as plans
+from firmware.clock import ClockTracker, SyncPoint
+from firmware.failures import Failure
+from firmware.ladder import Ladder, RungProgress, climb
+from firmware.plan_checks import round_bytes
+from firmware.record import ClockQuality, Outcome, Phase, Record, Rung, Stamp, Verdict, from_json, to_json
+from firmware.task import Result, Task
+
+PLAN = plans.load("ir")
+START = 5_000 * NS
+UTC = 1_795_000_000 * NS
+BOOT = "3f6c2f0e-6f52-4b2f-9a3e-0d0a1c1d2e3f"
+OK = Verdict(verdict="ok", rule_id="controls-reached", evidence=("all",), overturned_by="nothing")
+CUT = Verdict(verdict="international_cut", rule_id="international-cut")
+SCENE = Scene(boot_id=BOOT, plan=PLAN, clock=ClockTracker(), boottime_ns=START + 10 * NS, utc_ns=UTC)
+
+
+def begin(*, late_ns: int = 0) -> Round:
+    return Round(PLAN, round_id=7, slot_ns=START - late_ns, start_ns=START)
+
+
+def answer(task: Task, failure: str | None = None) -> Record:
+    result = Result(
+        task_id=task.task_id,
+        test_version="0.1.0",
+        target=task.target,
+        uplink="ethernet",
+        start_boottime_ns=task.start_boottime_ns + 1,
+        start_utc_ns=UTC,
+        runtime_ns=NS,
+        outcome=Outcome(
+            failure=failure,
+            failed_operation="connect" if failure else None,
+            phases={} if failure else {"connect": Phase(ns=1000, stamp=Stamp.TCP_INFO)},
+            bytes_up=100,
+            bytes_down=300,
+        ),
+    )
+    return of_result(SCENE, task, result, slot_ns=task.start_boottime_ns, context={"memory_percent": 4.0})
+
+
+def test_a_round_is_over_when_all_is_in() -> None:
+    current = begin()
+    for number, task in enumerate(current.tasks):
+        assert not current.is_over(START + number)
+        assert current.has(task)
+        assert current.take(task, answer(task), START + 5 * NS) == ()
+        assert not current.has(task)
+    assert current.is_over(START + 5 * NS)
+    assert (current.bytes_up, current.bytes_down) == (100 * len(current.tasks), 300 * len(current.tasks))
+    assert current.wire_bytes == len(current.tasks) * wire_bytes(400)
+    assert current.uplink == "ethernet"
+    assert current.ladder(ended=True).rung(Rung.INTERNATIONAL).state is RungProgress.REACHED
+    assert current.verdict(()).verdict == "ok"
+
+
+def test_a_round_is_over_at_its_deadline_and_a_little() -> None:
+    current = begin()
+    assert current.ends_ns() == START + PLAN.round.deadline_s * NS + GRACE_NS
+    assert not current.is_over(current.ends_ns() - 1)
+    assert current.is_over(current.ends_ns())
+    assert current.ladder().rung(Rung.LINK).state is RungProgress.PENDING
+    assert current.ladder(ended=True).rung(Rung.LINK).state is RungProgress.UNKNOWN
+
+
+def test_silent_controls_are_asked_again_once_and_waited_for() -> None:
+    current = begin()
+    again: list[Task] = []
+    for task in current.tasks:
+        abroad = task.rung in {Rung.INTERNATIONAL, Rung.PLATFORMS}
+        again += current.take(task, answer(task, Failure.TIMEOUT if abroad else None), START + 21 * NS)
+    assert again
+    assert not current.is_over(START + 22 * NS)
+    assert {task.rung for task in again} >= {Rung.GATEWAY, Rung.DOMESTIC}
+    for task in again:
+        assert current.slot_of(task) == task.start_boottime_ns
+        assert current.take(task, answer(task), START + 22 * NS) == ()
+    assert current.is_over(START + 22 * NS)
+    assert current.verdict(()).verdict == "international_cut"
+
+
+def test_a_late_round_shows_how_late_it_is() -> None:
+    current = begin(late_ns=3 * NS)
+    first = current.tasks[0]
+    assert first.start_boottime_ns == START
+    assert current.slot_of(first) == START - 3 * NS
+
+
+def test_a_round_may_cost_what_it_asks_and_asks_again() -> None:
+    assert most_bytes(PLAN) > round_bytes(PLAN)
+    assert most_bytes(plans.load()) >= plans.load().round.max_bytes
+
+
+# What is kept
+
+
+def test_lost_tasks_are_evidence_of_nothing() -> None:
+    current = begin()
+    for task in current.tasks:
+        result = lost_result(SCENE, task, failure=Failure.WORKER_DIED, reason="killed by SIGKILL")
+        record = of_result(SCENE, task, result, slot_ns=START, context={})
+        assert record.outcome.failure == "worker_died"
+        assert record.outcome.detail == {"reason": "killed by SIGKILL"}
+        assert record.start.boottime_ns == task.start_boottime_ns
+        assert record.start.utc_ns == UTC - (SCENE.boottime_ns - task.start_boottime_ns)
+        current.take(task, record, START)
+    assert current.verdict(()).verdict == "inconclusive"
+    assert current.ladder(ended=True).rung(Rung.INTERNATIONAL).state is RungProgress.UNKNOWN
+
+
+def test_every_kind_of_record_can_be_read_again() -> None:
+    current = begin()
+    gap = Missed(name="round", first_ns=START, last_ns=START + 90 * NS, count=4, reason=Reason.BUDGET)
+    fault = of_fault(
+        SCENE,
+        target="worker",
+        failure=Failure.WORKER_DIED,
+        operation="measure",
+        count=900,
+        reason="r" * 10_000,
+        names=[f"task-{number}" for number in range(900)],
+    )
+    kept = [answer(current.tasks[0]), of_missed(SCENE, gap), fault, conclusion(1, OK)]
+    assert [from_json(json.loads(json.dumps(to_json(record)))) for record in kept] == kept
+    assert kept[1].outcome.detail == {
+        "count": 4,
+        "first_boottime_ns": START,
+        "last_boottime_ns": START + 90 * NS,
+        "reason": "budget",
+    }
+    assert kept[1].runtime_ns == 90 * NS
+    assert len(json.dumps(to_json(fault))) < 3_000
+
+
+def test_a_conclusion_carries_the_sync_points() -> None:
+    record = conclusion(1, OK, points=(SyncPoint(boottime_ns=1, utc_ns=2, error_ns=3),))
+    assert record.outcome.detail["sync_points"] == [[1, 2, 3]]
+    scene = replace(
+        SCENE, clock=ClockTracker((SyncPoint(boottime_ns=START, utc_ns=UTC - 10 * NS, error_ns=3),))
+    )
+    assert of_round(scene, _conclusion(1, OK, START + NS)).start.quality is ClockQuality.SYNCHRONISED
+
+
+# The rounds before
+
+
+def ladder() -> Ladder:
+    return climb(PLAN, {}, ended=True)
+
+
+def _conclusion(
+    number: int, verdict: Verdict, start_ns: int, points: tuple[SyncPoint, ...] = ()
+) -> Conclusion:
+    return Conclusion(
+        round_id=number,
+        slot_ns=start_ns,
+        start_ns=start_ns,
+        end_ns=start_ns + 2 * NS,
+        uplink="wifi",
+        ladder=ladder(),
+        verdict=verdict,
+        since_utc_ns=UTC - 3600 * NS,
+        traffic=(1, 2),
+        health={"cpu_percent": 3.5},
+        sync_points=points,
+    )
+
+
+def conclusion(
+    number: int, verdict: Verdict, *, boot_id: str = BOOT, points: tuple[SyncPoint, ...] = ()
+) -> Record:
+    scene = replace(SCENE, boot_id=boot_id)
+    return of_round(scene, _conclusion(number, verdict, START + number * 30 * NS, points))
+
+
+def test_a_verdict_is_as_old_as_its_first_round() -> None:
+    history = History()
+    for number, verdict in enumerate([OK, OK, CUT, CUT, OK]):
+        history.add(START + number * NS, verdict, ladder(), utc_ns=UTC + number)
+        assert history.since_utc_ns == UTC + [0, 0, 2, 2, 4][number]
+
+
+def test_rounds_before_have_their_age() -> None:
+    history = History()
+    history.add(START, OK, ladder(), utc_ns=UTC)
+    history.add(START + 30 * NS, CUT, ladder(), utc_ns=UTC)
+    assert [(past.verdict.verdict, past.age_s) for past in history.before(START + 60 * NS)] == [
+        ("ok", 60.0),
+        ("international_cut", 30.0),
+    ]
+
+
+def test_the_history_goes_on_after_a_restart() -> None:
+    history = History.of([conclusion(3, CUT), conclusion(2, CUT), conclusion(1, OK)], boot_id=BOOT)
+    (first, *_, last) = history.before(START + 100 * NS)
+    assert first.verdict.verdict == "ok"
+    assert last.verdict == replace(CUT)
+    assert last.age_s == pytest.approx(100 - 92)
+    assert last.ladder == ladder()
+    assert history.since_utc_ns == UTC - 3600 * NS
+    history.add(START + 200 * NS, CUT, ladder(), utc_ns=UTC)
+    assert history.since_utc_ns == UTC - 3600 * NS, "the verdict has not changed"
+
+
+def test_rounds_of_another_boot_have_no_age_but_the_verdict_goes_on() -> None:
+    history = History.of(
+        [conclusion(2, CUT, boot_id="another"), conclusion(1, OK, boot_id="another")], boot_id=BOOT
+    )
+    assert history.before(START + 100 * NS) == ()
+    assert history.since_utc_ns == UTC - 3600 * NS
+
+
+def test_a_round_of_other_software_is_passed_over() -> None:
+    odd = replace(conclusion(2, CUT), outcome=Outcome(detail={"ladder": {"rungs": []}}))
+    bare = replace(conclusion(3, CUT), verdict=None)
+    history = History.of([bare, odd, conclusion(1, OK)], boot_id=BOOT)
+    assert [past.verdict.verdict for past in history.before(START + 100 * NS)] == ["ok"]

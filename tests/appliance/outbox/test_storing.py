@@ -1,0 +1,73 @@
+"""Records on their way to the disk: committed together, held while it refuses, counted when they must go."""
+
+from pathlib import Path
+
+import pytest
+
+from appliance.outbox import storing
+from appliance.outbox.box import Outbox
+from appliance.outbox.file import connect
+from appliance.outbox.storing import COMMIT_NS, RETRY_NS, Store
+from firmware.record import Record
+from tests.firmware.records import tcp_record
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.sqlite3"
+
+
+def account(count: int, reason: str) -> Record:
+    return tcp_record(count, test="gap", failure=f"unknown_failure: {bool(reason)}")
+
+
+def test_records_wait_for_each_other_and_no_longer(path: Path) -> None:
+    with Outbox.open(path, device="a" * 16) as outbox:
+        store = Store(outbox, account=account)
+        assert store.due_ns() is None
+        store.add(tcp_record(1), 10)
+        store.add(tcp_record(2), 20)
+        assert not store.is_due(10 + COMMIT_NS - 1)
+        assert store.is_due(10 + COMMIT_NS)
+        assert store.commit(10 + COMMIT_NS)
+        assert store.due_ns() is None
+        assert not store.commit(0), "nothing is held any more"
+        assert outbox.counts().produced == 2
+
+
+def test_what_the_disk_refuses_is_held_and_stored_later(path: Path) -> None:
+    with Outbox.open(path, device="a" * 16) as outbox:
+        outbox._connection.execute("PRAGMA busy_timeout = 10")
+        store = Store(outbox, account=account)
+        other = connect(path)
+        other.execute("BEGIN IMMEDIATE")
+        store.add(tcp_record(1), 0)
+        assert not store.commit(5)
+        assert "outbox.sqlite3" in store.fault
+        assert store.due_ns() == 5 + RETRY_NS
+        other.execute("ROLLBACK")
+        other.close()
+        store.add(tcp_record(2), 6)
+        assert store.commit(5 + RETRY_NS)
+        assert store.fault == ""
+        assert (outbox.counts().produced, outbox.counts().unstored) == (2, 0)
+
+
+def test_past_the_bound_the_oldest_go_and_are_accounted_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storing, "MAX_HELD", 3)
+    with Outbox.open(path, device="a" * 16) as outbox:
+        outbox._connection.execute("PRAGMA busy_timeout = 10")
+        store = Store(outbox, account=account)
+        other = connect(path)
+        other.execute("BEGIN IMMEDIATE")
+        for number in range(5):
+            store.add(tcp_record(number), 0)
+            assert not store.commit(0)
+        other.execute("ROLLBACK")
+        other.close()
+        assert store.commit(0)
+        counts = outbox.counts()
+        assert (counts.produced, counts.unstored) == (4, 2), "three that were held, and the account of two"
+        assert '"test":"gap"' in outbox.oldest(1)[0].body

@@ -1,0 +1,53 @@
+"""The inbox keeps order, wakes who waits, and says in time that it is full."""
+
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.ingest.inbox import MAX_PAUSE_S, PAUSE_FROM, Inbox, pause_s
+from collector.ingest.judge import Delivery
+
+
+def delivery(number: int, size: int = 0) -> Delivery:
+    return Delivery(topic=str(number), payload=b"x" * size, received_ns=number)
+
+
+def test_what_is_put_is_taken_in_order_up_to_the_number_asked() -> None:
+    inbox = Inbox(max_messages=10, max_bytes=1000)
+    for number in range(5):
+        inbox.put(delivery(number))
+    assert [one.topic for one in inbox.take(3)] == ["0", "1", "2"]
+    assert [one.topic for one in inbox.take(3)] == ["3", "4"]
+
+
+@pytest.mark.parametrize(("number", "size"), [(10, 0), (2, 500)], ids=["messages", "bytes"])
+def test_it_is_full_by_number_or_by_bytes_and_has_room_again(number: int, size: int) -> None:
+    inbox = Inbox(max_messages=10, max_bytes=1000)
+    for one in range(number):
+        assert inbox.has_room()
+        inbox.put(delivery(one, size))
+    assert not inbox.has_room()
+    inbox.take(1)
+    assert inbox.has_room()
+
+
+def test_closing_wakes_who_waits_and_ends_it() -> None:
+    inbox = Inbox(max_messages=10, max_bytes=1000)
+    taken: list[list[Delivery]] = []
+    thread = threading.Thread(target=lambda: taken.append(inbox.take(1)))
+    thread.start()
+    inbox.close()
+    thread.join()
+    assert taken == [[]]
+    inbox.put(delivery(1))
+    assert inbox.take(1) == []
+
+
+@given(st.floats(0, 3), st.floats(0, 3))
+def test_the_fuller_the_longer_the_pause(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert 0 <= pause_s(low) <= pause_s(high) <= MAX_PAUSE_S
+    assert pause_s(low) == 0 or low >= PAUSE_FROM
+    assert pause_s(1) == MAX_PAUSE_S

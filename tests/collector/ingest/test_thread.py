@@ -1,0 +1,124 @@
+"""The thread that stores: no ack without a commit, and no message that stops it."""
+
+import queue
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collector.ingest import thread as ingest_thread
+from collector.ingest.inbox import MAX_PAUSE_S, Inbox
+from collector.ingest.judge import Answer, Delivery, Judgement, judge
+from collector.ingest.thread import IngestThread
+from collector.store.database import Store
+from collector.store.queries import Queries
+from firmware.exchange import Ack, decode_ack, encode_batch, topic
+from tests.collector.scripted_device import DEVICE, OTHER, WAIT_S, batch_of
+
+
+class Bench:
+    """An ingest thread with a real store; messages go in by hand and acks come out."""
+
+    def __init__(self, path: Path) -> None:
+        self.inbox = Inbox(max_messages=100, max_bytes=1 << 20)
+        self.store = Store.open(path)
+        self.queries = Queries(path)
+        self.answers: queue.Queue[Answer] = queue.Queue()
+        self.thread = IngestThread(self.store, self.inbox, self.answers.put)
+
+    def deliver(self, payload: bytes, device: str = DEVICE) -> None:
+        self.inbox.put(Delivery(topic=topic(device, "up", "live"), payload=payload, received_ns=1))
+
+    def ack(self) -> Ack:
+        return decode_ack(self.answers.get(timeout=WAIT_S).payload)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path / "collector.sqlite3")
+    yield made
+    made.thread.stop()
+    made.queries.close()
+    made.store.close()
+
+
+def test_what_waits_together_is_committed_together_and_answered_apart(bench: Bench) -> None:
+    for seq in range(1, 21):
+        bench.deliver(encode_batch(batch_of([seq])))
+    bench.deliver(encode_batch(batch_of([1], device=OTHER)), OTHER)
+    bench.thread.start()
+    answers = [bench.answers.get(timeout=WAIT_S) for _ in range(21)]
+    # One transaction: every answer already knows of all of them.
+    assert {decode_ack(answer.payload).upto for answer in answers[:20]} == {20}
+    assert answers[20].topic == topic(OTHER, "dn", "ack")
+
+
+def test_when_the_disk_is_full_nothing_is_acknowledged_and_later_it_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_thread, "STORE_RETRY_S", 0.01)
+    pages = bench.store._connection.execute("PRAGMA page_count").fetchone()[0]
+    bench.store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    bench.thread.start()
+    bench.deliver(encode_batch(batch_of(range(1, 40))))
+    while bench.thread.fault is None:
+        pass
+    assert "full" in bench.thread.fault
+    assert bench.answers.empty()
+    assert bench.queries.counts().records == 0
+    bench.store._connection.execute("PRAGMA max_page_count = 100000")
+    bench.deliver(encode_batch(batch_of(range(1, 40))))
+    assert bench.ack().upto == 39
+    assert bench.thread.fault is None
+
+
+def test_a_message_that_breaks_us_is_kept_and_its_neighbours_are_served(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks_on_poison(delivery: Delivery) -> Judgement:
+        if delivery.payload == b"poison":
+            raise ZeroDivisionError
+        return judge(delivery)
+
+    monkeypatch.setattr(ingest_thread, "judge", breaks_on_poison)
+    bench.deliver(encode_batch(batch_of([1])))
+    bench.deliver(b"poison")
+    bench.deliver(encode_batch(batch_of([2])))
+    bench.thread.start()
+    assert [bench.ack().upto, bench.ack().upto] == [1, 2]
+    (kept,) = bench.queries.rejects()
+    assert (kept.payload, "ZeroDivisionError" in kept.reason) == (b"poison", True)
+
+
+def test_the_fuller_the_inbox_the_longer_devices_are_asked_to_wait(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_thread, "GROUP", 1)
+    for seq in range(1, 101):
+        bench.deliver(encode_batch(batch_of([seq])))
+    bench.thread.start()
+    pauses = [bench.ack().retry_after_s for _ in range(100)]
+    assert pauses[0] == pytest.approx(MAX_PAUSE_S, rel=0.1)
+    assert pauses == sorted(pauses, reverse=True)
+    assert pauses[-1] == 0
+
+
+def test_a_damaged_batch_of_an_unknown_device_is_not_answered(bench: Bench) -> None:
+    bench.deliver(b"damaged", OTHER)
+    bench.deliver(encode_batch(batch_of([1])))
+    bench.thread.start()
+    assert bench.ack().upto == 1
+    assert bench.answers.empty()
+
+
+def test_a_reader_never_sees_half_a_commit(bench: Bench, tmp_path: Path) -> None:
+    bench.thread.start()
+    bench.deliver(encode_batch(batch_of(range(1, 100))))
+    connection = sqlite3.connect(tmp_path / "collector.sqlite3")
+    seen = set()
+    while 99 not in seen:
+        seen.add(connection.execute("SELECT count(*) FROM record").fetchone()[0])
+    connection.close()
+    assert seen <= {0, 99}
+    assert bench.ack().upto == 99

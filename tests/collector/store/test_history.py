@@ -1,0 +1,162 @@
+"""What one device said over time, asked of a real store."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from appliance.measuring.schedule import ROUND
+from collector.ingest.arrivals import BatchArrived
+from collector.ingest.rows import to_row
+from collector.store.database import Store
+from collector.store.history import MISSED_TARGET, History
+from collector.store.queries import Queries
+from firmware.ladder import RungProgress
+from firmware.record import Outcome, Rung, to_json
+from tests.collector.page import invented
+from tests.collector.page.invented import NS_PER_S, Device, clear, cut_from, dark_from, deliver, utc
+
+_NOW = utc(15, 18)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Lend an open store."""
+    opened = Store.open(tmp_path / "collector.sqlite3")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def history(store: Store, tmp_path: Path) -> Iterator[History]:
+    """Lend the questions of that store."""
+    queries = Queries(tmp_path / "collector.sqlite3")
+    yield History(queries)
+    queries.close()
+
+
+def _device(epoch: str = "9f1c04d27ab35e68", weather: invented.Weather = clear) -> Device:
+    return Device(id="k3v9q2m7x1c8n5p4", epoch=epoch, weather=weather, booted_utc_ns=utc(15, 4))
+
+
+def test_a_device_without_a_round_has_no_past(store: Store, history: History) -> None:
+    deliver(store, _device(), _NOW)
+    found = history.rounds(_device().id, 10)
+    assert (found.rounds, found.missed, found.before) == ((), (), None)
+    assert history.verdict_run(_device().id) is None
+    assert history.verdict_run("nobodyheardofit0") is None
+
+
+def test_the_ladder_is_the_one_the_device_concluded_from(store: Store, history: History) -> None:
+    device = _device(weather=cut_from(utc(15, 10)))
+    device.measure(utc(15, 10), utc(15, 10, 1))
+    # Its measurements are lost, its conclusion arrived.
+    deliver(store, device, _NOW, lost=range(1, len(device.records)))
+    found = history.rounds(device.id, 10).rounds[0].ladder
+    assert found.rung(Rung.DOMESTIC).state is RungProgress.REACHED
+    international = found.rung(Rung.INTERNATIONAL)
+    assert (international.reached, international.tried) == (0, 5)
+    assert "library: connect: generic_timeout_error" in international.failures
+
+
+def test_without_a_kept_ladder_the_measurements_are_counted(store: Store, history: History) -> None:
+    device = _device(weather=cut_from(utc(15, 10)))
+    device.measure(utc(15, 10), utc(15, 10, 1))
+    device.records[-1] = replace(device.records[-1], outcome=Outcome(detail={"ladder": {"form": "another"}}))
+    deliver(store, device, _NOW)
+    found = history.rounds(device.id, 10).rounds[0].ladder
+    assert (found.rung(Rung.DOMESTIC).reached, found.rung(Rung.PLATFORMS).tried) == (4, 3)
+    assert found.rung(Rung.INTERNATIONAL).state is RungProgress.FAILED
+
+
+def test_rounds_come_oldest_first_and_lead_on_to_those_before(store: Store, history: History) -> None:
+    device = _device()
+    device.measure(utc(15, 10), utc(15, 11))
+    deliver(store, device, _NOW)
+    newest = history.rounds(device.id, 5)
+    starts = [one.row.start_utc_ns for one in newest.rounds]
+    assert starts == sorted(starts)
+    assert starts[-1] == utc(15, 10, 55)
+    assert newest.before is not None
+    older = history.rounds(device.id, 100, until=(newest.before.epoch, newest.before.seq))
+    assert len(older.rounds) == 7
+    assert older.rounds[-1].row == newest.before
+    assert older.before is None
+    assert history.rounds(device.id, 5, until=("0" * 16, 1)).rounds == ()
+
+
+def test_rounds_run_on_into_the_epoch_before(store: Store, history: History) -> None:
+    first, second = _device("1" * 16), _device("0" * 16)
+    first.measure(utc(15, 10), utc(15, 10, 10))
+    second.measure(utc(15, 12), utc(15, 12, 10))
+    deliver(store, first, _NOW - NS_PER_S)
+    deliver(store, second, _NOW)
+    found = history.rounds(first.id, 3)
+    assert [one.row.epoch[0] for one in found.rounds] == ["1", "0", "0"]
+    assert found.before is not None
+    assert found.before.epoch == "1" * 16
+    run = history.verdict_run(first.id)
+    assert run is not None
+    assert (run.rounds, run.first.start_utc_ns, run.before) == (4, utc(15, 10), None)
+
+
+def test_missed_rounds_are_found_among_those_shown(store: Store, history: History) -> None:
+    device = _device()
+    device.miss(utc(15, 9), count=7)
+    device.one_round(utc(15, 10))
+    device.miss(utc(15, 10, 5), count=3)
+    device.one_round(utc(15, 11))
+    deliver(store, device, _NOW)
+    missed = history.rounds(device.id, 10).missed
+    assert [(one.count, one.start_utc_ns) for one in missed] == [(3, utc(15, 10, 5))]
+    assert "asleep" in missed[0].reason
+
+
+def test_devices_call_a_missed_round_what_the_collector_looks_for() -> None:
+    assert MISSED_TARGET == ROUND
+
+
+def test_since_when_a_verdict_holds_and_what_came_before(store: Store, history: History) -> None:
+    device = _device(weather=dark_from(utc(15, 12), utc(15, 13)))
+    device.measure(utc(15, 11), utc(15, 12, 30))
+    deliver(store, device, _NOW)
+    run = history.verdict_run(device.id)
+    assert run is not None
+    assert run.first.verdict == "isp_or_wider_outage"
+    assert run.first.start_utc_ns == utc(15, 12)
+    assert run.before is not None
+    assert (run.before.verdict, run.before.start_utc_ns) == ("ok", utc(15, 11, 55))
+
+    device.measure(utc(15, 13), utc(15, 13, 6))
+    deliver(store, device, _NOW)
+    again = history.verdict_run(device.id)
+    assert again is not None
+    assert (again.first.verdict, again.before and again.before.verdict) == ("ok", "isp_or_wider_outage")
+
+
+def test_a_round_without_a_verdict_ends_a_run(store: Store, history: History) -> None:
+    device = _device()
+    device.measure(utc(15, 10), utc(15, 10, 16))
+    rounds = [index for index, record in enumerate(device.records) if record.test == "ladder"]
+    device.records[rounds[1]] = replace(device.records[rounds[1]], verdict=None)
+    deliver(store, device, _NOW)
+    run = history.verdict_run(device.id)
+    assert run is not None
+    assert (run.rounds, run.before and run.before.verdict) == (2, None)
+    assert run.before is not None
+
+
+def test_the_last_records_are_the_last_that_arrived(store: Store, history: History) -> None:
+    device = _device()
+    device.one_round(utc(15, 10))
+    deliver(store, device, _NOW, lost=(3,))
+    late = BatchArrived(
+        device=device.id,
+        epoch=device.epoch,
+        received_ns=_NOW,
+        topic="",
+        rows=(to_row(3, to_json(device.records[2])),),
+    )
+    store.commit([late])
+    assert [row.seq for row in history.last_records(device.id, 3)] == [3, 17, 16]
