@@ -150,6 +150,40 @@ def _offender(address: bytes) -> str:
     return ""
 
 
+_FROM_ICMP: Final = frozenset(
+    {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ECONNREFUSED, errno.EACCES, errno.EPROTO}
+)
+
+
+def stream_hints(soft_errno: int, mtu_before: int | None, mtu_now: int | None) -> list[IcmpError]:
+    """Return what the kernel still knows of ICMP errors about an open TCP stream: no type, no code, no router.
+
+    A stream outlives them, as it does in every browser: the errno of the last unreachable (`SO_ERROR`), and the
+    path's MTU (TCP_INFO) if it shrank, are all it keeps. 0 and None stand for nothing.
+    """
+    found: list[IcmpError] = []
+
+    def hint(number: int, info: int = 0) -> None:
+        prohibited = number == errno.EACCES  # what only ICMPv6's kinds of it become
+        found.append(
+            IcmpError(
+                failure=Failure.ADMINISTRATIVELY_PROHIBITED if prohibited else _by_errno(number),
+                errno=number,
+                family=0,
+                icmp_type=None,
+                icmp_code=None,
+                offender="",
+                info=info,
+            )
+        )
+
+    if soft_errno in _FROM_ICMP:
+        hint(soft_errno)
+    if mtu_before is not None and mtu_now is not None and mtu_now < mtu_before:
+        hint(errno.EMSGSIZE, mtu_now)
+    return found
+
+
 _PROHIBITED: Final = frozenset({(4, 3, 9), (4, 3, 10), (4, 3, 13), (6, 1, 1), (6, 1, 5), (6, 1, 6)})
 _TTL_EXCEEDED: Final = frozenset({(4, 11, 0), (6, 3, 0)})
 
@@ -180,6 +214,7 @@ class TcpInfo:
     rtt_us: int | None
     total_retrans: int | None
     data_segs_in: int | None = None
+    pmtu: int | None = None
 
 
 TCP_INFO_BYTES: Final = 256
@@ -192,7 +227,11 @@ def parse_tcp_info(raw: bytes) -> TcpInfo:
         return int(struct.unpack_from("=I", raw, offset)[0]) if len(raw) >= offset + 4 else None
 
     return TcpInfo(
-        returned_bytes=len(raw), rtt_us=field(68), total_retrans=field(100), data_segs_in=field(152)
+        returned_bytes=len(raw),
+        rtt_us=field(68),
+        total_retrans=field(100),
+        data_segs_in=field(152),
+        pmtu=field(60),
     )
 
 

@@ -42,6 +42,12 @@ def path_labels(host: Host, target: str, hops: Iterable[tuple[int, Sequence[str]
     return labels
 
 
+def error_label(host: Host, address: str) -> str:
+    """Return the name of whoever sent an ICMP error, how far away is not known: a word only for the host's own."""
+    own = host.label(address) if address else ""
+    return NEAR if address and own == address and _is_near(host, address) else own
+
+
 def _word(host: Host, target: str, hop: int, address: str) -> str:
     """Return the word for an address that is the host's own whatever comes before it, else the address."""
     own = host.label(address) if address else ""

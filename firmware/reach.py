@@ -11,6 +11,7 @@ from firmware.failures import Failure, MeasurementFailedError
 from firmware.jsontypes import JsonObject, JsonValue
 from firmware.names import lookup
 from firmware.net import ConnectAttempt, Net, TcpStream
+from firmware.path_labels import error_label
 from firmware.record import Phase
 
 
@@ -76,6 +77,6 @@ def _attempt(net: Net, attempt: ConnectAttempt) -> JsonObject:
         kept["icmp"] = {
             "type": attempt.icmp.icmp_type,
             "code": attempt.icmp.icmp_code,
-            "from": net.host.label(attempt.icmp.offender),
+            "from": error_label(net.host, attempt.icmp.offender),
         }
     return kept

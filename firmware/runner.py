@@ -17,6 +17,7 @@ from firmware.kernel import IcmpError
 from firmware.loop import CancelledJobError, Job, Loop
 from firmware.measurements import MEASUREMENTS, Measurement
 from firmware.net import Net
+from firmware.path_labels import error_label
 from firmware.record import Outcome
 from firmware.stamps import read_clock_offset
 from firmware.targets import TargetError
@@ -83,15 +84,16 @@ def failed_result(task_id: str, test: str, target: str, *, failure: str, operati
 def with_evidence(outcome: Outcome, host: Host, errors: Sequence[IcmpError], *, stepped: bool) -> Outcome:
     """Add to the detail what every test has: `clock_stepped`, and `icmp` where ICMP errors came back.
 
-    Each of those has `failure`, `type`, `code`, `from` (a word for the host's own and its gateway), `info` (the
-    MTU, for fragmentation needed) and `count`.
+    Each of those has `failure`, `type`, `code`, `from` (a word for the host's own network), `info` (the MTU, for
+    fragmentation needed) and `count`. Of an error about an open TCP stream the kernel keeps the word alone: `type`
+    and `code` are null and `from` is empty.
     """
     icmp: list[JsonObject] = [
         {
             "failure": error.failure,
             "type": error.icmp_type,
             "code": error.icmp_code,
-            "from": host.label(error.offender) if error.offender else "",
+            "from": error_label(host, error.offender),
             "info": error.info,
             "count": count,
         }

@@ -46,7 +46,8 @@ class ConnectAttempt:
     """How one TCP connect went.
 
     `elapsed_ns` is this process's time to success or failure; `tcp_info` what the kernel knew at that moment;
-    `icmp` the ICMP error that ended it, if one did.
+    `icmp` the ICMP error that came for it: the kernel ends a connect at the first, whatever it says (TTL exceeded
+    too), so that it is a hint only beside a time-out.
     """
 
     address: str
@@ -64,6 +65,7 @@ class StreamOwner(Protocol):
     deadline_ns: int
     traffic: Traffic
     clock_stepped: bool
+    icmp_errors: list[IcmpError]
 
 
 class TcpStream:
@@ -97,6 +99,7 @@ class TcpStream:
         self._sent_bytes = 0
         self._departures: dict[int, Departure] = {}
         self._segments_before = 0
+        self._mtu_at_first = self._tcp_info().pmtu
         stamps.stamp_stream(sock)
 
     def __enter__(self) -> Self:
@@ -106,7 +109,11 @@ class TcpStream:
         self.close()
 
     def close(self) -> None:
-        """Close the stream; again does nothing."""
+        """Close the stream, and note what the kernel knows of ICMP errors meanwhile; again does nothing."""
+        if self._socket.fileno() >= 0:
+            soft_errno = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            mtu_now = self._tcp_info().pmtu
+            self._owner.icmp_errors += kernel.stream_hints(soft_errno, self._mtu_at_first, mtu_now)
         self._socket.close()
 
     def fileno(self) -> int:
@@ -247,10 +254,11 @@ async def _connect(
     info = _tcp_info(sock)
     failure: str | None = None
     icmp: IcmpError | None = None
+    if number and not was_reset:
+        icmp = _queued_error(sock)
     if number == errno.EINPROGRESS:
         failure = Failure.TIMEOUT
     elif number and not was_reset:
-        icmp = _queued_error(sock)
         failure = icmp.failure if icmp is not None else from_os_error(OSError(number, ""))
     attempt = ConnectAttempt(
         address=str(remote[0]),
