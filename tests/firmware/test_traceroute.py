@@ -1,5 +1,6 @@
 """Traceroute over real routers in namespaces: every method, both families, and every way in which a path ends."""
 
+import ctypes
 import socket
 import struct
 import threading
@@ -256,6 +257,33 @@ def test_where_datagram_icmp_is_forbidden_it_says_so_or_goes_by_udp() -> None:
         *("permission_denied", "connect", "not_sent"),
         *(None, "udp", {"icmp": "permission_denied"}, "reached"),
     ]
+
+
+def without_capabilities() -> list[Any]:
+    """Trace and search as a process that has no capability left, whatever its user is called."""
+    there = chain(2)
+    namespaces.open_ping()
+    version, nobody = (
+        struct.pack("=Ii", 0x20080522, 0),
+        bytes(24),
+    )  # capset(2): nothing effective, permitted, inherited
+    assert ctypes.CDLL(None, use_errno=True).capset(version, nobody) == 0
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP).close()
+    except PermissionError:
+        raw = "forbidden"
+    found = [
+        gist(trace(target, method=method))[:3]
+        for method in ("udp", "icmp", "tcp")
+        for target in (there.server4, there.server6)
+    ]
+    searches = [measure_once("pmtu", there.server4, {"method": method}).outcome for method in ("udp", "icmp")]
+    return [raw, found, [one.detail["mtu"] for one in searches]]
+
+
+@pytest.mark.namespace
+def test_it_needs_no_capability() -> None:
+    assert namespaces.call(without_capabilities) == ["forbidden", [[None, "reached", 3]] * 6, [1500, 1500]]
 
 
 def on_the_wire() -> dict[str, Any]:
