@@ -68,6 +68,11 @@ class DatagramOwner(Protocol):
     traffic: Traffic
     clock_stepped: bool
     icmp_errors: list[IcmpError]
+    began_ns: int
+    first_sent: Departure | None
+
+    async def begin(self) -> None:
+        """Wait for the task's slot."""
 
 
 class DatagramFlow:
@@ -115,6 +120,8 @@ class DatagramFlow:
         machine itself raised, since the datagram is bigger than its link takes, is in `last_error`.
         """
         while True:
+            if not self._owner.began_ns:
+                await self._owner.begin()
             departure = stamps.depart()
             try:
                 self._socket.send(data)
@@ -134,6 +141,7 @@ class DatagramFlow:
                 raise MeasurementFailedError(from_os_error(error), operation="write") from error
             sent_id = len(self._sent)
             self._sent[sent_id] = departure
+            self._owner.first_sent = self._owner.first_sent or departure
             self._owner.traffic.bytes_up += len(data)
             return sent_id
 

@@ -143,8 +143,10 @@ async def _over_udp(net: Net, flow: UdpFlow, exchange: Exchange, patience: Patie
     sent: dict[int, int] = {}
     for _ in range(patience.attempts):
         query_id = _fresh_id(sent)
+        query = _query(exchange.question, query_id)
+        await net.begin()
         start_ns = net.now_ns()
-        sent[query_id] = await flow.send(_query(exchange.question, query_id))
+        sent[query_id] = await flow.send(query)
         exchange.queries_sent += 1
         until_ns = start_ns + patience.timeout_ns
         while datagram := await _next(flow, exchange, until_ns):

@@ -18,16 +18,22 @@ _ICMP: Final = struct.Struct(">BBHHH")
 _ECHO_REQUEST: Final = {4: 8, 6: 128}
 _ECHO_REPLY: Final = {4: 0, 6: 129}
 _PADDING: Final = 48
+_READY_NS: Final = 1_000_000
+"""How long before its time a probe is made ready, and answers are left for later: the kernel has stamped them."""
 _UDP: Final = struct.Struct(">H")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EchoSample:
-    """What one probe brought: a time and whose, the reply's TTL, the wait in our own queue; or a failure word."""
+    """What one probe brought: a time and whose, the reply's TTL, our own part of it; or a failure word.
+
+    `egress_queue_ns` is the wait in our own queue, `late` how long after its time the probe left.
+    """
 
     rtt: Phase | None = None
     ttl: int | None = None
     egress_queue_ns: int | None = None
+    late: Phase | None = None
     failure: str | None = None
 
 
@@ -81,6 +87,7 @@ class _Round:
     """The probes sent and the samples so far, by sequence number from 0."""
 
     form: EchoForm
+    due_ns: dict[int, int] = field(default_factory=dict)
     sent_ids: dict[int, int] = field(default_factory=dict)
     samples: dict[int, EchoSample] = field(default_factory=dict)
 
@@ -98,14 +105,17 @@ async def echo(net: Net, flow: DatagramFlow, form: EchoForm, times: EchoTimes) -
     A probe without an answer has `generic_timeout_error`. Never raises for the network.
     """
     state = _Round(form)
-    start_ns = net.now_ns()
+    start_ns = max(net.now_ns(), net.slot_ns)
     last_ns = start_ns + (times.count - 1) * times.interval_ns
     for sequence in range(times.count):
-        await _collect(net, flow, state, until_ns=start_ns + sequence * times.interval_ns, early=False)
+        state.due_ns[sequence] = due_ns = start_ns + sequence * times.interval_ns
+        await _collect(net, flow, state, until_ns=due_ns - _READY_NS, early=False)
         if net.now_ns() >= net.deadline_ns:
             break
+        probe = form.write(sequence)
         try:
-            state.sent_ids[sequence] = await flow.send(form.write(sequence))
+            await net.loop.sleep_exactly_until(min(due_ns, net.deadline_ns))
+            state.sent_ids[sequence] = await flow.send(probe)
         except MeasurementFailedError as error:
             state.samples[sequence] = EchoSample(failure=error.failure)
     await _collect(net, flow, state, until_ns=last_ns + times.timeout_ns, early=True)
@@ -145,10 +155,13 @@ def _note_answer(flow: DatagramFlow, state: _Round, arrival: Datagram) -> None:
     if sequence is None:
         return  # a duplicate, or nothing of ours
     sent_id = state.sent_ids[sequence]
+    rtt = flow.rtt(sent_id, arrival)
+    departure = flow.departure(sent_id)
     state.samples[sequence] = EchoSample(
-        rtt=flow.rtt(sent_id, arrival),
+        rtt=rtt,
         ttl=arrival.ttl,
-        egress_queue_ns=flow.egress_queue_ns(sent_id),
+        egress_queue_ns=departure.egress_queue_ns,
+        late=departure.late(state.due_ns[sequence]),
     )
 
 

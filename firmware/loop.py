@@ -2,8 +2,12 @@
 
 Why not an event loop off the shelf: they round timers up to a millisecond (epoll_wait's unit) and run helper
 threads, and a thread that holds the interpreter costs 5 ms at the median. This one waits in select(2), whose
-time-out is in microseconds, on an epoll descriptor that holds the sockets. It knows nothing of networks or
-measurements, and must never start a thread, lose an exception, or block anywhere but in `_wait`.
+time-out is in microseconds, on an epoll descriptor that holds the sockets.
+
+What is sent must leave on time; what arrives may be read late, for the kernel has stamped it. So a job that
+sleeps with `sleep_exactly_until` comes before all others: nothing else is begun shortly before its moment, and
+the last stretch, about as long as this machine takes to wake, is not slept but waited out. It knows nothing of
+networks or measurements, and must never start a thread, lose an exception, or block anywhere but in `_wait`.
 
 All times are CLOCK_BOOTTIME in ns: absolute, and still running after a suspend.
 """
@@ -14,8 +18,8 @@ import select
 import time
 import types
 from collections import deque
-from collections.abc import Coroutine, Generator, Iterable
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Coroutine, Generator, Iterable, Iterator
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
@@ -27,6 +31,10 @@ ERROR = select.EPOLLERR | select.EPOLLHUP
 def boottime_ns() -> int:
     """Return CLOCK_BOOTTIME in ns, the clock of every deadline here."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+_Timer: TypeAlias = "tuple[int, int, int, Job[Any]]"
+"""When it is due, its number, the wait it belongs to (a job's `token`), and whose it is."""
 
 
 class CancelledJobError(BaseException):
@@ -98,8 +106,11 @@ class Loop:
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._ready: deque[tuple[Job[Any], int, object]] = deque()
-        self._timers: list[tuple[int, int, int, Job[Any]]] = []
+        self._first: deque[tuple[Job[Any], int, object]] = deque()
+        self._timers: list[_Timer] = []
+        self._exact: list[_Timer] = []
         self._timer_count = 0
+        self._wake_ns = _WAKE_NS
         self._waiting: dict[int, Job[Any]] = {}
         self._live: dict[Job[Any], None] = {}
         self._current: Job[Any] | None = None
@@ -148,6 +159,15 @@ class Loop:
             self._arm(self.current(), when_ns)
             await _suspend()
 
+    async def sleep_exactly_until(self, when_ns: int) -> None:
+        """Wait until CLOCK_BOOTTIME reaches `when_ns`, for what must not be late: then go before all others.
+
+        Costs up to `MAX_SPIN_NS` of processor time.
+        """
+        if when_ns > boottime_ns():
+            self._arm(self.current(), when_ns, exact=True)
+            await _suspend()
+
     async def park(self) -> object:
         """Wait until somebody calls `resume` for this job; return the value given."""
         return await _suspend()
@@ -187,53 +207,81 @@ class Loop:
         """Close the loop's own descriptor."""
         self._epoll.close()
 
-    def _arm(self, job: Job[Any], when_ns: int) -> None:
+    def _arm(self, job: Job[Any], when_ns: int, *, exact: bool = False) -> None:
         if len(self._timers) > _TIMERS_KEPT + 2 * len(self._live):  # a live job has one timer at most
             self._timers = [timer for timer in self._timers if timer[2] == timer[3].token]
             heapq.heapify(self._timers)
         self._timer_count += 1
-        heapq.heappush(self._timers, (when_ns, self._timer_count, job.token, job))
+        timers = self._exact if exact else self._timers
+        heapq.heappush(timers, (when_ns, self._timer_count, job.token, job))
 
     def _wait(self) -> None:
-        """Sleep until a descriptor or a timer is due, and move what is due to the ready queue."""
-        while self._timers and self._timers[0][3].token != self._timers[0][2]:
-            heapq.heappop(self._timers)
-        timeout_s = _LONGEST_SLEEP_S
-        if self._ready:
-            timeout_s = 0.0
-        elif self._timers:
-            timeout_s = min(max(0, self._timers[0][0] - boottime_ns()) / 1e9, _LONGEST_SLEEP_S)
-        if select.select((self._epoll,), (), (), timeout_s)[0]:
+        """Sleep until a descriptor or a timer is due, and move what is due to the ready queues."""
+        _forget_ended(self._timers)
+        _forget_ended(self._exact)
+        if self._exact_is_near():
+            self._wait_exactly(self._exact[0][0])
+            self._first.extend(_due(self._exact, boottime_ns()))
+            return
+        wake_ns = self._exact[0][0] - self._wake_ns if self._exact else _NEVER_NS
+        if self._timers:
+            wake_ns = min(wake_ns, self._timers[0][0])
+        timeout_s = min(max(0, wake_ns - boottime_ns()) / 1e9, _LONGEST_SLEEP_S)
+        if select.select((self._epoll,), (), (), 0.0 if self._ready else timeout_s)[0]:
             for fd, mask in self._epoll.poll(0):
                 self.resume(self._waiting[fd], mask)
-        now_ns = boottime_ns()
-        while self._timers and self._timers[0][0] <= now_ns:
-            _, _, token, job = heapq.heappop(self._timers)
-            if token == job.token:
-                self._ready.append((job, token, None))
+        elif self._exact and wake_ns == self._exact[0][0] - self._wake_ns:
+            self._learn(boottime_ns() - wake_ns)
+        self._ready.extend(_due(self._timers, boottime_ns()))
+
+    def _exact_is_near(self) -> bool:
+        return bool(self._exact) and self._exact[0][0] - boottime_ns() < _HOLD_NS
+
+    def _wait_exactly(self, when_ns: int) -> None:
+        """Sleep for as long as waking will not be late, and wait out the rest."""
+        wake_ns = when_ns - self._wake_ns
+        sleep_ns = wake_ns - boottime_ns()
+        if sleep_ns > 0:
+            time.sleep(sleep_ns / 1e9)
+            self._learn(boottime_ns() - wake_ns)
+        while boottime_ns() < when_ns:
+            pass
+
+    def _learn(self, late_ns: int) -> None:
+        """Follow the ninth decile of how late this machine wakes."""
+        if late_ns > 0:  # less than nothing: something else woke us
+            step_ns = 9 * _WAKE_STEP_NS if late_ns > self._wake_ns else -_WAKE_STEP_NS
+            self._wake_ns = max(_MIN_SPIN_NS, min(MAX_SPIN_NS, self._wake_ns + step_ns))
 
     def _step(self) -> None:
-        """Run every job that is ready now, once."""
+        """Run every job that is ready now, once, unless an exact moment is near: then those that it is for."""
+        for _ in range(len(self._first)):
+            self._run_one(self._first.popleft())
         for _ in range(len(self._ready)):
-            job, token, value = self._ready.popleft()
-            if job.done or (token != job.token and not job.cancelling):
-                continue  # a second wake-up for a wait that has ended
-            job.token += 1
-            self._current = job
-            try:
-                if job.cancelling:
-                    job.cancelling = False
-                    job.coroutine.throw(CancelledJobError())
-                else:
-                    job.coroutine.send(value)
-            except StopIteration as stop:
-                job.value = stop.value
-                self._finish(job)
-            except BaseException as raised:  # noqa: BLE001  # kept whole, raised where the job is awaited
-                job.error = raised
-                self._finish(job)
-            finally:
-                self._current = None
+            if self._exact_is_near():
+                return
+            self._run_one(self._ready.popleft())
+
+    def _run_one(self, entry: tuple[Job[Any], int, object]) -> None:
+        job, token, value = entry
+        if job.done or (token != job.token and not job.cancelling):
+            return  # a second wake-up for a wait that has ended
+        job.token += 1
+        self._current = job
+        try:
+            if job.cancelling:
+                job.cancelling = False
+                job.coroutine.throw(CancelledJobError())
+            else:
+                job.coroutine.send(value)
+        except StopIteration as stop:
+            job.value = stop.value
+            self._finish(job)
+        except BaseException as raised:  # noqa: BLE001  # kept whole, raised where the job is awaited
+            job.error = raised
+            self._finish(job)
+        finally:
+            self._current = None
 
     def _finish(self, job: Job[Any]) -> None:
         job.done = True
@@ -255,6 +303,7 @@ class Loop:
 
     def _wind_up(self) -> None:
         """Cancel what is left and see it end. Raises `RuntimeError` for what will not be cancelled."""
+        self._exact.clear()
         for _ in range(_CANCEL_TRIES):
             for job in list(self._live):
                 job.cancel()
@@ -265,7 +314,28 @@ class Loop:
             raise RuntimeError(f"jobs that swallow their cancellation: {names}")
 
 
+def _forget_ended(timers: "list[_Timer]") -> None:
+    while timers and timers[0][3].token != timers[0][2]:
+        heapq.heappop(timers)
+
+
+def _due(timers: "list[_Timer]", now_ns: int) -> "Iterator[tuple[Job[Any], int, object]]":
+    while timers and timers[0][0] <= now_ns:
+        _, _, token, job = heapq.heappop(timers)
+        if token == job.token:
+            yield job, token, None
+
+
 _CANCEL_TRIES: Final = 100
+
+MAX_SPIN_NS: Final = 100_000
+_MIN_SPIN_NS: Final = 10_000
+_WAKE_NS: Final = 60_000
+"""How long waking takes, before it is known: a processor leaves its idle state, the scheduler comes round."""
+_WAKE_STEP_NS: Final = 1_000
+_HOLD_NS: Final = 1_000_000
+"""Nothing else is begun so shortly before an exact moment; most steps of a job take less."""
+_NEVER_NS: Final = 1 << 62
 
 _TIMERS_KEPT: Final = 64
 """Timers of waits that ended early are swept out once there are more than this."""

@@ -16,6 +16,7 @@ from firmware.jsontypes import JsonValue
 from firmware.kernel import IcmpError
 from firmware.loop import Loop, boottime_ns
 from firmware.record import Outcome, Phase
+from firmware.stamps import Departure
 from firmware.streams import ConnectAttempt, TcpStream, Traffic
 from firmware.targets import family_of
 
@@ -30,9 +31,15 @@ __all__ = ["ConnectAttempt", "Datagram", "DatagramFlow", "Net", "TcpStream", "Tr
 class Net:
     """One task's way to the network. `deadline_ns` is CLOCK_BOOTTIME: every wait ends there at the latest."""
 
-    def __init__(self, loop: Loop, *, deadline_ns: int, host: Host | None = None) -> None:
+    def __init__(self, loop: Loop, *, deadline_ns: int, slot_ns: int = 0, host: Host | None = None) -> None:
         self.loop = loop
         self.deadline_ns = deadline_ns
+        self.slot_ns = slot_ns
+        """When the task is due: nothing is sent before."""
+        self.began_ns = 0
+        """When the task began: at its slot, or as late as it was; 0 while it has not."""
+        self.first_sent: Departure | None = None
+        """The task's first packet."""
         self.traffic = Traffic()
         self.clock_stepped = False
         """Whether CLOCK_REALTIME was seen to step during a sample of this task."""
@@ -55,12 +62,23 @@ class Net:
         """Return CLOCK_BOOTTIME in ns."""
         return boottime_ns()
 
+    async def begin(self) -> None:
+        """Wait for the slot, exactly, the first time: what can be made ready is made ready before.
+
+        The first packet of every flow waits here by itself.
+        """
+        if not self.began_ns:
+            await self.loop.sleep_exactly_until(self.slot_ns)
+            if self.began_ns == 0:  # else another flow's first packet waited as well, and was sooner
+                self.began_ns = boottime_ns()
+
     async def connect_tcp(
         self, address: str, port: int, *, timeout_s: float = CONNECT_TIMEOUT_S
     ) -> TcpStream:
         """Connect to a literal address. Raises `MeasurementFailedError` (operation `connect`)."""
         family, remote = self.socket_address(address, port)
-        deadline_ns = min(boottime_ns() + round(timeout_s * 1e9), self.deadline_ns)
+        start_ns = max(boottime_ns(), self.slot_ns)
+        deadline_ns = min(start_ns + round(timeout_s * 1e9), self.deadline_ns)
         try:
             stream, attempt = await streams.connect(self, remote, family, deadline_ns=deadline_ns)
         except OSError as error:

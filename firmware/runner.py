@@ -18,7 +18,7 @@ from firmware.loop import CancelledJobError, Job, Loop
 from firmware.measurements import MEASUREMENTS, Measurement
 from firmware.net import Net
 from firmware.path_labels import error_label
-from firmware.record import Outcome
+from firmware.record import Outcome, Phase
 from firmware.stamps import read_clock_offset
 from firmware.targets import TargetError
 from firmware.task import Result, Task
@@ -26,6 +26,9 @@ from firmware.task import Result, Task
 _GRACE_NS = 250_000_000
 """Every wait of a measurement ends at its deadline by itself, and it reports what it had. One that has not
 ended this long after is ended by force, with nothing to report."""
+
+_LEAD_NS = 20_000_000
+"""How long before its slot a task is begun, so that all is ready when its first packet is due."""
 
 
 async def run_task(loop: Loop, task: Task) -> Result:
@@ -35,23 +38,27 @@ async def run_task(loop: Loop, task: Task) -> Result:
     except TargetError as error:
         failure = f"{UNKNOWN_PREFIX}TargetError: {error}"
         return failed_result(task.task_id, task.test, task.target, failure=failure, operation="parse")
-    await loop.sleep_until(task.start_boottime_ns)
-    start_boottime_ns, start_utc_ns = clock.now()
-    net = Net(loop, deadline_ns=task.deadline_boottime_ns)
-    if start_boottime_ns >= task.deadline_boottime_ns:
+    slot_ns = task.start_boottime_ns
+    await loop.sleep_until(slot_ns - _LEAD_NS)
+    ready_ns, ready_utc_ns = clock.now()
+    net = Net(loop, deadline_ns=task.deadline_boottime_ns, slot_ns=slot_ns)
+    if ready_ns >= task.deadline_boottime_ns:
         outcome = Outcome(failure=Failure.MISSED_SLOT, failed_operation="start")
     else:
         before = read_clock_offset()
         outcome = await _measure(loop, measurement, net)
         stepped = net.clock_stepped or kernel.clock_stepped(before, read_clock_offset())
         outcome = with_evidence(outcome, net.host, net.icmp_errors, stepped=stepped)
+        if net.first_sent is not None:
+            outcome = _with_lateness(outcome, net.first_sent.late(slot_ns))
+    start_boottime_ns = net.began_ns or ready_ns
     return Result(
         task_id=task.task_id,
         test_version=measurement.version,
         target=task.target,
         uplink=net.uplink(),
         start_boottime_ns=start_boottime_ns,
-        start_utc_ns=start_utc_ns,
+        start_utc_ns=start_boottime_ns - ready_ns + ready_utc_ns,
         runtime_ns=net.now_ns() - start_boottime_ns,
         outcome=outcome,
     )
@@ -100,6 +107,12 @@ def with_evidence(outcome: Outcome, host: Host, errors: Sequence[IcmpError], *, 
         for error, count in Counter(errors).items()
     ]
     extra: JsonObject = {"clock_stepped": stepped, **({"icmp": [*icmp]} if icmp else {})}
+    return replace(outcome, detail={**outcome.detail, **extra})
+
+
+def _with_lateness(outcome: Outcome, late: Phase) -> Outcome:
+    """Add to the detail how long after the slot the first packet left, `late_ns`, and whose time: `late_stamp`."""
+    extra: JsonObject = {"late_ns": late.ns, "late_stamp": str(late.stamp)}
     return replace(outcome, detail={**outcome.detail, **extra})
 
 

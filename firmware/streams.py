@@ -66,6 +66,10 @@ class StreamOwner(Protocol):
     traffic: Traffic
     clock_stepped: bool
     icmp_errors: list[IcmpError]
+    first_sent: Departure | None
+
+    async def begin(self) -> None:
+        """Wait for the task's slot."""
 
 
 class TcpStream:
@@ -242,13 +246,15 @@ async def _connect(
     level, option = _RECVERR[sock.family]
     sock.setsockopt(level, option, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    start_ns = boottime_ns()
+    await owner.begin()
+    departure = stamps.depart()
+    owner.first_sent = owner.first_sent or departure
     number = sock.connect_ex(remote)
     waited = True
     while number == errno.EINPROGRESS and waited:
         waited = bool(await owner.loop.wait(sock.fileno(), WRITABLE, deadline_ns=deadline_ns))
         number = _state(sock)
-    elapsed_ns = boottime_ns() - start_ns
+    elapsed_ns = boottime_ns() - departure.user_ns
     # A reset that answers the SYN is ECONNREFUSED; this one came after the handshake, before we looked.
     was_reset = number == errno.ECONNRESET
     info = _tcp_info(sock)

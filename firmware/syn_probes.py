@@ -56,6 +56,7 @@ class SynProbes:
         """
         family, remote = self.net.socket_address(self.address, self.port)
         version = 6 if family == socket.AF_INET6 else 4
+        await self.net.begin()
         with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as sock:
             start_ns = self.net.now_ns()
             try:

@@ -41,6 +41,7 @@ class Address:
 
     async def measure(self, net: Net) -> Outcome:
         """Look at the addresses. Fails with `no_address`, or `no_gateway` where no family has both."""
+        await net.begin()
         host = net.host
         detail: dict[str, JsonValue] = {
             "ipv4": describe(host, 4),

@@ -35,6 +35,7 @@ class Link:
 
     async def measure(self, net: Net) -> Outcome:
         """Look at the interfaces. Fails with `link_down`."""
+        await net.begin()
         detail = describe(net.host)
         error = None if has_link(net.host) else MeasurementFailedError(Failure.LINK_DOWN, operation="link")
         return net.outcome(phases={}, detail=detail, error=error)

@@ -95,7 +95,8 @@ class Ntp:
         ignored = 0
         for tries in range(1, _TRIES + 1):
             nonce = int.from_bytes(os.urandom(8)) | 1 << 63
-            sent[nonce] = await flow.send(encode_question(nonce))
+            question = encode_question(nonce)
+            sent[nonce] = await flow.send(question)
             detail["tries"] = tries
             until_ns = net.now_ns() + self.timeout_ns
             while (arrival := await flow.receive(deadline_ns=until_ns)) is not None:

@@ -31,8 +31,8 @@ class Ping:
 
     Phases `resolve` (where a resolver was asked) and `rtt`, the shortest time of the best stamp class. `detail`:
     `address`, `family`, `method` (`icmp`, `udp`, `tcp`), `not_used` (better method → why not), `sent`,
-    `received`, `loss` (0–1), `samples`: each `rtt_ns`, `stamp`, and, where known, `ttl` and `egress_queue_ns`
-    (SND − SCHED: our own queue), or `failure`.
+    `received`, `loss` (0–1), `samples`: each `rtt_ns`, `stamp`, and, where known, `ttl`, `egress_queue_ns`
+    (SND − SCHED: our own queue), `late_ns` and `late_stamp` (how long after its time it left), or `failure`.
     """
 
     name: ClassVar[str] = "ping"
@@ -129,9 +129,9 @@ class Ping:
 async def _tcp_samples(net: Net, address: str, port: int, times: EchoTimes) -> tuple[EchoSample, ...]:
     """Connect `count` times, one after the other; open and refused are answers."""
     samples: list[EchoSample] = []
-    start_ns = net.now_ns()
+    start_ns = max(net.now_ns(), net.slot_ns)
     for number in range(times.count):
-        await net.loop.sleep_until(min(start_ns + number * times.interval_ns, net.deadline_ns))
+        await net.loop.sleep_exactly_until(min(start_ns + number * times.interval_ns, net.deadline_ns))
         samples.append(await _tcp_sample(net, address, port, times.timeout_ns / 1e9))
     return tuple(samples)
 
@@ -158,6 +158,8 @@ def describe(sample: EchoSample) -> JsonObject:
         found["ttl"] = sample.ttl
     if sample.egress_queue_ns is not None:
         found["egress_queue_ns"] = sample.egress_queue_ns
+    if sample.late is not None:
+        found["late_ns"], found["late_stamp"] = sample.late.ns, str(sample.late.stamp)
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.loop import ERROR, READABLE, WRITABLE, CancelledJobError, Job, Loop, boottime_ns
+from firmware.loop import ERROR, MAX_SPIN_NS, READABLE, WRITABLE, CancelledJobError, Job, Loop, boottime_ns
 
 FAR_NS = 60 * 1_000_000_000
 MS = 1_000_000
@@ -367,3 +367,77 @@ def test_every_job_ends_once_however_they_are_cancelled(plan: list[int]) -> None
     loop.run(main())
     loop.close()
     assert sorted(ended) == sorted(plan)
+
+
+def test_an_exact_sleeper_is_never_early_and_goes_before_all_others(loop: Loop) -> None:
+    order: list[str] = []
+
+    async def other(name: str) -> None:
+        order.append(name)
+
+    async def exact(when_ns: int) -> None:
+        await loop.sleep_exactly_until(when_ns)
+        assert boottime_ns() >= when_ns
+        order.append("exact")
+
+    async def main() -> None:
+        when_ns = boottime_ns() + 20 * MS
+        sleeper = loop.spawn(exact(when_ns))
+        await loop.sleep_until(when_ns - MS // 2)  # within what is held free for it
+        await loop.gather([other("first"), other("second")])
+        await sleeper
+
+    loop.run(main())
+    assert order == ["exact", "first", "second"]
+
+
+def test_an_exact_moment_that_is_past_does_not_wait(loop: Loop) -> None:
+    async def main() -> int:
+        token = loop.current().token
+        await loop.sleep_exactly_until(boottime_ns() - 1)
+        return loop.current().token - token
+
+    assert loop.run(main()) == 0
+
+
+def test_exact_sleepers_wake_in_the_order_of_their_times(loop: Loop) -> None:
+    order: list[int] = []
+
+    async def exact(number: int, when_ns: int) -> None:
+        await loop.sleep_exactly_until(when_ns)
+        order.append(number)
+
+    async def main() -> None:
+        start_ns = boottime_ns() + 5 * MS
+        offsets = (3 * MS, 0, MS // 5, 0, 2 * MS)
+        await loop.gather([exact(number, start_ns + offset) for number, offset in enumerate(offsets)])
+
+    loop.run(main())
+    assert order == [1, 3, 2, 4, 0]
+
+
+def test_an_exact_sleeper_can_be_cancelled_and_leaves_nothing_behind(loop: Loop) -> None:
+    async def main() -> None:
+        sleepers = [loop.spawn(loop.sleep_exactly_until(boottime_ns() + ns)) for ns in (MS // 2, FAR_NS)]
+        await loop.sleep_until(0)
+        for sleeper in sleepers:
+            sleeper.cancel()
+            with pytest.raises(CancelledJobError):
+                await sleeper
+
+    loop.run(main())
+    loop.run(loop.sleep_until(boottime_ns() + MS))
+
+
+def test_the_end_does_not_wait_for_an_exact_sleeper(loop: Loop) -> None:
+    async def main() -> None:
+        loop.spawn(loop.sleep_exactly_until(boottime_ns() + MS // 2))
+        loop.spawn(loop.sleep_exactly_until(far()))
+
+    loop.run(main())
+
+
+def test_the_stretch_not_slept_stays_within_its_bounds(loop: Loop) -> None:
+    for late_ns in [10 * MS] * 100 + [1] * 1000:
+        loop._learn(late_ns)
+        assert 0 < loop._wake_ns <= MAX_SPIN_NS

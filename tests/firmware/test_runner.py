@@ -50,6 +50,7 @@ class Trying:
 
             net.loop.spawn(fail())
             await net.loop.sleep_until(net.now_ns() + MS)
+        await net.begin()
         return net.outcome(phases={}, detail={"what": self.what})
 
 
@@ -87,6 +88,31 @@ def test_it_starts_at_its_slot_and_not_before() -> None:
     assert result.outcome.detail == {"what": "", "clock_stepped": False}
     assert abs(result.start_utc_ns - result.start_boottime_ns) > 0
     assert result.runtime_ns >= 0
+
+
+def test_the_first_packet_waits_for_the_slot_and_says_how_late_it_was() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.setblocking(False)
+        port = silent.getsockname()[1]
+        one = task("ntp", f"127.0.0.1:{port}", start_ms=30, deadline_ms=40)
+        result = run(one)
+        assert len(silent.recv(99)) == 48
+    assert result.outcome.failure == "generic_timeout_error"
+    assert result.start_boottime_ns >= one.start_boottime_ns
+    late_ns = result.outcome.detail["late_ns"]
+    assert isinstance(late_ns, int)
+    assert late_ns >= result.start_boottime_ns - one.start_boottime_ns
+    assert result.outcome.detail["late_stamp"] in ("snd", "sched")
+
+
+def test_a_connect_waits_for_the_slot_too() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        one = task("tcp", f"127.0.0.1:{server.getsockname()[1]}", start_ms=30)
+        result = run(one)
+    assert result.outcome.failure is None
+    assert result.start_boottime_ns >= one.start_boottime_ns
+    assert result.outcome.detail["late_stamp"] == "user"
 
 
 @pytest.mark.usefixtures("trying")

@@ -24,7 +24,7 @@ def test_a_port_that_listens(host: str, family: int) -> None:
     assert result["failure"] is None
     assert result["phases"]["connect"]["stamp"] == "tcp_info"
     assert 0 < result["phases"]["connect"]["ns"] <= result["detail"]["elapsed_ns"]
-    assert result["detail"] | {"elapsed_ns": 0, "tcp_info_bytes": 0} == {
+    assert result["detail"] | {"elapsed_ns": 0, "tcp_info_bytes": 0, "late_ns": 0} == {
         "address": host,
         "family": family,
         "port": port,
@@ -33,6 +33,8 @@ def test_a_port_that_listens(host: str, family: int) -> None:
         "tcp_info_bytes": 0,
         "elapsed_ns": 0,
         "clock_stepped": False,
+        "late_ns": 0,
+        "late_stamp": "user",
     }
     assert result["detail"]["tcp_info_bytes"] >= 104
     assert (result["bytes_up"], result["bytes_down"]) == (0, 0)
