@@ -223,7 +223,6 @@ def going_round() -> dict[str, Any]:
     found: dict[str, Any] = {"loop": gist(trace(there.server4))}
     found["loop by tcp"] = gist(trace(there.server4, method="tcp"))
     found["max_hops"] = gist(trace(there.server4, max_hops=2))
-    found["deadline"] = measure_once("traceroute", "203.0.113.2", {"gap": 64}, 0.3).outcome.detail["end"]
     namespaces.ip("route add blackhole 203.0.113.9", node="r1")
     found["deadline"] = measure_once("traceroute", "203.0.113.9", {"gap": 64}, 0.5).outcome.detail["end"]
     return found
