@@ -106,7 +106,7 @@ class Reply:
 
 def build_query(name: str, record_type: str, query_id: int) -> bytes:
     """Return a query's wire form. `name` is ASCII, as `firmware.targets.parse_host` returns it, or `.`."""
-    import dns.message  # noqa: PLC0415  # see the module's docstring
+    from firmware.dnspython import dns  # noqa: PLC0415  # see the module's docstring
 
     return dns.message.make_query(name.removesuffix(".") + ".", record_type, id=query_id).to_wire()
 
@@ -118,7 +118,7 @@ def query_id_of(wire: bytes) -> int | None:
 
 def parse_reply(wire: bytes) -> Reply:
     """Read a message. Raises `ReplyError`; a record that cannot be read ends the answers, no more."""
-    import dns.message  # noqa: PLC0415  # see the module's docstring
+    from firmware.dnspython import dns  # noqa: PLC0415  # see the module's docstring
 
     if len(wire) < _HEADER.size:
         raise ReplyError(f"{len(wire)} bytes, a DNS message has at least {_HEADER.size}")
@@ -203,7 +203,7 @@ def _question(message: "dns.message.Message") -> tuple[str, int] | None:
 
 def _type_name(rrset: "dns.rrset.RRset") -> str:
     """Return the type's name, with the class before it where that is not IN: an A record of HESIOD is no address."""
-    import dns.rdatatype  # noqa: PLC0415  # see the module's docstring
+    from firmware.dnspython import dns  # noqa: PLC0415  # see the module's docstring
 
     name = dns.rdatatype.to_text(rrset.rdtype)
     return name if rrset.rdclass == _CLASS_IN else f"CLASS{int(rrset.rdclass)} {name}"

@@ -1,9 +1,11 @@
-"""URLs of the web, and where a redirect leads. Pure; every mistake is named, none is guessed around."""
+"""URLs of the web, and where a redirect leads. Pure; every mistake is named, none is guessed around.
+
+urllib is imported inside the functions: with what it brings it costs the worker half a megabyte.
+"""
 
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, urljoin, urlsplit
 
 from firmware.failures import Failure, MeasurementFailedError
 from firmware.targets import TargetError, parse_host, parse_port
@@ -41,6 +43,8 @@ class Url:
 
 def parse_url(text: str) -> Url:
     """Read a URL; a fragment is dropped. Raises `TargetError`."""
+    from urllib.parse import quote, urlsplit  # noqa: PLC0415  # see the module's docstring
+
     if _CONTROL.search(text) or text != text.strip():
         raise TargetError(f"found {text!r}, with white space or control characters; {_ALLOWED}")
     try:
@@ -69,6 +73,8 @@ def redirected(url: Url, location: str) -> Url:
     Raises `MeasurementFailedError`: `http_unexpected_redirect_url` for something other than the web,
     `http_invalid_redirect_location_host` for a host or port that cannot be.
     """
+    from urllib.parse import urljoin, urlsplit  # noqa: PLC0415  # see the module's docstring
+
     if _NO_HOST.match(location.strip()):  # which urljoin would take for a path
         raise _failed(Failure.HTTP_INVALID_REDIRECT_LOCATION_HOST, location)
     try:

@@ -6,7 +6,6 @@ server's is blanked, and every hardware address. Private addresses that are not 
 page at 10.10.34.34 is the finding. This file must never need to be told what is private: when in doubt it blanks.
 """
 
-import ipaddress
 import re
 from collections.abc import Collection
 from typing import Final
@@ -34,6 +33,8 @@ def scrub(text: str, *, own: Collection[str], server: str) -> str:
 
     def judge(match: re.Match[str]) -> str:
         try:
+            import ipaddress  # noqa: PLC0415  # only a text that holds an address needs it
+
             address = str(ipaddress.ip_address(match[0]))
         except ValueError:
             return match[0]

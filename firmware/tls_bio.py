@@ -21,22 +21,22 @@ _READ_BYTES: Final = 65_536
 def verifying_context(alpn: tuple[str, ...]) -> ssl.SSLContext:
     """Return the context that trusts the system's authorities (SSL_CERT_FILE and SSL_CERT_DIR are honoured).
 
-    It is kept: reading the authorities takes tens of milliseconds, and a second on the smallest boards.
+    There is one, kept: reading the authorities takes tens of milliseconds, a second on the smallest boards, and
+    a megabyte. So `alpn` is what the sessions offer that are made of it until the next call.
     """
-    return _verifying_context(alpn, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    context = _verifying_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    context.set_alpn_protocols(list(alpn))
+    return context
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=1)
 def _verifying_context(
-    alpn: tuple[str, ...],
     cert_file: str | None,  # noqa: ARG001  # part of the key: OpenSSL reads it from the environment itself
     cert_dir: str | None,  # noqa: ARG001
 ) -> ssl.SSLContext:
     context = ssl.create_default_context()
     # Python 3.13 turned this on; browsers do not ask for it, and records must not depend on Python's version.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if alpn:
-        context.set_alpn_protocols(list(alpn))
     return context
 
 

@@ -1,23 +1,31 @@
 """The measuring process: `python -m firmware.worker --fd N`. Tasks in, results out, over a stream socket.
 
 One thread and one loop, so that nothing holds the interpreter while a probe is timed; no garbage collection
-while one is on its way. It must never wait for the daemon: what the daemon does not read is kept up to a bound,
-then dropped, and the count told.
+while one is on its way. Where its unit grants real-time priority it takes a low one (docs/explanation/timing.md).
+It must never wait for the daemon: what the daemon does not read is kept up to a bound, then dropped, and the
+count told.
 
 Messages (firmware.framing): in `{"type": "task", "task": …}`, `{"type": "stop"}`; out `{"type": "ready", "pid",
-"version"}`, `{"type": "result", "result": …}`, `{"type": "dropped", "count"}`. The end of the stream is a stop.
+"version", "scheduling"}` (`fifo` or `other`), `{"type": "result", "result": …}`, `{"type": "dropped", "count"}`. The end of the stream is a stop.
 """
 
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Sequence
 from typing import Final
 
+from firmware.lean import held_back
+
+with held_back("inspect"):
+    import dataclasses  # noqa: F401  # here first, so that it is the one that gets the stand-in
+
+# ruff: isort: split
 import firmware
-from firmware import framing, runner
+from firmware import framing, runner, warmup
 from firmware.datagrams import StampKeeper
 from firmware.failures import UNKNOWN_PREFIX
 from firmware.jsontypes import JsonObject, RecordError
@@ -36,15 +44,26 @@ _QUIET_NS: Final = 100_000_000
 
 _TASKS_A_COLLECTION: Final = 20
 
+_WARM_NS: Final = 300_000_000
+"""Libraries are loaded ahead only when the next probe is further off than this."""
+
+_PRIORITY: Final = 5
+"""Above everything ordinary, below whatever else was given real-time priority on purpose."""
+_RUNAWAY_US: Final = 3_000_000
+"""A worker at real-time priority that runs this long without a wait is killed by the kernel."""
+
 
 class Worker:
     """Takes tasks off a socket, runs each at its slot, puts results on it."""
 
-    def __init__(self, loop: Loop, sock: socket.socket, outlet: Outlet) -> None:
+    def __init__(self, loop: Loop, sock: socket.socket, outlet: Outlet, *, scheduling: str = "other") -> None:
         self._loop = loop
+        self._scheduling = scheduling
         self._socket = sock
         self._outlet = outlet
         self._starts: dict[int, int] = {}
+        self._coming: set[str] = set()
+        self._warm: set[str] = set()
         self._taken = 0
         self._ended = 0
         self._modules = 0
@@ -55,7 +74,14 @@ class Worker:
         await keeper.confirm(self._loop, deadline_ns=boottime_ns() + _CONFIRM_NS)
         self._freeze()
         gc.disable()
-        self._outlet.put({"type": "ready", "pid": os.getpid(), "version": firmware.__version__})
+        self._outlet.put(
+            {
+                "type": "ready",
+                "pid": os.getpid(),
+                "version": firmware.__version__,
+                "scheduling": self._scheduling,
+            }
+        )
         decoder = framing.Decoder()
         while True:
             await self._loop.wait(self._socket.fileno(), READABLE, deadline_ns=None)
@@ -72,6 +98,7 @@ class Worker:
                 self._take(message)
             if not data:
                 return
+            self._warm_up_if_quiet()
 
     def _take(self, message: JsonObject) -> None:
         if message.get("type") != "task":
@@ -86,6 +113,7 @@ class Worker:
             return
         self._taken += 1
         self._starts[self._taken] = task.start_boottime_ns
+        self._coming.add(task.test)
         self._loop.spawn(self._run(task, self._taken), name=task.task_id)
 
     async def _run(self, task: Task, number: int) -> None:
@@ -98,12 +126,23 @@ class Worker:
         self._ended += 1
         if self._ended % _TASKS_A_COLLECTION == 0:
             self._collect_if_quiet()
+        self._warm_up_if_quiet()
 
     def _put(self, result: Result) -> None:
         self._outlet.put({"type": "result", "result": result_to_json(result)})
 
+    def _is_quiet(self, for_ns: int) -> bool:
+        return all(start_ns > boottime_ns() + for_ns for start_ns in self._starts.values())
+
+    def _warm_up_if_quiet(self) -> None:
+        """Load what coming tasks need, a test's part at a time, while none is due and none is on its way."""
+        while (cold := self._coming - self._warm) and self._is_quiet(_WARM_NS):
+            test = min(cold)
+            self._warm.add(test)
+            warmup.load(test)
+
     def _collect_if_quiet(self) -> None:
-        if all(start_ns > boottime_ns() + _QUIET_NS for start_ns in self._starts.values()):
+        if self._is_quiet(_QUIET_NS):
             gc.collect()
             if len(sys.modules) != self._modules:
                 self._freeze()  # a library came in: it need never be looked at again
@@ -128,11 +167,12 @@ def main(argv: Sequence[str]) -> int:
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the whole terminal: the daemon tells us when
     _sharpen_timers()
+    scheduling = _take_priority()
     loop, keeper = Loop(), StampKeeper()
     try:
         with socket.socket(fileno=int(argv[1])) as sock, sock.dup() as writing:
             sock.settimeout(0)
-            loop.run(Worker(loop, sock, Outlet(loop, writing)).serve(keeper))
+            loop.run(Worker(loop, sock, Outlet(loop, writing), scheduling=scheduling).serve(keeper))
     except framing.FramingError as error:
         sys.stderr.write(f"worker: {error}\n")
         return 2
@@ -152,6 +192,24 @@ def _sharpen_timers() -> None:
             file.write("1")
     except OSError as error:
         sys.stderr.write(f"worker: timers keep their slack of 50 µs: {error}\n")
+
+
+def _take_priority() -> str:
+    """Take a low real-time priority where RLIMIT_RTPRIO grants one (LimitRTPRIO= of the unit); say what it is.
+
+    Children never have it, and a runaway is killed rather than let it hold a processor.
+    """
+    granted, _ = resource.getrlimit(resource.RLIMIT_RTPRIO)
+    if granted != resource.RLIM_INFINITY and granted < 1:
+        return "other"
+    priority = _PRIORITY if granted == resource.RLIM_INFINITY else min(_PRIORITY, granted)
+    try:
+        _, hard_us = resource.getrlimit(resource.RLIMIT_RTTIME)
+        resource.setrlimit(resource.RLIMIT_RTTIME, (_RUNAWAY_US, hard_us))
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+    except (OSError, ValueError):
+        return "other"
+    return "fifo"
 
 
 if __name__ == "__main__":
