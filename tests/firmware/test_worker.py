@@ -1,9 +1,12 @@
 """The worker as the daemon meets it: a process at the other end of a socket, on real probes."""
 
+import fcntl
 import signal
 import socket
 import subprocess
 import sys
+import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,6 +82,11 @@ class Daemon:
         """Wait for the worker's own end; return its status and what it said on stderr."""
         _, errors = self.process.communicate(timeout=60)
         return self.process.returncode, errors
+
+    def unread_bytes(self) -> int:
+        raw = bytearray(4)
+        fcntl.ioctl(self.socket.fileno(), termios.FIONREAD, raw)
+        return int.from_bytes(raw, sys.byteorder)
 
     def memory_kb(self, key: str = "VmRSS") -> int:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
@@ -196,6 +204,31 @@ def test_a_daemon_that_does_not_read_loses_nothing_within_the_bound(daemon: Daem
     results = [daemon.result() for _ in tasks]
     assert {result.task_id for result in results} == {task.task_id for task in tasks}
     assert {result.outcome.failure for result in results} == {"connection_refused"}
+
+
+def test_a_daemon_that_does_not_read_holds_up_no_send(daemon: Daemon, refused: str) -> None:
+    """Every probe is sent, in the order of the slots, while more waits for the daemon than the socket takes."""
+    unread = [daemon.ask(f"unread {number}", "tcp", refused) for number in range(1000)]
+    waiting, before = daemon.unread_bytes(), -1
+    while waiting != before or not waiting:  # until the socket takes no more
+        time.sleep(0.1)
+        waiting, before = daemon.unread_bytes(), waiting
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        sink.settimeout(60)
+        target = f"127.0.0.1:{sink.getsockname()[1]}"
+        tasks = [
+            daemon.ask(
+                f"{number}", "ntp", target, start_ms=50 + 3 * number, deadline_ms=5000, timeout_ms=20_000
+            )
+            for number in range(200)
+        ]
+        for _ in tasks:
+            assert sink.recv(99)
+    results = {result.task_id: result for result in (daemon.result() for _ in (*unread, *tasks))}
+    sent_ns = [task.start_boottime_ns + results[task.task_id].outcome.detail["late_ns"] for task in tasks]
+    assert sent_ns == sorted(sent_ns)
+    assert all(at_ns >= task.start_boottime_ns for task, at_ns in zip(tasks, sent_ns, strict=True))
 
 
 def test_descriptors_and_memory_do_not_grow_with_work(daemon: Daemon, refused: str) -> None:
