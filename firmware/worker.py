@@ -1,7 +1,7 @@
 """The measuring process: `python -m firmware.worker --fd N`. Tasks in, results out, over a stream socket.
 
 One thread and one loop, so that nothing holds the interpreter while a probe is timed; no garbage collection
-while one is on its way. Where its unit grants real-time priority it takes a low one (docs/explanation/timing.md).
+while one is on its way. Where its unit grants real-time priority it takes a low one (docs/explanation/stamps.md).
 It must never wait for the daemon: what the daemon does not read is kept up to a bound, then dropped, and the
 count told.
 

@@ -1,6 +1,8 @@
 """The worker as the daemon meets it: a process at the other end of a socket, on real probes."""
 
 import fcntl
+import os
+import resource
 import signal
 import socket
 import subprocess
@@ -191,6 +193,29 @@ def test_its_timers_have_no_slack(daemon: Daemon) -> None:
     except PermissionError:
         lacking("another process's timer slack is shown to root alone: sudo ./test -k timers_have_no_slack")
     assert slack_ns == "1"
+
+
+@pytest.mark.parametrize(
+    ("granted", "policy", "said"), [(0, os.SCHED_OTHER, "other"), (3, os.SCHED_FIFO, "fifo")]
+)
+def test_it_takes_the_real_time_priority_that_it_is_granted(granted: int, policy: int, said: str) -> None:
+    before = resource.getrlimit(resource.RLIMIT_RTPRIO)
+    try:
+        resource.setrlimit(resource.RLIMIT_RTPRIO, (granted, max(granted, before[1])))
+    except (OSError, ValueError):
+        lacking("real-time priority is not granted here: run as root")
+    try:
+        daemon = Daemon()
+        ready = daemon.receive()
+    finally:
+        resource.setrlimit(resource.RLIMIT_RTPRIO, before)
+    pid = daemon.process.pid
+    found = os.sched_getscheduler(pid) & ~os.SCHED_RESET_ON_FORK, os.sched_getparam(pid).sched_priority
+    daemon.send({"type": "stop"})
+    assert daemon.end() == (0, "")
+    daemon.socket.close()
+    assert ready["scheduling"] == said
+    assert found == (policy, granted)
 
 
 def test_it_is_one_thread(daemon: Daemon, listener: str) -> None:
