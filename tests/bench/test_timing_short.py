@@ -3,22 +3,41 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.bench.timing.lateness import read_histogram
-from tests.bench.timing.probers import read_fping, read_irtt, read_metrics, read_ping
-from tests.needs import ROOT, namespace_command
+from tests.bench.timing.readings import read_fping, read_irtt, read_metrics, read_ping
+from tests.needs import ROOT, namespace_command, program
 
 _LIMIT_S = 240
 
 
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Return what a short run found."""
+@pytest.mark.namespace
+def test_the_bench_in_its_short_form(tmp_path: Path) -> None:
+    """One test, since one run feeds every check and runs must not be repeated by each of pytest's workers."""
+    found = short_run(tmp_path / "found.json")
+    ours = {row["kind"]: row["errors"]["count"] for row in found["errors"] if row["prober"] == "worker"}
+    assert set(ours) == {"icmp", "udp", "tcp", "tls", "tls_long", "tls_handshake"}, "a kind was not compared"
+    assert all(count >= 4 for count in ours.values()), ours
+    assert not [name for name in found["unmatched"] if "worker" in name]
+    assert "ping" in {row["prober"] for row in found["errors"]}, "no other prober was in the run"
+    assert all(found["coverage"][kind] > 90 for kind in ("icmp", "udp", "tcp")), found["coverage"]
+    held = found["stamps"]["worker, idle"]
+    assert held.get("false", 0) == 0
+    assert held["true"] > 0
+    goals = {goal["text"]: goal for goal in found["goals"]}
+    assert len(goals) > 20
+    assert all(goal["met"] is None or isinstance(goal["met"], bool) for goal in goals.values())
+    assert goals["times without a stamp class"]["found"] == 0
+
+
+def short_run(path: Path) -> dict[str, Any]:
+    """Run it, its figures to `path`; return them."""
     namespace_command()  # skips, or fails in CI, where there can be no namespaces
-    path = tmp_path_factory.mktemp("timing") / "found.json"
+    program("ping")
     words = ["-m", "tests.bench.timing", "--quick", "--seconds", "1", "--loads", "idle", "--no-clock"]
     done = subprocess.run(
         [sys.executable, *words, "--json", str(path)],
@@ -30,46 +49,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "goals" in done.stdout
-    read: dict[str, Any] = json.loads(path.read_text())
-    return read
-
-
-@pytest.mark.namespace
-def test_every_kind_is_compared_with_the_capture(found: dict[str, Any]) -> None:
-    ours = {row["kind"]: row["count"] for row in found["errors"] if row["prober"] == "worker"}
-    assert set(ours) == {"icmp", "udp", "tcp", "tls", "tls_long", "tls_handshake"}
-    assert all(count >= 4 for count in ours.values())
-    assert not [name for name in found["unmatched"] if "worker" in name]
-
-
-@pytest.mark.namespace
-def test_another_prober_is_in_the_same_run(found: dict[str, Any]) -> None:
-    assert "ping" in {row["prober"] for row in found["errors"]}
-
-
-@pytest.mark.namespace
-def test_every_time_says_who_took_it(found: dict[str, Any]) -> None:
-    goals = {goal["text"]: goal for goal in found["goals"]}
-    assert goals["times without a stamp class"]["found"] == 0
-
-
-@pytest.mark.namespace
-@pytest.mark.parametrize("kind", ["icmp", "udp", "tcp"])
-def test_the_kernel_took_the_times(found: dict[str, Any], kind: str) -> None:
-    assert found["coverage"][kind] > 90
-
-
-@pytest.mark.namespace
-def test_no_stamp_is_false_with_the_capture_off(found: dict[str, Any]) -> None:
-    held = found["stamps"]["worker, idle"]
-    assert held.get("false", 0) == 0
-    assert held["true"] > 0
-
-
-@pytest.mark.namespace
-def test_every_goal_is_judged_or_said_to_be_not_measured(found: dict[str, Any]) -> None:
-    assert len(found["goals"]) > 20
-    assert all(goal["met"] is None or isinstance(goal["met"], bool) for goal in found["goals"])
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
 
 
 def test_reading_fping() -> None:

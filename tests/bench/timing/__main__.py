@@ -84,8 +84,8 @@ def plan_of(given: argparse.Namespace) -> Plan:
     return Plan(
         seconds=min(given.seconds, 4) if quick else given.seconds,
         conditions=chosen,
-        blocks=2 if quick else 15,
-        held=20 if quick else 300,
+        blocks=2 if quick else 10,
+        held=20 if quick else 200,
         cpu_probes=20 if quick else 200,
         clock_probes=0 if given.no_clock else 5 if quick else 20,
         delay_us=given.delay_us,
@@ -123,11 +123,19 @@ def run(plan: Plan) -> Findings:
         )
         tell("memory")
         found.memory = footprint.memory(built)
-        with WorkerClient(built.authority) as client, exporting(built, others) as exporter_pid:
+        with contextlib.ExitStack() as stack:
+            client = stack.enter_context(WorkerClient(built.authority))
+            exporter_pid = stack.enter_context(exporting(built, others))
             chosen: list[probers.Prober] = [probers.OurWorker(client), probers.OurCall(), *others]
             _stamps_without_capture(found, client, plan, built)
+            workers = [client]
+            granted = stack.enter_context(WorkerClient(built.authority, rtprio=lateness.GRANTED_PRIORITY))
+            if granted.scheduling == "fifo":
+                workers.append(granted)
+            if granted.imposed:
+                found.notes.append("RLIMIT_RTPRIO cannot be raised here: the priority was set from outside")
             for condition in plan.conditions:
-                _one_condition(found, client, chosen, condition=condition, plan=plan, built=built)
+                _one_condition(found, workers, chosen, condition=condition, plan=plan, built=built)
             found.company = disturbance.measure(client, built.folder, blocks=plan.blocks, tell=tell)
             tell("processor time")
             found.cpu_us = footprint.cpu_us(client, exporter_pid, plan.cpu_probes)
@@ -137,7 +145,7 @@ def run(plan: Plan) -> Findings:
 
 def _one_condition(
     found: Findings,
-    client: WorkerClient,
+    workers: list[WorkerClient],
     chosen: list[probers.Prober],
     *,
     condition: str,
@@ -149,11 +157,9 @@ def _one_condition(
     with loads.load(condition, folder):
         one = accuracy.measure(chosen, condition, folder, seconds=plan.seconds, tell=tell)
         tell(f"{condition}: send lateness")
-        for real_time in (False, True) if built.privileged else (False,):
+        for worker in workers:
             found.lateness.append(
-                lateness.measure(
-                    client, condition, folder, seconds=max(2.0, plan.seconds / 3), real_time=real_time
-                )
+                lateness.measure(worker, condition, folder, seconds=max(2.0, plan.seconds / 3))
             )
     found.samples += one.samples
     for name, count in one.unmatched.items():

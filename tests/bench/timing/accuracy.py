@@ -13,7 +13,8 @@ from typing import Final
 
 from tests.bench.timing.figures import Sample
 from tests.bench.timing.lab import ADDRESS_OF, NEAR, running
-from tests.bench.timing.probers import Prober, Reading
+from tests.bench.timing.probers import Prober
+from tests.bench.timing.readings import Reading
 from tests.bench.timing.wire import Exchange, exchanges, unpack
 
 _ROOM_NS: Final = 50_000_000

@@ -15,7 +15,7 @@ from firmware.loop import boottime_ns
 from firmware.record import ClockQuality, ClockReading, Outcome, Phase, Record, Stamp, Zone
 from firmware.task import OptionValue, Result
 from tests.bench.timing.accuracy import Truth, capturing
-from tests.bench.timing.probers import readings_of
+from tests.bench.timing.readings import readings_of
 from tests.bench.timing.worker_client import WorkerClient
 
 CONCURRENT: Final = 50

@@ -8,6 +8,7 @@ namespace it was started from, nor send a packet outside of its own.
 """
 
 import contextlib
+import ctypes
 import fcntl
 import os
 import shutil
@@ -33,6 +34,7 @@ _OFFLOADS: Final = (0x17, 0x19, 0x1F, 0x24, 0x2C)
 _PATH: Final = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _INSIDE: Final = "TIDEGAUGE_TIMING_LAB"
 _STOP_S: Final = 10
+_PR_SET_PDEATHSIG: Final = 1
 
 ADDRESS_OF: Final = {
     name: f"10.77.0.{number}"
@@ -67,7 +69,8 @@ def enter(arguments: Sequence[str], *, limit_s: float) -> int:
     if os.geteuid() != 0:
         words += ["--user", "--map-root-user"]
     words += [sys.executable, "-m", "tests.bench.timing", *arguments]
-    with subprocess.Popen(words, cwd=ROOT, env={**os.environ, _INSIDE: "1"}) as child:
+    environment = {**os.environ, _INSIDE: "1"}
+    with subprocess.Popen(words, cwd=ROOT, env=environment, preexec_fn=_end_with_parent) as child:  # noqa: PLW1509  # one thread here
         try:
             return child.wait(limit_s)
         except subprocess.TimeoutExpired:
@@ -79,6 +82,11 @@ def enter(arguments: Sequence[str], *, limit_s: float) -> int:
             return 130
         finally:
             child.kill()  # what unshare started, and all that started, goes with it
+
+
+def _end_with_parent() -> None:
+    """Be killed when the parent dies, even by SIGKILL: nothing else ends unshare, which blocks milder signals."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +137,8 @@ def build(delay_us: int) -> Iterator[Lab]:
             irtt = program("irtt")
             if irtt is not None:
                 server = [irtt, "server", "-b", f"{ADDRESS_OF['irtt']}:2112"]
-                stack.enter_context(stopping(subprocess.Popen(server, stdout=subprocess.DEVNULL)))
+                log = stack.enter_context((folder / "irtt.log").open("w"))
+                stack.enter_context(stopping(subprocess.Popen(server, stdout=log, stderr=log, text=True)))
         yield Lab(folder=folder, authority=Path(said), privileged=_is_privileged())
 
 

@@ -4,11 +4,9 @@ Late is the captured time of the packet against the task's slot; cyclictest's is
 thread it wakes, with nothing done yet.
 """
 
-import contextlib
-import os
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,7 +25,14 @@ _MS: Final = 1_000_000
 _LIMIT_US: Final = 20_000
 """What cyclictest's histogram counts up to; beyond is its overflow."""
 _MATCH_NS: Final = 15 * _MS
-PRIORITY: Final = 50
+_EARLY_NS: Final = _MS
+_SINGLE: Final[Mapping[str, OptionValue]] = {"method": "icmp", "count": 1}
+_TRAIN: Final[Mapping[str, OptionValue]] = {
+    "method": "icmp",
+    "count": _BATCH,
+    "interval_ms": _INTERVAL_MS,
+}
+GRANTED_PRIORITY: Final = 5
 CYCLICTEST_PRIORITY: Final = 80
 POLICIES: Final = ("fifo", "other")
 
@@ -48,41 +53,28 @@ class Lateness:
     cyclictest: dict[str, Spread | None]
 
 
-def measure(
-    client: WorkerClient, condition: str, folder: Path, *, seconds: float, real_time: bool = False
-) -> Lateness:
+def measure(client: WorkerClient, condition: str, folder: Path, *, seconds: float) -> Lateness:
     """Schedule probes for `seconds` with cyclictest beside them."""
     singles: list[tuple[int, Result]] = []
     trains: list[tuple[int, Result]] = []
     address = ADDRESS_OF["lateness"]
     cyclictests: dict[str, Spread | None] = {}
-    with contextlib.ExitStack() as stack:
-        if real_time:
-            stack.enter_context(_at_real_time(client.pid))
-        running = {policy: _start_cyclictest(policy, seconds) for policy in POLICIES}
-        with capturing(folder) as truth:
-            end_ns = boottime_ns() + round(seconds * 1e9)
-            while boottime_ns() < end_ns or not singles:
-                begin_ns = boottime_ns() + _LEAD_NS
-                slots = [begin_ns + number * _INTERVAL_MS * _MS for number in range(_BATCH)]
-                tasks = [
-                    client.task("ping", address, {"method": "icmp", "count": 1}, start_ns=slot)
-                    for slot in slots
-                ]
-                singles += zip(slots, client.run(tasks), strict=True)
-                slot = boottime_ns() + _LEAD_NS
-                options: dict[str, OptionValue] = {
-                    "method": "icmp",
-                    "count": _BATCH,
-                    "interval_ms": _INTERVAL_MS,
-                }
-                trains += [(slot, client.run([client.task("ping", address, options, start_ns=slot)])[0])]
-        for policy, process in running.items():
-            cyclictests[policy] = None if process is None else _read_cyclictest(process)
+    running = {policy: _start_cyclictest(policy, seconds) for policy in POLICIES}
+    with capturing(folder) as truth:
+        end_ns = boottime_ns() + round(seconds * 1e9)
+        while boottime_ns() < end_ns or not singles:
+            begin_ns = boottime_ns() + _LEAD_NS
+            slots = [begin_ns + number * _INTERVAL_MS * _MS for number in range(_BATCH)]
+            tasks = [client.task("ping", address, _SINGLE, start_ns=slot) for slot in slots]
+            singles += zip(slots, client.run(tasks), strict=True)
+            slot = boottime_ns() + _LEAD_NS
+            trains += [(slot, client.run([client.task("ping", address, _TRAIN, start_ns=slot)])[0])]
+    for policy, process in running.items():
+        cyclictests[policy] = None if process is None else _read_cyclictest(process)
     first, train = _late(truth, singles, trains)
     return Lateness(
         condition=condition,
-        priority="fifo" if real_time else "other",
+        priority=client.scheduling,
         wake=spread([result.start_boottime_ns - slot for slot, result in singles]),
         first=spread(first),
         train=spread(train),
@@ -99,22 +91,13 @@ def _late(
     for slot, result in singles:
         # The result has one moment on both clocks: that carries the slot over to the capture's.
         slot_utc = slot + result.start_utc_ns - result.start_boottime_ns
-        first += [at - slot_utc for at in sent if slot_utc <= at < slot_utc + _MATCH_NS][:1]
+        first += [at - slot_utc for at in sent if -_EARLY_NS <= at - slot_utc < _MATCH_NS][:1]
     for slot, result in trains:
         slot_utc = slot + result.start_utc_ns - result.start_boottime_ns
         for number in range(1, _BATCH):
             due = slot_utc + number * _INTERVAL_MS * _MS
-            later += [at - due for at in sent if due <= at < due + _MATCH_NS][:1]
+            later += [at - due for at in sent if -_EARLY_NS <= at - due < _MATCH_NS][:1]
     return first, later
-
-
-@contextlib.contextmanager
-def _at_real_time(pid: int) -> Iterator[None]:
-    os.sched_setscheduler(pid, os.SCHED_FIFO, os.sched_param(PRIORITY))
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(pid, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _start_cyclictest(policy: str, seconds: float) -> "subprocess.Popen[str] | None":

@@ -1,24 +1,21 @@
 """The probers: ours and four others, each made to probe a few times and say what it measured. One class each.
 
-What a program prints is read as it is, with how coarse it is: nothing is corrected in anyone's favour. This file
-must never look at the capture.
+This file must never look at the capture.
 """
 
 import http.client
-import json
-import re
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from firmware.record import Outcome
 from firmware.single import measure_once
 from firmware.task import OptionValue, Result
 from tests.bench.timing.lab import ADDRESS_OF, Lab, program
+from tests.bench.timing.readings import Reading, read_fping, read_irtt, read_metrics, read_ping, readings_of
 from tests.bench.timing.responder import LONG_TLS_PORT, SERVER_NAME, TCP_PORT, TLS_PORT
 from tests.bench.timing.worker_client import WorkerClient
 
@@ -28,22 +25,6 @@ _SPACING_MS: Final = 15
 _LIMIT_S: Final = 60
 
 EXPORTER_PORT: Final = 9115
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What a prober said of one probe. `ns` None: it got no answer.
-
-    `seen_as` is what it claims to have timed, as the capture names it, where that is not its `kind`. `joined`: it
-    said itself that the first segment's time may be a later one's.
-    """
-
-    kind: str
-    ns: int | None
-    stamp: str = ""
-    half_step_ns: int = 0
-    seen_as: str = ""
-    joined: bool = False
 
 
 class Prober(Protocol):
@@ -75,10 +56,6 @@ OUR_TURNS: Final[Mapping[str, tuple[str, str, Mapping[str, OptionValue]]]] = {
 """Turn → test, target and options, with {} for the address."""
 
 
-_SEEN_AS: Final = {"tls_long": "tls", "tls_handshake": "tls_answer"}
-"""Our `tls_handshake` ends with the last bytes we waited for: what we do with them then is no part of it."""
-
-
 def our_turn(turn: str, address: str) -> tuple[str, str, dict[str, OptionValue]]:
     """Return the test, target and options of one of our turns."""
     test, target, options = OUR_TURNS[turn]
@@ -86,40 +63,6 @@ def our_turn(turn: str, address: str) -> tuple[str, str, dict[str, OptionValue]]
         key: value.format(address) if isinstance(value, str) else value for key, value in options.items()
     }
     return test, target.format(address), given
-
-
-def readings_of(turn: str, outcome: Outcome) -> list[Reading]:
-    """Read what one of our measurements says of its probes."""
-    if turn == "icmp":
-        samples = outcome.detail.get("samples")
-        assert isinstance(samples, list)
-        found = []
-        for sample in samples:
-            assert isinstance(sample, dict)
-            rtt_ns = sample.get("rtt_ns")
-            assert rtt_ns is None or isinstance(rtt_ns, int)
-            found.append(Reading(kind="icmp", ns=rtt_ns, stamp=str(sample.get("stamp", ""))))
-        return found
-    phases = {
-        "ntp": {"rtt": "udp"},
-        "dns": {"resolve": "udp"},
-        "tcp": {"connect": "tcp"},
-        "tls": {"connect": "tcp", "tls_first_flight": "tls", "tls_handshake": "tls_handshake"},
-        "tls_long": {"tls_first_flight": "tls_long"},
-    }[turn]
-    segments = outcome.detail.get("first_segments")
-    return [
-        Reading(
-            kind=kind,
-            ns=outcome.phases[name].ns,
-            stamp=str(outcome.phases[name].stamp),
-            seen_as=_SEEN_AS.get(kind, ""),
-            joined=name == "tls_first_flight" and isinstance(segments, int) and segments > 1,
-        )
-        if name in outcome.phases
-        else Reading(kind=kind, ns=None, seen_as=_SEEN_AS.get(kind, ""))
-        for name, kind in phases.items()
-    ]
 
 
 class OurWorker:
@@ -172,21 +115,6 @@ class Fping:
         return read_fping(done.stderr)
 
 
-def read_fping(text: str) -> list[Reading]:
-    """Read `ADDRESS : 9.12 - 10.3`, in ms."""
-    return [
-        Reading(kind="icmp", ns=None)
-        if word == "-"
-        else Reading(kind="icmp", ns=round(float(word) * 1e6), half_step_ns=_half_step_ns(word))
-        for word in text.partition(" : ")[2].split()
-    ]
-
-
-def _half_step_ns(milliseconds: str) -> int:
-    decimals = len(milliseconds.partition(".")[2])
-    return int(1e6 / 10**decimals / 2)
-
-
 class Ping:
     """Debian's iputils ping, one probe a run: its summary has three decimals where its lines have one."""
 
@@ -206,14 +134,6 @@ class Ping:
         return found
 
 
-def read_ping(text: str) -> Reading:
-    """Read the summary of a ping of one probe."""
-    found = re.search(r"= ([\d.]+)/", text)
-    if found is None:
-        return Reading(kind="icmp", ns=None)
-    return Reading(kind="icmp", ns=round(float(found[1]) * 1e6), half_step_ns=_half_step_ns(found[1]))
-
-
 class Irtt:
     """Debian's irtt, with its own server at the far end."""
 
@@ -231,16 +151,10 @@ class Irtt:
             [*words, ADDRESS_OF[self.name]], capture_output=True, text=True, timeout=_LIMIT_S, check=False
         )
         if done.returncode != 0 or not done.stdout:  # it could not open its session
+            said = (done.stderr or done.stdout).strip()
+            print(f"irtt: status {done.returncode}: {said}", file=sys.stderr)
             return [Reading(kind="udp", ns=None)] * PROBES
         return read_irtt(done.stdout)
-
-
-def read_irtt(text: str) -> list[Reading]:
-    """Read its JSON."""
-    trips = json.loads(text)["round_trips"]
-    return [
-        Reading(kind="udp", ns=trip["delay"]["rtt"] if trip["lost"] == "false" else None) for trip in trips
-    ]
 
 
 class Blackbox:
@@ -271,30 +185,6 @@ def scrape(module: str, target: str) -> str:
         return connection.getresponse().read().decode()
     finally:
         connection.close()
-
-
-_METRICS: Final = {
-    "icmp": {'probe_icmp_duration_seconds{phase="rtt"}': "icmp"},
-    "https": {
-        'probe_http_duration_seconds{phase="connect"}': "tcp",
-        'probe_http_duration_seconds{phase="tls"}': "tls_handshake",
-    },
-    "tcp": {"probe_duration_seconds": "tcp_whole"},
-}
-
-
-def read_metrics(turn: str, text: str) -> list[Reading]:
-    """Read the exporter's metrics. Its `tcp` probe has no phases: `tcp_whole` is all of it."""
-    values = dict(line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#"))
-    succeeded = values.get("probe_success") == "1"
-    return [
-        Reading(
-            kind=kind,
-            ns=round(float(values[name]) * 1e9) if succeeded and name in values else None,
-            seen_as="tcp" if kind == "tcp_whole" else "",
-        )
-        for name, kind in _METRICS[turn].items()
-    ]
 
 
 def exporter_settings(lab: Lab) -> Path:

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +56,9 @@ def as_json(findings: Findings, described: str) -> dict[str, Any]:
         "machine": described,
         "notes": findings.notes,
         "errors": [
-            {
-                "condition": condition,
-                "kind": kind,
-                "prober": prober,
-                "lost": lost,
-                **dataclasses.asdict(found),
-            }
+            {"condition": condition, **dataclasses.asdict(row)}
             for condition in conditions
-            for kind, prober, lost, found in _rows(
-                [one for one in findings.samples if one.condition == condition]
-            )
+            for row in _rows([one for one in findings.samples if one.condition == condition])
         ],
         "unmatched": findings.unmatched,
         "lateness": [dataclasses.asdict(one) for one in findings.lateness],
@@ -80,18 +72,26 @@ def as_json(findings: Findings, described: str) -> dict[str, Any]:
     }
 
 
-def _rows(samples: Sequence[Sample]) -> list[tuple[str, str, int, Spread]]:
-    """Return kind, prober, lost and errors for everyone who measured that kind, ours first."""
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One prober's probes of one kind: how many were sent, how many it lost, and the errors of the others."""
+
+    kind: str
+    prober: str
+    probes: int
+    lost: int
+    errors: Spread | None
+
+
+def _rows(samples: Sequence[Sample]) -> list[Row]:
+    """Return a row for everyone who tried that kind, ours first."""
     found = []
     for kind in (*KINDS, "tcp_whole"):
-        probers = sorted(
-            {one.prober for one in samples if one.kind == kind}, key=lambda who: (who != OURS, who)
-        )
-        for prober in probers:
+        tried = {one.prober for one in samples if one.kind == kind}
+        for prober in sorted(tried, key=lambda who: (who != OURS, who)):
             chosen = select(samples, prober, kind)
-            spread = errors(chosen)
-            if spread is not None:
-                found.append((kind, prober, sum(one.reported_ns is None for one in chosen), spread))
+            lost = sum(one.reported_ns is None for one in chosen)
+            found.append(Row(kind=kind, prober=prober, probes=len(chosen), lost=lost, errors=errors(chosen)))
     return found
 
 
@@ -107,14 +107,22 @@ def _accuracy(samples: Sequence[Sample]) -> list[str]:
         lines.append(
             f"  {'kind':14}{'prober':10}{'probes':>7}{'lost':>5}{'p50':>10}{'p90':>10}{'p99':>10}{'max':>10}  p99/ours"
         )
-        ours = {kind: spread for kind, prober, _, spread in _rows(chosen) if prober == OURS}
-        for kind, prober, lost, spread in _rows(chosen):
-            mine = ours.get("tcp" if kind == "tcp_whole" else kind)
-            ratio = (
-                f"{spread.p99 / mine.p99:8.1f}×" if mine is not None and mine.p99 and prober != OURS else ""
-            )
-            lines.append(f"  {kind:14}{prober:10}{spread.count:7}{lost:5}{_numbers(spread)}  {ratio}")
+        rows = _rows(chosen)
+        ours = {row.kind: row.errors for row in rows if row.prober == OURS}
+        lines += [f"  {_row(row)}{_ratio(row, ours)}" for row in rows]
     return lines
+
+
+def _row(row: Row) -> str:
+    return f"{row.kind:14}{row.prober:10}{row.probes:7}{row.lost:5}{_numbers(row.errors)}"
+
+
+def _ratio(row: Row, ours: Mapping[str, Spread | None]) -> str:
+    """Return how many times our p99 a row's is, where there are both."""
+    mine = ours.get("tcp" if row.kind == "tcp_whole" else row.kind)
+    if row.prober == OURS or row.errors is None or mine is None or not mine.p99:
+        return ""
+    return f"  {row.errors.p99 / mine.p99:8.1f}×"
 
 
 def _numbers(spread: Spread | None) -> str:

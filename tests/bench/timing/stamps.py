@@ -25,7 +25,7 @@ from tests.bench.timing.worker_client import WorkerClient
 _ADDRESS: Final = "10.77.2.1"
 _MS: Final = 1_000_000
 _STOP_AFTER_NS: Final = 4 * _MS
-_HOLD_NS: Final = 40 * _MS
+_HOLD_NS: Final = 80 * _MS
 _SLACK_NS: Final = 10 * _MS
 _LEAD_NS: Final = 20 * _MS
 WORDS: Final = ("true", "false", "missing", "lost")

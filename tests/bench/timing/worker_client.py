@@ -3,13 +3,16 @@
 `python -m firmware.worker` as the device starts it, over the same socket and framing.
 """
 
+import contextlib
 import os
+import resource
 import select
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
@@ -30,9 +33,13 @@ class WorkerError(RuntimeError):
 
 
 class WorkerClient:
-    """A worker, started. A context manager."""
+    """A worker, started. A context manager.
 
-    def __init__(self, authority: Path | None = None) -> None:
+    `rtprio` is the real-time priority it is granted, as a unit's LimitRTPRIO= does; what came of it is
+    `scheduling`. Where the limit may not be raised but a priority be set, it is set from outside: `imposed`.
+    """
+
+    def __init__(self, authority: Path | None = None, *, rtprio: int = 0) -> None:
         ours, theirs = socket.socketpair()
         environment = dict(os.environ)
         if authority is not None:
@@ -43,6 +50,7 @@ class WorkerClient:
                 pass_fds=[theirs.fileno()],
                 cwd=ROOT,
                 env=environment,
+                preexec_fn=partial(_grant, rtprio),  # noqa: PLW1509
             )
         self.pid = self._process.pid
         self._socket = ours
@@ -50,7 +58,9 @@ class WorkerClient:
         self._results: dict[str, Result] = {}
         self._count = 0
         self.ready = False
+        self.scheduling = ""
         self._read_until(lambda: self.ready, _START_S)
+        self.imposed = bool(rtprio) and self.scheduling != "fifo" and self._impose(rtprio)
 
     def __enter__(self) -> Self:
         return self
@@ -112,6 +122,14 @@ class WorkerClient:
         sizes = {line.split()[0]: int(line.split()[1]) * 1024 for line in rollup.splitlines()[1:]}
         return {"rss": sizes["Rss:"], "pss": sizes["Pss:"]}
 
+    def _impose(self, priority: int) -> bool:
+        try:
+            os.sched_setscheduler(self.pid, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
+        except PermissionError:
+            return False
+        self.scheduling = "fifo"
+        return True
+
     def _read_until(self, done: Callable[[], bool], limit_s: float) -> None:
         end_s = time.monotonic() + limit_s
         while not done():
@@ -126,8 +144,15 @@ class WorkerClient:
     def _take(self, message: JsonObject) -> None:
         if message["type"] == "ready":
             self.ready = True
+            self.scheduling = str(message.get("scheduling", ""))
         elif message["type"] == "result":
             result = result_from_json(message["result"])
             self._results[result.task_id] = result
         else:
             raise WorkerError(f"unexpected: {message}")
+
+
+def _grant(priority: int) -> None:
+    """Set the limit that a unit sets, where that is allowed. Runs between fork and exec."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_RTPRIO, (priority, priority))
