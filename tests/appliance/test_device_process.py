@@ -182,11 +182,12 @@ def test_a_stop_in_mid_round_keeps_what_was_measured_and_says_what_was_not(
 ) -> None:
     seen = namespaces.call(told_to_stop, str(tmp_path), int(number))
     assert seen["code"] == 0
-    assert seen["errors"] == ""
+    # On a machine that is busy elsewhere the next slot, a second on, may have come and been told as missed.
+    assert [line for line in seen["errors"].splitlines() if "slots missed (running)" not in line] == []
     assert seen["worker is gone"]
     measured = {record["target_name"] for record in seen["records"] if record["round_id"] == 1}
     assert len(measured) == ROUND_TASKS
-    (gap,) = _of(seen["records"], "gap")
+    (gap,) = (gap for gap in _of(seen["records"], "gap") if gap["target"] == "device")
     assert (gap["failure"], gap["detail"]["tasks"]) == ("interrupted", ["r1/site-5"])
     assert seen["status"]["running"] is None
 
