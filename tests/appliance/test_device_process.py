@@ -57,13 +57,18 @@ def _kept(data: Path) -> list[dict[str, Any]]:
     return [to_json(record) for record in records(data)]
 
 
+def _unlooked_for(errors: str) -> list[str]:
+    """Return what it said on its error output, but for slots a second apart that a busy machine misses."""
+    return [line for line in errors.splitlines() if "slots missed (running)" not in line]
+
+
 def _of(kept: list[dict[str, Any]], test: str) -> list[dict[str, Any]]:
     return [record for record in kept if record["test"] == test]
 
 
 def test_it_measures_as_many_rounds_as_asked_and_ends_well(tried: Any) -> None:
     assert tried["code"] == 0
-    assert tried["errors"] == ""
+    assert _unlooked_for(tried["errors"]) == []
     assert [record["round_id"] for record in _of(tried["records"], "ladder")] == [1, 2, 3]
 
 
@@ -182,8 +187,7 @@ def test_a_stop_in_mid_round_keeps_what_was_measured_and_says_what_was_not(
 ) -> None:
     seen = namespaces.call(told_to_stop, str(tmp_path), int(number))
     assert seen["code"] == 0
-    # On a machine that is busy elsewhere the next slot, a second on, may have come and been told as missed.
-    assert [line for line in seen["errors"].splitlines() if "slots missed (running)" not in line] == []
+    assert _unlooked_for(seen["errors"]) == []
     assert seen["worker is gone"]
     measured = {record["target_name"] for record in seen["records"] if record["round_id"] == 1}
     assert len(measured) == ROUND_TASKS
@@ -333,7 +337,7 @@ def asked_by_one_who_may_only_read(folder: str) -> Any:
 
 def test_status_needs_no_right_to_write(tmp_path: Path) -> None:
     seen = namespaces.call(asked_by_one_who_may_only_read, str(tmp_path))
-    assert seen["errors"] == ""
+    assert _unlooked_for(seen["errors"]) == []
     assert seen["running"]["running"] == seen["pid"]
     assert seen["running"]["daemon"]["sync_state"] in {"connecting", "waiting"}
     assert seen["ended"]["running"] is None
