@@ -145,8 +145,9 @@ def latest_by_target(observations: Iterable[Observation]) -> dict[str, Observati
 
     The order in which observations are given does not matter. What the host itself explains is void in them.
     """
+    # Two of one target at one moment cannot be told apart by time; their text makes the order the same every time.
     ordered = sorted(
-        settle(observations), key=lambda seen: (seen.target_name, seen.start_ns, seen.end_ns, seen.why)
+        settle(observations), key=lambda seen: (seen.target_name, seen.start_ns, seen.end_ns, repr(seen))
     )
     return {observation.target_name: observation for observation in ordered}
 
