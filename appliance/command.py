@@ -19,10 +19,10 @@ from appliance.outbox.datadir import DataDir
 from appliance.settings import DeviceSettings
 from appliance.views import status as statuses
 from appliance.views.lines import Lines
-from firmware import plan as plans
-from firmware.plan_model import Plan, PlanError
-from firmware.settings import SettingsError, load
-from firmware.targets import TargetError, parse_host_port
+from firmware.net.targets import TargetError, parse_host_port
+from firmware.plan import Plan, PlanError
+from firmware.plans import load as plans
+from firmware.settings.load import SettingsError, load
 
 
 class BadInputError(click.ClickException):

@@ -1,7 +1,7 @@
 """The daemon of one device: the one place where its objects are wired together, and the loop that runs them.
 
 Slots become tasks, tasks become records, records go to the outbox in few commits, a round's records become a
-verdict. It decides nothing itself: `schedule`, `rounds` and `firmware.verdict` do. It must never wait for the
+verdict. It decides nothing itself: `schedule`, `rounds` and `firmware.judgement.verdict` do. It must never wait for the
 network, the worker or the collector, and never stop measuring because something else is broken.
 
 Loss window: a record is committed at its round's end, and at the latest `storing.COMMIT_NS` after it came. A power
@@ -44,9 +44,9 @@ from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
 from firmware import clock
 from firmware.failures import Failure
-from firmware.loop import boottime_ns
-from firmware.plan_checks import estimate_bytes, round_bytes
-from firmware.plan_model import Plan
+from firmware.net.loop import boottime_ns
+from firmware.plan import Plan
+from firmware.plans.checks import estimate_bytes, round_bytes
 from firmware.record import Record
 from firmware.task import Task
 

@@ -6,7 +6,7 @@ Events are facts in the past tense. A listener must never block or raise: it is 
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from firmware.ladder import Ladder
+from firmware.judgement.ladder import Ladder
 from firmware.record import Record, Verdict
 
 

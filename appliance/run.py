@@ -23,7 +23,7 @@ DEFAULT_PORT: Final = 8464
 READY_TIMEOUT_S: Final = 60.0
 """How long the collector may take to be ready, broker included; a Pi Zero on a slow card needs a while."""
 STOP_TIMEOUT_S: Final = 15.0
-_PROGRAM: Final = (sys.executable, "-m", "firmware.command")
+_PROGRAM: Final = (sys.executable, "-m", "firmware.commands.main")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ import click
 from collector.errors import CollectorError
 from collector.service import Addresses, serve
 from collector.settings import CollectorSettings
-from firmware.settings import SettingsError, load
+from firmware.settings.load import SettingsError, load
 
 
 @click.command()

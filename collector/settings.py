@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from firmware.settings import setting, table
+from firmware.settings.load import setting, table
 
 DEFAULT_PAGE_PORT: Final = 8464
 _HOST_PORT: Final = r"(?:auto|mosquitto|amqtt|none|(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})"

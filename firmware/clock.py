@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.files import modified_ns, read_text
-from firmware.loop import boottime_ns
+from firmware.net.files import modified_ns, read_text
+from firmware.net.loop import boottime_ns
 from firmware.record import ClockQuality, ClockReading
 
 DRIFT: Final = 100e-6

@@ -1,88 +1,164 @@
-"""Plans: finding and loading what a device in a country measures.
+"""What a plan is: the targets of a round, the cadence, what is measured beside the rounds.
 
-`load` is the one way to a `Plan`: it reads the file and refuses it unless every part of it can be used. The
-plans of this package stand in `firmware/plans/`, one a country; any other file is given by its path.
+Plain values, nothing read and nothing checked here: `firmware.plans.load` loads a plan, `firmware.plans.reader` and
+`firmware.plans.checks` refuse a broken one. A plan must never say what the network *should* answer beyond what
+a test's own options say: what an answer means is for `firmware.judgement.verdict`.
 """
 
-from importlib import resources
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from firmware.plan_model import (
-    GENERIC,
-    Cadence,
-    Fault,
-    Network,
-    Plan,
-    PlanError,
-    PlannedTarget,
-    PlannedTask,
-    RoundLimits,
-)
+from firmware.record import Rung, Zone
+from firmware.task import OptionValue
 
-__all__ = [
-    "GENERIC",
-    "Cadence",
-    "Fault",
-    "Network",
-    "Plan",
-    "PlanError",
-    "PlannedTarget",
-    "PlannedTask",
-    "RoundLimits",
-    "countries",
-    "load",
-]
+SCHEMA: Final = 1
+"""The version of the plan file's form."""
 
-_GENERIC_FILE: Final = "generic"
-_MOST_BYTES: Final = 2**20
-"""A file that is larger is no plan, but a device or a mistake."""
+GENERIC: Final = "zz"
+"""The country of a plan for no country in particular (ISO 3166-1 leaves `zz` to its users)."""
+
+ROUND_MAX_BYTES: Final = 100_000
+ROUND_MAX_S: Final = 30
+"""What a round may cost at most, on a clean line (design)."""
 
 
-def load(country: str | None = None, path: Path | None = None) -> Plan:
-    """Return the plan at `path`, else that of `country` (ISO 3166-1 alpha-2, any case), else the generic one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """Whose network a target stands in. Two networks are unrelated when neither number nor operator is one.
 
-    Raises `PlanError` with everything that is wrong: no such country, a file that cannot be read, a fault in
-    the plan.
+    `operator` names who runs it when one company has several numbers; empty otherwise.
     """
-    # Here and not above: a program that handles plans' types need not load every measurement.
-    from firmware.plan_reader import read  # noqa: PLC0415
 
-    if path is not None:
-        return read(_content(path), file=path)
-    name = (country or GENERIC).lower()
-    if name not in countries():
-        raise PlanError("plans", [Fault(place="country", found=repr(country), allowed=_choice())])
-    stem = _GENERIC_FILE if name == GENERIC else name
-    with resources.as_file(resources.files("firmware") / "plans" / f"{stem}.toml") as found:
-        return read(_content(found), file=found)
+    asn: int
+    name: str
+    operator: str = ""
 
+    @property
+    def owner(self) -> str:
+        """What one counts when one counts unrelated networks: the operator, else the number, as `AS13335`."""
+        return self.operator or f"AS{self.asn}"
 
-def countries() -> tuple[str, ...]:
-    """Return the countries there are plans for, in order; `zz` is the generic plan."""
-    stems = [
-        entry.name.removesuffix(".toml")
-        for entry in (resources.files("firmware") / "plans").iterdir()
-        if entry.name.endswith(".toml")
-    ]
-    return tuple(sorted(GENERIC if stem == _GENERIC_FILE else stem for stem in stems))
+    def __str__(self) -> str:
+        return f"AS{self.asn} {self.name}"
 
 
-def _content(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        fault = Fault(
-            place="", found=(error.strerror or str(error)).lower(), allowed="a plan (TOML) that can be read"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTarget:
+    """One thing each round asks: `test`, `target` and `options` in the form of `firmware.measurements`.
+
+    `source` says where the choice comes from, `why` why it is on this rung. `network` is None on the local
+    rungs, where the network is the host's own.
+    """
+
+    name: str
+    rung: Rung
+    zone: Zone
+    test: str
+    target: str
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    network: Network | None = None
+    source: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedTask:
+    """One measurement beside the rounds, every `every_s` seconds, spread by the schedule. On no rung."""
+
+    name: str
+    zone: Zone
+    test: str
+    target: str
+    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    network: Network | None = None
+    source: str = ""
+    why: str = ""
+    every_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cadence:
+    """How often: seconds from round to round when calm and on a transition, and the bytes a day may cost."""
+
+    calm_s: int
+    transition_s: int
+    budget_bytes_per_day: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundLimits:
+    """How a round runs: milliseconds between two starts, seconds to its deadline, bytes it may cost."""
+
+    stagger_ms: int = 40
+    deadline_s: int = 29
+    max_bytes: int = ROUND_MAX_BYTES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A country's plan. `file` is where it was read, `revised` the day its targets were last looked at."""
+
+    file: str
+    country: str
+    name: str
+    revised: dt.date
+    cadence: Cadence
+    round: RoundLimits = RoundLimits()
+    targets: tuple[PlannedTarget, ...]
+    tasks: tuple[PlannedTask, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Which plan and which revision, as kept with every record: `ir 2026-11-21`."""
+        return f"{self.country} {self.revised.isoformat()}"
+
+    def on_rung(self, rung: Rung) -> tuple[PlannedTarget, ...]:
+        """Return the targets of one rung, in the plan's order."""
+        return tuple(target for target in self.targets if target.rung is rung)
+
+    def target(self, name: str) -> PlannedTarget | None:
+        """Return the target of that name, if the plan has it."""
+        return next((target for target in self.targets if target.name == name), None)
+
+    def unrelated_networks(self, rung: Rung, tests: Iterable[str]) -> frozenset[str]:
+        """Return the owners of the networks that `rung` asks with one of `tests`."""
+        wanted = frozenset(tests)
+        return frozenset(
+            target.network.owner
+            for target in self.on_rung(rung)
+            if target.network is not None and target.test in wanted
         )
-        raise PlanError(path, [fault]) from error
-    if len(raw) > _MOST_BYTES:
-        fault = Fault(place="", found="more than 1 MiB", allowed="a plan (TOML) of at most that")
-        raise PlanError(path, [fault])
-    return raw
 
 
-def _choice() -> str:
-    listed = ", ".join(f"{GENERIC} (generic)" if name == GENERIC else name for name in countries())
-    return f"one of {listed}; or the path of a plan file"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong with a plan: where, what was found, what is allowed. `line` is 0 where none is to blame.
+
+    With an empty `allowed`, `found` is the whole sentence, as a test says it of its target.
+    """
+
+    place: str
+    found: str
+    allowed: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        return where + (f"found {self.found}; allowed is {self.allowed}" if self.allowed else self.found)
+
+
+class PlanError(ValueError):
+    """A plan cannot be used. `faults` holds everything that is wrong with it, not only the first thing."""
+
+    def __init__(self, file: str | Path, faults: Iterable[Fault]) -> None:
+        self.file = str(file)
+        self.faults = tuple(faults)
+        super().__init__(
+            "\n".join(
+                f"{self.file}:{fault.line}: {fault}" if fault.line else f"{self.file}: {fault}"
+                for fault in self.faults
+            )
+        )

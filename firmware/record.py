@@ -81,7 +81,7 @@ class ClockReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a rule concluded, why, and what would overturn it (filled by `firmware.verdict`)."""
+    """What a rule concluded, why, and what would overturn it (filled by `firmware.judgement.verdict`)."""
 
     verdict: str
     rule_id: str

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from firmware.host_view import Host
-from firmware.loop import Loop, boottime_ns
-from firmware.net import Net
+from firmware.net.access import Net
+from firmware.net.host_view import Host
+from firmware.net.loop import Loop, boottime_ns
 
 T = TypeVar("T")
 

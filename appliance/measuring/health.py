@@ -12,9 +12,9 @@ from typing import Final
 
 import psutil
 
-from firmware.host import read_host
-from firmware.host_view import Host
 from firmware.jsontypes import JsonObject
+from firmware.net.host import read_host
+from firmware.net.host_view import Host
 
 _HWMON: Final = "sys/class/hwmon"
 _THROTTLED: Final = "sys/devices/platform/soc/soc:firmware/get_throttled"

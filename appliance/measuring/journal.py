@@ -24,9 +24,9 @@ from firmware import clock
 from firmware.clock import ClockTracker, SyncPoint
 from firmware.failures import Failure
 from firmware.jsontypes import JsonValue
-from firmware.ladder import Ladder
-from firmware.loop import boottime_ns
-from firmware.plan_model import Plan
+from firmware.judgement.ladder import Ladder
+from firmware.net.loop import boottime_ns
+from firmware.plan import Plan
 from firmware.record import Record, Verdict
 from firmware.task import Result, Task
 

@@ -10,13 +10,13 @@ from typing import Final
 
 import firmware
 from appliance.measuring.schedule import Missed
-from firmware import ladder as ladder_json
 from firmware.clock import ClockTracker, SyncPoint
 from firmware.failures import Failure
 from firmware.jsontypes import JsonObject, JsonValue
-from firmware.ladder import Ladder
-from firmware.observation import context_of
-from firmware.plan_model import Plan
+from firmware.judgement import ladder as ladder_json
+from firmware.judgement.ladder import Ladder
+from firmware.judgement.observation import context_of
+from firmware.plan import Plan
 from firmware.record import Outcome, Record, Verdict, Zone
 from firmware.task import Result, Task
 
@@ -131,7 +131,7 @@ def of_fault(
 def of_round(scene: Scene, ended: Conclusion) -> Record:
     """Return a round's conclusion.
 
-    Detail `ladder` (see `firmware.ladder.to_json`), `since_utc_ns`, and `sync_points` (`[boottime_ns, utc_ns,
+    Detail `ladder` (see `firmware.judgement.ladder.to_json`), `since_utc_ns`, and `sync_points` (`[boottime_ns, utc_ns,
     error_ns]` each); the context is the device's health.
     """
     points: list[JsonValue] = [

@@ -1,6 +1,6 @@
 """One round on its way, and the rounds before it: what was asked, what came back, when it is over. Pure.
 
-It holds the state of a round and decides nothing that `firmware.ladder` and `firmware.verdict` decide; times
+It holds the state of a round and decides nothing that `firmware.judgement.ladder` and `firmware.judgement.verdict` decide; times
 are arguments, CLOCK_BOOTTIME in ns. A round ends when all is in, or at its deadline and a little: never later.
 """
 
@@ -9,16 +9,16 @@ from collections.abc import Iterable
 from typing import Final
 
 from appliance.measuring.budget import NS, wire_bytes
-from firmware import ladder as ladder_json
-from firmware.facts import Past
 from firmware.jsontypes import RecordError
-from firmware.ladder import Ladder, climb, confirmation_tasks, round_tasks
-from firmware.observation import Observation, from_record
-from firmware.plan_checks import estimate_bytes
-from firmware.plan_model import Plan
+from firmware.judgement import ladder as ladder_json
+from firmware.judgement.facts import Past
+from firmware.judgement.ladder import Ladder, climb, confirmation_tasks, round_tasks
+from firmware.judgement.observation import Observation, from_record
+from firmware.judgement.verdict import decide
+from firmware.plan import Plan
+from firmware.plans.checks import estimate_bytes
 from firmware.record import Record, Rung, Verdict
 from firmware.task import Task
-from firmware.verdict import decide
 
 GRACE_NS: Final = NS
 """How long after its deadline a round waits for results that are on their way from the worker."""

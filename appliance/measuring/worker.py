@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO, Final, TypeAlias
 
-from firmware import framing
 from firmware.jsontypes import JsonObject, Reader, RecordError
 from firmware.task import Result, Task, result_from_json, to_json
+from firmware.worker import framing
 
 NS: Final = 1_000_000_000
 STUCK_NS: Final = 10 * NS
@@ -75,7 +75,7 @@ class Worker:
         selector: selectors.BaseSelector,
         *,
         clock_ns: Callable[[], int],
-        command: tuple[str, ...] = (sys.executable, "-m", "firmware.worker"),
+        command: tuple[str, ...] = (sys.executable, "-m", "firmware.worker.process"),
         stuck_ns: int = STUCK_NS,
     ) -> None:
         self._selector = selector

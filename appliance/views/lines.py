@@ -16,7 +16,7 @@ from appliance.events import (
     WorkerRestarted,
 )
 from appliance.views.rung_words import rung_line
-from firmware.ladder import Ladder
+from firmware.judgement.ladder import Ladder
 
 
 class Lines:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from firmware.ladder import RungProgress, RungState
+from firmware.judgement.ladder import RungProgress, RungState
 
 
 def rung_line(state: RungState) -> str:

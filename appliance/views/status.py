@@ -14,10 +14,10 @@ from appliance.outbox.box import Counts, Outbox
 from appliance.outbox.datadir import DataDirError, read_device
 from appliance.state_file import State
 from appliance.views.rung_words import rung_line
-from firmware import ladder as ladder_json
 from firmware import record as record_json
 from firmware.jsontypes import JsonObject, RecordError
-from firmware.ladder import Ladder
+from firmware.judgement import ladder as ladder_json
+from firmware.judgement.ladder import Ladder
 from firmware.record import ClockReading, Record
 
 

@@ -28,7 +28,7 @@ from appliance.events import (
 from appliance.lights.patterns import Light, in_words
 from appliance.lights.pins import Lights
 from appliance.views.rung_words import rung_line
-from firmware.ladder import Ladder
+from firmware.judgement.ladder import Ladder
 
 REFRESH_HZ: Final = 10
 _LIGHT_STYLES: Final = {

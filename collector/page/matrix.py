@@ -13,7 +13,7 @@ from typing import Final
 from collector.page import texts, times
 from collector.page.times import Moment
 from collector.store.history import MissedRounds, Round, Rounds
-from firmware.ladder import RungProgress, RungState
+from firmware.judgement.ladder import RungProgress, RungState
 from firmware.record import Rung
 from firmware.seqs import SeqRanges
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from firmware.ladder import RungProgress
+from firmware.judgement.ladder import RungProgress
 from firmware.record import ClockQuality, Rung
 
 DEVICE_FORM = "[a-z0-9]{16}"

@@ -27,9 +27,9 @@ from collector.store.history import History
 from collector.store.queries import Queries
 from firmware import failure_meanings
 from firmware.failures import ADDITIONS
+from firmware.judgement.verdict import RULES
+from firmware.judgement.words import COLLECTOR_ONLY, MEANINGS
 from firmware.record import from_json
-from firmware.verdict import RULES
-from firmware.verdict_words import COLLECTOR_ONLY, MEANINGS
 
 REFRESH_S: Final = 30
 DEVICES_A_PAGE: Final = 20

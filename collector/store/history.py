@@ -13,9 +13,9 @@ from typing import Final
 
 from collector.store.answers import RecordRow, RoundRow
 from collector.store.queries import RECORD_COLUMNS, ROUND_COLUMNS, Queries, record_row, round_row, rung_cells
-from firmware import ladder
 from firmware.jsontypes import RecordError
-from firmware.ladder import Ladder, RungProgress, RungState
+from firmware.judgement import ladder
+from firmware.judgement.ladder import Ladder, RungProgress, RungState
 from firmware.record import Record, from_json
 
 MAX_ROUNDS: Final = 500

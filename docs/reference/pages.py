@@ -16,16 +16,16 @@ from appliance.settings import DeviceSettings
 from collector.page.app import make_app
 from collector.settings import CollectorSettings
 from collector.store.queries import Queries
-from firmware import plan as plans
-from firmware.command import tidegauge
+from firmware.commands.main import tidegauge
 from firmware.failure_meanings import MEANINGS as FAILURES
 from firmware.failures import ADDITIONS, Failure
+from firmware.judgement.verdict import RULES
+from firmware.judgement.words import COLLECTOR_ONLY, VerdictWord
+from firmware.judgement.words import MEANINGS as VERDICTS
 from firmware.measurements import MEASUREMENTS
-from firmware.plan_model import Plan
-from firmware.settings_docs import example, reference
-from firmware.verdict import RULES
-from firmware.verdict_words import COLLECTOR_ONLY, VerdictWord
-from firmware.verdict_words import MEANINGS as VERDICTS
+from firmware.plan import Plan
+from firmware.plans import load as plans
+from firmware.settings.docs import example, reference
 
 _WIDTH: Final = 100
 
@@ -111,7 +111,7 @@ def verdicts() -> str:
         (
             f"`{word}`",
             "collector" if word in COLLECTOR_ONLY else "device",
-            told(VERDICTS.get(word), f"firmware/verdict_words.py: {word}"),
+            told(VERDICTS.get(word), f"firmware/judgement/words.py: {word}"),
         )
         for word in VerdictWord
     ]

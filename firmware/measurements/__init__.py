@@ -17,7 +17,7 @@ from firmware.measurements.pmtu import Pmtu
 from firmware.measurements.tcp import Tcp
 from firmware.measurements.tls import Tls
 from firmware.measurements.traceroute import Traceroute
-from firmware.net import Net
+from firmware.net.access import Net
 from firmware.record import Outcome
 from firmware.task import OptionValue
 

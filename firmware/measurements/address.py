@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import ClassVar, Final, Self
 
 from firmware.failures import Failure, MeasurementFailedError
-from firmware.host_view import Host
 from firmware.jsontypes import JsonValue
-from firmware.net import Net
+from firmware.net.access import Net
+from firmware.net.host_view import Host
+from firmware.net.targets import Options, TargetError
 from firmware.record import Outcome
-from firmware.targets import Options, TargetError
 from firmware.task import OptionValue
 
 TARGET = "@host"

@@ -4,7 +4,7 @@ The target is the name. Options: `resolver` (`@system`: the configured resolvers
 attempts and time-out; `@isp`: the first configured one; `ADDRESS` or `ADDRESS:PORT`: exactly that one), `type`,
 `window_ms` (how long to listen on after the first answer), and for a single resolver `attempts` and
 `timeout_ms`. The failure is that of the answer a stub resolver would go by: the first, or the one over TCP
-after a truncated first. `detail` is `firmware.dns_exchange.Exchange.to_json` of the telling exchange, with
+after a truncated first. `detail` is `firmware.protocols.dns_exchange.Exchange.to_json` of the telling exchange, with
 `asked` (the option) and, for `@system`, `earlier` (the exchanges before it).
 
 A resolver answers from its cache during a cut: this measurement must never be taken for connectivity.
@@ -14,16 +14,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
-from firmware.dns_exchange import OPERATION, PORT, Exchange, Patience, Question, Server, ask
-from firmware.dns_wire import RECORD_TYPES
 from firmware.failures import Failure, MeasurementFailedError
-from firmware.fit import fit
-from firmware.host_view import Host
 from firmware.jsontypes import JsonValue
-from firmware.names import ISP, ask_system, label, system_options, system_servers
-from firmware.net import Net
+from firmware.net.access import Net
+from firmware.net.host_view import Host
+from firmware.net.targets import Options, TargetError, family_of, parse_host, parse_host_port
+from firmware.protocols.dns_exchange import OPERATION, PORT, Exchange, Patience, Question, Server, ask
+from firmware.protocols.dns_wire import RECORD_TYPES
+from firmware.protocols.fit import fit
+from firmware.protocols.names import ISP, ask_system, label, system_options, system_servers
 from firmware.record import Outcome
-from firmware.targets import Options, TargetError, family_of, parse_host, parse_host_port
 from firmware.task import OptionValue
 
 SYSTEM: Final = "@system"

@@ -9,10 +9,10 @@ The outcome's `phases` are the first request's, so that they compare from round 
 (the last request's), `url` (where the journey ended) and `requests`, in order, each with `url`, `method`,
 `status`, `http_version`, `headers`, `body_sha256`, `body_length`, `body_is_truncated`, `body_is_encoded`,
 `title`, `read_timing` ([bytes so far, ns] and its class, `read_timing_stamp`), `egress_queue_ns` (the request's
-wait in our own queue), `first_segments` (`firmware.http_exchange.Response`), `address`, `failure`, `phases`, `tls`
-(`firmware.tls_stream.Handshake`), `queries`, `tcp_connect`, and with a failure `message`. The body itself is
-not kept. Each request has a connection of its own. Everything a server says is scrubbed (`firmware.scrub`) and
-cut to size (`firmware.fit`) before it is kept.
+wait in our own queue), `first_segments` (`firmware.protocols.http_exchange.Response`), `address`, `failure`, `phases`, `tls`
+(`firmware.protocols.tls_stream.Handshake`), `queries`, `tcp_connect`, and with a failure `message`. The body itself is
+not kept. Each request has a connection of its own. Everything a server says is scrubbed (`firmware.protocols.scrub`) and
+cut to size (`firmware.protocols.fit`) before it is kept.
 """
 
 from collections.abc import Mapping
@@ -20,20 +20,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from firmware.failures import Failure, MeasurementFailedError
-from firmware.fit import fit
-from firmware.html_title import title_of
-from firmware.http_exchange import Response, exchange, thin
-from firmware.http_urls import OPERATION, Url, next_url, parse_url
 from firmware.jsontypes import JsonObject, JsonValue
-from firmware.net import Net, TcpStream
-from firmware.reach import Way, reach
+from firmware.net.access import Net, TcpStream
+from firmware.net.targets import Options, TargetError, family_of
+from firmware.protocols.fit import fit
+from firmware.protocols.html_title import title_of
+from firmware.protocols.http_exchange import Response, exchange, thin
+from firmware.protocols.http_urls import OPERATION, Url, next_url, parse_url
+from firmware.protocols.reach import Way, reach
+from firmware.protocols.scrub import scrub, scrub_headers, scrub_url
 from firmware.record import Outcome, Phase
-from firmware.scrub import scrub, scrub_headers, scrub_url
-from firmware.targets import Options, TargetError, family_of
 from firmware.task import OptionValue
 
 if TYPE_CHECKING:
-    from firmware.tls_stream import TlsStream
+    from firmware.protocols.tls_stream import TlsStream
 
 BODY_CAP: Final = 524_288
 MAX_REDIRECTS: Final = 10
@@ -147,7 +147,7 @@ class _Fetch:
             self.phases = self._way.phases | tls | self.response.phases
 
     async def _secured(self, tcp: TcpStream) -> "TlsStream":
-        from firmware.tls_stream import TlsStream  # noqa: PLC0415  # OpenSSL costs the worker 6 MB
+        from firmware.protocols.tls_stream import TlsStream  # noqa: PLC0415  # OpenSSL costs the worker 6 MB
 
         self._tls = TlsStream(self._net, tcp, server_name=self._url.host, alpn=_ALPN)
         await self._tls.handshake()

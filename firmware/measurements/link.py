@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self
 
 from firmware.failures import Failure, MeasurementFailedError
-from firmware.host_view import Host, Interface
 from firmware.jsontypes import JsonValue
-from firmware.net import Net
+from firmware.net.access import Net
+from firmware.net.host_view import Host, Interface
+from firmware.net.targets import Options, TargetError
 from firmware.record import Outcome
-from firmware.targets import Options, TargetError
 from firmware.task import OptionValue
 
 TARGET = "@uplink"

@@ -11,11 +11,11 @@ from typing import ClassVar, Final, Self
 
 from firmware.failures import Failure, MeasurementFailedError
 from firmware.jsontypes import JsonObject, JsonValue
-from firmware.names import resolve
-from firmware.net import Datagram, DatagramFlow, Net
-from firmware.ntp_wire import NtpError, NtpReply, decode_reply, encode_question, sample
+from firmware.net.access import Datagram, DatagramFlow, Net
+from firmware.net.targets import Options, family_of, parse_host_port
+from firmware.protocols.names import resolve
+from firmware.protocols.ntp_wire import NtpError, NtpReply, decode_reply, encode_question, sample
 from firmware.record import Outcome, Phase
-from firmware.targets import Options, family_of, parse_host_port
 from firmware.task import OptionValue
 
 PORT: Final = 123

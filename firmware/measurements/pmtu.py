@@ -18,11 +18,11 @@ from typing import ClassVar, Final, Self
 
 from firmware.failures import Failure, MeasurementFailedError
 from firmware.jsontypes import JsonValue
-from firmware.mtu_probe import MtuProbe, Tries
-from firmware.names import resolve
-from firmware.net import Net
+from firmware.net.access import Net
+from firmware.net.targets import Options, family_of, parse_host
+from firmware.paths.mtu_probe import MtuProbe, Tries
+from firmware.protocols.names import resolve
 from firmware.record import Outcome, Phase
-from firmware.targets import Options, family_of, parse_host
 from firmware.task import OptionValue
 
 METHODS: Final = ("udp", "icmp")

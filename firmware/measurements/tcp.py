@@ -10,10 +10,10 @@ from typing import ClassVar, Self
 
 from firmware.failures import MeasurementFailedError
 from firmware.jsontypes import JsonValue
-from firmware.names import resolve
-from firmware.net import CONNECT_TIMEOUT_S, ConnectAttempt, Net
+from firmware.net.access import CONNECT_TIMEOUT_S, ConnectAttempt, Net
+from firmware.net.targets import Options, parse_host_port
+from firmware.protocols.names import resolve
 from firmware.record import Outcome, Phase
-from firmware.targets import Options, parse_host_port
 from firmware.task import OptionValue
 
 

@@ -4,7 +4,7 @@ The target is HOST, HOST:PORT or an address; the port is 443 if not given. Optio
 and verified, where it is not the target's own), `alpn` (a comma-separated list; the default is what browsers
 offer), `family`. The certificate is verified against the system's authorities.
 
-`detail`: what `firmware.tls_stream.Handshake.to_json` documents, with `queries` (the DNS exchanges) and
+`detail`: what `firmware.protocols.tls_stream.Handshake.to_json` documents, with `queries` (the DNS exchanges) and
 `tcp_connect` (each attempt). A reset after the ClientHello and a silence are told apart by the failure and by
 `flights`. This measurement must never send application data.
 """
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
 from firmware.failures import MeasurementFailedError
-from firmware.fit import fit
 from firmware.jsontypes import JsonValue
-from firmware.net import Net
-from firmware.reach import Way, reach
+from firmware.net.access import Net
+from firmware.net.targets import HostPort, Options, TargetError, parse_host, parse_host_port
+from firmware.protocols.fit import fit
+from firmware.protocols.reach import Way, reach
 from firmware.record import Outcome, Phase
-from firmware.targets import HostPort, Options, TargetError, parse_host, parse_host_port
 from firmware.task import OptionValue
 
 PORT: Final = 443
@@ -60,7 +60,7 @@ class Tls:
 
     async def measure(self, net: Net) -> Outcome:
         """Shake hands once."""
-        from firmware.tls_stream import TlsStream  # noqa: PLC0415  # OpenSSL costs the worker 6 MB
+        from firmware.protocols.tls_stream import TlsStream  # noqa: PLC0415  # OpenSSL costs the worker 6 MB
 
         way = Way()
         phases: dict[str, Phase] = way.phases

@@ -24,19 +24,19 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
 from firmware.failures import Failure, MeasurementFailedError
-from firmware.fit import fit
-from firmware.hops import End, HopTable, Limits
 from firmware.jsontypes import JsonValue
-from firmware.names import resolve
-from firmware.net import Net
-from firmware.path_options import IP_HEADER, MTU_DISCOVER, PMTUDISC_PROBE, TRANSPORT_HEADER
-from firmware.path_probes import IcmpForm, PathProbes, UdpForm
+from firmware.net.access import Net
+from firmware.net.targets import Options, TargetError, family_of, parse_host
+from firmware.paths.hops import End, HopTable, Limits
+from firmware.paths.options import IP_HEADER, MTU_DISCOVER, PMTUDISC_PROBE, TRANSPORT_HEADER
+from firmware.paths.probes import IcmpForm, PathProbes, UdpForm
+from firmware.paths.syn_probes import SynProbes
+from firmware.paths.trace import DatagramTrace, trace_by_syn
+from firmware.paths.trace_record import target_rtt, to_json, why
+from firmware.protocols.fit import fit
+from firmware.protocols.names import resolve
 from firmware.record import Outcome, Phase
-from firmware.syn_probes import SynProbes
-from firmware.targets import Options, TargetError, family_of, parse_host
 from firmware.task import OptionValue
-from firmware.trace import DatagramTrace, trace_by_syn
-from firmware.trace_record import target_rtt, to_json, why
 
 METHODS: Final = ("udp", "icmp", "tcp")
 _DEFAULT_PORT: Final = {"udp": 33434, "icmp": 0, "tcp": 443}

@@ -20,7 +20,7 @@ import pytest
 from sqlite_utils import Database
 
 from appliance.outbox.box import Outbox
-from firmware import ladder
+from firmware.judgement import ladder
 from firmware.record import Rung, to_json
 from tests import namespaces
 from tests.appliance.world import LIMIT_S, ROUND_TASKS, TIDEGAUGE, Device, records, run, status, world

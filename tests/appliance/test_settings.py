@@ -8,9 +8,9 @@ import pytest
 from appliance.device import make_schedule, sync_settings
 from appliance.measuring.budget import NS, Budget
 from appliance.settings import DeviceSettings
-from firmware import plan as plans
-from firmware.settings import SettingsError, load
-from firmware.settings_docs import example
+from firmware.plans import load as plans
+from firmware.settings.docs import example
+from firmware.settings.load import SettingsError, load
 
 
 def test_without_a_file_everything_has_a_value() -> None:

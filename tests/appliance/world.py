@@ -27,7 +27,7 @@ from tests.servers.tcp import TcpServer, stay_silent
 
 LIMIT_S: Final = 120
 """How long anything may take before a test gives it up; nothing is timed."""
-TIDEGAUGE: Final = (sys.executable, "-m", "firmware.command")
+TIDEGAUGE: Final = (sys.executable, "-m", "firmware.commands.main")
 SERVERS: Final = 4
 _LOCAL: Final = (
     ("link", "link", "@uplink"),
@@ -115,7 +115,7 @@ class Device:
         (pid,) = (
             child.pid
             for child in psutil.Process(self.process.pid).children()
-            if "firmware.worker" in child.cmdline()
+            if "firmware.worker.process" in child.cmdline()
         )
         return pid
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from collector.settings import CollectorSettings, broker_address
-from firmware.settings import SettingsError, load
+from firmware.settings.load import SettingsError, load
 
 
 @pytest.mark.parametrize(

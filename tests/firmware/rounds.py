@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from firmware.facts import Past
 from firmware.failures import Failure
-from firmware.ladder import Ladder, RungProgress, RungState
-from firmware.observation import Observation
+from firmware.judgement.facts import Past
+from firmware.judgement.ladder import Ladder, RungProgress, RungState
+from firmware.judgement.observation import Observation
 from firmware.record import Rung, Verdict, Zone
 
 S = 1_000_000_000

@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 
 from firmware.failures import Failure
-from firmware.host_view import Address, Host, Resolvers
 from firmware.measurements.http import Http
+from firmware.net.host_view import Address, Host, Resolvers
+from firmware.net.targets import TargetError
 from firmware.record import Outcome
-from firmware.targets import TargetError
 from firmware.task import OptionValue
 from tests.probing import NOWHERE, probe
 from tests.servers.dns import DnsServer, zone

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from firmware.failures import MeasurementFailedError
-from firmware.kernel import stream_hints
-from firmware.net import Net
+from firmware.net.access import Net
+from firmware.net.kernel import stream_hints
 from firmware.record import Outcome
-from firmware.runner import with_evidence
-from firmware.single import measure_once
 from firmware.task import OptionValue, result_to_json
+from firmware.worker.runner import with_evidence
+from firmware.worker.single import measure_once
 from tests import namespaces
 from tests.chains import chain
 from tests.probing import probe

@@ -68,11 +68,11 @@ def test_the_worker_loads_no_library_before_it_needs_one() -> None:
         "urllib.parse",
     )
     run(
-        f"import sys, firmware.worker\nassert not set({heavy}) & set(sys.modules), set({heavy}) & set(sys.modules)"
+        f"import sys, firmware.worker.process\nassert not set({heavy}) & set(sys.modules), set({heavy}) & set(sys.modules)"
     )
 
 
 def test_dnspython_comes_without_what_searches_for_packages() -> None:
     run(
-        "import sys, firmware.dnspython\nassert not {'email', 'zipfile', 'tempfile', 'stringprep'} & set(sys.modules)"
+        "import sys, firmware.protocols.dnspython\nassert not {'email', 'zipfile', 'tempfile', 'stringprep'} & set(sys.modules)"
     )

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from firmware.host_view import Address as OwnAddress
-from firmware.host_view import DefaultRoute, Host, Interface
 from firmware.measurements.address import Address, failure_of
 from firmware.measurements.link import Link, has_link
-from firmware.single import measure_once
-from firmware.targets import TargetError
+from firmware.net.host_view import Address as OwnAddress
+from firmware.net.host_view import DefaultRoute, Host, Interface
+from firmware.net.targets import TargetError
+from firmware.worker.single import measure_once
 from tests import namespaces
 
 

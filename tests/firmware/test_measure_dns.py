@@ -6,8 +6,8 @@ import dns.message
 import pytest
 
 from firmware.failures import Failure
-from firmware.host_view import Host, Resolvers
 from firmware.measurements.dns import Dns
+from firmware.net.host_view import Host, Resolvers
 from firmware.record import Outcome
 from firmware.task import OptionValue
 from tests.probing import NOWHERE, probe

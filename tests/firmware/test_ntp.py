@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from firmware.measurements.ntp import Ntp
-from firmware.net import Net
+from firmware.net.access import Net
+from firmware.net.targets import TargetError
 from firmware.record import Outcome
-from firmware.single import measure_once
-from firmware.targets import TargetError
 from firmware.task import OptionValue
+from firmware.worker.single import measure_once
 from tests.probing import probe
 from tests.servers.ntp import Answer, NtpServer, truthful
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from firmware.echo import EchoSample, best_rtt
 from firmware.measurements.ping import Ping
+from firmware.net.echo import EchoSample, best_rtt
+from firmware.net.targets import TargetError
 from firmware.record import Phase, Stamp
-from firmware.single import measure_once
-from firmware.targets import TargetError
 from firmware.task import OptionValue, result_to_json
+from firmware.worker.single import measure_once
 from tests import namespaces
 
 FAST: dict[str, OptionValue] = {"interval_ms": 20, "timeout_ms": 300}

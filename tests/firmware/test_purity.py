@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.framing import Decoder, encode
+from firmware.worker.framing import Decoder, encode
 from tests.needs import ROOT, lacking
 
 CONSTRAINTS = ROOT / "tests" / "constraints.txt"
@@ -114,7 +114,7 @@ def test_all_of_firmware_in_a_bare_environment_loads_nothing_compiled(bare: Path
 def test_the_worker_starts_in_a_bare_environment_and_says_what_it_costs(bare: Path) -> None:
     ours, its = socket.socketpair()
     with ours, its:
-        words = [str(bare), "-m", "firmware.worker", "--fd", str(its.fileno())]
+        words = [str(bare), "-m", "firmware.worker.process", "--fd", str(its.fileno())]
         with subprocess.Popen(words, pass_fds=[its.fileno()], cwd=bare.parent) as worker:
             its.close()
             ours.settimeout(60)

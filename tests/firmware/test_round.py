@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from firmware.ladder import Ladder, RungProgress, climb, confirmation_tasks, round_tasks
-from firmware.loop import Loop, boottime_ns
-from firmware.observation import Observation, from_result, owner_of
-from firmware.plan import Cadence, Network, Plan, PlannedTarget
+from firmware.judgement.ladder import Ladder, RungProgress, climb, confirmation_tasks, round_tasks
+from firmware.judgement.observation import Observation, from_result, owner_of
+from firmware.judgement.verdict import decide
+from firmware.net.loop import Loop, boottime_ns
+from firmware.plans.load import Cadence, Network, Plan, PlannedTarget
 from firmware.record import Rung, Verdict, Zone
-from firmware.runner import run_task
 from firmware.task import Task
-from firmware.verdict import decide
+from firmware.worker.runner import run_task
 from tests.servers.dns import DnsServer, zone
 from tests.servers.http import http, page, redirect
 from tests.servers.tcp import Behaviour, TcpServer, drain, reset, reset_after_first_bytes

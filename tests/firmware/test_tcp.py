@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from firmware.measurements.tcp import Tcp
-from firmware.single import measure_once
-from firmware.targets import TargetError
+from firmware.net.targets import TargetError
 from firmware.task import OptionValue, result_to_json
+from firmware.worker.single import measure_once
 from tests import namespaces
 
 

@@ -10,14 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from firmware import kernel
-from firmware.datagrams import StampKeeper
 from firmware.failures import Failure
-from firmware.host_view import Host, Resolvers
-from firmware.loop import Loop, boottime_ns
 from firmware.measurements.tls import Tls
+from firmware.net import kernel
+from firmware.net.datagrams import StampKeeper
+from firmware.net.host_view import Host, Resolvers
+from firmware.net.loop import Loop, boottime_ns
+from firmware.net.targets import TargetError
 from firmware.record import Outcome, Stamp
-from firmware.targets import TargetError
 from firmware.task import OptionValue
 from tests.probing import NOWHERE, probe
 from tests.servers.dns import DnsServer, zone

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from firmware.commands.report import report
 from firmware.measurements.traceroute import Traceroute
-from firmware.path_probes import UdpForm
-from firmware.report import report
-from firmware.single import measure_once
-from firmware.targets import TargetError
+from firmware.net.targets import TargetError
+from firmware.paths.probes import UdpForm
 from firmware.task import OptionValue, result_to_json
+from firmware.worker.single import measure_once
 from tests import namespaces
 from tests.chains import chain
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Self, TypeAlias
 
-from firmware.ntp_wire import ntp_timestamp
+from firmware.protocols.ntp_wire import ntp_timestamp
 
 Answer: TypeAlias = Callable[[bytes], Sequence[bytes]]
 """What to send back, any number of datagrams, for one question."""

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from appliance.measuring.health import Power, Reading, context, power_of, read, summary, wifi_signal_dbm
-from firmware.loop import boottime_ns
+from firmware.net.loop import boottime_ns
 from tests import namespaces
 
 READING = Reading(

@@ -14,8 +14,8 @@ from appliance.measuring.schedule import Missed, Reason
 from appliance.outbox import storing
 from appliance.outbox.box import Outbox
 from appliance.state_file import State
-from firmware import plan as plans
-from firmware.loop import boottime_ns
+from firmware.net.loop import boottime_ns
+from firmware.plans import load as plans
 from firmware.record import ClockQuality, Outcome, Record, Zone, from_json
 from firmware.task import Result, Task
 

@@ -17,11 +17,11 @@ from appliance.measuring.records import (
 )
 from appliance.measuring.rounds import GRACE_NS, History, Round, most_bytes
 from appliance.measuring.schedule import Missed, Reason
-from firmware import plan as plans
 from firmware.clock import ClockTracker, SyncPoint
 from firmware.failures import Failure
-from firmware.ladder import Ladder, RungProgress, climb
-from firmware.plan_checks import round_bytes
+from firmware.judgement.ladder import Ladder, RungProgress, climb
+from firmware.plans import load as plans
+from firmware.plans.checks import round_bytes
 from firmware.record import ClockQuality, Outcome, Phase, Record, Rung, Stamp, Verdict, from_json, to_json
 from firmware.task import Result, Task
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from appliance.measuring.worker import NS, RESTART_WAITS_S, Died, Measured, News, Unanswered, Worker
-from firmware.loop import boottime_ns
+from firmware.net.loop import boottime_ns
 from firmware.record import Zone
 from firmware.task import Task
 from tests.servers.tcp import TcpServer, say, stay_silent
@@ -241,7 +241,7 @@ def test_the_measuring_process_gets_no_more_of_the_environment_than_it_needs(
 
 _SPEAKS = """
 import socket, sys
-from firmware.framing import encode
+from firmware.worker.framing import encode
 sock = socket.socket(fileno=int(sys.argv[-1]))
 sock.sendall({says})
 while sock.recv(65536):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.loop import boottime_ns
+from firmware.net.loop import boottime_ns
 from firmware.record import Outcome
 from tests.bench.timing.worker_client import WorkerClient
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from firmware.loop import boottime_ns
+from firmware.net.loop import boottime_ns
 from firmware.record import ClockQuality, ClockReading, Outcome, Phase, Record, Stamp, Zone
 from firmware.task import OptionValue, Result
 from tests.bench.timing.accuracy import Truth, capturing

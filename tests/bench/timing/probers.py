@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from firmware.single import measure_once
 from firmware.task import OptionValue, Result
+from firmware.worker.single import measure_once
 from tests.bench.timing.lab import ADDRESS_OF, Lab, program
 from tests.bench.timing.readings import Reading, read_fping, read_irtt, read_metrics, read_ping, readings_of
 from tests.bench.timing.responder import LONG_TLS_PORT, SERVER_NAME, TCP_PORT, TLS_PORT

@@ -15,7 +15,7 @@ from typing import Final, cast
 import dns.message
 import dns.rrset
 
-from firmware.ntp_wire import ntp_timestamp
+from firmware.protocols.ntp_wire import ntp_timestamp
 from tests.bench.timing.delay_line import hurry
 from tests.servers.tls import Authority
 

@@ -1,6 +1,6 @@
 """The daemon's side of the real measuring process, as thin as it gets: hand tasks over, wait for results.
 
-`python -m firmware.worker` as the device starts it, over the same socket and framing.
+`python -m firmware.worker.process` as the device starts it, over the same socket and framing.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
-from firmware import framing
 from firmware.jsontypes import JsonObject
-from firmware.loop import boottime_ns
+from firmware.net.loop import boottime_ns
 from firmware.record import Zone
 from firmware.task import OptionValue, Result, Task, result_from_json, to_json
+from firmware.worker import framing
 from tests.needs import ROOT
 
 _LEAD_NS: Final = 15_000_000
@@ -46,7 +46,7 @@ class WorkerClient:
             environment["SSL_CERT_FILE"] = str(authority)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "firmware.worker", "--fd", str(theirs.fileno())],
+                [sys.executable, "-m", "firmware.worker.process", "--fd", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 cwd=ROOT,
                 env=environment,

@@ -1,7 +1,7 @@
 """An invented country's devices, written into a real store through its own write API.
 
 Targets, networks and events are invented (RFC 2606 names, RFC 5398 networks); ladders and verdicts are not:
-they are what `firmware.ladder` and `firmware.verdict` make of the invented observations.
+they are what `firmware.judgement.ladder` and `firmware.judgement.verdict` make of the invented observations.
 """
 
 import datetime as dt
@@ -13,12 +13,12 @@ from typing import Final, TypeAlias
 from collector.ingest.arrivals import Arrival, BatchArrived, HelloArrived, Refusal
 from collector.ingest.rows import to_row
 from collector.store.database import Store
-from firmware import ladder, observation, verdict
 from firmware.exchange import Hello, Tombstone
-from firmware.facts import Past
 from firmware.failures import Failure
 from firmware.jsontypes import JsonValue
-from firmware.plan_model import Cadence, Network, Plan, PlannedTarget
+from firmware.judgement import ladder, observation, verdict
+from firmware.judgement.facts import Past
+from firmware.plan import Cadence, Network, Plan, PlannedTarget
 from firmware.record import ClockQuality, ClockReading, Outcome, Phase, Record, Rung, Stamp, Zone, to_json
 
 NS_PER_S: Final = 1_000_000_000

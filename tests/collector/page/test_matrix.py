@@ -8,7 +8,7 @@ from collector.page import matrix
 from collector.page.times import NS_PER_S
 from collector.store.answers import RoundRow
 from collector.store.history import MissedRounds, Round, Rounds
-from firmware.ladder import Ladder, RungProgress, RungState
+from firmware.judgement.ladder import Ladder, RungProgress, RungState
 from firmware.record import ClockQuality, ClockReading, Outcome, Record, Rung, Zone
 from firmware.seqs import SeqRanges
 

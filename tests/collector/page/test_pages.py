@@ -19,9 +19,9 @@ from collector.page.pages import DEVICES_A_PAGE, ROUNDS_SHOWN
 from collector.store.database import Store
 from firmware.exchange import Hello
 from firmware.failures import Failure
+from firmware.judgement.verdict import RULES
+from firmware.judgement.words import VerdictWord
 from firmware.record import Verdict
-from firmware.verdict import RULES
-from firmware.verdict_words import VerdictWord
 from tests.collector.page import invented
 from tests.collector.page.conftest import Fill, Served
 

@@ -12,7 +12,7 @@ from collector.ingest.rows import to_row
 from collector.store.database import Store
 from collector.store.history import MISSED_TARGET, History
 from collector.store.queries import Queries
-from firmware.ladder import RungProgress
+from firmware.judgement.ladder import RungProgress
 from firmware.record import Outcome, Rung, to_json
 from tests.collector.page import invented
 from tests.collector.page.invented import NS_PER_S, Device, clear, cut_from, dark_from, deliver, utc

@@ -1,0 +1,1 @@
+"""The `tidegauge` command and the subcommands that need nothing but firmware."""

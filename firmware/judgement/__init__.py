@@ -1,0 +1,1 @@
+"""What measurements come to: observation, ladder, facts, verdict. Pure."""

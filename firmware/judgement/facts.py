@@ -1,0 +1,175 @@
+"""What one round's observations come to, counted the way the verdict's rules ask. Pure; concludes nothing.
+
+The unit of evidence is an unrelated network, never a target: three addresses of one company that fail
+together are one failure. An observation of no known network counts as none.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from firmware.failures import Failure
+from firmware.judgement.ladder import Ladder, RungProgress, counts, latest_by_target
+from firmware.judgement.observation import Observation, Outlook
+from firmware.record import Rung, Verdict
+
+Control: TypeAlias = Mapping[str, Observation]
+"""What a control outside the country saw of the same targets, by target name."""
+
+PORTAL_STATUSES: Final = frozenset({200, 301, 302, 303, 307, 308, 511})
+"""How a sign-in page answers a request for something else: its own page, a redirect, or 511 (RFC 6585).
+Block pages answer 403 or 451, which is not among them."""
+
+CONFIRMING_S: Final = 180.0
+"""A round that ended longer ago than this confirms nothing: much may have happened since."""
+
+ROUTER_MEMORY_S: Final = 3600.0
+"""How long it is remembered that the router answers ping."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """A round of this device before: its verdict, its ladder, and how long before this round's end it ended."""
+
+    verdict: Verdict
+    ladder: Ladder
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """The unrelated networks of one rung, by what became of them, the sets disjoint but for `proven`.
+
+    `reached`: at least one target answered. `proven`: of those, the networks where the right peer proved
+    itself. `meddled`: something answered, never the target. `down`: nothing answered. `unclear`: nothing that
+    tells, since names were not resolved or failures have no word. `anonymous`: whether a target of no known network was reached.
+    """
+
+    reached: frozenset[str]
+    proven: frozenset[str]
+    meddled: frozenset[str]
+    down: frozenset[str]
+    unclear: frozenset[str]
+    anonymous: bool
+
+    @property
+    def any_answer(self) -> bool:
+        """Say whether anything answered at all."""
+        return bool(self.reached or self.meddled or self.anonymous)
+
+    @property
+    def tried(self) -> int:
+        """Return in how many unrelated networks something was tried."""
+        return len(self.reached) + len(self.meddled) + len(self.down) + len(self.unclear)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that a rule may ask: the last observation of each target, counts of networks, past, control."""
+
+    latest: tuple[Observation, ...]
+    domestic: Reach
+    international: Reach
+    platforms: Reach
+    history: tuple[Past, ...]
+    control: Control | None
+
+    @classmethod
+    def of(
+        cls, observations: Iterable[Observation], history: Sequence[Past] = (), control: Control | None = None
+    ) -> "Facts":
+        """Count. The order of `observations` does not matter; `history` is oldest first."""
+        latest = tuple(latest_by_target(observations).values())
+        return cls(
+            latest=latest,
+            domestic=_reach(latest, Rung.DOMESTIC),
+            international=_reach(latest, Rung.INTERNATIONAL),
+            platforms=_reach(latest, Rung.PLATFORMS),
+            history=tuple(history),
+            control=control,
+        )
+
+    def on(self, rung: Rung) -> tuple[Observation, ...]:
+        """Return what counts on one rung."""
+        return tuple(seen for seen in self.latest if seen.rung is rung and counts(seen))
+
+    def failed(self, rung: Rung) -> tuple[Observation, ...]:
+        """Return what was tried on one rung and not reached; empty if anything on it was reached."""
+        tried = self.on(rung)
+        return () if any(seen.outlook is Outlook.REACHED for seen in tried) else tried
+
+    def reached(self, rung: Rung) -> tuple[Observation, ...]:
+        """Return what was reached on one rung."""
+        return tuple(seen for seen in self.on(rung) if seen.outlook is Outlook.REACHED)
+
+    @property
+    def anything_far(self) -> bool:
+        """Say whether anything beyond the host's network answered. A resolver's answer may be its cache's."""
+        return any(reach.any_answer for reach in (self.domestic, self.international, self.platforms))
+
+    @property
+    def far_silence_ended_ns(self) -> int:
+        """When the last failed attempt at a control ended; 0 if none failed."""
+        return max((seen.end_ns for seen in self.failed(Rung.INTERNATIONAL)), default=0)
+
+    def proven_after(self, moment_ns: int) -> frozenset[str]:
+        """Return the domestic networks that proved themselves in an attempt begun after `moment_ns`."""
+        return frozenset(
+            seen.network
+            for seen in self.on(Rung.DOMESTIC)
+            if seen.is_proof and seen.network and seen.start_ns >= moment_ns
+        )
+
+    def near_after(self, moment_ns: int) -> tuple[Observation, ...]:
+        """Return what of `near` was asked after `moment_ns`."""
+        return tuple(seen for seen in self.near() if seen.start_ns >= moment_ns)
+
+    def near(self) -> tuple[Observation, ...]:
+        """Return what shows that the host's own network works: the gateway's or the resolver's answers.
+
+        A line without a gateway (point to point) has its address for that.
+        """
+        answers = (*self.reached(Rung.GATEWAY), *self.reached(Rung.RESOLVER))
+        return answers or (() if self.on(Rung.GATEWAY) else self.reached(Rung.ADDRESS))
+
+    def portals(self) -> tuple[Observation, ...]:
+        """Return the plain-HTTP checks that were answered the way a sign-in page answers."""
+        return tuple(
+            seen
+            for seen in self.on(Rung.INTERNATIONAL)
+            if seen.outlook is Outlook.MEDDLED
+            and seen.target.startswith("http://")
+            and (seen.http_status in PORTAL_STATUSES or seen.failure == Failure.HTTP_UNEXPECTED_REDIRECT_URL)
+        )
+
+    def previous(self, *rule_ids: str) -> bool:
+        """Say whether the round before this one, if it was not long ago, ended in one of `rule_ids`."""
+        last = self.history[-1] if self.history else None
+        return last is not None and last.age_s <= CONFIRMING_S and last.verdict.rule_id in rule_ids
+
+    def gateway_fell_silent(self) -> bool:
+        """Say whether the gateway does not answer now and did in a remembered round."""
+        answered = (RungProgress.REACHED, RungProgress.PARTLY)
+        recent = [past for past in self.history if past.age_s <= ROUTER_MEMORY_S]
+        before = any(past.ladder.rung(Rung.GATEWAY).state in answered for past in recent)
+        return before and bool(self.failed(Rung.GATEWAY))
+
+
+def _reach(latest: Iterable[Observation], rung: Rung) -> Reach:
+    tried = [seen for seen in latest if seen.rung is rung and counts(seen)]
+    named = {outlook: _networks(seen for seen in tried if seen.outlook is outlook) for outlook in Outlook}
+    reached = named[Outlook.REACHED]
+    meddled = named[Outlook.MEDDLED] - reached
+    down = named[Outlook.DOWN] - reached - meddled
+    return Reach(
+        reached=reached,
+        proven=_networks(seen for seen in tried if seen.is_proof),
+        meddled=meddled,
+        down=down,
+        unclear=(named[Outlook.UNNAMED] | named[Outlook.UNCLEAR]) - reached - meddled - down,
+        anonymous=any(seen.outlook is Outlook.REACHED and not seen.network for seen in tried),
+    )
+
+
+def _networks(observations: Iterable[Observation]) -> frozenset[str]:
+    return frozenset(seen.network for seen in observations if seen.network)

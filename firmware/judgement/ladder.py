@@ -1,0 +1,256 @@
+"""The ladder: what a round asks, rung by rung, and how far it has been climbed.
+
+Pure: times are arguments, results come as observations. Every rung is asked in every round and nothing aborts
+one: the moment of failure is the product. This file counts; it must never conclude, that is
+`firmware.judgement.verdict`'s. See docs/explanation/ladder.md.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from firmware.jsontypes import JsonObject, JsonValue, Reader, RecordError
+from firmware.judgement.observation import Observation, Outlook, settle
+from firmware.plan import Plan, PlannedTarget
+from firmware.record import Rung
+from firmware.task import Task
+
+NS_PER_MS: Final = 1_000_000
+NS_PER_S: Final = 1_000_000_000
+
+CONNECT_TIMEOUT_S: Final = 20
+"""One network injected its reset 12.2 s after the first SYN (Iran, November 2019): 10 s would mislabel it."""
+
+PATIENCE_S: Final = 5
+"""How long the confirmation waits for anchors that have not answered yet."""
+
+_FAR: Final = frozenset({Rung.DOMESTIC, Rung.INTERNATIONAL, Rung.PLATFORMS})
+_CONFIRMED_AGAIN: Final = frozenset({Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER, Rung.DOMESTIC})
+
+
+class RungProgress(StrEnum):
+    """How far one rung is climbed."""
+
+    PENDING = "pending"
+    """Some of its targets are not measured yet, and none of those that are was reached."""
+    REACHED = "reached"
+    """Every target that could be measured was reached."""
+    PARTLY = "partly"
+    """Some were reached and some not."""
+    FAILED = "failed"
+    """None was reached."""
+    UNKNOWN = "unknown"
+    """The plan asks nothing here that could tell, or nothing could be measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RungState:
+    """One rung: `reached` of `tried` targets, `waiting` of them not measured yet.
+
+    `best_ns` is the shortest time of those reached; `failures` says `name: what failed` for the others.
+    """
+
+    rung: Rung
+    state: RungProgress
+    reached: int
+    tried: int
+    waiting: int
+    best_ns: int | None
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """All rungs, lowest first, as far as they are known."""
+
+    rungs: tuple[RungState, ...]
+
+    def rung(self, rung: Rung) -> RungState:
+        """Return the state of one rung."""
+        return next(state for state in self.rungs if state.rung is rung)
+
+    @property
+    def complete(self) -> bool:
+        """Say whether nothing is waited for any more."""
+        return all(state.waiting == 0 for state in self.rungs)
+
+
+def round_tasks(plan: Plan, round_id: int, start_ns: int) -> tuple[Task, ...]:
+    """Return the tasks of one round that starts at `start_ns` (CLOCK_BOOTTIME).
+
+    Starts are `stagger_ms` apart so that bursts do not queue behind each other, and domestic and
+    international targets take turns, so that a line that fails midway fails for both.
+    """
+    return tuple(
+        _task(
+            target,
+            task_id=f"r{round_id}/{target.name}",
+            round_id=round_id,
+            start_ns=start_ns + index * plan.round.stagger_ms * NS_PER_MS,
+            deadline_ns=start_ns + plan.round.deadline_s * NS_PER_S,
+        )
+        for index, target in enumerate(_in_turns(plan.targets))
+    )
+
+
+def confirmation_tasks(
+    plan: Plan, round_id: int, start_ns: int, observations: Iterable[Observation], now_ns: int
+) -> tuple[Task, ...]:
+    """Return what to ask once more before the round that began at `start_ns` ends; often nothing.
+
+    Call it each time an observation of the round comes in, until it returns tasks; then never again in that
+    round. Once every international control is measured and none was reached, what was reached of the local
+    rungs, the resolver and the domestic anchors is asked again: a line that dropped while the controls were
+    still silent shows now, and a line that stands makes their silence mean something, in this very round.
+    What was not reached is not asked again: its silence has lasted 20 s, and the verdict need not wait.
+    """
+    seen = latest_by_target(observations)
+    controls = [target.name for target in plan.on_rung(Rung.INTERNATIONAL)]
+    if not controls or not seen.keys() >= set(controls):
+        return ()
+    if any(seen[name].is_connectivity and seen[name].outlook is Outlook.REACHED for name in controls):
+        return ()
+    candidates = [target for target in plan.targets if target.rung in _CONFIRMED_AGAIN]
+    if any(target.name not in seen for target in candidates) and now_ns < start_ns + PATIENCE_S * NS_PER_S:
+        return ()  # the controls were refused at once, and the anchors have hardly been asked
+    deadline_ns = start_ns + plan.round.deadline_s * NS_PER_S
+    again = [one for one in candidates if one.name in seen and seen[one.name].outlook is Outlook.REACHED]
+    starts_ns = [now_ns + index * plan.round.stagger_ms * NS_PER_MS for index in range(len(again))]
+    return tuple(
+        _task(
+            target,
+            task_id=f"r{round_id}/{target.name}/again",
+            round_id=round_id,
+            start_ns=begin_ns,
+            deadline_ns=deadline_ns,
+        )
+        for target, begin_ns in zip(again, starts_ns, strict=True)
+        if begin_ns < deadline_ns
+    )
+
+
+def climb(plan: Plan, results: Mapping[str, Observation], *, ended: bool = False) -> Ladder:
+    """Return the ladder from what is known so far: observations by task id.
+
+    A target asked twice counts as it was found last. With `ended`, what is still missing will not come: a
+    rung without any observation is `unknown`, not `pending`.
+    """
+    latest = latest_by_target(results.values())
+    return Ladder(rungs=tuple(_state(plan.on_rung(rung), rung, latest, ended=ended) for rung in Rung))
+
+
+def latest_by_target(observations: Iterable[Observation]) -> dict[str, Observation]:
+    """Return the last observation of each target, by its name, in the order of the names.
+
+    The order in which observations are given does not matter. What the host itself explains is void in them.
+    """
+    # Two of one target at one moment cannot be told apart by time; their text makes the order the same every time.
+    ordered = sorted(
+        settle(observations), key=lambda seen: (seen.target_name, seen.start_ns, seen.end_ns, repr(seen))
+    )
+    return {observation.target_name: observation for observation in ordered}
+
+
+def counts(observation: Observation) -> bool:
+    """Say whether an observation counts as tried on its rung.
+
+    One that is not evidence does not; on the far rungs neither does a DNS answer, which is never connectivity.
+    """
+    if observation.outlook is Outlook.VOID:
+        return False
+    return observation.rung not in _FAR or observation.is_connectivity
+
+
+def to_json(ladder: Ladder) -> JsonObject:
+    """Return the ladder's JSON form, as kept in a round's `ladder` record. `from_json` is its inverse."""
+    return {
+        str(state.rung): {
+            "state": str(state.state),
+            "reached": state.reached,
+            "tried": state.tried,
+            "waiting": state.waiting,
+            "best_ns": state.best_ns,
+            "failures": list(state.failures),
+        }
+        for state in ladder.rungs
+    }
+
+
+def from_json(value: JsonValue) -> Ladder:
+    """Read a ladder from its JSON form. Raises `RecordError`."""
+    reader = Reader(value, where="ladder")
+    return Ladder(rungs=tuple(_state_from_json(reader.child(rung), rung) for rung in Rung))
+
+
+def _state_from_json(reader: Reader, rung: Rung) -> RungState:
+    failures = reader.array("failures")
+    texts = tuple(line for line in failures if isinstance(line, str))
+    if len(texts) != len(failures):
+        raise RecordError(f"ladder: {rung}: failures: every line must be text")
+    return RungState(
+        rung=rung,
+        state=RungProgress(reader.word("state", tuple(RungProgress))),
+        reached=reader.integer("reached", low=0),
+        tried=reader.integer("tried", low=0),
+        waiting=reader.integer("waiting", low=0),
+        best_ns=reader.optional_integer("best_ns"),
+        failures=texts,
+    )
+
+
+def _state(
+    targets: tuple[PlannedTarget, ...], rung: Rung, latest: Mapping[str, Observation], *, ended: bool
+) -> RungState:
+    seen = [latest[target.name] for target in targets if target.name in latest]
+    tried = [observation for observation in seen if counts(observation)]
+    reached = [observation for observation in tried if observation.outlook is Outlook.REACHED]
+    waiting = 0 if ended else len(targets) - len(seen)
+    times = [observation.best_ns for observation in reached if observation.best_ns is not None]
+    return RungState(
+        rung=rung,
+        state=_progress(reached=len(reached), tried=len(tried), waiting=waiting),
+        reached=len(reached),
+        tried=len(tried),
+        waiting=waiting,
+        best_ns=min(times, default=None),
+        failures=tuple(
+            f"{observation.target_name}: {observation.why}" for observation in tried if observation.failure
+        ),
+    )
+
+
+def _progress(*, reached: int, tried: int, waiting: int) -> RungProgress:
+    if reached:
+        return RungProgress.REACHED if reached == tried else RungProgress.PARTLY
+    if waiting:
+        return RungProgress.PENDING
+    return RungProgress.FAILED if tried else RungProgress.UNKNOWN
+
+
+def _in_turns(targets: Iterable[PlannedTarget]) -> list[PlannedTarget]:
+    """Order targets by rung, the domestic and the international ones taking turns."""
+    by_rung: dict[Rung, list[PlannedTarget]] = {rung: [] for rung in Rung}
+    for target in targets:
+        by_rung[target.rung].append(target)
+    domestic, international = by_rung[Rung.DOMESTIC], by_rung[Rung.INTERNATIONAL]
+    turns: list[PlannedTarget] = []
+    for index in range(max(len(domestic), len(international))):
+        turns += international[index : index + 1] + domestic[index : index + 1]
+    near = [target for rung in Rung if rung not in _FAR for target in by_rung[rung]]
+    return near + turns + by_rung[Rung.PLATFORMS]
+
+
+def _task(target: PlannedTarget, *, task_id: str, round_id: int, start_ns: int, deadline_ns: int) -> Task:
+    return Task(
+        task_id=task_id,
+        test=target.test,
+        target=target.target,
+        target_name=target.name,
+        options=target.options,
+        zone=target.zone,
+        rung=target.rung,
+        round_id=round_id,
+        start_boottime_ns=start_ns,
+        deadline_boottime_ns=deadline_ns,
+    )

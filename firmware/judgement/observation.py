@@ -1,0 +1,259 @@
+"""An observation: what a record says, reduced to what the ladder and the verdict may reason from.
+
+Pure, and the same whether the device makes it from a result or the collector from a record. It must never
+judge a country: it says only whether this one target, this once, was reached, and if not, in what way.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+from urllib.parse import urlsplit
+
+from firmware.failures import UNKNOWN_PREFIX, Failure
+from firmware.jsontypes import JsonValue
+from firmware.net.targets import family_of
+from firmware.plan import Plan
+from firmware.record import Outcome, Record, Rung, Zone
+from firmware.task import Result, Task
+
+CONNECTIVITY_TESTS: Final = frozenset({"ping", "tcp", "tls", "http"})
+"""Tests whose success says that packets travelled to the target and back, now. `dns` is not one: resolvers
+answer from their cache in a cut. Nor is `ntp`: networks answer it in the server's place."""
+
+PROVING_TESTS: Final = frozenset({"tls", "http"})
+"""Tests whose success also says that the right peer answered: by its certificate, or by what it sent."""
+
+BEST_PHASES: Final = ("rtt", "connect", "tls_handshake", "first_byte", "resolve")
+"""Whose time stands for an observation: the first of these that it has."""
+
+
+class Outlook(StrEnum):
+    """What became of one observation."""
+
+    REACHED = "reached"
+    """The target answered as it should."""
+    MEDDLED = "meddled"
+    """Something answered, and it was not the target, or not as it should: a wrong certificate, a redirect."""
+    DOWN = "down"
+    """Silence, an unreachable, a refusal, a reset."""
+    UNNAMED = "unnamed"
+    """Its name was not resolved, so it was never asked: says something of resolvers, nothing of the target."""
+    UNCLEAR = "unclear"
+    """It failed in a way that has no word yet, perhaps by a mistake of ours: never taken for silence."""
+    VOID = "void"
+    """Not evidence: it was not measured, or the device lacks what it takes (an address family, a right)."""
+
+
+_VOID: Final = frozenset(
+    {
+        Failure.MISSED_SLOT,
+        Failure.WORKER_DIED,
+        Failure.RESULT_LOST,
+        Failure.PERMISSION_DENIED,
+        Failure.ADDRESS_FAMILY_NOT_SUPPORTED,
+        Failure.INTERRUPTED,
+    }
+)
+_OURS: Final = frozenset({"parse", "measure", "run"})
+"""Where a fault of our own program shows (`firmware.worker.runner`, `firmware.worker.process`): it says nothing of a network."""
+_MEDDLED: Final = frozenset(
+    {
+        Failure.SSL_FAILED_HANDSHAKE,
+        Failure.SSL_INVALID_HOSTNAME,
+        Failure.SSL_UNKNOWN_AUTHORITY,
+        Failure.SSL_INVALID_CERTIFICATE,
+        Failure.HTTP_REQUEST_FAILED,
+        Failure.HTTP_UNEXPECTED_REDIRECT_URL,
+        Failure.HTTP_UNEXPECTED_STATUS_CODE,
+        Failure.HTTP_INVALID_REDIRECT_LOCATION_HOST,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What one measurement of one target came to.
+
+    `network` is the owner of the target's network as the plan counts them (`AS13335`, or an operator's name),
+    empty where unknown. `start_ns` and `end_ns` are CLOCK_BOOTTIME, `best_ns` the time that stands for it.
+    `http_status` is the answer's, where there was one. `routes` and `next_hops` are what an `address`
+    observation saw: the address families (4, 6) with a default route, and those whose route has a next hop.
+    """
+
+    test: str
+    rung: Rung | None
+    zone: Zone
+    target: str
+    target_name: str
+    network: str = ""
+    failure: str | None = None
+    failed_operation: str | None = None
+    best_ns: int | None = None
+    start_ns: int
+    end_ns: int
+    http_status: int | None = None
+    routes: frozenset[int] | None = None
+    next_hops: frozenset[int] | None = None
+    void: bool = False
+    """Set by `settle` where the host itself lacks what the target takes."""
+
+    @property
+    def outlook(self) -> Outlook:
+        """Return what became of it."""
+        if self.failure is None:
+            return Outlook.REACHED
+        if self.void or self.failure in _VOID or self.failed_operation in _OURS:
+            return Outlook.VOID
+        if self.failed_operation == "resolve" and self.test != "dns":
+            return Outlook.UNNAMED
+        if self.failure.startswith(UNKNOWN_PREFIX):
+            return Outlook.UNCLEAR
+        return Outlook.MEDDLED if self.failure in _MEDDLED else Outlook.DOWN
+
+    @property
+    def is_connectivity(self) -> bool:
+        """Say whether its success is end-to-end connectivity."""
+        return self.test in CONNECTIVITY_TESTS
+
+    @property
+    def is_by_name(self) -> bool:
+        """Say whether a name had to be resolved before the target could be asked."""
+        return self.is_connectivity and "@" not in self.target and _family(self.target) is None
+
+    @property
+    def is_proof(self) -> bool:
+        """Say whether it reached its target, and the target proved to be the right one."""
+        return self.test in PROVING_TESTS and self.outlook is Outlook.REACHED
+
+    @property
+    def why(self) -> str:
+        """Return the failure as people read it: `tls_handshake: connection_reset`; empty for a success."""
+        if self.failure is None:
+            return ""
+        return f"{self.failed_operation}: {self.failure}" if self.failed_operation else self.failure
+
+
+def settle(observations: Iterable[Observation]) -> tuple[Observation, ...]:
+    """Return the observations of one round, those void that the host itself explains.
+
+    A pinned address of a family without a default route says nothing of the network beyond, and a
+    point-to-point line has no gateway to ask.
+    """
+    given = tuple(observations)
+    hosts = [one for one in given if one.routes is not None]
+    host = max(hosts, key=lambda one: one.start_ns) if hosts else None
+    return tuple(replace(one, void=True) if _host_explains(one, host) else one for one in given)
+
+
+def _host_explains(observation: Observation, host: Observation | None) -> bool:
+    routes = frozenset({4}) if host is None or host.routes is None else host.routes
+    if observation.failure == Failure.NETWORK_UNREACHABLE and observation.failed_operation != "resolve":
+        family = _family(observation.target)
+        return family is not None and bool(routes) and family not in routes
+    if observation.failure == Failure.NO_GATEWAY and host is not None:
+        return bool(host.routes) and not host.next_hops
+    return False
+
+
+def _family(target: str) -> int | None:
+    """Return 4 or 6 for a target pinned to an address, None for a name or a URL of one."""
+    if "[" in target:
+        return 6
+    host = urlsplit(target).hostname if "//" in target else target.rsplit(":", 1)[0]
+    return family_of(target) or family_of(host or "")
+
+
+def from_result(task: Task, result: Result, *, network: str) -> Observation:
+    """Return the device's view: a task and what the worker brought back for it.
+
+    `network` is the owner of the target's network (`owner_of`).
+    """
+    return _observation(
+        result.outcome,
+        test=task.test,
+        rung=task.rung,
+        zone=task.zone,
+        target=task.target,
+        target_name=task.target_name,
+        network=network,
+        start_ns=result.start_boottime_ns,
+        runtime_ns=result.runtime_ns,
+    )
+
+
+def from_record(record: Record) -> Observation:
+    """Return anyone's view: a stored record. Its network is what `context_of` put into its context."""
+    network = record.context.get("network", "")
+    return _observation(
+        record.outcome,
+        test=record.test,
+        rung=record.rung,
+        zone=record.zone,
+        target=record.target,
+        target_name=record.target_name,
+        network=network if isinstance(network, str) else "",
+        start_ns=record.start.boottime_ns,
+        runtime_ns=record.runtime_ns,
+    )
+
+
+def owner_of(plan: Plan, target_name: str) -> str:
+    """Return the owner of the network a plan's target stands in; empty where the plan says none."""
+    target = plan.target(target_name)
+    return target.network.owner if target is not None and target.network is not None else ""
+
+
+def context_of(plan: Plan, target_name: str) -> dict[str, JsonValue]:
+    """Return what a record's context must hold for the record alone to be evidence: plan and network."""
+    context: dict[str, JsonValue] = {"plan": plan.label}
+    owner = owner_of(plan, target_name)
+    if owner:
+        context["network"] = owner
+    return context
+
+
+def _observation(
+    outcome: Outcome,
+    *,
+    test: str,
+    rung: Rung | None,
+    zone: Zone,
+    target: str,
+    target_name: str,
+    network: str,
+    start_ns: int,
+    runtime_ns: int,
+) -> Observation:
+    return Observation(
+        test=test,
+        rung=rung,
+        zone=zone,
+        target=target,
+        target_name=target_name,
+        network=network,
+        failure=outcome.failure,
+        failed_operation=outcome.failed_operation,
+        best_ns=_best_ns(outcome),
+        start_ns=start_ns,
+        end_ns=start_ns + runtime_ns,
+        http_status=_status(outcome.detail),
+        routes=_families(outcome.detail, "default_route") if test == "address" else None,
+        next_hops=_families(outcome.detail, "gateway") if test == "address" else None,
+    )
+
+
+def _best_ns(outcome: Outcome) -> int | None:
+    return next((outcome.phases[name].ns for name in BEST_PHASES if name in outcome.phases), None)
+
+
+def _status(detail: Mapping[str, JsonValue]) -> int | None:
+    status = detail.get("status")
+    return status if isinstance(status, int) and not isinstance(status, bool) else None
+
+
+def _families(detail: Mapping[str, JsonValue], key: str) -> frozenset[int] | None:
+    """Return the families for which an `address` measurement's detail says `key`; None if it says nothing."""
+    parts = {4: detail.get("ipv4"), 6: detail.get("ipv6")}
+    known = {family: part for family, part in parts.items() if isinstance(part, dict) and key in part}
+    return frozenset(family for family, part in known.items() if part[key] is True) if known else None

@@ -1,0 +1,1 @@
+"""The way a packet takes: routers by their errors, and the largest packet that passes."""

@@ -1,0 +1,105 @@
+"""TCP connects that go only so far: the kernel's own SYN with a TTL, and what comes back for it. No capability.
+
+Since Linux 5.9 an ICMP error about a SYN is on the socket's error queue with the router that sent it. The flow
+is constant: addresses and both ports, and in IPv6 the flow label, which is 0. The kernel chooses the rest, which differs:
+initial sequence number, timestamps, IP id. Two sockets cannot have one flow at a time, so probes of one flow go
+one after another. A connection that comes about is reset at once. This file must never send a payload.
+"""
+
+import errno
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from firmware.failures import Failure, MeasurementFailedError, from_os_error
+from firmware.net import kernel
+from firmware.net.access import Net
+from firmware.net.loop import WRITABLE
+from firmware.net.streams import connect_phase
+from firmware.paths.hops import Answer, Kind
+from firmware.paths.options import IPV6_AUTOFLOWLABEL, TTL
+from firmware.paths.probes import error_answer
+from firmware.record import Phase, Stamp
+
+_RESET_ON_CLOSE: Final = struct.pack("=ii", 1, 0)
+_OPTIONS: Final = {
+    4: (
+        (socket.IPPROTO_IP, kernel.IP_RECVERR, 1),
+        (socket.IPPROTO_IP, kernel.IP_RECVTTL, 1),
+    ),
+    6: (
+        (socket.IPPROTO_IPV6, kernel.IPV6_RECVERR, 1),
+        (socket.IPPROTO_IPV6, kernel.IPV6_RECVHOPLIMIT, 1),
+        (
+            socket.IPPROTO_IPV6,
+            IPV6_AUTOFLOWLABEL,
+            0,
+        ),  # a label of the kernel's own is another for each socket
+    ),
+}
+
+
+@dataclass(slots=True)
+class SynProbes:
+    """Connects to one address and port from one source port, which the first probe chooses."""
+
+    net: Net
+    address: str
+    port: int
+    source_port: int = 0
+
+    async def probe(self, ttl: int, *, deadline_ns: int) -> Answer | None:
+        """Connect with a TTL; return who answered, None when nobody did until then.
+
+        Raises `MeasurementFailedError` (operation `connect`) where no SYN could be sent.
+        """
+        family, remote = self.net.socket_address(self.address, self.port)
+        version = 6 if family == socket.AF_INET6 else 4
+        await self.net.begin()
+        with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as sock:
+            start_ns = self.net.now_ns()
+            try:
+                for level, option, value in _OPTIONS[version]:
+                    sock.setsockopt(level, option, value)
+                sock.setsockopt(*TTL[version], ttl)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind(("::" if version == 6 else "", self.source_port))
+                self.source_port = sock.getsockname()[1]
+                start_ns = self.net.now_ns()
+                number = sock.connect_ex(remote)
+            except OSError as error:
+                raise MeasurementFailedError(from_os_error(error), operation="connect") from error
+            if number not in (0, errno.EINPROGRESS):
+                raise MeasurementFailedError(from_os_error(OSError(number, "")), operation="connect")
+            mask = await self.net.loop.wait(sock.fileno(), WRITABLE, deadline_ns=deadline_ns)
+            return self._answer(sock, self.net.now_ns() - start_ns) if mask else None
+
+    def _answer(self, sock: socket.socket, elapsed_ns: int) -> Answer | None:
+        info = kernel.parse_tcp_info(
+            sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, kernel.TCP_INFO_BYTES)
+        )
+        # After a second the kernel sends its SYN again: who answered is known then, when it was asked is not.
+        rtt = None if info.total_retrans else Phase(ns=elapsed_ns, stamp=Stamp.USER)
+        found = _queued(sock)
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if found is not None and found.error is not None:
+            self.net.icmp_errors.append(found.error)
+            return error_answer(found.error, self.address, rtt, found.ttl)
+        if number == 0:
+            return Answer(
+                address=self.address, kind=Kind.REACHED, rtt=rtt and connect_phase(info, elapsed_ns)
+            )
+        failure = from_os_error(OSError(number, ""))
+        if failure == Failure.CONNECTION_REFUSED:
+            return Answer(address=self.address, kind=Kind.REACHED, rtt=rtt, failure=failure)
+        return Answer(address="", kind=Kind.ENDED, rtt=rtt, failure=failure)
+
+
+def _queued(sock: socket.socket) -> kernel.Ancillary | None:
+    try:
+        _, ancillary, _, _ = sock.recvmsg(512, kernel.ANCILLARY_BYTES, socket.MSG_ERRQUEUE)
+    except OSError:
+        return None
+    return kernel.parse_ancillary(ancillary)

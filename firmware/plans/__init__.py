@@ -1,0 +1,1 @@
+"""Plans: the files that come along, and what reads and refuses them."""

@@ -1,0 +1,209 @@
+"""DNS messages: a query to bytes, bytes to a reply, a reply to its failure word. Pure.
+
+dnspython reads and writes the wire form; it is imported inside the functions, since it costs 6 MB and the
+worker may never ask a name. This file must never open a socket, pick a random number, or trust what came in:
+injected answers are often malformed, and that is a finding, not a crash.
+
+A query is what a stub resolver sends: recursion desired, no EDNS, so that a censor sees nothing unusual.
+Sources: RFC 1035, RFC 6895; failure words from OONI df-007.
+"""
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from firmware.failures import Failure
+from firmware.jsontypes import JsonObject
+from firmware.protocols.bogons import is_bogon, is_special_use_name
+
+if TYPE_CHECKING:
+    import dns.message
+    import dns.rrset
+
+RECORD_TYPES: Final = {
+    "A": 1,
+    "NS": 2,
+    "CNAME": 5,
+    "SOA": 6,
+    "PTR": 12,
+    "MX": 15,
+    "TXT": 16,
+    "AAAA": 28,
+    "SRV": 33,
+    "DS": 43,
+    "DNSKEY": 48,
+    "SVCB": 64,
+    "HTTPS": 65,
+    "CAA": 257,
+}
+"""The record types that can be asked for, and their numbers (IANA DNS parameters)."""
+
+MAX_ANSWERS: Final = 32
+"""Records kept of one reply; `Reply.answer_count` still counts them all."""
+MAX_VALUE: Final = 300
+
+_HEADER: Final = struct.Struct("!6H")
+_CLASS_IN: Final = 1
+_RESPONSE: Final = 0x8000
+_AUTHORITATIVE: Final = 0x0400
+_TRUNCATED: Final = 0x0200
+_RECURSION_AVAILABLE: Final = 0x0080
+_RCODES: Final = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
+_FAILURE_BY_RCODE: Final = {
+    "SERVFAIL": Failure.DNS_SERVFAIL,
+    "NXDOMAIN": Failure.DNS_NXDOMAIN,
+    "REFUSED": Failure.DNS_REFUSED,
+}
+
+
+class ReplyError(ValueError):
+    """Bytes that are no DNS message. The message says what is wrong with them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One resource record of a reply's answer section; `value` is its presentation form."""
+
+    name: str
+    type: str
+    value: str
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A DNS message that came in. `question` is its (name in lower case, type number), None if it has none."""
+
+    query_id: int
+    is_response: bool
+    rcode: str
+    authoritative: bool
+    recursion_available: bool
+    truncated: bool
+    question: tuple[str, int] | None
+    answers: tuple[Answer, ...]
+    answer_count: int
+    size: int
+
+    def values(self, record_type: str) -> tuple[str, ...]:
+        """Return the answers' values of one type, in order."""
+        return tuple(answer.value for answer in self.answers if answer.type == record_type)
+
+    def to_json(self) -> JsonObject:
+        """Return what a record keeps of a reply."""
+        return {
+            "rcode": self.rcode,
+            "aa": self.authoritative,
+            "ra": self.recursion_available,
+            "tc": self.truncated,
+            "answers": [
+                {"type": answer.type, "value": answer.value, "ttl": answer.ttl} for answer in self.answers
+            ],
+            "answer_count": self.answer_count,
+            "bytes": self.size,
+        }
+
+
+def build_query(name: str, record_type: str, query_id: int) -> bytes:
+    """Return a query's wire form. `name` is ASCII, as `firmware.net.targets.parse_host` returns it, or `.`."""
+    from firmware.protocols.dnspython import dns  # noqa: PLC0415  # see the module's docstring
+
+    return dns.message.make_query(name.removesuffix(".") + ".", record_type, id=query_id).to_wire()
+
+
+def query_id_of(wire: bytes) -> int | None:
+    """Return a message's id without reading the rest; None for fewer bytes than a header has."""
+    return int(_HEADER.unpack_from(wire)[0]) if len(wire) >= _HEADER.size else None
+
+
+def parse_reply(wire: bytes) -> Reply:
+    """Read a message. Raises `ReplyError`; a record that cannot be read ends the answers, no more."""
+    from firmware.protocols.dnspython import dns  # noqa: PLC0415  # see the module's docstring
+
+    if len(wire) < _HEADER.size:
+        raise ReplyError(f"{len(wire)} bytes, a DNS message has at least {_HEADER.size}")
+    query_id, flags, question_count, answer_count, _, _ = _HEADER.unpack_from(wire)
+    try:
+        message = dns.message.from_wire(
+            wire, keyring=False, one_rr_per_rrset=True, ignore_trailing=True, continue_on_error=True
+        )
+    except (dns.exception.DNSException, ValueError, IndexError, struct.error) as error:
+        raise ReplyError(str(error) or type(error).__name__) from error
+    if question_count and not message.question:
+        raise ReplyError("its question cannot be read")
+    if answer_count and not message.answer and not flags & _TRUNCATED:
+        raise ReplyError("its answers cannot be read")
+    return Reply(
+        query_id=query_id,
+        is_response=bool(flags & _RESPONSE),
+        rcode=_RCODES.get(flags & 0xF, f"RCODE{flags & 0xF}"),
+        authoritative=bool(flags & _AUTHORITATIVE),
+        recursion_available=bool(flags & _RECURSION_AVAILABLE),
+        truncated=bool(flags & _TRUNCATED),
+        question=_question(message),
+        answers=tuple(
+            Answer(
+                name=_normal(rrset.name.to_text()),
+                type=_type_name(rrset),
+                value=rrset[0].to_text()[:MAX_VALUE] if len(rrset) else "",
+                ttl=int(rrset.ttl),
+            )
+            for rrset in message.answer[:MAX_ANSWERS]
+        ),
+        answer_count=answer_count,
+        size=len(wire),
+    )
+
+
+def mismatch(reply: Reply, name: str, record_type: str) -> str | None:
+    """Say why `reply` does not answer this question, its id apart; None when it does.
+
+    A failing server may leave the question out (RFC 1035 4.1.1 permits it for an error): that still answers.
+    """
+    if not reply.is_response:
+        return "not_a_response"
+    if reply.question is None:
+        return "no_question" if reply.rcode == "NOERROR" else None
+    if reply.question != (_normal(name), RECORD_TYPES[record_type]):
+        return "wrong_question"
+    return None
+
+
+def failure_of(reply: Reply, name: str, record_type: str) -> str | None:
+    """Return the failure word of a reply to this question, None for an answer of the type asked for."""
+    if reply.rcode != "NOERROR":
+        return _FAILURE_BY_RCODE.get(reply.rcode, Failure.DNS_SERVER_MISBEHAVING)
+    values = reply.values(record_type)
+    if not values:
+        return Failure.DNS_NO_ANSWER
+    if record_type in ("A", "AAAA") and not is_special_use_name(name) and any(map(is_bogon, values)):
+        return Failure.DNS_BOGON
+    return None
+
+
+def same_answer(first: Reply, second: Reply) -> bool:
+    """Say whether two replies tell the same: response code and set of values; TTLs and order may differ."""
+
+    def told(reply: Reply) -> tuple[str, frozenset[tuple[str, str]]]:
+        return reply.rcode, frozenset((answer.type, answer.value) for answer in reply.answers)
+
+    return told(first) == told(second)
+
+
+def _normal(name: str) -> str:
+    return name.removesuffix(".").lower()
+
+
+def _question(message: "dns.message.Message") -> tuple[str, int] | None:
+    if not message.question:
+        return None
+    asked = message.question[0]
+    return _normal(asked.name.to_text()), int(asked.rdtype)
+
+
+def _type_name(rrset: "dns.rrset.RRset") -> str:
+    """Return the type's name, with the class before it where that is not IN: an A record of HESIOD is no address."""
+    from firmware.protocols.dnspython import dns  # noqa: PLC0415  # see the module's docstring
+
+    name = dns.rdatatype.to_text(rrset.rdtype)
+    return name if rrset.rdclass == _CLASS_IN else f"CLASS{int(rrset.rdclass)} {name}"

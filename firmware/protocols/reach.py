@@ -1,0 +1,82 @@
+"""The way to a host: resolve it, then connect to its addresses in order until one accepts, keeping the account.
+
+One account for every probe that talks over TCP, so that records tell the same story in the same words. This
+file must never hide an attempt that failed because a later one worked.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from firmware.failures import Failure, MeasurementFailedError
+from firmware.jsontypes import JsonObject, JsonValue
+from firmware.net.access import ConnectAttempt, Net, TcpStream
+from firmware.net.path_labels import error_label
+from firmware.protocols.names import lookup
+from firmware.record import Phase
+
+
+@dataclass(slots=True, kw_only=True)
+class Way:
+    """What was learnt on the way.
+
+    `queries` are `firmware.protocols.dns_exchange` exchanges, `tcp_connect` every attempt; `phases` has `resolve` (where DNS
+    was asked) and `connect` (of the attempt that succeeded); `resolved_from` is `literal`, `hosts` or `dns`.
+    """
+
+    queries: list[JsonValue] = field(default_factory=list)
+    tcp_connect: list[JsonValue] = field(default_factory=list)
+    phases: dict[str, Phase] = field(default_factory=dict)
+    resolved_from: str = ""
+
+    def to_json(self) -> JsonObject:
+        """Return what a record keeps."""
+        return {
+            "resolved_from": self.resolved_from,
+            "queries": self.queries,
+            "tcp_connect": self.tcp_connect,
+        }
+
+
+async def reach(net: Net, way: Way, host: str, port: int, *, families: Sequence[int] = (4, 6)) -> TcpStream:
+    """Return a stream to `host`, which may be a literal address; what happened on the way goes into `way`.
+
+    Raises `MeasurementFailedError`: operation `resolve`, or `connect` with the failure of the first address,
+    which is what a person who tries the preferred address sees.
+    """
+    resolved = await lookup(net, host, families=families)
+    way.resolved_from = resolved.source
+    way.queries.extend(resolved.queries)
+    if resolved.phase is not None:
+        way.phases["resolve"] = resolved.phase
+    if resolved.failure is not None:
+        raise MeasurementFailedError(resolved.failure, operation="resolve")
+    first: MeasurementFailedError | None = None
+    for address in resolved.addresses:
+        tried = len(net.attempts)
+        try:
+            stream = await net.connect_tcp(address, port)
+        except MeasurementFailedError as error:
+            first = first or error
+        else:
+            way.phases["connect"] = stream.connect
+            return stream
+        finally:
+            way.tcp_connect.extend(_attempt(net, attempt) for attempt in net.attempts[tried:])
+    raise first or MeasurementFailedError(Failure.NO_ADDRESS, operation="connect")
+
+
+def _attempt(net: Net, attempt: ConnectAttempt) -> JsonObject:
+    kept: JsonObject = {
+        "address": net.host.label(attempt.address),
+        "port": attempt.port,
+        "failure": attempt.failure,
+        "elapsed_ns": attempt.elapsed_ns,
+        "retransmissions": attempt.tcp_info.total_retrans,
+    }
+    if attempt.icmp is not None:
+        kept["icmp"] = {
+            "type": attempt.icmp.icmp_type,
+            "code": attempt.icmp.icmp_code,
+            "from": error_label(net.host, attempt.icmp.offender),
+        }
+    return kept

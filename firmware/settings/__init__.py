@@ -1,0 +1,1 @@
+"""Settings: one TOML file a program, read into frozen dataclasses, every fault told at once."""

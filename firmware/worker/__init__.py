@@ -1,0 +1,1 @@
+"""The measuring process: tasks in, results out, nothing else in its interpreter."""

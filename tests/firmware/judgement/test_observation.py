@@ -1,0 +1,167 @@
+"""Observations: the same from a result and from its record, and void where the host itself is to blame."""
+
+from dataclasses import replace
+
+import pytest
+
+from firmware.failures import Failure
+from firmware.jsontypes import JsonValue
+from firmware.judgement.observation import (
+    Observation,
+    Outlook,
+    context_of,
+    from_record,
+    from_result,
+    owner_of,
+    settle,
+)
+from firmware.plans.load import load
+from firmware.record import ClockQuality, ClockReading, Outcome, Phase, Record, Rung, Stamp, Zone
+from firmware.task import Result, Task
+from tests.firmware.rounds import seen
+
+TASK = Task(
+    task_id="r1/portal-check",
+    test="http",
+    target="http://check.example.org/",
+    target_name="portal-check",
+    zone=Zone.INTERNATIONAL,
+    rung=Rung.INTERNATIONAL,
+    round_id=1,
+    start_boottime_ns=5,
+    deadline_boottime_ns=50,
+)
+OUTCOME = Outcome(
+    failure=Failure.HTTP_UNEXPECTED_STATUS_CODE,
+    failed_operation="http_round_trip",
+    phases={"first_byte": Phase(ns=9, stamp=Stamp.USER), "connect": Phase(ns=4, stamp=Stamp.TCP_INFO)},
+    detail={"status": 302},
+)
+
+
+def test_a_result_and_its_record_are_the_same_observation() -> None:
+    plan = load(country="ir")
+    result = Result(
+        task_id=TASK.task_id,
+        test_version="0.1.0",
+        target=TASK.target,
+        uplink="ethernet",
+        start_boottime_ns=6,
+        start_utc_ns=0,
+        runtime_ns=30,
+        outcome=OUTCOME,
+    )
+    record = Record(
+        boot_id="b",
+        test=TASK.test,
+        test_version="0.1.0",
+        target=TASK.target,
+        target_name=TASK.target_name,
+        zone=TASK.zone,
+        rung=TASK.rung,
+        round_id=1,
+        slot_boottime_ns=5,
+        start=ClockReading(boottime_ns=6, utc_ns=0, quality=ClockQuality.UNSYNCHRONISED),
+        runtime_ns=30,
+        outcome=OUTCOME,
+        context=context_of(plan, TASK.target_name),
+    )
+    here = from_result(TASK, result, network=owner_of(plan, TASK.target_name))
+    assert here == from_record(record)
+    assert (here.start_ns, here.end_ns, here.best_ns, here.http_status, here.network) == (
+        6,
+        36,
+        4,
+        302,
+        "Google",
+    )
+    assert here.why == "http_round_trip: http_unexpected_status_code"
+
+
+def test_a_records_context_says_plan_and_network() -> None:
+    plan = load(country="ir")
+    assert context_of(plan, "bale") == {"plan": plan.label, "network": "AS48159"}
+    assert context_of(plan, "link") == {"plan": plan.label}
+    assert owner_of(plan, "nobody") == ""
+
+
+@pytest.mark.parametrize(
+    ("failure", "operation", "outlook"),
+    [
+        (None, "", Outlook.REACHED),
+        (Failure.TIMEOUT, "connect", Outlook.DOWN),
+        (Failure.CONNECTION_RESET, "tls_handshake", Outlook.DOWN),
+        (Failure.NETWORK_UNREACHABLE, "connect", Outlook.DOWN),
+        ("unknown_failure: something new", "connect", Outlook.UNCLEAR),
+        (Failure.DNS_NXDOMAIN, "resolve", Outlook.UNNAMED),
+        (Failure.TIMEOUT, "resolve", Outlook.UNNAMED),
+        (Failure.SSL_UNKNOWN_AUTHORITY, "tls_handshake", Outlook.MEDDLED),
+        (Failure.HTTP_UNEXPECTED_STATUS_CODE, "http_round_trip", Outlook.MEDDLED),
+        (Failure.MISSED_SLOT, "", Outlook.VOID),
+        (Failure.PERMISSION_DENIED, "connect", Outlook.VOID),
+        ("unknown_failure: AttributeError: a fault of ours", "measure", Outlook.VOID),
+        ("generic_timeout_error", "measure", Outlook.VOID),
+        ("unknown_failure: TargetError: not a target", "parse", Outlook.VOID),
+        ("unknown_failure: EBADMSG: Bad message", "connect", Outlook.UNCLEAR),
+        (Failure.RESULT_LOST, "measure", Outlook.VOID),
+    ],
+)
+def test_what_became_of_it(failure: str | None, operation: str, outlook: Outlook) -> None:
+    assert seen("x", Rung.INTERNATIONAL, failure, operation=operation).outlook is outlook
+
+
+def test_a_resolver_that_does_not_answer_is_down_not_unnamed() -> None:
+    assert seen("r", Rung.RESOLVER, Failure.TIMEOUT, operation="resolve").outlook is Outlook.DOWN
+
+
+def unreachable(target: str) -> Observation:
+    return seen("x", Rung.INTERNATIONAL, Failure.NETWORK_UNREACHABLE, target=target)
+
+
+@pytest.mark.parametrize(
+    ("target", "routes", "void"),
+    [
+        ("[2001:db8::1]:443", {4}, True),
+        ("[2001:db8::1]:443", {4, 6}, False),
+        ("2001:db8::1", {4}, True),
+        ("http://[2001:db8::1]/", {4}, True),
+        ("192.0.2.1:443", {6}, True),
+        ("192.0.2.1:443", {4}, False),
+        ("http://192.0.2.1/", {6}, True),
+        ("www.example.org:443", {4}, False),
+        ("http://www.example.org/", {6}, False),
+        # without any route it is the address rung that says so; the controls stay what they are
+        ("192.0.2.1:443", set(), False),
+    ],
+)
+def test_no_route_of_its_family_is_no_evidence(target: str, routes: set[int], void: bool) -> None:
+    host = replace(seen("address", Rung.ADDRESS), routes=frozenset(routes))
+    _, settled = settle([host, unreachable(target)])
+    assert (settled.outlook is Outlook.VOID) is void
+
+
+def test_without_an_address_measurement_ipv4_is_assumed() -> None:
+    assert settle([unreachable("[2001:db8::1]:443")])[0].outlook is Outlook.VOID
+    assert settle([unreachable("192.0.2.1:443")])[0].outlook is Outlook.DOWN
+
+
+def test_the_address_rung_tells_the_families() -> None:
+    detail: dict[str, JsonValue] = {
+        "ipv4": {"default_route": True, "gateway": False},
+        "ipv6": {"default_route": True, "gateway": True},
+    }
+    task = replace(TASK, test="address", rung=Rung.ADDRESS)
+    result = Result(
+        task_id="t",
+        test_version="0.1.0",
+        target="@host",
+        uplink="",
+        start_boottime_ns=0,
+        start_utc_ns=0,
+        runtime_ns=0,
+        outcome=Outcome(detail=detail),
+    )
+    observation = from_result(task, result, network="")
+    assert (observation.routes, observation.next_hops) == (frozenset({4, 6}), frozenset({6}))
+    empty = from_result(task, replace(result, outcome=Outcome()), network="")
+    assert (empty.routes, empty.next_hops) == (None, None)

@@ -1,0 +1,336 @@
+"""The worker as the daemon meets it: a process at the other end of a socket, on real probes."""
+
+import fcntl
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firmware import __version__
+from firmware.jsontypes import JsonObject
+from firmware.net.loop import boottime_ns
+from firmware.record import Zone
+from firmware.task import OptionValue, Task, result_from_json, to_json
+from firmware.worker import framing
+from tests import namespaces
+from tests.needs import lacking
+
+MS = 1_000_000
+
+
+class Daemon:
+    """The other end of a worker."""
+
+    def __init__(self) -> None:
+        self.socket, theirs = socket.socketpair()
+        self.socket.settimeout(60)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "firmware.worker.process", "--fd", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        theirs.close()
+        self._decoder = framing.Decoder()
+        self._messages: list[JsonObject] = []
+
+    def receive(self) -> dict[str, Any]:
+        while not self._messages:
+            data = self.socket.recv(65536)
+            assert data, "the worker hung up"
+            self._messages.extend(self._decoder.feed(data))
+        return self._messages.pop(0)
+
+    def result(self) -> Any:
+        message = self.receive()
+        assert message["type"] == "result"
+        return result_from_json(message["result"])
+
+    def send(self, message: JsonObject) -> None:
+        self.socket.sendall(framing.encode(message))
+
+    def ask(
+        self,
+        task_id: str,
+        test: str,
+        target: str,
+        *,
+        start_ms: int = 0,
+        deadline_ms: int = 60_000,
+        **options: OptionValue,
+    ) -> Task:
+        now_ns = boottime_ns()
+        task = Task(
+            task_id=task_id,
+            test=test,
+            target=target,
+            options=options,
+            zone=Zone.LOCAL,
+            start_boottime_ns=now_ns + start_ms * MS,
+            deadline_boottime_ns=now_ns + deadline_ms * MS,
+        )
+        self.send({"type": "task", "task": to_json(task)})
+        return task
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the worker's own end; return its status and what it said on stderr."""
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, errors
+
+    def unread_bytes(self) -> int:
+        raw = bytearray(4)
+        fcntl.ioctl(self.socket.fileno(), termios.FIONREAD, raw)
+        return int.from_bytes(raw, sys.byteorder)
+
+    def memory_kb(self, key: str = "VmRSS") -> int:
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith(f"{key}:"):
+                return int(line.split()[1])
+        raise AssertionError(f"no {key}")
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    daemon = Daemon()
+    ready = daemon.receive()
+    assert ready == {
+        "type": "ready",
+        "pid": daemon.process.pid,
+        "version": __version__,
+        "scheduling": "other",
+    }
+    yield daemon
+    daemon.socket.close()
+    if daemon.process.poll() is None:
+        daemon.process.kill()
+    daemon.process.communicate()
+
+
+@pytest.fixture
+def listener() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def refused() -> Iterator[str]:
+    """Yield a target that refuses, any number of times: bound, and nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"
+
+
+def test_a_stop_ends_it_after_what_is_done_was_told(daemon: Daemon, listener: str) -> None:
+    daemon.ask("one", "tcp", listener)
+    daemon.ask("never", "tcp", listener, start_ms=3_600_000)
+    assert daemon.result().task_id == "one"
+    daemon.send({"type": "stop"})
+    assert daemon.end() == (0, "")
+
+
+def test_it_ends_when_the_daemon_is_gone(daemon: Daemon, listener: str) -> None:
+    daemon.ask("never", "tcp", listener, start_ms=3_600_000)
+    daemon.socket.close()
+    assert daemon.end() == (0, "")
+
+
+def test_tasks_start_at_their_slots_side_by_side(daemon: Daemon, listener: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        slow = daemon.ask("slow", "ntp", f"127.0.0.1:{silent.getsockname()[1]}", deadline_ms=400)
+        later = daemon.ask("later", "tcp", listener, start_ms=200)
+        sooner = daemon.ask("sooner", "tcp", listener, start_ms=100)
+        results = [daemon.result() for _ in range(3)]
+    assert [result.task_id for result in results] == ["sooner", "later", "slow"]
+    for result, task in zip(results, (sooner, later, slow), strict=True):
+        assert result.start_boottime_ns >= task.start_boottime_ns
+    assert [result.outcome.failure for result in results] == [None, None, "generic_timeout_error"]
+
+
+def test_what_is_no_task_is_answered_and_work_goes_on(daemon: Daemon, listener: str) -> None:
+    daemon.send({"type": "task", "task": {"task_id": "half"}})
+    daemon.send({"type": "task", "task": 5})
+    daemon.send({"type": "task"})
+    daemon.send({"type": "dance"})
+    daemon.ask("unknown", "nosuch", "x")
+    daemon.ask("wrong", "tcp", "no port")
+    daemon.ask("right", "tcp", listener)
+    results = {result.task_id: result.outcome.failure for result in (daemon.result() for _ in range(6))}
+    assert results["half"] == "unknown_failure: RecordError: task: rung is missing"
+    assert results[""].startswith("unknown_failure: RecordError: task: found")
+    assert results["unknown"].startswith("unknown_failure: TargetError: found test 'nosuch'")
+    assert results["wrong"].startswith("unknown_failure: TargetError: ")
+    assert results["right"] is None
+    daemon.send({"type": "stop"})
+    assert daemon.end() == (0, "worker: a message of type 'dance' is not for me\n")
+
+
+def test_a_stream_that_is_not_ours_ends_it_with_a_reason(daemon: Daemon) -> None:
+    daemon.socket.sendall(b"GET / HTTP/1.1\r\n")
+    status, errors = daemon.end()
+    assert status == 2
+    assert errors.startswith("worker: found a length of ")
+    assert "Traceback" not in errors
+
+
+def test_ctrl_c_is_the_daemons_to_deal_with(daemon: Daemon, listener: str) -> None:
+    daemon.process.send_signal(signal.SIGINT)
+    daemon.ask("after", "tcp", listener)
+    assert daemon.result().task_id == "after"
+
+
+def test_its_timers_have_no_slack(daemon: Daemon) -> None:
+    try:
+        slack_ns = Path(f"/proc/{daemon.process.pid}/timerslack_ns").read_text().strip()
+    except PermissionError:
+        lacking("another process's timer slack is shown to root alone: sudo ./test -k timers_have_no_slack")
+    assert slack_ns == "1"
+
+
+TAKE_PRIORITY = """
+import os, resource
+real = resource.getrlimit
+resource.getrlimit = lambda which: ({granted}, {granted}) if which == resource.RLIMIT_RTPRIO else real(which)
+from firmware.worker import process as worker
+said = worker._take_priority()
+policy = os.sched_getscheduler(0)
+print(said, policy & ~os.SCHED_RESET_ON_FORK, bool(policy & os.SCHED_RESET_ON_FORK),
+      os.sched_getparam(0).sched_priority, real(resource.RLIMIT_RTTIME)[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("granted", "expected"),
+    [
+        (0, ["other", os.SCHED_OTHER, False, 0, resource.RLIM_INFINITY]),
+        (3, ["fifo", os.SCHED_FIFO, True, 3, 3_000_000]),
+        (99, ["fifo", os.SCHED_FIFO, True, 5, 3_000_000]),
+        (resource.RLIM_INFINITY, ["fifo", os.SCHED_FIFO, True, 5, 3_000_000]),
+    ],
+)
+def test_it_takes_a_low_real_time_priority_where_one_is_granted(granted: int, expected: list[Any]) -> None:
+    code = TAKE_PRIORITY.format(granted=granted)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    if granted and done.stdout.startswith("other"):
+        lacking("no real-time priority here; it takes: sudo prlimit --pid $$ --rtprio=5")
+    assert done.stdout.split() == [str(one) for one in expected]
+
+
+def test_it_is_one_thread(daemon: Daemon, listener: str) -> None:
+    daemon.ask("one", "tcp", listener)
+    daemon.result()
+    assert len(list(Path(f"/proc/{daemon.process.pid}/task").iterdir())) == 1
+
+
+def test_a_daemon_that_does_not_read_loses_nothing_within_the_bound(daemon: Daemon, refused: str) -> None:
+    tasks = [daemon.ask(f"{number}", "tcp", refused) for number in range(1000)]
+    results = [daemon.result() for _ in tasks]
+    assert {result.task_id for result in results} == {task.task_id for task in tasks}
+    assert {result.outcome.failure for result in results} == {"connection_refused"}
+
+
+def test_a_daemon_that_does_not_read_holds_up_no_send(daemon: Daemon, refused: str) -> None:
+    """Every probe is sent, in the order of the slots, while more waits for the daemon than the socket takes."""
+    unread = [daemon.ask(f"unread {number}", "tcp", refused) for number in range(1000)]
+    waiting, before = daemon.unread_bytes(), -1
+    while waiting != before or not waiting:  # until the socket takes no more
+        time.sleep(0.1)
+        waiting, before = daemon.unread_bytes(), waiting
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        sink.settimeout(60)
+        target = f"127.0.0.1:{sink.getsockname()[1]}"
+        tasks = [
+            daemon.ask(
+                f"{number}", "ntp", target, start_ms=50 + 3 * number, deadline_ms=5000, timeout_ms=20_000
+            )
+            for number in range(200)
+        ]
+        for _ in tasks:
+            assert sink.recv(99)
+    results = {result.task_id: result for result in (daemon.result() for _ in (*unread, *tasks))}
+    sent_ns = [task.start_boottime_ns + results[task.task_id].outcome.detail["late_ns"] for task in tasks]
+    assert sent_ns == sorted(sent_ns)
+    assert all(at_ns >= task.start_boottime_ns for task, at_ns in zip(tasks, sent_ns, strict=True))
+
+
+def test_descriptors_and_memory_do_not_grow_with_work(daemon: Daemon, refused: str) -> None:
+    def work(count: int) -> tuple[int, int]:
+        for number in range(count):
+            daemon.ask(str(number), "tcp", refused)
+            daemon.result()
+        return len(list(Path(f"/proc/{daemon.process.pid}/fd").iterdir())), daemon.memory_kb("RssAnon")
+
+    first_descriptors, first_kb = work(200)
+    descriptors, memory_kb = work(1000)
+    assert descriptors == first_descriptors
+    assert memory_kb < first_kb + 1024
+
+
+@pytest.mark.parametrize("words", [[], ["--fd"], ["--fd", "x"], ["--fd", "9999"], ["--help"]])
+def test_without_a_socket_it_says_what_belongs_there(words: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "firmware.worker.process", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "--fd" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def works_with_everything() -> dict[str, Any]:
+    """Run every test once, in a namespace where nothing answers but loopback."""
+    daemon = Daemon()
+    daemon.receive()
+    before_kb = daemon.memory_kb()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        targets = {
+            "link": "@uplink",
+            "address": "@host",
+            "ping": "127.0.0.1",
+            "tcp": f"127.0.0.1:{port}",
+            "ntp": "127.0.0.1",
+            "dns": "example.org",
+            "traceroute": "127.0.0.1",
+            "pmtu": "127.0.0.1",
+            "tls": f"127.0.0.1:{port}",
+            "http": f"https://127.0.0.1:{port}/",
+        }
+        for test, target in targets.items():
+            daemon.ask(test, test, target, deadline_ms=1000)
+        found = {result.task_id: result.outcome.failure for result in (daemon.result() for _ in targets)}
+    after_kb = daemon.memory_kb()
+    daemon.send({"type": "stop"})
+    assert daemon.end() == (0, "")
+    daemon.socket.close()
+    return {"failures": found, "before_kb": before_kb, "after_kb": after_kb}
+
+
+@pytest.mark.namespace
+def test_every_test_runs_in_it_within_its_memory() -> None:
+    found = namespaces.call(works_with_everything)
+    print(f"worker resident: {found['before_kb']} kB at the start, {found['after_kb']} kB after every test")
+    assert found["failures"] == {
+        "link": "link_down",
+        "address": "no_address",
+        "ping": None,
+        "tcp": None,
+        "ntp": "connection_refused",
+        "dns": found["failures"]["dns"],
+        "traceroute": None,
+        "pmtu": None,
+        "tls": "generic_timeout_error",
+        "http": "generic_timeout_error",
+    }
+    assert found["failures"]["dns"] is not None
+    assert found["before_kb"] <= 16 * 1024  # 14.9 MiB where nothing else is installed
+    assert found["after_kb"] <= 25 * 1024
