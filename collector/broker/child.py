@@ -8,6 +8,7 @@ to lose. It must never outlive the collector (`collector.broker.guard`).
 
 import importlib.util
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -23,6 +24,8 @@ from typing import IO, Final
 from collector.errors import BrokerError, PortTakenError
 
 LOOPBACK: Final = "127.0.0.1"
+LISTENING_PORTS: Final = range(20_000, 32_000)
+"""Below Linux's range for outgoing connections (net.ipv4.ip_local_port_range, from 32768)."""
 MAX_PACKET_BYTES: Final = 64 * 1024
 """A sender of more is cut off: a batch is 16 KiB at most."""
 READY_TIMEOUT_S: Final = 30.0
@@ -264,9 +267,19 @@ def answers(host: str, port: int) -> bool:
 
 
 def _free_port() -> int:
-    with closing(socket.socket()) as sock:
-        sock.bind((LOOPBACK, 0))
-        return int(sock.getsockname()[1])
+    """Return a free port that the kernel gives to no outgoing connection.
+
+    A broker that restarts needs its port again; one that the kernel hands out could meanwhile be the source port
+    of anything, even of the client that tries to reach the broker.
+    """
+    for port in random.sample(LISTENING_PORTS, k=100):
+        with closing(socket.socket()) as sock:
+            try:
+                sock.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+    raise PortTakenError("no port for the broker can be had: name a free one as [broker] port")
 
 
 def _check_free(port: int) -> None:
