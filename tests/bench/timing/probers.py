@@ -110,7 +110,9 @@ class Fping:
 
     def probe(self, turn: str) -> list[Reading]:
         """Run it once."""
-        words = [self._path, "-C", str(PROBES), "-p", str(_SPACING_MS), "-q", ADDRESS_OF[self.name]]
+        # Its default time-out is the spacing, which would hide its late answers.
+        words = [self._path, "-C", str(PROBES), "-p", str(_SPACING_MS), "-t", "2000", "-q"]
+        words.append(ADDRESS_OF[self.name])
         done = subprocess.run(words, capture_output=True, text=True, timeout=_LIMIT_S, check=False)
         return read_fping(done.stderr)
 
