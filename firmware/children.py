@@ -1,7 +1,6 @@
 """A child process that never outlives its parent, however the parent ends.
 
-Only Linux offers this (prctl(2), PR_SET_PDEATHSIG). Used for the worker, the broker and the programs that
-`tidegauge run` starts. It must never be called in a process that has threads: it runs between fork and exec.
+Only Linux offers this (prctl(2), PR_SET_PDEATHSIG). Used for the programs that `tidegauge run` starts. It must never be called in a process that has threads: it runs between fork and exec.
 """
 
 import ctypes
