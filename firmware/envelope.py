@@ -1,4 +1,4 @@
-"""The envelope: a payload, who signed it, and the signature, in the same bytes over every transport. Pure.
+r"""The envelope: a payload, who signed it, and the signature, in the same bytes over every transport. Pure.
 
     magic      4 bytes   89 54 47 31 ("\\x89TG1"; no JSON text and no zlib stream begins so)
     key id     8 bytes   the first of SHA-256 over the signing certificate's SubjectPublicKeyInfo (DER)
