@@ -1,24 +1,22 @@
 """DNS messages: a query to bytes, bytes to a reply, a reply to its failure word. Pure.
 
-dnspython reads and writes the wire form; it is imported inside the functions, since it costs 6 MB and the
-worker may never ask a name. This file must never open a socket, pick a random number, or trust what came in:
-injected answers are often malformed, and that is a finding, not a crash.
+Header, question and answers are read here; authority and additional records say nothing that a measurement asks
+for and are left alone. Why no library does it: docs/decisions. This file must never open a socket, pick a random
+number, or trust what came in: injected answers are often malformed, and that is a finding, not a crash.
 
 A query is what a stub resolver sends: recursion desired, no EDNS, so that a censor sees nothing unusual.
-Sources: RFC 1035, RFC 6895; failure words from OONI df-007.
+Sources: RFC 1035, RFC 3597, RFC 6895; failure words from OONI df-007.
 """
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from firmware.failures import Failure
 from firmware.jsontypes import JsonObject
+from firmware.protocols import dns_rdata
 from firmware.protocols.bogons import is_bogon, is_special_use_name
-
-if TYPE_CHECKING:
-    import dns.message
-    import dns.rrset
+from firmware.protocols.dns_names import DnsFormatError, read_name, write_name
 
 RECORD_TYPES: Final = {
     "A": 1,
@@ -39,11 +37,15 @@ RECORD_TYPES: Final = {
 """The record types that can be asked for, and their numbers (IANA DNS parameters)."""
 
 MAX_ANSWERS: Final = 32
-"""Records kept of one reply; `Reply.answer_count` still counts them all."""
+"""Records read of one reply; `Reply.answer_count` still counts them all."""
 MAX_VALUE: Final = 300
 
 _HEADER: Final = struct.Struct("!6H")
+_QUESTION: Final = struct.Struct("!2H")
+_RECORD: Final = struct.Struct("!HHIH")
+_TYPE_NAMES: Final = {number: name for name, number in RECORD_TYPES.items()}
 _CLASS_IN: Final = 1
+_RECURSION_DESIRED: Final = 0x0100
 _RESPONSE: Final = 0x8000
 _AUTHORITATIVE: Final = 0x0400
 _TRUNCATED: Final = 0x0200
@@ -106,9 +108,8 @@ class Reply:
 
 def build_query(name: str, record_type: str, query_id: int) -> bytes:
     """Return a query's wire form. `name` is ASCII, as `firmware.net.targets.parse_host` returns it, or `.`."""
-    from firmware.protocols.dnspython import dns  # noqa: PLC0415  # see the module's docstring
-
-    return dns.message.make_query(name.removesuffix(".") + ".", record_type, id=query_id).to_wire()
+    header = _HEADER.pack(query_id, _RECURSION_DESIRED, 1, 0, 0, 0)
+    return header + write_name(name) + _QUESTION.pack(RECORD_TYPES[record_type], _CLASS_IN)
 
 
 def query_id_of(wire: bytes) -> int | None:
@@ -117,21 +118,16 @@ def query_id_of(wire: bytes) -> int | None:
 
 
 def parse_reply(wire: bytes) -> Reply:
-    """Read a message. Raises `ReplyError`; a record that cannot be read ends the answers, no more."""
-    from firmware.protocols.dnspython import dns  # noqa: PLC0415  # see the module's docstring
-
+    """Read a message. Raises `ReplyError`; a record that cannot be read is left out, no more."""
     if len(wire) < _HEADER.size:
         raise ReplyError(f"{len(wire)} bytes, a DNS message has at least {_HEADER.size}")
     query_id, flags, question_count, answer_count, _, _ = _HEADER.unpack_from(wire)
     try:
-        message = dns.message.from_wire(
-            wire, keyring=False, one_rr_per_rrset=True, ignore_trailing=True, continue_on_error=True
-        )
-    except (dns.exception.DNSException, ValueError, IndexError, struct.error) as error:
-        raise ReplyError(str(error) or type(error).__name__) from error
-    if question_count and not message.question:
-        raise ReplyError("its question cannot be read")
-    if answer_count and not message.answer and not flags & _TRUNCATED:
+        question, place = _read_questions(wire, question_count)
+    except DnsFormatError as error:
+        raise ReplyError(f"its question cannot be read: {error}") from error
+    answers = _read_answers(wire, place, min(answer_count, MAX_ANSWERS))
+    if answer_count and not answers and not flags & _TRUNCATED:
         raise ReplyError("its answers cannot be read")
     return Reply(
         query_id=query_id,
@@ -140,16 +136,8 @@ def parse_reply(wire: bytes) -> Reply:
         authoritative=bool(flags & _AUTHORITATIVE),
         recursion_available=bool(flags & _RECURSION_AVAILABLE),
         truncated=bool(flags & _TRUNCATED),
-        question=_question(message),
-        answers=tuple(
-            Answer(
-                name=_normal(rrset.name.to_text()),
-                type=_type_name(rrset),
-                value=rrset[0].to_text()[:MAX_VALUE] if len(rrset) else "",
-                ttl=int(rrset.ttl),
-            )
-            for rrset in message.answer[:MAX_ANSWERS]
-        ),
+        question=question,
+        answers=answers,
         answer_count=answer_count,
         size=len(wire),
     )
@@ -194,16 +182,52 @@ def _normal(name: str) -> str:
     return name.removesuffix(".").lower()
 
 
-def _question(message: "dns.message.Message") -> tuple[str, int] | None:
-    if not message.question:
-        return None
-    asked = message.question[0]
-    return _normal(asked.name.to_text()), int(asked.rdtype)
+def _read_questions(wire: bytes, count: int) -> tuple[tuple[str, int] | None, int]:
+    """Return the first question and the place after the last. Raises `DnsFormatError`."""
+    first: tuple[str, int] | None = None
+    place = _HEADER.size
+    for _ in range(count):
+        name, place = read_name(wire, place, len(wire))
+        if place + _QUESTION.size > len(wire):
+            raise DnsFormatError("the message ends within a question")
+        record_type, _ = _QUESTION.unpack_from(wire, place)
+        place += _QUESTION.size
+        first = first or (_normal(name), record_type)
+    return first, place
 
 
-def _type_name(rrset: "dns.rrset.RRset") -> str:
+def _read_answers(wire: bytes, place: int, count: int) -> tuple[Answer, ...]:
+    """Return up to `count` records, but not those whose data are malformed, nor what follows a broken frame."""
+    answers: list[Answer] = []
+    for _ in range(count):
+        try:
+            name, place = read_name(wire, place, len(wire))
+        except DnsFormatError:
+            break
+        if place + _RECORD.size > len(wire):
+            break
+        record_type, record_class, ttl, size = _RECORD.unpack_from(wire, place)
+        start = place + _RECORD.size
+        place = start + size
+        if place > len(wire):
+            break
+        try:
+            value = _value(record_type, record_class, wire, start, place)
+        except DnsFormatError:
+            continue
+        answers.append(
+            Answer(name=_normal(name), type=_type_name(record_type, record_class), value=value, ttl=ttl)
+        )
+    return tuple(answers)
+
+
+def _value(record_type: int, record_class: int, wire: bytes, start: int, end: int) -> str:
+    if record_class != _CLASS_IN:
+        return dns_rdata.opaque(wire[start:end])[:MAX_VALUE]
+    return dns_rdata.to_text(record_type, wire, start, end)[:MAX_VALUE]
+
+
+def _type_name(record_type: int, record_class: int) -> str:
     """Return the type's name, with the class before it where that is not IN: an A record of HESIOD is no address."""
-    from firmware.protocols.dnspython import dns  # noqa: PLC0415  # see the module's docstring
-
-    name = dns.rdatatype.to_text(rrset.rdtype)
-    return name if rrset.rdclass == _CLASS_IN else f"CLASS{int(rrset.rdclass)} {name}"
+    name = _TYPE_NAMES.get(record_type, f"TYPE{record_type}")
+    return name if record_class == _CLASS_IN else f"CLASS{record_class} {name}"

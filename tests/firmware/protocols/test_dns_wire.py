@@ -1,6 +1,13 @@
-"""DNS messages: what stands in them is read, what is broken is named, and nothing crashes."""
+"""DNS messages: what stands in them is read as dnspython reads it, what is broken is named, and nothing crashes."""
 
+import struct
+
+import dns.exception
 import dns.message
+import dns.name
+import dns.rdataclass
+import dns.rdatatype
+import dns.rrset
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -129,6 +136,107 @@ def test_an_address_record_of_another_class_is_no_address() -> None:
 def test_a_type_that_is_not_on_our_list_keeps_its_number() -> None:
     read = parse_reply(reply(query(), "\\# 2 abcd", record_type="TYPE65400"))
     assert [answer.type for answer in read.answers] == ["TYPE65400"]
+
+
+OWNERS = ("www.example.org.", "example.org.", "a.b.www.example.org.", ".", r"a\.b\032c.org.")
+VALUES = (
+    ("A", "93.184.216.34"),
+    ("AAAA", "2606:2800:220:1::1946"),
+    ("CNAME", "other.www.example.org."),
+    ("NS", "ns.example.org."),
+    ("PTR", "example.org."),
+    ("SOA", "ns.example.org. host.example.org. 1 2 3 4 5"),
+    ("MX", "10 mail.example.org."),
+    ("TXT", '"v=spf1 -all" "two"'),
+    ("SRV", "1 2 443 www.example.org."),
+    ("DS", "1 8 2 e06d44b80b8f1d39a95c0b0d7c65d08458e880409bbc683457104237c7f8ec8d"),
+    ("CAA", '0 issue "ca.example.org"'),
+)
+
+
+@st.composite
+def messages(draw: st.DrawFn) -> bytes:
+    """Return a reply by dnspython, names compressed, with records in every section."""
+    answer = dns.message.make_response(
+        dns.message.make_query(draw(st.sampled_from(OWNERS)), "A"), recursion_available=draw(st.booleans())
+    )
+    for section in (answer.answer, answer.authority, answer.additional):
+        for owner, (record_type, value) in draw(
+            st.lists(st.tuples(st.sampled_from(OWNERS), st.sampled_from(VALUES)), max_size=4)
+        ):
+            ttl = draw(st.integers(0, 2**31 - 1))
+            section.append(dns.rrset.from_text(owner, ttl, "IN", record_type, value))
+    if draw(st.booleans()):
+        answer.use_edns(0, payload=1232)
+    return answer.to_wire()
+
+
+@given(messages(), st.integers(0, 65535))
+def test_any_reply_is_read_as_dnspython_reads_it(wire: bytes, query_id: int) -> None:
+    wire = struct.pack("!H", query_id) + wire[2:]
+    _same_as_dnspython(wire)
+
+
+@given(st.data())
+def test_a_damaged_reply_that_is_still_one_is_read_as_dnspython_reads_it(data: st.DataObject) -> None:
+    """Bits turned, cut short, and counts that lie: where dnspython finds nothing wrong, both find the same."""
+    wire = bytearray(data.draw(messages()))
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(2, len(wire) - 1))
+        wire[place] = data.draw(st.sampled_from([wire[place] ^ 1, wire[place] ^ 0x80, 0, 1, 0xC0, 0xFF]))
+    damaged = bytes(wire[: data.draw(st.integers(max(12, len(wire) - 30), len(wire)))])
+    _read_or_refuse(damaged)
+    _same_as_dnspython(damaged)
+
+
+def _same_as_dnspython(wire: bytes) -> None:
+    try:
+        expected = dns.message.from_wire(wire, one_rr_per_rrset=True, ignore_trailing=True)
+    except (dns.exception.DNSException, ValueError, NotImplementedError):
+        return
+    if expected.opcode() != 0 or len(expected.question) > 1:  # updates mean other things by the same bytes
+        return
+    read = parse_reply(wire)
+    assert read.query_id == expected.id
+    assert read.answer_count == len(expected.answer)
+    if expected.question:
+        asked = expected.question[0]
+        assert read.question == (asked.name.to_text().removesuffix(".").lower(), int(asked.rdtype))
+    assert [(one.name, one.ttl) for one in read.answers] == [
+        (one.name.to_text().removesuffix(".").lower(), one.ttl) for one in expected.answer
+    ]
+    for found, one in zip(read.answers, expected.answer, strict=True):
+        if one.rdclass == dns.rdataclass.IN and found.value[:1] != "\\":
+            assert found.type == dns.rdatatype.to_text(one.rdtype)
+            assert found.value == one[0].to_text()
+
+
+@pytest.mark.parametrize("claimed", [0, 1, 2, 3, 200, 65535])
+def test_a_count_that_lies_adds_nothing(claimed: int) -> None:
+    wire = bytearray(reply(query(), "93.184.216.34", "93.184.216.35"))
+    wire[6:8] = struct.pack("!H", claimed)
+    read = parse_reply(bytes(wire))
+    assert read.values("A") == ("93.184.216.34", "93.184.216.35")[:claimed]
+    assert read.answer_count == claimed
+
+
+def test_of_several_records_one_that_cannot_be_read_is_left_out() -> None:
+    wire = reply(query(), "93.184.216.34", "93.184.216.35").replace(
+        b"\x00\x04\x5d\xb8\xd8\x22", b"\x00\x05\x5d\xb8\xd8\x22\x00"
+    )
+    read = parse_reply(wire)
+    assert (read.values("A"), read.answer_count) == (("93.184.216.35",), 2)
+
+
+def test_only_so_many_records_are_looked_at_readable_or_not() -> None:
+    """A message holds thousands, and each name may be a chain of pointers: that must not hold the worker up."""
+    whole = reply(query(), "93.184.216.34")
+    broken, sound = b"\xc0\x0c\x00\x01\x00\x01\0\0\0\0\x00\x00", whole[-16:]
+    head = whole[:6] + struct.pack("!H", dns_wire.MAX_ANSWERS + 1) + whole[8:-16]
+    with pytest.raises(ReplyError, match="answers cannot be read"):
+        parse_reply(head + broken * dns_wire.MAX_ANSWERS + sound)
+    read = parse_reply(head + broken * (dns_wire.MAX_ANSWERS - 1) + sound)
+    assert read.values("A") == ("93.184.216.34",)
 
 
 @given(st.binary(max_size=200))
