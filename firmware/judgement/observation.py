@@ -17,12 +17,13 @@ from firmware.plan import Plan
 from firmware.record import Outcome, Record, Rung, Zone
 from firmware.task import Result, Task
 
-CONNECTIVITY_TESTS: Final = frozenset({"ping", "tcp", "tls", "http"})
+CONNECTIVITY_TESTS: Final = frozenset({"ping", "tcp", "tls", "http", "web_connectivity"})
 """Tests whose success says that packets travelled to the target and back, now. `dns` is not one: resolvers
 answer from their cache in a cut. Nor is `ntp`: networks answer it in the server's place."""
 
-PROVING_TESTS: Final = frozenset({"tls", "http"})
-"""Tests whose success also says that the right peer answered: by its certificate, or by what it sent."""
+PROVING_TESTS: Final = frozenset({"tls", "http", "web_connectivity"})
+"""Tests whose success also says that the right peer answered: by its certificate, or by what it sent. A page asked
+for by `web_connectivity` in clear text is no proof: a portal or a block page answers as well."""
 
 BEST_PHASES: Final = ("rtt", "connect", "tls_handshake", "first_byte", "resolve")
 """Whose time stands for an observation: the first of these that it has."""
@@ -124,6 +125,8 @@ class Observation:
     @property
     def is_proof(self) -> bool:
         """Say whether it reached its target, and the target proved to be the right one."""
+        if self.test == "web_connectivity" and not self.target.startswith("https://"):
+            return False
         return self.test in PROVING_TESTS and self.outlook is Outlook.REACHED
 
     @property

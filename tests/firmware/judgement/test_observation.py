@@ -165,3 +165,11 @@ def test_the_address_rung_tells_the_families() -> None:
     assert (observation.routes, observation.next_hops) == (frozenset({4, 6}), frozenset({6}))
     empty = from_result(task, replace(result, outcome=Outcome()), network="")
     assert (empty.routes, empty.next_hops) == (None, None)
+
+
+def test_a_page_in_clear_text_proves_nobody() -> None:
+    page = seen("site", Rung.PLATFORMS, test="web_connectivity", target="http://www.example.org/")
+    assert page.outlook is Outlook.REACHED
+    assert page.is_connectivity
+    assert not page.is_proof
+    assert replace(page, target="https://www.example.org/").is_proof
