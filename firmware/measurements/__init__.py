@@ -17,6 +17,7 @@ from firmware.measurements.pmtu import Pmtu
 from firmware.measurements.tcp import Tcp
 from firmware.measurements.tls import Tls
 from firmware.measurements.traceroute import Traceroute
+from firmware.measurements.web_connectivity import WebConnectivity
 from firmware.net.access import Net
 from firmware.record import Outcome
 from firmware.task import OptionValue
@@ -51,4 +52,5 @@ MEASUREMENTS: Final[Mapping[str, type[Measurement]]] = {
     "http": Http,
     "traceroute": Traceroute,
     "pmtu": Pmtu,
+    "web_connectivity": WebConnectivity,
 }

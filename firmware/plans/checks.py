@@ -20,7 +20,7 @@ MIN_NETWORKS: Final = 3
 DAY_S: Final = 86_400
 
 _NEAR: Final = (Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER)
-_FAR_TESTS: Final = ("ping", "tcp", "tls", "http", "dns", "ntp")
+_FAR_TESTS: Final = ("ping", "tcp", "tls", "http", "web_connectivity", "dns", "ntp")
 _TESTS: Final[Mapping[Rung, tuple[str, ...]]] = {
     Rung.LINK: ("link",),
     Rung.ADDRESS: ("address",),
@@ -47,11 +47,29 @@ _HTTP_HEAD_BYTES: Final = 2_000
 _HTTP_BODY_BYTES: Final = 524_288
 """A page's body where the plan sets no `body_cap`: the test's own."""
 
+_CONNECT_BYTES: Final = 500
+_LOOKUP_BYTES: Final = 400
+"""A and AAAA asked of one resolver: 70 bytes a question, 130 an answer, with IP and UDP headers."""
+_WEB_ADDRESSES: Final = 4
+"""How many of a page's addresses are tried where the plan does not say."""
+
 
 def _http_bytes(target: str, options: Mapping[str, OptionValue]) -> int:
     cap = options.get("body_cap", _HTTP_BODY_BYTES)
     body = cap if isinstance(cap, int) else _HTTP_BODY_BYTES
     return _HTTP_HEAD_BYTES + body + (_TLS_BYTES if target.startswith("https:") else 0)
+
+
+def _web_bytes(target: str, options: Mapping[str, OptionValue]) -> int:
+    """Both resolvers, each address to try, and the page where it is fetched."""
+    addresses = options.get("addresses", _WEB_ADDRESSES)
+    count = addresses if isinstance(addresses, int) else _WEB_ADDRESSES
+    each = _TLS_BYTES if target.startswith("https:") else _CONNECT_BYTES
+    resolvers = 1 if options.get("resolver") == "none" else 2
+    cap = options.get("body_cap", _HTTP_BODY_BYTES)
+    body = cap if isinstance(cap, int) else _HTTP_BODY_BYTES
+    page = _HTTP_HEAD_BYTES + body if options.get("fetch", True) else 0
+    return resolvers * _LOOKUP_BYTES + count * each + page
 
 
 def _ping_bytes(options: Mapping[str, OptionValue]) -> int:
@@ -78,11 +96,12 @@ ESTIMATES: Final[Mapping[str, Callable[[str, Mapping[str, OptionValue]], int]]] 
     "link": lambda _target, _options: 0,
     "address": lambda _target, _options: 0,
     "ping": lambda _target, options: _ping_bytes(options),
-    "tcp": lambda _target, _options: 500,
+    "tcp": lambda _target, _options: _CONNECT_BYTES,
     "ntp": lambda _target, _options: 160,
     "dns": lambda _target, _options: 700,
     "tls": lambda _target, _options: _TLS_BYTES,
     "http": _http_bytes,
+    "web_connectivity": _web_bytes,
     "traceroute": lambda _target, options: _traceroute_bytes(options),
     "pmtu": lambda _target, options: _pmtu_bytes(options),
 }

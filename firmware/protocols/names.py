@@ -31,7 +31,8 @@ ISP: Final = "@isp"
 HOSTS_FILE: Final = "/etc/hosts"
 RESOLV_CONF: Final = "/etc/resolv.conf"
 
-_TYPE_OF_FAMILY: Final = {4: "A", 6: "AAAA"}
+TYPE_OF_FAMILY: Final = {4: "A", 6: "AAAA"}
+"""The record that holds an address of each family."""
 _CONCLUSIVE: Final = frozenset({None, Failure.DNS_NXDOMAIN, Failure.DNS_NO_ANSWER, Failure.DNS_BOGON})
 """After any other failure the next resolver is asked, as the C library does."""
 
@@ -61,9 +62,17 @@ async def resolve(net: Net, host: str, *, families: Sequence[int] = (4, 6)) -> R
 
 
 async def lookup(
-    net: Net, host: str, *, families: Sequence[int] = (4, 6), hosts_file: FilePath = HOSTS_FILE
+    net: Net,
+    host: str,
+    *,
+    families: Sequence[int] = (4, 6),
+    hosts_file: FilePath = HOSTS_FILE,
+    window_ns: int = 0,
 ) -> Resolved:
-    """Return the addresses of `host`, or why there are none, with the queries made either way."""
+    """Return the addresses of `host`, or why there are none, with the queries made either way.
+
+    `window_ns` is how long to listen on for further answers after the first.
+    """
     if (family := family_of(host)) is not None:
         if family in families:
             return Resolved(host=host, addresses=(host,), source="literal")
@@ -73,7 +82,7 @@ async def lookup(
     if known:
         return Resolved(host=host, addresses=known, source="hosts")
     asked = await net.loop.gather(
-        ask_system(net, Question(name=host, record_type=_TYPE_OF_FAMILY[family]), window_ns=0)
+        ask_system(net, Question(name=host, record_type=TYPE_OF_FAMILY[family]), window_ns=window_ns)
         for family in families
     )
     last = [exchanges[-1] for exchanges in asked if exchanges]

@@ -61,11 +61,13 @@ async def reach(net: Net, way: Way, host: str, port: int, *, families: Sequence[
             way.phases["connect"] = stream.connect
             return stream
         finally:
-            way.tcp_connect.extend(_attempt(net, attempt) for attempt in net.attempts[tried:])
+            made = [attempt for attempt in net.attempts[tried:] if attempt.address == address]
+            way.tcp_connect.extend(attempt_to_json(net, attempt) for attempt in made)
     raise first or MeasurementFailedError(Failure.NO_ADDRESS, operation="connect")
 
 
-def _attempt(net: Net, attempt: ConnectAttempt) -> JsonObject:
+def attempt_to_json(net: Net, attempt: ConnectAttempt) -> JsonObject:
+    """Return what a record keeps of one attempt to connect."""
     kept: JsonObject = {
         "address": net.host.label(attempt.address),
         "port": attempt.port,

@@ -7,12 +7,11 @@ import importlib
 from collections.abc import Mapping
 from typing import Final
 
-_DNS: Final = "firmware.protocols.dnspython"
 _TLS: Final = "firmware.protocols.tls_stream"
 LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = {
-    "dns": (_DNS,),
-    "tls": (_DNS, _TLS),
-    "http": (_DNS, _TLS, "hashlib", "h11", "html"),
+    "tls": (_TLS,),
+    "http": (_TLS, "hashlib", "h11", "html"),
+    "web_connectivity": (_TLS, "hashlib", "h11", "html"),
 }
 """Test → the modules it imports when it is first run."""
 

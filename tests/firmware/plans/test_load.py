@@ -160,7 +160,7 @@ EXPECTED = {
         ":15: cadense: found a key that does not exist; allowed is one of cadence, country, list, name, revised, round, schema, target, task (did you mean cadence?)",
     ],
     "unknown_test": [
-        ':6: target[7] "i3".test: found the text "quic"; allowed is one of link, address, ping, tcp, ntp, dns, tls, http, traceroute, pmtu',
+        ':6: target[7] "i3".test: found the text "quic"; allowed is one of link, address, ping, tcp, ntp, dns, tls, http, traceroute, pmtu, web_connectivity',
     ],
     "unknown_zone": [
         ':6: target[7] "i3".zone: found the text "abroad"; allowed is one of local, domestic, international',

@@ -304,6 +304,7 @@ def works_with_everything() -> dict[str, Any]:
             "pmtu": "127.0.0.1",
             "tls": f"127.0.0.1:{port}",
             "http": f"https://127.0.0.1:{port}/",
+            "web_connectivity": f"https://127.0.0.1:{port}/",
         }
         for test, target in targets.items():
             daemon.ask(test, test, target, deadline_ms=1000)
@@ -330,6 +331,7 @@ def test_every_test_runs_in_it_within_its_memory() -> None:
         "pmtu": None,
         "tls": "generic_timeout_error",
         "http": "generic_timeout_error",
+        "web_connectivity": "generic_timeout_error",
     }
     assert found["failures"]["dns"] is not None
     assert found["before_kb"] <= 16 * 1024  # 14.9 MiB where nothing else is installed
