@@ -116,7 +116,7 @@ fetching() {
 
 # set_up LEVEL: bring .venv to `run` (what ./run needs) or `dev` (and what ./test needs).
 set_up() {
-  local level=$1 extras=appliance,collector,embedded python
+  local level=$1 extras=appliance,collector,provisioning,embedded python
   [ "$level" = run ] || extras=$extras,dev
   exec 9<"$root" # one set-up at a time, in this tree
   flock 9
