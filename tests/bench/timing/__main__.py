@@ -30,6 +30,8 @@ from tests.bench.timing import (
 from tests.bench.timing.goals import Findings
 from tests.bench.timing.worker_client import WorkerClient
 
+PARTS: Final = ("memory", "stamps", "accuracy", "lateness", "company", "cpu", "clock")
+"""What a run is made of, in order; `--only` leaves the rest out."""
 _OTHER_PACKAGES: Final = {"stress-ng": "stress-ng", "cyclictest": "rt-tests"}
 _ROOM_S: Final = 300
 _NAIVE: Final = 40
@@ -48,6 +50,7 @@ class Plan:
     cpu_probes: int
     clock_probes: int
     delay_us: int
+    parts: frozenset[str]
 
     @property
     def limit_s(self) -> float:
@@ -64,6 +67,8 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--loads", default="", help=f"only these, by comma: {', '.join(loads.conditions())}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+    parser.add_argument("--memory", action="store_true", help="the same as --only memory")
+    parser.add_argument("--only", default="", metavar="PARTS", help=f"by comma, of: {', '.join(PARTS)}")
     parser.add_argument("--no-clock", action="store_true", help="leave the machine's clock alone")
     parser.add_argument(
         "--delay-us",
@@ -80,6 +85,10 @@ def plan_of(given: argparse.Namespace) -> Plan:
     unknown = set(chosen) - set(loads.conditions())
     if unknown:
         sys.exit(f"--loads: found {', '.join(sorted(unknown))}; here are {', '.join(loads.conditions())}")
+    only = "memory" if given.memory else given.only
+    parts = frozenset(only.split(",") if only else PARTS)
+    if parts - set(PARTS):
+        sys.exit(f"--only: found {', '.join(sorted(parts - set(PARTS)))}; allowed are {', '.join(PARTS)}")
     quick = given.quick
     if quick and not given.loads:
         chosen = tuple(one for one in (loads.IDLE, loads.ALL) if one in loads.conditions())
@@ -91,6 +100,7 @@ def plan_of(given: argparse.Namespace) -> Plan:
         cpu_probes=20 if quick else 200,
         clock_probes=0 if given.no_clock else 5 if quick else 20,
         delay_us=given.delay_us,
+        parts=parts,
     )
 
 
@@ -116,27 +126,46 @@ def run(plan: Plan) -> Findings:
     with lab.build(plan.delay_us) as built:
         if not built.privileged:
             found.notes.append("not root: no real-time priority, for the worker nor for cyclictest FIFO")
-        _controls(found, plan)
-        tell("memory")
-        found.memory = footprint.memory(built)
-        with contextlib.ExitStack() as stack:
-            client = stack.enter_context(WorkerClient(built.authority))
-            exporter_pid = stack.enter_context(exporting(built, others))
-            chosen: list[probers.Prober] = [probers.OurWorker(client), probers.OurCall(), *others]
-            _stamps_without_capture(found, client, plan, built)
-            workers = [client]
-            granted = stack.enter_context(WorkerClient(built.authority, rtprio=lateness.GRANTED_PRIORITY))
-            if granted.scheduling == "fifo":
-                workers.append(granted)
-            if granted.imposed:
-                found.notes.append("RLIMIT_RTPRIO cannot be raised here: the priority was set from outside")
-            for condition in plan.conditions:
-                _one_condition(found, workers, chosen, condition=condition, plan=plan, built=built)
-            found.company = disturbance.measure(client, built.folder, blocks=plan.blocks, tell=tell)
-            tell("processor time")
-            found.cpu_us = footprint.cpu_us(client, exporter_pid, plan.cpu_probes)
-            _clock(found, client, plan)
+        if "memory" in plan.parts:
+            tell("memory")
+            found.memory = footprint.memory(built)
+        if "stamps" in plan.parts:
+            _controls(found, plan)
+        if plan.parts - {"memory"}:
+            with contextlib.ExitStack() as stack:
+                _with_workers(found, others, stack=stack, plan=plan, built=built)
     return found
+
+
+def _with_workers(
+    found: Findings,
+    others: list[probers.Prober],
+    *,
+    stack: contextlib.ExitStack,
+    plan: Plan,
+    built: lab.Lab,
+) -> None:
+    """Do what needs a worker that runs."""
+    client = stack.enter_context(WorkerClient(built.authority))
+    exporter_pid = stack.enter_context(exporting(built, others))
+    chosen: list[probers.Prober] = [probers.OurWorker(client), probers.OurCall(), *others]
+    if "stamps" in plan.parts:
+        _stamps_without_capture(found, client, plan, built)
+    workers = [client]
+    granted = stack.enter_context(WorkerClient(built.authority, rtprio=lateness.GRANTED_PRIORITY))
+    if granted.scheduling == "fifo":
+        workers.append(granted)
+    if granted.imposed:
+        found.notes.append("RLIMIT_RTPRIO cannot be raised here: the priority was set from outside")
+    for condition in plan.conditions:
+        _one_condition(found, workers, chosen, condition=condition, plan=plan, built=built)
+    if "company" in plan.parts:
+        found.company = disturbance.measure(client, built.folder, blocks=plan.blocks, tell=tell)
+    if "cpu" in plan.parts:
+        tell("processor time")
+        found.cpu_us = footprint.cpu_us(client, exporter_pid, plan.cpu_probes)
+    if "clock" in plan.parts:
+        _clock(found, client, plan)
 
 
 def _controls(found: Findings, plan: Plan) -> None:
@@ -163,20 +192,23 @@ def _one_condition(
     plan: Plan,
     built: lab.Lab,
 ) -> None:
-    tell(f"{condition}: {plan.seconds:g} s, all probers in turn")
+    if not plan.parts & {"accuracy", "lateness"}:
+        return
     folder = built.folder
     with loads.load(condition, folder):
-        one = accuracy.measure(chosen, condition, folder, seconds=plan.seconds, tell=tell)
-        tell(f"{condition}: send lateness")
-        for worker in workers:
+        if "accuracy" in plan.parts:
+            tell(f"{condition}: {plan.seconds:g} s, all probers in turn")
+            one = accuracy.measure(chosen, condition, folder, seconds=plan.seconds, tell=tell)
+            found.samples += one.samples
+            for name, count in one.unmatched.items():
+                found.unmatched[f"{condition}: {name}"] = count
+            if one.dropped:
+                found.notes.append(f"{condition}: the capture lost {one.dropped} frames")
+        for worker in workers if "lateness" in plan.parts else ():
+            tell(f"{condition}: send lateness")
             found.lateness.append(
                 lateness.measure(worker, condition, folder, seconds=max(2.0, plan.seconds / 3))
             )
-    found.samples += one.samples
-    for name, count in one.unmatched.items():
-        found.unmatched[f"{condition}: {name}"] = count
-    if one.dropped:
-        found.notes.append(f"{condition}: the capture lost {one.dropped} frames")
 
 
 def _stamps_without_capture(found: Findings, client: WorkerClient, plan: Plan, built: lab.Lab) -> None:
