@@ -1,0 +1,175 @@
+"""An OONI measurement as the evidence our own rules judge, and its test helper's view as their control. Pure.
+
+Failures become df-007 words: probes and helpers of the past had their own for the same. Nothing of the file's own
+conclusion goes in. This file must never leave out a step that failed.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from firmware.failures import UNKNOWN_PREFIX, Failure, is_failure
+from firmware.judgement.web.evidence import (
+    Connect,
+    ControlSource,
+    Handshake,
+    Lookup,
+    Request,
+    WebControl,
+    WebEvidence,
+)
+from firmware.ooni import networks
+from firmware.ooni.measurement import (
+    WEB_CONNECTIVITY,
+    Control,
+    HttpRequest,
+    Measurement,
+    NetworkEvent,
+    Query,
+    TlsHandshake,
+)
+from firmware.protocols.html_title import title_of
+
+_SYNONYMS: Final[Mapping[str, str]] = {
+    # Android's resolver has one word for every kind of "no"
+    "android_dns_cache_no_data": Failure.DNS_NO_ANSWER,
+    # the helper's words, and those of ooniprobe 2 and Measurement Kit
+    "dns_name_error": Failure.DNS_NXDOMAIN,
+    "dns_lookup_error": Failure.DNS_NXDOMAIN,
+    "dns_server_failure": Failure.DNS_SERVFAIL,
+    "server_failure": Failure.DNS_SERVFAIL,
+    "connection_refused_error": Failure.CONNECTION_REFUSED,
+    "connection_reset_error": Failure.CONNECTION_RESET,
+    "tcp_timed_out_error": Failure.TIMEOUT,
+    "host_unreachable_error": Failure.HOST_UNREACHABLE,
+    "response_never_received": Failure.EOF,
+    "ssl_error": Failure.SSL_FAILED_HANDSHAKE,
+}
+_BYTES_SO_FAR: Final = "bytes_received_cumulative"
+_READ: Final = "read"
+
+
+def evidence_of(measurement: Measurement) -> WebEvidence:
+    """Return what the probe saw, steps in the order they were made."""
+    progress = _progress(measurement.events)
+    read = _bytes_read(measurement.events)
+    is_web = measurement.test_name == WEB_CONNECTIVITY
+    return WebEvidence(
+        url=measurement.input,
+        lookups=tuple(_lookup(query, measurement.duplicates) for query in measurement.queries),
+        connects=tuple(
+            Connect(
+                address=step.address,
+                port=step.port,
+                failure=word(step.failure),
+                took_ns=step.took_ns,
+            )
+            for step in measurement.connects
+        ),
+        handshakes=tuple(_handshake(step, read) for step in measurement.handshakes),
+        requests=tuple(_request(step, progress) for step in reversed(measurement.requests)),
+        failure=None if is_web else word(measurement.failure),
+        failed_operation=None if is_web else measurement.failed_operation,
+    )
+
+
+def control_of(measurement: Measurement) -> WebControl | None:
+    """Return the helper's view; `reachable` False where it was asked and did not answer, None where none was asked."""
+    control = measurement.control
+    if control is None:
+        is_asked = measurement.control_failure is not None
+        return WebControl(source=ControlSource.TEST_HELPER, reachable=False) if is_asked else None
+    http = control.http
+    return WebControl(
+        source=ControlSource.TEST_HELPER,
+        dns_failure=_control_dns_failure(control),
+        addresses=control.addresses,
+        asns=networks.asns_of(measurement),
+        connects={where: word(failure) for where, failure in control.connects.items()},
+        handshakes={where: word(failure) for where, (_, failure) in control.handshakes.items()},
+        http_failure=None if http is None else word(http.failure),
+        status=None if http is None else http.status,
+        headers=() if http is None else http.headers,
+        body_length=None if http is None else http.body_length,
+        title=None if http is None else http.title or None,
+        saw_dns=control.has_dns,
+        saw_http=http is not None,
+    )
+
+
+def word(failure: str | None) -> str | None:
+    """Return a failure as a df-007 word."""
+    if failure is None:
+        return None
+    same = _SYNONYMS.get(failure, failure)
+    return same if is_failure(same) else f"{UNKNOWN_PREFIX}{same}"
+
+
+def _control_dns_failure(control: Control) -> str | None:
+    """Return why the helper has no address; it has no word for a name without any, and then names no failure."""
+    if control.dns_failure is None and control.has_dns and not control.addresses:
+        return Failure.DNS_NO_ANSWER
+    return word(control.dns_failure)
+
+
+def _lookup(query: Query, duplicates: Iterable[Query]) -> Lookup:
+    late = (
+        address
+        for other in duplicates
+        if (other.mark.transaction, other.query_type, other.resolver)
+        == (query.mark.transaction, query.query_type, query.resolver)
+        for address in other.addresses
+        if address not in query.addresses
+    )
+    return Lookup(
+        hostname=query.hostname,
+        resolver=query.resolver,
+        engine=query.engine,
+        query_type=query.query_type,
+        failure=word(query.failure),
+        addresses=query.addresses,
+        asns=tuple(query.asns[address] for address in query.addresses if address in query.asns),
+        late=tuple(dict.fromkeys(late)),
+    )
+
+
+def _handshake(step: TlsHandshake, read: Mapping[int, int]) -> Handshake:
+    return Handshake(
+        address=step.address,
+        port=step.port or 443,
+        server_name=step.server_name,
+        failure=word(step.failure),
+        took_ns=step.took_ns,
+        bytes_read=read.get(step.mark.transaction) if step.mark.transaction else None,
+    )
+
+
+def _request(step: HttpRequest, progress: Mapping[int, list[tuple[int, int]]]) -> Request:
+    kind = next((value for name, value in step.headers if name.lower() == "content-type"), "")
+    return Request(
+        url=step.url,
+        address=step.address,
+        failure=word(step.failure),
+        status=step.status,
+        headers=step.headers,
+        body=step.body,
+        body_length=len(step.body),
+        body_is_truncated=step.body_is_truncated,
+        title=title_of(step.body, kind),
+        progress=tuple(progress.get(step.mark.transaction, ())) if step.mark.transaction else (),
+    )
+
+
+def _progress(events: Iterable[NetworkEvent]) -> dict[int, list[tuple[int, int]]]:
+    found: dict[int, list[tuple[int, int]]] = {}
+    for event in events:
+        if event.operation == _BYTES_SO_FAR:
+            found.setdefault(event.transaction, []).append((event.num_bytes, event.t_ns))
+    return found
+
+
+def _bytes_read(events: Iterable[NetworkEvent]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for event in events:
+        if event.operation == _READ:
+            found[event.transaction] = found.get(event.transaction, 0) + event.num_bytes
+    return found
