@@ -27,3 +27,7 @@ class BrokerError(CollectorError):
 
 class PortTakenError(CollectorError):
     """Another program listens on the port that was asked for."""
+
+
+class TrustError(CollectorError):
+    """The collector's own identity, or the list of its devices' certificates, cannot be used."""

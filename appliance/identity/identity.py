@@ -1,0 +1,201 @@
+"""A device's identity at work: it signs what is said upwards, and believes downwards only what a collector signed.
+
+The certificates of collectors are checked against the root the device was given, by the `cryptography` library. Times
+play no part in that: a device's clock may be years off, and what it guards against is a forger, not an old collector.
+This file must never use a key for anything but `firmware.envelope.signed_text`, a request, and TLS.
+"""
+
+import contextlib
+import hashlib
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.x509.oid import NameOID
+
+from appliance.identity.files import IdentityError, IdentityFiles, read, write
+from firmware.envelope import KEY_ID_BYTES, Envelope, seal, signed_text, unseal
+from firmware.jsontypes import RecordError
+
+_P256: Final = ec.ECDSA(hashes.SHA256())
+_NO_CHECK_TIME: Final = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME (OpenSSL, X509_VERIFY_PARAM_set_flags(3)): Python has no name for it."""
+_COLLECTOR: Final = "collector"
+MAX_COLLECTORS: Final = 16
+_PEM_END: Final = b"-----END CERTIFICATE-----"
+
+
+class UnknownSignerError(RecordError):
+    """It is signed with a key no collector has shown us: ask for its certificate."""
+
+
+@dataclass(slots=True)
+class Identity:
+    """The device `device`'s identity as its files hold it. Belongs to one thread."""
+
+    device: str
+    files: IdentityFiles
+    _key: ec.EllipticCurvePrivateKey
+    _key_id: bytes
+    _root: x509.Certificate
+    certificate: x509.Certificate
+    _collectors: dict[bytes, ec.EllipticCurvePublicKey] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, files: IdentityFiles, *, device: str) -> Self:
+        """Read the identity of `device`. Raises `IdentityError` where its parts do not belong together."""
+        chain = _certificates(files, files.certificate)
+        key = load_key(files)
+        root = _certificates(files, files.trust)[0]
+        leaf = chain[0]
+        if leaf.public_key() != key.public_key():
+            raise _misfit(files, "key.pem is not the key of certificate.pem")
+        if _name(leaf) != device:
+            raise _misfit(
+                files, f"certificate.pem is for device {_name(leaf)[:60]}, and this is device {device}"
+            )
+        if not _leads_to(root, chain):
+            raise _misfit(files, "certificate.pem was not issued under trust.pem")
+        identity = cls(device, files, key, key_id(key.public_key()), root, leaf)
+        if files.collectors.exists():
+            for one in _bundles(read(files.collectors)):
+                with contextlib.suppress(RecordError):
+                    identity._believe(one)
+        return identity
+
+    def sign(self, leaf: str, payload: bytes) -> bytes:
+        """Return `payload` in an envelope, as it goes to the topic whose last word is `leaf`."""
+        der = self._key.sign(signed_text(device=self.device, leaf=leaf, payload=payload), _P256)
+        r, s = decode_dss_signature(der)
+        signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        return seal(Envelope(key_id=self._key_id, signature=signature, payload=payload))
+
+    def open(self, leaf: str, data: bytes) -> bytes:
+        """Return what a collector signed for this device and `leaf`. Raises `UnknownSignerError`, `RecordError`."""
+        envelope = unseal(data)
+        public = self._collectors.get(envelope.key_id)
+        if public is None:
+            raise UnknownSignerError(f"{leaf}: signed with a key that is not known ({envelope.key_id.hex()})")
+        text = signed_text(device=self.device, leaf=leaf, payload=envelope.payload)
+        r, s = (int.from_bytes(envelope.signature[at : at + 32], "big") for at in (0, 32))
+        try:
+            public.verify(encode_dss_signature(r, s), text, _P256)
+        except InvalidSignature as error:
+            raise RecordError(f"{leaf}: the collector's signature does not hold") from error
+        return envelope.payload
+
+    def meet_collector(self, chain: bytes) -> None:
+        """Take a collector's certificate chain (PEM), and keep it if the root vouches for it. Raises `RecordError`."""
+        self._believe(chain)
+        kept = _bundles(read(self.files.collectors)) if self.files.collectors.exists() else []
+        if chain.strip() not in [one.strip() for one in kept]:
+            write(self.files.collectors, b"\n".join([*kept, chain][-MAX_COLLECTORS:]))
+
+    def tls(self) -> ssl.SSLContext:
+        """Return what a connection to the broker or the collector is made with: TLS 1.3, our certificate, our root.
+
+        Validity dates are not looked at: without a clock they would keep every device out, or one that has run out.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+        try:
+            context.load_verify_locations(self.files.trust)
+            context.load_cert_chain(self.files.certificate, self.files.key)
+        except (OSError, ssl.SSLError) as error:
+            raise _misfit(self.files, f"OpenSSL does not take it ({error})") from error
+        return context
+
+    def _believe(self, chain: bytes) -> None:
+        try:
+            certificates = _parsed(chain)
+        except ValueError as error:
+            raise RecordError(f"collector: not a certificate ({error})") from error
+        public = certificates[0].public_key()
+        units = certificates[0].subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+        if not (units and units[0].value == _COLLECTOR and _leads_to(self._root, certificates)):
+            raise RecordError("collector: the certificate is not a collector's under our authority")
+        if not isinstance(public, ec.EllipticCurvePublicKey):
+            raise RecordError("collector: its key is not EC")
+        self._collectors[key_id(public)] = public
+
+
+def load_key(files: IdentityFiles, *, next_one: bool = False) -> ec.EllipticCurvePrivateKey:
+    """Read the device's key, or the next one. Raises `IdentityError`."""
+    path = files.next_key if next_one else files.key
+    try:
+        key = serialization.load_pem_private_key(read(path), password=None)
+    except (ValueError, TypeError) as error:
+        raise _misfit(files, f"{path.name} is not a private key ({error})") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise _misfit(files, f"{path.name} is not an EC key over P-256")
+    return key
+
+
+def key_id(public: ec.EllipticCurvePublicKey) -> bytes:
+    """Return what names a key in an envelope."""
+    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).digest()[:KEY_ID_BYTES]
+
+
+def _leads_to(root: x509.Certificate, chain: list[x509.Certificate]) -> bool:
+    """Say whether each certificate is signed by the next, and the last by the root, by those that may sign."""
+    issuers = [*chain[1:], root]
+    return all(_signed_by(one, issuer) for one, issuer in zip(chain, issuers, strict=True))
+
+
+def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    public = issuer.public_key()
+    algorithm = certificate.signature_hash_algorithm
+    if certificate.issuer != issuer.subject or not isinstance(public, ec.EllipticCurvePublicKey):
+        return False
+    try:
+        constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
+        if algorithm is None or not constraints.ca:
+            return False
+        public.verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(algorithm))
+    except (ValueError, InvalidSignature, x509.ExtensionNotFound):
+        return False
+    return True
+
+
+def _certificates(files: IdentityFiles, path: Path) -> list[x509.Certificate]:
+    try:
+        return _parsed(read(path))
+    except ValueError as error:
+        raise _misfit(files, f"{path.name} is not a certificate ({error})") from error
+
+
+def _parsed(text: bytes) -> list[x509.Certificate]:
+    """Read one certificate or more. Raises `ValueError`."""
+    parts = _split(text)
+    if not parts:
+        raise ValueError("there is none in it")
+    return [x509.load_pem_x509_certificate(part) for part in parts]
+
+
+def _split(text: bytes) -> list[bytes]:
+    return [part.strip() + b"\n" + _PEM_END + b"\n" for part in text.split(_PEM_END)[:-1]]
+
+
+def _bundles(text: bytes) -> list[bytes]:
+    """Return the chains of `collectors.pem`, leaf and issuing certificate each."""
+    parts = _split(text)
+    return [b"".join(parts[at : at + 2]) for at in range(0, len(parts), 2)]
+
+
+def _name(certificate: x509.Certificate) -> str:
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(names[0].value) if names else ""
+
+
+def _misfit(files: IdentityFiles, what: str) -> IdentityError:
+    return IdentityError(
+        what, where=files.folder, remedy="Install the device's identity again: tidegauge identity install DIR"
+    )

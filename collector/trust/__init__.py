@@ -1,0 +1,1 @@
+"""Whom the collector believes: the devices' certificates, what was revoked, and its own signature."""

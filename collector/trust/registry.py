@@ -1,0 +1,167 @@
+"""The certificates of the devices this collector knows, as the authority's directory has them; read anew when they change.
+
+The directory is the authority's own (`tidegauge provision ca`), or a copy without its keys: root.crt, issued/,
+revoked.json, and requests/, where what devices ask for is left for `tidegauge provision renew`. A key that was issued and not
+revoked is believed, also after its certificate has run out: a device that was offline meanwhile still has records, and
+has to ask for its next certificate somehow. TLS, which sees dates, is the broker's. This file must never read a private key.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.x509.oid import NameOID
+
+from collector.errors import TrustError
+from collector.trust.signing import key_id
+from firmware.envelope import Envelope, signed_text
+from firmware.jsontypes import RecordError
+
+LOOK_AGAIN_S: Final = 2.0
+"""How old the list may be: a revocation counts here after this long at the latest."""
+MAX_REQUEST_BYTES: Final = 8 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownKey:
+    """One key: whose, from when it counts, and whether it was revoked (why, or None). `chain` is PEM."""
+
+    device: str
+    public: ec.EllipticCurvePublicKey
+    chain: bytes
+    since_s: float
+    revoked: str | None = None
+
+
+@dataclass(slots=True)
+class Registry:
+    """What `directory` says. `open` verifies; `refresh` looks whether the directory has changed."""
+
+    directory: Path
+    _clock_s: Callable[[], float] = time.monotonic
+    _keys: dict[bytes, KnownKey] = field(default_factory=dict)
+    _files: dict[str, tuple[int, bytes, KnownKey]] = field(default_factory=dict)
+    _newest: dict[str, KnownKey] = field(default_factory=dict)
+    _looked_s: float = -1e9
+    _seen: tuple[int, ...] = ()
+
+    def verify(self, device: str, leaf: str, envelope: Envelope) -> KnownKey:
+        """Return the key that signed it for `device` and `leaf`. Raises `RecordError` saying why it does not count."""
+        known = self.key(envelope.key_id)
+        if known is None:
+            raise RecordError(f"signature: by a key that is not known here ({envelope.key_id.hex()})")
+        if known.device != device:
+            raise RecordError(f"signature: by device {known.device}, on the branch of device {device}")
+        if known.revoked is not None:
+            raise RecordError(f"signature: by a key that was revoked ({known.revoked or 'no reason given'})")
+        text = signed_text(device=device, leaf=leaf, payload=envelope.payload)
+        r, s = (int.from_bytes(envelope.signature[at : at + 32], "big") for at in (0, 32))
+        try:
+            known.public.verify(encode_dss_signature(r, s), text, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature as error:
+            raise RecordError("signature: it does not hold; what was signed was changed") from error
+        return known
+
+    def key(self, identifier: bytes) -> KnownKey | None:
+        """Return what is known of a key. Raises `TrustError` where the directory cannot be read."""
+        self.refresh()
+        return self._keys.get(identifier)
+
+    def newest(self, device: str) -> KnownKey | None:
+        """Return the last key issued to a device that is not revoked."""
+        self.refresh()
+        return self._newest.get(device)
+
+    def leave_request(self, device: str, request: bytes) -> None:
+        """Leave a device's request for the authority; the last one counts. Raises `RecordError`, `TrustError`."""
+        if len(request) > MAX_REQUEST_BYTES:
+            raise RecordError(f"renew: {len(request)} bytes; allowed is {MAX_REQUEST_BYTES}")
+        path = self.directory / "requests" / f"{device}.csr"
+        draft = path.with_suffix(".new")
+        try:
+            draft.write_bytes(request)
+            draft.replace(path)
+        except OSError as error:
+            raise TrustError(f"{path}: cannot be written ({error.strerror})") from error
+
+    def refresh(self) -> None:
+        """Read what is new, if it is time to look. Raises `TrustError`."""
+        now_s = self._clock_s()
+        if now_s - self._looked_s < LOOK_AGAIN_S:
+            return
+        try:
+            seen = tuple((self.directory / name).stat().st_mtime_ns for name in ("issued", "revoked.json"))
+            if seen != self._seen:
+                self._read()
+        except OSError as error:
+            raise TrustError(
+                f"{self.directory}: it is not an authority's directory ({error.strerror}: {error.filename}); "
+                "make one with: tidegauge provision ca, or copy one without its keys"
+            ) from error
+        self._seen, self._looked_s = seen, now_s
+
+    def _read(self) -> None:
+        root = _certificate(self.directory / "root.crt")
+        revoked = _revoked(self.directory / "revoked.json")
+        keys: dict[bytes, KnownKey] = {}
+        newest: dict[str, KnownKey] = {}
+        for file in sorted((self.directory / "issued").glob("*.crt")):
+            serial, identifier, known = self._files.get(file.name) or self._load(file, root)
+            if serial in revoked:
+                known = KnownKey(
+                    device=known.device,
+                    public=known.public,
+                    chain=known.chain,
+                    since_s=known.since_s,
+                    revoked=revoked[serial],
+                )
+            keys[identifier] = known
+            before = newest.get(known.device)
+            if known.revoked is None and (before is None or before.since_s < known.since_s):
+                newest[known.device] = known
+        self._keys, self._newest = keys, newest
+
+    def _load(self, file: Path, root: x509.Certificate) -> tuple[int, bytes, KnownKey]:
+        chain = file.read_bytes()
+        try:
+            leaf, issuing = x509.load_pem_x509_certificates(chain)
+            leaf.verify_directly_issued_by(issuing)
+            issuing.verify_directly_issued_by(root)
+            public = leaf.public_key()
+        except (ValueError, TypeError, InvalidSignature) as error:
+            raise TrustError(
+                f"{file}: it is not a certificate under {self.directory}/root.crt ({error})"
+            ) from error
+        if not isinstance(public, ec.EllipticCurvePublicKey):
+            raise TrustError(f"{file}: its key is not EC")
+        known = KnownKey(
+            device=str(leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value),
+            public=public,
+            chain=chain,
+            since_s=leaf.not_valid_before_utc.timestamp(),
+        )
+        entry = (leaf.serial_number, key_id(public), known)
+        self._files[file.name] = entry
+        return entry
+
+
+def _certificate(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except ValueError as error:
+        raise TrustError(f"{path}: it is not a certificate ({error})") from error
+
+
+def _revoked(path: Path) -> dict[int, str]:
+    try:
+        return {int(entry["serial"], 16): str(entry["reason"]) for entry in json.loads(path.read_bytes())}
+    except (ValueError, TypeError, KeyError) as error:
+        raise TrustError(f"{path}: it is not a list of revocations ({error})") from error

@@ -1,0 +1,52 @@
+"""What the collector says to devices, signed: a device lets go of a record on no other word.
+
+This file must never sign anything but `firmware.envelope.signed_text`.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from collector.errors import TrustError
+from firmware.envelope import KEY_ID_BYTES, Envelope, seal, signed_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signer:
+    """The collector's key; `chain` is what shows whose it is, PEM, for a device that does not know it yet."""
+
+    key: ec.EllipticCurvePrivateKey
+    chain: bytes
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read key.pem and certificate.pem, as `tidegauge provision collector` writes them. Raises `TrustError`."""
+        try:
+            key = serialization.load_pem_private_key((folder / "key.pem").read_bytes(), password=None)
+            chain = (folder / "certificate.pem").read_bytes()
+        except (OSError, ValueError, TypeError) as error:
+            raise TrustError(
+                f"{folder}: the collector's identity cannot be read ({error}); make one with: "
+                f"tidegauge provision collector --out {folder}"
+            ) from error
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise TrustError(f"{folder / 'key.pem'}: it is not an EC key")
+        return cls(key=key, chain=chain)
+
+    def sign(self, device: str, leaf: str, payload: bytes) -> bytes:
+        """Return `payload` in an envelope for the device's topic whose last word is `leaf`."""
+        der = self.key.sign(signed_text(device=device, leaf=leaf, payload=payload), ec.ECDSA(hashes.SHA256()))
+        r, s = decode_dss_signature(der)
+        signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        return seal(Envelope(key_id=key_id(self.key.public_key()), signature=signature, payload=payload))
+
+
+def key_id(public: ec.EllipticCurvePublicKey) -> bytes:
+    """Return what names a key in an envelope."""
+    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).digest()[:KEY_ID_BYTES]
