@@ -31,6 +31,8 @@ MAX_BATCH_RECORDS: Final = 1000
 """A batch of more is refused: columns that are the same for all must not multiply into memory."""
 DEVICE_PATTERN: Final = re.compile(r"[a-z0-9]{16}")
 EPOCH_PATTERN: Final = re.compile(r"[0-9a-f]{16}")
+MAX_RUNS: Final = 64
+"""A hello names at most so many runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,10 @@ class Hello:
 
     `low`–`high` are the lowest unacknowledged and the highest seq it ever gave (`low` = `high` + 1 when all is
     acknowledged), `waiting` how many records wait.
+
+    `runs` are the starts of the device's software that made this epoch, newest first, as (random id, the first seq
+    it could give), back to the last one an ack named: a copied or restored card shows in them. `past` says that
+    the epoch has ended: nothing new is given a number in it.
     """
 
     device: str
@@ -48,6 +54,8 @@ class Hello:
     waiting: int
     software: str
     country: str
+    runs: tuple[tuple[str, int], ...] = ()
+    past: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +93,10 @@ class Ack:
 
     `rejects` answers the records of one batch; a rejected record counts as answered, not as stored.
     `retry_after_s` asks the device to hold its next batch that long (0: carry on).
+
+    `run` is the newest of the hello's runs that the collector has noted ("" in the answer to anything else).
+    `clash` (None: there is none) says that somebody else gives numbers in this epoch too, from a copy of the card:
+    up to that seq the two are the same. The device begins a new epoch, and nothing else is said of this one.
     """
 
     epoch: str
@@ -92,6 +104,8 @@ class Ack:
     ranges: SeqRanges = SeqRanges()
     rejects: tuple[Reject, ...] = ()
     retry_after_s: float = 0.0
+    run: str = ""
+    clash: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +140,8 @@ def encode_hello(hello: Hello) -> bytes:
             "waiting": hello.waiting,
             "software": hello.software,
             "country": hello.country,
+            "runs": [[run, first] for run, first in hello.runs],
+            "past": hello.past,
         }
     )
 
@@ -141,6 +157,8 @@ def decode_hello(payload: bytes) -> Hello:
         waiting=reader.integer("waiting", low=0),
         software=reader.text("software"),
         country=reader.text("country"),
+        runs=tuple(_run(item) for item in reader.array("runs")[:MAX_RUNS]) if reader.has("runs") else (),
+        past=reader.has("past") and reader.raw("past") is True,
     )
 
 
@@ -201,6 +219,8 @@ def encode_ack(ack: Ack) -> bytes:
             "ranges": [[low, high] for low, high in ack.ranges],
             "rejects": [[reject.seq, reject.reason] for reject in ack.rejects],
             "retry_after_s": ack.retry_after_s,
+            "run": ack.run,
+            "clash": ack.clash,
         }
     )
 
@@ -229,6 +249,8 @@ def decode_ack(payload: bytes) -> Ack:
         ranges=ranges,
         rejects=tuple(rejects),
         retry_after_s=float(retry_after_s),
+        run=reader.text("run") if reader.has("run") else "",
+        clash=reader.optional_integer("clash", low=0) if reader.has("clash") else None,
     )
 
 
@@ -287,6 +309,14 @@ def _pair(item: JsonValue, *, where: str) -> tuple[JsonValue, JsonValue]:
     if not isinstance(item, list) or len(item) != 2:
         raise RecordError(f"{where}: found {item!r}; two values belong here")
     return item[0], item[1]
+
+
+def _run(item: JsonValue) -> tuple[str, int]:
+    match item:
+        case [str(run), int(first)] if EPOCH_PATTERN.fullmatch(run) and 1 <= first < 2**63:
+            return run, first
+        case _:
+            raise RecordError(f"hello: runs: found {item!r}; allowed is [16 hex digits, a seq]")
 
 
 def _tombstone(item: JsonValue) -> Tombstone:

@@ -38,6 +38,10 @@ class Reader:
             raise RecordError(f"{self._where}: {key} is missing")
         return self._object[key]
 
+    def has(self, key: str) -> bool:
+        """Say whether `key` is there: one that an older version did not write."""
+        return key in self._object
+
     def text(self, key: str) -> str:
         """Return a string."""
         value = self.raw(key)

@@ -1,39 +1,69 @@
 """The outbox: the one queue between measuring and the collector, durable before it is counted.
 
 A record gets its seq in the transaction that stores it: from 1, without a gap, never used again in this epoch.
-A row leaves only by `acknowledge` (the collector has it on its own disk) or into quarantine (it never will).
-No count and no read here may cost more because the backlog is long: everything is a primary-key range or a
-counter. Not asked here: what to send when (`appliance.sync.policy`), and how (`appliance.sync.sender`).
+A row leaves only by `acknowledge` (the collector has it on its own disk), into quarantine (it never will), or by
+`give_up` (there is no room), and then a tombstone says so until the collector knows. No count and no read here may
+cost more because the backlog is long: everything is a primary-key range or a counter. Not asked here: what to send
+when (`appliance.sync.policy`), how (`appliance.sync.sender`), what is worth least (`appliance.outbox.eviction`).
+
+One database holds several epochs when an earlier one was damaged, or its card copied: new records go into the last,
+`past` gives the others, whose records keep the identity they have.
 
 One `Outbox` is one SQLite connection and belongs to the thread that opened it (sqlite3 enforces it). The daemon's
 thread opens the first and appends; the sender's thread makes its own with `again()` and reads and acknowledges.
 """
 
 import contextlib
+import functools
 import json
+import secrets
 import sqlite3
 import time
 import types
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
+from appliance.outbox import ledger, split
+from appliance.outbox.eviction import (
+    Memory,
+    Value,
+    Worth,
+    facts_of,
+    pick,
+    rows_to_give_up,
+    to_ranges,
+)
 from appliance.outbox.file import (
+    Healed,
     OutboxError,
+    OutboxFullError,
     connect,
     open_or_begin,
     open_read_only,
     translate,
 )
-from firmware.exchange import Ack, Hello, Reject
+from appliance.outbox.ledger import SPAN, Account
+from appliance.outbox.room import Room
+from appliance.outbox.shared import Shared
+from firmware.exchange import Ack, Hello, Reject, Tombstone
 from firmware.record import Identity, Record, from_json, to_json
 
 ROUNDS_KEPT: Final = 60
 """How many rounds' conclusions stay after they were acknowledged."""
 LADDER_TEST: Final = "ladder"
+REMEMBERED: Final = 300
+"""After a start, so many of the last records say what was last measured of each target."""
+SPOILT: Final = "damaged on the card: its checksum does not fit"
+NO_ROOM: Final = "no room"
+_WINDOW: Final = 500
+_BUNCH: Final = 250
+"""Records given up in one transaction: its log must fit where the ballast was."""
 _REASON_LENGTH: Final = 500
-_LAST_SEQ: Final = 2**62
+_LAST_SEQ: Final = SPAN - 1
+_T = TypeVar("_T")
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
@@ -51,13 +81,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """`produced` = `waiting` + `acknowledged` + `quarantined`; `unstored` were measured and could not be stored."""
+    """`produced` = `waiting` + `acknowledged` + `quarantined` + `given_up`, over all epochs of this database.
+
+    `unstored` were measured and could not be stored.
+    """
 
     produced: int
     waiting: int
     acknowledged: int
     quarantined: int
     unstored: int
+    given_up: int = 0
 
 
 class Outbox:
@@ -68,51 +102,90 @@ class Outbox:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, *, set_aside: Path | None, utc_ns: Callable[[], int]
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        *,
+        shared: Shared,
+        number: int | None = None,
+        set_aside: Path | None = None,
+        healed: Healed | None = None,
     ) -> None:
         self._connection = connection
         self._path = path
-        self._utc_ns = utc_ns
+        self._shared = shared
+        self._generation = shared.generation
+        self._number = number
+        self._memory: tuple[int, Memory] | None = None
+        self._confirmed = False
         self.set_aside = set_aside
-        row = self._one("SELECT device, epoch FROM state WHERE id = 1")
-        self.device = str(row[0])
-        self.epoch = str(row[1])
+        self.healed = healed
+        account = self._account()
+        self.device = account.device
+        self.epoch = account.epoch
 
     @classmethod
-    def open(cls, path: Path, *, device: str, utc_ns: Callable[[], int] = time.time_ns) -> Self:
+    def open(
+        cls, path: Path, *, device: str, utc_ns: Callable[[], int] = time.time_ns, room: Room | None = None
+    ) -> Self:
         """Open the outbox of `device`, made if it is missing; a damaged one is set aside and a new epoch begins.
 
         Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`, `OutboxFullError`, `OutboxError`.
         """
-        connection, aside = open_or_begin(path, device=device, utc_ns=utc_ns())
-        return cls._around(connection, path, set_aside=aside, utc_ns=utc_ns)
+        shared = Shared(room=room or Room(path=path), run=secrets.token_hex(8), device=device, utc_ns=utc_ns)
+        connection, healed = open_or_begin(path, device=device, utc_ns=utc_ns())
+        aside = None if healed is None else healed.aside
+        opened = cls._around(connection, path, shared=shared, set_aside=aside, healed=healed)
+        shared.room.restore()
+        shared.first = opened.hello(software="", country="").high + 1
+        return opened
 
     @classmethod
     def look(cls, path: Path) -> Self:
         """Open an outbox only to read it, also while a daemon holds it. Raises `OutboxError`."""
-        return cls._around(open_read_only(path), path, set_aside=None, utc_ns=time.time_ns)
+        return cls._around(open_read_only(path), path, shared=Shared(room=Room(path=path)))
 
     def again(self) -> Self:
         """Return the same outbox on a connection of the calling thread's own. May be called from any thread."""
-        try:
-            connection = connect(self._path)
-        except sqlite3.Error as error:
-            raise translate(error, self._path) from error
-        return self._around(connection, self._path, set_aside=None, utc_ns=self._utc_ns)
+        with self._shared.opening(self._path):
+            try:
+                connection = connect(self._path)
+            except sqlite3.Error as error:
+                raise translate(error, self._path) from error
+            return self._around(connection, self._path, shared=self._shared)
+
+    def past(self) -> list[Self]:
+        """Return the ended epochs of which something waits, oldest first, on this connection (do not close them)."""
+        with self._translated():
+            ended = ledger.accounts(self._connection)[:-1]
+            return [
+                type(self)(self._connection, self._path, shared=self._shared, number=account.id)
+                for account in ended
+                if account.waiting or ledger.tombstones(self._connection, account.base, 1)
+            ]
 
     @classmethod
     def _around(
-        cls, connection: sqlite3.Connection, path: Path, *, set_aside: Path | None, utc_ns: Callable[[], int]
+        cls,
+        connection: sqlite3.Connection,
+        path: Path,
+        *,
+        shared: Shared,
+        set_aside: Path | None = None,
+        healed: Healed | None = None,
     ) -> Self:
         try:
-            return cls(connection, path, set_aside=set_aside, utc_ns=utc_ns)
+            opened = cls(connection, path, shared=shared, set_aside=set_aside, healed=healed)
         except BaseException:
             connection.close()
             raise
+        shared.opened()
+        return opened
 
     def close(self) -> None:
         """Close this connection (from the thread that opened it)."""
         self._connection.close()
+        self._shared.closed(self)
 
     def __enter__(self) -> Self:
         return self
@@ -132,14 +205,20 @@ class Outbox:
         """
         bodies = [_body(record) for record in records]
         with self._transaction():
-            (produced,) = self._one("SELECT produced FROM state WHERE id = 1")
-            first = produced + 1
-            self._insert(records, bodies, first)
+            account = self._current()
+            memory = self._remembered(account)
+            first = account.base + account.produced + 1
+            worths = [memory.add(first + index, facts_of(record)) for index, record in enumerate(records)]
+            self._insert(records, bodies, first, worths)
             self._connection.execute(
-                "UPDATE state SET produced = ?, unstored = unstored + ? WHERE id = 1",
-                (produced + len(records), given_up),
+                "UPDATE state SET produced = ?, unstored = unstored + ? WHERE id = ?",
+                (account.produced + len(records), given_up, account.id),
             )
-        return [Identity(device=self.device, epoch=self.epoch, seq=first + i) for i in range(len(records))]
+        self._memory = (account.id, memory)
+        return [
+            Identity(device=self.device, epoch=account.epoch, seq=account.produced + 1 + i)
+            for i in range(len(records))
+        ]
 
     def newest(
         self, limit: int, *, below: int = _LAST_SEQ, above: int = 0, max_bytes: int = 2**30
@@ -161,77 +240,182 @@ class Outbox:
 
         One transaction. An ack of another epoch removes nothing; so does one that came before. Raises
         `AckImpossibleError` for one that speaks of a seq never given: removing on its word could lose records.
+        An ack that tells of a clash removes nothing: a new epoch begins (`epoch` names it then), into which goes
+        what this device alone has; the rest waits in the `past` one, under the identity it has.
         """
-        if ack.epoch != self.epoch:
-            return 0
+        return self._with_ballast(lambda: self._acknowledge(ack))
+
+    def _acknowledge(self, ack: Ack) -> int:
         with self._transaction():
-            (produced,) = self._one("SELECT produced FROM state WHERE id = 1")
+            account = self._account()
+            self.epoch = account.epoch
+            if ack.epoch != account.epoch:
+                return 0
+            if ack.clash is not None:
+                if self._number is None:
+                    self._begin_after_clash(account, ack.clash)
+                return 0
+            produced = account.produced
             highest = max([ack.upto, *(high for _, high in ack.ranges), *(one.seq for one in ack.rejects)])
-            if highest > produced:
+            if highest > produced and self._number is None:
                 raise AckImpossibleError(
                     f"the collector has record {highest:,} of this epoch, but only {produced:,} were ever made here",
                     where=self._path,
                     remedy="The card was copied or restored: move the outbox away, so that a new epoch begins",
                 )
             quarantined = sum(
-                self._quarantine(reject, said_by="collector") for reject in ack.rejects if reject.seq > 0
+                self._quarantine(account, reject, said_by="collector")
+                for reject in ack.rejects
+                if reject.seq > 0
             )
-            removed = self._delete(1, ack.upto)
-            removed += sum(self._delete(low, high) for low, high in ack.ranges)
+            removed = 0
+            for low, high in ((1, ack.upto), *ack.ranges):
+                last = min(high, produced)
+                removed += self._delete(account.base + low, account.base + last)
+                ledger.settle(self._connection, account.base + low, account.base + last)
             if removed or quarantined:
                 self._connection.execute(
-                    "UPDATE state SET acknowledged = acknowledged + ?, quarantined = quarantined + ? WHERE id = 1",
-                    (removed, quarantined),
+                    "UPDATE state SET acknowledged = acknowledged + ?, quarantined = quarantined + ? WHERE id = ?",
+                    (removed, quarantined, account.id),
                 )
+            if ack.run == self._shared.run and not self._confirmed:
+                ledger.confirm_run(self._connection, account.epoch, ack.run)
+                self._confirmed = True
         return removed + quarantined
 
     def quarantine(self, seq: int, reason: str) -> bool:
-        """Set one waiting row aside because it can never be sent. Return whether it was waiting."""
+        """Set one waiting row aside because it can never be sent. Return whether it was waiting.
+
+        A tombstone tells the collector, for which the seq would otherwise be missing for ever.
+        """
+        return self._with_ballast(lambda: self._quarantine_own(seq, reason))
+
+    def _quarantine_own(self, seq: int, reason: str) -> bool:
         with self._transaction():
-            moved = self._quarantine(Reject(seq=seq, reason=reason), said_by="device")
-            self._connection.execute("UPDATE state SET quarantined = quarantined + ? WHERE id = 1", (moved,))
+            account = self._account()
+            moved = self._quarantine(account, Reject(seq=seq, reason=reason), said_by="device")
+            if moved:
+                ledger.bury(self._connection, account.base, seq, seq, reason)
+                self._connection.execute(
+                    "UPDATE state SET quarantined = quarantined + 1 WHERE id = ?", (account.id,)
+                )
         return bool(moved)
 
+    def tombstones(self, limit: int) -> list[Tombstone]:
+        """Return up to `limit` of what was given up and the collector does not know of yet, lowest first."""
+        with self._translated():
+            return ledger.tombstones(self._connection, self._account().base, limit)
+
+    def give_up(self, wanted: int, reason: str = NO_ROOM) -> int:
+        """Give up the `wanted` least valuable records, oldest first among equals; return how many went.
+
+        Each is in a tombstone from then on. May take several transactions, each of them whole.
+        """
+        gone = 0
+        while gone < wanted:
+            bunch = min(_BUNCH, wanted - gone)
+            count = self._with_ballast(functools.partial(self._give_up, bunch, reason))
+            if count is None:
+                break
+            gone += count
+        return gone
+
+    def keep_room(self) -> int:
+        """Give up what does not fit in the room there is; return how many records went."""
+        with self._translated():
+            (size,) = self._connection.execute("PRAGMA page_size").fetchone()
+            (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
+            (spare,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+            rows = sum(account.waiting for account in ledger.accounts(self._connection))
+        allowed = self._shared.room.allowed_bytes(pages * size)
+        wanted = rows_to_give_up(used_bytes=(pages - spare) * size, cap_bytes=allowed, rows=rows)
+        gone = self.give_up(wanted) if wanted else 0
+        self._shared.room.restore()
+        return gone
+
+    def heal(self) -> Healed | None:
+        """Set the damaged database aside and begin a new one with what could be read of it.
+
+        None when the sender still has the old one open (it lets go at its next step): ask again. Only for the
+        thread and the object that opened the outbox first. Raises `OutboxError` when no new one can be made.
+        """
+        if not self._shared.may_replace(self):
+            return None
+        self._connection.close()
+        try:
+            self._connection, healed = open_or_begin(
+                self._path, device=self._shared.device, utc_ns=self._shared.utc_ns(), damaged=True
+            )
+        finally:
+            self._shared.replaced()
+        self._generation = self._shared.generation
+        self._memory = None
+        self._confirmed = False
+        self.set_aside = None if healed is None else healed.aside
+        self.healed = healed
+        self.epoch = self._account().epoch
+        return healed
+
     def counts(self) -> Counts:
-        """Return how many records were made, wait, were acknowledged, rejected, or could not be stored."""
-        produced, acknowledged, quarantined, unstored = self._one(
-            "SELECT produced, acknowledged, quarantined, unstored FROM state WHERE id = 1"
-        )
+        """Return how many records were made, wait, were acknowledged, rejected, given up, or could not be stored."""
+        with self._translated():
+            every = ledger.accounts(self._connection)
         return Counts(
-            produced=produced,
-            waiting=produced - acknowledged - quarantined,
-            acknowledged=acknowledged,
-            quarantined=quarantined,
-            unstored=unstored,
+            produced=sum(account.produced for account in every),
+            waiting=sum(account.waiting for account in every),
+            acknowledged=sum(account.acknowledged for account in every),
+            quarantined=sum(account.quarantined for account in every),
+            unstored=sum(account.unstored for account in every),
+            given_up=sum(account.given_up for account in every),
         )
 
     def hello(self, *, software: str, country: str) -> Hello:
-        """Return what the outbox has to say of itself on connecting."""
-        # One statement, so that the numbers are of one moment.
-        produced, waiting, lowest = self._one(
-            "SELECT produced, produced - acknowledged - quarantined, (SELECT min(seq) FROM waiting)"
-            " FROM state WHERE id = 1"
-        )
+        """Return what the outbox has to say of this epoch on connecting."""
+        with self._translated():
+            number = "(SELECT max(id) FROM state)" if self._number is None else str(self._number)
+            span = f"BETWEEN ({number} - 1) * {SPAN} AND {number} * {SPAN} - 1"
+            # One statement, so that the numbers are of one moment.
+            row = self._connection.execute(
+                "SELECT id, epoch, produced, produced - acknowledged - quarantined - given_up,"  # noqa: S608
+                f" (SELECT min(seq) FROM waiting WHERE seq {span}),"
+                f" (SELECT min(low) FROM tombstone WHERE low {span}) FROM state WHERE id = {number}"
+            ).fetchone()
+            base = (row[0] - 1) * SPAN
+            self.epoch = row[1]
+            lowest = min((key - base for key in row[4:] if key is not None), default=row[2] + 1)
+            noted = [] if self._number is not None else ledger.runs(self._connection, row[1])
+        own = (self._shared.run, self._shared.first)
+        runs = noted if self._number is not None or own in noted or not own[0] else [own, *noted]
         return Hello(
             device=self.device,
-            epoch=self.epoch,
-            low=produced + 1 if lowest is None else lowest,
-            high=produced,
-            waiting=waiting,
+            epoch=row[1],
+            low=lowest,
+            high=row[2],
+            waiting=row[3],
             software=software,
             country=country,
+            runs=tuple(runs),
+            past=self._number is not None,
         )
+
+    def note_run(self) -> None:
+        """Note durably that the collector is about to be told of this run of the software."""
+        with self._transaction():
+            account = self._account()
+            ledger.note_run(self._connection, account, self._shared.run, self._shared.first)
 
     def recent_rounds(self, limit: int) -> list[Record]:
         """Return the last rounds' conclusions (their `ladder` records), newest first, sent or not."""
         rows = self._all("SELECT body FROM round ORDER BY seq DESC LIMIT ?", (limit,))
         return [from_json(json.loads(body)) for (body,) in rows]
 
-    def _insert(self, records: Sequence[Record], bodies: Sequence[str], first: int) -> None:
-        stored_utc_ns = self._utc_ns()
+    def _insert(
+        self, records: Sequence[Record], bodies: Sequence[str], first: int, worths: Sequence[Worth]
+    ) -> None:
+        stored_utc_ns = self._shared.utc_ns()
         self._connection.executemany(
-            "INSERT INTO waiting (seq, body, test, rung, failure, verdict, start_utc_ns, stored_utc_ns)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO waiting (seq, body, test, rung, failure, verdict, start_utc_ns, stored_utc_ns, value, crc)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     first + index,
@@ -242,10 +426,15 @@ class Outbox:
                     None if record.verdict is None else record.verdict.verdict,
                     record.start.utc_ns,
                     stored_utc_ns,
+                    int(worths[index].value),
+                    zlib.crc32(body.encode()),
                 )
                 for index, (record, body) in enumerate(zip(records, bodies, strict=True))
             ],
         )
+        for worth in worths:
+            if worth.promoted is not None:
+                self._promote(worth.promoted)
         rounds = [
             (first + index, record.round_id, bodies[index])
             for index, record in enumerate(records)
@@ -258,55 +447,152 @@ class Outbox:
                 (ROUNDS_KEPT,),
             )
 
+    def _promote(self, key: int) -> None:
+        self._connection.execute("UPDATE waiting SET value = ? WHERE seq = ?", (int(Value.KEPT), key))
+
+    def _remembered(self, account: Account) -> Memory:
+        """Return a copy of what was last said of each target, which may be thrown away if storing fails."""
+        if self._memory is not None and self._memory[0] == account.id:
+            return self._memory[1].copy()
+        memory = Memory()
+        last = self._connection.execute(
+            "SELECT seq, body FROM waiting WHERE seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+            (account.base, account.base + SPAN, REMEMBERED),
+        ).fetchall()
+        for key, body in reversed(last):
+            with contextlib.suppress(ValueError):
+                memory.add(key, facts_of(from_json(json.loads(body))))
+        return memory
+
+    def _give_up(self, wanted: int, reason: str) -> int | None:
+        """Give up at most `wanted` records of one window; None when there is nothing left to give up."""
+        with self._transaction():
+            account = self._current()
+            memory = self._remembered(account)
+            for level in Value:
+                found = self._connection.execute(
+                    "SELECT seq FROM given_up_to WHERE value = ?", (int(level),)
+                ).fetchone()
+                window = self._connection.execute(
+                    "SELECT seq, coalesce(value, ?) FROM waiting WHERE seq > ? ORDER BY seq LIMIT ?",
+                    (int(Value.SAMPLE), found[0] if found else 0, _WINDOW),
+                ).fetchall()
+                if not window:
+                    continue
+                picked = pick(
+                    [(key, Value(value)) for key, value in window],
+                    level=level,
+                    wanted=wanted,
+                    open_failures=memory.open_failures,
+                )
+                for key in picked.promoted:
+                    self._promote(key)
+                self._connection.execute(
+                    "INSERT INTO given_up_to (value, seq) VALUES (?, ?)"
+                    " ON CONFLICT (value) DO UPDATE SET seq = excluded.seq",
+                    (int(level), picked.upto),
+                )
+                for low, high in to_ranges(picked.victims):
+                    number = low // SPAN + 1
+                    base = (number - 1) * SPAN
+                    gone = self._delete(low, high)
+                    ledger.bury(self._connection, base, low - base, high - base, reason)
+                    self._connection.execute(
+                        "UPDATE state SET given_up = given_up + ? WHERE id = ?", (gone, number)
+                    )
+                return len(picked.victims)
+        return None
+
     def _read(self, order: str, above: int, below: int, limit: int, max_bytes: int) -> list[Row]:
         rows: list[Row] = []
+        spoilt: list[int] = []
         total = 0
-        try:
+        with self._translated():
+            base = self._account().base
             cursor = self._connection.execute(
-                f"SELECT seq, body FROM waiting WHERE seq > ? AND seq < ? {order} LIMIT ?",  # noqa: S608 - our own words
-                (above, below, limit),
+                f"SELECT seq, body, crc FROM waiting WHERE seq > ? AND seq < ? {order} LIMIT ?",  # noqa: S608 - our own words
+                (base + max(0, above), base + min(below, _LAST_SEQ), limit),
             )
-            for seq, body in cursor:
-                rows.append(Row(seq, body))
+            for key, body, crc in cursor:
+                if crc is not None and zlib.crc32(body.encode()) != crc:
+                    spoilt.append(key - base)
+                    continue
+                rows.append(Row(key - base, body))
                 total += len(body)
                 if total > max_bytes:
                     break
             cursor.close()
-        except sqlite3.Error as error:
-            raise translate(error, self._path) from error
+        for seq in spoilt:
+            self.quarantine(seq, SPOILT)
         return rows
 
-    def _quarantine(self, reject: Reject, *, said_by: str) -> int:
+    def _quarantine(self, account: Account, reject: Reject, *, said_by: str) -> int:
+        key = account.base + min(reject.seq, _LAST_SEQ)
         self._connection.execute(
-            "INSERT INTO quarantine (seq, body, reason, said_by, moved_utc_ns)"
+            "INSERT OR IGNORE INTO quarantine (seq, body, reason, said_by, moved_utc_ns)"
             " SELECT seq, body, ?, ?, ? FROM waiting WHERE seq = ?",
-            (reject.reason[:_REASON_LENGTH], said_by, self._utc_ns(), reject.seq),
+            (reject.reason[:_REASON_LENGTH], said_by, self._shared.utc_ns(), key),
         )
-        return self._delete(reject.seq, reject.seq)
+        return self._delete(key, key)
 
-    def _delete(self, low: int, high: int) -> int:
-        return self._connection.execute("DELETE FROM waiting WHERE seq BETWEEN ? AND ?", (low, high)).rowcount
+    def _delete(self, first: int, last: int) -> int:
+        return self._connection.execute(
+            "DELETE FROM waiting WHERE seq BETWEEN ? AND ?", (first, last)
+        ).rowcount
 
-    def _one(self, sql: str) -> tuple[Any, ...]:
-        (row,) = self._all(sql)
-        return row
+    def _begin_after_clash(self, account: Account, fork: int) -> None:
+        epoch = split.begin(self._connection, account, fork, utc_ns=self._shared.utc_ns())
+        self.epoch = epoch
+        self._confirmed = False
+        self._shared.first = 1
+
+    def _account(self) -> Account:
+        """Return the account of the epoch this object speaks for."""
+        with self._translated():
+            if self._number is None:
+                return ledger.current(self._connection)
+            return ledger.by_id(self._connection, self._number)
+
+    def _current(self) -> Account:
+        return ledger.current(self._connection)
+
+    def _with_ballast(self, action: Callable[[], _T]) -> _T:
+        """Do `action`; on a full disk throw the ballast overboard and do it again."""
+        try:
+            return action()
+        except OutboxFullError:
+            if not self._shared.room.release():
+                raise
+        return action()
 
     def _all(self, sql: str, parameters: tuple[int, ...] = ()) -> list[tuple[Any, ...]]:
-        try:
+        with self._translated():
             return self._connection.execute(sql, parameters).fetchall()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Let SQLite's errors out as the outbox's; refuse a database that was replaced by another."""
+        self._shared.refuse_replaced(self._generation, self._path)
+        try:
+            yield
         except sqlite3.Error as error:
-            raise translate(error, self._path) from error
+            translated = translate(error, self._path)
+            self._shared.note(translated)
+            raise translated from error
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         """Do what stands in the block wholly or not at all, and durably, with SQLite's errors translated."""
+        self._shared.refuse_replaced(self._generation, self._path)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._rollback()
-            raise translate(error, self._path) from error
+            translated = translate(error, self._path)
+            self._shared.note(translated)
+            raise translated from error
         except BaseException:
             self._rollback()
             raise

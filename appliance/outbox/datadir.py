@@ -106,6 +106,20 @@ def read_device(path: Path) -> str | None:
         raise translate_os_error(error, path) from error
 
 
+def adopt_device(path: Path, device: str) -> None:
+    """Make `path` the data directory of `device`, which has an identity already. It must not be another's.
+
+    Raises what `DataDir.open` raises.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (path / "device.json").exists():
+            return
+        _write_durably(path / "device.json", json.dumps({"v": VERSION, "device": device}) + "\n")
+    except OSError as error:
+        raise translate_os_error(error, path) from error
+
+
 def translate_os_error(error: OSError, path: Path) -> DataDirError:
     """Return the data directory's error for the operating system's."""
     where = error.filename or path

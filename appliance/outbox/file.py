@@ -1,19 +1,25 @@
 """The outbox's database as a file: opened, checked, migrated, set aside when damaged; SQLite's errors in words.
 
-A damaged database is never deleted and never repaired in place: it is moved aside whole and a new one begins,
-with a new epoch, so that measuring goes on. This file must never read or write a record.
+A damaged database is never deleted and never repaired in place: it is moved aside whole, what can be read of it
+goes into a new one, and a new epoch begins, so that measuring goes on. This file must never read or write a record:
+`appliance.outbox.salvage` does.
 """
 
+import contextlib
 import datetime as dt
+import json
 import secrets
 import sqlite3
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from appliance.errors import ApplianceError
-from appliance.outbox import migrations
+from appliance.outbox import ledger, migrations, salvage
 from appliance.outbox.datadir import sync_directory
+from appliance.outbox.ledger import SPAN, Account
 from firmware.exchange import EPOCH_PATTERN
+from firmware.jsontypes import Reader
 
 BUSY_TIMEOUT_S: Final = 10.0
 """How long one thread waits for the other's transaction; theirs last milliseconds, or one card's flush."""
@@ -126,16 +132,95 @@ def _set_durable(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
 
 
-def open_or_begin(path: Path, *, device: str, utc_ns: int) -> tuple[sqlite3.Connection, Path | None]:
-    """Return a connection to a checked, migrated database, and where a damaged one was put (None: it was sound).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Healed:
+    """A damaged database was put at `aside`; of its waiting records `saved` are in the new one, `lost` are not."""
 
-    Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`, `OutboxFullError` or `OutboxError`.
+    aside: Path
+    saved: int = 0
+    lost: int = 0
+    fault: str = ""
+    """Why not all was looked at ("": all was)."""
+
+
+def open_or_begin(
+    path: Path, *, device: str, utc_ns: int, damaged: bool = False
+) -> tuple[sqlite3.Connection, Healed | None]:
+    """Return a connection to a checked, migrated database, and what became of a damaged one (None: it was sound).
+
+    `damaged` says that it is known to be. Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`,
+    `OutboxFullError` or `OutboxError`.
     """
+    if _healed(path).exists():  # the power failed in the middle of the exchange below
+        _exchange(path, utc_ns=utc_ns)
+    if not damaged:
+        try:
+            return _open_checked(path, device=device, utc_ns=utc_ns), None
+        except OutboxDamagedError:
+            pass
     try:
-        return _open_checked(path, device=device, utc_ns=utc_ns), None
-    except OutboxDamagedError:
-        aside = _set_aside(path, utc_ns=utc_ns)
-    return _open_checked(path, device=device, utc_ns=utc_ns), aside
+        saved, lost, fault = _salvage(path, device=device, utc_ns=utc_ns)
+        aside = _exchange(path, utc_ns=utc_ns)
+    except sqlite3.Error as error:
+        raise translate(error, path) from error
+    except OSError as error:
+        raise OutboxError(
+            f"a new one cannot be made beside the damaged one ({error.strerror})",
+            where=path,
+            remedy="Mount its disk read-write, or free some space",
+        ) from error
+    connection = _open_checked(path, device=device, utc_ns=utc_ns)
+    return connection, Healed(aside=aside, saved=saved, lost=lost, fault=fault)
+
+
+def _salvage(path: Path, *, device: str, utc_ns: int) -> tuple[int, int, str]:
+    """Make a new database beside the damaged one, with what can be read of it; return saved, lost and a fault."""
+    draft = path.with_name(path.name + ".new")
+    for suffix in ("", "-wal", "-shm"):
+        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+    connection = connect(draft)
+    try:
+        migrations.apply(connection)
+        saved, lost, fault = 0, 0, ""
+        try:
+            found = salvage.survey(path, device=device, hint=_read_hint(path))
+            saved, lost = salvage.move(connection, path, found, utc_ns=utc_ns)
+        except sqlite3.Error as error:
+            fault = str(translate(error, draft))
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        _begin_epoch(connection, device=device, utc_ns=utc_ns)
+    finally:
+        connection.close()
+    draft.rename(_healed(path))
+    sync_directory(path.parent)
+    return saved, lost, fault
+
+
+def _healed(path: Path) -> Path:
+    return path.with_name(path.name + ".healed")
+
+
+def _exchange(path: Path, *, utc_ns: int) -> Path:
+    """Move the damaged database, its log and its index aside under one new name, and the new one into its place.
+
+    Until the last step the new one stands ready under its own name, so a power cut leaves something to go on with.
+    The old log must be gone by then: SQLite would take it for the new one's.
+    """
+    moment = dt.datetime.fromtimestamp(utc_ns / 1e9, dt.UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside = path.with_name(f"{path.stem}.damaged-{moment}{path.suffix}")
+    count = 1
+    while any(aside.with_name(aside.name + suffix).exists() for suffix in ("", "-wal")):
+        count += 1
+        aside = path.with_name(f"{path.stem}.damaged-{moment}-{count}{path.suffix}")
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(aside.with_name(aside.name + suffix))
+    sync_directory(path.parent)
+    _healed(path).rename(path)
+    sync_directory(path.parent)
+    return aside
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
@@ -220,44 +305,81 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         migrations.apply(connection)
 
 
+def _begin_epoch(connection: sqlite3.Connection, *, device: str, utc_ns: int) -> None:
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM state").fetchone()
+    account = Account(
+        id=last + 1,
+        device=device,
+        epoch=secrets.token_hex(_EPOCH_BYTES),
+        produced=0,
+        acknowledged=0,
+        quarantined=0,
+        given_up=0,
+        unstored=0,
+    )
+    ledger.write(connection, account, created_utc_ns=utc_ns)
+
+
 def _own(connection: sqlite3.Connection, path: Path, *, device: str, utc_ns: int) -> None:
     """Write who we are into a new database; refuse one whose counters and rows, or whose device, do not fit."""
     (highest,) = connection.execute("SELECT coalesce(max(seq), 0) FROM waiting").fetchone()
-    state = connection.execute("SELECT device, epoch, produced FROM state WHERE id = 1").fetchone()
-    if state is None and highest == 0:
-        connection.execute(
-            "INSERT INTO state (id, device, epoch, created_utc_ns, produced, acknowledged, quarantined, unstored)"
-            " VALUES (1, ?, ?, ?, 0, 0, 0, 0)",
-            (device, secrets.token_hex(_EPOCH_BYTES), utc_ns),
-        )
+    (begun,) = connection.execute("SELECT count(*) FROM state").fetchone()
+    if not begun and highest == 0:
+        _begin_epoch(connection, device=device, utc_ns=utc_ns)
         sync_directory(path.parent)
-        return
-    if state is None or state[2] < highest or not EPOCH_PATTERN.fullmatch(state[1]):
+    accounts = {account.id: account for account in ledger.accounts(connection)}
+    holder = accounts.get(highest // SPAN + 1)
+    fits = holder is not None and highest - holder.base <= holder.produced
+    if not fits or not all(EPOCH_PATTERN.fullmatch(account.epoch) for account in accounts.values()):
         raise _damaged(path, "its counters contradict its rows")
-    if state[0] != device:
+    last = accounts[max(accounts)]
+    if last.device != device:
         raise OutboxForeignError(
-            f"holds the records of device {state[0]}, but device.json says {device}",
+            f"holds the records of device {last.device}, but device.json says {device}",
             where=path,
-            remedy=f"Put {state[0]}'s device.json back, or move the outbox away to begin anew",
+            remedy=f"Put {last.device}'s device.json back, or move the outbox away to begin anew",
         )
+    write_hint(path, last)
+
+
+def write_hint(path: Path, account: Account) -> None:
+    """Note beside the database which epoch it is at, for the day when the database itself cannot say.
+
+    A convenience: where it cannot be written, a salvage that needs it gives the records a new epoch.
+    """
+    text = json.dumps({"v": 1, "device": account.device, "id": account.id, "epoch": account.epoch}) + "\n"
+    hint = _hint(path)
+    with contextlib.suppress(OSError):
+        if not hint.exists() or hint.read_text() != text:
+            draft = hint.with_name(hint.name + ".new")
+            draft.write_text(text)
+            draft.replace(hint)
+
+
+def _read_hint(path: Path) -> Account | None:
+    try:
+        reader = Reader(json.loads(_hint(path).read_bytes()), where="hint")
+        epoch, device = reader.text("epoch"), reader.text("device")
+        number = reader.integer("id", low=1, high=2**18)
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not EPOCH_PATTERN.fullmatch(epoch):
+        return None
+    return Account(
+        id=number,
+        device=device,
+        epoch=epoch,
+        produced=0,
+        acknowledged=0,
+        quarantined=0,
+        given_up=0,
+        unstored=0,
+    )
+
+
+def _hint(path: Path) -> Path:
+    return path.with_name(path.name + ".epoch")
 
 
 def _damaged(path: Path, found: str) -> OutboxDamagedError:
     return OutboxDamagedError(f"the database is damaged ({found})", where=path, remedy="It is set aside")
-
-
-def _set_aside(path: Path, *, utc_ns: int) -> Path:
-    """Move the database, its log and its index away under one new name, and return that name."""
-    moment = dt.datetime.fromtimestamp(utc_ns / 1e9, dt.UTC).strftime("%Y%m%dT%H%M%SZ")
-    aside = path.with_name(f"{path.stem}.damaged-{moment}{path.suffix}")
-    count = 1
-    while aside.exists():
-        count += 1
-        aside = path.with_name(f"{path.stem}.damaged-{moment}-{count}{path.suffix}")
-    # The log first: if the power fails between the two, the database alone is still found damaged next time.
-    for suffix in ("-shm", "-wal", ""):
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
-    sync_directory(path.parent)
-    return aside

@@ -65,7 +65,50 @@ def m001_outbox(db: "Database") -> None:
     )
 
 
-STEPS: Final[tuple[Callable[["Database"], None], ...]] = (m001_outbox,)
+def m002_epochs(db: "Database") -> None:
+    """Let one database hold several epochs, say what each record is worth, and account for what was given up."""
+    # One row an epoch from here on; the last one is the one that new records belong to. The records of the epoch
+    # with `id` n stand at seq + (n - 1) * 2**44, so that those of the first stay where they are.
+    db["state"].add_column("given_up", int, not_null_default=0)  # type: ignore[union-attr]
+    # `value` is `appliance.outbox.eviction.Value`, `crc` the CRC-32 of the body: NULL in rows older than this step.
+    db["waiting"].add_column("value", int)  # type: ignore[union-attr]
+    db["waiting"].add_column("crc", int)  # type: ignore[union-attr]
+    # What was given up and is not yet known to the collector: every seq from `low` to `high`.
+    db.create_table(
+        "tombstone",
+        {"low": int, "high": int, "reason": str},
+        pk="low",
+        not_null={"high", "reason"},
+        strict=True,
+    )
+    # How far giving up got, for each value.
+    db.create_table("given_up_to", {"value": int, "seq": int}, pk="value", not_null={"seq"}, strict=True)
+    # The starts of this software that the collector was told of: a copied card is found out by them.
+    db.create_table(
+        "run",
+        {"id": int, "epoch": str, "run": str, "first": int, "confirmed": int},
+        pk="id",
+        not_null={"epoch", "run", "first", "confirmed"},
+        strict=True,
+    )
+    # Every boot this outbox has seen, in order, and every sync point of its clock.
+    db.create_table(
+        "boot",
+        {"id": int, "boot_id": str, "last_boottime_ns": int},
+        pk="id",
+        not_null={"boot_id", "last_boottime_ns"},
+        strict=True,
+    )
+    db.create_table(
+        "sync_point",
+        {"id": int, "boot_id": str, "boottime_ns": int, "utc_ns": int, "error_ns": int},
+        pk="id",
+        not_null={"boot_id", "boottime_ns", "utc_ns", "error_ns"},
+        strict=True,
+    )
+
+
+STEPS: Final[tuple[Callable[["Database"], None], ...]] = (m001_outbox, m002_epochs)
 NAMES: Final[tuple[str, ...]] = tuple(step.__name__ for step in STEPS)
 
 

@@ -1,0 +1,194 @@
+"""The outbox's accounts: its epochs and their counters, what was given up, the runs a collector was told of.
+
+Each function is a few statements on a connection whose transaction the caller holds. An epoch's record with seq n
+stands at key `base + n`, so that several epochs share the tables and every range of one epoch is a range of keys.
+Nothing here may cost more because the backlog is long.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Final
+
+from firmware.exchange import MAX_RUNS, Tombstone
+
+SPAN: Final = 2**44
+"""How many keys each epoch has: at ten records a second, 55,000 years."""
+_REASON_LENGTH: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One epoch: `id` is 1 for the database's first; the highest is the one new records belong to."""
+
+    id: int
+    device: str
+    epoch: str
+    produced: int
+    acknowledged: int
+    quarantined: int
+    given_up: int
+    unstored: int
+
+    @property
+    def base(self) -> int:
+        """The key of seq 0."""
+        return (self.id - 1) * SPAN
+
+    @property
+    def waiting(self) -> int:
+        """How many records wait."""
+        return self.produced - self.acknowledged - self.quarantined - self.given_up
+
+
+_COLUMNS: Final = "id, device, epoch, produced, acknowledged, quarantined, given_up, unstored"
+
+
+def current(connection: sqlite3.Connection) -> Account:
+    """Return the epoch that new records belong to."""
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM state WHERE id = (SELECT max(id) FROM state)"  # noqa: S608 - our own words
+    ).fetchone()
+    return _account(row)
+
+
+def by_id(connection: sqlite3.Connection, number: int) -> Account:
+    """Return the epoch with this `id`."""
+    row = connection.execute(f"SELECT {_COLUMNS} FROM state WHERE id = ?", (number,)).fetchone()  # noqa: S608
+    return _account(row)
+
+
+def accounts(connection: sqlite3.Connection) -> list[Account]:
+    """Return every epoch this database has held, oldest first."""
+    return [_account(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM state ORDER BY id")]  # noqa: S608
+
+
+def _account(row: tuple[int, str, str, int, int, int, int, int]) -> Account:
+    return Account(
+        id=row[0],
+        device=row[1],
+        epoch=row[2],
+        produced=row[3],
+        acknowledged=row[4],
+        quarantined=row[5],
+        given_up=row[6],
+        unstored=row[7],
+    )
+
+
+def write(connection: sqlite3.Connection, account: Account, *, created_utc_ns: int) -> None:
+    """Put an epoch's account, new or changed."""
+    connection.execute(
+        "INSERT INTO state (id, device, epoch, created_utc_ns, produced, acknowledged, quarantined, given_up, unstored)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET produced = excluded.produced,"
+        " acknowledged = excluded.acknowledged, quarantined = excluded.quarantined,"
+        " given_up = excluded.given_up, unstored = excluded.unstored",
+        (
+            account.id,
+            account.device,
+            account.epoch,
+            created_utc_ns,
+            account.produced,
+            account.acknowledged,
+            account.quarantined,
+            account.given_up,
+            account.unstored,
+        ),
+    )
+
+
+# What was given up.
+
+
+def bury(connection: sqlite3.Connection, base: int, low: int, high: int, reason: str) -> None:
+    """Note that every seq from `low` to `high` was given up; a neighbour for the same reason becomes one with it."""
+    first, last = base + low, base + high
+    reason = reason[:_REASON_LENGTH]
+    before = connection.execute(
+        "SELECT low FROM tombstone WHERE low = (SELECT max(low) FROM tombstone WHERE low < ?)"
+        " AND high = ? AND reason = ?",
+        (first, first - 1, reason),
+    ).fetchone()
+    after = connection.execute(
+        "SELECT high FROM tombstone WHERE low = ? AND reason = ?", (last + 1, reason)
+    ).fetchone()
+    if after is not None:
+        connection.execute("DELETE FROM tombstone WHERE low = ?", (last + 1,))
+        last = after[0]
+    if before is not None:
+        connection.execute("UPDATE tombstone SET high = ? WHERE low = ?", (last, before[0]))
+    else:
+        connection.execute(
+            "INSERT OR REPLACE INTO tombstone (low, high, reason) VALUES (?, ?, ?)", (first, last, reason)
+        )
+
+
+def settle(connection: sqlite3.Connection, first: int, last: int) -> None:
+    """Forget what was given up from key `first` to `last`: the collector knows."""
+    if last < first:
+        return
+    cut(connection, first)
+    cut(connection, last + 1)
+    connection.execute("DELETE FROM tombstone WHERE low BETWEEN ? AND ?", (first, last))
+
+
+def cut(connection: sqlite3.Connection, key: int) -> None:
+    """Make two of a tombstone that reaches over `key`: the second begins there."""
+    row = connection.execute(
+        "SELECT low, high, reason FROM tombstone WHERE low = (SELECT max(low) FROM tombstone WHERE low < ?)"
+        " AND high >= ?",
+        (key, key),
+    ).fetchone()
+    if row is not None:
+        connection.execute("UPDATE tombstone SET high = ? WHERE low = ?", (key - 1, row[0]))
+        connection.execute(
+            "INSERT INTO tombstone (low, high, reason) VALUES (?, ?, ?)", (key, row[1], row[2])
+        )
+
+
+def tombstones(connection: sqlite3.Connection, base: int, limit: int) -> list[Tombstone]:
+    """Return the first `limit` of what an epoch gave up and the collector does not know of."""
+    rows = connection.execute(
+        "SELECT low, high, reason FROM tombstone WHERE low > ? AND low < ? ORDER BY low LIMIT ?",
+        (base, base + SPAN, limit),
+    )
+    return [
+        Tombstone(low=low - base, high=high - base, count=high - low + 1, reason=reason)
+        for low, high, reason in rows
+    ]
+
+
+# Runs.
+
+
+def note_run(connection: sqlite3.Connection, account: Account, run: str, first: int) -> None:
+    """Note that the collector is about to be told of this run."""
+    known = connection.execute(
+        "SELECT 1 FROM run WHERE epoch = ? AND run = ?", (account.epoch, run)
+    ).fetchone()
+    if known is None:
+        connection.execute(
+            "INSERT INTO run (epoch, run, first, confirmed) VALUES (?, ?, ?, 0)", (account.epoch, run, first)
+        )
+
+
+def runs(connection: sqlite3.Connection, epoch: str) -> list[tuple[str, int]]:
+    """Return the runs to tell of: newest first, down to the last one that was confirmed."""
+    rows = connection.execute(
+        "SELECT run, first, confirmed FROM run WHERE epoch = ? ORDER BY id DESC", (epoch,)
+    ).fetchall()
+    told: list[tuple[str, int]] = []
+    for run, first, confirmed in rows:
+        if confirmed:
+            # Always among them, however many starts nobody answered.
+            return [*told[: MAX_RUNS - 1], (run, first)]
+        told.append((run, first))
+    return told[:MAX_RUNS]
+
+
+def confirm_run(connection: sqlite3.Connection, epoch: str, run: str) -> None:
+    """Note that the collector knows `run`: those before it need not be told any more."""
+    connection.execute("UPDATE run SET confirmed = 1 WHERE epoch = ? AND run = ?", (epoch, run))
+    connection.execute(
+        "DELETE FROM run WHERE epoch = ?1 AND id < (SELECT max(id) FROM run WHERE epoch = ?1 AND run = ?2)",
+        (epoch, run),
+    )

@@ -1,0 +1,74 @@
+"""Room on the disk for the outbox: its cap, the space that is left to others, and a ballast to throw overboard.
+
+On a full disk SQLite can not even delete: a transaction is first written to the log. So a file that holds nothing
+lies beside the database; it goes when the disk is full, which is room enough to acknowledge and to give up records,
+and is made again when there is space. This file must never touch a record.
+"""
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+CAP_BYTES: Final = 1024 * 1024 * 1024
+"""The database grows to this and no further: about two months of measuring at the default cadence, unsent."""
+FLOOR_BYTES: Final = 32 * 1024 * 1024
+"""Space on the disk that is left to everything else; on a small disk a twentieth of it."""
+BALLAST_BYTES: Final = 4 * 1024 * 1024
+"""Several transactions' worth of log; on a small disk a hundredth of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """The room for the database at `path`; `cap_bytes` is what its pages may fill."""
+
+    path: Path
+    cap_bytes: int = CAP_BYTES
+
+    @property
+    def ballast(self) -> Path:
+        """The file that is deleted when the disk is full."""
+        return self.path.with_name(self.path.name + ".ballast")
+
+    def release(self) -> bool:
+        """Throw the ballast overboard; return whether there was any."""
+        try:
+            self.ballast.unlink()
+        except OSError:
+            return False
+        return True
+
+    def restore(self) -> None:
+        """Take ballast on again, if there is space for it and for others."""
+        total, free = self._space()
+        size = min(BALLAST_BYTES, total // 100)
+        if self.ballast.exists() or size == 0 or free < _floor(total) + 2 * size:
+            return
+        try:
+            fd = os.open(self.ballast, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError:
+            return
+        try:
+            os.posix_fallocate(fd, 0, size)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self.ballast.unlink()
+        finally:
+            os.close(fd)
+
+    def allowed_bytes(self, file_bytes: int) -> int:
+        """Return how large the database, now `file_bytes`, may be: the cap, or less where the disk is nearly full."""
+        total, free = self._space()
+        return max(1, min(self.cap_bytes, file_bytes + max(0, free - _floor(total))))
+
+    def _space(self) -> tuple[int, int]:
+        try:
+            found = os.statvfs(self.path.parent)
+        except OSError:
+            return 0, 2**62
+        return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+
+
+def _floor(total_bytes: int) -> int:
+    return min(FLOOR_BYTES, total_bytes // 20)

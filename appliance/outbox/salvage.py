@@ -1,0 +1,255 @@
+"""What can be read of a damaged outbox, put into a new one: every record under the identity it has.
+
+A record is taken only when its checksum fits: better a tombstone than evidence that was changed by a worn card.
+What was made and is neither here nor accounted for gets a tombstone, so that the collector's account closes; where
+even the counters are gone, nothing is invented. The damaged file is only read.
+"""
+
+import json
+import secrets
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, TypeGuard
+
+from appliance.outbox import ledger, pages
+from appliance.outbox.ledger import SPAN, Account
+from appliance.outbox.pages import RawRow, RawValue
+from firmware.exchange import DEVICE_PATTERN, EPOCH_PATTERN
+from firmware.record import from_json
+
+DAMAGED: Final = "damaged on the card, unless it was delivered before"
+_BUNCH: Final = 200
+_MAX_EPOCHS: Final = 2**18
+
+
+@dataclass(slots=True)
+class Found:
+    """What a damaged file says of its epochs: the account of each, by its id."""
+
+    accounts: dict[int, Account] = field(default_factory=dict)
+    highest: dict[int, int] = field(default_factory=dict)
+
+
+def survey(path: Path, *, device: str, hint: Account | None) -> Found:
+    """Return the epochs of the damaged database of `device`; `hint` is the last one, as was noted beside it."""
+    found = Found()
+    if hint is not None and hint.device == device:
+        found.accounts[hint.id] = hint
+    for row in pages.rows(path):
+        account = _as_account(row)
+        if account is not None and account.device == device:
+            known = found.accounts.get(account.id)
+            if known is None or account.produced >= known.produced:
+                found.accounts[account.id] = account
+        elif _is_waiting(row.values) or _is_quarantined(row.values):
+            number = row.rowid // SPAN + 1
+            if 0 < number < _MAX_EPOCHS:
+                found.highest[number] = max(found.highest.get(number, 0), row.rowid % SPAN)
+    for number in found.highest.keys() - found.accounts.keys():
+        # Whose epoch nobody can name any more: under a new name they may arrive twice, but they arrive.
+        found.accounts[number] = Account(
+            id=number,
+            device=device,
+            epoch=secrets.token_hex(8),
+            produced=0,
+            acknowledged=0,
+            quarantined=0,
+            given_up=0,
+            unstored=0,
+        )
+    return found
+
+
+def move(connection: sqlite3.Connection, path: Path, found: Found, *, utc_ns: int) -> tuple[int, int]:
+    """Put what can be read into the new database; return how many records were saved, and how many lost.
+
+    The caller has not begun a transaction. Raises `sqlite3.Error`: what is in by then stays in.
+    """
+    for account in found.accounts.values():
+        produced = max(account.produced, found.highest.get(account.id, 0))
+        empty = replace(account, produced=produced, acknowledged=produced, quarantined=0, given_up=0)
+        ledger.write(connection, empty, created_utc_ns=utc_ns)
+    for bunch in _bunches(pages.rows(path)):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for row in bunch:
+                _put(connection, row, found)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+    connection.execute("BEGIN IMMEDIATE")
+    saved = lost = 0
+    for account in found.accounts.values():
+        kept, missed = _balance(connection, account, utc_ns=utc_ns)
+        saved, lost = saved + kept, lost + missed
+    connection.execute("COMMIT")
+    return saved, lost
+
+
+def _bunches(rows: Iterator[RawRow]) -> Iterator[list[RawRow]]:
+    bunch: list[RawRow] = []
+    for row in rows:
+        bunch.append(row)
+        if len(bunch) >= _BUNCH:
+            yield bunch
+            bunch = []
+    yield bunch
+
+
+def _put(connection: sqlite3.Connection, row: RawRow, found: Found) -> None:
+    values = row.values
+    account = found.accounts.get(row.rowid // SPAN + 1)
+    if account is None or row.rowid <= 0:
+        return
+    if _is_waiting(values):
+        if _is_whole(values):
+            connection.execute(
+                "INSERT OR IGNORE INTO waiting (seq, body, test, rung, failure, verdict, start_utc_ns,"
+                " stored_utc_ns, value, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (row.rowid, *values[1:8], *(values[8:10] or (None, None))),
+            )
+    elif _is_quarantined(values):
+        connection.execute(
+            "INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?, ?, ?)", (row.rowid, *values[1:])
+        )
+    elif _is_tombstone(row) and isinstance(values[1], int) and values[1] - account.base <= SPAN:
+        connection.execute("INSERT OR IGNORE INTO tombstone VALUES (?, ?, ?)", (row.rowid, *values[1:]))
+
+
+def _balance(connection: sqlite3.Connection, account: Account, *, utc_ns: int) -> tuple[int, int]:
+    """Account for every seq of an epoch; return how many wait, and how many were lost."""
+    now = ledger.by_id(connection, account.id)
+    first, last = account.base + 1, account.base + now.produced
+    # A freed page may still show what was given up: its tombstone is what counts.
+    connection.execute(
+        "DELETE FROM waiting WHERE seq BETWEEN ? AND ? AND EXISTS (SELECT 1 FROM tombstone"
+        " WHERE low = (SELECT max(low) FROM tombstone WHERE low <= waiting.seq) AND high >= waiting.seq)",
+        (first, last),
+    )
+    (waiting,) = connection.execute(
+        "SELECT count(*) FROM waiting WHERE seq BETWEEN ? AND ?", (first, last)
+    ).fetchone()
+    (quarantined,) = connection.execute(
+        "SELECT count(*) FROM quarantine WHERE seq BETWEEN ? AND ?", (first, last)
+    ).fetchone()
+    quarantined = min(max(quarantined, account.quarantined), now.produced - waiting)
+    known = account.acknowledged + account.given_up
+    # Where the counters themselves are gone, no loss is claimed: what is neither here nor known was acknowledged.
+    lost = max(0, now.produced - waiting - quarantined - known) if account.produced else 0
+    given_up = min(account.given_up + lost, now.produced - waiting - quarantined)
+    ledger.write(
+        connection,
+        replace(
+            now,
+            acknowledged=now.produced - waiting - quarantined - given_up,
+            quarantined=quarantined,
+            given_up=given_up,
+        ),
+        created_utc_ns=utc_ns,
+    )
+    if lost or not account.produced:
+        for low, high in _unaccounted(connection, first, last):
+            ledger.bury(connection, account.base, low - account.base, high - account.base, DAMAGED)
+    return waiting, lost
+
+
+def _unaccounted(connection: sqlite3.Connection, first: int, last: int) -> list[tuple[int, int]]:
+    """Return the ranges of keys of which nothing is here: delivered before, or lost."""
+    gaps: list[tuple[int, int]] = []
+    cursor = first
+    rows = connection.execute(
+        "SELECT seq, seq FROM waiting WHERE seq BETWEEN ?1 AND ?2 UNION ALL"
+        " SELECT low, high FROM tombstone WHERE low BETWEEN ?1 AND ?2 ORDER BY 1",
+        (first, last),
+    )
+    for low, high in rows:
+        if low > cursor:
+            gaps.append((cursor, low - 1))
+        cursor = max(cursor, high + 1)
+    if cursor <= last:
+        gaps.append((cursor, last))
+    return gaps
+
+
+def _as_account(row: RawRow) -> Account | None:
+    match row.values:
+        case (
+            None,
+            str(device),
+            str(epoch),
+            int(),
+            int(made),
+            int(acked),
+            int(aside),
+            int(unstored),
+            *more,
+        ) if (
+            DEVICE_PATTERN.fullmatch(device)
+            and EPOCH_PATTERN.fullmatch(epoch)
+            and 0 < row.rowid < _MAX_EPOCHS
+        ):
+            given_up = more[0] if more and isinstance(more[0], int) else 0
+            return Account(
+                id=row.rowid,
+                device=device,
+                epoch=epoch,
+                produced=made,
+                acknowledged=acked,
+                quarantined=aside,
+                given_up=given_up,
+                unstored=unstored,
+            )
+        case _:
+            return None
+
+
+def _is_waiting(values: tuple[RawValue, ...]) -> bool:
+    return (
+        len(values) in {8, 10}
+        and values[0] is None
+        and isinstance(values[1], str)
+        and isinstance(values[2], str)
+        and isinstance(values[6], int)
+        and isinstance(values[7], int)
+        and all(value is None or isinstance(value, str) for value in values[3:6])
+    )
+
+
+def _is_quarantined(values: tuple[RawValue, ...]) -> bool:
+    return (
+        len(values) == 5
+        and values[0] is None
+        and all(_is_text(value) for value in values[1:4])
+        and isinstance(values[4], int)
+    )
+
+
+def _is_tombstone(row: RawRow) -> bool:
+    match row.values:
+        case (None, int(high), str(reason)):
+            # A round's conclusion has the same form; its text is a JSON object.
+            return high >= row.rowid and not reason.startswith("{")
+        case _:
+            return False
+
+
+def _is_text(value: RawValue) -> TypeGuard[str]:
+    return isinstance(value, str)
+
+
+def _is_whole(values: tuple[RawValue, ...]) -> bool:
+    """Say whether a waiting row is what was stored."""
+    body = values[1]
+    assert isinstance(body, str)
+    crc = values[9] if len(values) == 10 else None
+    if crc is not None:
+        return zlib.crc32(body.encode()) == crc
+    try:
+        from_json(json.loads(body))
+    except (ValueError, RecursionError):
+        return False
+    return True

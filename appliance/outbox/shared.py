@@ -1,0 +1,82 @@
+"""What the threads of one process share of one outbox: which database it is, and who has it open.
+
+SQLite removes a log by its name when the last connection closes. A database that is set aside while another thread
+has it open would so take the new one's log with it; hence nobody replaces it before the others have let go. This
+file must never touch the database itself.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.outbox.file import OutboxBusyError, OutboxDamagedError, OutboxError
+from appliance.outbox.room import Room
+
+
+@dataclass(slots=True, kw_only=True)
+class Shared:
+    """Shared by every `Outbox` of one process. `run` names this start of the software, `first` its first seq."""
+
+    room: Room
+    run: str = ""
+    first: int = 1
+    device: str = ""
+    utc_ns: Callable[[], int] = time.time_ns
+    generation: int = 0
+    damaged: bool = False
+    """Some thread has found the database damaged."""
+    _open: int = 0
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @contextlib.contextmanager
+    def opening(self, path: Path) -> Iterator[None]:
+        """Hold off a replacement while a connection is opened."""
+        with self._lock:
+            if self.damaged:
+                raise _replaced(path)
+            yield
+
+    def opened(self) -> None:
+        """Count a connection."""
+        with self._lock:
+            self._open += 1
+
+    def closed(self, _box: object) -> None:
+        """Count one less."""
+        with self._lock:
+            self._open -= 1
+
+    def note(self, error: OutboxError) -> None:
+        """Remember that the database is damaged, whoever found it."""
+        if isinstance(error, OutboxDamagedError):
+            self.damaged = True
+
+    def refuse_replaced(self, generation: int, path: Path) -> None:
+        """Raise for an object whose database has been replaced."""
+        if generation != self.generation:
+            raise _replaced(path)
+
+    def may_replace(self, _box: object) -> bool:
+        """Say whether the caller is the only one who has it open; if not, the others are asked to let go."""
+        with self._lock:
+            self.damaged = True
+            if self._open <= 1:
+                self.generation += 1
+                return True
+            return False
+
+    def replaced(self) -> None:
+        """Note that a new database stands in the old one's place."""
+        with self._lock:
+            self.damaged = False
+
+
+def _replaced(path: Path) -> OutboxBusyError:
+    return OutboxBusyError(
+        "the database is damaged, and is being replaced by a new one",
+        where=path,
+        remedy="Nothing: it heals itself",
+    )

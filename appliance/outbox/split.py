@@ -1,0 +1,99 @@
+"""A new epoch after a clash: somebody else gives numbers in this one too, from a copy of this card.
+
+Up to the fork both have the same records: those keep their identity and wait in the epoch that has ended; the
+collector knows them by it and keeps each once. What came after the fork is this device's alone and gets new numbers
+in a new epoch. It must never let a record go, and never leave a number without an account.
+"""
+
+import secrets
+import sqlite3
+from dataclasses import replace
+
+from appliance.outbox import ledger
+from appliance.outbox.ledger import SPAN, Account
+
+
+def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns: int) -> str:
+    """End `account`'s epoch at `fork` and begin a new one with what comes after; return its name.
+
+    The caller holds the transaction.
+    """
+    fork = max(0, min(fork, account.produced))
+    first, last = account.base + fork + 1, account.base + SPAN - 1
+    ledger.cut(connection, first)
+    moved = account.produced - fork
+    waiting = _count(connection, "waiting", first, last)
+    quarantined = _count(connection, "quarantine", first, last)
+    (buried,) = connection.execute(
+        "SELECT coalesce(sum(high - low + 1), 0) FROM tombstone WHERE low BETWEEN ? AND ?", (first, last)
+    ).fetchone()
+    # A seq set aside by the device has both: it is quarantined, and its tombstone is on its way.
+    (both,) = connection.execute(
+        "SELECT count(*) FROM quarantine q JOIN tombstone t ON q.seq BETWEEN t.low AND t.high"
+        " WHERE q.seq BETWEEN ? AND ?",
+        (first, last),
+    ).fetchone()
+    given_up = buried - both
+    gone = moved - waiting - quarantined - given_up
+    new = replace(
+        account,
+        id=account.id + 1,
+        epoch=secrets.token_hex(8),
+        produced=moved,
+        acknowledged=0,
+        quarantined=quarantined,
+        given_up=given_up + gone,
+        unstored=0,
+    )
+    old = replace(
+        account,
+        produced=fork,
+        quarantined=account.quarantined - quarantined,
+        given_up=account.given_up - given_up,
+        acknowledged=account.acknowledged - gone,
+    )
+    holes = _holes(connection, first, account.base + account.produced) if gone else []
+    shift = new.base + 1 - first
+    for table in ("waiting", "quarantine", "round"):
+        connection.execute(
+            f"UPDATE {table} SET seq = seq + ? WHERE seq BETWEEN ? AND ?",  # noqa: S608 - our own words
+            (shift, first, last),
+        )
+    connection.execute(
+        "UPDATE tombstone SET low = low + ?1, high = high + ?1 WHERE low BETWEEN ?2 AND ?3",
+        (shift, first, last),
+    )
+    ledger.write(connection, old, created_utc_ns=utc_ns)
+    ledger.write(connection, new, created_utc_ns=utc_ns)
+    for low, high in holes:
+        reason = f"acknowledged as a record of epoch {account.epoch}"
+        ledger.bury(connection, new.base, low + shift - new.base, high + shift - new.base, reason)
+    connection.execute("DELETE FROM given_up_to")
+    return new.epoch
+
+
+def _count(connection: sqlite3.Connection, table: str, first: int, last: int) -> int:
+    (count,) = connection.execute(
+        f"SELECT count(*) FROM {table} WHERE seq BETWEEN ? AND ?",  # noqa: S608 - our own words
+        (first, last),
+    ).fetchone()
+    return int(count)
+
+
+def _holes(connection: sqlite3.Connection, first: int, last: int) -> list[tuple[int, int]]:
+    """Return the ranges of keys from `first` to `last` of which nothing is here."""
+    holes: list[tuple[int, int]] = []
+    cursor = first
+    rows = connection.execute(
+        "SELECT seq, seq FROM waiting WHERE seq BETWEEN ?1 AND ?2 UNION ALL"
+        " SELECT seq, seq FROM quarantine WHERE seq BETWEEN ?1 AND ?2 UNION ALL"
+        " SELECT low, high FROM tombstone WHERE low BETWEEN ?1 AND ?2 ORDER BY 1",
+        (first, last),
+    )
+    for low, high in rows:
+        if low > cursor:
+            holes.append((cursor, low - 1))
+        cursor = max(cursor, high + 1)
+    if cursor <= last:
+        holes.append((cursor, last))
+    return holes
