@@ -1,7 +1,8 @@
 """The collector as a whole: the one place where its parts are made and tied together, started and ended.
 
     broker ──▶ subscriber ──▶ inbox ──▶ ingest thread ──▶ store ◀── queries ◀── page
-                   ◀──────────── acks ──────┘
+                   ◀──────────── acks ──────┘              ▲
+                   ◀──────────── news ─────── control ─────┘  (where it is enabled)
 
 The page serves from the main thread and goes on when the broker is gone. Ending: nothing more is read, the
 transaction under way is committed and acknowledged, then the connection, the broker and the database are closed.
@@ -21,6 +22,7 @@ from typing import Final
 import uvicorn
 
 from collector.broker.child import Broker, choose_kind
+from collector.control.thread import ControlThread
 from collector.errors import CollectorError, PortTakenError
 from collector.ingest.inbox import Inbox
 from collector.ingest.subscriber import LinkState, Subscriber
@@ -94,7 +96,7 @@ def _run(
     parts.callback(store.close)
     queries = Queries(directory.database)
     parts.callback(queries.close)
-    broker_host, broker_port, broker_pid = _take_in(settings, directory, store, parts, say)
+    broker_host, broker_port, broker_pid = _take_in(settings, directory, store, parts, say, queries=queries)
     addresses = Addresses(
         page_url=_url(sock), broker_host=broker_host, broker_port=broker_port, broker_pid=broker_pid
     )
@@ -133,6 +135,8 @@ def _take_in(
     store: Store,
     parts: contextlib.ExitStack,
     say: Callable[[str], None],
+    *,
+    queries: Queries,
 ) -> tuple[str, int, int | None]:
     """Start everything between broker and store; return the broker's host, port and, if it is ours, its pid."""
     if settings.broker.use == "none":
@@ -156,11 +160,24 @@ def _take_in(
 
     inbox = Inbox(max_messages=settings.ingest.waiting_messages, max_bytes=settings.ingest.waiting_bytes)
     subscriber = Subscriber(*host_port, inbox, on_state=on_state)
-    ingest = IngestThread(store, inbox, subscriber.send)
+    control = (
+        ControlThread(directory.database, queries, settings.control, send=subscriber.send, say=say)
+        if settings.control.enabled
+        else None
+    )
+    ingest = IngestThread(
+        store,
+        inbox,
+        subscriber.send,
+        after_hello=(lambda _hello: None) if control is None else control.answer_hello,
+    )
     subscriber.start()
     parts.callback(subscriber.stop)
     ingest.start()
     parts.callback(ingest.stop)
+    if control is not None:
+        control.start()
+        parts.callback(control.stop)
     if broker is not None:
         # A device that says hello before we listen would wait for its answer in vain.
         connected.wait(FIRST_CONNECT_S)

@@ -65,6 +65,27 @@ class IngestSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControlSettings:
+    """The control: the targets of the devices' plans measured from here, which must be outside their country."""
+
+    enabled: bool = setting(
+        default=False,
+        doc="Measure them, and judge what devices found by it. Only for a collector outside the countries of its "
+        "devices, and not on a device's own line: a control that is blocked too makes a block look like a service "
+        "that is down.",
+    )
+    every_s: int = setting(600, doc="From sweep to sweep.", unit="s", low=10, high=86_400)
+    plans: Path | None = setting(
+        None,
+        doc="A directory of plan files (`*.toml`) that devices use beside those that come along.",
+        sample="plans",
+    )
+    days_kept: int = setting(
+        400, doc="How long the log is kept, for records that arrive late.", unit="days", low=1, high=10_000
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorSettings:
     """The collector: it takes in what devices measured, and shows it."""
 
@@ -74,6 +95,7 @@ class CollectorSettings:
     page: PageSettings = table(PageSettings)
     broker: BrokerSettings = table(BrokerSettings)
     ingest: IngestSettings = table(IngestSettings)
+    control: ControlSettings = table(ControlSettings)
 
     def __post_init__(self) -> None:
         """Check what one setting alone cannot say."""

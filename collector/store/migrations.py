@@ -9,6 +9,7 @@ that a step does not need to move.
     coverage   which seqs are accounted for, as ranges: by kind, and `accounted`, the union of the kinds
     tombstone  what a device gave up, and why
     reject     what was not accepted, with the reason and what arrived, bounded
+    control_run, control_gap   what the control saw from outside, and when it did not look
 """
 
 from typing import Final
@@ -103,4 +104,36 @@ _FIRST: Final = (
 def m001_first_form(db: Database) -> None:
     """Make the first form of every table."""
     for statement in _FIRST:
+        db.execute(statement)
+
+
+# A run is one finding of the control about one target, from its first sample to its last (collector.control.log).
+_CONTROLS: Final = (
+    """CREATE TABLE control_run (
+        id INTEGER PRIMARY KEY,
+        test TEXT NOT NULL,
+        target TEXT NOT NULL,
+        target_name TEXT NOT NULL,
+        first_utc_ns INTEGER NOT NULL,
+        last_utc_ns INTEGER NOT NULL CHECK (last_utc_ns >= first_utc_ns),
+        samples INTEGER NOT NULL,
+        failure TEXT,
+        failed_operation TEXT,
+        view TEXT NOT NULL,
+        UNIQUE (test, target, target_name, first_utc_ns)
+    ) STRICT""",
+    "CREATE INDEX control_run_ended ON control_run (last_utc_ns)",
+    """CREATE TABLE control_gap (
+        id INTEGER PRIMARY KEY,
+        from_utc_ns INTEGER NOT NULL,
+        to_utc_ns INTEGER NOT NULL,
+        reason TEXT NOT NULL
+    ) STRICT""",
+)
+
+
+@MIGRATIONS()
+def m002_controls(db: Database) -> None:
+    """Make the tables of the control's log."""
+    for statement in _CONTROLS:
         db.execute(statement)

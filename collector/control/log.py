@@ -1,0 +1,150 @@
+"""The log of the control: samples become runs, and a record finds the run of its time. Pure.
+
+A run is one finding about one target that stayed the same from its first sample to its last; it ends with a change,
+with a gap in the sampling, or after a day. So 400 days of a site that is well are 400 rows, each change is a row, and
+a time between two runs is a time when the control did not look. This file must never bridge such a gap: how far
+off the nearest sample was is part of every answer.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from collector.control.targets import ControlTarget, Key
+from firmware.judgement.observation import Outlook, from_record
+from firmware.judgement.web.control_json import MAX_ADDRESSES
+from firmware.judgement.web.evidence import ControlSource, WebControl
+from firmware.judgement.web.from_record import control_of
+from firmware.record import Record
+
+NS: Final = 1_000_000_000
+JOIN_WINDOW_S: Final = 24 * 3600.0
+"""A control further from a measurement than this says nothing about it. From `CONTROL_FRESH_S` on it is called old."""
+RUN_LONGEST_NS: Final = 24 * 3600 * NS
+SAMPLES_MISSED: Final = 3
+"""A run ends when this many samples in a row did not come."""
+MIN_NEUTRAL: Final = 2
+"""Unrelated neutral networks that must answer before the control is taken to be connected itself."""
+
+UNREACHABLE: Final = WebControl(
+    source=ControlSource.COLLECTOR, reachable=False, saw_dns=False, saw_http=False
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One measurement of one target by the control."""
+
+    key: Key
+    utc_ns: int
+    failure: str | None
+    failed_operation: str | None
+    view: WebControl
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The same finding from `first_utc_ns` to `last_utc_ns`, `samples` times. The view's `age_s` is 0."""
+
+    key: Key
+    first_utc_ns: int
+    last_utc_ns: int
+    samples: int
+    failure: str | None
+    failed_operation: str | None
+    view: WebControl
+
+
+def is_connected(targets: Iterable[ControlTarget], records: Iterable[Record]) -> bool:
+    """Say whether the control reached enough of its neutral targets for its other findings to mean anything."""
+    networks = {target.key: target.neutral_network for target in targets if target.neutral_network}
+    reached = {
+        networks[key]
+        for record in records
+        if (key := key_of(record)) in networks and from_record(record).outlook is Outlook.REACHED
+    }
+    return bool(reached) and len(reached) >= min(MIN_NEUTRAL, len(set(networks.values())))
+
+
+def sample_of(record: Record, *, connected: bool) -> Sample | None:
+    """Return the control's own record as a sample; None where nothing was measured.
+
+    A control that is not connected itself keeps only that.
+    """
+    key, utc_ns = key_of(record), record.start.utc_ns
+    if not connected:
+        return Sample(key=key, utc_ns=utc_ns, failure=None, failed_operation=None, view=UNREACHABLE)
+    if from_record(record).outlook is Outlook.VOID:
+        return None
+    nothing = WebControl(source=ControlSource.COLLECTOR, saw_dns=False, saw_http=False)
+    return Sample(
+        key=key,
+        utc_ns=utc_ns,
+        failure=record.outcome.failure,
+        failed_operation=record.outcome.failed_operation,
+        view=control_of([record]) or nothing,
+    )
+
+
+def key_of(record: Record) -> Key:
+    """Return which target a record is of."""
+    return Key(test=record.test, target=record.target, target_name=record.target_name)
+
+
+def continued(run: Run | None, sample: Sample, *, every_s: float) -> Run:
+    """Return the run that `sample` continues, or the one it begins (its `first_utc_ns` is then the sample's own)."""
+    if run is None or not _belongs(run, sample, every_s):
+        return Run(
+            key=sample.key,
+            first_utc_ns=sample.utc_ns,
+            last_utc_ns=sample.utc_ns,
+            samples=1,
+            failure=sample.failure,
+            failed_operation=sample.failed_operation,
+            view=sample.view,
+        )
+    addresses = dict.fromkeys((*run.view.addresses, *sample.view.addresses))
+    view = replace(
+        sample.view,
+        addresses=tuple(addresses)[-MAX_ADDRESSES:],
+        connects=_newest({**run.view.connects, **sample.view.connects}),
+        handshakes=_newest({**run.view.handshakes, **sample.view.handshakes}),
+    )
+    return replace(run, last_utc_ns=sample.utc_ns, samples=run.samples + 1, view=view)
+
+
+def age_s(run: Run, utc_ns: int) -> float:
+    """Return how far the nearest sample of `run` is from `utc_ns` at most, in seconds."""
+    if utc_ns < run.first_utc_ns:
+        return (run.first_utc_ns - utc_ns) / NS
+    if utc_ns > run.last_utc_ns:
+        return (utc_ns - run.last_utc_ns) / NS
+    between = (run.last_utc_ns - run.first_utc_ns) / max(1, run.samples - 1) / 2 / NS
+    return min(between, (utc_ns - run.first_utc_ns) / NS, (run.last_utc_ns - utc_ns) / NS)
+
+
+def nearest(runs: Sequence[Run], utc_ns: int, *, window_s: float = JOIN_WINDOW_S) -> WebControl | None:
+    """Return the view nearest in time to `utc_ns`, with its age; None where none lies within the window."""
+    best = min(runs, key=lambda run: age_s(run, utc_ns), default=None)
+    if best is None or age_s(best, utc_ns) > window_s:
+        return None
+    return replace(best.view, age_s=age_s(best, utc_ns))
+
+
+def _belongs(run: Run, sample: Sample, every_s: float) -> bool:
+    gap_ns = sample.utc_ns - run.last_utc_ns
+    return (
+        0 < gap_ns <= SAMPLES_MISSED * every_s * NS
+        and sample.utc_ns - run.first_utc_ns < RUN_LONGEST_NS
+        and _finding(run.failure, run.failed_operation, run.view)
+        == _finding(sample.failure, sample.failed_operation, sample.view)
+    )
+
+
+def _finding(failure: str | None, operation: str | None, view: WebControl) -> tuple[object, ...]:
+    """Return what makes two samples the same finding: not the addresses, which large sites change all the time."""
+    return (failure, operation, view.reachable, view.dns_failure, view.http_failure, view.status)
+
+
+def _newest(places: dict[str, str | None]) -> dict[str, str | None]:
+    return dict(list(places.items())[-MAX_ADDRESSES:])
