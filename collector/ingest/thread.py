@@ -1,0 +1,120 @@
+"""The thread that stores: takes what the subscriber read, commits it in one transaction, then sends the acks.
+
+Nothing is acknowledged before it is committed, and what could not be committed is not acknowledged: the device
+still holds it. This is the outermost loop of ingest: it must never end because of what a device sent.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from collector.errors import StoreError, TrustError
+from collector.ingest.arrivals import Accounted, HelloArrived
+from collector.ingest.inbox import Inbox, pause_s
+from collector.ingest.judge import Answer, Delivery, Judgement, answer, judge, unreadable
+from collector.store.database import Store
+from collector.trust.gate import Gate
+from firmware.exchange import Hello
+
+GROUP: Final = 256
+"""How many messages at most share one transaction."""
+STORE_RETRY_S: Final = 2.0
+
+log = logging.getLogger("collector.ingest.judge")
+
+
+class IngestThread:
+    """Runs from `start` to `stop`; owns the store meanwhile. `send` is called with each ack, after the commit.
+
+    What `after_hello` returns for a hello is sent after its ack.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        inbox: Inbox,
+        send: Callable[[Answer], None],
+        *,
+        gate: Gate | None = None,
+        after_hello: Callable[[Hello], Answer | None] = lambda _hello: None,
+    ) -> None:
+        self._store = store
+        self._inbox = inbox
+        self._gate = gate or Gate()
+        self._send = send
+        self._after_hello = after_hello
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ingest")
+        self.fault: str | None = None
+        """Why nothing can be stored at present, or None."""
+
+    def start(self) -> None:
+        """Begin to store."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the transaction that is under way, whose acks still go out."""
+        self._stopping.set()
+        self._inbox.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while deliveries := self._inbox.take(GROUP):
+            try:
+                self._handle(deliveries)
+                self.fault = None
+            except (StoreError, TrustError) as error:
+                # Nothing was stored and nothing is acknowledged: the devices keep it and send it again.
+                log.warning("%s; %d messages wait at their devices", error, len(deliveries))
+                self.fault = str(error)
+                self._stopping.wait(STORE_RETRY_S)
+            except Exception:
+                # What a device sent has found a fault of ours: the others' messages must not suffer for it.
+                log.exception("a group of %d messages could not be handled; one by one", len(deliveries))
+                for delivery in deliveries:
+                    self._handle_alone(delivery)
+
+    def _handle(self, deliveries: Sequence[Delivery]) -> None:
+        judgements = [judgement for delivery in deliveries if (judgement := self._admit(delivery))]
+        committed = self._store.commit([judgement.arrival for judgement in judgements])
+        asked_s = pause_s(self._inbox.fill)
+        for judgement, accounted in zip(judgements, committed, strict=True):
+            self._answer(judgement, accounted, asked_s)
+
+    def _admit(self, delivery: Delivery) -> Judgement | None:
+        """Return what is to become of a delivery, None where it is done with already."""
+        admitted = self._gate.admit(delivery)
+        for shown in admitted.answers:
+            self._send(shown)
+        if admitted.refused:
+            return unreadable(delivery, admitted.refused)
+        return None if admitted.delivery is None else judge(admitted.delivery)
+
+    def _handle_alone(self, delivery: Delivery) -> None:
+        try:
+            self._handle([delivery])
+        except (StoreError, TrustError) as error:
+            log.warning("%s", error)
+        except Exception as fault:
+            log.exception("a message on %r cannot be handled; it is kept with the rejects", delivery.topic)
+            judgement = unreadable(delivery, f"a fault of the collector: {type(fault).__name__}")
+            try:
+                self._store.commit([judgement.arrival])
+            except StoreError as error:
+                log.warning("%s", error)
+
+    def _answer(self, judgement: Judgement, accounted: Accounted | None, asked_s: float) -> None:
+        if judgement.to is None:
+            return
+        if accounted is not None and judgement.epoch is not None:
+            self._send(self._gate.sealed(answer(judgement, accounted, judgement.epoch, pause_s=asked_s)))
+            if isinstance(judgement.arrival, HelloArrived):
+                news = self._after_hello(judgement.arrival.hello)
+                if news is not None:
+                    self._send(self._gate.sealed(news))
+            return
+        # Refused as a whole: the device is told what is durable of the epoch it is at, and to hold back.
+        known = self._store.accounted(judgement.to, judgement.epoch)
+        if known is not None:
+            self._send(self._gate.sealed(answer(judgement, known[1], known[0], pause_s=asked_s)))
