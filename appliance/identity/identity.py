@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import ssl
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Self
 
 from cryptography import x509
@@ -45,14 +44,27 @@ class Identity:
     _key_id: bytes
     _root: x509.Certificate
     certificate: x509.Certificate
-    _collectors: dict[bytes, ec.EllipticCurvePublicKey] = field(default_factory=dict)
+    collectors: dict[bytes, ec.EllipticCurvePublicKey] = field(default_factory=dict)
 
     @classmethod
     def load(cls, files: IdentityFiles, *, device: str) -> Self:
         """Read the identity of `device`. Raises `IdentityError` where its parts do not belong together."""
-        chain = _certificates(files, files.certificate)
-        key = load_key(files)
-        root = _certificates(files, files.trust)[0]
+        parts = (read(files.key), read(files.certificate), read(files.trust))
+        identity = cls.of(files, *parts, device=device)
+        if files.collectors.exists():
+            for one in _bundles(read(files.collectors)):
+                with contextlib.suppress(RecordError):
+                    identity.believe(one)
+        return identity
+
+    @classmethod
+    def of(
+        cls, files: IdentityFiles, key_pem: bytes, chain_pem: bytes, trust_pem: bytes, *, device: str
+    ) -> Self:
+        """Return the identity that these parts make for `device`. Raises `IdentityError` where they make none."""
+        key = parse_key(files, key_pem, files.key.name)
+        chain = _certificates(files, chain_pem, files.certificate.name)
+        root = _certificates(files, trust_pem, files.trust.name)[0]
         leaf = chain[0]
         if leaf.public_key() != key.public_key():
             raise _misfit(files, "key.pem is not the key of certificate.pem")
@@ -62,12 +74,7 @@ class Identity:
             )
         if not _leads_to(root, chain):
             raise _misfit(files, "certificate.pem was not issued under trust.pem")
-        identity = cls(device, files, key, key_id(key.public_key()), root, leaf)
-        if files.collectors.exists():
-            for one in _bundles(read(files.collectors)):
-                with contextlib.suppress(RecordError):
-                    identity._believe(one)
-        return identity
+        return cls(device, files, key, key_id(key.public_key()), root, leaf)
 
     def sign(self, leaf: str, payload: bytes) -> bytes:
         """Return `payload` in an envelope, as it goes to the topic whose last word is `leaf`."""
@@ -79,7 +86,7 @@ class Identity:
     def open(self, leaf: str, data: bytes) -> bytes:
         """Return what a collector signed for this device and `leaf`. Raises `UnknownSignerError`, `RecordError`."""
         envelope = unseal(data)
-        public = self._collectors.get(envelope.key_id)
+        public = self.collectors.get(envelope.key_id)
         if public is None:
             raise UnknownSignerError(f"{leaf}: signed with a key that is not known ({envelope.key_id.hex()})")
         text = signed_text(device=self.device, leaf=leaf, payload=envelope.payload)
@@ -92,10 +99,14 @@ class Identity:
 
     def meet_collector(self, chain: bytes) -> None:
         """Take a collector's certificate chain (PEM), and keep it if the root vouches for it. Raises `RecordError`."""
-        self._believe(chain)
+        self.believe(chain)
         kept = _bundles(read(self.files.collectors)) if self.files.collectors.exists() else []
         if chain.strip() not in [one.strip() for one in kept]:
             write(self.files.collectors, b"\n".join([*kept, chain][-MAX_COLLECTORS:]))
+
+    def remember_collectors_of(self, before: "Identity") -> None:
+        """Know the collectors that `before` knew: they signed for this device, whatever its key."""
+        self.collectors.update(before.collectors)
 
     def tls(self) -> ssl.SSLContext:
         """Return what a connection to the broker or the collector is made with: TLS 1.3, our certificate, our root.
@@ -112,7 +123,8 @@ class Identity:
             raise _misfit(self.files, f"OpenSSL does not take it ({error})") from error
         return context
 
-    def _believe(self, chain: bytes) -> None:
+    def believe(self, chain: bytes) -> None:
+        """Take a collector's chain for as long as this object lives. Raises `RecordError`."""
         try:
             certificates = _parsed(chain)
         except ValueError as error:
@@ -123,19 +135,30 @@ class Identity:
             raise RecordError("collector: the certificate is not a collector's under our authority")
         if not isinstance(public, ec.EllipticCurvePublicKey):
             raise RecordError("collector: its key is not EC")
-        self._collectors[key_id(public)] = public
+        self.collectors[key_id(public)] = public
 
 
-def load_key(files: IdentityFiles, *, next_one: bool = False) -> ec.EllipticCurvePrivateKey:
-    """Read the device's key, or the next one. Raises `IdentityError`."""
-    path = files.next_key if next_one else files.key
+def parse_key(files: IdentityFiles, text: bytes, name: str) -> ec.EllipticCurvePrivateKey:
+    """Read a key of this device; `name` is its file's. Raises `IdentityError`."""
     try:
-        key = serialization.load_pem_private_key(read(path), password=None)
+        key = serialization.load_pem_private_key(text, password=None)
     except (ValueError, TypeError) as error:
-        raise _misfit(files, f"{path.name} is not a private key ({error})") from error
+        raise _misfit(files, f"{name} is not a private key ({error})") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise _misfit(files, f"{path.name} is not an EC key over P-256")
+        raise _misfit(files, f"{name} is not an EC key over P-256")
     return key
+
+
+def leaf_name(chain: bytes, *, where: object) -> str:
+    """Return whom the first certificate of `chain` (PEM) names. Raises `IdentityError`."""
+    try:
+        return _name(_parsed(chain)[0])
+    except ValueError as error:
+        raise IdentityError(
+            f"certificate.pem is not a certificate ({error})",
+            where=where,
+            remedy="Give the directory that `tidegauge provision device` wrote",
+        ) from error
 
 
 def key_id(public: ec.EllipticCurvePublicKey) -> bytes:
@@ -165,11 +188,11 @@ def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _certificates(files: IdentityFiles, path: Path) -> list[x509.Certificate]:
+def _certificates(files: IdentityFiles, text: bytes, name: str) -> list[x509.Certificate]:
     try:
-        return _parsed(read(path))
+        return _parsed(text)
     except ValueError as error:
-        raise _misfit(files, f"{path.name} is not a certificate ({error})") from error
+        raise _misfit(files, f"{name} is not a certificate ({error})") from error
 
 
 def _parsed(text: bytes) -> list[x509.Certificate]:

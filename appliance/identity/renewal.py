@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from appliance.identity.files import IdentityError, IdentityFiles, write
-from appliance.identity.identity import Identity, load_key
+from appliance.identity.files import IdentityError, IdentityFiles, read, write
+from appliance.identity.identity import Identity, parse_key
 from firmware.jsontypes import RecordError
 
 ASK_AGAIN_S: Final = 3600.0
@@ -54,7 +54,7 @@ def request(files: IdentityFiles, *, device: str, first: bool = False) -> bytes:
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         write(path, text, secret=True)
-    key = load_key(files, next_one=not first)
+    key = parse_key(files, read(path), path.name)
     name = x509.Name(
         [
             x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "device"),
@@ -79,27 +79,26 @@ def take(identity: Identity, chain: bytes) -> Identity | None:
         return None
     if not files.next_key.exists():
         raise RecordError("certificate: none was asked for")
-    if leaf.public_key() != load_key(files, next_one=True).public_key():
+    key_pem = read(files.next_key)
+    if leaf.public_key() != parse_key(files, key_pem, files.next_key.name).public_key():
         raise RecordError("certificate: it is not for the key that was asked with")
-    draft = IdentityFiles(data=files.folder / "draft")
     try:
-        write(draft.key, files.next_key.read_bytes(), secret=True)
-        write(draft.certificate, chain)
-        write(draft.trust, files.trust.read_bytes())
-        Identity.load(draft, device=device)
-    except (IdentityError, OSError) as error:
+        renewed = Identity.of(files, key_pem, chain, read(files.trust), device=device)
+    except IdentityError as error:
         raise RecordError(f"certificate: {error}") from error
     # Certificate first: a power cut between the two is mended by `mend`, which finds the key beside it.
     write(files.certificate, chain)
     mend(files)
-    return Identity.load(files, device=device)
+    renewed.remember_collectors_of(identity)
+    return renewed
 
 
 def mend(files: IdentityFiles) -> None:
     """Finish a change of identity that a power cut broke off: the key must be the certificate's."""
     if not files.next_key.exists():
         return
-    leaf = x509.load_pem_x509_certificate(files.certificate.read_bytes())
-    if leaf.public_key() == load_key(files, next_one=True).public_key():
-        write(files.key, files.next_key.read_bytes(), secret=True)
+    leaf = x509.load_pem_x509_certificate(read(files.certificate))
+    key_pem = read(files.next_key)
+    if leaf.public_key() == parse_key(files, key_pem, files.next_key.name).public_key():
+        write(files.key, key_pem, secret=True)
         files.next_key.unlink()
