@@ -6,15 +6,24 @@ batch, then at most a few corrections. It must never hand over a payload that th
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from firmware.exchange import MAX_BATCH_BYTES, MAX_BATCH_RECORDS, MAX_INFLATED_BYTES, Batch, encode_batch
+from firmware.exchange import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_RECORDS,
+    MAX_INFLATED_BYTES,
+    Batch,
+    Tombstone,
+    encode_batch,
+)
 from firmware.jsontypes import JsonObject
 
 BYTES_A_RECORD_START: Final = 100.0
 SHRINK: Final = 24
 """The most a batch is expected to shrink; bounds what is read from the outbox for one."""
+TOMBSTONE_BYTES: Final = 40
+"""The most that one tombstone of a batch is expected to cost."""
 _TRIES: Final = 4
 _WELL_FILLED: Final = 0.6
 _MARGIN: Final = 0.9
@@ -54,8 +63,24 @@ def read_bounds(max_bytes: int, bytes_a_record: float) -> tuple[int, int]:
     return min(rows, MAX_BATCH_RECORDS), min(max_bytes * SHRINK, MAX_INFLATED_BYTES)
 
 
+def tombstone_limit(max_bytes: int) -> int:
+    """Return how many tombstones may go into a batch of `max_bytes`: they take at most half of it."""
+    return min(MAX_BATCH_RECORDS, max(1, max_bytes // 2 // TOMBSTONE_BYTES))
+
+
+def pack_tombstones(tombstones: Sequence[Tombstone], *, device: str, epoch: str) -> bytes:
+    """Return a batch that holds only tombstones, as many as `tombstone_limit` allows."""
+    return encode_batch(Batch(device=device, epoch=epoch, seqs=(), records=(), tombstones=tuple(tombstones)))
+
+
 def pack(
-    rows: Sequence[tuple[int, str]], *, device: str, epoch: str, max_bytes: int, bytes_a_record: float
+    rows: Sequence[tuple[int, str]],
+    *,
+    device: str,
+    epoch: str,
+    max_bytes: int,
+    bytes_a_record: float,
+    tombstones: Sequence[Tombstone] = (),
 ) -> PackResult:
     """Pack the first of `rows` ((seq, body) in order of preference, at least one) into one batch.
 
@@ -65,10 +90,11 @@ def pack(
     usable = _usable(rows)
     if not usable:
         return _too_large(rows[0][0], "its JSON", len(rows[0][1].encode()), MAX_INFLATED_BYTES)
+    frame = Batch(device=device, epoch=epoch, seqs=(), records=(), tombstones=tuple(tombstones))
     count = _clamp(max_bytes / bytes_a_record, len(usable))
     fitting: Packed | None = None
     for _ in range(_TRIES):
-        packed = _encode(usable[:count], device=device, epoch=epoch)
+        packed = _encode(usable[:count], frame)
         size = len(packed.payload)
         if size > max_bytes:
             if count == 1 or fitting is not None:
@@ -81,7 +107,7 @@ def pack(
             count = _clamp(max(count + 1, count * _MARGIN * max_bytes / size), len(usable))
     if fitting is not None:
         return fitting
-    alone = _encode(usable[:1], device=device, epoch=epoch)
+    alone = _encode(usable[:1], frame)
     if len(alone.payload) > MAX_BATCH_BYTES:
         return _too_large(usable[0][0], "its batch", len(alone.payload), MAX_BATCH_BYTES)
     return alone
@@ -102,11 +128,11 @@ def _usable(rows: Sequence[tuple[int, str]]) -> list[tuple[int, JsonObject]]:
     return usable
 
 
-def _encode(rows: Sequence[tuple[int, JsonObject]], *, device: str, epoch: str) -> Packed:
+def _encode(rows: Sequence[tuple[int, JsonObject]], frame: Batch) -> Packed:
     ordered = sorted(rows, key=lambda row: row[0])
     seqs = tuple(seq for seq, _ in ordered)
     records = tuple(record for _, record in ordered)
-    payload = encode_batch(Batch(device=device, epoch=epoch, seqs=seqs, records=records))
+    payload = encode_batch(replace(frame, seqs=seqs, records=records))
     return Packed(payload=payload, seqs=seqs)
 
 

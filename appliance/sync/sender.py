@@ -5,6 +5,7 @@ never hold a record that is not in the outbox, and never stop the measuring: wha
 `SyncChanged` that says what, and when the next try is.
 """
 
+import contextlib
 import logging
 import math
 import os
@@ -18,8 +19,17 @@ from typing import Final
 from appliance.errors import ApplianceError
 from appliance.events import Event, OutboxChanged, SyncChanged
 from appliance.outbox.box import Outbox, Row
+from appliance.outbox.file import OutboxError
 from appliance.sync.link import Lost, MqttLink, Ready, Received, SyncSettings, Taken, drain
-from appliance.sync.packing import BYTES_A_RECORD_START, TooLarge, pack, read_bounds
+from appliance.sync.packing import (
+    BYTES_A_RECORD_START,
+    TooLarge,
+    pack,
+    pack_tombstones,
+    read_bounds,
+    tombstone_limit,
+)
+from appliance.sync.past import PastEpochs
 from appliance.sync.policy import GiveUp, Kind, SendBatch, SendHello, SyncPolicy, Wait, reconnect_delay_s
 from firmware.exchange import decode_ack, encode_hello
 from firmware.jsontypes import RecordError
@@ -151,6 +161,8 @@ class _Talk:
         self._bytes_a_record = BYTES_A_RECORD_START
         self._ready = False
         self._hellos = 0
+        self._past = PastEpochs(software, country)
+        self._buried = False
         self.acks = 0
 
     def hold(self, outbox: Outbox, stopping: threading.Event, wake_fd: int) -> str:
@@ -177,6 +189,7 @@ class _Talk:
                     action = self._act(outbox, link)
                     if isinstance(action, GiveUp):
                         return f"broker {settings.address}: {action.reason}"
+                    action = self._act_on_past(action, outbox, link)
                     if action.until is not None:
                         wait_s = min(wait_s, max(0.0, action.until - time.monotonic()))
                 elif (left_s := until - time.monotonic()) > 0:
@@ -198,9 +211,14 @@ class _Talk:
         while True:
             hello = outbox.hello(software=self._software, country=self._country)
             now = time.monotonic()
-            action = self._policy.next_action(now, waiting=hello.waiting, high=hello.high)
+            buried = bool(outbox.tombstones(1)) and not self._buried
+            action = self._policy.next_action(now, waiting=hello.waiting + buried, high=hello.high)
             match action:
                 case SendHello():
+                    with contextlib.suppress(
+                        OutboxError
+                    ):  # a full disk must not keep anything from being sent
+                        outbox.note_run()
                     link.publish("hello", encode_hello(hello))
                     self._policy.hello_sent(now)
                     self._note_hello()
@@ -208,6 +226,22 @@ class _Talk:
                     self._send(outbox, link, action)
                 case _:
                     return action
+
+    def _act_on_past(self, action: Wait, outbox: Outbox, link: MqttLink) -> Wait:
+        """Send what ended epochs left, once a collector answers; return what is due next of all."""
+        if not self.acks:
+            return action
+        due = self._past.act(
+            time.monotonic(),
+            outbox,
+            link.publish,
+            max_bytes=self._policy.batch_bytes,
+            timeout_s=self._policy.timeout_s,
+            bytes_a_record=self._bytes_a_record,
+        )
+        if due is None or (action.until is not None and action.until <= due):
+            return action
+        return Wait(due)
 
     def _note_hello(self) -> None:
         self._hellos += 1
@@ -219,8 +253,14 @@ class _Talk:
 
     def _send(self, outbox: Outbox, link: MqttLink, action: SendBatch) -> None:
         rows = _gather(outbox, action, self._bytes_a_record)
-        if not rows:
+        tombstones = [] if self._buried else outbox.tombstones(tombstone_limit(action.max_bytes))
+        if not rows and not tombstones:
             self._policy.nothing_found(action.kind)
+            return
+        if not rows:
+            payload = pack_tombstones(tombstones, device=outbox.device, epoch=outbox.epoch)
+            self._publish(link, action.kind, payload, (tombstones[-1].high,))
+            self._buried = True
             return
         packed = pack(
             [(row.seq, row.body) for row in rows],
@@ -228,14 +268,20 @@ class _Talk:
             epoch=outbox.epoch,
             max_bytes=action.max_bytes,
             bytes_a_record=self._bytes_a_record,
+            tombstones=tombstones,
         )
         if isinstance(packed, TooLarge):
             outbox.quarantine(packed.seq, packed.reason)
             self._notify_counts(outbox)
             return
         self._bytes_a_record = packed.bytes_a_record
-        mid = link.publish(action.kind, packed.payload)
-        self._batches[mid] = self._policy.batch_sent(time.monotonic(), kind=action.kind, seqs=packed.seqs)
+        told = tuple(one.high for one in tombstones[-1:])
+        self._publish(link, action.kind, packed.payload, (*packed.seqs, *told))
+        self._buried = self._buried or bool(tombstones)
+
+    def _publish(self, link: MqttLink, kind: Kind, payload: bytes, seqs: tuple[int, ...]) -> None:
+        mid = link.publish(kind, payload)
+        self._batches[mid] = self._policy.batch_sent(time.monotonic(), kind=kind, seqs=seqs)
 
     def _take_ack(self, outbox: Outbox, payload: bytes) -> None:
         try:
@@ -243,9 +289,18 @@ class _Talk:
         except RecordError as error:
             _log.warning("an ack that cannot be read was ignored: %s", error)
             return
+        self._buried = False
         if ack.epoch != outbox.epoch:
+            if self._past.take(time.monotonic(), outbox, ack):
+                self._notify_counts(outbox)
             return
         removed = outbox.acknowledge(ack)
+        if outbox.epoch != ack.epoch:
+            _log.warning(
+                "another device answers to this one's name, or its card was copied: %s", outbox.epoch
+            )
+            self._policy.connected(time.monotonic())
+            return
         self._policy.acked(time.monotonic(), ack)
         self.acks += 1
         if self.acks == 1 and self._hellos > 1:
