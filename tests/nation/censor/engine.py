@@ -142,9 +142,10 @@ class Engine:
 
     def _apply(self, packet: Packet, flow: Flow, now_ns: int) -> list[Send]:
         reassemble = any(rule.match.reassemble for rule in flow.candidates)
-        asked = None
+        asked, looked = None, False
         if any(matching.has_contents(rule.match) for rule in flow.candidates):
             asked = matching.look(flow, packet, reassemble=reassemble)
+            looked = True
         case = _Case(packet, flow, asked, now_ns, [now_ns], [])
         for rule in flow.candidates:
             if not self._concerns(rule, case):
@@ -158,7 +159,15 @@ class Engine:
                 return case.forged
         for due_ns in case.dues:
             flow.forwarded(packet, due_ns)
-        return [*case.forged, *((due_ns, packet.up, packet.frame) for due_ns in case.dues)]
+        if looked and flow.is_opener(packet):
+            flow.candidates = tuple(rule for rule in flow.candidates if not matching.is_settled(rule, flow))
+        going = [(due_ns, packet.up, packet.frame) for due_ns in case.dues]
+        # what answers the packet races it; what goes its way must come after it
+        answers = [send for send in case.forged if send[1] != packet.up]
+        behind = [
+            (max([at_ns, *case.dues]), up, frame) for at_ns, up, frame in case.forged if up == packet.up
+        ]
+        return answers + going + behind
 
     def _concerns(self, rule: Rule, case: _Case) -> bool:
         remembered = self._states[rule.name].remembered

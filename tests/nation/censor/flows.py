@@ -47,6 +47,8 @@ class Flow:
     looked: dict[str, int] = field(default_factory=dict)
     stream: bytearray | None = None
     stream_next: int = 0
+    carried: int = 0
+    """Bytes of data that its opener sent."""
 
     def is_opener(self, packet: Packet) -> bool:
         """Say whether the flow's opener sent this packet."""

@@ -27,13 +27,13 @@ _WRAP: Final = 1 << 32
 
 
 def checksum(data: bytes) -> int:
-    """Return the Internet checksum of `data`."""
-    if len(data) % 2:
-        data += b"\0"
-    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total ^ 0xFFFF
+    """Return the Internet checksum of `data`.
+
+    The sum with end-around carry is the remainder by 65535 of the data read as one number, but that a remainder
+    of nothing stands for 65535 unless all of the data is zero.
+    """
+    number = int.from_bytes(data, "big") << (8 * (len(data) % 2))
+    return 0xFFFF - (number % 0xFFFF or (0xFFFF if number else 0))
 
 
 def transport_checksum(source: bytes, target: bytes, proto: int, segment: bytes) -> int:

@@ -48,11 +48,30 @@ def has_contents(match: Match) -> bool:
     return bool(match.sni or match.host or match.qname or match.qtype or match.payload or match.payload_hex)
 
 
+def is_settled(rule: Rule, flow: Flow) -> bool:
+    """Say whether what the flow has carried shows that the rule will never concern it.
+
+    So a long transfer becomes one that no rule concerns. HTTP connections carry request after request, and text
+    may come at any time: those are never settled.
+    """
+    match = rule.match
+    if rule.name in flow.marks or flow.proto != TCP or not (match.sni or match.host):
+        return False
+    if getattr(rule.action, "remember_s", 0):  # another flow may be what turns it on
+        return False
+    if flow.carried > _STREAM_MAX and flow.sni is None and flow.host is None:
+        return True
+    if match.sni:
+        return flow.sni is not None or flow.host is not None
+    return flow.sni is not None
+
+
 def look(flow: Flow, packet: Packet, *, reassemble: bool) -> contents.Question | None:
     """Note in the flow what the packet shows of its contents; return the DNS question it carries, if any."""
     if packet.start >= packet.end or not flow.is_opener(packet):
         return None
     data = packet.payload
+    flow.carried += len(data)
     if packet.proto == UDP:
         asked = contents.question(data)
         if asked is not None:

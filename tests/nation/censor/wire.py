@@ -90,14 +90,19 @@ def _enlarge(sock: socket.socket, option: int) -> None:
 def _prepare(interface: str) -> None:
     with contextlib.suppress(OSError):  # IPv6 may be off altogether
         Path(f"/proc/sys/net/ipv6/conf/{interface}/disable_ipv6").write_text("1", encoding="ascii")
+    offloads_off(interface)
     name = interface.encode()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        answer = fcntl.ioctl(control, _SIOCGIFFLAGS, struct.pack("16sH22x", name, 0))
+        (flags,) = struct.unpack_from("=H", answer, 16)
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH22x", name, flags | _IFF_UP))
+
+
+def offloads_off(interface: str) -> None:
+    """Have the kernel itself fill in checksums and cut packets to size before they leave by `interface`."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         for command in _OFFLOADS:
             value = array("B", struct.pack("=II", command, 0))
-            request = struct.pack("16sP", name, value.buffer_info()[0])
+            request = struct.pack("16sP", interface.encode(), value.buffer_info()[0])
             with contextlib.suppress(OSError):  # a kind of interface without that offload
                 fcntl.ioctl(control, _SIOCETHTOOL, request)
-        flags = struct.unpack_from(
-            "=H", fcntl.ioctl(control, _SIOCGIFFLAGS, struct.pack("16sH22x", name, 0)), 16
-        )
-        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH22x", name, flags[0] | _IFF_UP))

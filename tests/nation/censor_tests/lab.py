@@ -93,3 +93,14 @@ def read(connection: socket.socket) -> bytes | str:
 def did(events: list[JsonObject], word: str) -> list[JsonObject]:
     """Return the events of one kind."""
     return [event for event in events if event["did"] == word]
+
+
+def ask(address: str, port: int, word: bytes) -> str:
+    """Say a word over TCP; return the whole answer, or the name of the error."""
+    try:
+        with connect(address, port) as one:
+            one.sendall(word)
+            found = read(one)
+    except OSError as error:
+        return type(error).__name__
+    return found if isinstance(found, str) else found.decode()

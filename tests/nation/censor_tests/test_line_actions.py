@@ -28,7 +28,7 @@ def echo_times(rules: str, count: int, gap_s: float = 0.0) -> list[Any]:
             sent.append(time.monotonic())
             client.send(str(number).encode().ljust(1000))
             time.sleep(gap_s)
-        found = []
+        found: list[Any] = []
         server.settimeout(2)
         with contextlib.suppress(TimeoutError):
             while len(found) < 3 * count:
