@@ -108,17 +108,17 @@ class Outbox:
         *,
         shared: Shared,
         number: int | None = None,
-        set_aside: Path | None = None,
+        owner: bool = False,
         healed: Healed | None = None,
     ) -> None:
         self._connection = connection
         self._path = path
         self._shared = shared
+        self._owner = owner
         self._generation = shared.generation
         self._number = number
         self._memory: tuple[int, Memory] | None = None
         self._confirmed = False
-        self.set_aside = set_aside
         self.healed = healed
         account = self._account()
         self.device = account.device
@@ -134,8 +134,7 @@ class Outbox:
         """
         shared = Shared(room=room or Room(path=path), run=secrets.token_hex(8), device=device, utc_ns=utc_ns)
         connection, healed = open_or_begin(path, device=device, utc_ns=utc_ns())
-        aside = None if healed is None else healed.aside
-        opened = cls._around(connection, path, shared=shared, set_aside=aside, healed=healed)
+        opened = cls._around(connection, path, shared=shared, owner=True, healed=healed)
         shared.room.restore()
         shared.first = opened.hello(software="", country="").high + 1
         return opened
@@ -159,7 +158,9 @@ class Outbox:
         with self._translated():
             ended = ledger.accounts(self._connection)[:-1]
             return [
-                type(self)(self._connection, self._path, shared=self._shared, number=account.id)
+                type(self)(
+                    self._connection, self._path, shared=self._shared, number=account.id, owner=self._owner
+                )
                 for account in ended
                 if account.waiting or ledger.tombstones(self._connection, account.base, 1)
             ]
@@ -171,11 +172,11 @@ class Outbox:
         path: Path,
         *,
         shared: Shared,
-        set_aside: Path | None = None,
+        owner: bool = False,
         healed: Healed | None = None,
     ) -> Self:
         try:
-            opened = cls(connection, path, shared=shared, set_aside=set_aside, healed=healed)
+            opened = cls(connection, path, shared=shared, owner=owner, healed=healed)
         except BaseException:
             connection.close()
             raise
@@ -185,7 +186,7 @@ class Outbox:
     def close(self) -> None:
         """Close this connection (from the thread that opened it)."""
         self._connection.close()
-        self._shared.closed(self)
+        self._shared.closed()
 
     def __enter__(self) -> Self:
         return self
@@ -333,13 +334,23 @@ class Outbox:
         self._shared.room.restore()
         return gone
 
+    @property
+    def set_aside(self) -> Path | None:
+        """Where a damaged predecessor was put when this one was opened, else None."""
+        return None if self.healed is None else self.healed.aside
+
+    @property
+    def is_damaged(self) -> bool:
+        """Say whether some thread has found the database damaged."""
+        return self._shared.damaged
+
     def heal(self) -> Healed | None:
         """Set the damaged database aside and begin a new one with what could be read of it.
 
         None when the sender still has the old one open (it lets go at its next step): ask again. Only for the
         thread and the object that opened the outbox first. Raises `OutboxError` when no new one can be made.
         """
-        if not self._shared.may_replace(self):
+        if not self._shared.may_replace():
             return None
         self._connection.close()
         try:
@@ -351,7 +362,6 @@ class Outbox:
         self._generation = self._shared.generation
         self._memory = None
         self._confirmed = False
-        self.set_aside = None if healed is None else healed.aside
         self.healed = healed
         self.epoch = self._account().epoch
         return healed
@@ -572,7 +582,7 @@ class Outbox:
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         """Let SQLite's errors out as the outbox's; refuse a database that was replaced by another."""
-        self._shared.refuse_replaced(self._generation, self._path)
+        self._shared.refuse_replaced(self._generation, self._path, owner=self._owner)
         try:
             yield
         except sqlite3.Error as error:
@@ -583,7 +593,7 @@ class Outbox:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         """Do what stands in the block wholly or not at all, and durably, with SQLite's errors translated."""
-        self._shared.refuse_replaced(self._generation, self._path)
+        self._shared.refuse_replaced(self._generation, self._path, owner=self._owner)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield

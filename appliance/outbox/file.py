@@ -38,6 +38,10 @@ _DAMAGED: Final = frozenset(
 )
 
 
+# A place of the card that cannot be read any more: what is around it can, and is carried over.
+_UNREADABLE: Final = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
+
+
 class OutboxError(ApplianceError):
     """The outbox cannot do what was asked. Nothing that was committed is lost by it."""
 
@@ -70,7 +74,8 @@ def translate(error: sqlite3.Error, path: Path) -> OutboxError:
     """Return the outbox's error for SQLite's. A misuse of the module itself is raised as it is."""
     if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
         raise error
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    code = sqlite3.SQLITE_CORRUPT if extended in _UNREADABLE else extended & 0xFF
     if code in _FULL:
         return OutboxFullError(
             f"the disk is full ({error})", where=path, remedy="Free some space: measuring and sending go on"

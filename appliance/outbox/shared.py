@@ -44,7 +44,7 @@ class Shared:
         with self._lock:
             self._open += 1
 
-    def closed(self, _box: object) -> None:
+    def closed(self) -> None:
         """Count one less."""
         with self._lock:
             self._open -= 1
@@ -54,12 +54,12 @@ class Shared:
         if isinstance(error, OutboxDamagedError):
             self.damaged = True
 
-    def refuse_replaced(self, generation: int, path: Path) -> None:
-        """Raise for an object whose database has been replaced."""
-        if generation != self.generation:
+    def refuse_replaced(self, generation: int, path: Path, *, owner: bool) -> None:
+        """Raise for an object whose database has been replaced, or is about to be: only its owner may stay."""
+        if generation != self.generation or (self.damaged and not owner):
             raise _replaced(path)
 
-    def may_replace(self, _box: object) -> bool:
+    def may_replace(self) -> bool:
         """Say whether the caller is the only one who has it open; if not, the others are asked to let go."""
         with self._lock:
             self.damaged = True

@@ -1,8 +1,9 @@
 """Records on their way into the outbox: gathered for a few seconds, then committed together.
 
 One commit for many records spares the card (`python -m tests.appliance.rates` prints by how much). When the disk refuses,
-records are held in memory and tried again; past a bound the oldest go, counted, and the count becomes a record
-as soon as one can be stored. It must never raise for a storage fault: measuring goes on.
+records are held in memory and tried again; past a bound the least valuable go, counted, and the count becomes a
+record as soon as one can be stored. A full disk makes room by value, a damaged database is replaced while measuring
+goes on. It must never raise for a storage fault.
 """
 
 import logging
@@ -11,7 +12,8 @@ from collections.abc import Callable
 from typing import Final
 
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxError
+from appliance.outbox.eviction import Memory, Value, facts_of
+from appliance.outbox.file import Healed, OutboxDamagedError, OutboxError, OutboxFullError
 from firmware.record import Record
 
 COMMIT_NS: Final = 5_000_000_000
@@ -19,6 +21,10 @@ COMMIT_NS: Final = 5_000_000_000
 RETRY_NS: Final = 10_000_000_000
 MAX_HELD: Final = 5_000
 """Records held in memory while the disk refuses them: about 10 MB, some hours of measuring."""
+ROOM_EVERY: Final = 20
+"""After so many commits it is looked whether there is still room."""
+ROOM_FOR: Final = 400
+"""Records given up when one commit found no room."""
 _log: Final = logging.getLogger(__name__)
 
 
@@ -31,18 +37,26 @@ class Store:
     def __init__(self, outbox: Outbox, *, account: Callable[[int, str], Record]) -> None:
         self._outbox = outbox
         self._account = account
-        self._held: deque[Record] = deque()
+        self._held: deque[tuple[Record, Value]] = deque()
+        self._memory = Memory()
+        self._added = 0
+        self._owed: list[tuple[int, str]] = []
         self._due_ns: int | None = None
+        self._commits = 0
         self.fault = ""
         self.given_up = 0
         """How many were given up since the last commit that worked."""
         self.given_up_ever = 0
+        if outbox.healed is not None:
+            self._note_healed(outbox.healed)
 
     def add(self, record: Record, now_ns: int) -> None:
         """Take a record; it is committed `COMMIT_NS` later at the latest, if the disk lets it."""
-        self._held.append(record)
+        self._added += 1
+        self._held.append((record, self._memory.add(self._added, facts_of(record)).value))
         if len(self._held) > MAX_HELD:
-            self._held.popleft()
+            worst = min(range(len(self._held)), key=lambda index: (self._held[index][1], index))
+            del self._held[worst]
             self.given_up += 1
             self.given_up_ever += 1
         if self._due_ns is None:
@@ -58,11 +72,10 @@ class Store:
 
     def commit(self, now_ns: int) -> bool:
         """Commit what is held; return whether something was stored."""
-        if not self._held:
+        if not self._held and not self._owed:
             return False
-        given_up = [self._account(self.given_up, self.fault)] if self.given_up else []
         try:
-            self._outbox.append([*given_up, *self._held], given_up=self.given_up)
+            self._append()
         except OutboxError as error:
             self._due_ns = now_ns + RETRY_NS
             if not self.fault:
@@ -70,9 +83,62 @@ class Store:
             self.fault = str(error)
             return False
         self._held.clear()
+        self._owed.clear()
         self._due_ns = None
         if self.fault:
             _log.warning("results are stored again; %d were given up meanwhile", self.given_up)
         self.fault = ""
         self.given_up = 0
+        self._keep_room()
         return True
+
+    def _append(self) -> None:
+        """Append what is held; where the disk is full or the database damaged, do something about it and try again."""
+        if self._outbox.is_damaged:
+            self._heal()
+        try:
+            self._append_once()
+        except OutboxFullError:
+            gone = self._outbox.give_up(ROOM_FOR)
+            if not gone:
+                raise
+            _log.warning("the disk is full: the %d least valuable records were given up, and told of", gone)
+            self._append_once()
+        except OutboxDamagedError:
+            self._heal()
+            self._append_once()
+
+    def _append_once(self) -> None:
+        owed = [(self.given_up, self.fault)] if self.given_up else []
+        accounts = [self._account(count, reason) for count, reason in (*self._owed, *owed)]
+        self._outbox.append([*accounts, *(record for record, _ in self._held)], given_up=self.given_up)
+
+    def _heal(self) -> None:
+        healed = self._outbox.heal()
+        if healed is None:
+            raise OutboxDamagedError(
+                "the database is damaged; a new one begins as soon as the sender has let go of it",
+                where="outbox",
+                remedy="Nothing: it heals itself within seconds",
+            )
+        self._note_healed(healed)
+
+    def _note_healed(self, healed: Healed) -> None:
+        reason = (
+            f"the outbox was damaged and is kept as {healed.aside.name}; {healed.saved} waiting records were saved"
+            + (f"; {healed.fault}" if healed.fault else "")
+        )
+        _log.error("%s, %d were lost", reason, healed.lost)
+        self._owed.append((healed.lost, reason))
+
+    def _keep_room(self) -> None:
+        self._commits += 1
+        if self._commits % ROOM_EVERY != 1:
+            return
+        try:
+            gone = self._outbox.keep_room()
+        except OutboxError as error:
+            _log.warning("%s", error)
+            return
+        if gone:
+            _log.warning("the outbox is full: its %d least valuable records were given up, and told of", gone)
