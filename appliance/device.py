@@ -19,7 +19,9 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from appliance import state_file
+from appliance.controls import Controls, Now
 from appliance.events import (
+    ControlHeard,
     Event,
     Listener,
     Measured,
@@ -115,6 +117,8 @@ class Device:
             ),
         )
         self._history = History.of(past, boot_id=boot_id)
+        self._boot_id = boot_id
+        self._controls = Controls(data.path, plan)
         self._sync = Sync(
             sync_settings(settings),
             outbox,
@@ -305,6 +309,10 @@ class Device:
         with contextlib.suppress(Empty):
             while True:
                 event = self._sync_events.get_nowait()
+                if isinstance(event, ControlHeard):
+                    refused = self._controls.take(event.payload, self._now())
+                    if refused:
+                        _log.warning("news of the control was refused: %s", refused)
                 if isinstance(event, SyncChanged):
                     self._journal.sync_changed(event)
                     changed = True
@@ -316,6 +324,10 @@ class Device:
         counts = self._journal.counts()
         if counts is not None:
             self._tell(counts)
+
+    def _now(self) -> Now:
+        boottime, utc = clock.now()
+        return Now(boot_id=self._boot_id, boottime_ns=boottime, utc_ns=utc)
 
     # Around the loop.
 

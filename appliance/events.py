@@ -54,13 +54,22 @@ class SyncChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ControlHeard:
+    """News of the control outside came, as it came: it may yet be refused."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerRestarted:
     """The measuring process died and was started again; the gap is a record."""
 
     reason: str
 
 
-Event: TypeAlias = "RoundStarted | Measured | VerdictReached | OutboxChanged | SyncChanged | WorkerRestarted"
+Event: TypeAlias = (
+    "RoundStarted | Measured | VerdictReached | OutboxChanged | SyncChanged | ControlHeard | WorkerRestarted"
+)
 
 
 class Listener(Protocol):

@@ -8,6 +8,7 @@ key. This file must never keep state: which record is where is the outbox's and 
     device → collector   p1/up/<device>/live    Batch     fresh records
     device → collector   p1/up/<device>/bulk    Batch     the backlog
     collector → device   p1/dn/<device>/ack     Ack       answers every Hello and every Batch
+    collector → device   p1/dn/<device>/ctl     ControlNews (firmware.control_news)
     device → everyone    p1/st/<device>         Presence  retained; the last will says offline
 """
 

@@ -21,8 +21,10 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from firmware.control_news import LEAF
 from firmware.exchange import Presence, encode_presence, topic
 
+ACK: Final = "ack"
 _ONLINE: Final = encode_presence(Presence(online=True))
 _OFFLINE: Final = encode_presence(Presence(online=False))
 
@@ -59,9 +61,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The collector said something on our ack topic."""
+    """The collector said something on our ack topic, or on another of ours: `leaf` is the topic's last word."""
 
     payload: bytes
+    leaf: str = ACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class MqttLink:
         self._device = device
         self._events: list[LinkEvent] = []
         self._ready = False
+        self._ack_subscription: int | None = None
         self._client = client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=device,
@@ -175,7 +179,8 @@ class MqttLink:
             self._lost(f"broker {self._settings.address} refused this device: {reason}")
             return
         self._ready = True
-        client.subscribe(topic(self._device, "dn", "ack"), qos=0)
+        _, self._ack_subscription = client.subscribe(topic(self._device, "dn", ACK), qos=0)
+        client.subscribe(topic(self._device, "dn", LEAF), qos=0)
         client.publish(topic(self._device, "st", ""), _ONLINE, qos=1, retain=True)
         self._events.append(Ready())
 
@@ -183,10 +188,12 @@ class MqttLink:
         self,
         _client: Client,
         _data: Any,
-        _mid: int,
+        mid: int,
         reasons: Sequence[ReasonCode],
         _properties: Properties | None,
     ) -> None:
+        if mid != self._ack_subscription:
+            return  # without news of the control a device only knows less
         for reason in reasons:
             if reason.is_failure:
                 self._lost(f"broker {self._settings.address} refused our ack topic: {reason}")
@@ -200,7 +207,8 @@ class MqttLink:
             self._events.append(Taken(mid))
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        self._events.append(Received(bytes(message.payload)))
+        leaf = message.topic.rpartition("/")[2]
+        self._events.append(Received(bytes(message.payload), leaf))
 
     def _on_disconnect(
         self,

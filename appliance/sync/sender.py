@@ -17,10 +17,10 @@ from collections.abc import Callable
 from typing import Final
 
 from appliance.errors import ApplianceError
-from appliance.events import Event, OutboxChanged, SyncChanged
+from appliance.events import ControlHeard, Event, OutboxChanged, SyncChanged
 from appliance.outbox.box import Outbox, Row
 from appliance.outbox.file import OutboxError
-from appliance.sync.link import Lost, MqttLink, Ready, Received, SyncSettings, Taken, drain
+from appliance.sync.link import ACK, Lost, MqttLink, Ready, Received, SyncSettings, Taken, drain
 from appliance.sync.packing import (
     BYTES_A_RECORD_START,
     TooLarge,
@@ -31,6 +31,7 @@ from appliance.sync.packing import (
 )
 from appliance.sync.past import PastEpochs
 from appliance.sync.policy import GiveUp, Kind, SendBatch, SendHello, SyncPolicy, Wait, reconnect_delay_s
+from firmware.control_news import LEAF
 from firmware.exchange import decode_ack, encode_hello
 from firmware.jsontypes import RecordError
 
@@ -182,8 +183,8 @@ class _Talk:
                             self._begin()
                         case Taken(mid):
                             self._policy.batch_at_broker(time.monotonic(), self._batches.pop(mid, 0))
-                        case Received(payload):
-                            self._take_ack(outbox, payload)
+                        case Received(payload, leaf):
+                            self._hear(outbox, payload, leaf)
                 wait_s = min(_STEP_MAX_S, settings.keepalive_s / 4)
                 if self._ready:
                     action = self._act(outbox, link)
@@ -282,6 +283,12 @@ class _Talk:
     def _publish(self, link: MqttLink, kind: Kind, payload: bytes, seqs: tuple[int, ...]) -> None:
         mid = link.publish(kind, payload)
         self._batches[mid] = self._policy.batch_sent(time.monotonic(), kind=kind, seqs=seqs)
+
+    def _hear(self, outbox: Outbox, payload: bytes, leaf: str) -> None:
+        if leaf == LEAF:
+            self._notify(ControlHeard(payload=payload))
+        elif leaf == ACK:
+            self._take_ack(outbox, payload)
 
     def _take_ack(self, outbox: Outbox, payload: bytes) -> None:
         try:
