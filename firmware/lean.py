@@ -1,9 +1,8 @@
 """Keeps a library out of memory that only its importer's rare paths use. For the worker, which has 15 MB.
 
-`dataclasses` imports `inspect`, and with it `ast`, `dis` and `tokenize` (1.3 MB), for the docstring of a class
-that has none; dnspython imports `importlib.metadata`, and with it `email`, `zipfile` and `tempfile` (3 MB), to
-look for optional parts. While such a library is held back, its importer gets a stand-in, which loads the real
-one when it is used at all: nothing works otherwise than before. This file must never import what it holds back.
+`dataclasses` imports `inspect`, and with it `ast`, `dis` and `tokenize` (1.2 MB), for the docstring of a class
+that has none. While such a library is held back, its importer gets a stand-in, which loads the real one when it
+is used at all: nothing works otherwise than before. This file must never import what it holds back.
 """
 
 import importlib
@@ -25,15 +24,11 @@ class _StandIn(ModuleType):
 
 @contextmanager
 def held_back(name: str) -> Iterator[None]:
-    """Give who imports the library `name` meanwhile a stand-in; do nothing if it is loaded already."""
+    """Give who imports the library `name` (no dots) meanwhile a stand-in; do nothing if it is loaded already."""
     if name in sys.modules:
         yield
         return
-    stand_in = _StandIn(name)
-    package, _, last = name.rpartition(".")
-    if package:
-        setattr(importlib.import_module(package), last, stand_in)
-    sys.modules[name] = stand_in
+    stand_in = sys.modules[name] = _StandIn(name)
     try:
         yield
     finally:

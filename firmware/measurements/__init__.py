@@ -1,23 +1,14 @@
 """What can be measured: the one map from a test's name to its code, and what a measurement is.
 
-Adding a test is one file here, one line in the map, one file in tests. A measurement module must import its
-heavy libraries inside its functions: the worker holds every test, and should cost 15 MB before it needs one.
+Adding a test is one file here, one line in the map, one file in tests. A test's module is loaded when the test is
+first looked up, and must import heavy libraries inside its functions: the worker holds every test, and should cost
+15 MB before it needs one.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar, Final, Protocol, Self
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Final, Protocol, Self, cast
 
-from firmware.measurements.address import Address
-from firmware.measurements.dns import Dns
-from firmware.measurements.http import Http
-from firmware.measurements.link import Link
-from firmware.measurements.ntp import Ntp
-from firmware.measurements.ping import Ping
-from firmware.measurements.pmtu import Pmtu
-from firmware.measurements.tcp import Tcp
-from firmware.measurements.tls import Tls
-from firmware.measurements.traceroute import Traceroute
-from firmware.measurements.web_connectivity import WebConnectivity
 from firmware.net.access import Net
 from firmware.record import Outcome
 from firmware.task import OptionValue
@@ -41,16 +32,38 @@ class Measurement(Protocol):
         """Measure once. A network failure is an `Outcome`, never an exception."""
 
 
-MEASUREMENTS: Final[Mapping[str, type[Measurement]]] = {
-    "link": Link,
-    "address": Address,
-    "ping": Ping,
-    "tcp": Tcp,
-    "ntp": Ntp,
-    "dns": Dns,
-    "tls": Tls,
-    "http": Http,
-    "traceroute": Traceroute,
-    "pmtu": Pmtu,
-    "web_connectivity": WebConnectivity,
-}
+class _Lazily(Mapping[str, type[Measurement]]):
+    """Names and the classes behind them, each loaded when it is first asked for."""
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._places = places
+
+    def __getitem__(self, name: str) -> type[Measurement]:
+        module, _, kind = self._places[name].partition(":")
+        return cast("type[Measurement]", getattr(importlib.import_module(module), kind))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+MEASUREMENTS: Final[Mapping[str, type[Measurement]]] = _Lazily(
+    {
+        "link": "firmware.measurements.link:Link",
+        "address": "firmware.measurements.address:Address",
+        "ping": "firmware.measurements.ping:Ping",
+        "tcp": "firmware.measurements.tcp:Tcp",
+        "ntp": "firmware.measurements.ntp:Ntp",
+        "dns": "firmware.measurements.dns:Dns",
+        "tls": "firmware.measurements.tls:Tls",
+        "http": "firmware.measurements.http:Http",
+        "traceroute": "firmware.measurements.traceroute:Traceroute",
+        "pmtu": "firmware.measurements.pmtu:Pmtu",
+        "web_connectivity": "firmware.measurements.web_connectivity:WebConnectivity",
+    }
+)

@@ -5,7 +5,6 @@ for any: nothing is lost, and nothing is guessed. This file must never read past
 where a name's compression pointer leads back.
 """
 
-import binascii
 import socket
 import struct
 from collections.abc import Callable, Mapping
@@ -79,6 +78,8 @@ def _ds(wire: bytes, start: int, end: int) -> str:
 
 
 def _dnskey(wire: bytes, start: int, end: int) -> str:
+    import binascii  # noqa: PLC0415  # for this one type, which few ever ask for
+
     flags, protocol, algorithm = _DNSKEY.unpack(_head(_DNSKEY.size, wire, start, end))
     key = binascii.b2a_base64(wire[start + _DNSKEY.size : end], newline=False).decode("ascii")
     return f"{flags} {protocol} {algorithm} {key}"

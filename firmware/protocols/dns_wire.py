@@ -1,7 +1,7 @@
 """DNS messages: a query to bytes, bytes to a reply, a reply to its failure word. Pure.
 
 Header, question and answers are read here; authority and additional records say nothing that a measurement asks
-for and are left alone. Why no library does it: docs/decisions. This file must never open a socket, pick a random
+for and are left alone. Why no library does it: docs/decisions/0009. This file must never open a socket, pick a random
 number, or trust what came in: injected answers are often malformed, and that is a finding, not a crash.
 
 A query is what a stub resolver sends: recursion desired, no EDNS, so that a censor sees nothing unusual.

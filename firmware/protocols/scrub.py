@@ -7,6 +7,7 @@ page at 10.10.34.34 is the finding. This file must never need to be told what is
 """
 
 import re
+import socket
 from collections.abc import Collection
 from typing import Final
 
@@ -32,11 +33,10 @@ def scrub(text: str, *, own: Collection[str], server: str) -> str:
     """Blank hardware addresses, the host's `own` addresses, and every global address but `server`'s."""
 
     def judge(match: re.Match[str]) -> str:
+        family = socket.AF_INET6 if ":" in match[0] else socket.AF_INET
         try:
-            import ipaddress  # noqa: PLC0415  # only a text that holds an address needs it
-
-            address = str(ipaddress.ip_address(match[0]))
-        except ValueError:
+            address = socket.inet_ntop(family, socket.inet_pton(family, match[0]))
+        except OSError:
             return match[0]
         if address in own:
             return BLANK

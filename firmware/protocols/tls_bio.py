@@ -5,8 +5,10 @@ file must never read or write a socket, look at a clock, or soften verification:
 read off the session that refused it.
 """
 
+import contextlib
 import functools
 import os
+import re
 import ssl
 import sys
 from typing import Final
@@ -16,13 +18,16 @@ from firmware.jsontypes import JsonObject
 
 OPERATION: Final = "tls_handshake"
 _READ_BYTES: Final = 65_536
+_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MARCH: Final = 3
+_DAYS_TO_1970: Final = 719_469
+_HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 
 def verifying_context(alpn: tuple[str, ...]) -> ssl.SSLContext:
-    """Return the context that trusts the system's authorities (SSL_CERT_FILE and SSL_CERT_DIR are honoured).
+    """Return the context that trusts the system's authorities, or those that SSL_CERT_FILE and SSL_CERT_DIR name.
 
-    There is one, kept: reading the authorities takes tens of milliseconds, a second on the smallest boards, and
-    a megabyte. So `alpn` is what the sessions offer that are made of it until the next call.
+    There is one, kept, so `alpn` is what the sessions offer that are made of it until the next call.
     """
     context = _verifying_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
     context.set_alpn_protocols(list(alpn))
@@ -30,14 +35,29 @@ def verifying_context(alpn: tuple[str, ...]) -> ssl.SSLContext:
 
 
 @functools.lru_cache(maxsize=1)
-def _verifying_context(
-    cert_file: str | None,  # noqa: ARG001  # part of the key: OpenSSL reads it from the environment itself
-    cert_dir: str | None,  # noqa: ARG001
-) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+def _verifying_context(cert_file: str | None, cert_dir: str | None) -> ssl.SSLContext:
+    folder = cert_dir or ssl.get_default_verify_paths().openssl_capath
+    if cert_file is None and _is_hashed(folder):
+        # OpenSSL looks an authority up there when a chain needs it. All of them, read ahead, take tens of
+        # milliseconds, a second on the smallest boards, and a megabyte.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(capath=folder)
+    else:
+        context = ssl.create_default_context()
     # Python 3.13 turned this on; browsers do not ask for it, and records must not depend on Python's version.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
+
+
+def _is_hashed(folders: str) -> bool:
+    """Say whether a directory (or several, parted by `:`) holds certificates under the names that OpenSSL looks for."""
+    with contextlib.suppress(OSError):
+        return any(
+            _HASHED.fullmatch(name)
+            for folder in folders.split(os.pathsep)
+            for name in os.listdir(folder)  # noqa: PTH208  # see firmware.net.files
+        )
+    return False
 
 
 class TlsMachine:
@@ -53,7 +73,10 @@ class TlsMachine:
         """OpenSSL's own words for what went wrong."""
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+        # As bytes, since text would have the codec for other scripts loaded, 0.5 MB, which our ASCII does not need.
+        self._session = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=server_name.encode("ascii")
+        )
 
     def feed(self, data: bytes) -> None:
         """Take what came from the wire; b"" says that the far end has ended."""
@@ -117,7 +140,7 @@ class TlsMachine:
         """Return when the leaf expires (Unix seconds). Only after a complete handshake."""
         certificate = self._session.getpeercert()
         not_after = certificate.get("notAfter") if certificate else None
-        return int(ssl.cert_time_to_seconds(not_after)) if isinstance(not_after, str) else None
+        return utc_s(not_after) if isinstance(not_after, str) else None
 
     def _failed(self, error: ssl.SSLError, operation: str) -> MeasurementFailedError:
         self.reason = error.reason or str(error)
@@ -125,6 +148,28 @@ class TlsMachine:
             self.verify_code = error.verify_code
             self.reason = error.verify_message
         return MeasurementFailedError(from_ssl_error(error), operation=operation, message=self.reason)
+
+
+def utc_s(text: str) -> int:
+    """Return OpenSSL's form of a time (`Jan  5 09:34:43 2018 GMT`) in Unix seconds.
+
+    As `ssl.cert_time_to_seconds`, which for this loads calendar, locale and datetime: 0.4 MB of the worker's 25.
+    """
+    month_name, day, clock, year_text, _ = text.split()
+    month = _MONTHS.index(month_name) + 1
+    year = int(year_text) - (
+        month < _MARCH
+    )  # years begin in March, so that the day that some lack is the last
+    days = (
+        365 * year
+        + year // 4
+        - year // 100
+        + year // 400
+        + (153 * ((month - _MARCH) % 12) + 2) // 5
+        + int(day)
+    )
+    hours, minutes, seconds = map(int, clock.split(":"))
+    return ((days - _DAYS_TO_1970) * 24 + hours) * 3600 + minutes * 60 + seconds
 
 
 def _unverified_chain(session: ssl.SSLObject) -> list[bytes]:

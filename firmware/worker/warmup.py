@@ -7,17 +7,20 @@ import importlib
 from collections.abc import Mapping
 from typing import Final
 
+from firmware.measurements import MEASUREMENTS
+
 _TLS: Final = "firmware.protocols.tls_stream"
 LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = {
     "tls": (_TLS,),
-    "http": (_TLS, "hashlib", "h11", "html"),
-    "web_connectivity": (_TLS, "hashlib", "h11", "html"),
+    "http": (_TLS, "hashlib", "h11", "urllib.parse"),
+    "web_connectivity": (_TLS, "hashlib", "h11", "urllib.parse"),
 }
-"""Test → the modules it imports when it is first run."""
+"""Test → the modules it imports when it is first run, beside its own."""
 
 
 def load(test: str) -> None:
     """Load what `test` will need, the system's authorities too."""
+    MEASUREMENTS.get(test)  # loads the test's own module
     names = LIBRARIES.get(test, ())
     for name in names:
         importlib.import_module(name)

@@ -5,13 +5,15 @@ import sys
 
 import pytest
 
+from firmware.measurements import MEASUREMENTS
+
 HELD = """
 import sys
 from firmware.lean import held_back
-with held_back("{name}"):
-    import {name}
-    mine = {name}
-assert "{behind}" not in sys.modules
+with held_back("inspect"):
+    import inspect
+    mine = inspect
+assert "ast" not in sys.modules
 """
 
 
@@ -22,18 +24,11 @@ def run(code: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(
-    ("name", "behind", "use"),
-    [
-        ("inspect", "ast", "assert str(inspect.signature(lambda one: 1)) == '(one)'"),
-        ("importlib.metadata", "zipfile", "assert importlib.metadata.version('h11')"),
-    ],
-)
-def test_it_works_when_it_is_used_and_is_the_real_one_afterwards(name: str, behind: str, use: str) -> None:
-    held = HELD.format(name=name, behind=behind)
-    run(f"{held}\n{use}\nassert '{behind}' in sys.modules")
+def test_it_works_when_it_is_used_and_is_the_real_one_afterwards() -> None:
+    use = "assert str(inspect.signature(lambda one: 1)) == '(one)'"
+    run(f"{HELD}\n{use}\nassert 'ast' in sys.modules")
     run(
-        f"{held}\nimport {name}\n{use}\nassert {name} is sys.modules['{name}']\nassert '{behind}' in sys.modules"
+        f"{HELD}\nimport inspect\n{use}\nassert inspect is sys.modules['inspect']\nassert 'ast' in sys.modules"
     )
 
 
@@ -53,26 +48,21 @@ def test_what_is_loaded_already_is_left_alone() -> None:
     )
 
 
-def test_the_worker_loads_no_library_before_it_needs_one() -> None:
-    heavy = (
-        "ast",
-        "dns",
-        "email",
-        "h11",
-        "hashlib",
-        "html",
-        "inspect",
-        "ipaddress",
-        "pathlib",
-        "ssl",
-        "urllib.parse",
+@pytest.mark.parametrize(
+    ("tests", "heavy"),
+    [
+        (("link", "address", "ping", "tcp", "ntp", "traceroute", "pmtu", "dns"), {"ssl", "binascii"}),
+        ((), {"ssl", "firmware.measurements.ping", "firmware.protocols.dns_wire"}),
+        (tuple(MEASUREMENTS), {"calendar", "datetime", "html", "stringprep", "zipfile"}),
+    ],
+)
+def test_the_worker_loads_nothing_before_a_test_needs_it(tests: tuple[str, ...], heavy: set[str]) -> None:
+    never = {"email", "dns", "tempfile"}
+    libraries = (
+        set() if "http" in tests else {"ast", "h11", "hashlib", "inspect", "ipaddress", "urllib.parse"}
     )
     run(
-        f"import sys, firmware.worker.process\nassert not set({heavy}) & set(sys.modules), set({heavy}) & set(sys.modules)"
-    )
-
-
-def test_dnspython_comes_without_what_searches_for_packages() -> None:
-    run(
-        "import sys, firmware.protocols.dnspython\nassert not {'email', 'zipfile', 'tempfile', 'stringprep'} & set(sys.modules)"
+        "import sys, firmware.worker.process\nfrom firmware.worker import warmup\n"
+        f"for test in {tests}: warmup.load(test)\n"
+        f"assert not {heavy | never | libraries} & set(sys.modules), {heavy | never | libraries} & set(sys.modules)"
     )

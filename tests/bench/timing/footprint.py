@@ -1,28 +1,37 @@
-"""What probing costs: processor time a probe, for each prober; the worker's memory before and after libraries."""
+"""What probing costs: processor time a probe, for each prober; the worker's memory before and after every test."""
 
 import resource
 import subprocess
+import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from firmware.failures import Failure
+from firmware.measurements import MEASUREMENTS, link
 from firmware.measurements import address as address_test
-from firmware.measurements import link
-from firmware.task import OptionValue
+from firmware.task import OptionValue, Result, Task
 from tests.bench.timing.lab import ADDRESS_OF, Lab, program
 from tests.bench.timing.probers import scrape
 from tests.bench.timing.responder import DNS_PORT, NTP_PORT, SERVER_NAME, TCP_PORT, TLS_PORT
-from tests.bench.timing.worker_client import WorkerClient
+from tests.bench.timing.worker_client import WorkerClient, resident
 
 _INTERVAL_MS: Final = 10
+_SYSTEM_FOLDER: Final = Path("/etc/ssl/certs")
 _SYSTEM: Final = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """The worker's resident memory in bytes: ready and idle; after tests that need no library; after every test."""
+    """Memory in bytes, MB being 10⁶ of them.
 
+    `bare` is an interpreter that imports nothing; the rest is the worker: ready and idle; after the tests that need
+    no library; after every test. Each as `WorkerClient.memory_bytes`.
+    """
+
+    bare: dict[str, int]
     ready: dict[str, int]
     without_libraries: dict[str, int]
     every_test: dict[str, int]
@@ -30,12 +39,20 @@ class Memory:
 
 
 def memory(lab: Lab) -> Memory:
-    """Start a worker and let it run every test there is, the ones that need OpenSSL or dnspython last."""
+    """Start a worker and let it run every test there is to its end, the ones that need OpenSSL last.
+
+    Raises `RuntimeError` where a test was left out or failed: its figure would not be what it says.
+    """
+    trusted, compiled = _with_the_systems(lab), lab.folder / "compiled"
+    _every_test(trusted, compiled)
+    return _every_test(trusted, compiled)
+
+
+def _every_test(trusted: Path, compiled: Path) -> Memory:
+    bare = _bare()
     address = ADDRESS_OF["worker"]
-    # With the system's authorities too: reading them is part of what TLS costs.
-    authorities = lab.folder / "authorities.pem"
-    authorities.write_text(lab.authority.read_text() + (_SYSTEM.read_text() if _SYSTEM.exists() else ""))
-    with WorkerClient(authorities) as client:
+    resolver = f"{address}:{DNS_PORT}"
+    with WorkerClient(trusted, compiled=compiled) as client:
         time.sleep(0.2)  # what it does after it said that it is ready
         ready = client.memory_bytes()
         plain = [
@@ -44,25 +61,79 @@ def memory(lab: Lab) -> Memory:
             client.task("ping", address, {"method": "icmp"}),
             client.task("tcp", f"{address}:{TCP_PORT}", {}),
             client.task("ntp", f"{address}:{NTP_PORT}", {}),
+            client.task("traceroute", address, {}),
+            client.task("pmtu", address, {}, timeout_s=30),
+            client.task("dns", "example.org", {"resolver": resolver, "window_ms": 0}),
         ]
-        client.run(plain)
+        _must_work(plain, client.run(plain))
         before = client.memory_bytes()
+        page = f"https://{SERVER_NAME}/"
         full = [
-            client.task("dns", "example.org", {"resolver": f"{address}:{DNS_PORT}", "window_ms": 0}),
             client.task("tls", f"{address}:{TLS_PORT}", {"sni": SERVER_NAME}),
             client.task("http", f"http://{address}:{TCP_PORT}/", {}),
-            client.task("http", f"https://{SERVER_NAME}/", {"address": address}),
+            client.task("http", page, {"address": address}),
         ]
-        results = client.run(full)
-        failed = [
-            f"{task.test}: {one.outcome.failure}"
-            for task, one in zip(full, results, strict=True)
-            if one.outcome.failure
-        ]
-        if failed:
-            raise RuntimeError(f"tests that should work did not: {failed}")
-        tests = tuple(sorted({task.test for task in (*plain, *full)}))
-        return Memory(ready=ready, without_libraries=before, every_test=client.memory_bytes(), tests=tests)
+        _must_work(full, client.run(full))
+        if "web_connectivity" in MEASUREMENTS:  # its own address: names have no resolver in the lab
+            whole = [client.task("web_connectivity", f"https://{address}/", {"resolver": resolver})]
+            client.run(whole)
+            full += whole
+        tests = {task.test for task in (*plain, *full)}
+        if tests != set(MEASUREMENTS):
+            raise RuntimeError(f"tests that were not run: {', '.join(set(MEASUREMENTS) - tests)}")
+        return Memory(
+            bare=bare,
+            ready=ready,
+            without_libraries=before,
+            every_test=client.memory_bytes(),
+            tests=tuple(sorted(tests)),
+        )
+
+
+def _with_the_systems(lab: Lab) -> Path:
+    """Return where the system's authorities stand with the lab's among them, as the system has them.
+
+    That is a directory of hashed names, of which OpenSSL reads what it needs; without one, or without `openssl` to
+    name ours, one file, all of which it reads.
+    """
+    openssl = program("openssl")
+    if not _SYSTEM_FOLDER.exists() or openssl is None:
+        every = lab.folder / "authorities.pem"
+        every.write_text(lab.authority.read_text() + (_SYSTEM.read_text() if _SYSTEM.exists() else ""))
+        return every
+    folder = lab.folder / "authorities"
+    folder.mkdir()
+    for found in _SYSTEM_FOLDER.glob("*.[0-9]"):
+        (folder / found.name).symlink_to(found.resolve())
+    words = [openssl, "x509", "-noout", "-subject_hash", "-in", str(lab.authority)]
+    ours = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    (folder / f"{ours}.0").symlink_to(lab.authority)
+    return folder
+
+
+def _must_work(tasks: Sequence[Task], results: Sequence[Result]) -> None:
+    failed = [
+        f"{task.test}: {one.outcome.failure}"
+        for task, one in zip(tasks, results, strict=True)
+        if one.outcome.failure not in (None, Failure.NO_GATEWAY)  # the lab has none, which `address` finds
+    ]
+    if failed:
+        raise RuntimeError(f"tests that should work did not: {failed}")
+
+
+def _bare() -> dict[str, int]:
+    """Return what the same interpreter has resident when it does nothing."""
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as idle:
+        if idle.stdin is None or idle.stdout is None:
+            raise AssertionError("both were asked for")
+        idle.stdout.readline()
+        found = resident(idle.pid)
+        idle.stdin.close()
+    return found
 
 
 def cpu_us(client: WorkerClient, exporter_pid: int | None, probes: int) -> dict[str, float]:

@@ -182,15 +182,21 @@ def _others(findings: Findings) -> list[str]:
         lines += ["", "processor time a probe, µs"]
         lines += [f"  {name:28}{value:8.0f}" for name, value in findings.cpu_us.items()]
     if findings.memory is not None:
-        lines += ["", "the worker's memory, MB: resident, and its fair part of what is shared"]
+        found = findings.memory
         lines += [
-            f"  {name:28}{sizes['rss'] / 1e6:8.1f}{sizes['pss'] / 1e6:8.1f}"
+            "",
+            "memory, MB (10⁶ bytes): resident, its fair part of what is shared, what is its own alone",
+        ]
+        lines += [
+            f"  {name:38}{sizes['rss'] / 1e6:8.1f}{sizes['pss'] / 1e6:8.1f}{sizes['anonymous'] / 1e6:8.1f}"
             for name, sizes in (
-                ("ready", findings.memory.ready),
-                ("after tests without library", findings.memory.without_libraries),
-                (f"after {', '.join(findings.memory.tests)}", findings.memory.every_test),
+                ("an interpreter that imports nothing", found.bare),
+                ("the worker, ready", found.ready),
+                ("after the tests that need no library", found.without_libraries),
+                ("after every test", found.every_test),
             )
         ]
+        lines.append(f"  every test: {', '.join(found.tests)}")
     if findings.clock is not None:
         lines += [
             "",

@@ -35,15 +35,22 @@ class WorkerError(RuntimeError):
 class WorkerClient:
     """A worker, started. A context manager.
 
+    `authority` is a file or a directory of those that it trusts; `compiled` a directory for compiled modules, which
+    the first worker fills and later ones use, as an installed one does: compiling takes memory.
     `rtprio` is the real-time priority it is granted, as a unit's LimitRTPRIO= does; what came of it is
     `scheduling`. Where the limit may not be raised but a priority be set, it is set from outside: `imposed`.
     """
 
-    def __init__(self, authority: Path | None = None, *, rtprio: int = 0) -> None:
+    def __init__(
+        self, authority: Path | None = None, *, rtprio: int = 0, compiled: Path | None = None
+    ) -> None:
         ours, theirs = socket.socketpair()
         environment = dict(os.environ)
         if authority is not None:
-            environment["SSL_CERT_FILE"] = str(authority)
+            environment["SSL_CERT_DIR" if authority.is_dir() else "SSL_CERT_FILE"] = str(authority)
+        if compiled is not None:
+            environment["PYTHONPYCACHEPREFIX"] = str(compiled)
+            environment.pop("PYTHONDONTWRITEBYTECODE", None)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "firmware.worker.process", "--fd", str(theirs.fileno())],
@@ -117,10 +124,8 @@ class WorkerClient:
         return int(Path(f"/proc/{self.pid}/schedstat").read_text().split()[0])
 
     def memory_bytes(self) -> dict[str, int]:
-        """Return its resident memory (`rss`) and its fair part of what it shares with others (`pss`)."""
-        rollup = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
-        sizes = {line.split()[0]: int(line.split()[1]) * 1024 for line in rollup.splitlines()[1:]}
-        return {"rss": sizes["Rss:"], "pss": sizes["Pss:"]}
+        """Return its memory, as `resident`."""
+        return resident(self.pid)
 
     def _impose(self, priority: int) -> bool:
         try:
@@ -150,6 +155,13 @@ class WorkerClient:
             self._results[result.task_id] = result
         else:
             raise WorkerError(f"unexpected: {message}")
+
+
+def resident(pid: int) -> dict[str, int]:
+    """Return a process's resident memory in bytes: `rss`, `pss` (its fair part of what it shares), `anonymous` (its own alone)."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    sizes = {line.split()[0]: int(line.split()[1]) * 1024 for line in rollup.splitlines()[1:]}
+    return {"rss": sizes["Rss:"], "pss": sizes["Pss:"], "anonymous": sizes["Anonymous:"]}
 
 
 def _grant(priority: int) -> None:

@@ -1,10 +1,12 @@
 """Titles of pages, as a reader sees them, out of any bytes."""
 
+import html
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.protocols.html_title import MAX_TITLE, title_of
+from firmware.protocols.html_title import _COMMON, MAX_TITLE, title_of
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,17 @@ def test_titles(body: bytes, content_type: str, title: str | None) -> None:
 def test_nothing_makes_it_fail(body: bytes, content_type: str) -> None:
     title = title_of(b"<title>" + body, content_type)
     assert title is None or 0 < len(title) <= MAX_TITLE
+
+
+pieces = st.sampled_from([*_COMMON, "eacute", "ampx", "notin", "#38", "#x26"])
+
+
+@given(
+    st.lists(
+        pieces.map(lambda name: f"&{name};") | pieces.map(lambda name: f"&{name}") | st.sampled_from("&a;#")
+    )
+)
+def test_entities_are_what_the_standard_library_makes_of_them(found: list[str]) -> None:
+    body = "x" + "".join(found)
+    expected = " ".join(html.unescape(body).split())[:MAX_TITLE]
+    assert title_of(f"<title>{body}</title>".encode()) == expected

@@ -1,12 +1,17 @@
 """TLS without a socket: two ends wired together in memory."""
 
 import ssl
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from firmware.failures import Failure, MeasurementFailedError
-from firmware.protocols.tls_bio import TlsMachine, verifying_context
+from firmware.protocols.tls_bio import TlsMachine, utc_s, verifying_context
+from tests.needs import program
 from tests.servers.tls import Authority
 
 
@@ -92,3 +97,51 @@ def test_the_context_is_kept_for_the_same_trust_and_made_anew_for_another(
     assert verifying_context(()) is first
     monkeypatch.setenv("SSL_CERT_FILE", str(Authority(tmp_path, "Other").trusted))
     assert verifying_context(()) is not first
+
+
+@pytest.fixture
+def hashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """Return an authority in a directory as c_rehash makes it, the only trust there is."""
+    made = Authority(tmp_path)
+    words = [program("openssl"), "x509", "-noout", "-subject_hash", "-in", str(made.trusted)]
+    name = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    folder = tmp_path / "hashed"
+    folder.mkdir()
+    (folder / f"{name}.0").symlink_to(made.trusted)
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+    return made
+
+
+def test_authorities_of_a_directory_are_read_when_a_chain_needs_them(hashed: Authority) -> None:
+    context = verifying_context(())
+    machine = TlsMachine(context, "www.example.test")
+    assert context.cert_store_stats()["x509_ca"] == 0
+    shake(machine, Peer(hashed.server_context("www.example.test")))
+    assert context.cert_store_stats()["x509_ca"] == 1
+
+
+def test_whom_no_authority_of_the_directory_vouches_for_is_refused(hashed: Authority, tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    machine = TlsMachine(verifying_context(()), "www.example.test")
+    with pytest.raises(MeasurementFailedError) as raised:
+        shake(machine, Peer(Authority(stranger, "Other").server_context("www.example.test")))
+    assert raised.value.failure == Failure.SSL_UNKNOWN_AUTHORITY
+    assert hashed.trusted.exists()
+
+
+def test_a_directory_without_hashed_names_is_no_trust_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        monkeypatch.setenv("SSL_CERT_DIR", str(folder))
+        assert verifying_context(()).verify_mode == ssl.CERT_REQUIRED
+
+
+@given(st.integers(-2_208_988_800, 32_503_680_000))  # 1900 to 3000
+def test_times_of_certificates_are_what_the_standard_library_reads(moment_s: int) -> None:
+    when = time.gmtime(moment_s)
+    text = f"{time.strftime('%b', when)} {when.tm_mday:2} {when.tm_hour:02}:{when.tm_min:02}:{when.tm_sec:02} {when.tm_year} GMT"
+    assert utc_s(text) == ssl.cert_time_to_seconds(text) == moment_s
