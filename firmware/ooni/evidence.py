@@ -1,13 +1,15 @@
 """An OONI measurement as the evidence our own rules judge, and its test helper's view as their control. Pure.
 
 Failures become df-007 words: probes and helpers of the past had their own for the same. Nothing of the file's own
-conclusion goes in. This file must never leave out a step that failed.
+conclusion goes in. Version 0.5 tries TLS beside the way to a page in clear text, to see whether an address is the
+site's: where that works it is evidence, where it fails it is none, for the page asks no TLS. This file must never
+leave out a step on the way to the page.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from firmware.failures import UNKNOWN_PREFIX, Failure, is_failure
+from firmware.failures import ADDITIONS, UNKNOWN_PREFIX, Failure, is_failure
 from firmware.judgement.web.evidence import (
     Connect,
     ControlSource,
@@ -19,9 +21,9 @@ from firmware.judgement.web.evidence import (
 )
 from firmware.ooni import networks
 from firmware.ooni.measurement import (
-    WEB_CONNECTIVITY,
     Control,
     HttpRequest,
+    Mark,
     Measurement,
     NetworkEvent,
     Query,
@@ -44,6 +46,7 @@ _SYNONYMS: Final[Mapping[str, str]] = {
     "response_never_received": Failure.EOF,
     "ssl_error": Failure.SSL_FAILED_HANDSHAKE,
 }
+URLGETTER_SCHEMES: Final = ("dnslookup", "tcpconnect", "tlshandshake")
 _BYTES_SO_FAR: Final = "bytes_received_cumulative"
 _READ: Final = "read"
 
@@ -52,9 +55,9 @@ def evidence_of(measurement: Measurement) -> WebEvidence:
     """Return what the probe saw, steps in the order they were made."""
     progress = _progress(measurement.events)
     read = _bytes_read(measurement.events)
-    is_web = measurement.test_name == WEB_CONNECTIVITY
+    only = _only_address(measurement)
     return WebEvidence(
-        url=measurement.input,
+        url=_target(measurement.input),
         lookups=tuple(_lookup(query, measurement.duplicates) for query in measurement.queries),
         connects=tuple(
             Connect(
@@ -64,12 +67,23 @@ def evidence_of(measurement: Measurement) -> WebEvidence:
                 took_ns=step.took_ns,
             )
             for step in measurement.connects
+            if _counts(step.mark, step.failure)
         ),
-        handshakes=tuple(_handshake(step, read) for step in measurement.handshakes),
+        handshakes=tuple(
+            _handshake(step, read, only)
+            for step in measurement.handshakes
+            if _counts(step.mark, step.failure)
+        ),
         requests=tuple(_request(step, progress) for step in reversed(measurement.requests)),
-        failure=None if is_web else word(measurement.failure),
-        failed_operation=None if is_web else measurement.failed_operation,
+        failure=word(measurement.failure),
+        failed_operation=measurement.failed_operation,
     )
+
+
+def _target(input_: str) -> str:
+    """Return what was measured: a URL, or without the scheme that only says how urlgetter measured it."""
+    scheme, _, rest = input_.partition("://")
+    return rest if scheme in URLGETTER_SCHEMES else input_
 
 
 def control_of(measurement: Measurement) -> WebControl | None:
@@ -101,6 +115,8 @@ def word(failure: str | None) -> str | None:
     if failure is None:
         return None
     same = _SYNONYMS.get(failure, failure)
+    if (ours := same.removeprefix(UNKNOWN_PREFIX)) in ADDITIONS:
+        return ours
     return same if is_failure(same) else f"{UNKNOWN_PREFIX}{same}"
 
 
@@ -132,19 +148,32 @@ def _lookup(query: Query, duplicates: Iterable[Query]) -> Lookup:
     )
 
 
-def _handshake(step: TlsHandshake, read: Mapping[int, int]) -> Handshake:
+def _counts(mark: Mark, failure: str | None) -> bool:
+    """Say whether a step is evidence: on the way to the page, made to compare, or beside it and done."""
+    return mark.fetch_body is not False or mark.is_control or failure is None
+
+
+def _only_address(measurement: Measurement) -> str:
+    """Return the one address that was connected to: probes before 2022 do not say whom they spoke TLS with."""
+    found = {step.address for step in measurement.connects if step.failure is None}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _handshake(step: TlsHandshake, read: Mapping[int, int], only: str) -> Handshake:
     return Handshake(
-        address=step.address,
+        address=step.address or only,
         port=step.port or 443,
         server_name=step.server_name,
         failure=word(step.failure),
         took_ns=step.took_ns,
         bytes_read=read.get(step.mark.transaction) if step.mark.transaction else None,
+        is_control=step.mark.is_control,
     )
 
 
 def _request(step: HttpRequest, progress: Mapping[int, list[tuple[int, int]]]) -> Request:
     kind = next((value for name, value in step.headers if name.lower() == "content-type"), "")
+    kept, start_ns = step.kept, step.t0_ns or 0
     return Request(
         url=step.url,
         address=step.address,
@@ -152,10 +181,12 @@ def _request(step: HttpRequest, progress: Mapping[int, list[tuple[int, int]]]) -
         status=step.status,
         headers=step.headers,
         body=step.body,
-        body_length=len(step.body),
-        body_is_truncated=step.body_is_truncated,
-        title=title_of(step.body, kind),
-        progress=tuple(progress.get(step.mark.transaction, ())) if step.mark.transaction else (),
+        body_length=len(step.body) if kept is None else kept.body_length,
+        body_is_truncated=step.body_is_truncated if kept is None else kept.body_was_cut,
+        title=title_of(step.body, kind) if kept is None else kept.title,
+        progress=tuple((size, t_ns - start_ns) for size, t_ns in progress.get(step.mark.transaction, ()))
+        if step.mark.transaction
+        else (),
     )
 
 

@@ -18,6 +18,14 @@ Blocking: TypeAlias = "str | bool | None"
 UNNAMED_FAILURE: Final = "unknown_failure: the file says only that it failed"
 """For probes before 2021, whose connects had `failure: true`."""
 
+CONTROL_TAG: Final = "x_control_server_name"
+"""Our mark on a handshake by an innocuous name, in measurements that we write."""
+SYSTEM_ENGINE: Final = "system"
+"""OONI's word for the host's configured resolvers, and since 2022 `getaddrinfo`."""
+SYSTEM_RESOLVER: Final = "@system"
+"""How they are named here: what OONI says of their addresses is nothing."""
+SYSTEM_ENGINES: Final = ("getaddrinfo", SYSTEM_ENGINE, "golang_net_resolver", "")
+
 _MAX_PORT: Final = 65_535
 
 
@@ -33,13 +41,15 @@ class Pair:
 class Mark:
     """Which flow a step belongs to. `depth` counts redirects, None where the probe does not say.
 
-    `fetch_body` is whether the step was on the way to the page, None where the probe does not say.
+    `fetch_body` is whether the step was on the way to the page, None where the probe does not say. `is_control`
+    marks a handshake by an innocuous name (`CONTROL_TAG`).
     """
 
     transaction: int = 0
     depth: int | None = None
     fetch_body: bool | None = None
     classic: bool = False
+    is_control: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +100,18 @@ class HttpRequest:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     body_is_truncated: bool
+    kept: "Kept | None"
     t0_ns: int | None
     mark: Mark
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What a measurement that we wrote says of a body of which it holds the start alone, or nothing."""
+
+    body_length: int
+    body_was_cut: bool
+    title: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,8 +211,8 @@ def parse(value: JsonValue) -> Measurement:
         control_failure=keys.optional_text("control_failure"),
         dns_experiment_failure=keys.optional_text("dns_experiment_failure"),
         dns_consistency=keys.optional_text("dns_consistency"),
-        failure=keys.optional_text("failure"),
-        failed_operation=keys.optional_text("failed_operation"),
+        failure=keys.optional_text("failure") or keys.optional_text("x_failure"),
+        failed_operation=keys.optional_text("failed_operation") or keys.optional_text("x_failed_operation"),
         said=_said(keys) if name == WEB_CONNECTIVITY else None,
     )
 
@@ -244,17 +264,19 @@ def _input(top: Keys) -> str:
 
 
 def _mark(keys: Keys) -> Mark:
-    depth, fetch_body, classic = None, None, False
-    for tag in keys.texts("tags"):
+    depth, fetch_body, tags = None, None, keys.texts("tags")
+    for tag in tags:
         name, _, value = tag.partition("=")
         if name == "depth" and value.isascii() and value.isdigit() and len(value) <= 3:
             depth = int(value)
         elif name == "fetch_body" and value in ("true", "false"):
             fetch_body = value == "true"
-        elif tag == "classic":
-            classic = True
     return Mark(
-        transaction=keys.integer("transaction_id") or 0, depth=depth, fetch_body=fetch_body, classic=classic
+        transaction=keys.integer("transaction_id") or 0,
+        depth=depth,
+        fetch_body=fetch_body,
+        classic="classic" in tags,
+        is_control=CONTROL_TAG in tags,
     )
 
 
@@ -273,11 +295,13 @@ def _query(keys: Keys) -> Query:
             addresses.append(address)
             if number:
                 asns[address] = number
+    engine = keys.text("engine")
+    resolver = keys.text("x_resolver") or keys.text("resolver_address") or keys.text("resolver_hostname")
     return Query(
         hostname=keys.text("hostname"),
         query_type=keys.text("query_type", "A"),
-        engine=keys.text("engine"),
-        resolver=keys.text("resolver_address") or keys.text("resolver_hostname"),
+        engine=engine,
+        resolver=resolver or (SYSTEM_RESOLVER if engine in SYSTEM_ENGINES else ""),
         failure=keys.optional_text("failure"),
         addresses=tuple(dict.fromkeys(addresses)),
         asns=asns,
@@ -328,9 +352,18 @@ def _request(keys: Keys) -> HttpRequest:
         headers=() if answer is None else answer.headers(),
         body=b"" if answer is None else answer.binary("body"),
         body_is_truncated=bool(answer is not None and answer.boolean("body_is_truncated")),
+        kept=None if answer is None else _kept(answer),
         t0_ns=keys.seconds_ns("t0"),
         mark=_mark(keys),
     )
+
+
+def _kept(answer: Keys) -> Kept | None:
+    length = answer.integer("x_body_length", low=0)
+    if length is None:
+        return None
+    was_cut = bool(answer.boolean("x_body_was_cut"))
+    return Kept(body_length=length, body_was_cut=was_cut, title=answer.optional_text("x_title"))
 
 
 def _event(keys: Keys) -> NetworkEvent:

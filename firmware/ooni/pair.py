@@ -13,6 +13,7 @@ from typing import Final
 from firmware.ooni import networks
 from firmware.ooni.http_diff import compare
 from firmware.ooni.measurement import (
+    SYSTEM_ENGINES,
     WEB_CONNECTIVITY,
     Blocking,
     HttpRequest,
@@ -26,9 +27,6 @@ from firmware.ooni.measurement import (
     host_of,
 )
 from firmware.ooni.pair_04 import pair_04
-
-SYSTEM_ENGINES: Final = ("getaddrinfo", "system", "golang_net_resolver", "")
-"""How the system's own resolver is called: OONI's conclusion looks at nothing else."""
 
 _DNS, _TCP, _TLS, _HTTP = range(4)
 _NONE: Final = Pair()

@@ -1,0 +1,203 @@
+"""Records of ours as OONI measurements: df-000 0.2.0, which OONI's own data models load. Pure.
+
+`web_connectivity` where a page was measured (our `web_connectivity` and `http`), `urlgetter` where one step was
+(`tls`, `tcp`, `dns`); other records have no like in OONI's format and are left out. OONI's pair is filled only where
+a control was there, or the page came over TLS: without one their rule calls a failed lookup "accessible", and we do
+not publish that. Nothing that tells who or where the host is goes in: no address, no device, no network number.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from firmware import __version__
+from firmware.jsontypes import JsonObject, JsonValue
+from firmware.judgement.web.evidence import WebControl, WebEvidence
+from firmware.judgement.web.from_record import evidence_of
+from firmware.ooni.measurement import WEB_CONNECTIVITY, host_of, parse
+from firmware.ooni.pair import pair_of
+from firmware.ooni.steps import Details, df_007, steps_of
+from firmware.record import Record
+
+DATA_FORMAT_VERSION: Final = "0.2.0"
+URLGETTER: Final = "urlgetter"
+PAGE_TESTS: Final = ("web_connectivity", "http")
+STEP_SCHEMES: Final[Mapping[str, str]] = {"tls": "tlshandshake", "tcp": "tcpconnect", "dns": "dnslookup"}
+"""The tests of one step, and how urlgetter's input names that step."""
+
+_NETWORK_TYPES: Final[Mapping[str, str]] = {"ethernet": "wired_ethernet", "wifi": "wifi", "mobile": "mobile"}
+_EXTENSIONS: Final = ("dnst", "httpt", "netevents", "tcpconnect", "tlshandshake")
+_PHASES: Final = ("resolve", "connect", "tls_handshake", "first_byte", "body")
+_NO_ASN: Final = "AS0"
+_NO_COUNTRY: Final = "ZZ"
+_NO_ADDRESS: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where measurements come from. `country` is two letters or "", `architecture` the machine's or ""."""
+
+    country: str = ""
+    architecture: str = ""
+
+
+def measurement_of(record: Record, origin: Origin, control: WebControl | None = None) -> "JsonObject | None":
+    """Return `record` as an OONI measurement, with `control` as its test helper; None for what has no like there."""
+    evidence = evidence_of(record)
+    if evidence is None or not (record.test in PAGE_TESTS or record.test in STEP_SCHEMES):
+        return None
+    is_page = record.test in PAGE_TESTS
+    start = _time(record.start.utc_ns)
+    measurement: JsonObject = {
+        "annotations": _annotations(record, origin),
+        "data_format_version": DATA_FORMAT_VERSION,
+        "extensions": dict.fromkeys(_EXTENSIONS, 0),
+        "input": record.target if is_page else f"{STEP_SCHEMES[record.test]}://{record.target}",
+        "measurement_start_time": start,
+        "probe_asn": _NO_ASN,
+        "probe_cc": origin.country.upper() or _NO_COUNTRY,
+        "probe_ip": _NO_ADDRESS,
+        "probe_network_name": "",
+        "report_id": "",
+        "resolver_asn": _NO_ASN,
+        "resolver_ip": _NO_ADDRESS,
+        "resolver_network_name": "",
+        "software_name": "tidegauge",
+        "software_version": record.software.partition(" ")[2] or __version__,
+        "test_keys": _page_keys(evidence, record, control) if is_page else _step_keys(evidence, record),
+        "test_name": WEB_CONNECTIVITY if is_page else URLGETTER,
+        "test_runtime": record.runtime_ns / 1e9,
+        "test_start_time": start,
+        "test_version": record.test_version,
+    }
+    if is_page:
+        _fill_pair(measurement, evidence, has_control=control is not None and control.reachable)
+    return measurement
+
+
+def _time(utc_ns: int) -> str:
+    return datetime.fromtimestamp(utc_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _annotations(record: Record, origin: Origin) -> JsonObject:
+    """Return text to text, as OONI's models require; our own keys say how sure the time is."""
+    clock = record.start
+    return {
+        "network_type": _NETWORK_TYPES.get(record.uplink, "unknown"),
+        "platform": "linux",
+        "origin": "autorun",
+        "engine_name": "tidegauge",
+        "engine_version": __version__,
+        "architecture": origin.architecture or "unknown",
+        "x_test": record.test,
+        "x_clock_quality": str(clock.quality),
+        "x_clock_error_ns": "unknown" if clock.error_ns is None else str(clock.error_ns),
+    }
+
+
+def _page_keys(evidence: WebEvidence, record: Record, control: WebControl | None) -> JsonObject:
+    lookup = next((one.failure for one in evidence.lookups if one.failure is not None), None)
+    outcome = record.outcome
+    is_lookup = outcome.failed_operation == "resolve"
+    return {
+        "agent": "redirect",
+        "client_resolver": None,
+        "retries": None,
+        "socksproxy": None,
+        **steps_of(evidence, _details(record)),
+        "control": None if control is None or not control.reachable else _control(control, record),
+        "x_control_request": None if control is None else {"http_request": record.target},
+        "control_failure": "unknown_failure: no control was reached"
+        if control is not None and not control.reachable
+        else None,
+        "dns_experiment_failure": df_007(lookup) if is_lookup else None,
+        "http_experiment_failure": None if is_lookup else df_007(outcome.failure),
+        "dns_consistency": None,
+        "body_length_match": None,
+        "body_proportion": None,
+        "headers_match": None,
+        "status_code_match": None,
+        "title_match": None,
+        "accessible": None,
+        "blocking": None,
+        "x_failure": df_007(outcome.failure),
+        "x_failed_operation": outcome.failed_operation,
+    }
+
+
+def _step_keys(evidence: WebEvidence, record: Record) -> JsonObject:
+    return {
+        "agent": "redirect",
+        "failed_operation": record.outcome.failed_operation,
+        "failure": df_007(record.outcome.failure),
+        "socksproxy": None,
+        **steps_of(evidence, _details(record)),
+    }
+
+
+def _control(control: WebControl, record: Record) -> JsonObject:
+    """Return a control's view as the test helper's answer, with ours on how old it is."""
+    host = host_of(record.target)
+    return {
+        "tcp_connect": {
+            where: {"status": failure is None, "failure": df_007(failure)}
+            for where, failure in control.connects.items()
+        },
+        "tls_handshake": {
+            where: {"server_name": host, "status": failure is None, "failure": df_007(failure)}
+            for where, failure in control.handshakes.items()
+        },
+        "http_request": {
+            "body_length": -1 if control.body_length is None else control.body_length,
+            "failure": df_007(control.http_failure),
+            "title": control.title or "",
+            "headers": dict(control.headers),
+            "status_code": -1 if control.status is None else control.status,
+        }
+        if control.saw_http
+        else None,
+        "dns": {"failure": df_007(control.dns_failure), "addrs": list(control.addresses)}
+        if control.saw_dns
+        else None,
+        "ip_info": {address: {"asn": number, "flags": 0} for address, number in control.asns.items()},
+        "x_age_s": control.age_s,
+        "x_source": str(control.source),
+    }
+
+
+def _fill_pair(measurement: JsonObject, evidence: WebEvidence, *, has_control: bool) -> None:
+    """Fill OONI's pair where it may be relied on."""
+    pair = pair_of(parse(measurement))
+    came_over_tls = pair.accessible is True and bool(evidence.requests) and evidence.failure is None
+    keys = measurement["test_keys"]
+    assert isinstance(keys, dict)
+    if has_control or came_over_tls:
+        keys["blocking"], keys["accessible"] = pair.blocking, pair.accessible
+
+
+def _details(record: Record) -> Details:
+    """Return what the record knows beyond its evidence. What has not its form is left out, as evidence does."""
+    detail, phases = record.outcome.detail, record.outcome.phases
+    requests = _objects(detail, "requests")
+    secured = [tls for request in requests if isinstance(tls := request.get("tls"), dict)]
+    handshakes = [detail] if record.test == "tls" else [*_objects(detail, "tls_handshakes"), *secured]
+    starts_ns = [0]
+    for request in requests:
+        starts_ns.append(starts_ns[-1] + _sum_ns(request.get("phases")))
+    resolve = phases.get("resolve")
+    return Details(
+        resolve_ns=0 if resolve is None else max(0, resolve.ns), handshakes=handshakes, starts_ns=starts_ns
+    )
+
+
+def _sum_ns(phases: JsonValue) -> int:
+    if not isinstance(phases, dict):
+        return 0
+    found = (phase.get("ns") for name in _PHASES if isinstance(phase := phases.get(name), dict))
+    return sum(ns for ns in found if isinstance(ns, int) and ns > 0)
+
+
+def _objects(detail: Mapping[str, JsonValue], key: str) -> list[Mapping[str, JsonValue]]:
+    value = detail.get(key)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
