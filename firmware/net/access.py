@@ -62,15 +62,15 @@ class Net:
         """Return CLOCK_BOOTTIME in ns."""
         return boottime_ns()
 
-    async def begin(self) -> None:
+    async def begin(self, lead_ns: int = 0) -> None:
         """Wait for the slot, exactly, the first time: what can be made ready is made ready before.
 
-        The first packet of every flow waits here by itself.
+        The first packet of every flow waits here by itself, and goes on `lead_ns` sooner, to leave at the slot.
         """
         if not self.began_ns:
-            await self.loop.sleep_exactly_until(self.slot_ns)
+            await self.loop.sleep_exactly_until(self.slot_ns - lead_ns)
             if self.began_ns == 0:  # else another flow's first packet waited as well, and was sooner
-                self.began_ns = boottime_ns()
+                self.began_ns = max(boottime_ns(), self.slot_ns)
 
     async def connect_tcp(
         self, address: str, port: int, *, timeout_s: float = CONNECT_TIMEOUT_S

@@ -69,10 +69,11 @@ class DatagramOwner(Protocol):
     clock_stepped: bool
     icmp_errors: list[IcmpError]
     began_ns: int
+    slot_ns: int
     first_sent: Departure | None
 
-    async def begin(self) -> None:
-        """Wait for the task's slot."""
+    async def begin(self, lead_ns: int = 0) -> None:
+        """Wait for the task's slot, or for so long before."""
 
 
 class DatagramFlow:
@@ -88,6 +89,7 @@ class DatagramFlow:
         self._sent: dict[int, Departure] = {}
         self._first_id = 0
         self._pending: deque[tuple[IcmpError, Datagram]] = deque()
+        self._lead = owner.loop.lead(f"{sock.family}/{sock.proto}")
 
     def __enter__(self) -> Self:
         return self
@@ -113,19 +115,20 @@ class DatagramFlow:
         except OSError:
             return None
 
-    async def send(self, data: bytes) -> int:
+    async def send(self, data: bytes, *, due_ns: int = 0) -> int:
         """Send one datagram; return its id, for `rtt`. Raises `MeasurementFailedError` (operation `write`).
 
+        It leaves at `due_ns` (CLOCK_BOOTTIME), a task's first at its slot, as exactly as this machine can.
         Raises only for this datagram: an ICMP error about an earlier one is kept for `receive`. One that this
         machine itself raised, since the datagram is bigger than its link takes, is in `last_error`.
         """
+        aim_ns = await self._wait_to_send(due_ns)
         while True:
-            if not self._owner.began_ns:
-                await self._owner.begin()
-            departure = stamps.depart()
+            departure = stamps.depart(aim_ns)
             try:
                 self._socket.send(data)
             except BlockingIOError:
+                aim_ns = 0
                 limit_ns = self._owner.deadline_ns
                 if not await self._owner.loop.wait(self._socket.fileno(), WRITABLE, deadline_ns=limit_ns):
                     raise MeasurementFailedError(Failure.TIMEOUT, operation="write") from None
@@ -144,6 +147,22 @@ class DatagramFlow:
             self._owner.first_sent = self._owner.first_sent or departure
             self._owner.traffic.bytes_up += len(data)
             return sent_id
+
+    @property
+    def lead_ns(self) -> int:
+        """How long before its moment a send must begin, as far as is known."""
+        return self._lead.ns
+
+    async def _wait_to_send(self, due_ns: int) -> int:
+        """Wait until a send must begin; return when that was, 0 where there was nothing to wait for."""
+        begun = bool(self._owner.began_ns)
+        aim_ns = (due_ns if begun or due_ns else self._owner.slot_ns) - self._lead.ns
+        is_ahead = boottime_ns() < aim_ns
+        if not begun:
+            await self._owner.begin(self._lead.ns)
+        if due_ns:
+            await self._owner.loop.sleep_exactly_until(aim_ns)
+        return aim_ns if is_ahead else 0
 
     async def receive(self, *, deadline_ns: int) -> Datagram | None:
         """Return the next datagram, or None when none came until `deadline_ns` or the task's own deadline.
@@ -249,6 +268,8 @@ class DatagramFlow:
             sent = self._sent.get(self._first_id + entry.transmit.sent_id)
             if sent is not None:
                 sent.stamps.setdefault(entry.transmit.kind, entry.stamp_ns)
+                if entry.transmit.kind == kernel.SCHED and sent.cost_ns is not None:
+                    self._lead.learn(sent.cost_ns)
 
 
 def _arrival(data: bytes, entry: Ancillary, ready_realtime_ns: int) -> Datagram:

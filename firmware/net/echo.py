@@ -114,8 +114,7 @@ async def echo(net: Net, flow: DatagramFlow, form: EchoForm, times: EchoTimes) -
             break
         probe = form.write(sequence)
         try:
-            await net.loop.sleep_exactly_until(min(due_ns, net.deadline_ns))
-            state.sent_ids[sequence] = await flow.send(probe)
+            state.sent_ids[sequence] = await flow.send(probe, due_ns=min(due_ns, net.deadline_ns))
         except MeasurementFailedError as error:
             state.samples[sequence] = EchoSample(failure=error.failure)
     await _collect(net, flow, state, until_ns=last_ns + times.timeout_ns, early=True)

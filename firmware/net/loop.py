@@ -21,6 +21,8 @@ from collections import deque
 from collections.abc import Coroutine, Generator, Iterable, Iterator
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
+from firmware.net.lead import Lead
+
 T = TypeVar("T")
 
 READABLE = select.EPOLLIN
@@ -114,6 +116,7 @@ class Loop:
         self._waiting: dict[int, Job[Any]] = {}
         self._live: dict[Job[Any], None] = {}
         self._current: Job[Any] | None = None
+        self._leads: dict[str, Lead] = {}
 
     def run(self, coroutine: "Coroutine[Any, Any, T]") -> T:
         """Run `coroutine` to its end and return its result; whatever it spawned has ended too by then."""
@@ -167,6 +170,10 @@ class Loop:
         if when_ns > boottime_ns():
             self._arm(self.current(), when_ns, exact=True)
             await _suspend()
+
+    def lead(self, kind: str) -> Lead:
+        """Return what has been learned of how long before an exact moment work of a kind must begin."""
+        return self._leads.setdefault(kind, Lead())
 
     async def park(self) -> object:
         """Wait until somebody calls `resume` for this job; return the value given."""

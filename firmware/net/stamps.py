@@ -27,12 +27,14 @@ _KINDS: Final = ((kernel.SND, Stamp.SND), (kernel.SCHED, Stamp.SCHED))
 class Departure:
     """One send: this process's CLOCK_BOOTTIME just before, the clock's offset, the kernel's stamps as they come.
 
-    `stamps` are CLOCK_REALTIME by kind, `kernel.SND` or `kernel.SCHED`.
+    `stamps` are CLOCK_REALTIME by kind, `kernel.SND` or `kernel.SCHED`. `aim_ns` is the CLOCK_BOOTTIME at which the
+    send was to begin, 0 where it was not waited for.
     """
 
     user_ns: int
     offset: ClockOffset
     stamps: dict[int, int] = field(default_factory=dict)
+    aim_ns: int = 0
 
     @property
     def egress_queue_ns(self) -> int | None:
@@ -40,6 +42,14 @@ class Departure:
         if kernel.SND in self.stamps and kernel.SCHED in self.stamps:
             return self.stamps[kernel.SND] - self.stamps[kernel.SCHED]
         return None
+
+    @property
+    def cost_ns(self) -> int | None:
+        """How long it took from `aim_ns` until the kernel had the packet (SCHED, its queue apart), None if not known."""
+        sched_ns = self.stamps.get(kernel.SCHED)
+        if not self.aim_ns or sched_ns is None:
+            return None
+        return self.user_ns + sched_ns - self.offset.realtime_ns - self.aim_ns
 
     def late(self, slot_ns: int) -> Phase:
         """Return how long after `slot_ns` (CLOCK_BOOTTIME) it left, by the best stamp there is."""
@@ -68,10 +78,15 @@ class WallTimes:
     stamp: Stamp
 
 
-def depart() -> Departure:
+def depart(aim_ns: int = 0) -> Departure:
     """Return a departure as of now: call it just before the send."""
-    offset = read_clock_offset()
-    return Departure(boottime_ns(), offset)
+    before_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+    user_ns = (
+        boottime_ns()
+    )  # beside the other clocks' readings: a stamp is carried over from them to this one
+    realtime_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
+    after_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+    return Departure(user_ns, _offset(before_ns, realtime_ns, after_ns), aim_ns=aim_ns)
 
 
 def arrive(entry: Ancillary, ready_realtime_ns: int) -> Arrival:
@@ -132,6 +147,10 @@ def read_clock_offset() -> ClockOffset:
     before_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
     realtime_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
     after_ns = time.clock_gettime_ns(time.CLOCK_MONOTONIC_RAW)
+    return _offset(before_ns, realtime_ns, after_ns)
+
+
+def _offset(before_ns: int, realtime_ns: int, after_ns: int) -> ClockOffset:
     middle_ns = (before_ns + after_ns) // 2
     return ClockOffset(realtime_ns - middle_ns, (after_ns - before_ns) // 2 + 1, middle_ns)
 

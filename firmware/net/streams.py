@@ -66,10 +66,12 @@ class StreamOwner(Protocol):
     traffic: Traffic
     clock_stepped: bool
     icmp_errors: list[IcmpError]
+    began_ns: int
+    slot_ns: int
     first_sent: Departure | None
 
-    async def begin(self) -> None:
-        """Wait for the task's slot."""
+    async def begin(self, lead_ns: int = 0) -> None:
+        """Wait for the task's slot, or for so long before."""
 
 
 class TcpStream:
@@ -246,8 +248,7 @@ async def _connect(
     level, option = _RECVERR[sock.family]
     sock.setsockopt(level, option, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    await owner.begin()
-    departure = stamps.depart()
+    departure = await _depart_at_slot(owner)
     owner.first_sent = owner.first_sent or departure
     number = sock.connect_ex(remote)
     waited = True
@@ -281,6 +282,18 @@ async def _connect(
     far_end = (attempt.address, attempt.port)
     stream = TcpStream(owner, sock, far_end, connect_phase(info, elapsed_ns), was_reset=was_reset)
     return stream, attempt
+
+
+async def _depart_at_slot(owner: StreamOwner) -> Departure:
+    """Wait for the slot, as exactly as can be: nobody tells when a SYN leaves, only when we were about to send it."""
+    lead = owner.loop.lead("connect")
+    aim_ns = owner.slot_ns - lead.ns
+    is_ahead = not owner.began_ns and boottime_ns() < aim_ns
+    await owner.begin(lead.ns)
+    departure = stamps.depart(aim_ns if is_ahead else 0)
+    if is_ahead:
+        lead.learn(departure.user_ns - aim_ns)
+    return departure
 
 
 def _tcp_info(sock: socket.socket) -> TcpInfo:

@@ -144,7 +144,7 @@ async def _over_udp(net: Net, flow: UdpFlow, exchange: Exchange, patience: Patie
     for _ in range(patience.attempts):
         query_id = _fresh_id(sent)
         query = _query(exchange.question, query_id)
-        await net.begin()
+        await net.begin(flow.lead_ns)
         start_ns = net.now_ns()
         sent[query_id] = await flow.send(query)
         exchange.queries_sent += 1

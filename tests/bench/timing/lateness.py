@@ -6,13 +6,15 @@ thread it wakes, with nothing done yet.
 
 import re
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from firmware.net.lead import MAX_LEAD_NS
 from firmware.net.loop import boottime_ns
-from firmware.task import OptionValue, Result
+from firmware.task import OptionValue
 from tests.bench.timing.accuracy import Truth, capturing
 from tests.bench.timing.figures import Spread, from_histogram, spread
 from tests.bench.timing.lab import ADDRESS_OF, program
@@ -25,7 +27,7 @@ _MS: Final = 1_000_000
 _LIMIT_US: Final = 20_000
 """What cyclictest's histogram counts up to; beyond is its overflow."""
 _MATCH_NS: Final = 15 * _MS
-_EARLY_NS: Final = _MS
+_EARLY_NS: Final = MAX_LEAD_NS
 _SINGLE: Final[Mapping[str, OptionValue]] = {"method": "icmp", "count": 1}
 _TRAIN: Final[Mapping[str, OptionValue]] = {
     "method": "icmp",
@@ -41,63 +43,73 @@ POLICIES: Final = ("fifo", "other")
 class Lateness:
     """Late by how much, in ns; None where it could not be measured.
 
-    `wake` is of tasks, `first` of their first packets, `train` of the later packets of a train; `cyclictest` has
-    it under each policy.
+    `first` is of tasks' first packets, `train` of the later packets of a train; `cyclictest` has
+    it under each policy. `early` of all packets left before their time, the first of them by `earliest` ns.
     """
 
     condition: str
     priority: str
-    wake: Spread | None
     first: Spread | None
     train: Spread | None
+    early: int
+    earliest: float
     cyclictest: dict[str, Spread | None]
 
 
 def measure(client: WorkerClient, condition: str, folder: Path, *, seconds: float) -> Lateness:
     """Schedule probes for `seconds` with cyclictest beside them."""
-    singles: list[tuple[int, Result]] = []
-    trains: list[tuple[int, Result]] = []
+    firsts: list[int] = []
+    others: list[int] = []
     address = ADDRESS_OF["lateness"]
     cyclictests: dict[str, Spread | None] = {}
     running = {policy: _start_cyclictest(policy, seconds) for policy in POLICIES}
     with capturing(folder) as truth:
         end_ns = boottime_ns() + round(seconds * 1e9)
-        while boottime_ns() < end_ns or not singles:
-            begin_ns = boottime_ns() + _LEAD_NS
-            slots = [begin_ns + number * _INTERVAL_MS * _MS for number in range(_BATCH)]
-            tasks = [client.task("ping", address, _SINGLE, start_ns=slot) for slot in slots]
-            singles += zip(slots, client.run(tasks), strict=True)
-            slot = boottime_ns() + _LEAD_NS
-            trains += [(slot, client.run([client.task("ping", address, _TRAIN, start_ns=slot)])[0])]
+        while boottime_ns() < end_ns or not firsts:
+            to_capture_ns = realtime_ahead_ns()
+            slots = _slots()
+            client.run([client.task("ping", address, _SINGLE, start_ns=slot) for slot in slots])
+            firsts += [slot + to_capture_ns for slot in slots]
+            slots = _slots()
+            client.run([client.task("ping", address, _TRAIN, start_ns=slots[0])])
+            others += [slot + to_capture_ns for slot in slots[1:]]
     for policy, process in running.items():
         cyclictests[policy] = None if process is None else _read_cyclictest(process)
-    first, train = _late(truth, singles, trains)
+    first, train = _late(truth, firsts), _late(truth, others)
     return Lateness(
         condition=condition,
         priority=client.scheduling,
-        wake=spread([result.start_boottime_ns - slot for slot, result in singles]),
         first=spread(first),
         train=spread(train),
+        early=sum(late < 0 for late in (*first, *train)),
+        earliest=-min((0.0, *first, *train)),
         cyclictest=cyclictests,
     )
 
 
-def _late(
-    truth: Truth, singles: list[tuple[int, Result]], trains: list[tuple[int, Result]]
-) -> tuple[list[float], list[float]]:
+def _slots() -> list[int]:
+    begin_ns = boottime_ns() + _LEAD_NS
+    return [begin_ns + number * _INTERVAL_MS * _MS for number in range(_BATCH)]
+
+
+def _late(truth: Truth, slots: Sequence[int]) -> list[float]:
+    """Return how long after each slot (CLOCK_REALTIME) the capture saw a packet leave."""
     sent = [exchange.sent_ns for exchange in truth.exchanges if exchange.address == ADDRESS_OF["lateness"]]
-    first: list[float] = []
-    later: list[float] = []
-    for slot, result in singles:
-        # The result has one moment on both clocks: that carries the slot over to the capture's.
-        slot_utc = slot + result.start_utc_ns - result.start_boottime_ns
-        first += [at - slot_utc for at in sent if -_EARLY_NS <= at - slot_utc < _MATCH_NS][:1]
-    for slot, result in trains:
-        slot_utc = slot + result.start_utc_ns - result.start_boottime_ns
-        for number in range(1, _BATCH):
-            due = slot_utc + number * _INTERVAL_MS * _MS
-            later += [at - due for at in sent if -_EARLY_NS <= at - due < _MATCH_NS][:1]
-    return first, later
+    late: list[float] = []
+    for slot in slots:
+        late += [at - slot for at in sent if -_EARLY_NS <= at - slot < _MATCH_NS][:1]
+    return late
+
+
+def realtime_ahead_ns() -> int:
+    """Return CLOCK_REALTIME − CLOCK_BOOTTIME, from the quickest of several readings."""
+    found = []
+    for _ in range(20):
+        before_ns = boottime_ns()
+        realtime_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        after_ns = boottime_ns()
+        found.append((after_ns - before_ns, realtime_ns - (before_ns + after_ns) // 2))
+    return min(found)[1]
 
 
 def _start_cyclictest(policy: str, seconds: float) -> "subprocess.Popen[str] | None":

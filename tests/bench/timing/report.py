@@ -143,13 +143,13 @@ def _lateness(findings: Findings) -> list[str]:
         lines += [
             f"  {label:34}{_numbers(spread)}"
             for label, spread in (
-                ("task awake after its slot", one.wake),
                 ("first packet after its slot", one.first),
                 ("a train's later packets", one.train),
                 ("cyclictest FIFO", one.cyclictest.get("fifo")),
                 ("cyclictest OTHER", one.cyclictest.get("other")),
             )
         ]
+        lines.append(f"  packets before their time: {one.early}, by {one.earliest / 1000:.1f} at most")
     return lines
 
 

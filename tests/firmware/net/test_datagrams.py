@@ -14,6 +14,7 @@ from firmware.failures import Failure, MeasurementFailedError
 from firmware.net import datagrams, kernel
 from firmware.net.access import Datagram, DatagramFlow, Net
 from firmware.net.datagrams import StampKeeper
+from firmware.net.lead import MAX_LEAD_NS
 from firmware.net.loop import Loop, boottime_ns
 from firmware.net.stamps import Arrival, Departure, read_clock_offset
 from firmware.paths import options as path_options
@@ -310,3 +311,41 @@ def too_big_for_the_link() -> list[Any]:
 @pytest.mark.namespace
 def test_what_is_too_big_for_the_link_is_said_of_that_send_alone() -> None:
     assert namespaces.call(too_big_for_the_link) == ["message_size", "write", True, 1500, 1500]
+
+
+def test_a_send_is_begun_before_its_moment_by_what_sends_have_cost_and_leaves_after_it(
+    keeper: StampKeeper,
+) -> None:
+    async def use(net: Net) -> None:
+        with echo_server("127.0.0.1") as port, net.open_udp("127.0.0.1", port) as flow:
+            assert flow.lead_ns == 0
+            for _ in range(20):
+                due_ns, lead_ns = boottime_ns() + 3_000_000, flow.lead_ns
+                sent_id = await flow.send(b"x", due_ns=due_ns)
+                assert await flow.receive(deadline_ns=far()) is not None
+                departure = flow.departure(sent_id)
+                assert departure.aim_ns == due_ns - lead_ns
+                assert departure.user_ns >= departure.aim_ns
+                assert departure.cost_ns is not None
+            assert 0 < flow.lead_ns < MAX_LEAD_NS
+            await flow.send(b"x")
+            assert flow.departure(20).aim_ns == 0  # nothing to wait for, and nothing learned
+
+    probe(use)
+
+
+def test_tasks_of_one_loop_share_what_was_learned_and_begin_at_their_slots(keeper: StampKeeper) -> None:
+    loop = Loop()
+
+    async def one_task() -> int:
+        net = Net(loop, deadline_ns=far(), slot_ns=boottime_ns() + 3_000_000)
+        with net.open_udp("127.0.0.1", 9) as flow:
+            sent_id = await flow.send(b"x")
+            assert net.began_ns >= net.slot_ns
+            flow.departure(sent_id)
+            return flow.lead_ns
+
+    try:
+        assert [loop.run(one_task()) for _ in range(6)][-1] > 0
+    finally:
+        loop.close()

@@ -19,7 +19,6 @@ from firmware import __version__
 from firmware.jsontypes import JsonObject
 from firmware.measurements import MEASUREMENTS
 from firmware.net.lead import MAX_LEAD_NS
-from firmware.net.lead import MAX_LEAD_NS
 from firmware.net.loop import boottime_ns
 from firmware.record import Zone
 from firmware.task import OptionValue, Task, result_from_json, to_json
