@@ -19,7 +19,8 @@ from collector.store.queries import Queries
 from firmware.commands.main import tidegauge
 from firmware.failure_meanings import MEANINGS as FAILURES
 from firmware.failures import ADDITIONS, Failure
-from firmware.judgement.verdict import RULES
+from firmware.judgement.verdict import RULES, Rule
+from firmware.judgement.web.rules import WEB_RULES, WebRule
 from firmware.judgement.words import COLLECTOR_ONLY, VerdictWord
 from firmware.judgement.words import MEANINGS as VERDICTS
 from firmware.measurements import MEASUREMENTS
@@ -115,23 +116,31 @@ def verdicts() -> str:
         )
         for word in VerdictWord
     ]
-    rules = [
+    said = {rule.verdict for rule in (*RULES, *WEB_RULES)}
+    unsaid = sorted(set(VerdictWord) - said)
+    return (
+        "# Verdicts\n\n## Words\n\n"
+        + table(("verdict", "who may say it", "meaning"), words)
+        + f"\nNo rule says these yet: {', '.join(f'`{word}`' for word in unsaid)}.\n"
+        + "\n## Rules about a round\n\nAsked in this order; the first that holds speaks.\n\n"
+        + _rules(RULES)
+        + "\n## Rules about one page\n\nAsked in this order of one measurement of a page, with what a control outside "
+        "saw of it; the first that holds speaks. `ok` means that this page is to be had.\n\n"
+        + _rules(WEB_RULES)
+    )
+
+
+def _rules(rules: Iterable[Rule | WebRule]) -> str:
+    rows = [
         (
             f"`{rule.rule_id}`",
             f"`{rule.verdict}`",
             told(rule.sentence, f"rule {rule.rule_id}: sentence"),
             told(rule.overturned_by, f"rule {rule.rule_id}: overturned_by"),
         )
-        for rule in RULES
+        for rule in rules
     ]
-    unsaid = sorted(set(VerdictWord) - {rule.verdict for rule in RULES})
-    return (
-        "# Verdicts\n\n## Words\n\n"
-        + table(("verdict", "who may say it", "meaning"), words)
-        + f"\nNo rule says these yet: {', '.join(f'`{word}`' for word in unsaid)}.\n"
-        + "\n## Rules\n\nAsked in this order; the first that holds speaks.\n\n"
-        + table(("rule", "verdict", "because", "what would overturn it"), rules)
-    )
+    return table(("rule", "verdict", "because", "what would overturn it"), rows)
 
 
 def lights() -> str:

@@ -1,0 +1,175 @@
+"""The fingerprints themselves and how an answer is matched with them. Pure; no file is read here.
+
+A match names one of the censor's own answers, so it is evidence by itself; hence a pattern that is known to match
+innocent answers (scope `fp`) takes every other match at that place away. No pattern, and no page made to order, may
+take more than about a second: how much of a text a regular expression sees depends on how it can backtrack.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+STEPS: Final = 50_000_000
+"""About how many steps one regular expression may take on one text."""
+MAX_TEXT: Final = 262_144
+SURE: Final = 5
+"""The highest `confidence_no_fp`: the pattern is taken never to match anything else."""
+
+
+class Scope(StrEnum):
+    """Whose answer it is (the words of Citizen Lab and OONI)."""
+
+    NATIONAL = "nat"
+    ISP = "isp"
+    PROVIDER = "prov"
+    PRODUCT = "prod"
+    INSTITUTION = "inst"
+    VAGUE = "vbw"
+    INJECTED = "injb"
+    FALSE_POSITIVE = "fp"
+    UNKNOWN = ""
+
+
+STRONG_SCOPES: Final = frozenset({Scope.NATIONAL, Scope.ISP, Scope.PROVIDER, Scope.INJECTED})
+"""Answers of a country or a provider. A product, a school or vague words say nothing of either by themselves."""
+
+
+class PatternType(StrEnum):
+    """How the pattern is compared."""
+
+    FULL = "full"
+    PREFIX = "prefix"
+    CONTAINS = "contains"
+    REGEXP = "regexp"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """One row. `location` is `dns`, `body` or `header.NAME` (small letters); `countries` are ISO 3166-1 codes."""
+
+    name: str
+    scope: Scope
+    location: str
+    pattern_type: PatternType
+    pattern: str
+    confidence: int
+    countries: frozenset[str] = frozenset()
+    source: str = ""
+    regexp: re.Pattern[str] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_strong(self) -> bool:
+        """Say whether a match is evidence of blocking without a control."""
+        return self.confidence >= SURE and self.scope in STRONG_SCOPES
+
+    def matches(self, text: str) -> bool:
+        """Say whether `text` carries it."""
+        match self.pattern_type:
+            case PatternType.FULL:
+                return text == self.pattern
+            case PatternType.PREFIX:
+                return text.startswith(self.pattern)
+            case PatternType.CONTAINS:
+                return self.pattern in text
+            case PatternType.REGEXP:
+                assert self.regexp is not None
+                return self.regexp.search(text[: room_for(self.pattern)]) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprints:
+    """A set of fingerprints, asked place by place. The first strong match counts, else the first of any kind."""
+
+    rows: tuple[Fingerprint, ...] = ()
+
+    def __add__(self, other: "Fingerprints") -> "Fingerprints":
+        """Return both together; of two with one name, the later."""
+        named = {row.name: row for row in (*self.rows, *other.rows)}
+        return Fingerprints(tuple(named.values()))
+
+    def in_answer(self, values: Iterable[str]) -> Fingerprint | None:
+        """Return what a DNS answer (addresses, names) is known by, or None."""
+        return self._best("dns", [canonical(value) for value in values])
+
+    def in_page(self, headers: Iterable[tuple[str, str]], body: bytes) -> Fingerprint | None:
+        """Return what an HTTP answer is known by, or None."""
+        text = body[:MAX_TEXT].decode("utf-8", "replace")
+        found = self._best("body", [text]) if text else None
+        for name, value in headers:
+            one = self._best(f"header.{name.lower()}", [value[:MAX_TEXT]])
+            if one is not None and (found is None or (one.is_strong and not found.is_strong)):
+                found = one
+        return found
+
+    def _best(self, location: str, texts: Sequence[str]) -> Fingerprint | None:
+        hits = [row for row in self.rows if row.location == location and any(map(row.matches, texts))]
+        if any(row.scope is Scope.FALSE_POSITIVE for row in hits):
+            return None
+        return next((row for row in hits if row.is_strong), hits[0] if hits else None)
+
+
+def canonical(value: str) -> str:
+    """Return an address in its one form, a name in small letters without the last dot."""
+    try:
+        return str(ipaddress.ip_address(value.strip()))
+    except ValueError:
+        return value.strip().lower().removesuffix(".")
+
+
+def room_for(pattern: str) -> int:
+    """Return how many characters `pattern` may be shown, so that its worst case stays near `STEPS`.
+
+    Each unbounded repeat multiplies the steps by the text's length, and so does a search without an anchor.
+    """
+    power = repeats(pattern) + (0 if pattern.startswith(("^", r"\A")) else 1)
+    return min(MAX_TEXT, int(STEPS ** (1 / max(1, power))))
+
+
+def repeats(pattern: str) -> int:
+    """Return how many unbounded repeats (`*`, `+`, `{n,}`) a regular expression has.
+
+    Raises `ValueError` where one stands inside another or a reference to a group is used: no text is short enough.
+    """
+    count, groups, index = 0, [False], 0
+    closed = False  # the last thing read was a group with a repeat in it
+    while index < len(pattern):
+        letter = pattern[index]
+        unbounded = letter in "*+" or re.match(r"\{\d*,\d*\}", pattern[index:]) is not None
+        if letter == "\\":
+            if pattern[index + 1 : index + 2].isdigit() and pattern[index + 1] != "0":
+                raise ValueError("a reference to a group")
+            index += 1
+        elif letter == "[":
+            index = _class_end(pattern, index)
+        elif letter == "(":
+            if pattern.startswith(("(?P=", "(?("), index):
+                raise ValueError("a reference to a group")
+            groups.append(False)
+        elif letter == ")" and len(groups) > 1:
+            closed = groups.pop()
+            groups[-1] = groups[-1] or closed
+            index += 1
+            continue
+        elif unbounded:
+            if closed:
+                raise ValueError("a repeat of something that repeats")
+            groups[-1] = True
+            count += 1
+        closed = False
+        index += 1
+    return count
+
+
+def _class_end(pattern: str, start: int) -> int:
+    """Return the index of the bracket that ends a character class."""
+    index = start + 1
+    if pattern[index : index + 1] == "^":
+        index += 1
+    if pattern[index : index + 1] == "]":
+        index += 1
+    while index < len(pattern) and pattern[index] != "]":
+        index += 2 if pattern[index] == "\\" else 1
+    return index

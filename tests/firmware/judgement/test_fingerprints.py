@@ -1,0 +1,153 @@
+"""Fingerprints: OONI's format is read whole or refused with the place, and no pattern may hang."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.judgement.fingerprints.load import COLUMNS, FingerprintError, builtin, load, parse
+from firmware.judgement.fingerprints.table import repeats, room_for
+
+HEADER = ",".join(COLUMNS)
+OONI = (
+    HEADER
+    + """
+ooni.xx_0,nat,other.name,header.server,prefix,Protected by Filter,5,"AE,SA",ooni,,
+ooni.xx_1,isp,,header.location,prefix,http://warn.example.com,5,AE,ooni,https://example.org/,a note
+ooni.xx_2,inst,,body,contains,"say ""blocked"", please",5,XX,ooni,,
+ooni.xx_3,nat,,dns,full,192.0.2.77,5,XX,ooni,,
+ooni.xx_4,fp,,body,contains,Access denied by our CDN,5,,ooni,,
+ooni.xx_5,vbw,,body,contains,Access denied,3,,ooni,,
+ooni.xx_6,prov,,body,regexp,order\\s+no\\.\\s*\\d{3},5,XX,ooni,,
+"""
+)
+
+
+def row(**changed: str) -> str:
+    cells = dict.fromkeys(COLUMNS, "")
+    cells |= {"name": "n", "scope": "nat", "location_found": "body", "pattern_type": "full", "pattern": "x"}
+    cells |= {"confidence_no_fp": "5", **changed}
+    return f"{HEADER}\n" + ",".join(cells[column] for column in COLUMNS) + "\n"
+
+
+class TestMatching:
+    """What an answer is known by."""
+
+    def test_ooni_s_own_format(self, tmp_path: Path) -> None:
+        file = tmp_path / "f.csv"
+        file.write_text(OONI, encoding="utf-8")
+        known = load(file)
+        assert len(known.rows) == 7
+        headers = [("Server", "Protected by Filter 3.2")]
+        for found, name in (
+            (known.in_page(headers, b""), "ooni.xx_0"),
+            (known.in_page([("Location", "http://warn.example.com/?q")], b""), "ooni.xx_1"),
+            (known.in_page([], b'they say "blocked", please'), "ooni.xx_2"),
+            (known.in_answer(["192.0.2.1", "192.0.2.77"]), "ooni.xx_3"),
+            (known.in_page([], b"by order no. 123 of"), "ooni.xx_6"),
+        ):
+            assert found is not None
+            assert found.name == name
+        assert known.in_page([("Server", "nginx")], b"<html>") is None
+        assert known.in_answer(["192.0.2.78"]) is None
+
+    def test_what_is_known_to_be_innocent_takes_the_others_away(self) -> None:
+        known = parse(OONI)
+        vague = known.in_page([], b"Access denied")
+        assert vague is not None
+        assert not vague.is_strong
+        assert known.in_page([], b"Access denied by our CDN, say Access denied") is None
+
+    def test_a_school_s_filter_is_no_country_s(self) -> None:
+        strong = {one.name for one in parse(OONI).rows if one.is_strong}
+        assert strong == {"ooni.xx_0", "ooni.xx_1", "ooni.xx_3", "ooni.xx_6"}
+
+    @pytest.mark.parametrize("address", ["10.10.34.34", "10.10.34.35", "10.10.34.36", "d0::11", "D0:0:0::11"])
+    def test_the_addresses_that_iran_injects(self, address: str) -> None:
+        found = builtin().in_answer([address])
+        assert found is not None
+        assert found.is_strong
+        assert found.countries == {"IR"}
+
+    def test_an_intranet_s_own_frame_is_no_block_page(self) -> None:
+        body = b'<html><body><div><iframe src="http://10.10.20.250/dashboard/"></iframe></div></body></html>'
+        assert builtin().in_page([], body) is None
+
+    def test_every_fingerprint_that_comes_along_has_a_source(self) -> None:
+        assert all(one.source for one in builtin().rows)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "line 1: found nothing"),
+        ("name,scope\n", "line 1: found no column confidence_no_fp"),
+        (f"{HEADER}\na,b\n", "line 2: found 2 columns, where the header has 11"),
+        (row(scope="city"), "line 2: scope: found 'city'; allowed are nat, isp"),
+        (
+            row(location_found="header"),
+            "line 2: location_found: found 'header'; allowed are dns, body and header.NAME",
+        ),
+        (row(pattern_type="glob"), "line 2: pattern_type: found 'glob'; allowed are full"),
+        (row(pattern=""), "line 2: pattern: found 0 characters"),
+        (row(confidence_no_fp="high"), "line 2: confidence_no_fp: found 'high'; allowed are 0 to 10"),
+        (row(expected_countries="Iran"), "line 2: expected_countries: found 'Iran'"),
+        (row(name=""), "line 2: name: found nothing"),
+        (row(pattern_type="regexp", pattern="(a"), "line 2: pattern: found '(a', which does not compile"),
+        (row(pattern_type="regexp", pattern="(a+)+b"), "could take for ever"),
+        (row(pattern_type="regexp", pattern="(a)\\1"), "could take for ever"),
+        (row() + row().split("\n")[1] + "\n", "line 3: name: found 'n', which line 2 has already"),
+        (f'{HEADER}\n"a,b\n', "this is not CSV"),
+    ],
+)
+def test_a_file_with_a_mistake_is_refused_with_its_place(text: str, says: str) -> None:
+    with pytest.raises(FingerprintError) as error:
+        parse(text, where="f.csv")
+    assert says in str(error.value)
+    assert str(error.value).startswith("f.csv: ")
+
+
+def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
+    with pytest.raises(FingerprintError, match="cannot be read"):
+        load(tmp_path / "none.csv")
+    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FingerprintError, match="not UTF-8"):
+        load(tmp_path / "bytes.csv")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "count"),
+    [
+        ("abc", 0),
+        ("a*b+", 2),
+        ("[*+]", 0),
+        (r"\*\+", 0),
+        ("a{2,}b{3}", 1),
+        ("[]*]x*", 1),
+        ("(?:ab)+", 1),
+        ("(a{3})*", 1),
+    ],
+)
+def test_unbounded_repeats_are_counted(pattern: str, count: int) -> None:
+    assert repeats(pattern) == count
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+", "(?:a|b*)*", "((a{2,}))+", "(a)(?P=b)", "(x(y*)z)+"])
+def test_repeats_of_repeats_are_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"repeat|reference"):
+        repeats(pattern)
+
+
+def test_a_page_made_for_a_pattern_does_not_hold_it_up() -> None:
+    known = parse(row(pattern_type="regexp", pattern="a.*a.*b"))
+    assert known.in_page([], b"a" * 1_000_000) is None
+    assert room_for("a.*a.*b") < room_for("a.*b") < room_for("^ab.*c")
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    for given_text in (text, f"{HEADER}\n{text}"):
+        with contextlib.suppress(FingerprintError):
+            parse(given_text)
