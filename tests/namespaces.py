@@ -50,7 +50,7 @@ def call(function: Callable[..., Any], *args: Any, limit_s: float = _LIMIT_S) ->
         str(Path(function.__code__.co_filename)),
         function.__qualname__,
         json.dumps(args),
-        str(_THIS.readlink()),
+        present(),
     ]
     done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, timeout=limit_s, check=False)
     sys.stdout.write(done.stdout)
@@ -154,10 +154,20 @@ def _setns(descriptor: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def _child(file: str, qualname: str, arguments: str) -> None:
+def settle_in(outside: str) -> None:
+    """Make the fresh namespaces that this process was started in usable; `outside` is where it came from."""
+    assert present() != outside, "not in a namespace of its own"
     for words in (["-t", "tmpfs", "tmpfs", "/run"], ["-t", "sysfs", "sysfs", "/sys"]):
         subprocess.run(["mount", *words], check=True)
     _begin()
+
+
+def present() -> str:
+    """Return what names the present network namespace."""
+    return str(_THIS.readlink())
+
+
+def _child(file: str, qualname: str, arguments: str) -> None:
     spec = importlib.util.spec_from_file_location("in_namespace", file)
     assert spec is not None
     assert spec.loader is not None
@@ -169,5 +179,5 @@ def _child(file: str, qualname: str, arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    assert str(_THIS.readlink()) != sys.argv[4], "not in a namespace of its own"
+    settle_in(sys.argv[4])
     _child(*sys.argv[1:4])

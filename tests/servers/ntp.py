@@ -27,12 +27,12 @@ def truthful(
 
 
 class NtpServer:
-    """Answers on a UDP port of its own, in a thread, for as long as the `with` block runs."""
+    """Answers on a UDP port of its own, or `port`, in a thread, for as long as the `with` block runs."""
 
-    def __init__(self, answer: Answer, *, address: str = "127.0.0.1") -> None:
+    def __init__(self, answer: Answer, *, address: str = "127.0.0.1", port: int = 0) -> None:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._socket.bind((address, 0))
+        self._socket.bind((address, port))
         self._answer = answer
         self._thread = threading.Thread(target=self._serve, name="ntp")
         self.questions: list[bytes] = []

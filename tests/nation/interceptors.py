@@ -1,0 +1,108 @@
+"""Boxes on the way that answer in another's place: a sign-in page, a transparent proxy, a NAT64.
+
+Each takes connections of its namespace's passing traffic by policy routing (a rule that calls every address local),
+and reads from the accepted socket whom the client meant. TCP only: a NAT64 here translates no ping. Namespaces only.
+"""
+
+import contextlib
+import select
+import socket
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final
+
+from tests import namespaces
+from tests.servers.http import http, redirect
+from tests.servers.tcp import Behaviour, TcpServer
+
+SIGN_IN: Final = "http://login.hotel.xn/sign-in"
+_TABLE: Final = 200
+_NAT64: Final = "64:ff9b::/96"
+
+
+@contextlib.contextmanager
+def sign_in(node: str, interface: str) -> Iterator[None]:
+    """Answer every HTTP request that comes in by `interface` with a way to a sign-in page, and let nothing else by."""
+    _take(node, interface, ports=(80,))
+    for family in ("", "-6 "):
+        # Names are let through, as sign-in pages let them.
+        namespaces.ip(f"{family}rule add pref 99 iif {interface} ipproto udp dport 53 lookup main", node=node)
+        namespaces.ip(f"{family}rule add pref 101 iif {interface} blackhole", node=node)
+    with _listening(node, 80, http(lambda _request: redirect(SIGN_IN))):
+        yield
+
+
+@contextlib.contextmanager
+def proxy(node: str, interface: str, ports: tuple[int, ...] = (80, 443)) -> Iterator[None]:
+    """Take every connection to `ports` and make one of its own to where it was going."""
+    _take(node, interface, ports=ports)
+    with contextlib.ExitStack() as stack:
+        for port in ports:
+            stack.enter_context(_listening(node, port, relay(lambda meant: meant)))
+        yield
+
+
+@contextlib.contextmanager
+def proxy_at(node: str, address: str, to: str, ports: tuple[int, ...] = (80, 443)) -> Iterator[None]:
+    """Listen at an address of its own and carry every connection to `to`."""
+    namespaces.ip(f"addr add {address}/32 dev lo", node=node)
+    with contextlib.ExitStack() as stack:
+        with namespaces.inside(node):
+            for port in ports:
+                stack.enter_context(TcpServer(relay(lambda _meant: to), address=address, port=port))
+        yield
+
+
+@contextlib.contextmanager
+def nat64(node: str, ports: tuple[int, ...] = (80, 443)) -> Iterator[None]:
+    """Take connections to the NAT64's prefix and make them to the IPv4 address inside."""
+    namespaces.ip(f"-6 route add local {_NAT64} dev lo", node=node)
+    with contextlib.ExitStack() as stack:
+        for port in ports:
+            stack.enter_context(_listening(node, port, relay(_inside), families=(6,)))
+        yield
+
+
+def relay(to: Callable[[str], str]) -> Behaviour:
+    """Return a behaviour: connect to `to(the address the client meant)`, same port, and carry bytes both ways."""
+
+    def behaviour(near: socket.socket) -> None:
+        meant, port = near.getsockname()[:2]
+        with socket.create_connection((to(meant.removeprefix("::ffff:")), port), timeout=30) as far:
+            far.settimeout(None)
+            ends = {near: far, far: near}
+            while ready := select.select(list(ends), [], [], 60)[0]:
+                for one in ready:
+                    data = one.recv(65536)
+                    if not data:
+                        ends[one].shutdown(socket.SHUT_WR)
+                        return
+                    ends[one].sendall(data)
+
+    return behaviour
+
+
+def _take(node: str, interface: str, *, ports: tuple[int, ...]) -> None:
+    for family, everything in (("", "0.0.0.0/0"), ("-6 ", "::/0")):
+        namespaces.ip(f"{family}route add local {everything} dev lo table {_TABLE}", node=node)
+        for port in ports:
+            namespaces.ip(
+                f"{family}rule add pref 100 iif {interface} ipproto tcp dport {port} lookup {_TABLE}",
+                node=node,
+            )
+
+
+@contextlib.contextmanager
+def _listening(
+    node: str, port: int, behaviour: Behaviour, families: tuple[int, ...] = (4, 6)
+) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        with namespaces.inside(node):
+            for family in families:
+                address = "0.0.0.0" if family == 4 else "::"
+                stack.enter_context(TcpServer(behaviour, address=address, port=port))
+        yield
+
+
+def _inside(address: str) -> str:
+    return str(IPv4Address(int(IPv6Address(address)) & 0xFFFFFFFF))

@@ -1,0 +1,110 @@
+"""One scenario from beginning to end, and whether what was said is what must be said.
+
+`judge` is pure. A scenario fails at the first wrong verdict, whatever comes after: a false alarm cannot be unsaid.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.nation.scenario import Expected, Scenario
+from tests.nation.stage import BASELINE_S, Said, Stage
+
+CALM_WORDS: Final = ("ok", "inconclusive")
+"""What may always be said before the expected: the round during which it happened, one that does not know yet."""
+_LOOK_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a scenario came out. `seconds` is from the event to the expected verdict, None where it never came."""
+
+    name: str
+    expected: str
+    got: str
+    rule_id: str
+    seconds: float | None
+    passed: bool
+    why: str = ""
+
+
+def judge(expected: Expected, said: Sequence[Said], *, event_s: float, over: bool) -> tuple[bool, str] | None:
+    """Return whether the scenario is passed, and why not; None while that is open.
+
+    `said` is what `expected.who` said after the event, in order; `over` says that nothing more will come.
+    """
+    first = next((number for number, one in enumerate(said) if _is_it(expected, one)), None)
+    for number, one in enumerate(said):
+        before = first is None or number < first
+        if before and one.verdict not in (*CALM_WORDS, *expected.meanwhile, *expected.verdicts):
+            return False, f"said {one.verdict} ({one.rule_id})"
+        if (
+            before
+            and one.verdict in expected.verdicts
+            and not _is_it(expected, one)
+            and one.verdict not in CALM_WORDS
+        ):
+            return False, f"said {one.verdict} by {one.rule_id}"
+        if not before and not _is_it(expected, one):
+            return False, f"then said {one.verdict} ({one.rule_id})"
+    if first is not None and len(said) - first >= expected.rounds:
+        return True, ""
+    if over:
+        return False, "never said" if first is None else "not said for long enough"
+    return None
+
+
+def _is_it(expected: Expected, said: Said) -> bool:
+    return said.verdict in expected.verdicts and (not expected.rules or said.rule_id in expected.rules)
+
+
+def play(
+    scenario: Scenario, folder: Path, *, tell: Callable[[Said], None], note: Callable[[str], None]
+) -> Result:
+    """Play it in the present namespaces and return how it came out."""
+    expected = scenario.expected
+    with Stage(scenario, folder, tell=tell) as stage:
+        if scenario.before and not _await(stage, scenario.before):
+            return _result(scenario, stage.told.said, None, f"no {scenario.before} before the event")
+        event_s = stage.now_s()
+        stage.happen("event")
+        note("the event")
+        begun = len(stage.told.said)
+        while True:
+            time.sleep(_LOOK_S)
+            stage.hear()
+            said = [one for one in stage.told.said[begun:] if one.who == expected.who]
+            over = stage.now_s() - event_s > expected.limit_s
+            judged = judge(expected, said, event_s=event_s, over=over)
+            if judged is not None:
+                passed, why = judged
+                first = next((one.at_s - event_s for one in said if _is_it(expected, one)), None)
+                return _result(scenario, said, first, why, passed=passed)
+
+
+def _await(stage: Stage, verdict: str) -> bool:
+    until_s = stage.now_s() + BASELINE_S
+    while stage.now_s() < until_s:
+        stage.hear()
+        if any(one.verdict == verdict for one in stage.told.said):
+            return True
+        time.sleep(_LOOK_S)
+    return False
+
+
+def _result(
+    scenario: Scenario, said: Sequence[Said], seconds: float | None, why: str, *, passed: bool = False
+) -> Result:
+    wanted = next((one for one in said if _is_it(scenario.expected, one)), None) if passed else None
+    shown = wanted or (said[-1] if said else None)
+    return Result(
+        name=scenario.name,
+        expected=scenario.expected.text,
+        got=shown.verdict if shown else "nothing",
+        rule_id=shown.rule_id if shown else "",
+        seconds=seconds,
+        passed=passed,
+        why=why,
+    )

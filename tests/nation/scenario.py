@@ -1,0 +1,220 @@
+"""A scenario: a short file that says what goes wrong in the made country, and what must be said of it. Pure.
+
+`load` reads one of `scenarios/*.toml` and refuses whatever is not known, with its place and what is allowed. It
+must never touch a network: `tests.nation.stage` does what is written here.
+"""
+
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from firmware.judgement.words import VerdictWord
+from tests.nation.atlas import ACCESS, BY_NAME
+from tests.nation.changes import CHANGES
+from tests.nation.sites import FAULTS
+from tests.nation.wiring import HOME
+
+SCENARIOS: Final = Path(__file__).with_name("scenarios")
+Table: TypeAlias = Mapping[str, Any]
+
+_TOP: Final = {
+    "title",
+    "why",
+    "home",
+    "censor",
+    "change",
+    "page",
+    "expected",
+    "before",
+    "ahead_days",
+    "dead",
+    "devices",
+}
+_HOME: Final = {"access", "families", "resolvers", "dns64"}
+_EXPECTED: Final = {"who", "verdict", "rules", "rounds", "limit_s", "meanwhile"}
+WHENS: Final = ("start", "event")
+
+
+class ScenarioError(ValueError):
+    """A scenario file cannot be used: where, what was found, what is allowed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CensorAt:
+    """A censor on the link above `on`, with `rules` in the censor's own form, in force from `when`."""
+
+    on: str
+    when: str
+    rules: tuple[Table, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something that changes in the country: `do` is one of the words of `tests.nation.changes.CHANGES`, `given` its keys."""
+
+    do: str
+    when: str
+    given: Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A web page the device also measures whole, and of which a verdict is asked."""
+
+    url: str
+    options: Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What must be said: by `who`, one of the words in `verdicts`, by one of `rules` (any where empty).
+
+    `rounds` is for how many rounds after the event it must hold. `meanwhile` are further words that may come
+    before it, beside `ok` and `inconclusive`; any other is a wrong verdict, and fails the scenario.
+    """
+
+    who: str
+    verdicts: tuple[str, ...]
+    rules: tuple[str, ...]
+    rounds: int
+    limit_s: float
+    meanwhile: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """Return it as the table shows it."""
+        return "/".join(self.verdicts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """One scenario. `devices` are the access networks of further devices; `before` is awaited before the event."""
+
+    name: str
+    title: str
+    why: str
+    access: str
+    families: tuple[int, ...]
+    resolvers: tuple[str, ...]
+    dns64: bool
+    ahead_days: int
+    dead: tuple[str, ...]
+    devices: tuple[str, ...]
+    censors: tuple[CensorAt, ...]
+    changes: tuple[Change, ...]
+    page: Page | None
+    before: str
+    expected: Expected
+
+
+def names() -> list[str]:
+    """Return the names of all scenarios."""
+    return sorted(path.stem for path in SCENARIOS.glob("*.toml"))
+
+
+def load(name: str) -> Scenario:
+    """Return the scenario `name`. Raises `ScenarioError`."""
+    path = SCENARIOS / f"{name}.toml"
+    if not path.exists():
+        raise ScenarioError(
+            f"scenario {name}: no such file; `python -m tests.nation list` shows what there is"
+        )
+    try:
+        return read(name, tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise ScenarioError(f"{path.name}: {error}") from error
+
+
+def read(name: str, tree: Table) -> Scenario:
+    """Return the scenario written as `tree`. Raises `ScenarioError`."""
+    _known(name, "", tree, _TOP)
+    home = tree.get("home", {})
+    _known(name, "home", home, _HOME)
+    expected = tree.get("expected", {})
+    _known(name, "expected", expected, _EXPECTED)
+    access = _one(name, "home.access", home.get("access", "north"), ACCESS)
+    page = tree.get("page")
+    return Scenario(
+        name=name,
+        title=_text(name, tree, "title"),
+        why=_text(name, tree, "why"),
+        access=access,
+        families=tuple(home.get("families", (4, 6))),
+        resolvers=tuple(home.get("resolvers", ())),
+        dns64=bool(home.get("dns64", False)),
+        ahead_days=int(tree.get("ahead_days", 0)),
+        dead=tuple(tree.get("dead", ())),
+        devices=tuple(_one(name, "devices", one, ACCESS) for one in tree.get("devices", ())),
+        censors=tuple(_censor(name, one) for one in tree.get("censor", ())),
+        changes=tuple(_change(name, one) for one in tree.get("change", ())),
+        page=None if page is None else _page(name, page),
+        before=tree.get("before", "ok"),
+        expected=_expected(name, expected),
+    )
+
+
+def _expected(name: str, given: Table) -> Expected:
+    words = given.get("verdict", ())
+    verdicts = (words,) if isinstance(words, str) else tuple(words)
+    for word in (*verdicts, *given.get("meanwhile", ())):
+        _one(name, "expected.verdict", word, tuple(VerdictWord))
+    if not verdicts:
+        raise ScenarioError(
+            f"{name}: expected.verdict: found nothing; allowed is a verdict's word or several"
+        )
+    quiet = set(verdicts) <= {"ok", "inconclusive"}
+    return Expected(
+        who=_one(name, "expected.who", given.get("who", "device"), ("device", "page", "collector")),
+        verdicts=verdicts,
+        rules=tuple(given.get("rules", ())),
+        rounds=int(given.get("rounds", 3 if quiet else 1)),
+        limit_s=float(given.get("limit_s", 150)),
+        meanwhile=tuple(given.get("meanwhile", ())),
+    )
+
+
+def _censor(name: str, given: Table) -> CensorAt:
+    _known(name, "censor", given, {"on", "when", "rule"})
+    return CensorAt(
+        on=_one(name, "censor.on", given.get("on"), (*BY_NAME, HOME)),
+        when=_one(name, "censor.when", given.get("when", "event"), WHENS),
+        rules=tuple(given.get("rule", ())),
+    )
+
+
+def _change(name: str, given: Table) -> Change:
+    do = _one(name, "change.do", given.get("do"), tuple(CHANGES))
+    rest = {key: value for key, value in given.items() if key not in ("do", "when")}
+    _known(name, f"change {do}", rest, CHANGES[do].keys)
+    if do == "site":
+        _one(name, "change.fault", rest.get("fault"), tuple(FAULTS))
+    return Change(do=do, when=_one(name, "change.when", given.get("when", "event"), WHENS), given=rest)
+
+
+def _page(name: str, given: Table) -> Page:
+    _known(name, "page", given, {"url", "options"})
+    return Page(url=_text(name, given, "url"), options=given.get("options", {}))
+
+
+def _known(name: str, place: str, given: Table, allowed: Collection[str]) -> None:
+    unknown = sorted(set(given) - allowed)
+    if unknown:
+        where = f"{place}: " if place else ""
+        raise ScenarioError(
+            f"{name}: {where}found {', '.join(unknown)}; allowed is {', '.join(sorted(allowed))}"
+        )
+
+
+def _one(name: str, place: str, found: object, allowed: tuple[str, ...]) -> str:
+    if not isinstance(found, str) or found not in allowed:
+        raise ScenarioError(f"{name}: {place}: found {found!r}; allowed is one of {', '.join(allowed)}")
+    return str(found)
+
+
+def _text(name: str, given: Table, key: str) -> str:
+    found = given.get(key)
+    if not isinstance(found, str) or not found:
+        raise ScenarioError(f"{name}: {key}: found {found!r}; allowed is a text")
+    return found

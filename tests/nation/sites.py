@@ -1,0 +1,150 @@
+"""The made country's web sites, well or ill: what each answers on ports 80 and 443 is one word, changed at any time.
+
+`FAULTS` is the list of words. Everything runs in the namespace it was entered in; nothing is asked of any other
+host, so that a site's state never depends on another's.
+"""
+
+import datetime as dt
+import itertools
+import socket
+import ssl
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final, Self
+
+from tests.nation.atlas import BY_NAME, Site
+from tests.servers.http import Pieces, Request, http, page, redirect
+from tests.servers.tcp import (
+    Behaviour,
+    TcpServer,
+    close_after_first_bytes,
+    reset_after_first_bytes,
+    stay_silent,
+)
+from tests.servers.tls import Authority, over_tls
+
+FAULTS: Final[Mapping[str, str]] = {
+    "": "well",
+    "refused": "nothing listens",
+    "silent": "takes connections and answers nothing",
+    "gone": "its address answers nothing at all",
+    "resets": "resets at the first bytes",
+    "closes": "closes at the first bytes",
+    "expired": "its certificate expired yesterday",
+    "wrong_name": "its certificate is for another name",
+    "unknown_authority": "its certificate is by an authority nobody trusts",
+    "maintenance": "answers 503 to every request",
+    "captcha_here": "answers 403 and a riddle to the made country, its page to others",
+    "redirect": "sends every request for / on to `location`",
+    "redirect_loop": "sends every request on to another page of its own, for ever",
+    "big": "its page is larger than what is read of a body",
+    "other_page": "a page of another title and length for each request, as news sites have",
+}
+"""What may be the matter with a site."""
+
+_CENTRE: Final = BY_NAME["centre"]
+_BIG: Final = 700_000
+
+
+class Trust:
+    """The authority that devices and collector trust, another that nobody does, and the year they live in.
+
+    `ahead` moves every certificate's validity, so that to them this machine's clock is behind by as much.
+    """
+
+    def __init__(self, folder: Path, *, ahead: dt.timedelta) -> None:
+        for name in ("known", "unknown"):
+            (folder / name).mkdir(parents=True)
+        self.known = Authority(folder / "known", "Made country authority")
+        self.unknown = Authority(folder / "unknown", "Nobody's authority")
+        self._now = dt.datetime.now(dt.UTC) + ahead
+
+    def context(self, names: tuple[str, ...], fault: str) -> ssl.SSLContext:
+        """Return a server's context for `names`, with what `fault` says is wrong with its certificate."""
+        day = dt.timedelta(days=1)
+        authority = self.unknown if fault == "unknown_authority" else self.known
+        shown = ("www.somebody-else.out",) if fault == "wrong_name" else names
+        begins, ends = self._now - 60 * day, self._now + 60 * day
+        if fault == "expired":
+            begins, ends = self._now - 400 * day, self._now - day
+        return authority.server_context(*shown, not_before=begins, not_after=ends)
+
+
+class RunningSite:
+    """One site's servers. Enter it inside its namespace; `become` changes what is the matter with it."""
+
+    def __init__(self, site: Site, trust: Trust, *, fault: str = "", location: str = "") -> None:
+        self.site = site
+        self._trust = trust
+        self._fault = fault
+        self._location = location
+        self._context = trust.context(site.names, fault)
+        self._count = itertools.count(1)
+        self._stack = ExitStack()
+
+    def become(self, fault: str, location: str = "") -> None:
+        """Have `fault` from now on. Call it inside the site's namespace."""
+        self._stop()
+        self._fault, self._location = fault, location
+        self._context = self._trust.context(self.site.names, fault)
+        self._start()
+
+    def __enter__(self) -> Self:
+        self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def _start(self) -> None:
+        if self._fault in ("refused", "gone"):
+            return
+        for address in self.site.addresses:
+            self._stack.enter_context(TcpServer(self._plain(), address=address, port=80))
+            self._stack.enter_context(TcpServer(self._secured(), address=address, port=443))
+
+    def _stop(self) -> None:
+        self._stack.close()
+
+    def _plain(self) -> Behaviour:
+        return _ODD.get(self._fault, self._pages)
+
+    def _secured(self) -> Behaviour:
+        return _ODD.get(self._fault) or over_tls(self._context, self._pages)
+
+    def _pages(self, connection: socket.socket) -> None:
+        client = connection.getpeername()[0].removeprefix("::ffff:")
+        abroad = client in (_CENTRE.address(1), _CENTRE.address(1, 6))
+        http(lambda request: self._respond(request, abroad=abroad))(connection)
+
+    def _respond(self, request: Request, *, abroad: bool) -> Pieces:
+        if request.target == "/generate_204":
+            return page(status=204, content_type="")
+        match self._fault:
+            case "maintenance":
+                return page(b"<html><title>Back soon</title></html>", status=503)
+            case "captcha_here" if not abroad:
+                return page(b"<html><title>Are you human?</title>Pick the boats.</html>", status=403)
+            case "redirect" if request.target == "/":
+                return redirect(self._location)
+            case "redirect_loop":
+                return redirect(f"/{int(request.target.strip('/') or 0) + 1}")
+            case "big":
+                return page(_html(request.headers.get("host", ""), _BIG))
+            case "other_page":
+                number = next(self._count)
+                return page(_html(f"News of minute {number}", 3_000 + 1_000 * (number % 5)))
+        return page(_html(request.headers.get("host", ""), 3_000))
+
+
+def _html(title: str, length: int) -> bytes:
+    head = f"<html><head><title>Welcome to {title}</title></head><body>".encode()
+    return head + b"<p>All that stands here.</p>" * ((length - len(head)) // 28) + b"</body></html>"
+
+
+_ODD: Final[Mapping[str, Behaviour]] = {
+    "silent": stay_silent,
+    "resets": reset_after_first_bytes,
+    "closes": close_after_first_bytes,
+}

@@ -1,0 +1,194 @@
+"""Plays one scenario: builds the country, starts devices and what they need, lets it happen, hears what is said.
+
+Runs inside namespaces made for it (`tests.nation.inside`). It must never judge by itself: verdicts are read from
+the device's own `ladder` records, and from the collector.
+"""
+
+import datetime as dt
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+from appliance.outbox.box import Outbox
+from tests import namespaces
+from tests.nation.atlas import COLLECTOR
+from tests.nation.censor.process import Censor
+from tests.nation.changes import CHANGES, Scene
+from tests.nation.country import Country
+from tests.nation.device import Device
+from tests.nation.scenario import Scenario
+from tests.nation.toml_text import rules_text
+from tests.nation.wiring import Home
+
+PLAN: Final = Path(__file__).with_name("plan.toml")
+CALM_S: Final = 5
+QUICK_S: Final = 2
+BASELINE_S: Final = 60.0
+BROKER_PORT: Final = 1883
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One verdict: who said it, how long after the stage's beginning, and by which rule."""
+
+    who: str
+    at_s: float
+    verdict: str
+    rule_id: str
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Told:
+    """All that was said, in order; `tell` is called with each as it comes."""
+
+    tell: Callable[[Said], None]
+    said: list[Said] = field(default_factory=list)
+
+    def add(self, said: Said) -> None:
+        """Take one."""
+        self.said.append(said)
+        self.tell(said)
+
+
+class Stage:
+    """A scenario's country, running. Enter it, then `begin` what the scenario says, and `hear`."""
+
+    def __init__(self, scenario: Scenario, folder: Path, *, tell: Callable[[Said], None]) -> None:
+        self.scenario = scenario
+        self.folder = folder
+        self.told = Told(tell)
+        self.censors: dict[str, Censor] = {}
+        self.devices: list[Device] = []
+        self.homes = [
+            Home(number=1, access=scenario.access, node="", families=scenario.families),
+            *(
+                Home(number=number, access=access, node=f"device{number}")
+                for number, access in enumerate(scenario.devices, start=2)
+            ),
+        ]
+        self._heard: dict[str, int] = {}
+        self._told_rounds = 0
+        self._stack = ExitStack()
+        self._began_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._build(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def now_s(self) -> float:
+        """Return the seconds since the stage began."""
+        return time.monotonic() - self._began_s
+
+    def happen(self, when: str) -> None:
+        """Let what the scenario has for `when` come true."""
+        for change in self.scenario.changes:
+            if change.when == when:
+                CHANGES[change.do].do(self._scene, change.given)
+        for censor in self.scenario.censors:
+            if censor.when == when:
+                self.censors[censor.on].change(rules_text(self._rules(censor.on, when)))
+
+    def relent(self) -> None:
+        """Let every censor pass everything from now on."""
+        for censor in self.censors.values():
+            censor.change("")
+
+    def hear(self) -> None:
+        """Take in what the device has said since."""
+        device = self.devices[0]
+        if sum(line.startswith("verdict ") for line in device.lines) <= self._told_rounds:
+            return  # looking at the outbox is for when there is something new
+        self._told_rounds += 1
+        with Outbox.look(device.data / "outbox.sqlite3") as outbox:
+            for record in reversed(outbox.recent_rounds(200)):
+                number = record.round_id or 0
+                if record.verdict is None or number <= self._heard.get("device", 0):
+                    continue
+                self._heard["device"] = number
+                self.told.add(
+                    Said(
+                        who="device",
+                        at_s=self.now_s(),
+                        verdict=record.verdict.verdict,
+                        rule_id=record.verdict.rule_id,
+                        evidence=tuple(record.verdict.evidence),
+                    )
+                )
+
+    def _rules(self, on: str, when: str) -> list[Mapping[str, Any]]:
+        """Return what is in force on one link: what was from the start, and what the event adds."""
+        whens = ("start",) if when == "start" else ("start", "event")
+        return [
+            rule
+            for censor in self.scenario.censors
+            if censor.on == on and censor.when in whens
+            for rule in censor.rules
+        ]
+
+    def _build(self, stack: ExitStack) -> None:
+        scenario = self.scenario
+        self.country = stack.enter_context(
+            Country(
+                self.folder,
+                homes=self.homes,
+                walls={censor.on for censor in scenario.censors},
+                ahead=dt.timedelta(days=scenario.ahead_days),
+                dead=scenario.dead,
+                dns64=scenario.dns64,
+            )
+        )
+        for on in sorted({censor.on for censor in scenario.censors}):
+            with namespaces.inside(f"wall-{on}"):
+                made = Censor(("inside", "outside"), rules_text([]), self.folder / f"censor-{on}.log")
+                self.censors[on] = stack.enter_context(made)
+        self._scene = Scene(
+            country=self.country, homes=tuple(self.homes), stack=stack.enter_context(ExitStack())
+        )
+        self.happen("start")
+        for home in self.homes:
+            self.devices.append(stack.enter_context(self._device(home)))
+
+    @contextmanager
+    def _device(self, home: Home) -> Iterator[Device]:
+        folder = self.folder / f"device{home.number}"
+        folder.mkdir()
+        settings = folder / "device.toml"
+        plan = folder / "plan.toml"
+        plan.write_text(PLAN.read_text(encoding="utf-8") + self._page_task(), encoding="utf-8")
+        settings.write_text(
+            f'data = "{folder / "data"}"\nplan = "{plan}"\n'
+            f"[schedule]\ncalm_s = {CALM_S}\ntransition_s = {QUICK_S}\nbudget_bytes_per_day = 1_000_000_000\n"
+            f'[broker]\nhost = "{COLLECTOR}"\nport = {BROKER_PORT}\nretry_max_s = 5\n',
+            encoding="utf-8",
+        )
+        servers = self.scenario.resolvers if home.number == 1 else ()
+        resolv_conf = self.country.resolv_conf(home, *servers)
+        if not home.node:
+            namespaces.write_file("/etc/resolv.conf", resolv_conf)
+        with namespaces.inside(home.node) if home.node else nullcontext():
+            namespaces.open_ping()
+            running = Device(folder, settings, environment=self.country.trusted, resolv_conf=resolv_conf)
+        with running:
+            yield running
+
+    def _page_task(self) -> str:
+        page = self.scenario.page
+        if page is None:
+            return ""
+        options = {"body_cap": 65536, "addresses": 2, **page.options}
+        shown = ", ".join(f"{key} = {json.dumps(value)}" for key, value in options.items())
+        return (
+            '\n[[task]]\nname = "page"\nzone = "international"\ntest = "web_connectivity"\n'
+            f"target = {json.dumps(page.url)}\noptions = {{ {shown} }}\nevery_s = 10\n"
+            'network = { asn = 65054, name = "A web host" }\nsource = "the scenario"\nwhy = "the scenario"\n'
+        )
