@@ -41,6 +41,12 @@ def page_proven(facts: WebFacts) -> bool:
     return facts.page_proven and facts.page is not None and (facts.page.status or 0) < 400
 
 
+def site_proven(facts: WebFacts) -> bool:
+    """Say whether the site proved itself in a handshake, and its page was not asked for."""
+    asked_for_none = not facts.evidence.requests and facts.stage is Stage.NONE
+    return asked_for_none and facts.evidence.failure is None and facts.answers_proven
+
+
 def known_answer(facts: WebFacts) -> bool:
     """Say whether a resolver's answer is a censor's, and nothing there proves itself."""
     known = facts.known_answer

@@ -47,6 +47,15 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
         is_sure=True,
     ),
     WebRule(
+        rule_id="site-proven",
+        verdict=VerdictWord.OK,
+        sentence="At an address that the system's resolver gave, a certificate proved the site; its page was not "
+        "asked for.",
+        overturned_by="A certificate authority that lends itself to the censor; or the page, once it is asked for.",
+        condition=when.site_proven,
+        is_sure=True,
+    ),
+    WebRule(
         rule_id="known-false-answer",
         verdict=VerdictWord.BLOCKED_DNS,
         sentence="The name is answered with an address that a censor is known to give, and nothing there proves "

@@ -1,6 +1,7 @@
 """Records as evidence about a page: from what the measurements really write, and from whatever a device may send."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from firmware.failures import Failure
 from firmware.judgement.web.evidence import ControlSource
 from firmware.judgement.web.from_record import TESTS, control_of, evidence_of
+from firmware.judgement.web.verdict import judge
 from firmware.measurements import MEASUREMENTS
 from firmware.net.host_view import Host, Resolvers
 from firmware.record import ClockQuality, ClockReading, Outcome, Record, Rung, Zone
@@ -18,6 +20,7 @@ from tests.probing import probe
 from tests.servers.dns import DnsServer, reply, zone
 from tests.servers.http import Request, http, page, redirect
 from tests.servers.tcp import TcpServer, reset_after_first_bytes
+from tests.servers.tls import Authority, over_tls
 
 NAME = "www.example.test"
 
@@ -92,6 +95,27 @@ def test_a_reset_handshake_and_its_control() -> None:
     assert control is not None
     assert control.handshakes == {f"127.0.0.1:{server.port}": "connection_reset"}
     assert (control.saw_http, control.http_failure) == (True, "connection_reset")
+
+
+@pytest.mark.parametrize("test", ["tls", "web_connectivity"])
+def test_a_site_that_proved_itself_is_ok_though_no_page_was_asked_for(
+    test: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.trusted))
+    well = over_tls(authority.server_context(NAME))
+    with DnsServer(zone({NAME: ("127.0.0.1",)})) as resolver, TcpServer(well) as server:
+        record = (
+            measured("tls", f"{NAME}:{server.port}", resolver)
+            if test == "tls"
+            else measured(test, f"https://{NAME}:{server.port}/", resolver, resolver="none", fetch=False)
+        )
+    evidence = evidence_of(record)
+    assert evidence is not None
+    judged = judge(evidence, None)
+    assert (judged.verdict.verdict, judged.verdict.rule_id) == ("ok", "site-proven")
+    failed = judge(replace(evidence, handshakes=(), failure="connection_reset"), None)
+    assert failed.verdict.verdict == "inconclusive"
 
 
 @pytest.mark.parametrize("test", ["tls", "tcp", "http"])
