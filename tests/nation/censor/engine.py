@@ -124,10 +124,10 @@ class Engine:
 
     def _turn(self, now_ns: int) -> None:
         """Take up the rules that are in force now, and note when that changes next."""
-        at_s = (now_ns - self._start_ns) / _S
-        active = tuple(rule for rule in self._rules.rules if rule.timetable.holds(at_s))
-        changes = [rule.timetable.next_change_s(at_s) for rule in self._rules.rules]
-        coming = [self._start_ns + round(change * _S) for change in changes if change is not None]
+        at_ns = now_ns - self._start_ns
+        active = tuple(rule for rule in self._rules.rules if rule.timetable.holds(at_ns))
+        changes = [rule.timetable.next_change_ns(at_ns) for rule in self._rules.rules]
+        coming = [self._start_ns + change for change in changes if change is not None]
         if active != self._active:
             begun = {rule.name for rule in self._active} ^ {rule.name for rule in active}
             for rule in self._rules.rules:

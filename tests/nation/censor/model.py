@@ -285,23 +285,25 @@ class Timetable:
         if self.every_s is not None and (self.until_s is None or self.until_s > self.every_s):
             raise ValueError("every_s with an until_s that is not after it")
 
-    def holds(self, at_s: float) -> bool:
-        """Say whether the rule is in force `at_s` after loading."""
+    def holds(self, at_ns: int) -> bool:
+        """Say whether the rule is in force `at_ns` after loading."""
         if self.every_s is not None:
-            at_s %= self.every_s
-        return at_s >= self.from_s and (self.until_s is None or at_s < self.until_s)
+            at_ns %= _ns(self.every_s)
+        return at_ns >= _ns(self.from_s) and (self.until_s is None or at_ns < _ns(self.until_s))
 
-    def next_change_s(self, at_s: float) -> float | None:
-        """Return when, after `at_s`, the answer of `holds` may change next; None for never."""
-        base = 0.0
-        if self.every_s is not None:
-            base = at_s // self.every_s * self.every_s
-        edges = [base + self.from_s]
+    def next_change_ns(self, at_ns: int) -> int | None:
+        """Return when, after `at_ns`, the answer of `holds` may change next; None for never."""
+        base = 0 if self.every_s is None else at_ns - at_ns % _ns(self.every_s)
+        edges = [base + _ns(self.from_s)]
         if self.until_s is not None:
-            edges.append(base + self.until_s)
+            edges.append(base + _ns(self.until_s))
         if self.every_s is not None:
-            edges.append(base + self.every_s + self.from_s)
-        return min((edge for edge in edges if edge > at_s), default=None)
+            edges.append(base + _ns(self.every_s) + _ns(self.from_s))
+        return min((edge for edge in edges if edge > at_ns), default=None)
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,7 @@ class _Reader:
         for number, table in enumerate(tables, start=1):
             self._turn_to(number, len(tables), table.get("name"))
             rule = self._rule(table, number)
-            name = table.get("name")
+            name = table.get("name", f"rule {number}")
             if isinstance(name, str):
                 if name in names:
                     self._fault(("name",), f"{show(name)} a second time", "a name that no other rule has")
