@@ -8,7 +8,9 @@ All packets of a run are one flow, so that routers which share load by flow send
 are addresses, both ports, checksum and length; by ICMP type, code, identifier and checksum; by TCP addresses and
 both ports, one SYN after another. Not constant: TTL, the IP header's id and checksum, the ICMP sequence number,
 the UDP payload's first four bytes, TCP's sequence number and timestamps, which are the kernel's. An old router
-that quotes nothing of the UDP payload is asked one packet at a time from then on (`one_at_a_time`).
+that quotes nothing of the UDP payload is asked one packet at a time from then on (`one_at_a_time`). Two runs are two
+flows, which routers may send two ways, unless option `paris_id` says which of 64 flows to be: then source port (UDP, TCP)
+or checksum (ICMP), which routers tell flows apart by, are the same in every run of that number, and others in others.
 
 Routers' times are theirs to answer in their leisure: a slow hop before a fast one is no slow link. A path is not
 the way back. In the record the host's own network is words: `@self`, `@gateway` (the first hop, always), `@near`
@@ -42,6 +44,9 @@ METHODS: Final = ("udp", "icmp", "tcp")
 _DEFAULT_PORT: Final = {"udp": 33434, "icmp": 0, "tcp": 443}
 _MIN_SIZE: Final = 60
 _MS: Final = 1_000_000
+_PARIS_BASE_PORT: Final = 61_000
+"""Above what Linux chooses source ports from by itself (net.ipv4.ip_local_port_range), so that it is seldom taken."""
+_WORD: Final = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +54,14 @@ class Traceroute:
     """One path, hop by hop.
 
     Phases `resolve` (where a resolver was asked) and `rtt`, the target's own shortest time. `detail`: `address`,
-    `family`, `method`, `not_used` (better method → why not), `proto`, `paris_id` (not 0: one flow), `size` (the
-    packet's bytes, of UDP and ICMP), `port`, `one_at_a_time`, `end` (`reached`, `unreachable`, `loop`, `gap_limit`,
+    `family`, `method`, `not_used` (better method → why not), `proto`, `paris_id` (the flow's number; 1 where none was
+    asked for), `repeatable` (whether another run with that number is the same flow), `size` (the packet's bytes, of
+    UDP and ICMP), `port`, `one_at_a_time`, `end` (`reached`, `unreachable`, `loop`, `gap_limit`,
     `max_hops`, `deadline`, `not_sent`) and `end_hop`; `result` in RIPE Atlas's form: `[{hop, result: [{from,
     rtt_ns, stamp, ttl} or {x: "*"}]}]`, with `err` (Atlas's letter or the ICMP code), `failure` and `mtu` where a
     router says that it goes no further. `rtt_ns` is missing where a SYN was sent twice. `path_mtu` is the smallest
-    such `mtu` with its `from`. The failure is what ended the way, null when the target answered.
+    such `mtu` with its `from`. A time by TCP is `user`, since nobody stamps a SYN as it leaves; with `received`
+    (`kernel`) the arrival is the kernel's, and only the call to send is in it. The failure is what ended the way, null when the target answered.
     """
 
     name: ClassVar[str] = "traceroute"
@@ -67,6 +74,7 @@ class Traceroute:
     methods: tuple[str, ...]
     limits: Limits
     size: int
+    paris_id: int
 
     @classmethod
     def parse(cls, target: str, options: Mapping[str, OptionValue]) -> Self:
@@ -74,8 +82,8 @@ class Traceroute:
 
         Options: `method` (`udp`, `icmp`, `tcp`, or `any`: ICMP where it is allowed, else UDP), `port` (of UDP and
         TCP), `family`, `max_hops`, `queries` (a hop), `gap` (silent hops in a row to end at), `timeout_ms` (of a
-        probe), `size` (bytes of an IP packet of UDP or ICMP, never cut into pieces on the way). Raises
-        `TargetError`.
+        probe), `size` (bytes of an IP packet of UDP or ICMP, never cut into pieces on the way), `paris_id` (1 to 64:
+        which flow to be; 0, the default: one of its own). Raises `TargetError`.
         """
         reader = Options(cls.name, options)
         method = reader.word("method", "udp", (*METHODS, "any"))
@@ -91,6 +99,7 @@ class Traceroute:
                 timeout_ns=reader.integer("timeout_ms", 2000, low=10, high=10_000) * _MS,
             ),
             size=reader.integer("size", _MIN_SIZE, low=_MIN_SIZE, high=9000),
+            paris_id=reader.integer("paris_id", 0, low=0, high=64),
         )
         reader.finish()
         if method in ("icmp", "tcp") and (("port" in options) if method == "icmp" else ("size" in options)):
@@ -132,7 +141,8 @@ class Traceroute:
         """Fill the table by the first method that is allowed. Raises where none is, or nothing can be sent."""
         not_used: dict[str, JsonValue] = {}
         for method in self.methods:
-            detail.update(method=method, not_used=not_used, proto=method.upper(), paris_id=1)
+            detail.update(method=method, not_used=not_used, proto=method.upper())
+            detail.update(paris_id=self.paris_id or 1, repeatable=self.paris_id > 0)
             try:
                 await self._trace_by(net, address, method, table)
             except MeasurementFailedError as error:
@@ -145,16 +155,25 @@ class Traceroute:
                 return
 
     async def _trace_by(self, net: Net, address: str, method: str, table: HopTable) -> None:
+        source_port = _PARIS_BASE_PORT + self.paris_id if self.paris_id else 0
         if method == "tcp":
-            await trace_by_syn(net, SynProbes(net, address, self.port), table)
+            await trace_by_syn(net, SynProbes(net, address, self.port, source_port), table)
             return
         family = family_of(address) or 4
-        with net.open_icmp(address) if method == "icmp" else net.open_udp(address, self.port) as flow:
+        with (
+            net.open_icmp(address)
+            if method == "icmp"
+            else net.open_udp(address, self.port, source_port=source_port) as flow
+        ):
             flow.set_option(*MTU_DISCOVER[family], PMTUDISC_PROBE)
             probes = PathProbes(
                 flow=flow,
-                form=IcmpForm(family) if method == "icmp" else UdpForm(),
+                form=IcmpForm(family, self._balance(flow.local[1])) if method == "icmp" else UdpForm(),
                 family=family,
                 payload_bytes=self.size - IP_HEADER[family] - TRANSPORT_HEADER,
             )
             await DatagramTrace(net, probes, table).run()
+
+    def _balance(self, identifier: int) -> int:
+        """Return the word that makes an echo's checksum depend on `paris_id` alone; 0 where none was asked for."""
+        return (_WORD - identifier + self.paris_id) % _WORD if self.paris_id else 0

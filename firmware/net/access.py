@@ -90,9 +90,12 @@ class Net:
             raise MeasurementFailedError(attempt.failure or "", operation="connect")
         return stream
 
-    def open_udp(self, address: str, port: int) -> UdpFlow:
-        """Open a UDP flow to a literal address; nothing is sent. Raises `MeasurementFailedError` (`connect`)."""
-        return self._open(address, port, socket.IPPROTO_UDP)
+    def open_udp(self, address: str, port: int, *, source_port: int = 0) -> UdpFlow:
+        """Open a UDP flow to a literal address; nothing is sent. 0: the kernel chooses the source port.
+
+        Raises `MeasurementFailedError` (operation `connect`).
+        """
+        return self._open(address, port, socket.IPPROTO_UDP, source_port)
 
     def open_icmp(self, address: str) -> DatagramFlow:
         """Open a datagram ICMP flow, which carries echo requests and their replies only.
@@ -126,7 +129,7 @@ class Net:
             detail=detail,
         )
 
-    def _open(self, address: str, port: int, protocol: int) -> DatagramFlow:
+    def _open(self, address: str, port: int, protocol: int, source_port: int = 0) -> DatagramFlow:
         family, remote = self.socket_address(address, port)
         sock: socket.socket | None = None
         try:
@@ -134,6 +137,8 @@ class Net:
                 family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol
             )
             datagrams.prepare(sock)
+            if source_port:
+                sock.bind(("", source_port))
             sock.connect(remote)
             return DatagramFlow(self, sock, (address, port))
         except OSError as error:

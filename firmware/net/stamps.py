@@ -120,6 +120,18 @@ def between(sent: Departure, arrival: Arrival) -> Phase:
     return Phase(ns=times.received_utc_ns - times.sent_utc_ns, stamp=times.stamp)
 
 
+def since_call(sent: Departure, arrival: Arrival) -> tuple[int, bool]:
+    """Return the time from this process's own send to an arrival in ns, and whether the kernel stamped the arrival.
+
+    For what has no stamp as it leaves (a SYN). The class is `user` either way: the time has the call in it.
+    """
+    if arrival.stamp_ns is not None and not stepped(sent, arrival):
+        since_ns = arrival.stamp_ns - sent.offset.realtime_ns
+        if since_ns >= 0:
+            return since_ns, True
+    return arrival.user_ns - sent.user_ns, False
+
+
 def offsets(sent: Departure, moments: "Sequence[Arrival | Departure]") -> tuple[list[int], Stamp]:
     """Return how long after `sent` each moment was, in ns, and who took all of these times.
 

@@ -248,7 +248,7 @@ async def _connect(
     level, option = _RECVERR[sock.family]
     sock.setsockopt(level, option, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    departure = await _depart_at_slot(owner)
+    departure = await depart_at_slot(owner)
     owner.first_sent = owner.first_sent or departure
     number = sock.connect_ex(remote)
     waited = True
@@ -284,8 +284,11 @@ async def _connect(
     return stream, attempt
 
 
-async def _depart_at_slot(owner: StreamOwner) -> Departure:
-    """Wait for the slot, as exactly as can be: nobody tells when a SYN leaves, only when we were about to send it."""
+async def depart_at_slot(owner: StreamOwner) -> Departure:
+    """Wait for the task's slot, return a departure: call it just before the connect.
+
+    Nobody tells when a SYN leaves, only when we were about to send it: that is at the slot, the SYN a little later.
+    """
     lead = owner.loop.lead("connect")
     aim_ns = owner.slot_ns - lead.ns
     is_ahead = not owner.began_ns and boottime_ns() < aim_ns

@@ -65,6 +65,8 @@ class Answer:
     failure: str | None = None
     icmp: tuple[int, int] | None = None
     mtu: int = 0
+    kernel_arrival: bool = False
+    """Of a time whose class is `user`: only the sending is this process's, the arrival has the kernel's stamp."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,13 +42,18 @@ class ProbeForm(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IcmpForm:
-    """ICMP echo; identifier and checksum are the kernel's to write."""
+    """ICMP echo; identifier and checksum are the kernel's to write.
+
+    `balance` is a word of the payload that the checksum depends on: with the identifier's complement in it the
+    checksum is the same for every identifier.
+    """
 
     family: int
+    balance: int = 0
 
     def write(self, sequence: int, payload_bytes: int) -> bytes:
         """Return an echo request."""
-        balance = struct.pack(">H", _MAX_SEQUENCE - sequence)
+        balance = struct.pack(">HH", _MAX_SEQUENCE - sequence, self.balance)
         head = _ICMP.pack(_ECHO_REQUEST[self.family], 0, 0, 0, sequence)
         return head + _padded(balance, payload_bytes)
 

@@ -3,20 +3,25 @@
 Since Linux 5.9 an ICMP error about a SYN is on the socket's error queue with the router that sent it. The flow
 is constant: addresses and both ports, and in IPv6 the flow label, which is 0. The kernel chooses the rest, which differs:
 initial sequence number, timestamps, IP id. Two sockets cannot have one flow at a time, so probes of one flow go
-one after another. A connection that comes about is reset at once. This file must never send a payload.
+one after another. A connection that comes about is reset at once. Nobody stamps a SYN as it leaves; an ICMP error about
+it has the kernel's stamp of its arrival, so that the time of one has our own system call in it and nothing of how
+late this process looked. This file must never send a payload.
 """
 
+import contextlib
 import errno
 import socket
 import struct
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import Final
 
 from firmware.failures import Failure, MeasurementFailedError, from_os_error
-from firmware.net import kernel
+from firmware.net import kernel, stamps
 from firmware.net.access import Net
 from firmware.net.loop import WRITABLE
-from firmware.net.streams import connect_phase
+from firmware.net.stamps import Departure
+from firmware.net.streams import connect_phase, depart_at_slot
 from firmware.paths.hops import Answer, Kind
 from firmware.paths.options import IPV6_AUTOFLOWLABEL, TTL
 from firmware.paths.probes import error_answer
@@ -56,9 +61,7 @@ class SynProbes:
         """
         family, remote = self.net.socket_address(self.address, self.port)
         version = 6 if family == socket.AF_INET6 else 4
-        await self.net.begin()
         with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as sock:
-            start_ns = self.net.now_ns()
             try:
                 for level, option, value in _OPTIONS[version]:
                     sock.setsockopt(level, option, value)
@@ -67,26 +70,36 @@ class SynProbes:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 sock.bind(("::" if version == 6 else "", self.source_port))
                 self.source_port = sock.getsockname()[1]
-                start_ns = self.net.now_ns()
+                with contextlib.suppress(OSError):  # before Linux 5.1
+                    sock.setsockopt(socket.SOL_SOCKET, kernel.SO_TIMESTAMPING_NEW, kernel.KEEPER_FLAGS)
+                sent = await depart_at_slot(self.net)
+                self.net.first_sent = self.net.first_sent or sent
                 number = sock.connect_ex(remote)
             except OSError as error:
                 raise MeasurementFailedError(from_os_error(error), operation="connect") from error
             if number not in (0, errno.EINPROGRESS):
                 raise MeasurementFailedError(from_os_error(OSError(number, "")), operation="connect")
             mask = await self.net.loop.wait(sock.fileno(), WRITABLE, deadline_ns=deadline_ns)
-            return self._answer(sock, self.net.now_ns() - start_ns) if mask else None
+            return self._answer(sock, sent) if mask else None
 
-    def _answer(self, sock: socket.socket, elapsed_ns: int) -> Answer | None:
+    def _answer(self, sock: socket.socket, sent: Departure) -> Answer | None:
+        elapsed_ns = self.net.now_ns() - sent.user_ns
         info = kernel.parse_tcp_info(
             sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, kernel.TCP_INFO_BYTES)
         )
         # After a second the kernel sends its SYN again: who answered is known then, when it was asked is not.
         rtt = None if info.total_retrans else Phase(ns=elapsed_ns, stamp=Stamp.USER)
+        ready_realtime_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
         found = _queued(sock)
         number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if found is not None and found.error is not None:
             self.net.icmp_errors.append(found.error)
-            return error_answer(found.error, self.address, rtt, found.ttl)
+            arrival = stamps.arrive(found, ready_realtime_ns)
+            self.net.clock_stepped |= stamps.stepped(sent, arrival)
+            since_ns, is_stamped = stamps.since_call(sent, arrival)
+            rtt = rtt and Phase(ns=since_ns, stamp=Stamp.USER)
+            answer = error_answer(found.error, self.address, rtt, found.ttl)
+            return replace(answer, kernel_arrival=is_stamped and rtt is not None)
         if number == 0:
             return Answer(
                 address=self.address, kind=Kind.REACHED, rtt=rtt and connect_phase(info, elapsed_ns)

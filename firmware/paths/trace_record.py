@@ -77,6 +77,8 @@ def _reply(slot: Slot, family: int, labels: Mapping[str, str]) -> JsonObject:
     found: JsonObject = {"from": labels[answer.address]}
     if answer.rtt is not None:
         found.update(rtt_ns=answer.rtt.ns, stamp=str(answer.rtt.stamp))
+        if answer.kernel_arrival:
+            found["received"] = "kernel"
     if answer.ttl is not None:
         found["ttl"] = answer.ttl
     if answer.kind is Kind.ENDED:

@@ -15,6 +15,7 @@ from firmware.paths.probes import UdpForm
 from firmware.task import OptionValue, result_to_json
 from firmware.worker.single import measure_once
 from tests import namespaces
+from tests.bench.timing.lab import no_offloads
 from tests.chains import chain
 
 FAST: dict[str, OptionValue] = {"timeout_ms": 400}
@@ -51,6 +52,14 @@ def every_way() -> dict[str, Any]:
         for target in (there.server4, there.server6):
             result = trace(target, method=method)
             found[f"{method} {result['detail']['family']}"] = [*gist(result), stamps(result)]
+            if method == "tcp":
+                received = [
+                    reply.get("received")
+                    for hop in result["detail"]["result"][:-1]
+                    for reply in hop["result"]
+                ]
+                found.setdefault("received", []).append([len(received), set(received) == {"kernel"}])
+                found.setdefault("late", []).append(result["detail"]["late_stamp"])
     with namespaces.inside(there.server):
         listener = socket.create_server((there.server4, 443))
     with listener:
@@ -73,6 +82,8 @@ def test_every_method_finds_every_router_in_both_families() -> None:
         assert found[f"{method} 4"] == [None, "reached", 5, PATH4, [stamp]]
         assert found[f"{method} 6"] == [None, "reached", 5, PATH6, [stamp]]
     assert found["open"] == [None, "reached", 5, PATH4, "tcp_info"]
+    assert found["received"] == [[12, True]] * 2
+    assert found["late"] == ["user"] * 2
     assert found["ttl"] == [64, 63, 62, 61, 60]
     assert found["rtt"]
     assert found["icmp told once"]
@@ -289,6 +300,7 @@ def on_the_wire() -> dict[str, Any]:
     """Capture what reaches the first router, and return how many different values each field has."""
     there = chain()
     namespaces.open_ping()
+    no_offloads("eth0")  # so that a checksum is written before the packet leaves
     namespaces.sysctl("net.ipv6.conf.all.forwarding", 1)
     found: dict[str, Any] = {}
     with namespaces.inside("r1"):
@@ -315,8 +327,44 @@ def on_the_wire() -> dict[str, Any]:
     return found
 
 
+def flows_by_number() -> dict[str, Any]:
+    """Return which values of what routers tell flows apart by are seen in runs of one number, and of two."""
+    there = chain(1)
+    namespaces.open_ping()
+    no_offloads("eth0")
+    found: dict[str, Any] = {}
+    with namespaces.inside("r1"):
+        capture = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
+    with capture:
+        capture.bind(("eth0", 3))
+        for method, (start, end) in {"udp": (0, 2), "icmp": (2, 4), "tcp": (0, 2)}.items():
+            for target in (there.server4, there.server6):
+                header = 40 if ":" in target else 20
+                seen = []
+                for number in (7, 7, 8, 0):
+                    drain(capture)
+                    detail = trace(target, method=method, queries=1, paris_id=number)["detail"]
+                    assert (detail["paris_id"], detail["repeatable"]) == (
+                        (number, True) if number else (1, False)
+                    )
+                    packets = [packet for packet in drain(capture) if is_probe(packet, method)]
+                    values = {packet[header + start : header + end].hex() for packet in packets}
+                    assert len(values) == 1
+                    seen += values
+                found[f"{method} {header}"] = [seen[0] == seen[1], len(set(seen[1:]))]
+    return found
+
+
+@pytest.mark.namespace
+def test_a_numbered_flow_is_the_same_in_every_run_and_another_number_another_flow() -> None:
+    found = namespaces.call(flows_by_number)
+    assert len(found) == 6
+    for method, gist in found.items():
+        assert gist == [True, 3], method
+
+
 FIELDS = {
-    "udp": (("source port", 0, 2), ("port", 2, 4), ("length", 4, 6)),
+    "udp": (("source port", 0, 2), ("port", 2, 4), ("length", 4, 6), ("checksum", 6, 8)),
     "icmp": (("type and code", 0, 2), ("checksum", 2, 4), ("identifier", 4, 6)),
     "tcp": (("source port", 0, 2), ("port", 2, 4)),
 }
