@@ -1,4 +1,4 @@
-"""`tidegauge collector`: take in what devices measured, and serve the page."""
+"""`tidegauge collector`: take in what devices measured, and serve the page; `export` writes what was stored."""
 
 import logging
 from pathlib import Path
@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from collector.errors import CollectorError
+from collector.export import export
 from collector.service import Addresses, serve
 from collector.settings import CollectorSettings
 from firmware.settings.load import SettingsError, load
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option(
     "--config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -35,11 +36,14 @@ from firmware.settings.load import SettingsError, load
     type=int,
     help="The port of the collector's own broker; 0 takes any that is free.  [default: 0]",
 )
-def collector(**options: Any) -> None:
+@click.pass_context
+def collector(ctx: click.Context, /, **options: Any) -> None:
     """Take in what devices measured, store it, acknowledge it, and serve the page.
 
     Runs in the foreground until Ctrl-C or SIGTERM. DIR/collector.json says where it is reached once it is ready.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         settings = load(
@@ -60,6 +64,9 @@ def collector(**options: Any) -> None:
         )
     except (CollectorError, SettingsError) as error:
         raise click.ClickException(str(error)) from error
+
+
+collector.add_command(export)
 
 
 def _tell(addresses: Addresses, settings: CollectorSettings) -> None:

@@ -1,0 +1,76 @@
+"""`tidegauge export`: the records that wait on a device, for a file, in our own form or as OONI measurements.
+
+Reads only, also while a device runs: nothing leaves the outbox by it. This file must never write a device's own id
+into an OONI measurement.
+"""
+
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+
+from appliance.errors import ApplianceError
+from appliance.outbox.box import Outbox
+from appliance.outbox.datadir import read_device
+from appliance.settings import DeviceSettings
+from firmware.commands.errors import BadInputError, CommandError
+from firmware.jsontypes import RecordError
+from firmware.ooni.export import Format, Stored, Written, lines
+from firmware.ooni.write import Origin
+from firmware.plan import PlanError
+from firmware.plans import load as plans
+from firmware.settings.load import SettingsError, load
+
+_ROWS: Final = 500
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option("--config", type=_FILE, help="The device's settings file (TOML).")
+@click.option("--data", type=click.Path(path_type=Path), help="The data directory.  [default: data/device]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice([str(form) for form in Format]),
+    default=str(Format.JSONL),
+    show_default=True,
+    help="What a line is: a record of ours, or an OONI measurement.",
+)
+@click.option(
+    "--country", metavar="CC", help="The country to write into OONI measurements, if not the plan's."
+)
+def export(*, config: Path | None, data: Path | None, form: str, country: str | None) -> None:
+    """Write the records that wait on this device to the standard output, a line each.
+
+    Nothing leaves the device by it: what was exported is still delivered. How many lines were written, and what
+    was left out of them, is said on the standard error.
+    """
+    account = Written()
+    try:
+        settings = load(DeviceSettings, config, {"data": data})
+        chosen = plans.load(country or settings.country or None, None if country else settings.plan)
+        device = read_device(settings.data)
+        if device is None:
+            raise BadInputError(
+                f"{settings.data}: no device has run here yet; name its directory with --data"
+            )
+        origins = {device: Origin(country=chosen.country, architecture=platform.machine())}
+        with Outbox.look(settings.data / "outbox.sqlite3") as outbox:
+            for line in lines(_waiting(outbox, device), Format(form), origins, account):
+                click.echo(line)
+    except (PlanError, SettingsError) as error:
+        raise BadInputError(str(error)) from error
+    except (ApplianceError, RecordError) as error:
+        raise CommandError(str(error)) from error
+    click.echo(account.in_words(), err=True)
+
+
+def _waiting(outbox: Outbox, device: str) -> Iterator[Stored]:
+    """Yield what waits, lowest seq first."""
+    seq = 0
+    while rows := outbox.oldest(_ROWS, above=seq):
+        for row in rows:
+            yield Stored(device=device, epoch=outbox.epoch, seq=row.seq, body=row.body)
+        seq = rows[-1].seq

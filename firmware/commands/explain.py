@@ -1,0 +1,119 @@
+"""`tidegauge explain`: read measurements from files, OONI's or ours, and say what each comes to.
+
+Says where a file is damaged and reads on. This file must never measure, and never take a file's word for a verdict.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+import click
+
+from firmware.commands.errors import BadInputError
+from firmware.jsontypes import RecordError
+from firmware.ooni.explain import Explained, to_json
+from firmware.ooni.explain import explain as explain_document
+from firmware.ooni.keys import OoniError
+from firmware.ooni.measurement import Pair
+from firmware.ooni.read import Damage, documents
+
+_DAMAGED: Final = 1
+_STDIN: Final = "-"
+_WIDTH: Final = 14
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for each measurement.")
+@click.pass_context
+def explain(ctx: click.Context, files: tuple[str, ...], *, as_json: bool) -> None:
+    """Say what measurements come to: verdict, rule, evidence, what would overturn it, and OONI's conclusion.
+
+    FILE holds OONI measurements (one, or JSON Lines, from any probe) or records of ours (`tidegauge export`,
+    `tidegauge measure --json`), gzip or not; - is the standard input.
+
+    Exits with 0 when all was read; with 1 when some of it is damaged, which is said on the standard error with the
+    line and the key while the rest is read; with 2 for a file that cannot be opened.
+    """
+    damaged = 0
+    first = True
+    for file in files:
+        with _opened(file) as stream:
+            for found in _explained(stream):
+                if isinstance(found, Damage):
+                    damaged += 1
+                    click.echo(f"{_name(file)}: line {found.line}: {found.what}", err=True)
+                    continue
+                if as_json:
+                    click.echo(json.dumps(to_json(found), separators=(",", ":")))
+                else:
+                    click.echo(("" if first else "\n") + in_words(found))
+                first = False
+    if damaged:
+        ctx.exit(_DAMAGED)
+
+
+def in_words(explained: Explained) -> str:
+    """Return one measurement's page: aligned lines, printable characters only."""
+    verdict = explained.verdict
+    recorded = explained.recorded
+    rows = [
+        ("measurement", f"line {explained.line}, {explained.test}, {explained.start or 'no time'}"),
+        ("input", explained.input or "none"),
+        ("verdict", f"{verdict.verdict} (confidence {explained.confidence})"),
+        ("rule", verdict.rule_id),
+        *(("evidence" if first else "", text) for first, text in _firsts(verdict.evidence)),
+        ("overturned by", verdict.overturned_by or "nothing known"),
+        ("OONI's pair", _pair(explained.pair)),
+    ]
+    if explained.ooni_said is not None:
+        same = ", the same" if explained.ooni_said == explained.pair else ""
+        rows.append(("the file says", f"{_pair(explained.ooni_said)}{same}"))
+    if recorded is not None:
+        rows.append(("recorded", f"{recorded.verdict} by {recorded.rule_id}"))
+    return "\n".join(f"{label:{_WIDTH}}{_printable(text)}" for label, text in rows)
+
+
+def _firsts(texts: tuple[str, ...]) -> Iterator[tuple[bool, str]]:
+    return ((index == 0, text) for index, text in enumerate(texts))
+
+
+def _pair(pair: Pair) -> str:
+    return f"blocking {json.dumps(pair.blocking)}, accessible {json.dumps(pair.accessible)}"
+
+
+def _printable(text: str) -> str:
+    """Return text that can harm no terminal: what a server or a file said is in it."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )
+
+
+def _name(file: str) -> str:
+    return "standard input" if file == _STDIN else file
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[IO[bytes]]:
+    if file == _STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        with Path(file).open("rb") as stream:
+            yield stream
+    except OSError as error:
+        raise BadInputError(f"{file}: cannot be read ({error.strerror or error})") from error
+
+
+def _explained(stream: IO[bytes]) -> Iterator[Explained | Damage]:
+    for document in documents(stream):
+        if isinstance(document, Damage):
+            yield document
+            continue
+        try:
+            yield explain_document(document)
+        except (OoniError, RecordError) as error:
+            yield Damage(line=document.line, what=str(error))

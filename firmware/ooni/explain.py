@@ -1,0 +1,152 @@
+"""What one document of a file comes to: our verdict, with OONI's pair beside it. Pure.
+
+A document is an OONI measurement, one of our records (as the collector's API or `tidegauge export` has it) or one
+result of `tidegauge measure --json`. All are judged by the same rules from the same evidence; what a file says of
+its own conclusion is passed on and never used. This file must never judge a test that the rules do not know.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from firmware.jsontypes import JsonObject, JsonValue, RecordError
+from firmware.judgement.web import from_record
+from firmware.judgement.web.verdict import judge
+from firmware.judgement.words import VerdictWord
+from firmware.ooni import evidence as ooni_evidence
+from firmware.ooni.keys import OoniError, shown
+from firmware.ooni.measurement import STEPPED_TESTS, Measurement, Pair, parse
+from firmware.ooni.pair import pair_of
+from firmware.ooni.read import Document
+from firmware.ooni.write import Origin, measurement_of
+from firmware.record import ClockQuality, ClockReading, Record, Verdict, Zone, from_json
+from firmware.task import result_from_json
+
+NOT_JUDGED: Final = "test-not-judged"
+"""The rule id where there is nothing that a rule could judge."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explained:
+    """One measurement, judged. `recorded` is the verdict that a record of ours carries, None where it has none."""
+
+    line: int
+    test: str
+    input: str
+    start: str
+    verdict: Verdict
+    confidence: str
+    pair: Pair
+    ooni_said: Pair | None = None
+    recorded: Verdict | None = None
+
+
+def explain(document: Document) -> Explained:
+    """Judge what stands in a document. Raises `OoniError` or `RecordError`, naming the key."""
+    value = document.value
+    if "test_name" in value:
+        return _of_ooni(document.line, parse(value))
+    inner = value.get("record", value)
+    if isinstance(inner, dict) and "test" in inner:
+        return _of_record(document.line, _record(inner))
+    keys = ", ".join(shown(key) for key in list(value)[:5]) or "no key"
+    raise OoniError(
+        f"measurement: found {keys}; allowed is an OONI measurement (test_name, test_keys, …) or a record of ours "
+        "(test, target, …)"
+    )
+
+
+def to_json(explained: Explained) -> JsonObject:
+    """Return the line for machines: our verdict and OONI's pair; `ooni_said` and `recorded` where the file has them."""
+    verdict, pair, said = explained.verdict, explained.pair, explained.ooni_said
+    told: JsonObject = {
+        "line": explained.line,
+        "test": explained.test,
+        "input": explained.input,
+        "verdict": verdict.verdict,
+        "rule_id": verdict.rule_id,
+        "confidence": explained.confidence,
+        "blocking": pair.blocking,
+        "accessible": pair.accessible,
+        "evidence": list(verdict.evidence),
+        "overturned_by": verdict.overturned_by,
+    }
+    if said is not None:
+        told["ooni_said"] = {"blocking": said.blocking, "accessible": said.accessible}
+    if explained.recorded is not None:
+        told["recorded"] = {
+            "verdict": explained.recorded.verdict,
+            "rule_id": explained.recorded.rule_id,
+        }
+    return told
+
+
+def _of_ooni(line: int, measurement: Measurement) -> Explained:
+    verdict, confidence = _not_judged(measurement.test_name), "low"
+    if measurement.test_name in STEPPED_TESTS:
+        judged = judge(ooni_evidence.evidence_of(measurement), ooni_evidence.control_of(measurement))
+        verdict, confidence = judged.verdict, judged.confidence
+    return Explained(
+        line=line,
+        test=measurement.test_name,
+        input=measurement.input,
+        start=measurement.start,
+        verdict=verdict,
+        confidence=confidence,
+        pair=pair_of(measurement),
+        ooni_said=measurement.said,
+    )
+
+
+def _of_record(line: int, record: Record) -> Explained:
+    verdict, confidence = _not_judged(record.test), "low"
+    evidence = from_record.evidence_of(record)
+    if evidence is not None:
+        judged = judge(evidence, None)
+        verdict, confidence = judged.verdict, judged.confidence
+    written = measurement_of(record, Origin())
+    said = None if written is None else parse(written)
+    return Explained(
+        line=line,
+        test=record.test,
+        input=record.target,
+        start="" if written is None else str(written["measurement_start_time"]),
+        verdict=verdict,
+        confidence=confidence,
+        pair=Pair() if said is None or said.said is None else said.said,
+        recorded=record.verdict,
+    )
+
+
+def _not_judged(test: str) -> Verdict:
+    return Verdict(
+        verdict=VerdictWord.INCONCLUSIVE,
+        rule_id=NOT_JUDGED,
+        evidence=(f"{test or 'this test'} is not one that is judged, or measured nothing",),
+        overturned_by="A measurement of the page itself: web_connectivity.",
+    )
+
+
+def _record(value: JsonObject) -> Record:
+    """Read a record, or make one of a single result. Raises `RecordError`."""
+    if "schema" in value:
+        return from_json(value)
+    result = result_from_json({**value, "task_id": ""})
+    name: JsonValue = value.get("test")
+    if not isinstance(name, str):
+        raise RecordError(f"result: test: found {shown(name)}; allowed is text")
+    return Record(
+        boot_id="",
+        test=name,
+        test_version=result.test_version,
+        target=result.target,
+        zone=Zone.INTERNATIONAL,
+        slot_boottime_ns=result.start_boottime_ns,
+        start=ClockReading(
+            boottime_ns=result.start_boottime_ns,
+            utc_ns=result.start_utc_ns,
+            quality=ClockQuality.UNSYNCHRONISED,
+        ),
+        runtime_ns=result.runtime_ns,
+        outcome=result.outcome,
+        uplink=result.uplink,
+    )

@@ -1,0 +1,32 @@
+"""What we write, read again, comes to the same verdict as the record itself: real measurements, written and read."""
+
+from typing import Any, cast
+
+from firmware.judgement.web.from_record import evidence_of as evidence_of_record
+from firmware.judgement.web.verdict import judge
+from firmware.ooni.explain import explain
+from firmware.ooni.read import Document
+from firmware.ooni.write import Origin, measurement_of
+from firmware.record import Record, to_json
+
+
+def test_every_kind_comes_to_the_verdict_of_its_record(real_records: dict[str, Record]) -> None:
+    seen = set()
+    for name, record in real_records.items():
+        evidence = evidence_of_record(record)
+        assert evidence is not None, name
+        ours = judge(evidence, None).verdict
+        measurement = measurement_of(record, Origin())
+        assert measurement is not None, name
+        back = explain(Document(line=1, value=measurement)).verdict
+        assert (back.verdict, back.rule_id) == (ours.verdict, ours.rule_id), name
+        seen.add(ours.rule_id)
+    assert len(seen) >= 3, seen
+
+
+def test_a_record_and_its_line_of_the_api_come_to_the_same(real_records: dict[str, Record]) -> None:
+    for name, record in real_records.items():
+        bare = explain(Document(line=1, value=to_json(record)))
+        wrapped = explain(Document(line=1, value=cast("Any", {"device": "d", "record": to_json(record)})))
+        assert bare == wrapped, name
+        assert bare.test == record.test
