@@ -28,7 +28,7 @@ _CHUNK: Final = bytes(1 << 17)
 _ELSEWHERE: Final = '[[rule]]\nname = "elsewhere"\nmatch = { to = "192.0.2.0/24" }\ndo = "drop"\n'
 _NAME: Final = '[[rule]]\nname = "a name"\nmatch = { sni = "*.x.com" }\ndo = "reset"\n'
 _EVERYONE: Final = '[[rule]]\nname = "everyone"\ndo = "impair"\nloss = 0.0\n'
-_WAYS: Final = {
+WAYS: Final = {
     "a bridge, no censor": None,
     "no rule": "",
     "a rule for other addresses": _ELSEWHERE,
@@ -41,7 +41,7 @@ def measure(seconds: float, *, wire_size: bool) -> list[dict[str, Any]]:
     """Return a row a way: its name, Gbit/s, and the median and 99th percentile of the round trip in µs."""
     _street(wire_size=wire_size)
     rows = []
-    for name, rules in _WAYS.items():
+    for name, rules in WAYS.items():
         with _way(rules):
             times = _round_trips(min(2000, round(1000 * seconds)))
             rows.append(
@@ -144,7 +144,8 @@ def _echo(server: socket.socket) -> None:
         server.sendto(data, address)
 
 
-def _in_namespace(seconds: float, wire_size: bool) -> list[dict[str, Any]]:
+def measure_in_namespace(seconds: float, wire_size: bool) -> list[dict[str, Any]]:
+    """`measure`, as `tests.namespaces.call` calls functions."""
     return measure(seconds, wire_size=wire_size)
 
 
@@ -155,7 +156,9 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print JSON instead")
     options = parser.parse_args()
     found = {
-        title: namespaces.call(_in_namespace, options.seconds, wire_size, limit_s=60 + 20 * options.seconds)
+        title: namespaces.call(
+            measure_in_namespace, options.seconds, wire_size, limit_s=60 + 20 * options.seconds
+        )
         for title, wire_size in (("packets as the kernel makes them", False), ("packets in wire size", True))
     }
     if options.json:

@@ -22,7 +22,6 @@ from tests.nation.censor.offload import HEADER, PLAIN, finished
 _BATCH: Final = 64
 _COUNTS_NS: Final = 10**9
 _LONGEST_S: Final = 1.0
-_CONTROL_S: Final = 5.0
 _CONTROL_MAX: Final = 1 << 21
 
 
@@ -49,28 +48,32 @@ class Bump:
         self._number = 0
         self._told_ns = time.monotonic_ns()
         self._buffer = memoryview(bytearray(wire.BUFFER_BYTES))
-        self._unsent = 0
+        self._clients: dict[socket.socket, bytearray] = {}
 
     def run(self, stopped: Callable[[], bool]) -> None:
         """Carry frames."""
         inside, outside = self._ends[False], self._ends[True]
-        ready = [inside, outside] if self._control is None else [inside, outside, self._control]
-        listening = list(ready)
+        ends = [inside, outside] if self._control is None else [inside, outside, self._control]
         while not stopped():
             now_ns = time.monotonic_ns()
             timeout_s = _LONGEST_S
             if self._waiting:
                 timeout_s = min(timeout_s, max(0, self._waiting[0][0] - now_ns) / 1e9)
-            ready, _, _ = select.select(listening, [], [], timeout_s)
+            ready, _, _ = select.select([*ends, *self._clients], [], [], timeout_s)
             if inside in ready:
                 self._carry(inside, outside, up=True)
             if outside in ready:
                 self._carry(outside, inside, up=False)
             self._release(time.monotonic_ns())
-            if self._control in ready:
-                self._listen()
+            for one in ready:
+                if one is self._control:
+                    self._accept(one)
+                elif one in self._clients:
+                    self._listen(one)
             self._tell()
         self._tell(last=True)
+        for client in self._clients:
+            client.close()
 
     def _carry(self, near: socket.socket, far: socket.socket, *, up: bool) -> None:
         buffer, engine, size = self._buffer, self._engine, HEADER.size
@@ -80,19 +83,17 @@ class Bump:
                 return
             now_ns = time.monotonic_ns()
             if engine.idle(now_ns):
-                with contextlib.suppress(OSError):
-                    far.send(buffer[:length])
+                wire.send(far, buffer[:length])
                 continue
             raw = bytes(buffer[:length])
             header, frame = raw[:size], raw[size:]
             if engine.is_free(frame, now_ns):
-                with contextlib.suppress(OSError):
-                    far.send(raw)
+                wire.send(far, raw)
                 continue
             for piece in finished(header, frame):
                 made = engine.handle(piece, up=up, now_ns=now_ns)
                 if made is None:
-                    self._unsent += not wire.send(far, PLAIN, piece)
+                    wire.send(far, PLAIN + piece)
                     continue
                 self._tell()  # before anybody can feel it
                 self._send(made, now_ns)
@@ -100,7 +101,7 @@ class Bump:
     def _send(self, made: list[Send], now_ns: int) -> None:
         for due_ns, up, frame in made:
             if due_ns <= now_ns:
-                self._unsent += not wire.send(self._ends[up], PLAIN, frame)
+                wire.send(self._ends[up], PLAIN + frame)
             else:
                 self._number += 1
                 heapq.heappush(self._waiting, (due_ns, self._number, up, frame))
@@ -109,16 +110,30 @@ class Bump:
         """Send what was held back until now."""
         while self._waiting and self._waiting[0][0] <= now_ns:
             _, _, up, frame = heapq.heappop(self._waiting)
-            self._unsent += not wire.send(self._ends[up], PLAIN, frame)
+            wire.send(self._ends[up], PLAIN + frame)
 
-    def _listen(self) -> None:
-        """Take new rules from a client of the control socket, and answer whether they are used."""
-        assert self._control is not None
+    def _accept(self, control: socket.socket) -> None:
         with contextlib.suppress(OSError):
-            client, _ = self._control.accept()
-            with client:
-                client.settimeout(_CONTROL_S)
-                client.sendall(json.dumps(self._changed(_all(client))).encode())
+            client, _ = control.accept()
+            client.setblocking(False)
+            self._clients[client] = bytearray()
+
+    def _listen(self, client: socket.socket) -> None:
+        """Take a piece of new rules; once they are whole, use them or not, and answer which."""
+        text = self._clients[client]
+        try:
+            piece = client.recv(65536)
+            text += piece
+            if piece and len(text) <= _CONTROL_MAX:
+                return
+            answer = {"ok": False, "faults": ["rules: cut short"]} if piece else self._changed(bytes(text))
+            client.sendall(json.dumps(answer).encode())
+        except BlockingIOError:
+            return
+        except OSError:  # the client went; whatever it said whole is in force
+            pass
+        del self._clients[client]
+        client.close()
 
     def _changed(self, text: bytes) -> JsonObject:
         try:
@@ -147,10 +162,3 @@ class Bump:
         with contextlib.suppress(OSError):
             self._log.write(json.dumps(line) + "\n")
             self._log.flush()
-
-
-def _all(client: socket.socket) -> bytes:
-    found = b""
-    while len(found) < _CONTROL_MAX and (data := client.recv(65536)):
-        found += data
-    return found

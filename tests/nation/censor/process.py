@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, TextIO
 
 from firmware.jsontypes import JsonObject
 from tests.nation.censor import control
@@ -28,7 +28,7 @@ class Censor:
     """A censor between two interfaces of the caller's network namespace: `between` is (inside, outside).
 
     `rules` is the text of a rules file; `log` is where its events are appended. Raises `CensorError` on entry
-    where it does not come up.
+    where it does not come up, and on exit where it has ended by itself.
     """
 
     def __init__(self, between: tuple[str, str], rules: str, log: Path) -> None:
@@ -37,6 +37,7 @@ class Censor:
         self._log = log
         self._stack = contextlib.ExitStack()
         self._process: subprocess.Popen[str] | None = None
+        self._errors: TextIO | None = None
         self._control = Path()
 
     def __enter__(self) -> Self:
@@ -51,18 +52,21 @@ class Censor:
             words, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=_ROOT, stdin=subprocess.DEVNULL
         )
         assert self._process.stdout is not None
+        self._errors = errors
         ready, _, _ = select.select([self._process.stdout], [], [], _START_S)
         if not ready or self._process.stdout.readline() != "READY\n":
-            self._end()
-            errors.seek(0)
-            said = errors.read().strip()
+            said = self._end() or f"not ready after {_START_S} s"
             self._stack.close()
-            raise CensorError(said or f"not ready after {_START_S} s")
+            raise CensorError(said)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end()
+        assert self._process is not None
+        died = self._process.poll() is not None
+        said = self._end()
         self._stack.close()
+        if died:
+            raise CensorError(f"the censor ended by itself, status {self._process.returncode}: {said}")
 
     @property
     def pid(self) -> int:
@@ -82,9 +86,9 @@ class Censor:
         lines = self._log.read_text(encoding="utf-8").split("\n")[:-1]
         return [json.loads(line) for line in lines]
 
-    def _end(self) -> None:
-        if self._process is None:
-            return
+    def _end(self) -> str:
+        """End the process; return what it said to its standard error."""
+        assert self._process is not None
         self._process.terminate()
         try:
             self._process.wait(_STOP_S)
@@ -93,3 +97,6 @@ class Censor:
             self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
+        assert self._errors is not None
+        self._errors.seek(0)
+        return self._errors.read().strip()

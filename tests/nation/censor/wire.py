@@ -56,13 +56,10 @@ def open_end(interface: str) -> socket.socket:
     return sock
 
 
-def send(sock: socket.socket, header: bytes, frame: bytes) -> bool:
-    """Send a frame; False where the interface would not take it, as a full or cut line does."""
-    try:
-        sock.send(header + frame)
-    except OSError:
-        return False
-    return True
+def send(sock: socket.socket, data: bytes | memoryview) -> None:
+    """Send a frame behind its offload header. What the interface does not take is lost, as on a full or cut line."""
+    with contextlib.suppress(OSError):
+        sock.send(data)
 
 
 def take(sock: socket.socket, buffer: memoryview) -> int:

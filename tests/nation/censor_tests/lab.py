@@ -44,13 +44,11 @@ def street() -> None:
 @contextlib.contextmanager
 def censored(rules: str) -> Iterator[Censor]:
     """Run a censor with these rules between client and server."""
-    with tempfile.TemporaryDirectory() as folder:
-        censor = Censor(("inside", "outside"), rules, Path(folder) / "log.jsonl")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         with namespaces.inside("censor"):
-            censor.__enter__()
-        with contextlib.closing(contextlib.ExitStack()) as stack:
-            stack.push(censor)
-            yield censor
+            censor = stack.enter_context(Censor(("inside", "outside"), rules, folder / "log.jsonl"))
+        yield censor
 
 
 @contextlib.contextmanager
