@@ -131,6 +131,12 @@ def nearest(runs: Sequence[Run], utc_ns: int, *, window_s: float = JOIN_WINDOW_S
     return replace(best.view, age_s=age_s(best, utc_ns))
 
 
+def agreed(runs: Sequence[Run], first_ns: int, last_ns: int) -> bool:
+    """Say whether the control found the same all the time from `first_ns` to `last_ns`, as far as it looked."""
+    within = [run for run in runs if run.last_utc_ns >= first_ns and run.first_utc_ns <= last_ns]
+    return len({_finding(run.failure, run.failed_operation, run.view) for run in within}) <= 1
+
+
 def _belongs(run: Run, sample: Sample, every_s: float) -> bool:
     gap_ns = sample.utc_ns - run.last_utc_ns
     return (

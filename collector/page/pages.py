@@ -14,6 +14,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse
 
+from collector.control.judging import JudgedTarget, Judging
 from collector.page import cards, health, matrix, reference, texts, times
 from collector.page.api import until_of, until_text
 from collector.page.cards import Card
@@ -28,7 +29,7 @@ from collector.store.queries import Queries
 from firmware import failure_meanings
 from firmware.failures import ADDITIONS
 from firmware.judgement.verdict import RULES
-from firmware.judgement.words import COLLECTOR_ONLY, MEANINGS
+from firmware.judgement.words import COLLECTOR_ONLY, MEANINGS, VerdictWord
 from firmware.record import from_json
 
 REFRESH_S: Final = 30
@@ -77,6 +78,19 @@ class EpochLine:
     lines: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetLine:
+    """One target in the device page's table: the collector's verdict on it, and by which control."""
+
+    name: str
+    target: str
+    verdict: str
+    meaning: str
+    rule_id: str
+    evidence: tuple[str, ...]
+    control: str
+
+
 class Pages:
     """The pages' routes. `openapi` returns the API's document."""
 
@@ -85,6 +99,7 @@ class Pages:
     ) -> None:
         self._queries = queries
         self._history = History(queries)
+        self._judging = Judging(queries)
         self._templates = templates
         self._now_ns = now_ns
         self._openapi = openapi
@@ -146,6 +161,7 @@ class Pages:
             until=None if until is None or last is None else cards.moment_of(last.row),
             older_href="" if found.before is None else f"/device/{device}?until={until_text(found.before)}",
             cite_href="" if last is None else f"/device/{device}?until={until_text(last.row)}",
+            targets=self._target_lines(device, until),
             records=records,
             meanings=sorted({(line.failure, line.meaning) for line in records if line.meaning}),
             epochs=_epoch_lines(row),
@@ -196,6 +212,10 @@ class Pages:
     def stylesheet(self) -> Response:
         """Return the style sheet, under the hash of its content."""
         return Response(self._templates.stylesheet, media_type="text/css", headers={"cache-control": FOREVER})
+
+    def _target_lines(self, device: str, until: tuple[str, int] | None) -> list[TargetLine]:
+        judged = self._judging.round(device, until=until)
+        return [] if judged is None else [_target_line(one) for one in judged.targets]
 
     def _card(self, device: DeviceRow, now_ns: int) -> Card:
         found = self._history.rounds(device.id, ROUNDS_SHOWN)
@@ -273,6 +293,26 @@ def _record_line(row: RecordRow) -> RecordLine:
         failure=failure,
         meaning=texts.failure_meaning(failure) if failure else "",
         took=times.took(record.runtime_ns),
+    )
+
+
+def _target_line(one: JudgedTarget) -> TargetLine:
+    verdict = one.judgement.verdict
+    if one.control is None:
+        control = one.why_no_control
+    elif not one.control.reachable:
+        control = texts.plain("target_control_unreachable")
+    else:
+        age = times.duration(round(one.control.age_s * times.NS_PER_S))
+        control = texts.plain("target_control_age", duration=age)
+    return TargetLine(
+        name=one.row.target_name,
+        target=one.row.target,
+        verdict=verdict.verdict,
+        meaning=MEANINGS[VerdictWord(verdict.verdict)],
+        rule_id=verdict.rule_id,
+        evidence=verdict.evidence,
+        control=control,
     )
 
 

@@ -163,6 +163,15 @@ class ControlQueries:
                 ).fetchall()
         return tuple(_run(row) for row in found)
 
+    def within(self, key: Key, first_ns: int, last_ns: int, *, limit: int = 100) -> tuple[Run, ...]:
+        """Return the runs that touch a time, oldest first, up to `limit` of them."""
+        with self._queries.reading() as connection:
+            rows = connection.execute(
+                f"{_OF_KEY} AND first_utc_ns <= ? AND last_utc_ns >= ? ORDER BY first_utc_ns LIMIT ?",
+                (*_of(key), last_ns, first_ns, limit),
+            ).fetchall()
+        return tuple(_run(row) for row in rows)
+
     def last(self, *, since_utc_ns: int = 0) -> tuple[Run, ...]:
         """Return the last run of every target heard since `since_utc_ns`, the one heard last first."""
         with self._queries.reading() as connection:

@@ -1,0 +1,243 @@
+"""The API's answers about targets: what became of each in one round, judged with the control of its time, and the control.
+
+Thin, as `collector.page.api`: each answer is a query put into a model.
+"""
+
+from functools import partial
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from collector.control.judging import JudgedRound, JudgedTarget, Judging
+from collector.control.log import Run
+from collector.page import times
+from collector.page.api import until_of, until_text
+from collector.page.errors import UnknownDeviceError
+from collector.page.headers import LIVE
+from collector.page.models import (
+    DEVICE_FORM,
+    EPOCH_FORM,
+    Answer,
+    DeviceId,
+    EpochId,
+    ErrorOut,
+    NoParameters,
+    Seq,
+)
+from collector.store.controls import ControlQueries
+from collector.store.queries import Queries
+from firmware.judgement.web.evidence import WebControl
+
+SHOWN_NS: Final = 24 * 3600 * times.NS_PER_S
+"""The control's targets are listed when heard within this long."""
+_EPOCH: Final = "9f1c04d27ab35e68"
+_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    422: {"model": ErrorOut, "description": "A parameter is wrong: which, what was found, what is allowed."},
+    503: {"model": ErrorOut, "description": "The store cannot be read at present."},
+}
+_DEVICE_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    404: {"model": ErrorOut, "description": "No such device was ever heard."},
+    **_ERRORS,
+}
+_FOUND: Final = "What was asked for."
+DevicePath = Annotated[
+    str, Path(pattern=f"^{DEVICE_FORM}$", description="The device’s id: 16 letters and digits.")
+]
+
+
+class TargetsQuery(BaseModel):
+    """Of which round."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    until: str | None = Field(
+        default=None,
+        pattern=f"^{EPOCH_FORM}:[1-9][0-9]{{0,18}}$",
+        description="The last round up to this one, as `epoch:seq`; without it, the newest.",
+        examples=[f"{_EPOCH}:4186"],
+    )
+
+
+class ControlOut(Answer):
+    """What the control outside saw of a target."""
+
+    reachable: bool = Field(
+        description="False: the control reached nothing itself then, and says nothing of the target."
+    )
+    age_s: float = Field(description="How far from the measurement the nearest sample is, in seconds.")
+    dns_failure: str | None = Field(description="The failure of its lookup; null: none, or it did not ask.")
+    http_failure: str | None = Field(description="The failure of its request; null: none, or it made none.")
+    status: int | None = Field(description="The page’s status as the control got it.", examples=[200])
+
+
+class TargetOut(Answer):
+    """One target of a round: the collector’s verdict on it, with the control of that time."""
+
+    epoch: EpochId
+    seq: Seq
+    test: str = Field(description="Which measurement.", examples=["web_connectivity"])
+    target: str = Field(description="What was asked.", examples=["https://www.example.org/"])
+    target_name: str = Field(description="Its name in the plan.", examples=["example"])
+    start: str = Field(description="When, by the device’s clock, UTC, ISO 8601.")
+    failure: str | None = Field(description="What failed; null: it was reached.")
+    verdict: str = Field(description="The verdict’s word; see /about#verdicts.", examples=["blocked_tls"])
+    rule_id: str = Field(description="The rule that decided.", examples=["known-false-answer"])
+    evidence: list[str] = Field(description="What was seen, line by line.")
+    overturned_by: str = Field(description="What would make the verdict wrong.")
+    confidence: str = Field(description="How much stands behind it: `high`, `medium` or `low`.")
+    control: ControlOut | None = Field(description="The control it was judged by; null: see `no_control`.")
+    no_control: str = Field(description="Why there is no control; empty: there is one.")
+
+
+class TargetsOut(Answer):
+    """The targets of one round."""
+
+    device: DeviceId
+    round: str | None = Field(
+        description="The round, as `epoch:seq`; null: none has come.", examples=[f"{_EPOCH}:4186"]
+    )
+    targets: list[TargetOut] = Field(description="Its platforms, as they were measured.")
+
+
+class ControlRunOut(Answer):
+    """One finding of the control about one target, which held from its first sample to its last."""
+
+    test: str = Field(description="Which measurement.")
+    target: str = Field(description="What was asked.")
+    target_name: str = Field(description="Its name in the plan.")
+    first: str = Field(description="The first sample of this finding, UTC, ISO 8601.")
+    last: str = Field(description="The last one.")
+    samples: int = Field(description="How many samples there were.")
+    failure: str | None = Field(description="What failed; null: it was reached.")
+    failed_operation: str | None = Field(description="In which step.")
+    view: ControlOut = Field(description="What was seen.")
+
+
+class ControlGapOut(Answer):
+    """A time in which the control did not look."""
+
+    from_: str = Field(serialization_alias="from", description="Its beginning, UTC, ISO 8601.")
+    to: str = Field(description="Its end.")
+    reason: str = Field(description="Why.")
+
+
+class ControlsOut(Answer):
+    """What the control saw last."""
+
+    as_of: str = Field(description="When this was answered, UTC, ISO 8601.")
+    targets: list[ControlRunOut] = Field(description="Every target heard of in the last 24 hours.")
+    gaps: list[ControlGapOut] = Field(description="The last times in which it did not look, newest first.")
+
+
+class TargetApi:
+    """The answers, from one store. `now_ns` is the collector's clock."""
+
+    def __init__(self, queries: Queries, now_ns: times.Clock) -> None:
+        self._queries = queries
+        self._judging = Judging(queries)
+        self._controls = ControlQueries(queries)
+        self._now_ns = now_ns
+
+    def router(self) -> APIRouter:
+        """Return the routes."""
+        router = APIRouter()
+        add = partial(router.add_api_route, methods=["GET"], response_description=_FOUND)
+        add(
+            "/api/v1/devices/{device}/targets",
+            self.targets,
+            response_model=TargetsOut,
+            responses=_DEVICE_ERRORS,
+            summary="A round’s targets, judged with a control from outside",
+        )
+        add(
+            "/api/v1/controls",
+            self.controls,
+            response_model=ControlsOut,
+            responses=_ERRORS,
+            summary="What the control outside saw last",
+        )
+        return router
+
+    def targets(
+        self, device: DevicePath, response: Response, wanted: Annotated[TargetsQuery, Query()]
+    ) -> TargetsOut:
+        """Return the platforms of the device’s last round, each judged with what the control saw at that time."""
+        response.headers["cache-control"] = LIVE
+        if self._queries.device(device) is None:
+            raise UnknownDeviceError(device)
+        found = self._judging.round(device, until=until_of(wanted.until))
+        return _round(device, found)
+
+    def controls(self, response: Response, _none: Annotated[NoParameters, Query()]) -> ControlsOut:
+        """Return the last finding about every target, and when the control did not look."""
+        response.headers["cache-control"] = LIVE
+        now_ns = self._now_ns()
+        return ControlsOut(
+            as_of=times.iso_ns(now_ns),
+            targets=[_run(run, now_ns) for run in self._controls.last(since_utc_ns=now_ns - SHOWN_NS)],
+            gaps=[
+                ControlGapOut(
+                    from_=times.iso_ns(gap.from_utc_ns), to=times.iso_ns(gap.to_utc_ns), reason=gap.reason
+                )
+                for gap in self._controls.gaps()
+            ],
+        )
+
+
+def _round(device: str, found: JudgedRound | None) -> TargetsOut:
+    if found is None:
+        return TargetsOut(device=device, round=None, targets=[])
+    return TargetsOut(
+        device=device, round=until_text(found.row), targets=[_target(one) for one in found.targets]
+    )
+
+
+def _target(one: JudgedTarget) -> TargetOut:
+    verdict = one.judgement.verdict
+    return TargetOut(
+        epoch=one.row.epoch,
+        seq=one.row.seq,
+        test=one.row.test,
+        target=one.row.target,
+        target_name=one.row.target_name,
+        start=times.iso_ns(one.row.start_utc_ns),
+        failure=one.row.failure,
+        verdict=verdict.verdict,
+        rule_id=verdict.rule_id,
+        evidence=list(verdict.evidence),
+        overturned_by=verdict.overturned_by,
+        confidence=one.judgement.confidence,
+        control=None if one.control is None else _control(one.control),
+        no_control=one.why_no_control,
+    )
+
+
+def _control(view: WebControl) -> ControlOut:
+    return ControlOut(
+        reachable=view.reachable,
+        age_s=view.age_s,
+        dns_failure=view.dns_failure,
+        http_failure=view.http_failure,
+        status=view.status,
+    )
+
+
+def _run(run: Run, now_ns: int) -> ControlRunOut:
+    return ControlRunOut(
+        test=run.key.test,
+        target=run.key.target,
+        target_name=run.key.target_name,
+        first=times.iso_ns(run.first_utc_ns),
+        last=times.iso_ns(run.last_utc_ns),
+        samples=run.samples,
+        failure=run.failure,
+        failed_operation=run.failed_operation,
+        view=ControlOut(
+            reachable=run.view.reachable,
+            age_s=max(0, now_ns - run.last_utc_ns) / times.NS_PER_S,
+            dns_failure=run.view.dns_failure,
+            http_failure=run.view.http_failure,
+            status=run.view.status,
+        ),
+    )
