@@ -11,7 +11,7 @@ from firmware.failures import Failure, MeasurementFailedError
 from firmware.jsontypes import JsonValue
 from firmware.net.access import Net
 from firmware.net.host_view import Host
-from firmware.net.targets import Options, TargetError
+from firmware.net.targets import only_target
 from firmware.record import Outcome
 from firmware.task import OptionValue
 
@@ -34,9 +34,7 @@ class Address:
     @classmethod
     def parse(cls, target: str, options: Mapping[str, OptionValue]) -> Self:
         """Take `@host`, no options. Raises `TargetError`."""
-        if target != TARGET:
-            raise TargetError(f"address: found target {target!r}; allowed is {TARGET}")
-        Options(cls.name, options).finish()
+        only_target(cls.name, target, TARGET, options)
         return cls()
 
     async def measure(self, net: Net) -> Outcome:

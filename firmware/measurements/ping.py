@@ -52,11 +52,10 @@ class Ping:
         Raises `TargetError`.
         """
         reader = Options(cls.name, options)
-        method = reader.word("method", "any", ("any", *METHODS))
         test = cls(
             host=target if target == GATEWAY else parse_host(target),
             families=reader.families(),
-            methods=METHODS if method == "any" else (method,),
+            methods=reader.methods(METHODS),
             times=EchoTimes(
                 count=reader.integer("count", 3, low=1, high=100),
                 interval_ns=reader.integer("interval_ms", 200, low=1, high=10_000) * _MS,

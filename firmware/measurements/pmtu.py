@@ -59,11 +59,10 @@ class Pmtu:
         Raises `TargetError`.
         """
         reader = Options(cls.name, options)
-        method = reader.word("method", "any", ("any", *METHODS))
         test = cls(
             host=parse_host(target),
             families=reader.families(),
-            methods=METHODS if method == "any" else (method,),
+            methods=reader.methods(METHODS),
             tries=Tries(
                 count=reader.integer("tries", 2, low=1, high=5),
                 timeout_ns=reader.integer("timeout_ms", 2000, low=10, high=10_000) * _MS,

@@ -127,6 +127,13 @@ def _name(host: str) -> str:
     return name
 
 
+def only_target(test: str, target: str, allowed: str, options: Mapping[str, OptionValue]) -> None:
+    """Take the one target of a test that looks at this host, and no options. Raises `TargetError`."""
+    if target != allowed:
+        raise TargetError(f"{test}: found target {target!r}; allowed is {allowed}")
+    Options(test, options).finish()
+
+
 class Options:
     """Reads a measurement's options, each with its default; `finish` refuses those nobody asked for.
 
@@ -177,6 +184,11 @@ class Options:
         """Return the address families to use: option `family`, `4`, `6` or `any` (the default: both)."""
         word = self.word("family", "any", ("any", "4", "6"))
         return (4, 6) if word == "any" else (int(word),)
+
+    def methods(self, known: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the methods to try, in order: option `method`, one of `known`, or `any` (the default: all)."""
+        word = self.word("method", "any", ("any", *known))
+        return known if word == "any" else (word,)
 
     def finish(self) -> None:
         """Refuse every option that was given and not asked for."""

@@ -8,7 +8,6 @@ namespace it was started from, nor send a packet outside of its own.
 """
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import shutil
@@ -24,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from firmware.children import end_with_parent
 from tests import namespaces
 from tests.needs import ROOT
 
@@ -34,7 +34,6 @@ _OFFLOADS: Final = (0x17, 0x19, 0x1F, 0x24, 0x2C)
 _PATH: Final = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
 _INSIDE: Final = "TIDEGAUGE_TIMING_LAB"
 _STOP_S: Final = 10
-_PR_SET_PDEATHSIG: Final = 1
 
 ADDRESS_OF: Final = {
     name: f"10.77.0.{number}"
@@ -70,7 +69,8 @@ def enter(arguments: Sequence[str], *, limit_s: float) -> int:
         words += ["--user", "--map-root-user"]
     words += [sys.executable, "-m", "tests.bench.timing", *arguments]
     environment = {**os.environ, _INSIDE: "1"}
-    with subprocess.Popen(words, cwd=ROOT, env=environment, preexec_fn=_end_with_parent) as child:  # noqa: PLW1509  # one thread here
+    ending = end_with_parent(signal.SIGKILL)  # unshare blocks milder signals
+    with subprocess.Popen(words, cwd=ROOT, env=environment, preexec_fn=ending) as child:  # noqa: PLW1509  # one thread here
         try:
             return child.wait(limit_s)
         except subprocess.TimeoutExpired:
@@ -82,11 +82,6 @@ def enter(arguments: Sequence[str], *, limit_s: float) -> int:
             return 130
         finally:
             child.kill()  # what unshare started, and all that started, goes with it
-
-
-def _end_with_parent() -> None:
-    """Be killed when the parent dies, even by SIGKILL: nothing else ends unshare, which blocks milder signals."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -340,7 +340,7 @@ def flows_by_number() -> dict[str, Any]:
         for method, (start, end) in {"udp": (0, 2), "icmp": (2, 4), "tcp": (0, 2)}.items():
             for target in (there.server4, there.server6):
                 header = 40 if ":" in target else 20
-                seen = []
+                seen: list[str] = []
                 for number in (7, 7, 8, 0):
                     drain(capture)
                     detail = trace(target, method=method, queries=1, paris_id=number)["detail"]
