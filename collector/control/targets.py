@@ -55,31 +55,35 @@ class Chosen:
 
 
 def read_plans(directory: Path | None) -> tuple[tuple[Plan, ...], tuple[str, ...]]:
-    """Return the plans that come along and those (`*.toml`) in `directory`; and what is wrong with others there."""
+    """Return the plans that come along, then those (`*.toml`) in `directory`, the newest last; and what is wrong there."""
     plans = [load(country=country) for country in countries()]
     faults: list[str] = []
+    own: list[Plan] = []
     for file in sorted(directory.glob("*.toml")) if directory is not None else ():
         try:
-            plans.append(load(path=file))
+            own.append(load(path=file))
         except PlanError as error:
             faults.append(str(error))
-    return tuple(plans), tuple(faults)
+    return (*plans, *sorted(own, key=lambda plan: plan.revised)), tuple(faults)
 
 
 def choose(plans: Sequence[Plan], *, labels: Iterable[str], countries_heard: Iterable[str]) -> Chosen:
     """Return the plans for what devices said: the labels in their records, the countries in their hellos.
 
-    An operator's plan goes before one that comes along, the newest revision before others.
+    `plans` are those that come along, then the operator's, which go before them. A country counts only while no
+    record of it has named a plan.
     """
+    told = list(dict.fromkeys(label for label in labels if label))
+    covered = {label.partition(" ")[0] for label in told}
+    told += [country for country in dict.fromkeys(countries_heard) if country and country not in covered]
     chosen: dict[str, Plan] = {}
     unknown: list[str] = []
-    for wanted in dict.fromkeys((*labels, *countries_heard)):
-        country = wanted.partition(" ")[0]
+    for wanted in told:
         exact = [plan for plan in plans if plan.label == wanted]
-        near = sorted((plan for plan in plans if plan.country == country), key=lambda plan: plan.revised)
-        found = exact or near[-1:]
+        near = [plan for plan in plans if plan.country == wanted.partition(" ")[0]]
+        found = (exact or near)[-1:]
         chosen.update((plan.file, plan) for plan in found)
-        if not found and wanted:
+        if not found:
             unknown.append(wanted)
     return Chosen(plans=tuple(chosen.values()), unknown=tuple(unknown))
 

@@ -31,10 +31,22 @@ def test_a_plan_is_found_by_its_label_and_else_by_its_country() -> None:
     assert (other.plans, other.unknown) == ((ir,), ())
 
 
+def test_an_operators_plan_goes_before_one_that_comes_along(tmp_path: Path) -> None:
+    text = (ROOT / "firmware" / "plans" / "generic.toml").read_text()
+    for name, day in (("a", "2026-01-02"), ("b", "2026-01-01")):
+        (tmp_path / f"{name}.toml").write_text(text.replace("revised = 2026-11-21", f"revised = {day}"))
+    plans, _ = read_plans(tmp_path)
+    assert [plan.label for plan in choose(plans, labels=[], countries_heard=["zz"]).plans] == [
+        "zz 2026-01-02"
+    ]
+    both = choose(plans, labels=["zz 2026-01-01"], countries_heard=["zz"])
+    assert [plan.label for plan in both.plans] == ["zz 2026-01-01"]
+
+
 def test_an_unknown_plan_is_said_and_nothing_is_measured_for_it() -> None:
     plans, _ = read_plans(None)
     chosen = choose(plans, labels=["qq 2026-01-01", ""], countries_heard=["qq"])
-    assert (chosen.plans, chosen.unknown) == ((), ("qq 2026-01-01", "qq"))
+    assert (chosen.plans, chosen.unknown) == ((), ("qq 2026-01-01",))
     assert targets_of(chosen.plans) == ()
 
 
