@@ -55,10 +55,7 @@ class Bump:
         inside, outside = self._ends[False], self._ends[True]
         ends = [inside, outside] if self._control is None else [inside, outside, self._control]
         while not stopped():
-            now_ns = time.monotonic_ns()
-            timeout_s = _LONGEST_S
-            if self._waiting:
-                timeout_s = min(timeout_s, max(0, self._waiting[0][0] - now_ns) / 1e9)
+            timeout_s = self._timeout_s(time.monotonic_ns())
             ready, _, _ = select.select([*ends, *self._clients], [], [], timeout_s)
             if inside in ready:
                 self._carry(inside, outside, up=True)
@@ -74,6 +71,14 @@ class Bump:
         self._tell(last=True)
         for client in self._clients:
             client.close()
+
+    def _timeout_s(self, now_ns: int) -> float:
+        """Return how long nothing needs to be done unless a frame comes."""
+        self._engine.idle(now_ns)  # takes up what the timetable says
+        next_ns = self._engine.next_edge_ns
+        if self._waiting:
+            next_ns = min(next_ns, self._waiting[0][0])
+        return min(_LONGEST_S, max(0, next_ns - now_ns) / 1e9)
 
     def _carry(self, near: socket.socket, far: socket.socket, *, up: bool) -> None:
         buffer, engine, size = self._buffer, self._engine, HEADER.size

@@ -98,6 +98,11 @@ class Engine:
             self._turn(now_ns)
         return not self._active
 
+    @property
+    def next_edge_ns(self) -> int:
+        """When the rules in force may change next."""
+        return self._edge_ns
+
     def is_free(self, frame: bytes, now_ns: int) -> bool:
         """Say whether the frame belongs to a flow that no rule concerns: the fast way to know."""
         key = quick_key(frame)

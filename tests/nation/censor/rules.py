@@ -16,7 +16,8 @@ from typing import Any, Final
 from firmware.settings.load import SettingsError, declared
 from firmware.settings.toml import find_lines, syntax_fault
 from firmware.settings.values import Fault, Setting, allowed_text, convert, show
-from tests.nation.censor.model import ACTIONS, Match, Rule, Rules, Timetable
+from tests.nation.censor.model import ACTIONS, Match, Rule, Rules
+from tests.nation.censor.timetable import Timetable
 
 __all__ = ["SettingsError", "keys", "load", "loads"]
 
@@ -25,6 +26,7 @@ _HEADER: Final = re.compile(r"^[ \t]*\[\[[ \t]*rule[ \t]*\]\]", re.MULTILINE)
 _WRITTEN: Final = {"sender": "from"}
 """Fields whose name in a file is a reserved word of Python."""
 _COMMON: Final = ("name", "match", "do")
+"""Keys that every rule may have, beside its timetable."""
 
 
 def load(path: Path) -> Rules:

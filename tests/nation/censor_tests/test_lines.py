@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.nation.censor.lines import Bucket, Line, Queue
-from tests.nation.censor.model import Impair, Timetable
+from tests.nation.censor.model import Impair
+from tests.nation.censor.timetable import Timetable
 
 _S = 10**9
 ARRIVALS = st.lists(st.tuples(st.integers(0, _S), st.integers(40, 1500)), min_size=1, max_size=200)
