@@ -102,6 +102,13 @@ def _vpn(scene: Scene, given: Given) -> None:
     scene.stack.enter_context(tunnel("world", exit_address, via=f"{scene.homes[0].four}.1"))
 
 
+def _control_gone(scene: Scene, given: Given) -> None:
+    # The collector still takes in what devices send: only what it asks itself gets nowhere.
+    for rule in ("ipproto udp dport 53", "ipproto tcp dport 443", "ipproto tcp dport 80"):
+        for family in ("", "-6 "):
+            namespaces.ip(f"{family}rule add pref 50 {rule} blackhole", node="centre")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """One kind of change: the keys it takes, and what does it."""
@@ -124,6 +131,7 @@ CHANGES: Final[Mapping[str, Kind]] = {
     "portal": Kind(keys=frozenset(), do=_portal),
     "proxy": Kind(keys=frozenset({"at", "name"}), do=_proxy),
     "nat64": Kind(keys=frozenset({"at"}), do=_nat64),
+    "control_gone": Kind(keys=frozenset(), do=_control_gone),
     "vpn": Kind(keys=frozenset(), do=_vpn),
 }
 """All kinds, by their word."""

@@ -1,4 +1,4 @@
-"""What `python -m tests.nation` starts inside fresh namespaces: plays one scenario and writes its result.
+"""What `python -m tests.nation` starts inside fresh namespaces: plays one scenario, or holds it open for a shell.
 
 It must never run in the namespace of its caller: `--outside` names that one, and is compared.
 """
@@ -6,15 +6,17 @@ It must never run in the namespace of its caller: `--outside` names that one, an
 import argparse
 import dataclasses
 import json
+import os
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from tests import namespaces
-from tests.nation.play import play
-from tests.nation.scenario import load
-from tests.nation.stage import Said
+from tests.nation.play import hold, play
+from tests.nation.scenario import Scenario, load
+from tests.nation.stage import Said, Stage
 
 
 def main(arguments: list[str]) -> int:
@@ -22,24 +24,47 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("name")
     parser.add_argument("--outside", required=True)
-    parser.add_argument("--result", type=Path, required=True)
-    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--result", type=Path, help="write how it came out to this file, JSON")
+    parser.add_argument(
+        "--live", action="store_true", help="also show what the censors do, and the country's state"
+    )
+    parser.add_argument("--shell", action="store_true", help="a shell in the home instead of a device")
     options = parser.parse_args(arguments)
     namespaces.settle_in(options.outside)
     signal.signal(signal.SIGTERM, _end)
+    scenario = load(options.name)
     with tempfile.TemporaryDirectory(prefix="nation-") as made:
-        folder = options.folder or Path(made)
-        result = play(
-            load(options.name), folder, tell=_tell, note=lambda text: print(f"-- {text}", flush=True)
-        )
-    options.result.write_text(json.dumps(dataclasses.asdict(result)), encoding="utf-8")
+        if options.shell:
+            return _shell(scenario, Path(made))
+        if options.live:
+            print(f"{scenario.title}\n{scenario.why}\n", flush=True)
+        result = play(scenario, Path(made), tell=_tell, note=_note, live=options.live)
+    if options.result is not None:
+        options.result.write_text(json.dumps(dataclasses.asdict(result)), encoding="utf-8")
+    seconds = "" if result.seconds is None else f" after {result.seconds:.1f} s"
+    outcome = "as expected" if result.passed else f"NOT as expected: {result.why}"
+    print(
+        f"\nexpected {result.expected}, got {result.got} ({result.rule_id}){seconds}: {outcome}", flush=True
+    )
     return 0 if result.passed else 1
+
+
+def _shell(scenario: Scenario, folder: Path) -> int:
+    with Stage(scenario, folder, tell=_tell, rehearsal=True) as stage:
+        stage.happen("event")
+        print(hold(stage), flush=True)
+        environment = {**os.environ, **stage.country.trusted, "PS1": f"(home in {scenario.name}) $ "}
+        return subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=environment, check=False).returncode
 
 
 def _tell(said: Said) -> None:
     print(f"{said.at_s:7.1f} s  {said.who}: {said.verdict} ({said.rule_id})", flush=True)
     for line in said.evidence:
         print(f"             {line}", flush=True)
+
+
+def _note(text: str) -> None:
+    print(text, flush=True)
 
 
 def _end(_number: int, _frame: object) -> None:

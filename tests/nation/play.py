@@ -14,7 +14,9 @@ from tests.nation.stage import BASELINE_S, Said, Stage
 
 CALM_WORDS: Final = ("ok", "inconclusive")
 """What may always be said before the expected: the round during which it happened, one that does not know yet."""
-_LOOK_S: Final = 0.25
+_LOOK_S: Final = 0.5
+_SHOWN: Final = 6
+_EVENT_KEYS: Final = ("rule", "proto", "direction", "to", "port", "sni", "host", "qname", "after_s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +63,28 @@ def _is_it(expected: Expected, said: Said) -> bool:
 
 
 def play(
-    scenario: Scenario, folder: Path, *, tell: Callable[[Said], None], note: Callable[[str], None]
+    scenario: Scenario,
+    folder: Path,
+    *,
+    tell: Callable[[Said], None],
+    note: Callable[[str], None],
+    live: bool = False,
 ) -> Result:
-    """Play it in the present namespaces and return how it came out."""
+    """Play it in the present namespaces and return how it came out; `live` notes what the censors do, too."""
     expected = scenario.expected
     with Stage(scenario, folder, tell=tell) as stage:
         if scenario.before and not _await(stage, scenario.before):
             return _result(scenario, stage.told.said, None, f"no {scenario.before} before the event")
         event_s = stage.now_s()
         stage.happen("event")
-        note("the event")
+        note(f"{event_s:7.1f} s  the event")
+        noted = 0
         begun = len(stage.told.said)
         while True:
             time.sleep(_LOOK_S)
             stage.hear()
+            if live:
+                noted = _note_censors(stage, note, noted)
             said = [one for one in stage.told.said[begun:] if one.who == expected.who]
             over = stage.now_s() - event_s > expected.limit_s
             judged = judge(expected, said, event_s=event_s, over=over)
@@ -82,6 +92,30 @@ def play(
                 passed, why = judged
                 first = next((one.at_s - event_s for one in said if _is_it(expected, one)), None)
                 return _result(scenario, said, first, why, passed=passed)
+
+
+def hold(stage: Stage) -> str:
+    """Return what to tell an operator whose shell is in the home of a running scenario."""
+    home = stage.homes[0]
+    return (
+        f"{stage.scenario.title}\n{stage.scenario.why}\n\n"
+        f"You are in a home on {home.access}; the scenario is running. Its plan: {stage.plan}\n"
+        f"Try: tidegauge device --plan {stage.plan} --data {stage.folder / 'mine'}\n"
+        f"What the censors do: {', '.join(str(path) for path in stage.logs()) or 'there is none'}\n"
+        "Leaving this shell ends it all."
+    )
+
+
+def _note_censors(stage: Stage, note: Callable[[str], None], noted: int) -> int:
+    """Note what the censors did since, at most a few lines at a time; return how many events were seen."""
+    events = [(on, event) for on, censor in stage.censors.items() for event in censor.events()]
+    fresh = [(on, event) for on, event in events[noted:] if event.get("did") != "count"]
+    for on, event in fresh[:_SHOWN]:
+        said = " ".join(f"{key}={value}" for key, value in event.items() if key in _EVENT_KEYS)
+        note(f"             censor on {on}: {event.get('did')} {said}")
+    if len(fresh) > _SHOWN:
+        note(f"             censors: {len(fresh) - _SHOWN} more of the like")
+    return len(events)
 
 
 def _await(stage: Stage, verdict: str) -> bool:

@@ -65,6 +65,8 @@ class Page:
 
     url: str
     options: Table
+    instead_of: tuple[str, ...]
+    """Platforms that make room for it in the round's bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +172,7 @@ def _expected(name: str, given: Table) -> Expected:
         verdicts=verdicts,
         rules=tuple(given.get("rules", ())),
         rounds=int(given.get("rounds", 3 if quiet else 1)),
-        limit_s=float(given.get("limit_s", 150)),
+        limit_s=float(given.get("limit_s", 180)),
         meanwhile=tuple(given.get("meanwhile", ())),
     )
 
@@ -194,8 +196,12 @@ def _change(name: str, given: Table) -> Change:
 
 
 def _page(name: str, given: Table) -> Page:
-    _known(name, "page", given, {"url", "options"})
-    return Page(url=_text(name, given, "url"), options=given.get("options", {}))
+    _known(name, "page", given, {"url", "options", "instead_of"})
+    return Page(
+        url=_text(name, given, "url"),
+        options=given.get("options", {}),
+        instead_of=tuple(given.get("instead_of", ())),
+    )
 
 
 def _known(name: str, place: str, given: Table, allowed: Collection[str]) -> None:

@@ -6,6 +6,7 @@ the device's own `ladder` records, and from the collector.
 
 import datetime as dt
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -17,6 +18,7 @@ from appliance.outbox.box import Outbox
 from tests import namespaces
 from tests.nation.atlas import COLLECTOR
 from tests.nation.censor.process import Censor
+from tests.nation.centre import BROKER_PORT, Centre
 from tests.nation.changes import CHANGES, Scene
 from tests.nation.country import Country
 from tests.nation.device import Device
@@ -28,7 +30,8 @@ PLAN: Final = Path(__file__).with_name("plan.toml")
 CALM_S: Final = 5
 QUICK_S: Final = 2
 BASELINE_S: Final = 60.0
-BROKER_PORT: Final = 1883
+PAGE: Final = "page"
+"""The name of the scenario's page in the plan."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +59,18 @@ class Told:
 
 
 class Stage:
-    """A scenario's country, running. Enter it, then `begin` what the scenario says, and `hear`."""
+    """A scenario's country, running. Enter it, let its event `happen`, and `hear`.
 
-    def __init__(self, scenario: Scenario, folder: Path, *, tell: Callable[[Said], None]) -> None:
+    With `rehearsal` there is a collector and no device in the first home: an operator's own comes there.
+    """
+
+    def __init__(
+        self, scenario: Scenario, folder: Path, *, tell: Callable[[Said], None], rehearsal: bool = False
+    ) -> None:
         self.scenario = scenario
         self.folder = folder
         self.told = Told(tell)
+        self._rehearsal = rehearsal
         self.censors: dict[str, Censor] = {}
         self.devices: list[Device] = []
         self.homes = [
@@ -71,7 +80,10 @@ class Stage:
                 for number, access in enumerate(scenario.devices, start=2)
             ),
         ]
-        self._heard: dict[str, int] = {}
+        self.centre: Centre | None = None
+        self._heard_round = 0
+        self._ask_s = 0.0
+        self._page_said = ("", "", "")
         self._told_rounds = 0
         self._stack = ExitStack()
         self._began_s = time.monotonic()
@@ -104,7 +116,13 @@ class Stage:
             censor.change("")
 
     def hear(self) -> None:
-        """Take in what the device has said since."""
+        """Take in what the device and the collector have said since."""
+        self._hear_device()
+        if self.centre is not None and self.scenario.page is not None and self.now_s() >= self._ask_s:
+            self._ask_s = self.now_s() + 1
+            self._hear_page(self.centre)
+
+    def _hear_device(self) -> None:
         device = self.devices[0]
         if sum(line.startswith("verdict ") for line in device.lines) <= self._told_rounds:
             return  # looking at the outbox is for when there is something new
@@ -112,9 +130,9 @@ class Stage:
         with Outbox.look(device.data / "outbox.sqlite3") as outbox:
             for record in reversed(outbox.recent_rounds(200)):
                 number = record.round_id or 0
-                if record.verdict is None or number <= self._heard.get("device", 0):
+                if record.verdict is None or number <= self._heard_round:
                     continue
-                self._heard["device"] = number
+                self._heard_round = number
                 self.told.add(
                     Said(
                         who="device",
@@ -124,6 +142,25 @@ class Stage:
                         evidence=tuple(record.verdict.evidence),
                     )
                 )
+
+    def _hear_page(self, centre: Centre) -> None:
+        """Take in the collector's verdict on the page: again for the same round when a control has come since."""
+        for one in centre.targets():
+            if one.target_name == PAGE and (said := (one.round, one.verdict, one.rule_id)) != self._page_said:
+                self._page_said = said
+                self.told.add(
+                    Said(
+                        who="page",
+                        at_s=self.now_s(),
+                        verdict=one.verdict,
+                        rule_id=one.rule_id,
+                        evidence=one.evidence,
+                    )
+                )
+
+    def logs(self) -> list[Path]:
+        """Return the files in which the censors write what they do."""
+        return [self.folder / f"censor-{on}.log" for on in self.censors]
 
     def _rules(self, on: str, when: str) -> list[Mapping[str, Any]]:
         """Return what is in force on one link: what was from the start, and what the event adds."""
@@ -154,41 +191,55 @@ class Stage:
         self._scene = Scene(
             country=self.country, homes=tuple(self.homes), stack=stack.enter_context(ExitStack())
         )
+        plans = self.folder / "plans"
+        plans.mkdir()
+        self.plan = plans / "plan.toml"
+        self.plan.write_text(self._plan_text(), encoding="utf-8")
+        if scenario.expected.who != "device" or self._rehearsal:
+            centre = Centre(self.folder / "centre", plans, environment=self.country.trusted)
+            self.centre = stack.enter_context(centre)
+        self._settle_home()
         self.happen("start")
-        for home in self.homes:
+        for home in self.homes[1:] if self._rehearsal else self.homes:
             self.devices.append(stack.enter_context(self._device(home)))
+
+    def _settle_home(self) -> None:
+        """Give the caller's own namespace, the first home, what its network would: resolvers, and leave to ping."""
+        namespaces.open_ping()
+        text = self.country.resolv_conf(self.homes[0], *self.scenario.resolvers)
+        namespaces.write_file("/etc/resolv.conf", text)
 
     @contextmanager
     def _device(self, home: Home) -> Iterator[Device]:
         folder = self.folder / f"device{home.number}"
         folder.mkdir()
         settings = folder / "device.toml"
-        plan = folder / "plan.toml"
-        plan.write_text(PLAN.read_text(encoding="utf-8") + self._page_task(), encoding="utf-8")
         settings.write_text(
-            f'data = "{folder / "data"}"\nplan = "{plan}"\n'
+            f'data = "{folder / "data"}"\nplan = "{self.plan}"\n'
             f"[schedule]\ncalm_s = {CALM_S}\ntransition_s = {QUICK_S}\nbudget_bytes_per_day = 1_000_000_000\n"
             f'[broker]\nhost = "{COLLECTOR}"\nport = {BROKER_PORT}\nretry_max_s = 5\n',
             encoding="utf-8",
         )
         servers = self.scenario.resolvers if home.number == 1 else ()
         resolv_conf = self.country.resolv_conf(home, *servers)
-        if not home.node:
-            namespaces.write_file("/etc/resolv.conf", resolv_conf)
         with namespaces.inside(home.node) if home.node else nullcontext():
             namespaces.open_ping()
             running = Device(folder, settings, environment=self.country.trusted, resolv_conf=resolv_conf)
         with running:
             yield running
 
-    def _page_task(self) -> str:
+    def _plan_text(self) -> str:
+        """Return the country's plan, with the scenario's page among the platforms."""
+        text = PLAN.read_text(encoding="utf-8")
         page = self.scenario.page
         if page is None:
-            return ""
-        options = {"body_cap": 65536, "addresses": 2, **page.options}
+            return text
+        for name in page.instead_of:
+            text = re.sub(rf'\[\[target\]\]\nname = "{name}"\n.*?\n\n', "", text, flags=re.DOTALL)
+        options = {"body_cap": 4096, "addresses": 1, **page.options}
         shown = ", ".join(f"{key} = {json.dumps(value)}" for key, value in options.items())
-        return (
-            '\n[[task]]\nname = "page"\nzone = "international"\ntest = "web_connectivity"\n'
-            f"target = {json.dumps(page.url)}\noptions = {{ {shown} }}\nevery_s = 10\n"
+        return text + (
+            f'\n[[target]]\nname = "{PAGE}"\nrung = "platforms"\nzone = "international"\n'
+            f'test = "web_connectivity"\ntarget = {json.dumps(page.url)}\noptions = {{ {shown} }}\n'
             'network = { asn = 65054, name = "A web host" }\nsource = "the scenario"\nwhy = "the scenario"\n'
         )

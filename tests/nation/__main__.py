@@ -1,0 +1,78 @@
+"""`python -m tests.nation`: play scenarios of the made country, each in namespaces of its own.
+
+    list                 what there is
+    run NAME             one, with a live view of what device, collector and censor say
+    run all              every one, several at once, and a table
+    shell NAME           a shell in the home, the scenario running around it
+
+Run it as root, or as a user whose kernel allows user namespaces. docs/how-to/rehearse.md says more.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tests import namespaces
+from tests.nation import table
+from tests.nation.scenario import ScenarioError, load, names
+from tests.needs import namespace_command
+
+AT_ONCE: Final = 6
+_USAGE: Final = 2
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what is asked; return the exit status: 0 where every scenario passed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.nation", description=__doc__.split("\n\n")[0])
+    asked = parser.add_subparsers(dest="asked", required=True)
+    asked.add_parser("list", help="say which scenarios there are")
+    run = asked.add_parser("run", help="play one, several or all")
+    run.add_argument(
+        "names", nargs="+", metavar="NAME", help="scenarios, or parts of their names with *, or all"
+    )
+    run.add_argument("--at-once", type=int, default=AT_ONCE, help="how many side by side (%(default)s)")
+    run.add_argument(
+        "--keep", type=Path, metavar="DIR", help="keep every scenario's output in this directory"
+    )
+    shell = asked.add_parser("shell", help="a shell in the home, the scenario running around it")
+    shell.add_argument("name", metavar="NAME")
+    options = parser.parse_args(arguments)
+    try:
+        if options.asked == "list":
+            return _list()
+        if options.asked == "shell":
+            return subprocess.run(command(load(options.name).name, "--shell"), check=False).returncode
+        chosen = table.choose(options.names, names())
+        for name in chosen:
+            load(name)
+    except ScenarioError as error:
+        sys.stderr.write(f"{error}\n")
+        return _USAGE
+    if len(chosen) == 1:
+        return subprocess.run(command(chosen[0], "--live"), check=False).returncode
+    with tempfile.TemporaryDirectory(prefix="nation-") as made:
+        results = table.play_all(chosen, options.keep or Path(made), command, at_once=options.at_once)
+    return 0 if all(result.passed for result in results) else 1
+
+
+def command(name: str, *options: str) -> list[str]:
+    """Return the words that play a scenario in fresh namespaces."""
+    words = [*namespace_command(), sys.executable, "-m", "tests.nation.inside", name]
+    return [*words, "--outside", namespaces.present(), *options]
+
+
+def _list() -> int:
+    for name in names():
+        scenario = load(name)
+        print(f"{name:<32} {scenario.expected.text:<24} {scenario.title}")
+    return 0
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).parents[2])
+    sys.exit(main(sys.argv[1:]))
