@@ -155,8 +155,11 @@ def _with_workers(
     granted = stack.enter_context(WorkerClient(built.authority, rtprio=lateness.GRANTED_PRIORITY))
     if granted.scheduling == "fifo":
         workers.append(granted)
-    if granted.imposed:
-        found.notes.append("RLIMIT_RTPRIO cannot be raised here: the priority was set from outside")
+    if granted.stood_in and granted.scheduling == "fifo":
+        found.notes.append(
+            f"RLIMIT_RTPRIO cannot be raised here ({granted.stood_in}): what it says was stood in for; the worker "
+            "itself took the priority, as it does where the limit grants one"
+        )
     for condition in plan.conditions:
         _one_condition(found, workers, chosen, condition=condition, plan=plan, built=built)
     if "company" in plan.parts:

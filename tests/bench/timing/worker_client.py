@@ -21,6 +21,7 @@ from firmware.net.loop import boottime_ns
 from firmware.record import Zone
 from firmware.task import OptionValue, Result, Task, result_from_json, to_json
 from firmware.worker import framing
+from tests.bench.timing import granted_worker
 from tests.needs import ROOT
 
 _LEAD_NS: Final = 15_000_000
@@ -38,7 +39,7 @@ class WorkerClient:
     `authority` is a file or a directory of those that it trusts; `compiled` a directory for compiled modules, which
     the first worker fills and later ones use, as an installed one does: compiling takes memory.
     `rtprio` is the real-time priority it is granted, as a unit's LimitRTPRIO= does; what came of it is
-    `scheduling`. Where the limit may not be raised but a priority be set, it is set from outside: `imposed`.
+    `scheduling`. Where the limit may not be raised, what the limit says is stood in for, and why is in `stood_in`.
     """
 
     def __init__(
@@ -51,9 +52,15 @@ class WorkerClient:
         if compiled is not None:
             environment["PYTHONPYCACHEPREFIX"] = str(compiled)
             environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        self.stood_in = granted_worker.refusal(rtprio) if rtprio else ""
+        program = (
+            ["tests.bench.timing.granted_worker", str(rtprio)]
+            if self.stood_in
+            else ["firmware.worker.process"]
+        )
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "firmware.worker.process", "--fd", str(theirs.fileno())],
+                [sys.executable, "-m", *program, "--fd", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 cwd=ROOT,
                 env=environment,
@@ -67,7 +74,6 @@ class WorkerClient:
         self.ready = False
         self.scheduling = ""
         self._read_until(lambda: self.ready, _START_S)
-        self.imposed = bool(rtprio) and self.scheduling != "fifo" and self._impose(rtprio)
 
     def __enter__(self) -> Self:
         return self
@@ -126,14 +132,6 @@ class WorkerClient:
     def memory_bytes(self) -> dict[str, int]:
         """Return its memory, as `resident`."""
         return resident(self.pid)
-
-    def _impose(self, priority: int) -> bool:
-        try:
-            os.sched_setscheduler(self.pid, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(priority))
-        except PermissionError:
-            return False
-        self.scheduling = "fifo"
-        return True
 
     def _read_until(self, done: Callable[[], bool], limit_s: float) -> None:
         end_s = time.monotonic() + limit_s
