@@ -5,7 +5,7 @@ into an OONI measurement.
 """
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -51,14 +51,15 @@ def export(*, config: Path | None, data: Path | None, form: str, country: str | 
     try:
         settings = load(DeviceSettings, config, {"data": data})
         chosen = plans.load(country or settings.country or None, None if country else settings.plan)
-        device = read_device(settings.data)
-        if device is None:
+        if read_device(settings.data) is None:
             raise BadInputError(
                 f"{settings.data}: no device has run here yet; name its directory with --data"
             )
-        origins = {device: Origin(country=chosen.country, architecture=platform.machine())}
+        origin = Origin(country=chosen.country, architecture=platform.machine())
         with Outbox.look(settings.data / "outbox.sqlite3") as outbox:
-            for line in lines(_waiting(outbox, device), Format(form), origins, account):
+            epochs = (*outbox.past(), outbox)
+            origins = {epoch.device: origin for epoch in epochs}
+            for line in lines(_waiting(epochs), Format(form), origins, account):
                 click.echo(line)
     except (PlanError, SettingsError) as error:
         raise BadInputError(str(error)) from error
@@ -67,10 +68,11 @@ def export(*, config: Path | None, data: Path | None, form: str, country: str | 
     click.echo(account.in_words(), err=True)
 
 
-def _waiting(outbox: Outbox, device: str) -> Iterator[Stored]:
-    """Yield what waits, lowest seq first."""
-    seq = 0
-    while rows := outbox.oldest(_ROWS, above=seq):
-        for row in rows:
-            yield Stored(device=device, epoch=outbox.epoch, seq=row.seq, body=row.body)
-        seq = rows[-1].seq
+def _waiting(epochs: Iterable[Outbox]) -> Iterator[Stored]:
+    """Yield what waits of each epoch, lowest seq first; records of earlier epochs keep the identity they have."""
+    for epoch in epochs:
+        seq = 0
+        while rows := epoch.oldest(_ROWS, above=seq):
+            for row in rows:
+                yield Stored(device=epoch.device, epoch=epoch.epoch, seq=row.seq, body=row.body)
+            seq = rows[-1].seq

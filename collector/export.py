@@ -1,14 +1,17 @@
 """`tidegauge collector export`: what a collector has stored, for a file, in our own form or as OONI measurements.
 
+Beside each record of a page stands what the control outside saw of it at that time, where one looked.
 Reads only, also while a collector runs. This file must never write a device's id into an OONI measurement.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import click
 
+from collector.control.judging import Judging
 from collector.errors import CollectorError
 from collector.store.answers import RecordFilter
 from collector.store.queries import Queries
@@ -16,6 +19,7 @@ from firmware.commands.errors import BadInputError, CommandError
 from firmware.jsontypes import RecordError
 from firmware.ooni.export import Format, Stored, Written, lines
 from firmware.ooni.write import Origin
+from firmware.record import from_json
 
 _ROWS: Final = 500
 
@@ -40,6 +44,7 @@ _ROWS: Final = 500
 def export(*, data: Path, form: str, device: str | None) -> None:
     """Write the stored records to the standard output, a line each, in order of arrival.
 
+    Each comes with what the control outside saw of its target at that time, where one looked.
     How many lines were written, and what was left out of them, is said on the standard error.
     """
     database = data / "collector.sqlite3"
@@ -59,11 +64,13 @@ def export(*, data: Path, form: str, device: str | None) -> None:
 
 
 def _stored(queries: Queries, device: str | None) -> Iterator[Stored]:
-    """Yield everything that is there when this begins, and what arrives before it ends."""
+    """Yield everything that is there when this begins, and what arrives before it ends, each with its control."""
     after: int | None = 0
     wanted = RecordFilter(device=device)
+    judging = Judging(queries)
     while after is not None:
         page = queries.records(wanted, after=after, limit=_ROWS)
         for row in page.records:
-            yield Stored(device=row.device, epoch=row.epoch, seq=row.seq, body=row.body)
+            control, _ = judging.control_for(row, from_json(json.loads(row.body)))
+            yield Stored(device=row.device, epoch=row.epoch, seq=row.seq, body=row.body, control=control)
         after = page.next_cursor

@@ -94,7 +94,8 @@ def control_of(measurement: Measurement) -> WebControl | None:
         return WebControl(source=ControlSource.TEST_HELPER, reachable=False) if is_asked else None
     http = control.http
     return WebControl(
-        source=ControlSource.TEST_HELPER,
+        source=ControlSource.COLLECTOR if control.is_collector else ControlSource.TEST_HELPER,
+        age_s=control.age_s,
         dns_failure=_control_dns_failure(control),
         addresses=control.addresses,
         asns=networks.asns_of(measurement),

@@ -10,14 +10,16 @@ from typing import Final
 
 from firmware.jsontypes import JsonObject, JsonValue, RecordError
 from firmware.judgement.web import from_record
+from firmware.judgement.web.evidence import WebControl
 from firmware.judgement.web.verdict import judge
 from firmware.judgement.words import VerdictWord
 from firmware.ooni import evidence as ooni_evidence
+from firmware.ooni.export import control_from_json
 from firmware.ooni.keys import OoniError, shown
 from firmware.ooni.measurement import STEPPED_TESTS, Measurement, Pair, parse
 from firmware.ooni.pair import pair_of
 from firmware.ooni.read import Document
-from firmware.ooni.write import Origin, measurement_of
+from firmware.ooni.write import Origin, measurement_of, time_of
 from firmware.record import ClockQuality, ClockReading, Record, Verdict, Zone, from_json
 from firmware.task import result_from_json
 
@@ -47,7 +49,10 @@ def explain(document: Document) -> Explained:
         return _of_ooni(document.line, parse(value))
     inner = value.get("record", value)
     if isinstance(inner, dict) and "test" in inner:
-        return _of_record(document.line, _record(inner))
+        control = None if inner is value or value.get("control") is None else value["control"]
+        return _of_record(
+            document.line, _record(inner), None if control is None else control_from_json(control)
+        )
     keys = ", ".join(shown(key) for key in list(value)[:5]) or "no key"
     raise OoniError(
         f"measurement: found {keys}; allowed is an OONI measurement (test_name, test_keys, …) or a record of ours "
@@ -97,19 +102,20 @@ def _of_ooni(line: int, measurement: Measurement) -> Explained:
     )
 
 
-def _of_record(line: int, record: Record) -> Explained:
-    verdict, confidence = _not_judged(record.test), "low"
+def _of_record(line: int, record: Record, control: WebControl | None) -> Explained:
+    """Judge a record; what the rules about a page do not know keeps the verdict it has, such as a round's."""
+    verdict, confidence = record.verdict or _not_judged(record.test), "low"
     evidence = from_record.evidence_of(record)
     if evidence is not None:
-        judged = judge(evidence, None)
+        judged = judge(evidence, control)
         verdict, confidence = judged.verdict, judged.confidence
-    written = measurement_of(record, Origin())
+    written = measurement_of(record, Origin(), control)
     said = None if written is None else parse(written)
     return Explained(
         line=line,
         test=record.test,
         input=record.target,
-        start="" if written is None else str(written["measurement_start_time"]),
+        start=time_of(record.start.utc_ns),
         verdict=verdict,
         confidence=confidence,
         pair=Pair() if said is None or said.said is None else said.said,

@@ -9,7 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from firmware.jsontypes import JsonValue
+from firmware.jsontypes import JsonObject, JsonValue, RecordError
+from firmware.judgement.web import control_json
+from firmware.judgement.web.evidence import WebControl
+from firmware.ooni.keys import shown
 from firmware.ooni.write import Origin, measurement_of
 from firmware.record import Record, from_json
 
@@ -23,12 +26,13 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A record as it is stored: whose it is, and its JSON text."""
+    """A record as it is stored: whose it is, its JSON text, and what a control outside saw where one is known."""
 
     device: str
     epoch: str
     seq: int
     body: str
+    control: WebControl | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,13 +65,27 @@ def lines(
 def _jsonl(one: Stored) -> str:
     """Return the record's own text, unchanged to the digit, in the form of the collector's API."""
     head = json.dumps({"device": one.device, "epoch": one.epoch, "seq": one.seq})
-    return f'{head[:-1]}, "record": {one.body}}}'
+    control = "" if one.control is None else f', "control": {json.dumps(control_to_json(one.control))}'
+    return f'{head[:-1]}, "record": {one.body}{control}}}'
+
+
+def control_to_json(control: WebControl) -> JsonObject:
+    """Return a control's view with its age, as a line has it. `control_from_json` is its inverse."""
+    return {**control_json.to_json(control), "age_s": control.age_s}
+
+
+def control_from_json(value: JsonValue) -> WebControl:
+    """Read a control's view from a line. Raises `RecordError`."""
+    age_s = value.get("age_s") if isinstance(value, dict) else None
+    if isinstance(age_s, bool) or not isinstance(age_s, int | float):
+        raise RecordError(f"control: age_s: found {shown(age_s)}; allowed is a number of seconds")
+    return control_json.from_json(value, age_s=age_s)
 
 
 def _ooni(one: Stored, origin: Origin, account: Written) -> str | None:
     value: JsonValue = json.loads(one.body)
     record: Record = from_json(value)
-    measurement = measurement_of(record, origin)
+    measurement = measurement_of(record, origin, one.control)
     if measurement is None:
         account.left_out[record.test] += 1
         return None

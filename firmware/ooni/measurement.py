@@ -26,6 +26,9 @@ SYSTEM_RESOLVER: Final = "@system"
 """How they are named here: what OONI says of their addresses is nothing."""
 SYSTEM_ENGINES: Final = ("getaddrinfo", SYSTEM_ENGINE, "golang_net_resolver", "")
 
+COLLECTOR: Final = "collector"
+"""Our mark on a control that is a collector's, not OONI's test helper."""
+
 _MAX_PORT: Final = 65_535
 
 
@@ -139,7 +142,8 @@ class ControlHttp:
 class Control:
     """What the test helper saw. `connects` and `handshakes` go by `ADDRESS:PORT`, IPv6 in brackets.
 
-    `handshakes` holds (server name, failure). `http` is None where it says nothing of a request.
+    `handshakes` holds (server name, failure). `http` is None where it says nothing of a request. `age_s` and
+    `is_collector` are of a control of ours, in measurements that we wrote: its view may be older than the record.
     """
 
     hostname: str = ""
@@ -150,6 +154,8 @@ class Control:
     handshakes: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
     http: ControlHttp | None = None
     asns: Mapping[str, int] = field(default_factory=dict)
+    age_s: float = 0.0
+    is_collector: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -402,6 +408,8 @@ def _control(keys: Keys, input_: str) -> Control | None:
             for address, item in control.named_children("ip_info")
             if (number := item.integer("asn", low=0, high=2**32 - 1))
         },
+        age_s=(control.seconds_ns("x_age_s") or 0) / 1e9,
+        is_collector=control.text("x_source") == COLLECTOR,
     )
 
 

@@ -48,7 +48,7 @@ def measurement_of(record: Record, origin: Origin, control: WebControl | None = 
     if evidence is None or not (record.test in PAGE_TESTS or record.test in STEP_SCHEMES):
         return None
     is_page = record.test in PAGE_TESTS
-    start = _time(record.start.utc_ns)
+    start = time_of(record.start.utc_ns)
     measurement: JsonObject = {
         "annotations": _annotations(record, origin),
         "data_format_version": DATA_FORMAT_VERSION,
@@ -76,7 +76,8 @@ def measurement_of(record: Record, origin: Origin, control: WebControl | None = 
     return measurement
 
 
-def _time(utc_ns: int) -> str:
+def time_of(utc_ns: int) -> str:
+    """Return a time as OONI writes it, in UTC, cut to the second."""
     return datetime.fromtimestamp(utc_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -153,6 +154,7 @@ def _control(control: WebControl, record: Record) -> JsonObject:
             "failure": df_007(control.http_failure),
             "title": control.title or "",
             "headers": dict(control.headers),
+            "headers_list": [[name, value] for name, value in control.headers],
             "status_code": -1 if control.status is None else control.status,
         }
         if control.saw_http

@@ -7,7 +7,13 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from collector.command import collector
+from collector.control.log import Sample
+from collector.control.targets import Key
+from collector.store.controls import ControlLog
 from collector.store.database import Store
+from firmware.judgement.web.evidence import ControlSource, WebControl
+from firmware.ooni.explain import explain
+from firmware.ooni.read import Document
 from tests.collector.rows_of import arrived
 from tests.collector.scripted_device import DEVICE, EPOCH
 
@@ -61,3 +67,26 @@ def test_a_directory_without_a_store_is_named(tmp_path: Path) -> None:
     done = export(tmp_path / "nothing")
     assert done.exit_code == 2
     assert "no collector has run here yet" in done.stderr
+
+
+def test_what_the_control_saw_at_that_time_goes_along_in_both_forms(tmp_path: Path) -> None:
+    target = "https://www.example.org/"
+    stored(tmp_path, test="http", target=target, failure="connection_refused")
+    first = json.loads(export(tmp_path).stdout.splitlines()[0])
+    assert "control" not in first
+    view = WebControl(source=ControlSource.COLLECTOR, addresses=("93.184.216.34",), status=200)
+    key = Key(test="http", target=target, target_name=first["record"]["target_name"])
+    sample = Sample(
+        key=key, utc_ns=first["record"]["start_utc_ns"], failure=None, failed_operation=None, view=view
+    )
+    log = ControlLog.open(tmp_path / "collector.sqlite3")
+    log.add([sample], every_s=600)
+    log.close()
+    ours = [json.loads(line) for line in export(tmp_path).stdout.splitlines()]
+    ooni = [json.loads(line) for line in export(tmp_path, "--format", "ooni").stdout.splitlines()]
+    assert ours[0]["control"]["status"] == 200
+    assert ooni[0]["test_keys"]["control"]["dns"]["addrs"] == ["93.184.216.34"]
+    for one, other in zip(ours, ooni, strict=True):
+        judged = [explain(Document(line=1, value=value)) for value in (one, other)]
+        assert judged[0].verdict == judged[1].verdict
+        assert any("control (collector" in line for line in judged[0].verdict.evidence)

@@ -1,0 +1,72 @@
+"""Lines of a file of records: unchanged to the digit, or as OONI has them, with an account of what was left out."""
+
+import json
+
+import pytest
+
+from firmware.jsontypes import RecordError
+from firmware.judgement.web.evidence import ControlSource, WebControl
+from firmware.ooni.explain import explain
+from firmware.ooni.export import Format, Stored, Written, control_from_json, control_to_json, lines
+from firmware.ooni.read import Document
+from firmware.ooni.write import Origin
+from firmware.record import Verdict, to_json
+from tests.firmware.records import tcp_record
+
+BODY = json.dumps(to_json(tcp_record(1)))
+CONTROL = WebControl(source=ControlSource.COLLECTOR, age_s=12.5, addresses=("192.0.2.1",), status=200)
+
+
+def stored(body: str = BODY, control: WebControl | None = None) -> Stored:
+    return Stored(device="abcdefghijklmnop", epoch="0123456789abcdef", seq=3, body=body, control=control)
+
+
+def test_a_record_s_text_is_passed_on_as_it_is() -> None:
+    odd = BODY.replace('"cpu_percent": 3.5', '"cpu_percent": 3.50000000000000000001')
+    assert odd != BODY
+    account = Written()
+    (line,) = lines([stored(odd)], Format.JSONL, {}, account)
+    assert odd in line
+    assert (json.loads(line)["seq"], account.lines) == (3, 1)
+    assert account.in_words() == "1 record written"
+
+
+def test_the_origin_is_its_device_s() -> None:
+    origins = {"abcdefghijklmnop": Origin(country="ir")}
+    (line,) = lines([stored()], Format.OONI, origins, Written())
+    (other,) = lines([stored()], Format.OONI, {}, Written())
+    assert (json.loads(line)["probe_cc"], json.loads(other)["probe_cc"]) == ("IR", "ZZ")
+
+
+def test_the_account_says_what_was_left_out() -> None:
+    account = Written()
+    ping, gap = (BODY.replace('"test": "tcp"', f'"test": "{test}"') for test in ("ping", "gap"))
+    assert len(list(lines(map(stored, [ping, BODY, gap, ping]), Format.OONI, {}, account))) == 1
+    told = "1 record written; left out, since OONI's format has no like of them: 1 gap, 2 ping"
+    assert account.in_words() == told
+
+
+def test_a_control_goes_along_with_its_age() -> None:
+    (line,) = lines([stored(control=CONTROL)], Format.JSONL, {}, Written())
+    assert control_from_json(json.loads(line)["control"]) == CONTROL
+    assert control_from_json(control_to_json(CONTROL)) == CONTROL
+
+
+@pytest.mark.parametrize("age_s", [None, "12", True])
+def test_a_control_without_an_age_is_refused(age_s: object) -> None:
+    told = json.loads(json.dumps({**control_to_json(CONTROL), "age_s": age_s}))
+    with pytest.raises(RecordError, match="control: age_s: found"):
+        control_from_json(told)
+
+
+def test_what_the_rules_about_a_page_do_not_know_keeps_its_own_verdict() -> None:
+    verdict = Verdict(verdict="international_cut", rule_id="international-cut", evidence=("so",))
+    record = {**to_json(tcp_record(1, test="ladder"))}
+    record["verdict"] = {
+        "verdict": verdict.verdict,
+        "rule_id": verdict.rule_id,
+        "evidence": ["so"],
+        "overturned_by": "",
+    }
+    found = explain(Document(line=1, value=record))
+    assert (found.verdict, found.recorded) == (verdict, verdict)
