@@ -8,18 +8,21 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.nation.censor.model import Rule
-from tests.nation.censor.packets import ACK, RST, SYN, TCP, UDP, Packet
+from tests.nation.censor.packets import ACK, ICMP, ICMP6, RST, SYN, TCP, UDP, Packet
 
 MOST: Final = 65536
 _IDLE_NS: Final = {TCP: 3600 * 10**9, UDP: 180 * 10**9}
 _OTHER_IDLE_NS: Final = 60 * 10**9
+_WELL_KNOWN: Final = 1024
+_GIVEN_OUT: Final = 32768
+_ECHO_REPLIES: Final = (0, 129)
 _HALF: Final = 1 << 31
 _WRAP: Final = 1 << 32
 
 
 @dataclass(slots=True, eq=False)
 class Flow:
-    """One flow. The opener sent its first packet; `up` says that the opener is inside.
+    """One flow. The opener is who began it; `up` says that the opener is inside.
 
     `candidates` are the rules that may concern it, as of `generation`. `edge` and `due` hold, for up and for
     down, how far its TCP stream was forwarded and when the last packet leaves.
@@ -142,8 +145,7 @@ def _keys(packet: Packet) -> tuple[bytes, bytes]:
 
 
 def _new(packet: Packet, now_ns: int) -> Flow:
-    # an answer to a connection whose beginning nobody saw
-    answered = packet.proto == TCP and packet.flags & (SYN | ACK) == SYN | ACK
+    answered = _is_answer(packet)
     ends = (packet.target, packet.source) if answered else (packet.source, packet.target)
     ports = (packet.dport, packet.sport) if answered else (packet.sport, packet.dport)
     return Flow(
@@ -157,3 +159,18 @@ def _new(packet: Packet, now_ns: int) -> Flow:
         last_ns=now_ns,
         sequence=packet.sequence,
     )
+
+
+def _is_answer(packet: Packet) -> bool:
+    """Say whether a flow's first packet that was seen goes to its opener: it may have begun before anybody looked.
+
+    Without a SYN the ports tell: a service has a well-known one, or at least none of those given out in passing.
+    """
+    if packet.proto == TCP and packet.flags & SYN:
+        return bool(packet.flags & ACK)
+    if packet.proto in (ICMP, ICMP6):
+        return packet.kind in _ECHO_REPLIES
+    for limit in (_WELL_KNOWN, _GIVEN_OUT) if packet.proto == TCP else (_WELL_KNOWN,):
+        if (packet.sport < limit) != (packet.dport < limit):
+            return packet.sport < limit
+    return False

@@ -23,9 +23,8 @@ _HEX: Final = r"([0-9a-fA-F]{2} ?)+"
 class Match:
     """Which packets a rule concerns. Everything given must hold; of an array, one entry suffices."""
 
-    sender: tuple[str, ...] = setting(
-        (), doc="Written `from`: the address or prefix that opened the flow.", sample=_NETWORKS
-    )
+    sender: tuple[str, ...] = setting((), doc="The address or prefix that opened the flow.", sample=_NETWORKS)
+    """`from` in a file, which is a reserved word of Python."""
     to: tuple[str, ...] = setting(
         (), doc="The address or prefix that the flow was opened to.", sample=_NETWORKS
     )

@@ -1,5 +1,6 @@
 """The censor's mind without a wire: what packets become under rules, with time as it is told."""
 
+import itertools
 import struct
 
 from hypothesis import given
@@ -160,6 +161,13 @@ def test_a_new_connection_on_the_same_ports_is_a_new_flow() -> None:
     assert mind.handle(again, up=True, now_ns=3) == [(3, True, again)]
 
 
+def test_a_connection_that_began_before_anybody_looked_is_told_by_its_ports() -> None:
+    mind = engine('[[rule]]\nmatch = { to = "192.0.2.0/24", port = 443 }\ndo = "drop"')
+    down = segment(PSH | ACK, 501, 101, b"news", up=False, port=443)
+    assert mind.handle(down, up=False, now_ns=1) == []
+    assert mind.handle(segment(ACK, 101, 505, port=443), up=True, now_ns=2) == []
+
+
 def test_rules_that_stay_keep_their_memory_and_others_lose_it() -> None:
     shut = '[[rule]]\nname = "shut"\nmatch = { payload = "secret" }\ndo = "drop"\n'
     other = '[[rule]]\nname = "other"\nmatch = { payload = "open" }\ndo = "drop"\n'
@@ -173,6 +181,27 @@ def test_rules_that_stay_keep_their_memory_and_others_lose_it() -> None:
     assert mind.handle(frame, up=True, now_ns=5) == [(5, True, frame)]
     mind.change(rules.loads(other + shut), now_ns=6)
     assert mind.handle(frame, up=True, now_ns=7) == [(7, True, frame)]
+
+
+@given(
+    st.lists(st.integers(1, len(GET) - 1), max_size=6, unique=True),
+    st.lists(st.booleans(), min_size=7, max_size=7),
+)
+def test_reassembly_finds_a_name_however_it_is_cut(cuts: list[int], again: list[bool]) -> None:
+    mind = engine('[[rule]]\nmatch = { host = "x.com", reassemble = true }\ndo = "reset"')
+    shake(mind)
+    edges = [0, *sorted(cuts), len(GET)]
+    before_name = GET.index(b"x.com\r\n") + len(b"x.com\r\n") - 1
+    for (begin, end), twice in zip(itertools.pairwise(edges), again, strict=False):
+        frame = segment(PSH | ACK, 101 + begin, 501, GET[begin:end])
+        made = mind.handle(frame, up=True, now_ns=1)
+        if end <= before_name:
+            assert made == [(1, True, frame)]
+            if twice:  # sent again, as after a loss
+                assert mind.handle(frame, up=True, now_ns=1) == [(1, True, frame)]
+            continue
+        assert [packet[1:3] for packet in read(made)] == [(False, RST | ACK), (True, RST | ACK)]
+        break
 
 
 def test_the_timetable_says_when_a_rule_holds() -> None:
