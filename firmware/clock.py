@@ -12,9 +12,9 @@ from typing import Final
 from firmware.net.files import modified_ns, read_text
 from firmware.net.loop import boottime_ns
 from firmware.record import ClockQuality, ClockReading
+from firmware.timing import DRIFT, SyncPoint, believed
 
-DRIFT: Final = 100e-6
-"""How fast the error of a clock grows that nothing corrects: 100 ppm, beyond any crystal in its temperature range."""
+__all__ = ["DRIFT", "ClockTracker", "SyncPoint", "now", "read_boot_id", "read_timesync", "timesync_point"]
 
 SYNCHRONISED_FOR_NS: Final = 3 * 2048 * 1_000_000_000
 """A sync point this old has missed three of timesyncd's longest polls (PollIntervalMaxSec, 2048 s): holdover."""
@@ -25,15 +25,6 @@ that far off; the rest is for the way to its server."""
 
 _TIMESYNC_FLAG: Final = "run/systemd/timesync/synchronized"
 _BOOT_ID: Final = "proc/sys/kernel/random/boot_id"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class SyncPoint:
-    """At CLOCK_BOOTTIME `boottime_ns` of this boot it was `utc_ns`, give or take `error_ns`."""
-
-    boottime_ns: int
-    utc_ns: int
-    error_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +38,20 @@ class ClockTracker:
         return self if point in self.points else ClockTracker((*self.points, point))
 
     def reading(self, *, boottime_ns: int, utc_ns: int) -> ClockReading:
-        """Judge a wall-clock reading `utc_ns` taken at `boottime_ns` by the point that bounds it best.
+        """Judge a wall-clock reading `utc_ns` taken at `boottime_ns` by the points of this boot.
 
-        The error is the distance to what the point says the time is, and the point's own error, and 100 ppm
-        of the time between. Only points up to then count: what came later re-times records, not readings.
+        The error is the farthest that the true time can be from it by them (`firmware.timing`): so one wrong server
+        among several neither hides an error nor makes one. Only points up to then count: what came later re-times
+        records, not readings.
         """
         known = [point for point in self.points if point.boottime_ns <= boottime_ns]
         if not known:
             return ClockReading(
                 boottime_ns=boottime_ns, utc_ns=utc_ns, quality=ClockQuality.UNSYNCHRONISED, error_ns=None
             )
-        error_ns = min(_error_ns(point, boottime_ns, utc_ns) for point in known)
+        bounds = believed(known).at(boottime_ns)
+        assert bounds is not None
+        error_ns = max(abs(utc_ns - bounds.low_ns), abs(utc_ns - bounds.high_ns))
         age_ns = boottime_ns - max(point.boottime_ns for point in known)
         fresh = age_ns <= SYNCHRONISED_FOR_NS
         return ClockReading(
@@ -66,11 +60,6 @@ class ClockTracker:
             quality=ClockQuality.SYNCHRONISED if fresh else ClockQuality.HOLDOVER,
             error_ns=error_ns,
         )
-
-
-def _error_ns(point: SyncPoint, boottime_ns: int, utc_ns: int) -> int:
-    elapsed_ns = boottime_ns - point.boottime_ns
-    return abs(utc_ns - point.utc_ns - elapsed_ns) + point.error_ns + round(DRIFT * elapsed_ns)
 
 
 def timesync_point(*, synchronised_utc_ns: int, boottime_ns: int, utc_ns: int) -> SyncPoint | None:

@@ -71,13 +71,17 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Records of one device and epoch: `records[i]` is the JSON of the record with `seqs[i]`."""
+    """Records of one device and epoch: `records[i]` is the JSON of the record with `seqs[i]`.
+
+    `run` is the start of the device's software that sends it ("" for an ended epoch): see `Hello`.
+    """
 
     device: str
     epoch: str
     seqs: tuple[int, ...]
     records: tuple[JsonObject, ...]
     tombstones: tuple[Tombstone, ...] = ()
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +183,7 @@ def encode_batch(batch: Batch) -> bytes:
             "same": same,
             "columns": columns,
             "tombstones": [[t.low, t.high, t.count, t.reason] for t in batch.tombstones],
+            "run": batch.run,
         }
     )
     return zlib.compress(text, level=9)
@@ -207,6 +212,7 @@ def decode_batch(payload: bytes) -> Batch:
         seqs=seqs,
         records=_from_columns(reader, len(seqs)),
         tombstones=tuple(_tombstone(item) for item in reader.array("tombstones")),
+        run=reader.text("run") if reader.has("run") else "",
     )
 
 

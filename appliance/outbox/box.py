@@ -119,6 +119,7 @@ class Outbox:
         self._number = number
         self._memory: tuple[int, Memory] | None = None
         self._confirmed = False
+        self._noted = ""
         self.healed = healed
         account = self._account()
         self.device = account.device
@@ -136,7 +137,6 @@ class Outbox:
         connection, healed = open_or_begin(path, device=device, utc_ns=utc_ns())
         opened = cls._around(connection, path, shared=shared, owner=True, healed=healed)
         shared.room.restore()
-        shared.first = opened.hello(software="", country="").high + 1
         return opened
 
     @classmethod
@@ -208,6 +208,8 @@ class Outbox:
         with self._transaction():
             account = self._current()
             memory = self._remembered(account)
+            if self._noted != account.epoch:
+                ledger.note_run(self._connection, account, self._shared.run, account.produced + 1)
             first = account.base + account.produced + 1
             worths = [memory.add(first + index, facts_of(record)) for index, record in enumerate(records)]
             self._insert(records, bodies, first, worths)
@@ -216,6 +218,7 @@ class Outbox:
                 (account.produced + len(records), given_up, account.id),
             )
         self._memory = (account.id, memory)
+        self._noted = account.epoch
         return [
             Identity(device=self.device, epoch=account.epoch, seq=account.produced + 1 + i)
             for i in range(len(records))
@@ -335,6 +338,11 @@ class Outbox:
         return gone
 
     @property
+    def run(self) -> str:
+        """The name of this start of the software; "" for an ended epoch."""
+        return self._shared.run if self._number is None else ""
+
+    @property
     def set_aside(self) -> Path | None:
         """Where a damaged predecessor was put when this one was opened, else None."""
         return None if self.healed is None else self.healed.aside
@@ -362,6 +370,7 @@ class Outbox:
         self._generation = self._shared.generation
         self._memory = None
         self._confirmed = False
+        self._noted = ""
         self.healed = healed
         self.epoch = self._account().epoch
         return healed
@@ -394,8 +403,9 @@ class Outbox:
             self.epoch = row[1]
             lowest = min((key - base for key in row[4:] if key is not None), default=row[2] + 1)
             noted = [] if self._number is not None else ledger.runs(self._connection, row[1])
-        own = (self._shared.run, self._shared.first)
-        runs = noted if self._number is not None or own in noted or not own[0] else [own, *noted]
+        own = self._shared.run
+        if self._number is None and own and own not in [run for run, _ in noted]:
+            noted = [(own, row[2] + 1), *noted]
         return Hello(
             device=self.device,
             epoch=row[1],
@@ -404,7 +414,7 @@ class Outbox:
             waiting=row[3],
             software=software,
             country=country,
-            runs=tuple(runs),
+            runs=tuple(noted),
             past=self._number is not None,
         )
 
@@ -412,7 +422,7 @@ class Outbox:
         """Note durably that the collector is about to be told of this run of the software."""
         with self._transaction():
             account = self._account()
-            ledger.note_run(self._connection, account, self._shared.run, self._shared.first)
+            ledger.note_run(self._connection, account, self._shared.run, account.produced + 1)
 
     def recent_rounds(self, limit: int) -> list[Record]:
         """Return the last rounds' conclusions (their `ladder` records), newest first, sent or not."""
@@ -551,10 +561,9 @@ class Outbox:
         ).rowcount
 
     def _begin_after_clash(self, account: Account, fork: int) -> None:
-        epoch = split.begin(self._connection, account, fork, utc_ns=self._shared.utc_ns())
-        self.epoch = epoch
+        ledger.note_run(self._connection, account, self._shared.run, account.produced + 1)
+        self.epoch = split.begin(self._connection, account, fork, utc_ns=self._shared.utc_ns())
         self._confirmed = False
-        self._shared.first = 1
 
     def _account(self) -> Account:
         """Return the account of the epoch this object speaks for."""

@@ -18,11 +18,10 @@ from appliance.outbox.room import Room
 
 @dataclass(slots=True, kw_only=True)
 class Shared:
-    """Shared by every `Outbox` of one process. `run` names this start of the software, `first` its first seq."""
+    """Shared by every `Outbox` of one process. `run` names this start of the software."""
 
     room: Room
     run: str = ""
-    first: int = 1
     device: str = ""
     utc_ns: Callable[[], int] = time.time_ns
     generation: int = 0

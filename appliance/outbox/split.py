@@ -2,10 +2,11 @@
 
 Up to the fork both have the same records: those keep their identity and wait in the epoch that has ended; the
 collector knows them by it and keeps each once. What came after the fork is this device's alone and gets new numbers
-in a new epoch. It must never let a record go, and never leave a number without an account.
+in a new epoch. That is named by the run that made them: should they in turn be on two cards, both give them the same
+identity. It must never let a record go, and never leave a number without an account.
 """
 
-import secrets
+import hashlib
 import sqlite3
 from dataclasses import replace
 
@@ -38,7 +39,7 @@ def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns
     new = replace(
         account,
         id=account.id + 1,
-        epoch=secrets.token_hex(8),
+        epoch=_name(connection, account.epoch, fork),
         produced=moved,
         acknowledged=0,
         quarantined=quarantined,
@@ -69,7 +70,23 @@ def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns
         reason = f"acknowledged as a record of epoch {account.epoch}"
         ledger.bury(connection, new.base, low + shift - new.base, high + shift - new.base, reason)
     connection.execute("DELETE FROM given_up_to")
+    # The runs that made what was moved go with it; the one that was under way at the fork has its part in both.
+    connection.execute(
+        "INSERT INTO run (epoch, run, first, confirmed) SELECT ?2, run, max(1, first - ?3), 0 FROM run"
+        " WHERE epoch = ?1 AND id >= ifnull((SELECT max(id) FROM run WHERE epoch = ?1 AND first <= ?3 + 1), 0)"
+        " ORDER BY id",
+        (account.epoch, new.epoch, fork),
+    )
     return new.epoch
+
+
+def _name(connection: sqlite3.Connection, epoch: str, fork: int) -> str:
+    """Return the new epoch's name, by the run that made the first record after the fork."""
+    (run,) = connection.execute(
+        "SELECT run FROM run WHERE epoch = ?1 AND id = (SELECT max(id) FROM run WHERE epoch = ?1 AND first <= ?2 + 1)",
+        (epoch, fork),
+    ).fetchone() or ("",)
+    return hashlib.blake2b(f"{epoch} {run} {fork}".encode(), digest_size=8).hexdigest()
 
 
 def _count(connection: sqlite3.Connection, table: str, first: int, last: int) -> int:

@@ -68,9 +68,10 @@ def tombstone_limit(max_bytes: int) -> int:
     return min(MAX_BATCH_RECORDS, max(1, max_bytes // 2 // TOMBSTONE_BYTES))
 
 
-def pack_tombstones(tombstones: Sequence[Tombstone], *, device: str, epoch: str) -> bytes:
+def pack_tombstones(tombstones: Sequence[Tombstone], *, device: str, epoch: str, run: str = "") -> bytes:
     """Return a batch that holds only tombstones, as many as `tombstone_limit` allows."""
-    return encode_batch(Batch(device=device, epoch=epoch, seqs=(), records=(), tombstones=tuple(tombstones)))
+    told = tuple(tombstones)
+    return encode_batch(Batch(device=device, epoch=epoch, seqs=(), records=(), tombstones=told, run=run))
 
 
 def pack(
@@ -81,6 +82,7 @@ def pack(
     max_bytes: int,
     bytes_a_record: float,
     tombstones: Sequence[Tombstone] = (),
+    run: str = "",
 ) -> PackResult:
     """Pack the first of `rows` ((seq, body) in order of preference, at least one) into one batch.
 
@@ -90,7 +92,7 @@ def pack(
     usable = _usable(rows)
     if not usable:
         return _too_large(rows[0][0], "its JSON", len(rows[0][1].encode()), MAX_INFLATED_BYTES)
-    frame = Batch(device=device, epoch=epoch, seqs=(), records=(), tombstones=tuple(tombstones))
+    frame = Batch(device=device, epoch=epoch, seqs=(), records=(), tombstones=tuple(tombstones), run=run)
     count = _clamp(max_bytes / bytes_a_record, len(usable))
     fitting: Packed | None = None
     for _ in range(_TRIES):

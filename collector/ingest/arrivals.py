@@ -59,6 +59,7 @@ class BatchArrived:
     tombstones: tuple[Tombstone, ...] = ()
     rejected: tuple[int, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +94,13 @@ Arrival: TypeAlias = "BatchArrived | HelloArrived | PresenceArrived | RefusedArr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounted:
-    """What is durable of one epoch: every seq up to `upto`, and `ranges` above it (some of them, see `commit`)."""
+    """What is durable of one epoch: every seq up to `upto`, and `ranges` above it (some of them, see `commit`).
+
+    `run` is the hello's run that was noted. `clash` says that two give numbers in this epoch, which are the same up
+    to that seq: then nothing of it was stored, and nothing else is said.
+    """
 
     upto: int
     ranges: SeqRanges
+    run: str = ""
+    clash: int | None = None

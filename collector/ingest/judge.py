@@ -112,6 +112,8 @@ def answer(judgement: Judgement, accounted: Accounted, epoch: str, *, pause_s: f
         ranges=accounted.ranges,
         rejects=judgement.rejects,
         retry_after_s=max(judgement.pause_s, pause_s),
+        run=accounted.run,
+        clash=accounted.clash,
     )
     return Answer(topic=exchange.topic(judgement.to, "dn", "ack"), payload=exchange.encode_ack(ack))
 
@@ -210,6 +212,7 @@ def _sorted_out(delivery: Delivery, batch: Batch) -> Judgement:
             tombstones=batch.tombstones,
             rejected=tuple(reject.seq for reject in rejects),
             refusals=tuple(refusals),
+            run=batch.run,
         ),
         to=batch.device,
         epoch=batch.epoch,

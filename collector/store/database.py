@@ -8,9 +8,11 @@ SQLite here, with WAL and synchronous=FULL: a commit survives a power cut if the
 writer, one thread; readers (`collector.store.queries`) have their own connections and never wait for it.
 """
 
+import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -26,6 +28,7 @@ from collector.ingest.arrivals import (
     Refusal,
     RefusedArrived,
 )
+from collector.store import runs, timings
 from collector.store.migrations import MIGRATIONS
 from firmware.exchange import Tombstone
 from firmware.seqs import SeqRanges
@@ -37,6 +40,7 @@ REJECTS_KEPT: Final = 200
 PAYLOAD_KEPT_BYTES: Final = 16 * 1024
 """How much of a rejected payload is kept."""
 BUSY_TIMEOUT_S: Final = 30.0
+log = logging.getLogger(__name__)
 
 
 class Store:
@@ -113,19 +117,29 @@ class Store:
         self._connection.execute("COMMIT")
 
     def _write(self, arrivals: Sequence[Arrival]) -> None:
+        batches: list[BatchArrived] = []
         for arrival in arrivals:
             match arrival:
                 case HelloArrived(hello=hello, received_ns=received_ns):
                     self._seen(hello.device, received_ns, country=hello.country, software=hello.software)
-                    self._epoch_seen(hello.device, hello.epoch, received_ns, hello.high, hello.waiting)
+                    # Seen first, so that there is a row to note a clash in; what a clashing one counts to is nothing.
+                    self._epoch_seen(hello.device, hello.epoch, received_ns, 0, None)
+                    if runs.meet(self._connection, hello) is None:
+                        self._epoch_seen(hello.device, hello.epoch, received_ns, hello.high, hello.waiting)
+                    else:
+                        log.warning(
+                            "device %s: its card was copied or restored; it begins a new epoch", hello.device
+                        )
                 case BatchArrived():
-                    self._batch(arrival)
+                    if not self._is_out_of_turn(arrival):
+                        self._batch(arrival)
+                        batches.append(arrival)
                 case PresenceArrived(device=device, online=online, received_ns=received_ns):
                     self._seen(device, received_ns, online=online)
                 case RefusedArrived(device=device, received_ns=received_ns, topic=topic, refusals=refusals):
                     self._keep_refused(device, received_ns, topic, refusals)
-        batches = [arrival for arrival in arrivals if isinstance(arrival, BatchArrived)]
         self._connection.executemany(_INSERT_RECORD, _record_values(batches))
+        timings.note(self._connection, batches)
 
     def _batch(self, batch: BatchArrived) -> None:
         self._seen(batch.device, batch.received_ns)
@@ -264,11 +278,27 @@ class Store:
     def _accounted(self, arrival: Arrival) -> Accounted | None:
         match arrival:
             case HelloArrived(hello=hello):
-                return self._answer(hello.device, hello.epoch, (), low=hello.low)
+                run = hello.runs[0][0] if hello.runs and not hello.past else ""
+                return self._clash(hello.device, hello.epoch) or replace(
+                    self._answer(hello.device, hello.epoch, (), low=hello.low), run=run
+                )
+            case BatchArrived() if self._is_out_of_turn(arrival):
+                # Nothing is said of its seqs: they may be another's. The sender asks with a hello, and is told.
+                return Accounted(upto=0, ranges=SeqRanges())
             case BatchArrived():
-                return self._answer(arrival.device, arrival.epoch, _seqs(arrival))
+                return self._answer(
+                    arrival.device, arrival.epoch, _seqs(arrival)
+                )
             case RefusedArrived() | PresenceArrived():
                 return None
+
+    def _is_out_of_turn(self, batch: BatchArrived) -> bool:
+        where = (self._connection, batch.device, batch.epoch)
+        return runs.clash(*where) is not None or runs.is_out_of_turn(*where, batch.run)
+
+    def _clash(self, device: str, epoch: str) -> Accounted | None:
+        fork = runs.clash(self._connection, device, epoch)
+        return None if fork is None else Accounted(upto=0, ranges=SeqRanges(), clash=fork)
 
     def _answer(self, device: str, epoch: str, seqs: Iterable[int], *, low: int = 1) -> Accounted:
         first = self._overlapping(device, epoch, "accounted", 1, 1)

@@ -10,6 +10,8 @@ that a step does not need to move.
     tombstone  what a device gave up, and why
     reject     what was not accepted, with the reason and what arrived, bounded
     control_run, control_gap   what the control saw from outside, and when it did not look
+    run        the starts of a device's software, by which a copied card is found out
+    boot, sync_point   what places a device's boots in time
 """
 
 from typing import Final
@@ -136,4 +138,50 @@ _CONTROLS: Final = (
 def m002_controls(db: Database) -> None:
     """Make the tables of the control's log."""
     for statement in _CONTROLS:
+        db.execute(statement)
+
+
+# A boot is placed in time by its sync points, by the boot before it, and by when its records arrived at the latest:
+# `latest_start_ns` is the least of arrival minus boottime, that is, the boot began before it.
+_RUNS_AND_BOOTS: Final = (
+    """CREATE TABLE run (
+        id INTEGER PRIMARY KEY,
+        device TEXT NOT NULL,
+        epoch TEXT NOT NULL,
+        run TEXT NOT NULL,
+        first INTEGER NOT NULL,
+        UNIQUE (device, epoch, run)
+    ) STRICT""",
+    "ALTER TABLE epoch ADD COLUMN clash INTEGER",
+    """CREATE TABLE boot (
+        device TEXT NOT NULL,
+        boot_id TEXT NOT NULL,
+        first_boottime_ns INTEGER NOT NULL,
+        last_boottime_ns INTEGER NOT NULL,
+        latest_start_ns INTEGER NOT NULL,
+        previous_boot_id TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (device, boot_id)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE sync_point (
+        device TEXT NOT NULL,
+        boot_id TEXT NOT NULL,
+        boottime_ns INTEGER NOT NULL,
+        utc_ns INTEGER NOT NULL,
+        error_ns INTEGER NOT NULL,
+        PRIMARY KEY (device, boot_id, boottime_ns, utc_ns, error_ns)
+    ) STRICT, WITHOUT ROWID""",
+    """INSERT INTO boot (device, boot_id, first_boottime_ns, last_boottime_ns, latest_start_ns)
+       SELECT device, boot_id, min(start_boottime_ns), max(start_boottime_ns), min(received_ns - start_boottime_ns)
+       FROM record WHERE start_boottime_ns >= 0 GROUP BY device, boot_id""",
+    """INSERT OR IGNORE INTO sync_point
+       SELECT record.device, record.boot_id, json_extract(point.value, '$[0]'), json_extract(point.value, '$[1]'),
+              json_extract(point.value, '$[2]')
+       FROM record, json_each(record.body, '$.detail.sync_points') AS point WHERE record.test = 'ladder'""",
+)
+
+
+@MIGRATIONS()
+def m003_runs_and_boots(db: Database) -> None:
+    """Make the tables of what tells copied cards apart, and of what places boots in time."""
+    for statement in _RUNS_AND_BOOTS:
         db.execute(statement)

@@ -1,0 +1,68 @@
+"""Who gives numbers in an epoch: one device, or two from copies of one card.
+
+Each start of a device's software is a run, with a random name; a hello names the runs since the last one that was
+noted here. When the newest run noted is not among them, somebody else has gone on from the same past: from there on
+the same number means two records, and neither may be taken for the other. This file must never account for a record.
+"""
+
+import sqlite3
+from typing import Final
+
+from firmware.exchange import Hello
+
+RUNS_KEPT: Final = 256
+
+
+def meet(connection: sqlite3.Connection, hello: Hello) -> int | None:
+    """Note the runs of `hello`; return up to which seq both have the same when it clashes with another, else None.
+
+    The caller holds the transaction. An ended epoch cannot clash: nothing is given a number in it.
+    """
+    fork = None if hello.past or not hello.runs else _fork(connection, hello)
+    connection.execute(
+        "UPDATE epoch SET clash = ? WHERE device = ? AND epoch = ?", (fork, hello.device, hello.epoch)
+    )
+    return fork
+
+
+def _fork(connection: sqlite3.Connection, hello: Hello) -> int | None:
+    where = (hello.device, hello.epoch)
+    known = connection.execute(
+        "SELECT run, first FROM run WHERE device = ? AND epoch = ? ORDER BY id DESC", where
+    ).fetchall()
+    names = {run for run, _ in known}
+    told = {run for run, _ in hello.runs}
+    fresh = [(run, first) for run, first in hello.runs if run not in names]
+    if not known or known[0][0] in told:
+        connection.executemany(
+            "INSERT INTO run (device, epoch, run, first) VALUES (?, ?, ?, ?)",
+            [(*where, run, first) for run, first in reversed(fresh)],
+        )
+        connection.execute(
+            "DELETE FROM run WHERE device = ?1 AND epoch = ?2 AND id <= (SELECT id FROM run WHERE device = ?1"
+            " AND epoch = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+            (*where, RUNS_KEPT),
+        )
+        return None
+    firsts = [first for _, first in fresh]
+    for run, first in known:
+        if run in told:
+            break
+        firsts.append(first)
+    return min(firsts) - 1
+
+
+def clash(connection: sqlite3.Connection, device: str, epoch: str) -> int | None:
+    """Return the fork of a clash that the last hello of this epoch brought to light, None where there is none."""
+    row = connection.execute(
+        "SELECT clash FROM epoch WHERE device = ? AND epoch = ?", (device, epoch)
+    ).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
+
+
+def is_out_of_turn(connection: sqlite3.Connection, device: str, epoch: str, run: str) -> bool:
+    """Say whether a batch of `run` must wait for a hello: another run has spoken last, or a clash is open."""
+    newest = connection.execute(
+        "SELECT run FROM run WHERE device = ? AND epoch = ? ORDER BY id DESC LIMIT 1", (device, epoch)
+    ).fetchone()
+    return bool(run) and newest is not None and newest[0] != run

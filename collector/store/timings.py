@@ -1,0 +1,94 @@
+"""What places a device's boots in time, kept beside its records: spans, the boot before, sync points.
+
+Written in the transaction that stores the records, one row a boot and batch. It must never judge a point: what is
+to be believed is decided where times are asked for (`firmware.timing`), with all that is known by then.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+from collector.ingest.arrivals import BatchArrived, Row
+from firmware.timing import Boot, SyncPoint, Timeline
+
+_UPSERT = """INSERT INTO boot VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (device, boot_id) DO UPDATE SET
+    first_boottime_ns = min(first_boottime_ns, excluded.first_boottime_ns),
+    last_boottime_ns = max(last_boottime_ns, excluded.last_boottime_ns),
+    latest_start_ns = min(latest_start_ns, excluded.latest_start_ns),
+    previous_boot_id = CASE previous_boot_id WHEN '' THEN excluded.previous_boot_id ELSE previous_boot_id END"""
+
+
+def note(connection: sqlite3.Connection, batches: Iterable[BatchArrived]) -> None:
+    """Note the boots and sync points of what is being stored."""
+    for batch in batches:
+        connection.executemany(_UPSERT, list(_boots(batch)))
+        connection.executemany(
+            "INSERT OR IGNORE INTO sync_point VALUES (?, ?, ?, ?, ?)",
+            [
+                (batch.device, row.boot_id, point.boottime_ns, point.utc_ns, point.error_ns)
+                for row in batch.rows
+                for point in _points(row)
+            ],
+        )
+
+
+def timeline(connection: sqlite3.Connection, device: str) -> Timeline:
+    """Return what is known of when a device's boots were."""
+    points: dict[str, list[SyncPoint]] = {}
+    for boot_id, boottime_ns, utc_ns, error_ns in connection.execute(
+        "SELECT boot_id, boottime_ns, utc_ns, error_ns FROM sync_point WHERE device = ?", (device,)
+    ):
+        points.setdefault(boot_id, []).append(
+            SyncPoint(boottime_ns=boottime_ns, utc_ns=utc_ns, error_ns=error_ns)
+        )
+    rows = connection.execute(
+        "SELECT boot_id, first_boottime_ns, last_boottime_ns, latest_start_ns, previous_boot_id FROM boot"
+        " WHERE device = ?",
+        (device,),
+    )
+    return Timeline.of(
+        Boot(
+            boot_id=boot_id,
+            first_ns=first_ns,
+            last_ns=last_ns,
+            points=tuple(points.get(boot_id, ())),
+            latest_start_ns=latest_ns,
+            previous=previous,
+        )
+        for boot_id, first_ns, last_ns, latest_ns, previous in rows
+    )
+
+
+def _boots(batch: BatchArrived) -> Iterator[tuple[str, str, int, int, int, str]]:
+    spans: dict[str, tuple[int, int]] = {}
+    previous: dict[str, str] = {}
+    for row in batch.rows:
+        low, high = spans.get(row.boot_id, (row.start_boottime_ns, row.start_boottime_ns))
+        spans[row.boot_id] = (min(low, row.start_boottime_ns), max(high, row.start_boottime_ns))
+        if row.test in {"ladder", "gap"} and '"previous_boot_id":"' in row.body:
+            previous[row.boot_id] = _previous(row)
+    for boot_id, (low, high) in spans.items():
+        # The newest of them had not begun when the batch was received, give or take nothing: it is there.
+        yield batch.device, boot_id, low, high, batch.received_ns - high, previous.get(boot_id, "")
+
+
+def _previous(row: Row) -> str:
+    with suppress(ValueError, KeyError, TypeError):
+        found = json.loads(row.body)["detail"]["previous_boot_id"]
+        return found if isinstance(found, str) else ""
+    return ""
+
+
+def _points(row: Row) -> Iterator[SyncPoint]:
+    if row.test != "ladder" or '"sync_points":[[' not in row.body:
+        return
+    with suppress(ValueError, KeyError, TypeError):
+        for item in json.loads(row.body)["detail"]["sync_points"]:
+            match item:
+                case [int(boottime_ns), int(utc_ns), int(error_ns)] if (
+                    0 <= boottime_ns < 2**62 and 0 <= utc_ns < 2**62 and 0 <= error_ns < 2**62
+                ):
+                    yield SyncPoint(boottime_ns=boottime_ns, utc_ns=utc_ns, error_ns=error_ns)
+                case _:
+                    continue

@@ -1,0 +1,107 @@
+"""A device's outbox and a collector's store talking without a network: real parts, messages as bytes, losses at will."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.outbox.box import Outbox
+from appliance.sync.packing import TooLarge, pack, pack_tombstones
+from collector.ingest.judge import Delivery, answer, judge
+from collector.store.completeness import Completeness
+from collector.store.database import Store
+from collector.store.queries import Queries
+from firmware.exchange import Ack, decode_ack, encode_hello, topic
+
+
+def never() -> bool:
+    return False
+
+
+@dataclass
+class Collector:
+    """A store in `directory`, and the time by its clock."""
+
+    directory: Path
+    now_ns: int = 1_790_000_000_000_000_000
+    store: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = Store.open(self.directory / "collector.sqlite3")
+
+    def take(self, device: str, leaf: str, payload: bytes) -> Ack | None:
+        """Judge, commit and answer one message."""
+        self.now_ns += 1_000_000
+        judgement = judge(Delivery(topic=topic(device, "up", leaf), payload=payload, received_ns=self.now_ns))
+        (accounted,) = self.store.commit([judgement.arrival])
+        if accounted is None or judgement.epoch is None:
+            return None
+        return decode_ack(answer(judgement, accounted, judgement.epoch).payload)
+
+    def completeness(self, device: str) -> Completeness:
+        queries = Queries(self.directory / "collector.sqlite3")
+        try:
+            return queries.completeness(device)
+        finally:
+            queries.close()
+
+    def bodies(self) -> list[str]:
+        rows = self.store._connection.execute("SELECT body FROM record ORDER BY id")
+        return [body for (body,) in rows]
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def deliver(
+    outbox: Outbox,
+    collector: Collector,
+    *,
+    lost: Callable[[], bool] = never,
+    rng: random.Random | None = None,
+    rounds: int = 10_000,
+) -> None:
+    """Bring all that waits to the collector, every epoch of it; `lost` says whether a message or an ack is lost."""
+    for _ in range(rounds):
+        if lost is never and not outbox.counts().waiting and not outbox.tombstones(1) and not outbox.past():
+            # A hello all the same: the collector is to know how many there are.
+            _talk(outbox, collector, lost=never, rng=None)
+            return
+        for box in [outbox, *outbox.past()]:
+            _talk(box, collector, lost=lost, rng=rng)
+
+
+def _talk(box: Outbox, collector: Collector, *, lost: Callable[[], bool], rng: random.Random | None) -> None:
+    epoch = box.hello(software="", country="").epoch
+    hello = encode_hello(box.hello(software="drill", country="xx"))
+    _send(box, collector, "hello", hello, lost=lost)
+    if box.hello(software="", country="").epoch != epoch:
+        return
+    tombstones = box.tombstones(50)
+    rows = box.newest(40) if rng is not None and rng.random() < 0.5 else box.oldest(40)
+    if not rows:
+        if tombstones:
+            payload = pack_tombstones(tombstones, device=box.device, epoch=epoch, run=box.run)
+            _send(box, collector, "bulk", payload, lost=lost)
+        return
+    packed = pack(
+        [(row.seq, row.body) for row in rows],
+        device=box.device,
+        epoch=epoch,
+        max_bytes=16_000,
+        bytes_a_record=100,
+        tombstones=tombstones,
+        run=box.run,
+    )
+    if isinstance(packed, TooLarge):
+        box.quarantine(packed.seq, packed.reason)
+        return
+    _send(box, collector, "live", packed.payload, lost=lost)
+
+
+def _send(box: Outbox, collector: Collector, leaf: str, payload: bytes, *, lost: Callable[[], bool]) -> None:
+    if lost():
+        return
+    ack = collector.take(box.device, leaf, payload)
+    if ack is not None and not lost():
+        box.acknowledge(ack)

@@ -1,0 +1,84 @@
+"""A card that was copied or restored: both sides notice, both devices go on, and each record arrives exactly once."""
+
+import json
+import random
+import shutil
+import tempfile
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance.outbox.box import Outbox
+from appliance.outbox.file import OutboxError
+from tests.drills.exchange import Collector, deliver
+from tests.firmware.records import tcp_record
+
+DEVICE = "a1b2c3d4e5f6g7h8"
+
+
+@dataclass
+class Cards:
+    """Cards of one device, one of them in use at a time; every record is a number of its own."""
+
+    folder: Path
+    rng: random.Random
+    made: int = 0
+    cards: list[Path] = field(default_factory=list)
+
+    def new_card(self, like: Path | None = None) -> None:
+        card = self.folder / f"card-{len(self.cards)}"
+        if like is None:
+            card.mkdir()
+        else:
+            shutil.copytree(like, card)
+        self.cards.append(card)
+
+    def restore(self) -> None:
+        """Put a copy in the place of a card that went on: what that one had and did not deliver is gone with it."""
+        self.new_card(self.rng.choice(self.cards))
+
+    def use(self, collector: Collector, card: Path, *, steps: int) -> None:
+        with Outbox.open(card / "outbox.sqlite3", device=DEVICE) as outbox:
+            for _ in range(steps):
+                if self.rng.random() < 0.6:
+                    count = self.rng.randint(1, 5)
+                    outbox.append([tcp_record(self.made + n) for n in range(1, count + 1)])
+                    self.made += count
+                else:
+                    odds = self.rng.choice([0.0, 0.3])
+                    with suppress(OutboxError):
+                        deliver(
+                            outbox,
+                            collector,
+                            lost=lambda odds=odds: self.rng.random() < odds,
+                            rng=self.rng,
+                            rounds=1,
+                        )
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=40, deadline=None)
+def test_each_record_of_every_copy_arrives_once(seed: int) -> None:
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        collector = Collector(Path(folder))
+        cards = Cards(Path(folder), rng)
+        cards.new_card()
+        for _ in range(rng.randint(3, 9)):
+            cards.use(collector, rng.choice(cards.cards), steps=rng.randint(1, 6))
+            if rng.random() < 0.4 and len(cards.cards) < 4:
+                cards.new_card(rng.choice(cards.cards))
+        for _ in range(2):
+            for card in cards.cards:
+                with Outbox.open(card / "outbox.sqlite3", device=DEVICE) as outbox:
+                    deliver(outbox, collector)
+                    assert outbox.counts().waiting == 0
+        stored = Counter(json.loads(body)["round_id"] for body in collector.bodies())
+        assert stored == Counter(range(1, cards.made + 1))
+        account = collector.completeness(DEVICE)
+        assert (account.produced, account.missing) == (cards.made, 0)
+        collector.close()
