@@ -82,6 +82,7 @@ class Engine:
             flow.noted.clear()
         self._rules = rules
         self._start_ns = now_ns
+        self._generation += 1
         self._turn(now_ns)
 
     def events(self) -> list[Event]:
@@ -138,12 +139,24 @@ class Engine:
             for rule in self._rules.rules:
                 if rule.name in begun:
                     self._ledger.turned(rule, now_ns, on=rule in active)
-        self._active = active
-        self._generation += 1
+            self._active = active
+            self._generation += 1
         if now_ns >= self._sweep_ns:
-            self._flows.sweep(now_ns)
+            self._sweep(now_ns)
             self._sweep_ns = now_ns + _SWEEP_NS
         self._edge_ns = max(now_ns + 1, min((*coming, self._sweep_ns)))
+
+    def _sweep(self, now_ns: int) -> None:
+        """Forget what is over."""
+        self._flows.sweep(now_ns)
+        alive = self._flows.all()
+        for state in self._states.values():
+            state.rates = {
+                key: rate for key, rate in state.rates.items() if key[1] is None or key[1] in alive
+            }
+            state.remembered = {
+                pair: ends_ns for pair, ends_ns in state.remembered.items() if ends_ns > now_ns
+            }
 
     def _apply(self, packet: Packet, flow: Flow, now_ns: int) -> list[Send]:
         reassemble = any(rule.match.reassemble for rule in flow.candidates)

@@ -3,6 +3,7 @@
 import itertools
 import struct
 
+import dns.message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -211,6 +212,47 @@ def test_the_timetable_says_when_a_rule_holds() -> None:
     dark = [10, 15, 40, 45]
     assert passes == [second not in dark for second in range(0, 60, 5)]
     assert [event.did for event in mind.events() if event.did in ("begins", "ends")] == ["begins", "ends"] * 2
+
+
+def query(name: str, number: int = 7) -> bytes:
+    """Return a frame that asks for an address."""
+    data = dns.message.make_query(name, "A", id=number).to_wire()
+    return forge.frame(MACS, INSIDE, OUTSIDE, UDP, struct.pack(">HHHH", 40000, 53, 8 + len(data), 0) + data)
+
+
+def test_answers_come_as_often_and_as_late_as_told() -> None:
+    mind = engine('[[rule]]\nmatch = { qname = "x.com" }\ndo = "answer"\ntimes = 3\nafter_ms = 20')
+    made = mind.handle(query("x.com"), up=True, now_ns=_S) or []
+    assert [(at_ns, up) for at_ns, up, _ in made] == [(_S + 20_000_000, False)] * 3 + [(_S, True)]
+    assert mind.handle(query("y.com"), up=True, now_ns=_S) == [(_S, True, query("y.com"))]
+
+
+def test_one_socket_that_asks_for_several_names_is_judged_name_by_name() -> None:
+    mind = engine('[[rule]]\nmatch = { qname = "x.com" }\ndo = "drop"')
+    passes = [
+        mind.handle(query(name), up=True, now_ns=n) != []
+        for n, name in enumerate(("y.com", "x.com", "y.com"))
+    ]
+    assert passes == [True, False, True]
+
+
+def test_what_is_remembered_is_between_two_addresses_and_a_port() -> None:
+    mind = engine('[[rule]]\nmatch = { payload = "secret" }\ndo = "drop"\nremember_s = 60')
+    shake(mind)
+    assert mind.handle(segment(PSH | ACK, 101, 501, b"secret"), up=True, now_ns=0) == []
+    again = segment(SYN, 900)
+    assert mind.handle(again, up=True, now_ns=59 * _S) == []
+    assert mind.handle(segment(SYN, 900, port=81), up=True, now_ns=59 * _S) != []
+    assert mind.handle(again, up=True, now_ns=60 * _S) == [(60 * _S, True, again)]
+
+
+def test_a_rate_is_shared_or_each_flows_own() -> None:
+    for per, passing in (("all", 1), ("flow", 3)):
+        mind = engine(f'[[rule]]\ndo = "throttle"\nrate_bit_s = 1000\nburst_bytes = 1500\nper = "{per}"')
+        frames = [segment(ACK, 1, 1, bytes(1400), port=port) for port in (80, 81, 82)]
+        assert sum(mind.handle(frame, up=True, now_ns=1) != [] for frame in frames) == passing
+        down = segment(ACK, 1, 1, bytes(1400), up=False)
+        assert mind.handle(down, up=False, now_ns=1) != []  # the other direction has a rate of its own
 
 
 def test_repeated_acts_are_told_once_and_counted() -> None:
