@@ -16,8 +16,9 @@ from firmware.judgement.words import VerdictWord
 from firmware.ooni import evidence as ooni_evidence
 from firmware.ooni.export import control_from_json
 from firmware.ooni.keys import OoniError, shown
-from firmware.ooni.measurement import STEPPED_TESTS, Measurement, Pair, parse
+from firmware.ooni.measurement import STEPPED_TESTS, Measurement, Pair
 from firmware.ooni.pair import pair_of
+from firmware.ooni.parse import parse
 from firmware.ooni.read import Document
 from firmware.ooni.write import Origin, measurement_of, time_of
 from firmware.record import ClockQuality, ClockReading, Record, Verdict, Zone, from_json

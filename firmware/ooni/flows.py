@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from firmware.judgement.web.evidence import Connect, Handshake, Lookup, Request, WebEvidence
-from firmware.ooni.measurement import host_of, split_endpoint
+from firmware.judgement.web.places import host_of, port_of
 
 _FIRST: Final = 30_001
 
@@ -33,7 +33,7 @@ def flows_of(evidence: WebEvidence) -> tuple[Flow, ...]:
     """Return every connection, in the order they were made, control handshakes last."""
     flows = [Flow(address=step.address, port=step.port, connect=step) for step in evidence.connects]
     for request in evidence.requests:
-        flow = _place(flows, request.address, port_of(request.url), "request")
+        flow = _place(flows, request.address, port_of(request.url) or 80, "request")
         flow.request = request
     for handshake in evidence.handshakes:
         if not handshake.is_control:
@@ -63,14 +63,6 @@ def depths(evidence: WebEvidence) -> dict[str, int]:
 def is_system(lookup: Lookup) -> bool:
     """Say whether the host's own resolvers were asked: they go by a label."""
     return lookup.resolver.startswith("@")
-
-
-def port_of(url: str) -> int:
-    """Return the port a URL is asked at. Takes any text."""
-    scheme, _, rest = url.partition("://")
-    authority = rest.partition("/")[0].rpartition("@")[2]
-    named = "" if authority.endswith("]") else authority
-    return split_endpoint(named)[1] or (443 if scheme == "https" else 80)
 
 
 def _place(flows: list[Flow], address: str, port: int, what: str) -> Flow:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from firmware.judgement.web.places import host_of, same_host
 from firmware.ooni import networks
 from firmware.ooni.http_diff import compare
 from firmware.ooni.measurement import (
@@ -22,9 +23,7 @@ from firmware.ooni.measurement import (
     Query,
     TcpConnect,
     TlsHandshake,
-    ascii_name,
     endpoint,
-    host_of,
 )
 from firmware.ooni.pair_04 import pair_04
 
@@ -97,7 +96,7 @@ def consistency(measurement: Measurement) -> bool | None:
     unexpected = expected = valid = invalid = 0
     first = [q for q in measurement.queries if _is_classic(q) and not q.mark.depth]
     for query in first:
-        if ascii_name(query.hostname) != control.hostname:
+        if not same_host(query.hostname, control.hostname):
             continue
         if query.failure is not None:
             if query.failure == "dns_no_answer" and query.query_type == "AAAA":
@@ -214,7 +213,7 @@ def _control_of(seen: _Seen, measurement: Measurement) -> tuple[bool, str | None
 
 def _dns_conclusion(query: Query, measurement: Measurement) -> Pair | None:
     control = measurement.control
-    same_name = control is not None and control.has_dns and ascii_name(query.hostname) == control.hostname
+    same_name = control is not None and control.has_dns and same_host(query.hostname, control.hostname)
     if query.failure is not None:
         if control is None or (not same_name and control.http is None):
             return _ACCESSIBLE  # the weakness that the pair is known for

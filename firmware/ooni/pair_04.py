@@ -4,12 +4,12 @@ The resolver is judged first, then connects, then the last answer of the chain. 
 that exists for nobody is "accessible"). Source: ts-017 and the behaviour of probe-cli's `webconnectivity`.
 """
 
-import ipaddress
 from typing import Final
 
+from firmware.judgement.web.places import host_of, is_address, same_host
 from firmware.ooni import networks
 from firmware.ooni.http_diff import compare
-from firmware.ooni.measurement import Measurement, Pair, ascii_name, host_of
+from firmware.ooni.measurement import Measurement, Pair
 
 _NONE: Final = Pair()
 _ACCESSIBLE: Final = Pair(blocking=False, accessible=True)
@@ -69,7 +69,7 @@ def _consistency(measurement: Measurement) -> bool:
     """Say whether the answers agree with the helper's: a literal address does, and a name that neither has."""
     control = measurement.control
     assert control is not None
-    if _is_literal(host_of(measurement.input)):
+    if is_address(host_of(measurement.input)):
         return True
     failure = _dns_failure(measurement)
     if failure is not None and control.dns_failure is not None:
@@ -77,7 +77,7 @@ def _consistency(measurement: Measurement) -> bool:
     ours = {
         address
         for query in measurement.queries
-        if ascii_name(query.hostname) in (host_of(measurement.input), "")
+        if not query.hostname or same_host(query.hostname, host_of(measurement.input))
         for address in query.addresses
     }
     asns = networks.asns_of(measurement)
@@ -95,11 +95,3 @@ def _dns_failure(measurement: Measurement) -> str | None:
     if any(query.failure is None for query in measurement.queries):
         return None
     return next((query.failure for query in measurement.queries), None)
-
-
-def _is_literal(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -12,8 +12,9 @@ from typing import Final
 from firmware.failures import ADDITIONS, UNKNOWN_PREFIX
 from firmware.jsontypes import JsonObject, JsonValue
 from firmware.judgement.web.evidence import Handshake, Lookup, Request, WebEvidence
+from firmware.judgement.web.places import host_of
 from firmware.ooni.flows import Flow, depths, flows_of, is_system
-from firmware.ooni.measurement import CONTROL_TAG, SYSTEM_ENGINE, endpoint, host_of
+from firmware.ooni.measurement import CONTROL_TAG, SYSTEM_ENGINE, endpoint
 
 SCRUBBED: Final = "[scrubbed]"
 

@@ -15,8 +15,10 @@ from firmware import __version__
 from firmware.jsontypes import JsonObject, JsonValue
 from firmware.judgement.web.evidence import WebControl, WebEvidence
 from firmware.judgement.web.from_record import evidence_of
-from firmware.ooni.measurement import WEB_CONNECTIVITY, host_of, parse
+from firmware.judgement.web.places import host_of
+from firmware.ooni.measurement import WEB_CONNECTIVITY
 from firmware.ooni.pair import pair_of
+from firmware.ooni.parse import parse
 from firmware.ooni.steps import Details, df_007, steps_of
 from firmware.record import Record
 

@@ -7,7 +7,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from collector.command import collector
-from collector.control.log import Sample
+from collector.control.log import NS, Sample
 from collector.control.targets import Key
 from collector.store.controls import ControlLog
 from collector.store.database import Store
@@ -76,11 +76,14 @@ def test_what_the_control_saw_at_that_time_goes_along_in_both_forms(tmp_path: Pa
     assert "control" not in first
     view = WebControl(source=ControlSource.COLLECTOR, addresses=("93.184.216.34",), status=200)
     key = Key(test="http", target=target, target_name=first["record"]["target_name"])
-    sample = Sample(
-        key=key, utc_ns=first["record"]["start_utc_ns"], failure=None, failed_operation=None, view=view
-    )
+    moment_ns = first["record"]["start_utc_ns"]
+    samples = [
+        Sample(key=key, utc_ns=moment_ns + offset_s * NS, failure=None, failed_operation=None, view=view)
+        for offset_s in (-300, 300)
+    ]
     log = ControlLog.open(tmp_path / "collector.sqlite3")
-    log.add([sample], every_s=600)
+    for sample in samples:
+        log.add([sample], every_s=600)
     log.close()
     ours = [json.loads(line) for line in export(tmp_path).stdout.splitlines()]
     ooni = [json.loads(line) for line in export(tmp_path, "--format", "ooni").stdout.splitlines()]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from firmware.ooni.measurement import Blocking, Measurement, Pair, parse
+from firmware.ooni.measurement import Blocking, Measurement, Pair
 from firmware.ooni.pair import pair_of
+from firmware.ooni.parse import parse
 from firmware.ooni.read import Document, documents
 
 CONDITIONS = Path(__file__).parents[2] / "data" / "ooni"

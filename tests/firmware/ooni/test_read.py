@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from firmware.jsontypes import RecordError
 from firmware.ooni.explain import Explained, explain, to_json
 from firmware.ooni.keys import OoniError
-from firmware.ooni.measurement import host_of, parse, split_endpoint
+from firmware.ooni.measurement import split_endpoint
+from firmware.ooni.parse import parse
 from firmware.ooni.read import Damage, Document, documents
 from tests.firmware.ooni.test_pair import CONDITIONS, PAIRS
 
@@ -209,21 +210,6 @@ def test_a_test_that_is_not_judged_says_so(name: str) -> None:
     assert (found.verdict.verdict, found.verdict.rule_id) == ("inconclusive", "test-not-judged")
     assert (found.pair.blocking, found.pair.accessible) == (None, None)
     assert "not one that is judged" in found.verdict.evidence[0]
-
-
-@pytest.mark.parametrize(
-    ("url", "host"),
-    [
-        ("https://www.Example.com./a", "www.example.com"),
-        ("http://яндекс.рф/", "xn--d1acpjx3f.xn--p1ai"),
-        ("http://[2001:db8::1]:8080/x", "2001:db8::1"),
-        ("http://user:pass@host.example:1/?q=@x", "host.example"),
-        ("no url at all", "no url at all"),
-        ("", ""),
-    ],
-)
-def test_the_host_of_anything(url: str, host: str) -> None:
-    assert host_of(url) == host
 
 
 @pytest.mark.parametrize(

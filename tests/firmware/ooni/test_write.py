@@ -20,7 +20,7 @@ from firmware.judgement.web.evidence import (
 )
 from firmware.judgement.web.from_record import evidence_of as evidence_of_record
 from firmware.ooni.evidence import control_of, evidence_of
-from firmware.ooni.measurement import parse
+from firmware.ooni.parse import parse
 from firmware.ooni.steps import Details, steps_of
 from firmware.ooni.write import Origin, measurement_of
 from firmware.record import Record
