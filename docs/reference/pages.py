@@ -19,7 +19,7 @@ from collector.store.queries import Queries
 from firmware.commands.main import tidegauge
 from firmware.failure_meanings import MEANINGS as FAILURES
 from firmware.failures import ADDITIONS, Failure
-from firmware.judgement.verdict import RULES, Rule
+from firmware.judgement.rules import RULES, Rule
 from firmware.judgement.web.rules import WEB_RULES, WebRule
 from firmware.judgement.words import COLLECTOR_ONLY, VerdictWord
 from firmware.judgement.words import MEANINGS as VERDICTS
@@ -116,7 +116,7 @@ def verdicts() -> str:
         )
         for word in VerdictWord
     ]
-    said = {rule.verdict for rule in (*RULES, *WEB_RULES)}
+    said = {rule.verdict for rule in RULES} | {rule.verdict for rule in WEB_RULES}
     unsaid = sorted(set(VerdictWord) - said)
     return (
         "# Verdicts\n\n## Words\n\n"

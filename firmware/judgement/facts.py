@@ -5,12 +5,14 @@ together are one failure. An observation of no known network counts as none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from firmware.failures import Failure
 from firmware.judgement.ladder import Ladder, RungProgress, counts, latest_by_target
 from firmware.judgement.observation import Observation, Outlook
+from firmware.judgement.web.evidence import WebControl, WebEvidence
+from firmware.judgement.web.targets import TargetJudgement, judge_targets, resolver_lies
 from firmware.record import Rung, Verdict
 
 Control: TypeAlias = Mapping[str, Observation]
@@ -19,6 +21,12 @@ Control: TypeAlias = Mapping[str, Observation]
 PORTAL_STATUSES: Final = frozenset({200, 301, 302, 303, 307, 308, 511})
 """How a sign-in page answers a request for something else: its own page, a redirect, or 511 (RFC 6585).
 Block pages answer 403 or 451, which is not among them."""
+
+MIN_OK: Final = 2
+"""Unrelated international networks that must prove themselves before they are called well."""
+
+FAR: Final = (Rung.DOMESTIC, Rung.INTERNATIONAL, Rung.PLATFORMS)
+TUNNEL: Final = "tunnel"
 
 CONFIRMING_S: Final = 180.0
 """A round that ended longer ago than this confirms nothing: much may have happened since."""
@@ -29,11 +37,15 @@ ROUTER_MEMORY_S: Final = 3600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """A round of this device before: its verdict, its ladder, and how long before this round's end it ended."""
+    """A round of this device before: its verdict, its ladder, and how long before this round's end it ended.
+
+    `targets` is what was said of each platform in it.
+    """
 
     verdict: Verdict
     ladder: Ladder
     age_s: float
+    targets: tuple[TargetJudgement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +85,39 @@ class Facts:
     platforms: Reach
     history: tuple[Past, ...]
     control: Control | None
+    targets: tuple[TargetJudgement, ...] = ()
+    """What is said of each platform by itself."""
+    resolver_lies: bool = False
 
     @classmethod
     def of(
-        cls, observations: Iterable[Observation], history: Sequence[Past] = (), control: Control | None = None
+        cls,
+        observations: Iterable[Observation],
+        history: Sequence[Past] = (),
+        control: Control | None = None,
+        *,
+        pages: Mapping[str, WebEvidence] | None = None,
+        page_controls: Mapping[str, WebControl] | None = None,
     ) -> "Facts":
-        """Count. The order of `observations` does not matter; `history` is oldest first."""
+        """Count. The order of `observations` does not matter; `history` is oldest first.
+
+        `pages` is what the round's measurements saw of pages, `page_controls` what a control outside saw of them,
+        both by the target's name.
+        """
         latest = tuple(latest_by_target(observations).values())
+        facts = cls._counted(latest, history, control)
+        if not pages:
+            return facts
+        return replace(
+            facts,
+            targets=judge_targets(facts, pages, page_controls or {}),
+            resolver_lies=resolver_lies(pages.values()),
+        )
+
+    @classmethod
+    def _counted(
+        cls, latest: tuple[Observation, ...], history: Sequence[Past], control: Control | None
+    ) -> "Facts":
         return cls(
             latest=latest,
             domestic=_reach(latest, Rung.DOMESTIC),
@@ -101,6 +139,17 @@ class Facts:
     def reached(self, rung: Rung) -> tuple[Observation, ...]:
         """Return what was reached on one rung."""
         return tuple(seen for seen in self.on(rung) if seen.outlook is Outlook.REACHED)
+
+    @property
+    def controls_well(self) -> bool:
+        """Say whether neutral controls outside prove themselves, in two networks and in half of those tried."""
+        reach = self.international
+        return len(reach.proven) >= MIN_OK and len(reach.reached) * 2 >= reach.tried
+
+    @property
+    def tunnelled(self) -> bool:
+        """Say whether what goes far leaves by a tunnel, and so comes out elsewhere."""
+        return any(seen.uplink == TUNNEL for rung in FAR for seen in self.on(rung))
 
     @property
     def anything_far(self) -> bool:

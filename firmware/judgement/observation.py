@@ -96,6 +96,10 @@ class Observation:
     http_status: int | None = None
     routes: frozenset[int] | None = None
     next_hops: frozenset[int] | None = None
+    uplink: str = ""
+    """The kind of interface it left by, as `firmware.net.host_view` names them."""
+    retransmitted: bool = False
+    """Whether the kernel had to send something again before the target answered."""
     void: bool = False
     """Set by `settle` where the host itself lacks what the target takes."""
 
@@ -182,6 +186,7 @@ def from_result(task: Task, result: Result, *, network: str) -> Observation:
         network=network,
         start_ns=result.start_boottime_ns,
         runtime_ns=result.runtime_ns,
+        uplink=result.uplink,
     )
 
 
@@ -198,6 +203,7 @@ def from_record(record: Record) -> Observation:
         network=network if isinstance(network, str) else "",
         start_ns=record.start.boottime_ns,
         runtime_ns=record.runtime_ns,
+        uplink=record.uplink,
     )
 
 
@@ -227,6 +233,7 @@ def _observation(
     network: str,
     start_ns: int,
     runtime_ns: int,
+    uplink: str,
 ) -> Observation:
     return Observation(
         test=test,
@@ -241,6 +248,8 @@ def _observation(
         start_ns=start_ns,
         end_ns=start_ns + runtime_ns,
         http_status=_status(outcome.detail),
+        uplink=uplink,
+        retransmitted=_retransmitted(outcome.detail),
         routes=_families(outcome.detail, "default_route") if test == "address" else None,
         next_hops=_families(outcome.detail, "gateway") if test == "address" else None,
     )
@@ -253,6 +262,16 @@ def _best_ns(outcome: Outcome) -> int | None:
 def _status(detail: Mapping[str, JsonValue]) -> int | None:
     status = detail.get("status")
     return status if isinstance(status, int) and not isinstance(status, bool) else None
+
+
+def _retransmitted(detail: Mapping[str, JsonValue]) -> bool:
+    attempts = detail.get("tcp_connect")
+    ways = [
+        detail,
+        *(one for one in (attempts if isinstance(attempts, list) else []) if isinstance(one, dict)),
+    ]
+    counts = [one.get("retransmissions") for one in ways]
+    return any(isinstance(count, int) and count > 0 for count in counts)
 
 
 def _families(detail: Mapping[str, JsonValue], key: str) -> frozenset[int] | None:

@@ -12,6 +12,8 @@ IFREQ_BYTES: Final = 16 + (24 if struct.calcsize("P") == 8 else 16)
 
 _ARPHRD_ETHER: Final = 1
 _ARPHRD_RAWIP: Final = 519
+_ARPHRD_TUNNELS: Final = frozenset({65534, 768, 769, 778, 823})
+"""NONE (tun, WireGuard), TUNNEL, TUNNEL6, IPGRE, IP6GRE: what leaves by them comes out elsewhere. SIT carries IPv6 only."""
 _RTF_UP: Final = 0x1
 _RTF_GATEWAY: Final = 0x2
 _RTF_REJECT: Final = 0x200
@@ -112,6 +114,8 @@ def interface_kind(name: str, *, hardware_type: int, wireless: bool, device_type
         return "wifi"
     if device_type == "wwan" or name.startswith("wwan") or hardware_type == _ARPHRD_RAWIP:
         return "mobile"
+    if hardware_type in _ARPHRD_TUNNELS or device_type == "wireguard":
+        return "tunnel"
     return "ethernet" if hardware_type == _ARPHRD_ETHER else "other"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
-    """One interface. `kind` is `loopback`, `ethernet`, `wifi`, `mobile` or `other`."""
+    """One interface. `kind` is `loopback`, `ethernet`, `wifi`, `mobile`, `tunnel` or `other`."""
 
     name: str
     kind: str

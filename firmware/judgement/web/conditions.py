@@ -10,7 +10,6 @@ from firmware.judgement.web.facts import WebFacts
 from firmware.judgement.web.journey import (
     CERTIFICATE,
     OUR_SIDE,
-    SILENT,
     STOPPED,
     UNCLEAR_NAMES,
     WRONG_CERTIFICATE,
@@ -42,9 +41,8 @@ def page_proven(facts: WebFacts) -> bool:
 
 
 def site_proven(facts: WebFacts) -> bool:
-    """Say whether the site proved itself in a handshake, and its page was not asked for."""
-    asked_for_none = not facts.evidence.requests and facts.stage is Stage.NONE
-    return asked_for_none and facts.evidence.failure is None and facts.answers_proven
+    """Say whether the site proved itself in its handshake, where no page was asked for."""
+    return facts.stage is Stage.SHAKEN and facts.answers_proven
 
 
 def known_answer(facts: WebFacts) -> bool:
@@ -99,10 +97,17 @@ def denied_here(facts: WebFacts) -> bool:
     return (denied or false) and bool(facts.others & facts.proven) and not facts.answers_proven
 
 
-def silent_once(facts: WebFacts) -> bool:
-    """Say whether silence was seen in one round only."""
-    seen_once = facts.round is not None and facts.round.repeated is False
-    return seen_once and facts.failure in SILENT
+def seen_once(facts: WebFacts) -> bool:
+    """Say whether a failure was seen in one round only."""
+    failed = facts.stage in (Stage.DNS, Stage.TCP, Stage.TLS, Stage.HTTP) or facts.alike is False
+    return facts.round is not None and facts.round.repeated is False and failed
+
+
+def control_not_since(facts: WebFacts) -> bool:
+    """Say whether the control has not looked since the page began to fail."""
+    if facts.round is None or facts.control is None or facts.round.failing_for_s is None:
+        return False
+    return facts.control.age_s > facts.round.failing_for_s
 
 
 def control_name(facts: WebFacts) -> bool:

@@ -45,7 +45,8 @@ class RoundView:
 
     `controls_reached`: neutral controls outside proved themselves, which also proves the clock. `names_resolve`:
     the system's resolver answered for other names. `resolver_lies`: it gives unrelated names one answer.
-    `repeated`: this target failed in the same step in the round before. `headline` is the round's own verdict.
+    `repeated`: this target failed in the same step in the round before, and has failed for `failing_for_s`.
+    `headline` is the round's own verdict.
     """
 
     controls_reached: bool | None = None
@@ -53,6 +54,7 @@ class RoundView:
     resolver_lies: bool = False
     tunnelled: bool = False
     repeated: bool | None = None
+    failing_for_s: float | None = None
     headline: str = ""
 
 
@@ -128,7 +130,7 @@ class WebFacts:
             handshakes=handshakes,
             last=last if is_ours else None,
         )
-        if stage is Stage.NONE and ended is not None:
+        if stage in (Stage.NONE, Stage.SHAKEN) and ended is not None:
             stage, failure = Stage.HTTP, ended
         return cls(
             evidence=evidence,

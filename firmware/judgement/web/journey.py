@@ -45,6 +45,8 @@ class Stage(StrEnum):
     TCP = "tcp"
     TLS = "tls"
     HTTP = "http"
+    SHAKEN = "handshake"
+    """It ended as it was meant to, with a handshake: no page was asked for."""
     PAGE = "page"
 
 
@@ -74,7 +76,7 @@ def stage_of(
     if evidence.failure is not None:
         by_step = {"resolve": Stage.DNS, "connect": Stage.TCP, "tls_handshake": Stage.TLS}
         return by_step.get(evidence.failed_operation or "", Stage.HTTP), evidence.failure
-    return Stage.NONE, None
+    return (Stage.SHAKEN if handshakes else Stage.NONE), None
 
 
 def hop_of(evidence: WebEvidence) -> tuple[str, Request | None, str | None]:

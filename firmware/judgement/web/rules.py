@@ -56,6 +56,13 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
         is_sure=True,
     ),
     WebRule(
+        rule_id="resolver-not-well",
+        verdict=VerdictWord.INCONCLUSIVE,
+        sentence="The resolver gives unrelated names one answer, or answers for none: the fault is not one page's.",
+        overturned_by="The page failing where other names are resolved truly.",
+        condition=when.resolver_lies,
+    ),
+    WebRule(
         rule_id="known-false-answer",
         verdict=VerdictWord.BLOCKED_DNS,
         sentence="The name is answered with an address that a censor is known to give, and nothing there proves "
@@ -95,18 +102,18 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
         condition=when.round_not_well,
     ),
     WebRule(
-        rule_id="resolver-not-well",
-        verdict=VerdictWord.INCONCLUSIVE,
-        sentence="The resolver gives unrelated names one answer, or answers for none: the fault is not one page's.",
-        overturned_by="The page failing where other names are resolved truly.",
-        condition=when.resolver_lies,
-    ),
-    WebRule(
         rule_id="own-side",
         verdict=VerdictWord.INCONCLUSIVE,
         sentence="The host's own network or the device could not try: no route, no such address family, no right.",
         overturned_by=_NEXT,
         condition=when.our_side,
+    ),
+    WebRule(
+        rule_id="seen-once",
+        verdict=VerdictWord.INCONCLUSIVE,
+        sentence="The page failed in one round only: loss, a server that restarts or a router that hiccups make that too.",
+        overturned_by="The same in the round after.",
+        condition=when.seen_once,
     ),
     WebRule(
         rule_id="true-answer-came-second",
@@ -125,13 +132,6 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
         overturned_by="A resolver that the host chose to filter for them.",
         condition=when.denied_here,
         is_sure=True,
-    ),
-    WebRule(
-        rule_id="silent-once",
-        verdict=VerdictWord.INCONCLUSIVE,
-        sentence="There was silence in one round only: loss makes that too.",
-        overturned_by="The same in the round after.",
-        condition=when.silent_once,
     ),
     WebRule(
         rule_id="innocuous-name-passes",
@@ -203,6 +203,14 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
         sentence="Something is answered in clear text here, and the control gets nothing to compare it with.",
         overturned_by=_CONTROL_LATER,
         condition=when.control_saw_nothing,
+    ),
+    WebRule(
+        rule_id="control-not-since",
+        verdict=VerdictWord.INCONCLUSIVE,
+        sentence="The page fails here, and the control got it last before it began to: it may be down for everyone "
+        "by now.",
+        overturned_by="A control's view from after the page began to fail.",
+        condition=when.control_not_since,
     ),
     WebRule(
         rule_id="name-denied",

@@ -27,6 +27,8 @@ class WebJudgement:
 
     verdict: Verdict
     confidence: str
+    step: str
+    """Where the journey ended: `none`, `dns`, `tcp`, `tls`, `http`, `handshake` or `page`."""
 
 
 def judge(
@@ -57,6 +59,7 @@ def judge(
             overturned_by=rule.overturned_by,
         ),
         confidence=confidence,
+        step=str(facts.stage),
     )
 
 
@@ -87,6 +90,8 @@ def _came_to(facts: WebFacts) -> str:
     if facts.stage is Stage.PAGE and facts.page is not None:
         proof = "proven by certificate" if facts.page_proven else "without proof of who answered"
         return f"answered with status {facts.page.status}, {proof}"
+    if facts.stage is Stage.SHAKEN:
+        return "the handshake came through, by a certificate of its own"
     if facts.stage is Stage.NONE:
         return "nothing was measured that could tell"
     where = "" if facts.is_first_hop else f" on the way to {facts.host}, where it was sent"

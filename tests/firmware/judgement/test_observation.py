@@ -65,6 +65,7 @@ def test_a_result_and_its_record_are_the_same_observation() -> None:
         runtime_ns=30,
         outcome=OUTCOME,
         context=context_of(plan, TASK.target_name),
+        uplink=result.uplink,
     )
     here = from_result(TASK, result, network=owner_of(plan, TASK.target_name))
     assert here == from_record(record)

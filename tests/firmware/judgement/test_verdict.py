@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from firmware.failures import Failure
 from firmware.judgement.facts import Past
 from firmware.judgement.observation import Observation
-from firmware.judgement.verdict import RULES, Rule, decide
+from firmware.judgement.rules import RULES, Rule
+from firmware.judgement.verdict import decide
 from firmware.judgement.words import COLLECTOR_ONLY, DEVICE_WORDS, MEANINGS, VerdictWord
 from firmware.record import Rung, Verdict
 from tests.firmware.rounds import again, cut, dark, everything_works, many, near, past, seen
@@ -33,6 +34,32 @@ PORTAL = seen(
 def nothing_far(failure: str) -> list[Observation]:
     return [*many(IN, 4, failure), *many(OUT, 5, failure), *many(SITES, 4, failure)]
 
+
+def part_silent() -> list[Observation]:
+    """Return a round in which TLS is silent outside, and plain HTTP reaches one of the same networks."""
+    checked = seen(
+        "check", OUT, test="http", target="http://check.example.org/", network="AS-international-1"
+    )
+    return [*near(), *many(IN, 4), *many(OUT, 5, SILENT), *many(SITES, 4, SILENT), checked]
+
+
+def slow_and_lossy() -> list[Observation]:
+    """Return a round on a full line: ten times the delay, and every second target loses packets."""
+    return [
+        replace(one, best_ns=1_000_000_000, retransmitted=number % 2 == 0)
+        if one.rung in (IN, OUT, SITES)
+        else one
+        for number, one in enumerate(everything_works())
+    ]
+
+
+def ordinary_past(age_s: float) -> Past:
+    told = past("controls-reached", age_s=age_s)
+    rungs = tuple(replace(state, best_ns=100_000_000) for state in told.ladder.rungs)
+    return replace(told, ladder=replace(told.ladder, rungs=rungs))
+
+
+ORDINARY = [ordinary_past(30.0 * number) for number in range(8, 0, -1)]
 
 STORIES: dict[str, tuple[Sequence[Observation], Sequence[Past]]] = {
     "link-down": (
@@ -59,6 +86,10 @@ STORIES: dict[str, tuple[Sequence[Observation], Sequence[Past]]] = {
     "international-silent-unconfirmed": (cut(confirmed=False), ()),
     "isp-or-wider-outage": (dark(), ()),
     "all-silent-unconfirmed": (dark(confirmed=False), ()),
+    "through-a-tunnel": ([replace(one, uplink="tunnel") for one in everything_works()], ()),
+    "protocol-filtering": (part_silent(), [past("protocols-part-unconfirmed", verdict="inconclusive")]),
+    "protocols-part-unconfirmed": (part_silent(), ()),
+    "delay-and-loss": (slow_and_lossy(), ORDINARY),
     "certificates-refused": (
         [*near(), *many(IN, 4, BAD_CERTIFICATE), *many(OUT, 5, BAD_CERTIFICATE, operation="tls_handshake")],
         (),
@@ -77,7 +108,13 @@ STORIES: dict[str, tuple[Sequence[Observation], Sequence[Past]]] = {
 }
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.rule_id)
+# The rules about platforms have stories of their own: tests/firmware/judgement/test_round_targets.py.
+OF_PAGES = {"resolver-lies", *(rule.rule_id for rule in RULES if rule.rule_id.startswith("platform-"))}
+
+
+@pytest.mark.parametrize(
+    "rule", [one for one in RULES if one.rule_id not in OF_PAGES], ids=lambda rule: rule.rule_id
+)
 def test_every_rule_speaks_in_its_story(rule: Rule) -> None:
     observations, history = STORIES[rule.rule_id]
     verdict = decide(observations, history)
@@ -304,6 +341,43 @@ def test_an_outage_takes_three_silent_networks(silent: int, verdict: str) -> Non
 def test_ok_takes_two_networks_and_half_of_those_tried(reached: int, tried: int, verdict: str) -> None:
     controls = [*many(OUT, reached), *many(OUT, tried - reached, SILENT, first=reached + 1)]
     assert decide([*near(), *controls]).verdict == verdict
+
+
+class TestAFullLine:
+    """Congestion: delay and loss rise together on all, or it is not said."""
+
+    def test_delay_without_loss_is_none(self) -> None:
+        slow = [replace(one, retransmitted=False) for one in slow_and_lossy()]
+        assert decide(slow, ORDINARY).verdict == "ok"
+
+    def test_loss_without_delay_is_none(self) -> None:
+        lossy = [replace(one, best_ns=100_000_000) for one in slow_and_lossy()]
+        assert decide(lossy, ORDINARY).verdict == "ok"
+
+    def test_one_rung_that_is_as_fast_as_ever_refutes_it(self) -> None:
+        fast = [replace(one, best_ns=90_000_000) if one.rung is IN else one for one in slow_and_lossy()]
+        assert decide(fast, ORDINARY).verdict == "ok"
+
+    def test_without_a_history_nothing_is_ordinary(self) -> None:
+        assert decide(slow_and_lossy(), ORDINARY[:4]).verdict == "ok"
+
+
+class TestProtocols:
+    """Filtering by protocol: one answer by the silent protocol refutes it."""
+
+    BEFORE = (past("protocols-part-unconfirmed", verdict="inconclusive"),)
+
+    def test_one_answer_refutes_it(self) -> None:
+        answered = [*part_silent(), seen("one", OUT)]
+        assert decide(answered, self.BEFORE).verdict != "protocol_filtering"
+
+    def test_a_network_of_its_own_proves_nothing(self) -> None:
+        elsewhere = [replace(one, network="AS-else") if one.test == "http" else one for one in part_silent()]
+        assert decide(elsewhere, self.BEFORE).verdict != "protocol_filtering"
+
+    def test_ping_that_is_dropped_is_no_filter(self) -> None:
+        pings = [replace(one, test="ping", target="192.0.2.1") for one in many(OUT, 5, SILENT, first=11)]
+        assert decide([*everything_works(), *pings], self.BEFORE).verdict != "protocol_filtering"
 
 
 def test_ok_takes_proof_where_an_open_port_is_none() -> None:

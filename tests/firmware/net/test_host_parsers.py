@@ -117,7 +117,8 @@ def test_which_resolvers_count(
         ("wwan0", 65534, False, "wwan", "mobile"),
         ("rmnet0", 519, False, "", "mobile"),
         ("ppp0", 512, False, "", "other"),
-        ("wg0", 65534, False, "wireguard", "other"),
+        ("wg0", 65534, False, "wireguard", "tunnel"),
+        ("tun0", 65534, False, "", "tunnel"),
     ],
 )
 def test_kinds(name: str, hardware: int, wireless: bool, device_type: str, kind: str) -> None:

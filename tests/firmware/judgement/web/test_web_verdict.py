@@ -312,15 +312,25 @@ class TestRound:
         )
         assert said(lied, CONTROL, replace(WELL, resolver_lies=True)) == (UNSURE, "resolver-not-well")
 
-    def test_silence_must_come_twice_where_somebody_can_look_twice(self) -> None:
-        assert said(stopped(SILENT), CONTROL, WELL) == (UNSURE, "silent-once")
-        assert said(stopped(SILENT), CONTROL, TWICE)[0] == TLS
-        assert said(stopped(RESET), CONTROL, WELL)[0] == TLS
+    @pytest.mark.parametrize("failure", [SILENT, RESET])
+    def test_a_failure_must_come_twice_where_somebody_can_look_twice(self, failure: str) -> None:
+        assert said(stopped(failure), CONTROL, WELL) == (UNSURE, "seen-once")
+        assert said(stopped(failure), CONTROL, TWICE)[0] == TLS
+
+    def test_a_control_must_have_looked_since(self) -> None:
+        # a site that goes down for everyone: the control's last view is from before
+        before = replace(TWICE, failing_for_s=60.0)
+        assert said(stopped(RESET), replace(CONTROL, age_s=61.0), before) == (UNSURE, "control-not-since")
+        assert said(stopped(RESET), replace(CONTROL, age_s=59.0), before)[0] == TLS
+        assert said(stopped(RESET), replace(GONE, age_s=61.0), before)[0] == DOWN
+
+    def test_a_handshake_alone_is_enough_where_no_page_was_asked_for(self) -> None:
+        assert said(arrived(requests=()), None, WELL) == (OK, "site-proven")
 
     def test_a_clock_a_year_off_makes_no_interception(self) -> None:
         dated = stopped(Failure.SSL_INVALID_CERTIFICATE)
         assert said(dated) == (UNSURE, "certificate-or-clock")
-        assert said(dated, CONTROL, WELL) == (TLS, "certificate-replaced")
+        assert said(dated, CONTROL, TWICE) == (TLS, "certificate-replaced")
 
     def test_a_name_that_is_never_answered_while_others_are(self) -> None:
         mute = arrived(lookups=(lookup(failure=SILENT),), connects=(), handshakes=(), requests=())
