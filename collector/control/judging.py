@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from collector.control.log import NS, agreed, nearest
+from collector.control.log import NS, joined
 from collector.control.targets import Key
 from collector.store.answers import RecordRow, RoundRow
 from collector.store.controls import ControlQueries
@@ -24,8 +24,6 @@ from firmware.judgement.web.from_record import evidence_of
 from firmware.judgement.web.verdict import WebJudgement, judge
 from firmware.record import Record, Rung, from_json
 
-LOOSE_NS: Final = 1800 * NS
-"""A record's time that is known no better than this is joined only where the control found the same all along."""
 DAY_NS: Final = 24 * 3600 * NS
 MIN_PROVEN: Final = 2
 """Unrelated neutral networks that must prove themselves for the line to count as up."""
@@ -81,13 +79,13 @@ class Judging:
         """Return what the control saw of a record's target at its time; None with the reason where it cannot be told."""
         key = Key(test=record.test, target=record.target, target_name=record.target_name)
         first_ns, last_ns = span(record, row.received_ns)
-        moment_ns = min(record.start.utc_ns, last_ns)
-        if last_ns - first_ns > LOOSE_NS and not agreed(
-            self._controls.within(key, first_ns, last_ns), first_ns, last_ns
-        ):
-            return None, TIME_UNKNOWN
-        control = nearest(self._controls.around(key, moment_ns), moment_ns)
-        return control, "" if control is not None else NO_CONTROL
+        runs = (
+            *self._controls.around(key, first_ns),
+            *self._controls.within(key, first_ns, last_ns),
+            *self._controls.around(key, last_ns),
+        )
+        moment_ns = max(first_ns, min(record.start.utc_ns, last_ns))
+        return joined(tuple({run.first_utc_ns: run for run in runs}.values()), moment_ns, first_ns, last_ns)
 
     def _judge(
         self, row: RecordRow, record: Record, last: RoundRow, now: "_Records", before: "_Records"
@@ -117,12 +115,13 @@ _Records: TypeAlias = Sequence[tuple[RecordRow, Record]]
 def span(record: Record, received_ns: int) -> tuple[int, int]:
     """Return between which times a record can have been measured, as far as its device knew its clock.
 
-    Without a bound on the clock's error that is from the time it says until it arrived; where it says a time after
+    It cannot have been later than it arrived. Without a bound on the clock's error that is from the time it says until it arrived; where it says a time after
     that, from a day before.
     """
     start = record.start
     if start.error_ns is not None:
-        return start.utc_ns - start.error_ns, min(start.utc_ns + start.error_ns, received_ns)
+        last_ns = min(start.utc_ns + start.error_ns, received_ns)
+        return min(start.utc_ns - start.error_ns, last_ns), last_ns
     return (start.utc_ns if start.utc_ns <= received_ns else received_ns - DAY_NS), received_ns
 
 

@@ -26,6 +26,10 @@ SAMPLES_MISSED: Final = 3
 MIN_NEUTRAL: Final = 2
 """Unrelated neutral networks that must answer before the control is taken to be connected itself."""
 
+NO_CONTROL: Final = "no control looked within a day of this measurement"
+ONE_SIDED: Final = "the control has not looked both before and after this measurement"
+CHANGED: Final = "the control found different things before and after this measurement"
+
 UNREACHABLE: Final = WebControl(
     source=ControlSource.COLLECTOR, reachable=False, saw_dns=False, saw_http=False
 )
@@ -131,10 +135,39 @@ def nearest(runs: Sequence[Run], utc_ns: int, *, window_s: float = JOIN_WINDOW_S
     return replace(best.view, age_s=age_s(best, utc_ns))
 
 
-def agreed(runs: Sequence[Run], first_ns: int, last_ns: int) -> bool:
-    """Say whether the control found the same all the time from `first_ns` to `last_ns`, as far as it looked."""
-    within = [run for run in runs if run.last_utc_ns >= first_ns and run.first_utc_ns <= last_ns]
-    return len({_finding(run.failure, run.failed_operation, run.view) for run in within}) <= 1
+def joined(runs: Sequence[Run], moment_ns: int, first_ns: int, last_ns: int) -> tuple[WebControl | None, str]:
+    """Return the view for a measurement made at `moment_ns`, or None and why there is none.
+
+    It may as well have been made at any time from `first_ns` to `last_ns`. `runs` are those that touch that time, and the
+    one on either side. The control must have looked before and after,
+    and found the same: a site that went down, or came back, between its last look and the measurement would
+    otherwise pass for one that is blocked.
+    """
+    view = nearest(runs, moment_ns)
+    if view is None:
+        return None, NO_CONTROL
+    before = [run for run in runs if run.first_utc_ns <= first_ns]
+    after = [run for run in runs if run.last_utc_ns >= last_ns]
+    if not before or not after:
+        return None, ONE_SIDED
+    begin_ns = max(run.first_utc_ns for run in before)
+    end_ns = min(run.last_utc_ns for run in after)
+    between = [run for run in runs if run.first_utc_ns >= begin_ns and run.last_utc_ns <= end_ns]
+    if len({_outcome(run) for run in between}) != 1:
+        return None, CHANGED
+    return view, ""
+
+
+def _outcome(run: Run) -> tuple[bool, ...]:
+    """Return what of a finding decides between down and blocked."""
+    view = run.view
+    is_well = (view.status or 0) < 500
+    return (
+        view.reachable,
+        run.failure is None,
+        view.dns_failure is None,
+        view.http_failure is None and is_well,
+    )
 
 
 def _belongs(run: Run, sample: Sample, every_s: float) -> bool:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.control.judging import NO_CONTROL, TIME_UNKNOWN, JudgedTarget, Judging, round_view, span
-from collector.control.log import NS, UNREACHABLE, Sample
+from collector.control.judging import JudgedTarget, Judging, round_view, span
+from collector.control.log import CHANGED, NO_CONTROL, NS, ONE_SIDED, UNREACHABLE, Sample
 from collector.control.targets import Key
 from collector.store.controls import ControlLog
 from collector.store.database import Store
@@ -114,6 +114,7 @@ def said(one: JudgedTarget) -> str:
 
 def test_down_outside_too_is_down(here: Here) -> None:
     here.control(BEGAN_S, DOWN)
+    here.control(BEGAN_S + 600, DOWN)
     here.deliver(BEGAN_S + 300)
     one = here.judged()
     assert said(one) == "service_down"
@@ -122,6 +123,7 @@ def test_down_outside_too_is_down(here: Here) -> None:
 
 def test_well_outside_is_blocked(here: Here) -> None:
     here.control(BEGAN_S, WELL)
+    here.control(BEGAN_S + 600, WELL)
     here.deliver(BEGAN_S + 300)
     assert said(here.judged()) == "blocked_tcp"
 
@@ -130,6 +132,7 @@ def test_well_outside_is_blocked(here: Here) -> None:
 def test_without_a_control_nobody_is_accused(here: Here, view: WebControl | None) -> None:
     if view is not None:
         here.control(BEGAN_S, view)
+        here.control(BEGAN_S + 600, view)
     here.deliver(BEGAN_S + 300)
     one = here.judged()
     assert said(one) == "inconclusive"
@@ -148,23 +151,42 @@ def test_a_record_that_arrives_weeks_later_has_the_control_of_its_own_time(here:
     assert one.control.age_s <= 300
 
 
-def test_what_the_control_saw_later_counts_once_it_is_there(here: Here) -> None:
+def test_until_the_control_has_looked_again_nobody_is_accused(here: Here) -> None:
+    here.control(BEGAN_S, WELL)
     here.deliver(BEGAN_S + 300)
-    assert said(here.judged()) == "inconclusive"
-    here.control(BEGAN_S + 400, WELL)
+    one = here.judged()
+    assert (said(one), one.why_no_control) == ("inconclusive", ONE_SIDED)
+    here.control(BEGAN_S + 600, WELL)
     assert said(here.judged()) == "blocked_tcp"
+
+
+def test_a_site_that_went_down_between_two_looks_is_not_called_blocked(here: Here) -> None:
+    here.control(BEGAN_S, WELL)
+    here.deliver(BEGAN_S + 300)
+    here.control(BEGAN_S + 600, DOWN)
+    one = here.judged()
+    assert (said(one), one.why_no_control) == ("inconclusive", CHANGED)
 
 
 def test_a_time_that_is_not_known_is_joined_only_where_the_control_found_the_same_all_along(
     here: Here,
 ) -> None:
-    here.control(BEGAN_S, DOWN)
-    here.control(BEGAN_S + 600, DOWN)
+    for at in (0, 600, 4000, 6000):
+        here.control(BEGAN_S + at, DOWN)
     here.deliver(BEGAN_S + 5000, clock_known=False)
     assert said(here.judged()) == "service_down"
-    here.control(BEGAN_S + 4000, WELL)
+    here.control(BEGAN_S + 6600, WELL)
+    assert said(here.judged()) == "service_down"
+
+
+def test_a_time_that_is_not_known_is_joined_to_nothing_where_the_control_changed_meanwhile(
+    here: Here,
+) -> None:
+    for at, view in ((0, DOWN), (600, DOWN), (1200, WELL), (1800, DOWN), (6000, DOWN)):
+        here.control(BEGAN_S + at, view)
+    here.deliver(BEGAN_S + 5000, clock_known=False)
     one = here.judged()
-    assert (said(one), one.why_no_control) == ("inconclusive", TIME_UNKNOWN)
+    assert (said(one), one.why_no_control) == ("inconclusive", CHANGED)
 
 
 def test_a_clock_ahead_of_the_arrival_spans_the_day_before_it(here: Here) -> None:
@@ -212,29 +234,23 @@ def test_the_page_and_the_api_show_it(tmp_path: Path) -> None:
 
     with serving(tmp_path, fill) as served:
         log = ControlLog.open(served.database)
-        log.add(
-            [
-                Sample(
-                    key=KEY,
-                    utc_ns=BEGAN_S * NS,
-                    failure="connection_refused",
-                    failed_operation="connect",
-                    view=DOWN,
-                )
-            ],
-            every_s=600,
-        )
+        for at_s in (BEGAN_S - 60, BEGAN_S + 60):
+            sample = Sample(
+                key=KEY,
+                utc_ns=at_s * NS,
+                failure="connection_refused",
+                failed_operation="connect",
+                view=DOWN,
+            )
+            log.add([sample], every_s=600)
         log.close()
         with urllib.request.urlopen(
             f"{served.url}/api/v1/devices/k3v9q2m7x1c8n5p4/targets", timeout=30
         ) as answer:
             told = json.load(answer)
         (one,) = [target for target in told["targets"] if target["target_name"] == SITE.name]
-        assert (one["verdict"], one["rule_id"], one["control"]["age_s"]) == (
-            "service_down",
-            "down-outside-too",
-            0,
-        )
+        assert (one["verdict"], one["rule_id"]) == ("service_down", "down-outside-too")
+        assert one["control"]["age_s"] == 60
         assert told["round"].startswith("9f1c04d27ab35e68:")
         with urllib.request.urlopen(f"{served.url}/api/v1/controls", timeout=30) as answer:
             controls = json.load(answer)
