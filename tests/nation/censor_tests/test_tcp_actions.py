@@ -210,6 +210,46 @@ def test_the_reset_after_12_2_seconds() -> None:
     assert (ended, round(after_s, 1)) == ("ConnectionRefusedError", 12.2)
 
 
+def both_ends(rules: str) -> list[Any]:
+    """Return what the client got, what the server heard after the handshake, and what the client's kernel keeps."""
+    lab.street()
+    heard: list[str] = []
+
+    def listens(connection: socket.socket) -> None:
+        try:
+            heard.append(connection.recv(100).decode())
+        except OSError as error:
+            heard.append(type(error).__name__)
+
+    with contextlib.ExitStack() as stack:
+        with namespaces.inside(lab.SERVER):
+            server = TcpServer(listens, address=lab.SERVER4, port=80)
+        stack.enter_context(server)
+        stack.enter_context(lab.censored(rules))
+        got = lab.ask(lab.SERVER4, 80, GET.encode())
+        namespaces.until(lambda: bool(heard), "the server heard of it")
+        namespaces.until(lambda: not _unclosed(), "the client's connection is closed")
+        return [got.partition("\r\n")[0], heard]
+
+
+def _unclosed() -> list[str]:
+    """Return the states of this namespace's TCP connections that wait for the other end (06 is TIME_WAIT)."""
+    rows = Path("/proc/thread-self/net/tcp").read_text().splitlines()[1:]
+    return [row.split()[3] for row in rows if row.split()[3] != "06"]
+
+
+@pytest.mark.parametrize(
+    ("action", "got"),
+    [
+        ('do = "reset"', "ConnectionResetError"),
+        ('do = "page"', "HTTP/1.1 403 Forbidden"),
+        ('do = "redirect"\nlocation = "http://10.10.34.34/"', "HTTP/1.1 302 Found"),
+    ],
+)
+def test_the_server_is_reset_and_the_client_may_close(action: str, got: str) -> None:
+    assert namespaces.call(both_ends, NO_HOST + action) == [got, ["ConnectionResetError"]]
+
+
 def beside_the_wire() -> list[Any]:
     """Inject resets without swallowing, for a server that is told of it."""
     lab.street()
