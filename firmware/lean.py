@@ -1,7 +1,7 @@
 """Keeps a library out of memory that only its importer's rare paths use. For the worker, which has 15 MB.
 
 `dataclasses` imports `inspect`, and with it `ast`, `dis` and `tokenize` (1.2 MB), for the docstring of a class
-that has none. While such a library is held back, its importer gets a stand-in, which loads the real one when it
+that has none, and `copy`, with it `weakref` (0.2 MB), for `asdict`. While such a library is held back, its importer gets a stand-in, which loads the real one when it
 is used at all: nothing works otherwise than before. This file must never import what it holds back.
 """
 

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO, Final, TypeAlias
 
-from firmware.jsontypes import JsonObject, Reader, RecordError
-from firmware.task import Result, Task, result_from_json, to_json
+from firmware.jsontypes import Reader, RecordError
+from firmware.task import Result, Task, to_json
 from firmware.worker import framing
 
 NS: Final = 1_000_000_000
@@ -213,15 +213,14 @@ class Worker:
             return [*news, self._bury(f"its answers could not be read: {error}")]
         return [*news, self._bury(self._how_it_ended())]
 
-    def _understand(self, message: JsonObject) -> list[News]:
+    def _understand(self, message: framing.Message) -> list[News]:
+        if isinstance(message, Result):
+            task = self._tasks.pop(message.task_id, None)
+            self._deaths_in_a_row = 0
+            return [] if task is None else [Measured(task=task, result=message)]
         match message.get("type"):
             case "ready":
                 self.is_ready = True
-            case "result":
-                result = result_from_json(message.get("result"))
-                task = self._tasks.pop(result.task_id, None)
-                self._deaths_in_a_row = 0
-                return [] if task is None else [Measured(task=task, result=result)]
             case "dropped":
                 self._dropped += Reader(message, where="worker").integer("count", low=0)
         return []

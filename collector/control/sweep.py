@@ -17,10 +17,10 @@ from typing import Final
 
 from collector.control.targets import ControlTarget
 from firmware import __version__, clock
-from firmware.jsontypes import JsonObject, RecordError
+from firmware.jsontypes import RecordError
 from firmware.net.loop import boottime_ns
 from firmware.record import ClockQuality, ClockReading, Record, Zone
-from firmware.task import Result, Task, result_from_json, to_json
+from firmware.task import Result, Task, to_json
 from firmware.worker import framing
 
 NS: Final = 1_000_000_000
@@ -90,17 +90,14 @@ def _converse(sock: socket.socket, tasks: dict[str, Task], stopping: Event) -> l
             continue
         if not data:
             break
-        results += [result for message in decoder.feed(data) if (result := _result(message, tasks))]
+        results += [
+            message
+            for message in decoder.feed(data)
+            if isinstance(message, Result) and message.task_id in tasks
+        ]
     with contextlib.suppress(OSError):
         sock.sendall(framing.encode({"type": "stop"}))
     return results
-
-
-def _result(message: JsonObject, tasks: dict[str, Task]) -> Result | None:
-    if message.get("type") != "result":
-        return None
-    result = result_from_json(message.get("result"))
-    return result if result.task_id in tasks else None
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -1,14 +1,19 @@
-"""Messages on a byte stream: a 4-byte big-endian length, then that many bytes of JSON. Pure, incremental.
+"""Messages on a byte stream: a 4-byte big-endian length, then that many bytes. Pure, incremental.
 
-Between the daemon and its worker. It must never buffer past `MAX_FRAME_BYTES`: a length beyond it is an error.
+Between the daemon and its worker: a result in its packed form (firmware.worker.packing), anything else as JSON. It
+must never buffer past `MAX_FRAME_BYTES`: a length beyond it is an error.
 """
 
 import json
 import struct
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 from firmware.jsontypes import JsonObject
+from firmware.task import Result
+from firmware.worker import packing
+
+Message: TypeAlias = "JsonObject | Result"
 
 MAX_FRAME_BYTES: Final = 1024 * 1024
 _LENGTH: Final = struct.Struct(">I")
@@ -18,9 +23,9 @@ class FramingError(ValueError):
     """The stream is not one of ours, and where the next message begins is unknown: close it."""
 
 
-def encode(message: JsonObject) -> bytes:
+def encode(message: Message) -> bytes:
     """Return one message with its length before it. Raises `FramingError` past `MAX_FRAME_BYTES`."""
-    body = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    body = packing.pack(message) if isinstance(message, Result) else _to_json(message)
     if len(body) > MAX_FRAME_BYTES:
         raise FramingError(f"a message of {len(body)} bytes; allowed are {MAX_FRAME_BYTES}")
     return _LENGTH.pack(len(body)) + body
@@ -34,8 +39,8 @@ class Decoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[JsonObject]:
-        """Yield every message that `data` completes. Raises `FramingError`."""
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Yield every message that `data` completes. Raises `FramingError`, `RecordError` for a result that is none."""
         self._buffer += data
         while len(self._buffer) >= _LENGTH.size:
             (size,) = _LENGTH.unpack_from(self._buffer)
@@ -46,12 +51,16 @@ class Decoder:
                 return
             body = bytes(self._buffer[_LENGTH.size : end])
             del self._buffer[:end]
-            yield _message(body)
+            yield packing.unpack(body) if body[:1] == packing.KIND else _message(body)
 
     @property
     def is_empty(self) -> bool:
         """Whether the stream may end here: no message is half read."""
         return not self._buffer
+
+
+def _to_json(message: JsonObject) -> bytes:
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def _message(body: bytes) -> JsonObject:

@@ -3,7 +3,6 @@
 import socket
 from typing import Final
 
-from firmware.jsontypes import JsonObject
 from firmware.net.loop import WRITABLE, Job, Loop, boottime_ns
 from firmware.worker import framing
 
@@ -23,7 +22,7 @@ class Outlet:
         self._dropped = 0
         self._parked: Job[object] | None = None
 
-    def put(self, message: JsonObject) -> None:
+    def put(self, message: framing.Message) -> None:
         """Send a message, at once or as soon as the daemon reads, or drop it and count it.
 
         Raises `FramingError` for one that is too large for any frame.

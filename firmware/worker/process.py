@@ -6,7 +6,7 @@ It must never wait for the daemon: what the daemon does not read is kept up to a
 count told.
 
 Messages (firmware.worker.framing): in `{"type": "task", "task": …}`, `{"type": "stop"}`; out `{"type": "ready", "pid",
-"version", "scheduling"}` (`fifo` or `other`), `{"type": "result", "result": …}`, `{"type": "dropped", "count"}`. The end of the stream is a stop.
+"version", "scheduling"}` (`fifo` or `other`), `{"type": "dropped", "count"}`, and results, packed. The end of the stream is a stop.
 """
 
 import gc
@@ -20,8 +20,8 @@ from typing import Final
 
 from firmware.lean import held_back
 
-with held_back("inspect"):
-    import dataclasses  # noqa: F401  # here first, so that it is the one that gets the stand-in
+with held_back("inspect"), held_back("copy"):
+    import dataclasses  # noqa: F401  # here first, so that it is the one that gets the stand-ins
 
 # ruff: isort: split
 import firmware
@@ -29,7 +29,7 @@ from firmware.failures import UNKNOWN_PREFIX
 from firmware.jsontypes import JsonObject, RecordError
 from firmware.net.datagrams import StampKeeper
 from firmware.net.loop import READABLE, Loop, boottime_ns
-from firmware.task import Result, Task, from_json, result_to_json
+from firmware.task import Result, Task, from_json
 from firmware.worker import framing, runner, warmup
 from firmware.worker.outlet import Outlet
 
@@ -69,7 +69,7 @@ class Worker:
         self._modules = 0
 
     async def serve(self, keeper: StampKeeper) -> None:
-        """Work until told to stop, or the daemon is gone. Raises `FramingError` for a stream that is not ours."""
+        """Work until told to stop, or the daemon is gone. Raises `FramingError` or `RecordError` for a stream that is not ours."""
         self._loop.spawn(self._outlet.run(), name="outlet")
         await keeper.confirm(self._loop, deadline_ns=boottime_ns() + _CONFIRM_NS)
         self._freeze()
@@ -92,6 +92,8 @@ class Worker:
             except OSError:
                 return
             for message in decoder.feed(data):
+                if isinstance(message, Result):
+                    raise framing.FramingError("found a result; allowed are tasks and a stop")
                 if message.get("type") == "stop":
                     await self._outlet.drain(deadline_ns=boottime_ns() + _GOODBYE_NS)
                     return
@@ -129,7 +131,7 @@ class Worker:
         self._warm_up_if_quiet()
 
     def _put(self, result: Result) -> None:
-        self._outlet.put({"type": "result", "result": result_to_json(result)})
+        self._outlet.put(result)
 
     def _is_quiet(self, for_ns: int) -> bool:
         return all(start_ns > boottime_ns() + for_ns for start_ns in self._starts.values())
@@ -175,7 +177,7 @@ def main(argv: Sequence[str]) -> int:
         with socket.socket(fileno=int(argv[1])) as sock, sock.dup() as writing:
             sock.settimeout(0)
             loop.run(Worker(loop, sock, Outlet(loop, writing), scheduling=scheduling).serve(keeper))
-    except framing.FramingError as error:
+    except (framing.FramingError, RecordError) as error:
         sys.stderr.write(f"worker: {error}\n")
         return 2
     except OSError as error:

@@ -119,12 +119,15 @@ def test_the_worker_starts_in_a_bare_environment_and_says_what_it_costs(bare: Pa
             its.close()
             ours.settimeout(60)
             (ready,) = Decoder().feed(ours.recv(65536))
+            assert isinstance(ready, dict)
             assert ready["type"] == "ready"
             resident = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{worker.pid}/status").read_text())
             ours.sendall(encode({"type": "stop"}))
             assert worker.wait(60) == 0
     assert resident is not None
-    print(f"resident memory of a worker that waits for its first task: {resident[1]} kB")
+    resident_mb = int(resident[1]) * 1024 / 1e6
+    print(f"resident memory of a worker that waits for its first task: {resident_mb:.1f} MB")
+    assert resident_mb <= 15, "MB, of 10⁶ bytes"
 
 
 @pytest.mark.packages

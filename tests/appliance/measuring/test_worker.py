@@ -198,7 +198,7 @@ def test_tasks_for_which_no_worker_came_are_handed_back_at_last(tmp_path: Path, 
     [
         "b'\\xff\\xff\\xff\\xff'",
         "b'HTTP/1.1 200 OK\\r\\n'",
-        "encode({'type': 'result', 'result': {'task_id': 7}})",
+        "b'\\0\\0\\0\\3\\1ab'",
         "encode({'type': 'dropped', 'count': 'many'})",
     ],
 )

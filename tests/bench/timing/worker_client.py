@@ -16,10 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
-from firmware.jsontypes import JsonObject
 from firmware.net.loop import boottime_ns
 from firmware.record import Zone
-from firmware.task import OptionValue, Result, Task, result_from_json, to_json
+from firmware.task import OptionValue, Result, Task, to_json
 from firmware.worker import framing
 from tests.bench.timing import granted_worker
 from tests.needs import ROOT
@@ -144,13 +143,12 @@ class WorkerClient:
             for message in self._decoder.feed(data):
                 self._take(message)
 
-    def _take(self, message: JsonObject) -> None:
-        if message["type"] == "ready":
+    def _take(self, message: framing.Message) -> None:
+        if isinstance(message, Result):
+            self._results[message.task_id] = message
+        elif message["type"] == "ready":
             self.ready = True
             self.scheduling = str(message.get("scheduling", ""))
-        elif message["type"] == "result":
-            result = result_from_json(message["result"])
-            self._results[result.task_id] = result
         else:
             raise WorkerError(f"unexpected: {message}")
 

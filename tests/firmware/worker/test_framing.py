@@ -1,4 +1,4 @@
-"""Messages survive any cutting of the stream; what is no message ends it."""
+"""Messages and results survive any cutting of the stream; what is no message ends it."""
 
 import struct
 
@@ -6,16 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.jsontypes import JsonObject
-from firmware.worker.framing import MAX_FRAME_BYTES, Decoder, FramingError, encode
-from tests.firmware.records import json_objects
+from firmware.task import Result
+from firmware.worker.framing import MAX_FRAME_BYTES, Decoder, FramingError, Message, encode
+from tests.firmware.records import big, json_objects, outcomes, words
+
+results = st.builds(
+    Result,
+    task_id=words,
+    test_version=words,
+    target=words,
+    uplink=words,
+    start_boottime_ns=big,
+    start_utc_ns=big,
+    runtime_ns=big,
+    outcome=outcomes,
+)
 
 
-@given(st.lists(json_objects, max_size=5), st.lists(st.integers(1, 20), min_size=1))
-def test_messages_survive_any_cutting(messages: list[JsonObject], cuts: list[int]) -> None:
+@given(st.lists(json_objects | results, max_size=5), st.lists(st.integers(1, 20), min_size=1))
+def test_messages_survive_any_cutting(messages: list[Message], cuts: list[int]) -> None:
     stream = b"".join(encode(message) for message in messages)
     decoder = Decoder()
-    found: list[JsonObject] = []
+    found: list[Message] = []
     place = turn = 0
     while place < len(stream):
         size = cuts[turn % len(cuts)]

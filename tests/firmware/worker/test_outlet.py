@@ -7,6 +7,7 @@ import pytest
 
 from firmware.jsontypes import JsonObject
 from firmware.net.loop import Loop, boottime_ns
+from firmware.task import Result
 from firmware.worker import framing
 from firmware.worker.framing import Decoder, FramingError
 from firmware.worker.outlet import Outlet
@@ -40,7 +41,7 @@ def read(daemon: socket.socket, decoder: Decoder) -> list[JsonObject]:
             return found
         if not data:
             return found
-        found.extend(decoder.feed(data))
+        found.extend(one for one in decoder.feed(data) if not isinstance(one, Result))
 
 
 def message(number: int) -> JsonObject:

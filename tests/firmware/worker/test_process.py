@@ -21,7 +21,7 @@ from firmware.measurements import MEASUREMENTS
 from firmware.net.lead import MAX_LEAD_NS
 from firmware.net.loop import boottime_ns
 from firmware.record import Zone
-from firmware.task import OptionValue, Task, result_from_json, to_json
+from firmware.task import OptionValue, Result, Task, to_json
 from firmware.worker import framing
 from tests import namespaces
 from tests.needs import ROOT, lacking
@@ -44,9 +44,9 @@ class Daemon:
         )
         theirs.close()
         self._decoder = framing.Decoder()
-        self._messages: list[JsonObject] = []
+        self._messages: list[framing.Message] = []
 
-    def receive(self) -> dict[str, Any]:
+    def receive(self) -> Any:
         while not self._messages:
             data = self.socket.recv(65536)
             assert data, "the worker hung up"
@@ -55,8 +55,8 @@ class Daemon:
 
     def result(self) -> Any:
         message = self.receive()
-        assert message["type"] == "result"
-        return result_from_json(message["result"])
+        assert isinstance(message, Result)
+        return message
 
     def send(self, message: JsonObject) -> None:
         self.socket.sendall(framing.encode(message))
