@@ -72,6 +72,8 @@ def deliver(
 
 
 def _talk(box: Outbox, collector: Collector, *, lost: Callable[[], bool], rng: random.Random | None) -> None:
+    if box.run:
+        box.note_run()
     epoch = box.hello(software="", country="").epoch
     hello = encode_hello(box.hello(software="drill", country="xx"))
     _send(box, collector, "hello", hello, lost=lost)

@@ -1,6 +1,6 @@
 """A device's storing in a process of its own, to be killed: it appends, acknowledges and gives up at random.
 
-    python -m tests.drills.outbox_writer FOLDER SEED STEP
+    python -m tests.drills.outbox_writer FOLDER SEED STEP [TURNS]
 
 On its output, a line for each thing that is durable by then: `made N` (records 1 to N were appended). STEP is where
 it kills itself: `any` (its parent does, when it likes), or one of `STEPS`, the third time it gets there.
@@ -17,7 +17,6 @@ from typing import Final
 from appliance.outbox.box import Outbox
 from appliance.outbox.storing import Store
 from firmware.exchange import Ack
-from firmware.seqs import SeqRanges
 from tests.drills.exchange import Collector, deliver
 from tests.firmware.records import tcp_record
 
@@ -105,7 +104,9 @@ def main() -> None:
         return ack
 
     collector.take = taken  # type: ignore[method-assign]
-    for _ in range(400):
+    turns = int(sys.argv[4]) if len(sys.argv) > 4 else 400
+    control = os.open(folder / "control", os.O_WRONLY | os.O_CREAT, 0o600)
+    for _ in range(turns):
         what = rng.random()
         if what < 0.6:
             count = rng.randint(1, 30)
@@ -114,6 +115,8 @@ def main() -> None:
             assert store.commit(0)
             mine.step("after COMMIT, before it is told")
             made += count
+            # The control: written as often, and never synced.
+            os.pwrite(control, f"{made:>12}".encode(), 0)
             print(f"made {made}", flush=True)
         elif what < 0.85:
             orders["left"] = rng.randint(1, 4)
@@ -124,10 +127,6 @@ def main() -> None:
             outbox._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
     outbox.close()
     collector.close()
-
-
-def acknowledged(epoch: str, ranges: SeqRanges) -> Ack:
-    return Ack(epoch=epoch, upto=0, ranges=ranges)
 
 
 if __name__ == "__main__":
