@@ -25,6 +25,7 @@ def test_the_bench_in_its_short_form(tmp_path: Path) -> None:
     assert not [name for name in found["unmatched"] if "worker" in name]
     assert "ping" in {row["prober"] for row in found["errors"]}, "no other prober was in the run"
     assert all(found["coverage"][kind] > 90 for kind in ("icmp", "udp", "tcp")), found["coverage"]
+    assert found["connects"], "connects were not taken apart"
     held = found["stamps"]["worker, idle"]
     assert held.get("false", 0) == 0
     assert held["true"] > 0

@@ -3,6 +3,9 @@
 import socket
 import struct
 
+import pytest
+
+from tests.bench.timing.connect_parts import way_down_ns
 from tests.bench.timing.figures import quantile
 from tests.bench.timing.wire import Exchange, Frame, exchanges, pack, unpack
 
@@ -29,9 +32,10 @@ def udp(at_ns: int, payload: bytes, *, reply: bool = False) -> Frame:
     return frame(at_ns, body, protocol=socket.IPPROTO_UDP, outgoing=not reply)
 
 
-def tcp(at_ns: int, flags: int, payload: bytes = b"", *, reply: bool = False) -> Frame:
+def tcp(at_ns: int, flags: int, payload: bytes = b"", *, reply: bool = False, options: bytes = b"") -> Frame:
     ports = (443, 5000) if reply else (5000, 443)
-    body = struct.pack(">HHIIBBHHH", *ports, 0, 0, 5 << 4, flags, 0, 0, 0) + payload
+    words = 5 + len(options) // 4
+    body = struct.pack(">HHIIBBHHH", *ports, 0, 0, words << 4, flags, 0, 0, 0) + options + payload
     return frame(at_ns, body, protocol=socket.IPPROTO_TCP, outgoing=not reply)
 
 
@@ -80,6 +84,26 @@ def test_a_tls_connection_has_its_connect_its_first_flight_and_its_whole_handsha
 
 def test_a_repeated_syn_is_told() -> None:
     assert exchanges([tcp(1, SYN), tcp(2, SYN), tcp(5, SYN_ACK, reply=True)])[0].repeated
+
+
+@pytest.mark.parametrize(
+    ("options", "clock"),
+    [
+        (b"\x02\x04\x05\xb4\x04\x02\x08\x0a\x00\x01\x02\x03\x00\x00\x00\x00\x01\x03\x03\x07", 0x10203),
+        (b"\x02\x04\x05\xb4", None),
+        (b"\x08\x0a\x00\x00", None),
+        (b"\x02\x00\x00\x00", None),
+        (b"", None),
+    ],
+)
+def test_a_syns_timestamp_is_its_senders_clock(options: bytes, clock: int | None) -> None:
+    frames = [tcp(1, SYN, options=options), tcp(5, SYN_ACK, reply=True)]
+    assert exchanges(frames)[0].sender_clock == clock
+
+
+@pytest.mark.parametrize("clock_us", [0, 77, 2**32 - 5, 2**40 + 3])
+def test_the_way_down_is_told_over_the_wrap_of_the_clock(clock_us: int) -> None:
+    assert way_down_ns(clock_us * 1000 + 8_250, clock_us % 2**32) == 8_250
 
 
 def test_a_capture_file_holds_what_was_put_in() -> None:

@@ -18,6 +18,7 @@ from typing import Final
 from tests.bench.timing import (
     accuracy,
     clock_change,
+    connect_parts,
     disturbance,
     footprint,
     lab,
@@ -30,7 +31,7 @@ from tests.bench.timing import (
 from tests.bench.timing.goals import Findings
 from tests.bench.timing.worker_client import WorkerClient
 
-PARTS: Final = ("memory", "stamps", "accuracy", "lateness", "company", "cpu", "clock")
+PARTS: Final = ("memory", "stamps", "accuracy", "connect", "lateness", "company", "cpu", "clock")
 """What a run is made of, in order; `--only` leaves the rest out."""
 _OTHER_PACKAGES: Final = {"stress-ng": "stress-ng", "cyclictest": "rt-tests"}
 _ROOM_S: Final = 300
@@ -48,6 +49,7 @@ class Plan:
     blocks: int
     held: int
     cpu_probes: int
+    connects: int
     clock_probes: int
     delay_us: int
     parts: frozenset[str]
@@ -98,6 +100,7 @@ def plan_of(given: argparse.Namespace) -> Plan:
         blocks=2 if quick else 10,
         held=20 if quick else 200,
         cpu_probes=20 if quick else 200,
+        connects=10 if quick else 200,
         clock_probes=0 if given.no_clock else 5 if quick else 20,
         delay_us=given.delay_us,
         parts=parts,
@@ -126,6 +129,9 @@ def run(plan: Plan) -> Findings:
     with lab.build(plan.delay_us) as built:
         if not built.privileged:
             found.notes.append("not root: no real-time priority, for the worker nor for cyclictest FIFO")
+        refused = connect_parts.prepare() if "connect" in plan.parts else ""
+        if refused:
+            found.notes.append(f"where a connect's microseconds lie is not measured: {refused}")
         if "memory" in plan.parts:
             tell("memory")
             found.memory = footprint.memory(built)
@@ -195,7 +201,7 @@ def _one_condition(
     plan: Plan,
     built: lab.Lab,
 ) -> None:
-    if not plan.parts & {"accuracy", "lateness"}:
+    if not plan.parts & {"accuracy", "connect", "lateness"}:
         return
     folder = built.folder
     with loads.load(condition, folder):
@@ -207,6 +213,9 @@ def _one_condition(
                 found.unmatched[f"{condition}: {name}"] = count
             if one.dropped:
                 found.notes.append(f"{condition}: the capture lost {one.dropped} frames")
+        for worker in workers if "connect" in plan.parts else ():
+            tell(f"{condition}: the parts of a connect")
+            found.connects.append(connect_parts.measure(worker, condition, folder, plan.connects))
         for worker in workers if "lateness" in plan.parts else ():
             tell(f"{condition}: send lateness")
             found.lateness.append(

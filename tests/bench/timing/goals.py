@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tests.bench.timing.clock_change import ClockChange
+from tests.bench.timing.connect_parts import ConnectParts
 from tests.bench.timing.disturbance import Company
 from tests.bench.timing.figures import Sample, errors
 from tests.bench.timing.footprint import Memory
@@ -34,6 +35,7 @@ class Findings:
     samples: list[Sample] = field(default_factory=list)
     unmatched: dict[str, int] = field(default_factory=dict)
     lateness: list[Lateness] = field(default_factory=list)
+    connects: list[ConnectParts] = field(default_factory=list)
     company: list[Company] = field(default_factory=list)
     memory: Memory | None = None
     cpu_us: dict[str, float] = field(default_factory=dict)

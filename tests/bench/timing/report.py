@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.bench.timing.connect_parts import ConnectParts
 from tests.bench.timing.figures import KINDS, Sample, Spread, errors
 from tests.bench.timing.goals import OURS, Findings, Goal, coverage, judge, select
 from tests.bench.timing.loads import IDLE
@@ -41,6 +42,7 @@ def as_text(findings: Findings, described: str) -> str:
             f"not matched to the capture, and left out: {name}: {count}"
             for name, count in findings.unmatched.items()
         ),
+        *_connects(findings.connects),
         *_lateness(findings),
         *_stamps(findings),
         *_others(findings),
@@ -61,6 +63,7 @@ def as_json(findings: Findings, described: str) -> dict[str, Any]:
             for row in _rows([one for one in findings.samples if one.condition == condition])
         ],
         "unmatched": findings.unmatched,
+        "connects": [dataclasses.asdict(one) for one in findings.connects],
         "lateness": [dataclasses.asdict(one) for one in findings.lateness],
         "company": [dataclasses.asdict(one) for one in findings.company],
         "memory": None if findings.memory is None else dataclasses.asdict(findings.memory),
@@ -131,10 +134,32 @@ def _numbers(spread: Spread | None) -> str:
     return "".join(f"{value / 1000:10.1f}" for value in (spread.p50, spread.p90, spread.p99, spread.max))
 
 
+def _connects(connects: Sequence[ConnectParts]) -> list[str]:
+    lines = []
+    for one in connects:
+        lines += [
+            "",
+            f"a TCP connect's error and where it lies, µs: {one.condition}, worker {_PRIORITY[one.priority]}",
+            f"  {'':34}{'p50':>10}{'p90':>10}{'p99':>10}{'max':>10}",
+        ]
+        lines += [
+            f"  {label:34}{_numbers(spread)}"
+            for label, spread in (
+                ("TCP_INFO less the capture's time", one.error),
+                ("of it from TCP's clock to the wire", one.down),
+                ("of it from the wire to TCP's clock", one.up),
+            )
+        ]
+    return lines
+
+
+_PRIORITY = {"fifo": "at real-time priority", "other": "as usual"}
+
+
 def _lateness(findings: Findings) -> list[str]:
     lines = []
     for one in findings.lateness:
-        name = "at real-time priority" if one.priority == "fifo" else "as usual"
+        name = _PRIORITY[one.priority]
         lines += [
             "",
             f"late, µs: {one.condition}, worker {name}",

@@ -16,6 +16,7 @@ _IRTT_OPEN_OR_CLOSE: Final = 1 | 4
 _SYN, _RST, _ACK = 2, 4, 16
 _CHANGE_CIPHER_SPEC: Final = b"\x14\x03\x03\x00\x01\x01"
 _APPLICATION_DATA: Final = 0x17
+_TIMESTAMP: Final = 8
 _RECORD: Final = struct.Struct("=qBHH")
 SNAP_BYTES: Final = 160
 """Bytes of a frame that are kept: all headers and the start of the payload."""
@@ -33,13 +34,17 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A question to `address` and its answer. `repeated` says that the question was sent more than once."""
+    """A question to `address` and its answer. `repeated` says that the question was sent more than once.
+
+    `sender_clock` is what a SYN's timestamp option says its sender's clock was (RFC 7323), None for anything else.
+    """
 
     kind: str
     address: str
     sent_ns: int
     received_ns: int
     repeated: bool = False
+    sender_clock: int | None = None
 
     @property
     def rtt_ns(self) -> int:
@@ -70,6 +75,7 @@ class _Stream:
     address: str
     syn_ns: int
     syns: int = 1
+    clock: int | None = None
     accepted: bool = False
     hello_ns: int = 0
     first_ns: int = 0
@@ -146,7 +152,7 @@ def _tcp(pairing: _Pairing, frame: Frame, address: str, body: bytes, length: int
     if frame.outgoing and flags & (_SYN | _ACK) == _SYN:
         seen = pairing.streams.get(key)
         if seen is None or seen.accepted:
-            pairing.streams[key] = _Stream(address, frame.at_ns)
+            pairing.streams[key] = _Stream(address, frame.at_ns, clock=_timestamp(body[20:header]))
         else:
             seen.syns += 1
         return
@@ -157,10 +163,30 @@ def _tcp(pairing: _Pairing, frame: Frame, address: str, body: bytes, length: int
         if not stream.accepted:
             stream.accepted = True
             pairing.found.append(
-                Exchange("tcp", address, stream.syn_ns, frame.at_ns, repeated=stream.syns > 1)
+                Exchange(
+                    "tcp",
+                    address,
+                    stream.syn_ns,
+                    frame.at_ns,
+                    repeated=stream.syns > 1,
+                    sender_clock=stream.clock,
+                )
             )
     elif length > header:
         _tls(pairing, frame, stream, body[header:])
+
+
+def _timestamp(options: bytes) -> int | None:
+    """Return the sender's clock from a TCP header's options."""
+    place = 0
+    while place < len(options) and options[place] != 0:
+        if options[place] == _TIMESTAMP and place + 6 <= len(options):
+            return int.from_bytes(options[place + 2 : place + 6], "big")
+        step = 1 if options[place] == 1 else options[place + 1] if place + 1 < len(options) else 0
+        if not step:
+            return None
+        place += step
+    return None
 
 
 def _tls(pairing: _Pairing, frame: Frame, stream: _Stream, payload: bytes) -> None:
