@@ -7,6 +7,7 @@ offloads of both ends off. It must never run in the namespace it was started fro
 
 import argparse
 import contextlib
+import io
 import json
 import socket
 import statistics
@@ -21,9 +22,8 @@ from typing import Any, Final
 from tests import namespaces
 from tests.nation.censor import wire
 from tests.nation.censor.process import Censor
+from tests.nation.censor.street import SERVER, SERVER4, street
 
-_CLIENT: Final = "10.0.0.1"
-_SERVER: Final = "10.0.0.2"
 _CHUNK: Final = bytes(1 << 17)
 _ELSEWHERE: Final = '[[rule]]\nname = "elsewhere"\nmatch = { to = "192.0.2.0/24" }\ndo = "drop"\n'
 _NAME: Final = '[[rule]]\nname = "a name"\nmatch = { sni = "*.x.com" }\ndo = "reset"\n'
@@ -39,7 +39,11 @@ WAYS: Final = {
 
 def measure(seconds: float, *, wire_size: bool) -> list[dict[str, Any]]:
     """Return a row a way: its name, Gbit/s, and the median and 99th percentile of the round trip in µs."""
-    _street(wire_size=wire_size)
+    street()
+    if wire_size:
+        wire.offloads_off("eth0")
+        with namespaces.inside(SERVER):
+            wire.offloads_off("eth0")
     rows = []
     for name, rules in WAYS.items():
         with _way(rules):
@@ -53,22 +57,6 @@ def measure(seconds: float, *, wire_size: bool) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def _street(*, wire_size: bool) -> None:
-    for name in ("censor", "server"):
-        namespaces.node(name)
-    namespaces.ip("link add eth0 type veth peer name inside netns censor")
-    namespaces.ip("link add outside type veth peer name eth0 netns server", node="censor")
-    for where, address in (("", _CLIENT), ("server", _SERVER)):
-        namespaces.ip(f"addr add {address}/24 dev eth0", node=where)
-        namespaces.ip("link set eth0 up", node=where)
-    for interface in ("inside", "outside"):
-        namespaces.ip(f"link set {interface} up", node="censor")
-    if wire_size:
-        wire.offloads_off("eth0")
-        with namespaces.inside("server"):
-            wire.offloads_off("eth0")
 
 
 @contextlib.contextmanager
@@ -93,8 +81,8 @@ def _way(rules: str | None) -> Iterator[None]:
 
 def _throughput(seconds: float) -> float:
     """Return what one connection carried, in bit/s, as the receiver counted it."""
-    with namespaces.inside("server"):
-        listener = socket.create_server((_SERVER, 0))
+    with namespaces.inside(SERVER):
+        listener = socket.create_server((SERVER4, 0))
     with listener:
         thread = threading.Thread(target=_send, args=(listener.getsockname(), seconds))
         thread.start()
@@ -117,9 +105,9 @@ def _send(address: tuple[str, int], seconds: float) -> None:
 
 
 def _round_trips(count: int) -> list[float]:
-    with namespaces.inside("server"):
+    with namespaces.inside(SERVER):
         server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        server.bind((_SERVER, 0))
+        server.bind((SERVER4, 0))
     thread = threading.Thread(target=_echo, args=(server,))
     thread.start()
     found = []
@@ -155,12 +143,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each connection sends")
     parser.add_argument("--json", action="store_true", help="print JSON instead")
     options = parser.parse_args()
-    found = {
-        title: namespaces.call(
-            measure_in_namespace, options.seconds, wire_size, limit_s=60 + 20 * options.seconds
-        )
-        for title, wire_size in (("packets as the kernel makes them", False), ("packets in wire size", True))
-    }
+    found = {}
+    for title, wire_size in (("packets as the kernel makes them", False), ("packets in wire size", True)):
+        with contextlib.redirect_stdout(io.StringIO()):  # where the result comes by
+            limit_s = 60 + 20 * options.seconds
+            found[title] = namespaces.call(measure_in_namespace, options.seconds, wire_size, limit_s=limit_s)
     if options.json:
         print(json.dumps(found))
         return 0

@@ -61,9 +61,10 @@ def is_settled(rule: Rule, flow: Flow) -> bool:
         return False
     if flow.carried > _STREAM_MAX and flow.sni is None and flow.host is None:
         return True
-    if match.sni:
-        return flow.sni is not None or flow.host is not None
-    return flow.sni is not None
+    if not match.sni:
+        return flow.sni is not None
+    another = flow.sni is not None and not contents.names_match(flow.sni, match.sni)
+    return another or flow.host is not None
 
 
 def look(flow: Flow, packet: Packet, *, reassemble: bool) -> contents.Question | None:

@@ -1,9 +1,4 @@
-"""A client, a censor and a server, each in a network namespace: what every test of the censor in action needs.
-
-    here (client) eth0 10.0.0.1 ══ inside │ censor │ outside ══ eth0 10.0.0.2 server
-
-Call `street` in a function that `tests.namespaces.call` runs; the caller is the client then.
-"""
+"""What every test of the censor in action needs: the street, a censor in it, servers at its end, a client's words."""
 
 import contextlib
 import socket
@@ -16,29 +11,27 @@ from typing import Final, TypeVar
 from firmware.jsontypes import JsonObject
 from tests import namespaces
 from tests.nation.censor.process import Censor
+from tests.nation.censor.street import CLIENT4, CLIENT6, SERVER, SERVER4, SERVER6, street
 
 T = TypeVar("T")
 
-CLIENT4: Final = "10.0.0.1"
-SERVER4: Final = "10.0.0.2"
-CLIENT6: Final = "2001:db8::1"
-SERVER6: Final = "2001:db8::2"
-SERVER: Final = "server"
+__all__ = [
+    "CLIENT4",
+    "CLIENT6",
+    "SERVER",
+    "SERVER4",
+    "SERVER6",
+    "ask",
+    "censored",
+    "connect",
+    "did",
+    "on_server",
+    "read",
+    "serving",
+    "street",
+]
+
 _PATIENCE_S: Final = 30
-
-
-def street() -> None:
-    """Make the three hosts; nothing passes until a censor runs."""
-    for name in ("censor", SERVER):
-        namespaces.node(name)
-    namespaces.ip("link add eth0 type veth peer name inside netns censor")
-    namespaces.ip("link add outside type veth peer name eth0 netns server", node="censor")
-    for where, four, six in (("", CLIENT4, CLIENT6), (SERVER, SERVER4, SERVER6)):
-        namespaces.ip(f"addr add {four}/24 dev eth0", node=where)
-        namespaces.ip("link set eth0 up", node=where)
-        namespaces.ip(f"addr add {six}/64 dev eth0 nodad", node=where)
-    for interface in ("inside", "outside"):
-        namespaces.ip(f"link set {interface} up", node="censor")
 
 
 @contextlib.contextmanager

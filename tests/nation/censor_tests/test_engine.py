@@ -153,6 +153,16 @@ def test_a_long_transfer_becomes_free_of_rules_about_names() -> None:
     assert not mind.is_free(segment(SYN, 900), 20)  # a new connection from the same port
 
 
+def test_a_rule_about_a_name_and_a_text_waits_for_the_text() -> None:
+    mind = engine('[[rule]]\nmatch = { host = "x.com", payload = "secret" }\ndo = "drop"')
+    shake(mind)
+    passes = [
+        mind.handle(segment(ACK, 101, 501, data), up=True, now_ns=1) != []
+        for data in (GET, b"open", b"secret")
+    ]
+    assert passes == [True, True, False]
+
+
 def test_a_new_connection_on_the_same_ports_is_a_new_flow() -> None:
     mind = engine('[[rule]]\nmatch = { payload = "secret" }\ndo = "drop"')
     shake(mind)
