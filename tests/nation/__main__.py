@@ -4,6 +4,8 @@
     run NAME             one, with a live view of what device, collector and censor say
     run all              every one, several at once, and a table
     shell NAME           a shell in the home, the scenario running around it
+    false-alarms         a day of an ugly but free network: nobody may be accused
+    transitions          how long from a cut to the verdict, and back
 
 Run it as root, or as a user whose kernel allows user namespaces. docs/how-to/rehearse.md says more.
 """
@@ -18,8 +20,9 @@ from pathlib import Path
 from typing import Final
 
 from tests import namespaces
-from tests.nation import table
+from tests.nation import drills, table
 from tests.nation.scenario import ScenarioError, load, names
+from tests.nation.weather import DAY_ROUNDS
 from tests.needs import namespace_command
 
 AT_ONCE: Final = 6
@@ -41,7 +44,18 @@ def main(arguments: Sequence[str]) -> int:
     )
     shell = asked.add_parser("shell", help="a shell in the home, the scenario running around it")
     shell.add_argument("name", metavar="NAME")
+    alarms = asked.add_parser("false-alarms", help="a day of an ugly but free network")
+    alarms.add_argument("--rounds", type=int, default=DAY_ROUNDS, help="of 180 s each (%(default)s: a day)")
+    alarms.add_argument("--seed", type=int, default=1, help="which day (%(default)s)")
+    alarms.add_argument("--parts", type=int, default=4, help="of the day side by side (%(default)s)")
+    cuts = asked.add_parser("transitions", help="how long from a cut to the verdict, and back")
+    cuts.add_argument("--times", type=int, default=5, help="how often (%(default)s)")
+    cuts.add_argument("--calm", type=int, default=180, help="the device's calm pace in seconds (%(default)s)")
+    cuts.add_argument("--quick", type=int, default=5, help="its pace on a transition (%(default)s)")
     options = parser.parse_args(arguments)
+    drill = {"false-alarms": drills.false_alarms, "transitions": drills.transitions}.get(options.asked)
+    if drill is not None:
+        return drill(options)
     try:
         if options.asked == "list":
             return _list()

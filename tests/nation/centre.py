@@ -33,6 +33,7 @@ _END_WITH_PARENT: Final = ("setpriv", "--pdeathsig", "KILL", "--") if shutil.whi
 class TargetSaid:
     """The collector's verdict on one target of a device's last round; `round` names the round."""
 
+    device: str
     round: str
     target_name: str
     verdict: str
@@ -76,6 +77,7 @@ class Centre:
             said = self._get(f"api/v1/devices/{device['device']}/targets")
             found += [
                 TargetSaid(
+                    device=device["device"],
                     round=said["round"],
                     target_name=one["target_name"],
                     verdict=one["verdict"],
@@ -85,6 +87,11 @@ class Centre:
                 for one in said["targets"]
             ]
         return found
+
+    def controls(self, target_name: str) -> int:
+        """Return how many samples its control has of one target."""
+        targets = self._get("api/v1/controls")["targets"]
+        return sum(int(one["samples"]) for one in targets if one["target_name"] == target_name)
 
     def _get(self, path: str) -> dict[str, Any]:
         with namespaces.inside(_NODE):

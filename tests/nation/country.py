@@ -17,10 +17,17 @@ from tests.nation.resolver import Book, Lie, Resolver
 from tests.nation.sites import RunningSite, Trust
 from tests.nation.wiring import Home, build
 from tests.servers.dns import DnsServer, zone
+from tests.servers.http import http, page
 from tests.servers.ntp import NtpServer, truthful
+from tests.servers.tcp import TcpServer
 
 NTP_ADDRESS: Final = BY_NAME["cdn"].address(123)
-
+BLOCK_PAGE: Final = "10.10.34.34"
+"""Where the country's block page stands, as Iran's does: inside, at a private address."""
+_BLOCK_PAGE: Final = (
+    b'<html><head><title>10.10.34.34</title></head><body><iframe src="http://10.10.34.34?type=Invalid Site"></iframe>'
+    b"</body></html>"
+)
 _T = TypeVar("_T")
 
 
@@ -95,6 +102,9 @@ class Country:
                 namespaces.ip(f"addr add {own}", node=site.network)
             running = _running(site.network, partial(RunningSite, site, self.trust))
             self.sites[site.names[0]] = stack.enter_context(running)
+        namespaces.ip(f"addr add {BLOCK_PAGE}/32 dev lo", node="ix")
+        behaviour = http(lambda _request: page(_BLOCK_PAGE, status=403))
+        stack.enter_context(_running("ix", lambda: TcpServer(behaviour, address=BLOCK_PAGE, port=80)))
         self._begin_names(stack)
         namespaces.ip(f"addr add {NTP_ADDRESS}/32 dev lo", node="cdn")
         ahead_ns = round(self._ahead.total_seconds() * 1e9)

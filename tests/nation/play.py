@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.nation.centre import Centre
 from tests.nation.scenario import Expected, Scenario
-from tests.nation.stage import BASELINE_S, Said, Stage
+from tests.nation.stage import BASELINE_S, PAGE, Said, Stage
 
 CALM_WORDS: Final = ("ok", "inconclusive")
 """What may always be said before the expected: the round during which it happened, one that does not know yet."""
+HARMLESS: Final = (*CALM_WORDS, "service_down", "congestion")
+"""What may be said of the other targets, which nobody blocks while a page is judged."""
 _LOOK_S: Final = 0.5
+_CONTROL_S: Final = 30.0
 _SHOWN: Final = 6
 _EVENT_KEYS: Final = ("rule", "proto", "direction", "to", "port", "sni", "host", "qname", "after_s")
 
@@ -32,7 +36,7 @@ class Result:
     why: str = ""
 
 
-def judge(expected: Expected, said: Sequence[Said], *, event_s: float, over: bool) -> tuple[bool, str] | None:
+def judge(expected: Expected, said: Sequence[Said], *, over: bool) -> tuple[bool, str] | None:
     """Return whether the scenario is passed, and why not; None while that is open.
 
     `said` is what `expected.who` said after the event, in order; `over` says that nothing more will come.
@@ -75,6 +79,8 @@ def play(
     with Stage(scenario, folder, tell=tell) as stage:
         if scenario.before and not _await(stage, scenario.before):
             return _result(scenario, stage.told.said, None, f"no {scenario.before} before the event")
+        if stage.centre is not None and scenario.page is not None:
+            _await_control(stage, stage.centre)
         event_s = stage.now_s()
         stage.happen("event")
         note(f"{event_s:7.1f} s  the event")
@@ -85,13 +91,28 @@ def play(
             stage.hear()
             if live:
                 noted = _note_censors(stage, note, noted)
-            said = [one for one in stage.told.said[begun:] if one.who == expected.who]
+            heard = stage.told.said[begun:]
+            wolf = next(
+                (one for one in heard if one.about not in ("", PAGE) and one.verdict not in HARMLESS), None
+            )
+            if wolf is not None:
+                why = f"said {wolf.verdict} ({wolf.rule_id}) of {wolf.about}"
+                return _result(scenario, [wolf], None, why)
+            said = [one for one in heard if one.who == expected.who and one.about in ("", PAGE)]
             over = stage.now_s() - event_s > expected.limit_s
-            judged = judge(expected, said, event_s=event_s, over=over)
+            judged = judge(expected, said, over=over)
             if judged is not None:
                 passed, why = judged
                 first = next((one.at_s - event_s for one in said if _is_it(expected, one)), None)
                 return _result(scenario, said, first, why, passed=passed)
+
+
+def _await_control(stage: Stage, centre: Centre) -> None:
+    """Wait until the control has looked at the page, so that what is said after the event is not said without."""
+    until_s = stage.now_s() + _CONTROL_S
+    while stage.now_s() < until_s and not centre.controls(PAGE):
+        stage.hear()
+        time.sleep(_LOOK_S)
 
 
 def hold(stage: Stage) -> str:

@@ -45,6 +45,7 @@ FAULTS: Final[Mapping[str, str]] = {
 
 _CENTRE: Final = BY_NAME["centre"]
 _BIG: Final = 700_000
+_RIDDLE: Final = b"<html><title>Just a moment...</title><div class='g-recaptcha'></div></html>"
 
 
 class Trust:
@@ -82,6 +83,11 @@ class RunningSite:
         self._context = trust.context(site.names, fault)
         self._count = itertools.count(1)
         self._stack = ExitStack()
+
+    @property
+    def fault(self) -> str:
+        """What is the matter with it at present."""
+        return self._fault
 
     def become(self, fault: str, location: str = "") -> None:
         """Have `fault` from now on. Call it inside the site's namespace."""
@@ -125,7 +131,7 @@ class RunningSite:
             case "maintenance":
                 return page(b"<html><title>Back soon</title></html>", status=503)
             case "captcha_here" if not abroad:
-                return page(b"<html><title>Are you human?</title>Pick the boats.</html>", status=403)
+                return page(_RIDDLE, status=403)
             case "redirect" if request.target == "/":
                 return redirect(self._location)
             case "redirect_loop":

@@ -36,9 +36,10 @@ PAGE: Final = "page"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """One verdict: who said it, how long after the stage's beginning, and by which rule."""
+    """One verdict: who said it, about which target (empty: the whole line), when since the beginning, by which rule."""
 
     who: str
+    about: str = ""
     at_s: float
     verdict: str
     rule_id: str
@@ -61,16 +62,24 @@ class Told:
 class Stage:
     """A scenario's country, running. Enter it, let its event `happen`, and `hear`.
 
-    With `rehearsal` there is a collector and no device in the first home: an operator's own comes there.
+    `calm_s` and `quick_s` are the device's cadence. With `rehearsal` there is a collector and no device in the first home: an operator's own comes there.
     """
 
     def __init__(
-        self, scenario: Scenario, folder: Path, *, tell: Callable[[Said], None], rehearsal: bool = False
+        self,
+        scenario: Scenario,
+        folder: Path,
+        *,
+        tell: Callable[[Said], None],
+        rehearsal: bool = False,
+        calm_s: int = CALM_S,
+        quick_s: int = QUICK_S,
     ) -> None:
         self.scenario = scenario
         self.folder = folder
         self.told = Told(tell)
         self._rehearsal = rehearsal
+        self._calm_s, self._quick_s = calm_s, quick_s
         self.censors: dict[str, Censor] = {}
         self.devices: list[Device] = []
         self.homes = [
@@ -83,7 +92,7 @@ class Stage:
         self.centre: Centre | None = None
         self._heard_round = 0
         self._ask_s = 0.0
-        self._page_said = ("", "", "")
+        self._targets_said: dict[tuple[str, str], tuple[str, str, str]] = {}
         self._told_rounds = 0
         self._stack = ExitStack()
         self._began_s = time.monotonic()
@@ -118,9 +127,9 @@ class Stage:
     def hear(self) -> None:
         """Take in what the device and the collector have said since."""
         self._hear_device()
-        if self.centre is not None and self.scenario.page is not None and self.now_s() >= self._ask_s:
+        if self.centre is not None and self.now_s() >= self._ask_s:
             self._ask_s = self.now_s() + 1
-            self._hear_page(self.centre)
+            self._hear_targets(self.centre)
 
     def _hear_device(self) -> None:
         device = self.devices[0]
@@ -143,20 +152,23 @@ class Stage:
                     )
                 )
 
-    def _hear_page(self, centre: Centre) -> None:
-        """Take in the collector's verdict on the page: again for the same round when a control has come since."""
+    def _hear_targets(self, centre: Centre) -> None:
+        """Take in the collector's verdicts: again for the same round when a control has come since."""
         for one in centre.targets():
-            if one.target_name == PAGE and (said := (one.round, one.verdict, one.rule_id)) != self._page_said:
-                self._page_said = said
-                self.told.add(
-                    Said(
-                        who="page",
-                        at_s=self.now_s(),
-                        verdict=one.verdict,
-                        rule_id=one.rule_id,
-                        evidence=one.evidence,
-                    )
+            said = (one.round, one.verdict, one.rule_id)
+            if self._targets_said.get((one.device, one.target_name)) == said:
+                continue
+            self._targets_said[(one.device, one.target_name)] = said
+            self.told.add(
+                Said(
+                    who="page",
+                    about=one.target_name,
+                    at_s=self.now_s(),
+                    verdict=one.verdict,
+                    rule_id=one.rule_id,
+                    evidence=one.evidence,
                 )
+            )
 
     def logs(self) -> list[Path]:
         """Return the files in which the censors write what they do."""
@@ -216,7 +228,7 @@ class Stage:
         settings = folder / "device.toml"
         settings.write_text(
             f'data = "{folder / "data"}"\nplan = "{self.plan}"\n'
-            f"[schedule]\ncalm_s = {CALM_S}\ntransition_s = {QUICK_S}\nbudget_bytes_per_day = 1_000_000_000\n"
+            f"[schedule]\ncalm_s = {self._calm_s}\ntransition_s = {self._quick_s}\nbudget_bytes_per_day = 1_000_000_000\n"
             f'[broker]\nhost = "{COLLECTOR}"\nport = {BROKER_PORT}\nretry_max_s = 5\n',
             encoding="utf-8",
         )
