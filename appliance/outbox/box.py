@@ -427,7 +427,11 @@ class Outbox:
     def recent_rounds(self, limit: int) -> list[Record]:
         """Return the last rounds' conclusions (their `ladder` records), newest first, sent or not."""
         rows = self._all("SELECT body FROM round ORDER BY seq DESC LIMIT ?", (limit,))
-        return [from_json(json.loads(body)) for (body,) in rows]
+        found: list[Record] = []
+        for (body,) in rows:
+            with contextlib.suppress(ValueError):  # a bit that fell over on the card
+                found.append(from_json(json.loads(body)))
+        return found
 
     def _insert(
         self, records: Sequence[Record], bodies: Sequence[str], first: int, worths: Sequence[Worth]
@@ -594,7 +598,7 @@ class Outbox:
         self._shared.refuse_replaced(self._generation, self._path, owner=self._owner)
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             translated = translate(error, self._path)
             self._shared.note(translated)
             raise translated from error
@@ -607,7 +611,7 @@ class Outbox:
             self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             self._rollback()
             translated = translate(error, self._path)
             self._shared.note(translated)

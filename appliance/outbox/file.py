@@ -70,8 +70,13 @@ class OutboxBusyError(OutboxError):
     """Another connection held the database for longer than `BUSY_TIMEOUT_S`."""
 
 
-def translate(error: sqlite3.Error, path: Path) -> OutboxError:
-    """Return the outbox's error for SQLite's. A misuse of the module itself is raised as it is."""
+def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> OutboxError:
+    """Return the outbox's error for SQLite's. A misuse of the module itself is raised as it is.
+
+    A `UnicodeDecodeError` is what Python makes of a damaged name in SQLite's own words about it.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return _damaged(path, f"text that is not text, {error.reason}")
     if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
         raise error
     extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
@@ -249,7 +254,7 @@ def _look(path: Path, *, mode: str) -> sqlite3.Connection:
     try:
         refuse_newer(connection, path)
         _refuse_unfinished(connection, path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
         raise translate(error, path) from error
     except BaseException:
@@ -283,13 +288,13 @@ def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
 def _open_checked(path: Path, *, device: str, utc_ns: int) -> sqlite3.Connection:
     try:
         connection = connect(path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise translate(error, path) from error
     try:
         _check(connection, path)
         _migrate(connection, path)
         _own(connection, path, device=device, utc_ns=utc_ns)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
         raise translate(error, path) from error
     except BaseException:
