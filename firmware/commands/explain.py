@@ -102,10 +102,11 @@ def _opened(file: str) -> Iterator[IO[bytes]]:
         yield sys.stdin.buffer
         return
     try:
-        with Path(file).open("rb") as stream:
-            yield stream
+        stream = Path(file).open("rb")  # noqa: SIM115  # what fails later, such as a pipe that closes, is not its fault
     except OSError as error:
         raise BadInputError(f"{file}: cannot be read ({error.strerror or error})") from error
+    with stream:
+        yield stream
 
 
 def _explained(stream: IO[bytes]) -> Iterator[Explained | Damage]:

@@ -111,7 +111,6 @@ def _of_record(line: int, record: Record, control: WebControl | None) -> Explain
         judged = judge(evidence, control)
         verdict, confidence = judged.verdict, judged.confidence
     written = measurement_of(record, Origin(), control)
-    said = None if written is None else parse(written)
     return Explained(
         line=line,
         test=record.test,
@@ -119,7 +118,7 @@ def _of_record(line: int, record: Record, control: WebControl | None) -> Explain
         start=time_of(record.start.utc_ns),
         verdict=verdict,
         confidence=confidence,
-        pair=Pair() if said is None or said.said is None else said.said,
+        pair=Pair() if written is None else pair_of(parse(written)),
         recorded=record.verdict,
     )
 

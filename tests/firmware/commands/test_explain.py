@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -143,3 +144,17 @@ def test_a_record_that_is_none_is_damage(tidegauge: Command, tmp_path: Path) -> 
     first, second = err.splitlines()
     assert "line 1: record: start_utc_ns: found 'late'" in first
     assert "line 2: measurement: found 'what'; allowed is an OONI measurement" in second
+
+
+def test_a_reader_that_goes_away_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "many.jsonl"
+    file.write_bytes(WELL * 2000)
+    words = [sys.executable, "-m", "firmware.commands.main", "explain", str(file)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        assert running.stdout.readline().startswith("measurement ")
+        running.stdout.close()
+        said = running.stderr.read()
+        assert running.wait(60) == 1
+    assert said == ""

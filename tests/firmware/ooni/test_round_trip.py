@@ -1,13 +1,21 @@
 """What we write, read again, comes to the same verdict as the record itself: real measurements, written and read."""
 
+import json
 from typing import Any, cast
 
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.jsontypes import RecordError
 from firmware.judgement.web.from_record import evidence_of as evidence_of_record
 from firmware.judgement.web.verdict import judge
 from firmware.ooni.explain import explain
+from firmware.ooni.explain import to_json as explained_to_json
+from firmware.ooni.keys import OoniError
 from firmware.ooni.read import Document
 from firmware.ooni.write import Origin, measurement_of
 from firmware.record import Record, to_json
+from tests.firmware.ooni.test_read import json_values, paths
 
 
 def test_every_kind_comes_to_the_verdict_of_its_record(real_records: dict[str, Record]) -> None:
@@ -30,3 +38,21 @@ def test_a_record_and_its_line_of_the_api_come_to_the_same(real_records: dict[st
         wrapped = explain(Document(line=1, value=cast("Any", {"device": "d", "record": to_json(record)})))
         assert bare == wrapped, name
         assert bare.test == record.test
+
+
+@given(pick=st.integers(0, 100), where=st.floats(0, 0.999), value=json_values)
+def test_any_mutilation_of_a_record_is_judged_or_named(
+    real_records: dict[str, Record], pick: int, where: float, value: Any
+) -> None:
+    record = json.loads(json.dumps(to_json(list(real_records.values())[pick % len(real_records)])))
+    everywhere = paths(record)
+    path = everywhere[int(where * len(everywhere))]
+    place = record
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    try:
+        found = explain(Document(line=1, value=record))
+    except (OoniError, RecordError):
+        return
+    json.dumps(explained_to_json(found), allow_nan=False).encode("ascii")
