@@ -66,7 +66,7 @@ class Match:
     )
     reassemble: bool = setting(
         default=False,
-        doc="Also look across the first 16 KiB of the opener's TCP stream, so that a name split over segments is found.",
+        doc="Also look across the first 16 KiB of the opener's TCP stream, so that a name split over segments that come in order is found.",
     )
 
 
@@ -107,7 +107,10 @@ class Reject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reset:
-    """Forge TCP resets; the packet and the rest of its flow are swallowed, unless `swallow` says otherwise."""
+    """Forge TCP resets; the packet and the rest of its flow are swallowed, unless `swallow` says otherwise.
+
+    What is not TCP is left alone.
+    """
 
     ends: str = setting("both", doc="Who gets resets.", choices=("both", "inside", "outside"))
     times: int = setting(
@@ -160,7 +163,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Answer an HTTP request in the server's name and close; the server is reset, the flow swallowed."""
+    """Answer the first data of a TCP flow's opener in the server's name and close; the server is reset.
+
+    The rest of the flow is swallowed. Without a match by Host whatever the opener says is answered so.
+    """
 
     status: int = setting(403, doc="The status.", low=100, high=999)
     frame: str = setting("10.10.34.34", doc="Where the default body's iframe points.")

@@ -11,6 +11,7 @@ from tests.nation.censor import forge, rules
 from tests.nation.censor.engine import Engine, Send
 from tests.nation.censor.flows import FlowTable, later, quick_key
 from tests.nation.censor.packets import ACK, FIN, PSH, RST, SYN, TCP, UDP, Packet, parse
+from tests.nation.censor_tests.test_contents import hello
 
 _S = 10**9
 MACS = bytes.fromhex("020000000002020000000001")
@@ -194,19 +195,30 @@ def test_rules_that_stay_keep_their_memory_and_others_lose_it() -> None:
     assert mind.handle(frame, up=True, now_ns=7) == [(7, True, frame)]
 
 
+HELLO = hello("x.com")
+# What is cut, the rule that looks for it, and how many bytes it takes to see the name.
+REQUESTS = (
+    (GET, "host", GET.index(b"x.com\r\n") + len(b"x.com\r\n")),
+    (HELLO, "sni", len(HELLO)),
+)
+
+
 @given(
-    st.lists(st.integers(1, len(GET) - 1), max_size=6, unique=True),
+    st.sampled_from(REQUESTS),
+    st.lists(st.floats(0.001, 0.999), max_size=6),
     st.lists(st.booleans(), min_size=7, max_size=7),
 )
-def test_reassembly_finds_a_name_however_it_is_cut(cuts: list[int], again: list[bool]) -> None:
-    mind = engine('[[rule]]\nmatch = { host = "x.com", reassemble = true }\ndo = "reset"')
+def test_reassembly_finds_a_name_however_it_is_cut(
+    what: tuple[bytes, str, int], cuts: list[float], again: list[bool]
+) -> None:
+    data, key, enough = what
+    mind = engine(f'[[rule]]\nmatch = {{ {key} = "x.com", reassemble = true }}\ndo = "reset"')
     shake(mind)
-    edges = [0, *sorted(cuts), len(GET)]
-    before_name = GET.index(b"x.com\r\n") + len(b"x.com\r\n") - 1
+    edges = sorted({0, len(data), *(round(len(data) * cut) for cut in cuts)})
     for (begin, end), twice in zip(itertools.pairwise(edges), again, strict=False):
-        frame = segment(PSH | ACK, 101 + begin, 501, GET[begin:end])
+        frame = segment(PSH | ACK, 101 + begin, 501, data[begin:end])
         made = mind.handle(frame, up=True, now_ns=1)
-        if end <= before_name:
+        if end < enough:
             assert made == [(1, True, frame)]
             if twice:  # sent again, as after a loss
                 assert mind.handle(frame, up=True, now_ns=1) == [(1, True, frame)]
