@@ -139,8 +139,11 @@ def _flows(measurement: Measurement) -> Iterator[_Seen]:
             )
     handshakes = {step.mark.transaction: step for step in measurement.handshakes}
     requests = {step.mark.transaction: step for step in measurement.requests}
+    # The first of 0.5 did not say yet which flows were on the way to the page.
+    is_tagged = any(connect.mark.fetch_body is not None for connect in measurement.connects)
     for connect in measurement.connects:
-        if connect.mark.fetch_body and (connect.mark.classic or connect.address in known):
+        is_to_page = connect.mark.fetch_body if is_tagged else True
+        if is_to_page and (connect.mark.classic or connect.address in known):
             yield _flow(connect, handshakes, requests)
 
 

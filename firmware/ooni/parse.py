@@ -53,7 +53,11 @@ def parse(value: JsonValue) -> Measurement:
         probe_asn=top.text("probe_asn", "AS0"),
         probe_cc=top.text("probe_cc", "ZZ"),
     )
-    if keys is None or name not in STEPPED_TESTS:
+    if name not in STEPPED_TESTS:
+        return measurement
+    if not top.has("test_keys"):
+        raise OoniError("test_keys: found nothing; allowed is an object or null")
+    if keys is None:
         return measurement
     return replace(
         measurement,

@@ -204,6 +204,13 @@ def test_what_is_missing_is_no_damage() -> None:
     assert (found.verdict.verdict, found.pair.blocking, found.ooni_said) == ("inconclusive", None, None)
 
 
+def test_a_measurement_that_failed_before_it_began_has_null_and_a_cut_one_has_nothing() -> None:
+    null = explain(Document(line=1, value={"test_name": "web_connectivity", "test_keys": None}))
+    assert (null.verdict.verdict, null.pair.accessible) == ("inconclusive", None)
+    with pytest.raises(OoniError, match="test_keys: found nothing; allowed is an object or null"):
+        parse({"test_name": "web_connectivity", "input": "https://www.example.com/"})
+
+
 @pytest.mark.parametrize("name", ["telegram", "signal", "dnscheck", "tor", "something_new", ""])
 def test_a_test_that_is_not_judged_says_so(name: str) -> None:
     found = explain(Document(line=1, value={"test_name": name, "test_keys": {"anything": [1, "x"]}}))
