@@ -35,6 +35,7 @@ from appliance.measuring.budget import NS, Budget, wire_bytes
 from appliance.measuring.journal import Journal
 from appliance.measuring.rounds import History, Round, most_bytes
 from appliance.measuring.schedule import ROUND, Due, Job, Reason, Schedule
+from appliance.measuring.sentinel import BYTES_PER_DAY, PREFIX, Sentinel, controls_of
 from appliance.measuring.worker import Died, News, Unanswered, Worker
 from appliance.measuring.worker import Measured as TaskMeasured
 from appliance.notify import Heartbeat, Notifier
@@ -50,7 +51,7 @@ from firmware.net.loop import boottime_ns
 from firmware.plan import Plan
 from firmware.plans.checks import estimate_bytes, round_bytes
 from firmware.record import Record
-from firmware.task import Task
+from firmware.task import Result, Task
 
 TASK_DEADLINE_NS: Final = 60 * NS
 LINGER_NS: Final = 10 * NS
@@ -101,6 +102,7 @@ class Device:
             now_ns=now_ns,
             settled_ns=state_file.settled_before(before, boot_id=boot_id, now_ns=now_ns),
         )
+        self._sentinel = Sentinel(controls_of(plan), self._schedule.budget, now_ns=now_ns)
         self._journal = Journal(
             data=data.path,
             plan=plan,
@@ -169,6 +171,7 @@ class Device:
         for news in self._worker.tend():
             self._take(news)
         self._pass_on_sync_events()
+        self._look_around()
         self._conclude_if_over()
         self._tell_gaps()
         due_ns = self._journal.due_ns()
@@ -186,7 +189,9 @@ class Device:
             warm = self._worker.is_ready or now_ns >= self._warm_at_ns
             moments.append(self._schedule.next_due_ns() if warm else self._warm_at_ns)
         if self._round is not None:
-            moments.append(self._round.ends_ns())
+            moments.append(self._round.next_look_ns(now_ns))
+        elif self._rounds_left != 0:
+            moments.append(self._sentinel.due_ns)
         due_ns = min(moment for moment in moments if moment is not None)
         return max(0, due_ns - now_ns) / NS
 
@@ -224,10 +229,20 @@ class Device:
         self._beside[task.task_id] = (due.name, due.slot_ns)
         self._worker.submit([task])
 
+    def _look_around(self) -> None:
+        """Ask once more what a dark round needs, or between two rounds send the sentinel's probe."""
+        now_ns = boottime_ns()
+        if self._round is not None:
+            self._worker.submit(self._round.look(now_ns))
+        if self._rounds_left != 0 and self._worker.is_ready:
+            self._worker.submit(self._sentinel.look(now_ns, in_round=self._round is not None))
+
     # What the worker says.
 
     def _take(self, news: News) -> None:
         match news:
+            case TaskMeasured(task=task, result=result) if task.task_id.startswith(PREFIX):
+                self._take_probe(task, result)
             case TaskMeasured(task=task, result=result):
                 self._heartbeat.progress(boottime_ns())
                 self._take_record(task, self._journal.result(task, result, slot_ns=self._slot_of(task)))
@@ -240,8 +255,19 @@ class Device:
                 _log.warning("%d measurements were lost: %s", len(tasks), reason)
                 self._take_losses(tasks, Failure.RESULT_LOST, reason)
 
+    def _take_probe(self, task: Task, result: Result) -> None:
+        now_ns = boottime_ns()
+        reached = result.outcome.failure is None
+        again, wanted = self._sentinel.take(task.task_id, reached=reached, now_ns=now_ns)
+        self._worker.submit(again)
+        if wanted and self._round is None and self._schedule.hurry(now_ns):
+            _log.info("a control outside %s: a round begins", "answers again" if reached else "fell silent")
+
     def _take_losses(self, tasks: Sequence[Task], failure: Failure, reason: str) -> None:
         for task in tasks:
+            if task.task_id.startswith(PREFIX):
+                self._sentinel.lost(task.task_id, boottime_ns())
+                continue
             record = self._journal.lost(task, failure, reason, slot_ns=self._slot_of(task))
             self._take_record(task, record)
 
@@ -266,15 +292,28 @@ class Device:
 
     def _conclude_if_over(self) -> None:
         ended, now_ns = self._round, boottime_ns()
-        if ended is None or not ended.is_over(now_ns):
+        if ended is None:
             return
+        before = self._history.before(now_ns)
+        if ended.is_over(now_ns):
+            judged = ended.judge(before, self._controls.views(self._now()))
+            ladder = ended.ladder(ended=True)
+        else:
+            early = ended.early(before, now_ns)
+            if early is None:
+                return
+            judged, ladder = early
         self._round = None
-        verdict, ladder = ended.verdict(self._history.before(now_ns)), ended.ladder(ended=True)
-        self._history.add(now_ns, verdict, ladder, utc_ns=self._journal.scene().utc_ns)
+        verdict = judged.verdict
+        self._history.add(
+            now_ns, verdict, ladder, utc_ns=self._journal.scene().utc_ns, targets=judged.targets
+        )
         since_utc_ns = self._history.since_utc_ns
-        self._journal.conclude(ended, verdict, ladder, since_utc_ns=since_utc_ns, worker=self._worker.pid)
-        self._schedule.ended(ROUND, ended.wire_bytes, now_ns)
-        self._schedule.concluded(verdict.verdict, now_ns)
+        self._journal.conclude(ended, judged, ladder, since_utc_ns=since_utc_ns, worker=self._worker.pid)
+        self._schedule.ended(ROUND, ended.cost_bytes, now_ns)
+        aspect = " ".join(f"{one.name}:{one.verdict}:{one.step}" for one in judged.targets)
+        self._schedule.concluded(verdict.verdict, now_ns, aspect=aspect)
+        self._sentinel.concluded(verdict.verdict, now_ns)
         if self._rounds_left is not None:
             self._rounds_left -= 1
         self._commit()
@@ -345,7 +384,7 @@ class Device:
 
     def _end(self) -> None:
         self._notifier.stopping("stopping; what was measured is kept")
-        unfinished = self._worker.open_tasks
+        unfinished = [task for task in self._worker.open_tasks if not task.task_id.startswith(PREFIX)]
         if unfinished:
             self._journal.interrupted(unfinished)
         self._worker.stop()
@@ -399,6 +438,7 @@ def make_schedule(
         budget=budget,
         now_ns=now_ns,
         settled_ns=settled_ns,
+        beside_bytes_per_day=BYTES_PER_DAY if len(controls_of(plan)) > 1 else 0.0,
     )
 
 

@@ -25,9 +25,10 @@ from firmware.clock import ClockTracker, SyncPoint
 from firmware.failures import Failure
 from firmware.jsontypes import JsonValue
 from firmware.judgement.ladder import Ladder
+from firmware.judgement.verdict import RoundJudgement
 from firmware.net.loop import boottime_ns
 from firmware.plan import Plan
-from firmware.record import Record, Verdict
+from firmware.record import Record
 from firmware.task import Result, Task
 
 _POINTS_KEPT: Final = 32
@@ -104,7 +105,7 @@ class Journal:
         self._fault("device", Failure.INTERRUPTED, operation="measure", reason="told to stop", tasks=tasks)
 
     def conclude(
-        self, ended: Round, verdict: Verdict, ladder: Ladder, *, since_utc_ns: int, worker: int | None
+        self, ended: Round, judged: RoundJudgement, ladder: Ladder, *, since_utc_ns: int, worker: int | None
     ) -> None:
         """Keep a round's conclusion, with the device's health over it, and commit it with all that came before."""
         after = self._look(worker)
@@ -116,7 +117,8 @@ class Journal:
             end_ns=boottime_ns(),
             uplink=ended.uplink,
             ladder=ladder,
-            verdict=verdict,
+            verdict=judged.verdict,
+            targets=judged.targets,
             since_utc_ns=since_utc_ns,
             traffic=(ended.bytes_up, ended.bytes_down),
             health={

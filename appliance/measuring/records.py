@@ -16,6 +16,8 @@ from firmware.jsontypes import JsonObject, JsonValue
 from firmware.judgement import ladder as ladder_json
 from firmware.judgement.ladder import Ladder
 from firmware.judgement.observation import context_of
+from firmware.judgement.web import targets as targets_json
+from firmware.judgement.web.targets import TargetJudgement
 from firmware.plan import Plan
 from firmware.record import Outcome, Record, Verdict, Zone
 from firmware.task import Result, Task
@@ -59,6 +61,7 @@ class Conclusion:
     traffic: tuple[int, int]
     health: Mapping[str, JsonValue]
     sync_points: Sequence[SyncPoint] = ()
+    targets: Sequence[TargetJudgement] = ()
 
 
 def of_result(
@@ -131,8 +134,8 @@ def of_fault(
 def of_round(scene: Scene, ended: Conclusion) -> Record:
     """Return a round's conclusion.
 
-    Detail `ladder` (see `firmware.judgement.ladder.to_json`), `since_utc_ns`, and `sync_points` (`[boottime_ns, utc_ns,
-    error_ns]` each); the context is the device's health.
+    Detail `ladder` (see `firmware.judgement.ladder.to_json`), `targets` (what is said of each platform by itself, see
+    `firmware.judgement.web.targets`), `since_utc_ns`, and `sync_points` (`[boottime_ns, utc_ns, error_ns]` each); the context is the device's health.
     """
     points: list[JsonValue] = [
         [point.boottime_ns, point.utc_ns, point.error_ns] for point in ended.sync_points
@@ -153,6 +156,7 @@ def of_round(scene: Scene, ended: Conclusion) -> Record:
             bytes_down=ended.traffic[1],
             detail={
                 "ladder": ladder_json.to_json(ended.ladder),
+                "targets": targets_json.to_json(ended.targets),
                 "since_utc_ns": ended.since_utc_ns,
                 "sync_points": points,
             },

@@ -5,16 +5,23 @@ are arguments, CLOCK_BOOTTIME in ns. A round ends when all is in, or at its dead
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from appliance.measuring.budget import NS, wire_bytes
+from firmware.failures import Failure
 from firmware.jsontypes import RecordError
 from firmware.judgement import ladder as ladder_json
-from firmware.judgement.facts import Past
+from firmware.judgement.facts import FAR, Past
 from firmware.judgement.ladder import Ladder, climb, confirmation_tasks, round_tasks
-from firmware.judgement.observation import Observation, from_record
-from firmware.judgement.verdict import decide
+from firmware.judgement.observation import Observation, from_record, owner_of
+from firmware.judgement.verdict import RoundJudgement, judge_round
+from firmware.judgement.web import targets as targets_json
+from firmware.judgement.web.evidence import WebControl, WebEvidence
+from firmware.judgement.web.from_record import evidence_of
+from firmware.judgement.web.targets import TargetJudgement
+from firmware.judgement.words import VerdictWord
 from firmware.plan import Plan
 from firmware.plans.checks import estimate_bytes
 from firmware.record import Record, Rung, Verdict
@@ -24,6 +31,13 @@ GRACE_NS: Final = NS
 """How long after its deadline a round waits for results that are on their way from the worker."""
 HISTORY_ROUNDS: Final = 150
 """How many rounds are remembered: more than an hour of quick ones, which is as far back as a rule asks."""
+EARLY_NS: Final = 10 * NS
+"""What has been asked for so long without an answer is taken to be silent, if that is all the round waits for: four
+SYNs, and longer than any line takes. What still comes is a record like any other."""
+DARK: Final = frozenset(
+    {VerdictWord.INTERNATIONAL_CUT, VerdictWord.ISP_OR_WIDER_OUTAGE, VerdictWord.LOCAL_FAULT}
+)
+"""The verdicts for which a round ends early: silence is what they rest on, and more of it would not change them."""
 _ASKED_AGAIN: Final = (Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER, Rung.DOMESTIC)
 
 
@@ -44,6 +58,9 @@ class Round:
         self._first = frozenset(self._open)
         self._seen: dict[str, Observation] = {}
         self._confirmed = False
+        self._pages: dict[str, WebEvidence] = {}
+        self._asked = {task.task_id: task for task in self.tasks}
+        self._is_early = False
 
     def has(self, task: Task) -> bool:
         """Say whether `task` is one of this round's that is still open."""
@@ -63,12 +80,38 @@ class Round:
         self.bytes_down += outcome.bytes_down
         self.wire_bytes += wire_bytes(outcome.bytes_up + outcome.bytes_down)
         self.uplink = record.uplink or self.uplink
+        page = evidence_of(record) if record.rung in FAR else None
+        if page is not None:
+            self._pages[task.target_name] = page
+        return self._confirmation(self._seen.values(), now_ns)
+
+    def look(self, now_ns: int) -> tuple[Task, ...]:
+        """Return what is to be asked once more now that controls have been silent long enough, often nothing."""
+        if now_ns < self.early_ns() or not self._open:
+            return ()
+        return self._confirmation(self._with_silence(now_ns).values(), now_ns)
+
+    def early_ns(self) -> int:
+        """Return when `look` is worth calling: every task of the round has been asked for `EARLY_NS`."""
+        return max(task.start_boottime_ns for task in self.tasks) + EARLY_NS
+
+    def _confirmation(self, seen: Iterable[Observation], now_ns: int) -> tuple[Task, ...]:
         if self._confirmed:
             return ()
-        again = confirmation_tasks(self._plan, self.round_id, self.start_ns, self._seen.values(), now_ns)
+        again = confirmation_tasks(self._plan, self.round_id, self.start_ns, seen, now_ns)
         self._confirmed = bool(again)
         self._open.update(task.task_id for task in again)
+        self._asked.update((task.task_id, task) for task in again)
         return again
+
+    def _with_silence(self, now_ns: int) -> dict[str, Observation]:
+        """Return the observations, with silence for what was asked `EARLY_NS` ago and is still out."""
+        silent = {
+            task_id: _silence(self._plan, task)
+            for task_id in self._open
+            if (task := self._asked[task_id]).start_boottime_ns + EARLY_NS <= now_ns
+        }
+        return {**self._seen, **silent}
 
     def ends_ns(self) -> int:
         """Return when it is over at the latest."""
@@ -82,9 +125,44 @@ class Round:
         """Return the climb so far."""
         return climb(self._plan, self._seen, ended=ended)
 
-    def verdict(self, history: Iterable[Past]) -> Verdict:
-        """Return what the round's evidence carries, given the rounds before it."""
-        return decide(tuple(self._seen.values()), tuple(history))
+    def judge(
+        self, history: Iterable[Past], controls: Mapping[str, WebControl] | None = None
+    ) -> RoundJudgement:
+        """Return what the round's evidence carries, given the rounds before it and the control's last views."""
+        return judge_round(
+            tuple(self._seen.values()), tuple(history), pages=self._pages, page_controls=controls
+        )
+
+    def early(self, history: Iterable[Past], now_ns: int) -> tuple[RoundJudgement, Ladder] | None:
+        """Return the verdict and the ladder if the round may end now, before all is in; else None.
+
+        It may when all that is out has been silent for `EARLY_NS` and the verdict is one of `DARK`.
+        """
+        if not self._open or now_ns < self.early_ns():
+            return None
+        if any(self._asked[task_id].start_boottime_ns + EARLY_NS > now_ns for task_id in self._open):
+            return None
+        seen = self._with_silence(now_ns)
+        judged = judge_round(tuple(seen.values()), tuple(history), pages=self._pages)
+        if judged.verdict.verdict not in DARK:
+            return None
+        line = f"{len(self._open)} of the targets had been asked for {EARLY_NS // NS} s, and were taken to be silent"
+        verdict = replace(judged.verdict, evidence=(*judged.verdict.evidence, line))
+        return replace(judged, verdict=verdict), climb(self._plan, seen, ended=True)
+
+    @property
+    def cost_bytes(self) -> int:
+        """About what it cost on the wire, with the SYNs of what is still out."""
+        return self.wire_bytes + len(self._open) * wire_bytes(0)
+
+    def next_look_ns(self, now_ns: int) -> int:
+        """Return when the round is to be looked at next: its early moment, that of what it asked again, or its end."""
+        moments = [
+            moment
+            for task_id in self._open
+            if (moment := self._asked[task_id].start_boottime_ns + EARLY_NS) > now_ns
+        ]
+        return min([self.ends_ns(), *moments])
 
 
 def most_bytes(plan: Plan) -> int:
@@ -93,11 +171,28 @@ def most_bytes(plan: Plan) -> int:
     return max(plan.round.max_bytes, sum(estimate_bytes(target) for target in plan.targets) + again)
 
 
+def _silence(plan: Plan, task: Task) -> Observation:
+    return Observation(
+        test=task.test,
+        rung=task.rung,
+        zone=task.zone,
+        target=task.target,
+        target_name=task.target_name,
+        network=owner_of(plan, task.target_name),
+        failure=Failure.TIMEOUT,
+        failed_operation="connect",
+        start_ns=task.start_boottime_ns,
+        end_ns=task.start_boottime_ns + EARLY_NS,
+    )
+
+
 class History:
     """The last rounds, for the rules that ask what was before; their ages are as of the moment of asking."""
 
     def __init__(self) -> None:
-        self._rounds: deque[tuple[int, Verdict, Ladder]] = deque(maxlen=HISTORY_ROUNDS)
+        self._rounds: deque[tuple[int, Verdict, Ladder, tuple[TargetJudgement, ...]]] = deque(
+            maxlen=HISTORY_ROUNDS
+        )
         self._verdict = ""
         self.since_utc_ns = 0
         """When the present verdict was first reached."""
@@ -113,22 +208,43 @@ class History:
                 ladder = ladder_json.from_json(record.outcome.detail.get("ladder"))
             except RecordError:
                 continue  # of other software: as if it had not been
-            history.add(record.start.boottime_ns + record.runtime_ns, record.verdict, ladder, utc_ns=0)
+            history.add(
+                record.start.boottime_ns + record.runtime_ns,
+                record.verdict,
+                ladder,
+                utc_ns=0,
+                targets=_targets_of(record),
+            )
             since_utc_ns = record.outcome.detail.get("since_utc_ns")
             history.since_utc_ns = since_utc_ns if isinstance(since_utc_ns, int) else record.start.utc_ns
             if record.boot_id != boot_id:
                 history._rounds.clear()
         return history
 
-    def add(self, ended_ns: int, verdict: Verdict, ladder: Ladder, *, utc_ns: int) -> None:
+    def add(
+        self,
+        ended_ns: int,
+        verdict: Verdict,
+        ladder: Ladder,
+        *,
+        utc_ns: int,
+        targets: tuple[TargetJudgement, ...] = (),
+    ) -> None:
         """Add a round that ended at `ended_ns`, `utc_ns` by the wall clock."""
         if verdict.verdict != self._verdict:
             self._verdict, self.since_utc_ns = verdict.verdict, utc_ns
-        self._rounds.append((ended_ns, verdict, ladder))
+        self._rounds.append((ended_ns, verdict, ladder, targets))
 
     def before(self, now_ns: int) -> tuple[Past, ...]:
         """Return the rounds before `now_ns`, oldest first."""
         return tuple(
-            Past(verdict=verdict, ladder=ladder, age_s=(now_ns - ended_ns) / NS)
-            for ended_ns, verdict, ladder in self._rounds
+            Past(verdict=verdict, ladder=ladder, age_s=(now_ns - ended_ns) / NS, targets=targets)
+            for ended_ns, verdict, ladder, targets in self._rounds
         )
+
+
+def _targets_of(record: Record) -> tuple[TargetJudgement, ...]:
+    try:
+        return targets_json.from_json(record.outcome.detail.get("targets", []))
+    except RecordError:
+        return ()  # of other software: as if nothing had been said of them

@@ -30,6 +30,19 @@ GAP_HELD_NS: Final = 300 * NS
 """Slots missed one after the other for one reason are told as one gap, at the latest this long after the first."""
 
 
+STEADY: Final = frozenset(
+    {
+        VerdictWord.OK,
+        VerdictWord.BLOCKED_DNS,
+        VerdictWord.BLOCKED_TCP,
+        VerdictWord.BLOCKED_TLS,
+        VerdictWord.BLOCKED_HTTP,
+        VerdictWord.SERVICE_DOWN,
+    }
+)
+"""Verdicts under which the line itself is well: once they are no news, they need no quick rounds."""
+
+
 class Reason(StrEnum):
     """Why a slot was missed."""
 
@@ -128,7 +141,7 @@ class Schedule:
 
     `calm` is the round at its calm period; `quick_ns` its period after the start, after a change of verdict and
     while all is not well, as far as the budget bears it. The first round is due at once, so that a verdict comes
-    within 30 s. `settled_ns` is where an earlier run of the same boot left off (`settled` says it), else None.
+    within 30 s. `beside_bytes_per_day` is what others spend of the same budget. `settled_ns` is where an earlier run of the same boot left off (`settled` says it), else None.
     """
 
     def __init__(
@@ -141,6 +154,7 @@ class Schedule:
         budget: Budget,
         now_ns: int,
         settled_ns: int | None = None,
+        beside_bytes_per_day: float = 0.0,
     ) -> None:
         self._device = device
         self.budget = budget
@@ -148,11 +162,12 @@ class Schedule:
         self._quick_ns = quick_ns
         self._quick_left = QUICK_ROUNDS
         self._verdict: str | None = None
+        self._aspect = ""
         self._running: dict[str, int] = {}
         self._open: dict[str, tuple[Missed, int]] = {}
         self._closed: list[Missed] = []
         tasks = tuple(tasks)
-        self._calm_bytes = sum(job.bytes_per_day for job in (calm, *tasks))
+        self._calm_bytes = beside_bytes_per_day + sum(job.bytes_per_day for job in (calm, *tasks))
         self._slots = {
             job.name: _Slots(job, Grid.of(device, job.name, job.period_ns), now_ns, 0)
             for job in (calm, *tasks)
@@ -202,9 +217,27 @@ class Schedule:
         self._running.pop(name, None)
         self.budget.settle(name, count, now_ns)
 
-    def concluded(self, verdict: str, now_ns: int) -> None:
-        """Take note of a round's verdict: it sets the pace of the rounds to come."""
-        changed = self._verdict is not None and verdict != self._verdict
+    def hurry(self, now_ns: int) -> bool:
+        """Make a round due now, and those after it quick ones; return whether it was not so already.
+
+        It stands for the slots of the period that begins with it, as the first one does.
+        """
+        slots = self._slots[self._calm.name]
+        if self._calm.name in self._running or self._first is not None or slots.due_ns <= now_ns:
+            return False
+        self._quick_left = QUICK_ROUNDS
+        self._set_pace(now_ns)
+        slots.due_ns = self._first = now_ns
+        heapq.heappush(self._heap, (now_ns, self._calm.name))
+        return True
+
+    def concluded(self, verdict: str, now_ns: int, *, aspect: str = "") -> None:
+        """Take note of a round's verdict: it sets the pace of the rounds to come.
+
+        `aspect` is whatever else of it is news when it changes, as what is said of single platforms.
+        """
+        changed = self._verdict is not None and (verdict, aspect) != (self._verdict, self._aspect)
+        self._aspect = aspect
         self._quick_left = QUICK_ROUNDS if changed else max(0, self._quick_left - 1)
         self._verdict = verdict
         self._set_pace(now_ns)
@@ -269,7 +302,7 @@ class Schedule:
         heapq.heappush(self._heap, (slots.due_ns, self._calm.name))
 
     def _wanted_ns(self, now_ns: int) -> int:
-        well = self._verdict is None or self._verdict == VerdictWord.OK
+        well = self._verdict is None or self._verdict in STEADY
         hurried = self._quick_left > 0 or not well
         # Beside the quick round itself, the next calm one at its dearest, and one more: grids do not meet evenly.
         count = 2 * self._calm.usual_bytes + self._calm.most_bytes

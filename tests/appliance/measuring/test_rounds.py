@@ -15,7 +15,7 @@ from appliance.measuring.records import (
     of_result,
     of_round,
 )
-from appliance.measuring.rounds import GRACE_NS, History, Round, most_bytes
+from appliance.measuring.rounds import EARLY_NS, GRACE_NS, History, Round, most_bytes
 from appliance.measuring.schedule import Missed, Reason
 from firmware.clock import ClockTracker, SyncPoint
 from firmware.failures import Failure
@@ -70,7 +70,7 @@ def test_a_round_is_over_when_all_is_in() -> None:
     assert current.wire_bytes == len(current.tasks) * wire_bytes(400)
     assert current.uplink == "ethernet"
     assert current.ladder(ended=True).rung(Rung.INTERNATIONAL).state is RungProgress.REACHED
-    assert current.verdict(()).verdict == "ok"
+    assert current.judge(()).verdict.verdict == "ok"
 
 
 def test_a_round_is_over_at_its_deadline_and_a_little() -> None:
@@ -95,7 +95,58 @@ def test_silent_controls_are_asked_again_once_and_waited_for() -> None:
         assert current.slot_of(task) == task.start_boottime_ns
         assert current.take(task, answer(task), START + 22 * NS) == ()
     assert current.is_over(START + 22 * NS)
-    assert current.verdict(()).verdict == "international_cut"
+    assert current.judge(()).verdict.verdict == "international_cut"
+
+
+FAR_RUNGS = {Rung.INTERNATIONAL, Rung.PLATFORMS}
+
+
+def silent_abroad(*, silent: set[Rung]) -> tuple[Round, int]:
+    """Return a round in which nothing of `silent` has answered yet, and the moment at which it may end early."""
+    current = begin()
+    for task in current.tasks:
+        if task.rung not in silent:
+            assert current.take(task, answer(task), START + NS) == ()
+    return current, current.early_ns()
+
+
+def test_a_dark_round_ends_early_once_the_near_was_asked_again() -> None:
+    current, early_ns = silent_abroad(silent=FAR_RUNGS)
+    assert early_ns < START + EARLY_NS + 3 * NS
+    assert current.look(early_ns - 1) == ()
+    assert current.early((), early_ns) is None  # the anchors answered before the silence
+    again = current.look(early_ns)
+    assert {task.rung for task in again} >= {Rung.GATEWAY, Rung.DOMESTIC}
+    assert current.look(early_ns) == ()
+    done_ns = early_ns + NS
+    for task in again:
+        assert current.early((), done_ns) is None
+        current.take(task, answer(task), done_ns)
+    ended = current.early((), done_ns)
+    assert ended is not None
+    judged, ladder = ended
+    assert judged.verdict.verdict == "international_cut"
+    assert "taken to be silent" in judged.verdict.evidence[-1]
+    assert ladder.rung(Rung.INTERNATIONAL).state is RungProgress.FAILED
+    assert not current.is_over(done_ns)
+    assert current.cost_bytes > current.wire_bytes
+
+
+def test_an_outage_ends_early_too() -> None:
+    current, early_ns = silent_abroad(silent={*FAR_RUNGS, Rung.DOMESTIC, Rung.RESOLVER})
+    for task in current.look(early_ns):
+        current.take(task, answer(task), early_ns + NS)
+    ended = current.early((), early_ns + NS)
+    assert ended is not None
+    assert ended[0].verdict.verdict == "isp_or_wider_outage"
+
+
+def test_a_round_with_one_answer_from_outside_is_waited_for() -> None:
+    current, early_ns = silent_abroad(silent=FAR_RUNGS)
+    first = next(task for task in current.tasks if task.rung is Rung.INTERNATIONAL and task.test == "tls")
+    current.take(first, answer(first), early_ns - 1)
+    assert current.look(early_ns) == ()
+    assert current.early((), early_ns + NS) is None
 
 
 def test_a_late_round_shows_how_late_it_is() -> None:
@@ -123,7 +174,7 @@ def test_lost_tasks_are_evidence_of_nothing() -> None:
         assert record.start.boottime_ns == task.start_boottime_ns
         assert record.start.utc_ns == UTC - (SCENE.boottime_ns - task.start_boottime_ns)
         current.take(task, record, START)
-    assert current.verdict(()).verdict == "inconclusive"
+    assert current.judge(()).verdict.verdict == "inconclusive"
     assert current.ladder(ended=True).rung(Rung.INTERNATIONAL).state is RungProgress.UNKNOWN
 
 

@@ -350,3 +350,56 @@ def test_what_is_pending_at_a_stop_is_not_taken_for_settled(at: str) -> None:
 def test_a_clock_that_starts_at_zero() -> None:
     schedule = make(now_ns=0)
     assert run_until(schedule, 100 * NS)[0] == 0
+
+
+class TestHurry:
+    """A round that the sentinel wants."""
+
+    def test_it_is_due_at_once_and_quick_rounds_follow(self) -> None:
+        schedule = make()
+        run_until(schedule, START + 3600 * NS)
+        now_ns = schedule.next_due_ns() - 50 * NS
+        assert schedule.period_ns == CALM
+        assert schedule.hurry(now_ns)
+        assert schedule.next_due_ns() == now_ns
+        (due,) = schedule.look(now_ns)
+        assert (due.name, due.slot_ns) == (ROUND, now_ns)
+        assert schedule.period_ns == QUICK
+        assert not schedule.hurry(now_ns + NS)  # it runs
+        schedule.ended(ROUND, COST, now_ns + 2 * NS)
+        slots = run_until(schedule, now_ns + 300 * NS)
+        assert len(slots) >= 9
+        assert schedule.missed(now_ns + 300 * NS, all_of_them=True) == []
+
+    def test_it_costs_what_any_round_costs(self) -> None:
+        schedule = make(budget=MOST)
+        run_until(schedule, START)
+        assert schedule.hurry(START + 10 * NS)
+        assert schedule.look(START + 10 * NS) == []
+        (gap,) = schedule.missed(START + 10 * NS, all_of_them=True)
+        assert gap.reason is Reason.BUDGET
+
+    @given(st.lists(st.integers(1, 200), max_size=30))
+    def test_no_slot_is_lost_or_run_twice(self, waits: list[int]) -> None:
+        schedule = make()
+        slots = []
+        now_ns = START
+        for wait in waits:
+            slots += run_until(schedule, now_ns)
+            now_ns += wait * NS
+            if schedule.next_due_ns() > now_ns:
+                schedule.hurry(now_ns)
+        slots += run_until(schedule, now_ns)
+        assert slots == sorted(set(slots))
+        assert schedule.missed(now_ns, all_of_them=True) == []
+
+
+def test_what_is_said_of_platforms_sets_the_pace_and_then_no_more() -> None:
+    schedule = make()
+    run_until(schedule, START + 3600 * NS)
+    assert schedule.period_ns == CALM
+    schedule.concluded("ok", START + 3601 * NS, aspect="chat:inconclusive:tls")
+    assert schedule.period_ns == QUICK
+    for _ in range(QUICK_ROUNDS + 1):
+        schedule.concluded("blocked_tls", START + 3601 * NS, aspect="chat:blocked_tls:tls")
+    assert schedule.period_ns == CALM

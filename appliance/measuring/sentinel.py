@@ -1,0 +1,127 @@
+"""The sentinel: one small probe between the rounds, so that a cut or its end is noticed in seconds. Pure.
+
+Every `PERIOD_NS` one pinned control outside is asked for a connection, another one each time. Silence is asked
+again at once of the next control; if that is silent too, a round is wanted now. While the last verdict says that
+the outside is gone, one answer is enough to want a round. It concludes nothing, its probes make no records, and it
+rests while a round is under way. Times are CLOCK_BOOTTIME in ns.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.measuring.budget import DAY_NS, NS, Budget, wire_bytes
+from firmware.judgement.words import VerdictWord
+from firmware.net.targets import family_of
+from firmware.plan import Plan
+from firmware.record import Rung, Zone
+from firmware.task import Task
+
+NAME: Final = "sentinel"
+PREFIX: Final = f"{NAME}/"
+PERIOD_NS: Final = 10 * NS
+PATIENCE_MS: Final = 2_500
+"""How long a connection may take: a SYN and one more after a second, on a line of up to 1.5 s."""
+HOLD_NS: Final = 60 * NS
+"""A round that was wanted and came out as before is not wanted again within this."""
+PROBE_BYTES: Final = wire_bytes(0)
+BYTES_PER_DAY: Final = PROBE_BYTES * DAY_NS / PERIOD_NS
+"""What it costs while all is well, as the budget counts it."""
+
+_GONE: Final = frozenset(
+    {VerdictWord.INTERNATIONAL_CUT, VerdictWord.ISP_OR_WIDER_OUTAGE, VerdictWord.LOCAL_FAULT}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Control:
+    """One pinned control: its name in the plan, and `ADDRESS:PORT`."""
+
+    name: str
+    target: str
+
+
+def controls_of(plan: Plan) -> tuple[Control, ...]:
+    """Return the plan's controls that are pinned to an IPv4 address and a port, one a network."""
+    found: dict[str, Control] = {}
+    for one in plan.on_rung(Rung.INTERNATIONAL):
+        host, _, port = one.target.rpartition(":")
+        if one.test in ("tls", "tcp") and port.isdigit() and family_of(host) == 4 and one.network is not None:
+            found.setdefault(one.network.owner, Control(name=one.name, target=one.target))
+    return tuple(found.values())
+
+
+class Sentinel:
+    """The sentinel of one device. It is first due a period after `now_ns`, and never without two controls."""
+
+    def __init__(self, controls: tuple[Control, ...], budget: Budget, *, now_ns: int) -> None:
+        self._controls = controls if len(controls) > 1 else ()
+        self._budget = budget
+        self._due_ns = now_ns + PERIOD_NS
+        self._next = 0
+        self._open: str | None = None
+        self._is_second = False
+        self._verdict = ""
+        self._held_until_ns = now_ns
+        self.probes = 0
+
+    @property
+    def due_ns(self) -> int | None:
+        """Return when `look` is to be called next; None while a probe is out, or where there is nobody to ask."""
+        return self._due_ns if self._controls and self._open is None else None
+
+    def look(self, now_ns: int, *, in_round: bool) -> tuple[Task, ...]:
+        """Return the probe that is due now, if one is."""
+        if self.due_ns is None or now_ns < self._due_ns:
+            return ()
+        self._due_ns = now_ns + PERIOD_NS
+        self._is_second = False
+        return () if in_round else self._ask(now_ns)
+
+    def take(self, task_id: str, *, reached: bool, now_ns: int) -> tuple[tuple[Task, ...], bool]:
+        """Take a probe's end; return what to ask at once, and whether a round is wanted now."""
+        if task_id != self._open:
+            return (), False
+        self._open = None
+        self._budget.settle(NAME, PROBE_BYTES, now_ns)
+        gone = self._verdict in _GONE
+        if not reached and not gone and not self._is_second:
+            self._is_second = True
+            again = self._ask(now_ns)
+            return again, False
+        wanted = reached == gone and now_ns >= self._held_until_ns
+        if wanted:
+            self._held_until_ns = now_ns + HOLD_NS
+        return (), wanted
+
+    def lost(self, task_id: str, now_ns: int) -> None:
+        """Take note that a probe was not made, which says nothing."""
+        if task_id == self._open:
+            self._open = None
+            self._budget.settle(NAME, 0, now_ns)
+
+    def concluded(self, verdict: str, now_ns: int) -> None:
+        """Take note of a round's verdict: what the sentinel looks for depends on it."""
+        if verdict != self._verdict:
+            self._held_until_ns = now_ns
+        self._verdict = verdict
+        self._due_ns = now_ns + PERIOD_NS
+
+    def _ask(self, now_ns: int) -> tuple[Task, ...]:
+        if not self._budget.reserve(NAME, PROBE_BYTES, now_ns):
+            return ()
+        control = self._controls[self._next % len(self._controls)]
+        self._next += 1
+        self.probes += 1
+        self._open = f"{PREFIX}{self.probes}"
+        return (
+            Task(
+                task_id=self._open,
+                test="tcp",
+                target=control.target,
+                target_name=control.name,
+                options={"timeout_ms": PATIENCE_MS},
+                zone=Zone.INTERNATIONAL,
+                start_boottime_ns=now_ns,
+                deadline_boottime_ns=now_ns + (PATIENCE_MS + 1_000) * 1_000_000,
+            ),
+        )

@@ -1,0 +1,151 @@
+"""The sentinel: a cut and its end are noticed in seconds, one lost probe wants nothing, and no byte goes uncounted."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.measuring.budget import DAY_NS, NS, Budget
+from appliance.measuring.sentinel import (
+    BYTES_PER_DAY,
+    HOLD_NS,
+    NAME,
+    PATIENCE_MS,
+    PERIOD_NS,
+    PREFIX,
+    PROBE_BYTES,
+    Control,
+    Sentinel,
+    controls_of,
+)
+from firmware.plans import load as plans
+from firmware.task import Task
+
+START = 1_000 * NS
+CONTROLS = tuple(Control(name=f"c{number}", target=f"192.0.2.{number}:443") for number in range(1, 4))
+PATIENCE_NS = PATIENCE_MS * 1_000_000
+
+
+def make(limit: int = 10**9) -> Sentinel:
+    sentinel = Sentinel(CONTROLS, Budget(limit), now_ns=START)
+    sentinel.concluded("ok", START)
+    return sentinel
+
+
+def due(sentinel: Sentinel) -> int:
+    assert sentinel.due_ns is not None
+    return sentinel.due_ns
+
+
+def probe(sentinel: Sentinel) -> Task:
+    (task,) = sentinel.look(due(sentinel), in_round=False)
+    return task
+
+
+class TestNoticing:
+    """What makes a round wanted."""
+
+    def test_two_controls_that_fall_silent(self) -> None:
+        sentinel = make()
+        first = probe(sentinel)
+        now_ns = first.start_boottime_ns + PATIENCE_NS
+        (second,), wanted = sentinel.take(first.task_id, reached=False, now_ns=now_ns)
+        assert not wanted
+        assert second.target != first.target
+        assert sentinel.take(second.task_id, reached=False, now_ns=now_ns + PATIENCE_NS) == ((), True)
+
+    def test_one_lost_probe_wants_nothing(self) -> None:
+        sentinel = make()
+        first = probe(sentinel)
+        (second,), _ = sentinel.take(first.task_id, reached=False, now_ns=START + 20 * NS)
+        assert sentinel.take(second.task_id, reached=True, now_ns=START + 21 * NS) == ((), False)
+
+    def test_one_answer_while_all_is_dark(self) -> None:
+        for gone in ("international_cut", "isp_or_wider_outage", "local_fault"):
+            sentinel = make()
+            sentinel.concluded(gone, START)
+            task = probe(sentinel)
+            assert sentinel.take(task.task_id, reached=True, now_ns=START + 11 * NS) == ((), True)
+
+    def test_silence_while_all_is_dark_is_no_news(self) -> None:
+        sentinel = make()
+        sentinel.concluded("international_cut", START)
+        task = probe(sentinel)
+        assert sentinel.take(task.task_id, reached=False, now_ns=START + 13 * NS) == ((), False)
+
+    def test_a_round_that_changed_nothing_is_not_wanted_again_at_once(self) -> None:
+        sentinel = make()
+        wanted_ns = []
+        for _ in range(20):
+            task = probe(sentinel)
+            now_ns = task.start_boottime_ns + PATIENCE_NS
+            again, _ = sentinel.take(task.task_id, reached=False, now_ns=now_ns)
+            _, wanted = sentinel.take(again[0].task_id, reached=False, now_ns=now_ns + PATIENCE_NS)
+            if wanted:
+                wanted_ns.append(now_ns)
+                sentinel.concluded("ok", now_ns + 5 * NS)
+        assert len(wanted_ns) > 1
+        assert all(later - before >= HOLD_NS for before, later in zip(wanted_ns, wanted_ns[1:], strict=False))
+
+    def test_from_a_cut_to_a_wanted_round_in_15_s_at_most(self) -> None:
+        # cut right after a probe was answered: the next comes a period later, and two must fail
+        assert PERIOD_NS + 2 * PATIENCE_NS <= 15 * NS
+
+
+class TestResting:
+    """When it is silent itself."""
+
+    def test_in_a_round_it_rests(self) -> None:
+        sentinel = make()
+        assert sentinel.look(due(sentinel), in_round=True) == ()
+        assert sentinel.probes == 0
+
+    def test_without_two_pinned_controls_there_is_none(self) -> None:
+        assert Sentinel(CONTROLS[:1], Budget(10**9), now_ns=START).due_ns is None
+
+    def test_without_bytes_it_does_not_probe(self) -> None:
+        sentinel = make(PROBE_BYTES - 1)
+        assert sentinel.look(due(sentinel), in_round=False) == ()
+        assert due(sentinel) > START + PERIOD_NS
+
+    def test_a_probe_that_was_not_made_says_nothing(self) -> None:
+        sentinel = make()
+        task = probe(sentinel)
+        assert sentinel.due_ns is None
+        sentinel.lost(task.task_id, START + 12 * NS)
+        assert due(sentinel) == START + 2 * PERIOD_NS
+        assert sentinel.take(task.task_id, reached=False, now_ns=START + 13 * NS) == ((), False)
+
+
+def test_the_controls_are_pinned_and_of_unrelated_networks() -> None:
+    for country in plans.countries():
+        plan = plans.load(country)
+        controls = controls_of(plan)
+        assert len(controls) >= 3
+        owners = {
+            target.network.owner
+            for target in plan.targets
+            if target.network
+            for one in controls
+            if one.name == target.name
+        }
+        assert len(owners) == len(controls)
+        # what it costs leaves the calm rounds what they need
+        assert BYTES_PER_DAY < plan.cadence.budget_bytes_per_day / 8
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=200), st.integers(0, 100_000))
+def test_every_byte_is_in_the_budget_and_never_over_it(answers: list[bool], limit: int) -> None:
+    budget = Budget(limit)
+    sentinel = Sentinel(CONTROLS, budget, now_ns=START)
+    now_ns = START
+    for reached in answers:
+        now_ns = max(now_ns, due(sentinel))
+        for task in sentinel.look(now_ns, in_round=False):
+            assert task.task_id.startswith(PREFIX)
+            now_ns += NS
+            again, _ = sentinel.take(task.task_id, reached=reached, now_ns=now_ns)
+            for second in again:
+                sentinel.take(second.task_id, reached=True, now_ns=now_ns + NS)
+        assert budget.spent(now_ns) <= limit
+    assert budget.spent(now_ns) == sentinel.probes * PROBE_BYTES
+    assert now_ns - START < DAY_NS
+    assert NAME == PREFIX.rstrip("/")
