@@ -13,6 +13,7 @@ import click
 
 from collector.control.judging import Judging
 from collector.errors import CollectorError
+from collector.settings import CollectorSettings
 from collector.store.answers import RecordFilter
 from collector.store.queries import Queries
 from firmware.commands.errors import BadInputError, CommandError
@@ -20,17 +21,14 @@ from firmware.jsontypes import RecordError
 from firmware.ooni.export import Format, Stored, Written, lines
 from firmware.ooni.write import Origin
 from firmware.record import from_json
+from firmware.settings.load import SettingsError, load
 
 _ROWS: Final = 500
 
 
 @click.command()
 @click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    default=Path("data/collector"),
-    show_default=True,
-    help="The collector's data directory.",
+    "--data", type=click.Path(path_type=Path), help="The data directory.  [default: data/collector]"
 )
 @click.option(
     "--format",
@@ -41,13 +39,20 @@ _ROWS: Final = 500
     help="What a line is: a record of ours, or an OONI measurement.",
 )
 @click.option("--device", metavar="ID", help="Only this device's records.")
-def export(*, data: Path, form: str, device: str | None) -> None:
+@click.pass_context
+def export(ctx: click.Context, /, *, data: Path | None, form: str, device: str | None) -> None:
     """Write the stored records to the standard output, a line each, in order of arrival.
 
     Each comes with what the control outside saw of its target at that time, where one looked.
     How many lines were written, and what was left out of them, is said on the standard error.
     """
-    database = data / "collector.sqlite3"
+    # What stands before the subcommand's name counts as well: collector --config FILE export
+    before = {} if ctx.parent is None else ctx.parent.params
+    try:
+        settings = load(CollectorSettings, before.get("config"), {"data": data or before.get("data")})
+    except SettingsError as error:
+        raise BadInputError(str(error)) from error
+    database = settings.data / "collector.sqlite3"
     if not database.is_file():
         raise BadInputError(f"{database}: no collector has run here yet; name its directory with --data")
     account = Written()

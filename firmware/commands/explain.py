@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Final
 
@@ -21,6 +22,14 @@ from firmware.ooni.measurement import Pair
 from firmware.ooni.read import Damage, documents
 
 _DAMAGED: Final = 1
+_FORMS: Final = {
+    b"SQLite format 3": "a database: `tidegauge export` or `tidegauge collector export` writes what is in it",
+    b"\x04\x22\x4d\x18": "text packed by lz4: unpack it first",
+    b"\x28\xb5\x2f\xfd": "text packed by zstd: unpack it first",
+    b"\xfd7zXZ": "text packed by xz: unpack it first",
+    b"PK\x03\x04": "a zip archive: unpack it first",
+}
+"""First bytes of files that are often given instead, and what to do."""
 _STDIN: Final = "-"
 _WIDTH: Final = 14
 
@@ -42,6 +51,7 @@ def explain(ctx: click.Context, files: tuple[str, ...], *, as_json: bool) -> Non
     first = True
     for file in files:
         with _opened(file) as stream:
+            _refuse_other_forms(file, stream)
             for found in _explained(stream):
                 if isinstance(found, Damage):
                     damaged += 1
@@ -97,9 +107,10 @@ def _name(file: str) -> str:
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[IO[bytes]]:
+def _opened(file: str) -> Iterator[BufferedReader]:
     if file == _STDIN:
-        yield sys.stdin.buffer
+        given = sys.stdin.buffer
+        yield given if isinstance(given, BufferedReader) else BufferedReader(given)  # type: ignore[arg-type]
         return
     try:
         stream = Path(file).open("rb")  # noqa: SIM115  # what fails later, such as a pipe that closes, is not its fault
@@ -107,6 +118,13 @@ def _opened(file: str) -> Iterator[IO[bytes]]:
         raise BadInputError(f"{file}: cannot be read ({error.strerror or error})") from error
     with stream:
         yield stream
+
+
+def _refuse_other_forms(file: str, stream: BufferedReader) -> None:
+    head = stream.peek(max(map(len, _FORMS)))
+    told = next((told for start, told in _FORMS.items() if head.startswith(start)), None)
+    if told is not None:
+        raise BadInputError(f"{_name(file)}: found {told}")
 
 
 def _explained(stream: IO[bytes]) -> Iterator[Explained | Damage]:

@@ -58,6 +58,15 @@ def test_what_ooni_has_no_like_of_is_counted(tmp_path: Path) -> None:
     assert done.stderr == ("0 records written; left out, since OONI's format has no like of them: 3 ping\n")
 
 
+def test_the_directory_may_stand_before_the_subcommand_or_in_the_settings(tmp_path: Path) -> None:
+    stored(tmp_path)
+    settings = tmp_path / "collector.toml"
+    settings.write_text(f'data = "{tmp_path}"\n')
+    for words in (["--data", str(tmp_path)], ["--config", str(settings)]):
+        done = CliRunner().invoke(collector, [*words, "export"])
+        assert (done.exit_code, done.stderr) == (0, "3 records written\n")
+
+
 def test_another_device_s_records_are_not_written(tmp_path: Path) -> None:
     stored(tmp_path)
     assert export(tmp_path, "--device", "somebodyelse0000").stdout == ""

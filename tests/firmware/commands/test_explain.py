@@ -102,6 +102,23 @@ def test_a_file_that_is_not_there_and_none_at_all(tidegauge: Command, tmp_path: 
     assert tidegauge("explain")[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("head", "says"),
+    [
+        (
+            b"SQLite format 3\x00",
+            "found a database: `tidegauge export` or `tidegauge collector export` writes",
+        ),
+        (b"\x04\x22\x4d\x18....", "found text packed by lz4: unpack it first"),
+    ],
+)
+def test_a_file_of_another_form_is_named(tidegauge: Command, tmp_path: Path, head: bytes, says: str) -> None:
+    (tmp_path / "other").write_bytes(head)
+    status, out, err = tidegauge("explain", str(tmp_path / "other"))
+    assert (status, out) == (2, "")
+    assert says in err
+
+
 def test_the_standard_input(tidegauge: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BLOCKED)))
     status, out, _ = tidegauge("explain", "-", "--json")
