@@ -137,6 +137,7 @@ class Outbox:
         connection, healed = open_or_begin(path, device=device, utc_ns=utc_ns())
         opened = cls._around(connection, path, shared=shared, owner=True, healed=healed)
         shared.room.restore()
+        opened.bound_log()
         return opened
 
     @classmethod
@@ -151,7 +152,16 @@ class Outbox:
                 connection = connect(self._path)
             except sqlite3.Error as error:
                 raise translate(error, self._path) from error
-            return self._around(connection, self._path, shared=self._shared)
+            opened = self._around(connection, self._path, shared=self._shared)
+            opened.bound_log()
+            return opened
+
+    def bound_log(self) -> None:
+        """Let the log grow to half of the ballast, so that with its help a full disk can always take it in."""
+        with self._translated():
+            (size,) = self._connection.execute("PRAGMA page_size").fetchone()
+            pages = max(16, self._shared.room.ballast_bytes // 2 // size)
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
 
     def past(self) -> list[Self]:
         """Return the ended epochs of which something waits, oldest first, on this connection (do not close them)."""
@@ -205,6 +215,9 @@ class Outbox:
         fault of the program: `ValueError`.
         """
         bodies = [_body(record) for record in records]
+        return self._with_log_reused(lambda: self._append(records, bodies, given_up))
+
+    def _append(self, records: Sequence[Record], bodies: Sequence[str], given_up: int) -> list[Identity]:
         with self._transaction():
             account = self._current()
             memory = self._remembered(account)
@@ -333,9 +346,11 @@ class Outbox:
             rows = sum(account.waiting for account in ledger.accounts(self._connection))
         allowed = self._shared.room.allowed_bytes(pages * size)
         wanted = rows_to_give_up(used_bytes=(pages - spare) * size, cap_bytes=allowed, rows=rows)
-        gone = self.give_up(wanted) if wanted else 0
+        return self.give_up(wanted) if wanted else 0
+
+    def take_ballast(self) -> None:
+        """Take ballast on again, where there is space for it."""
         self._shared.room.restore()
-        return gone
 
     @property
     def run(self) -> str:
@@ -582,11 +597,25 @@ class Outbox:
     def _with_ballast(self, action: Callable[[], _T]) -> _T:
         """Do `action`; on a full disk throw the ballast overboard and do it again."""
         try:
-            return action()
+            return self._with_log_reused(action)
         except OutboxFullError:
             if not self._shared.room.release():
                 raise
+        # First the log into the database, for which the ballast was as large as a log: then neither has to grow.
+        self._begin_log_anew()
+        return self._with_log_reused(action)
+
+    def _with_log_reused(self, action: Callable[[], _T]) -> _T:
+        """Do `action`; on a full disk begin the log anew, which needs no space that it does not have, and do it again."""
+        try:
+            return action()
+        except OutboxFullError:
+            self._begin_log_anew()
         return action()
+
+    def _begin_log_anew(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     def _all(self, sql: str, parameters: tuple[int, ...] = ()) -> list[tuple[Any, ...]]:
         with self._translated():

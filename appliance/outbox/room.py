@@ -16,7 +16,7 @@ CAP_BYTES: Final = 1024 * 1024 * 1024
 FLOOR_BYTES: Final = 32 * 1024 * 1024
 """Space on the disk that is left to everything else; on a small disk a twentieth of it."""
 BALLAST_BYTES: Final = 4 * 1024 * 1024
-"""Several transactions' worth of log; on a small disk a hundredth of it."""
+"""As much as the log grows to before it begins anew; on a small disk a sixteenth of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,11 @@ class Room:
         """The file that is deleted when the disk is full."""
         return self.path.with_name(self.path.name + ".ballast")
 
+    @property
+    def ballast_bytes(self) -> int:
+        """How large the ballast is, where there is space for it."""
+        return min(BALLAST_BYTES, self._space()[0] // 16)
+
     def release(self) -> bool:
         """Throw the ballast overboard; return whether there was any."""
         try:
@@ -42,7 +47,7 @@ class Room:
     def restore(self) -> None:
         """Take ballast on again, if there is space for it and for others."""
         total, free = self._space()
-        size = min(BALLAST_BYTES, total // 100)
+        size = self.ballast_bytes
         if self.ballast.exists() or size == 0 or free < _floor(total) + 2 * size:
             return
         try:

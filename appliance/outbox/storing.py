@@ -132,6 +132,7 @@ class Store:
         self._owed.append((healed.lost, reason))
 
     def _keep_room(self) -> None:
+        self._outbox.take_ballast()
         self._commits += 1
         if self._commits % ROOM_EVERY != 1:
             return

@@ -5,6 +5,7 @@ changed or twice, and whatever is neither salvaged nor delivered must be under a
 themselves were destroyed may the collector be left with a gap, which it names.
 """
 
+import contextlib
 import json
 import random
 import tempfile
@@ -53,75 +54,88 @@ def account(count: int, reason: str) -> Record:
     return tcp_record(0, test="gap", failure="result_lost")
 
 
-def trial(rng: random.Random, folder: Path) -> tuple[str, int, int, list[str]]:
-    """Return what was done, how many records waited and were saved, and what was wrong after."""
-    wrong: list[str] = []
-    path = folder / "outbox.sqlite3"
-    collector = Collector(folder)
-    odds = rng.choice([0.0, 0.3])
-    outbox = Outbox.open(path, device=DEVICE)
+def measured_before(rng: random.Random, outbox: Outbox, collector: Collector, odds: float) -> int:
+    """Store records, deliver some, give up some; return how many were made."""
     made = 0
     for _ in range(rng.randint(2, 12)):
         count = rng.randint(1, 60)
-        outbox.append(
-            [
-                tcp_record(made + n, failure=rng.choice([None, "connection_reset"]))
-                for n in range(1, count + 1)
-            ]
-        )
+        failures = [rng.choice([None, "connection_reset"]) for _ in range(count)]
+        outbox.append([tcp_record(made + n + 1, failure=failure) for n, failure in enumerate(failures)])
         made += count
         if rng.random() < 0.4:
             deliver(outbox, collector, lost=lambda: rng.random() < odds, rng=rng, rounds=1)
         if rng.random() < 0.2:
             outbox.give_up(rng.randint(1, 30))
-    before = outbox.counts()
-    running = rng.random() < 0.4
-    if running:
-        outbox._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    else:
-        outbox.close()
-    kind = damage(rng, path)
-    if not running:
-        outbox = Outbox.open(path, device=DEVICE)
+    return made
+
+
+def measured_after(rng: random.Random, outbox: Outbox, collector: Collector, odds: float, made: int) -> int:
+    """Go on as a device does; return how many were made by then."""
     store = Store(outbox, account=account)
     for _ in range(6):
         for _ in range(rng.randint(1, 20)):
             made += 1
             store.add(tcp_record(made), 0)
         store.commit(0)
-        try:
+        with contextlib.suppress(OutboxError):
             deliver(outbox, collector, lost=lambda: rng.random() < odds, rng=rng, rounds=2)
-        except OutboxError:
-            continue
-    if store.fault:
-        wrong.append(f"it does not store: {store.fault}")
+    assert not store.fault, store.fault
+    return made
+
+
+def trial(rng: random.Random, folder: Path) -> tuple[str, int, int, list[str]]:
+    """Return what was done, how many records were made, how many are a gap, and what was wrong after."""
+    path = folder / "outbox.sqlite3"
+    collector = Collector(folder)
+    odds = rng.choice([0.0, 0.3])
+    outbox = Outbox.open(path, device=DEVICE)
+    made = measured_before(rng, outbox, collector, odds)
+    given_up = outbox.counts().given_up
+    running = rng.random() < 0.4
+    if running:
+        outbox._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    else:
+        outbox.close()
+    kind = damage(rng, path) + (" while in use" if running else "")
+    if not running:
+        outbox = Outbox.open(path, device=DEVICE)
+    made = measured_after(rng, outbox, collector, odds, made)
     outbox.close()
+    wrong: list[str] = []
     for _ in range(2):
         with Outbox.open(path, device=DEVICE) as again:
-            again.append([tcp_record(made + 1)])
             made += 1
+            again.append([tcp_record(made)])
             deliver(again, collector)
             if again.counts().waiting:
                 wrong.append(f"{again.counts().waiting} still wait")
+    missing, more = judged(collector, made, given_up)
+    collector.close()
+    return kind, made, missing, wrong + more
+
+
+def judged(collector: Collector, made: int, given_up: int) -> tuple[int, list[str]]:
+    """Return how many records are a gap at the collector, and what is wrong there."""
+    wrong: list[str] = []
     records = [json.loads(body) for body in collector.bodies()]
     measured = [record for record in records if record["test"] == "tcp"]
-    twice = [n for n, count in Counter(record["round_id"] for record in measured).items() if count > 1]
-    if twice:
+    counted = Counter(record["round_id"] for record in measured)
+    if twice := [number for number, count in counted.items() if count > 1]:
         wrong.append(f"twice: {twice[:5]}")
-    for record in measured:
-        expected = to_json(tcp_record(record["round_id"], failure=record["failure"]))
-        if record != expected:
-            wrong.append(f"changed: record {record['round_id']}")
-            break
+    changed = [
+        record["round_id"]
+        for record in measured
+        if record != to_json(tcp_record(record["round_id"], failure=record["failure"]))
+    ]
+    if changed:
+        wrong.append(f"changed: {changed[:5]}")
     found = collector.completeness(DEVICE)
     if found.produced != found.stored + found.tombstoned + found.rejected + found.missing:
         wrong.append(f"figures do not add up: {found}")
-    saved = len({record["round_id"] for record in measured})
-    unknown = made - saved - before.given_up
+    unknown = made - len(counted) - given_up
     if unknown > found.tombstoned + found.missing:
         wrong.append(f"{unknown} records are nowhere: {found}")
-    collector.close()
-    return f"{kind}{' while in use' if running else ''}", made, found.missing, wrong
+    return found.missing, wrong
 
 
 def drill(*, times: int, seed: int) -> bool:

@@ -1,0 +1,55 @@
+"""Every drill in its short form: seconds each, another seed each time, printed when something did not hold."""
+
+import secrets
+
+import pytest
+
+from tests import needs
+from tests.drills import backlog, clock, damage, disk_full, outbox_kill, power_cut, wear
+
+
+@pytest.fixture
+def seed() -> int:
+    drawn = secrets.randbits(32)
+    print(f"seed {drawn}")
+    return drawn
+
+
+def test_clock(seed: int) -> None:
+    assert clock.drill(times=60, seed=seed)
+
+
+def test_outbox_kill(seed: int) -> None:
+    assert outbox_kill.drill(times=10, seed=seed)
+
+
+def test_power_cut(seed: int) -> None:
+    needs.program("strace")
+    assert power_cut.drill(times=8, seed=seed, turns=25)
+
+
+@pytest.mark.namespace
+def test_disk_full(seed: int) -> None:
+    assert disk_full.drill(times=1, seed=seed)
+
+
+def test_damage(seed: int) -> None:
+    assert damage.drill(times=12, seed=seed)
+
+
+def test_backlog(seed: int) -> None:
+    assert backlog.drill(times=1, seed=seed, sizes=(1000, 5000))
+
+
+def test_wear(seed: int) -> None:
+    assert wear.drill(times=1, seed=seed, rounds=10)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_long_forms(seed: int) -> None:
+    assert clock.drill(times=1000, seed=seed)
+    assert damage.drill(times=200, seed=seed)
+    assert outbox_kill.drill(times=1000, seed=seed)
+    assert power_cut.drill(times=100, seed=seed)
+    assert disk_full.drill(times=20, seed=seed)
