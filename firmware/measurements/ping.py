@@ -130,14 +130,14 @@ async def _tcp_samples(net: Net, address: str, port: int, times: EchoTimes) -> t
     samples: list[EchoSample] = []
     start_ns = max(net.now_ns(), net.slot_ns)
     for number in range(times.count):
-        await net.loop.sleep_exactly_until(min(start_ns + number * times.interval_ns, net.deadline_ns))
-        samples.append(await _tcp_sample(net, address, port, times.timeout_ns / 1e9))
+        due_ns = min(start_ns + number * times.interval_ns, net.deadline_ns)
+        samples.append(await _tcp_sample(net, address, port, times.timeout_ns / 1e9, due_ns))
     return tuple(samples)
 
 
-async def _tcp_sample(net: Net, address: str, port: int, timeout_s: float) -> EchoSample:
+async def _tcp_sample(net: Net, address: str, port: int, timeout_s: float, due_ns: int) -> EchoSample:
     try:
-        with await net.connect_tcp(address, port, timeout_s=timeout_s) as stream:
+        with await net.connect_tcp(address, port, timeout_s=timeout_s, due_ns=due_ns) as stream:
             return EchoSample(rtt=stream.connect)
     except MeasurementFailedError as error:
         if error.failure != Failure.CONNECTION_REFUSED:

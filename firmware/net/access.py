@@ -73,14 +73,19 @@ class Net:
                 self.began_ns = max(boottime_ns(), self.slot_ns)
 
     async def connect_tcp(
-        self, address: str, port: int, *, timeout_s: float = CONNECT_TIMEOUT_S
+        self, address: str, port: int, *, timeout_s: float = CONNECT_TIMEOUT_S, due_ns: int = 0
     ) -> TcpStream:
-        """Connect to a literal address. Raises `MeasurementFailedError` (operation `connect`)."""
+        """Connect to a literal address, at `due_ns` (CLOCK_BOOTTIME) if given.
+
+        Raises `MeasurementFailedError` (operation `connect`).
+        """
         family, remote = self.socket_address(address, port)
-        start_ns = max(boottime_ns(), self.slot_ns)
+        start_ns = max(boottime_ns(), self.slot_ns, due_ns)
         deadline_ns = min(start_ns + round(timeout_s * 1e9), self.deadline_ns)
         try:
-            stream, attempt = await streams.connect(self, remote, family, deadline_ns=deadline_ns)
+            stream, attempt = await streams.connect(
+                self, remote, family, deadline_ns=deadline_ns, due_ns=due_ns
+            )
         except OSError as error:
             raise MeasurementFailedError(from_os_error(error), operation="connect") from error
         self.attempts.append(attempt)

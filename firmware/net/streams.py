@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
 from firmware.failures import Failure, MeasurementFailedError, from_os_error
-from firmware.net import kernel, stamps
+from firmware.net import kernel, stamps, syn
 from firmware.net.kernel import IcmpError, TcpInfo
 from firmware.net.loop import ERROR, READABLE, WRITABLE, Loop, boottime_ns
 from firmware.net.stamps import Arrival, Departure
@@ -228,12 +228,17 @@ class TcpStream:
 
 
 async def connect(
-    owner: StreamOwner, remote: tuple[object, ...], family: socket.AddressFamily, *, deadline_ns: int
+    owner: StreamOwner,
+    remote: tuple[object, ...],
+    family: socket.AddressFamily,
+    *,
+    deadline_ns: int,
+    due_ns: int = 0,
 ) -> tuple[TcpStream | None, ConnectAttempt]:
-    """Connect to the socket address `remote`. Returns the stream, or None and why in the attempt."""
+    """Connect to the socket address `remote`, at `due_ns` if given. Returns the stream, or None and why in the attempt."""
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
-        stream, attempt = await _connect(owner, sock, remote, deadline_ns)
+        stream, attempt = await _connect(owner, sock, remote, deadline_ns, due_ns)
     except BaseException:
         sock.close()
         raise
@@ -243,13 +248,12 @@ async def connect(
 
 
 async def _connect(
-    owner: StreamOwner, sock: socket.socket, remote: tuple[object, ...], deadline_ns: int
+    owner: StreamOwner, sock: socket.socket, remote: tuple[object, ...], deadline_ns: int, due_ns: int
 ) -> tuple[TcpStream | None, ConnectAttempt]:
     level, option = _RECVERR[sock.family]
     sock.setsockopt(level, option, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    departure = await depart_at_slot(owner)
-    owner.first_sent = owner.first_sent or departure
+    departure = await syn.depart(owner, sock.family, due_ns=due_ns)
     number = sock.connect_ex(remote)
     waited = True
     while number == errno.EINPROGRESS and waited:
@@ -282,21 +286,6 @@ async def _connect(
     far_end = (attempt.address, attempt.port)
     stream = TcpStream(owner, sock, far_end, connect_phase(info, elapsed_ns), was_reset=was_reset)
     return stream, attempt
-
-
-async def depart_at_slot(owner: StreamOwner) -> Departure:
-    """Wait for the task's slot, return a departure: call it just before the connect.
-
-    Nobody tells when a SYN leaves, only when we were about to send it: that is at the slot, the SYN a little later.
-    """
-    lead = owner.loop.lead("connect")
-    aim_ns = owner.slot_ns - lead.ns
-    is_ahead = not owner.began_ns and boottime_ns() < aim_ns
-    await owner.begin(lead.ns)
-    departure = stamps.depart(aim_ns if is_ahead else 0)
-    if is_ahead:
-        lead.learn(departure.user_ns - aim_ns)
-    return departure
 
 
 def _tcp_info(sock: socket.socket) -> TcpInfo:

@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from firmware.failures import Failure, MeasurementFailedError, from_os_error
-from firmware.net import kernel, stamps
+from firmware.net import kernel, stamps, syn
 from firmware.net.access import Net
 from firmware.net.loop import WRITABLE
 from firmware.net.stamps import Departure
-from firmware.net.streams import connect_phase, depart_at_slot
+from firmware.net.streams import connect_phase
 from firmware.paths.hops import Answer, Kind
 from firmware.paths.options import IPV6_AUTOFLOWLABEL, TTL
 from firmware.paths.probes import error_answer
@@ -72,8 +72,7 @@ class SynProbes:
                 self.source_port = sock.getsockname()[1]
                 with contextlib.suppress(OSError):  # before Linux 5.1
                     sock.setsockopt(socket.SOL_SOCKET, kernel.SO_TIMESTAMPING_NEW, kernel.KEEPER_FLAGS)
-                sent = await depart_at_slot(self.net)
-                self.net.first_sent = self.net.first_sent or sent
+                sent = await syn.depart(self.net, family)
                 number = sock.connect_ex(remote)
             except OSError as error:
                 raise MeasurementFailedError(from_os_error(error), operation="connect") from error
