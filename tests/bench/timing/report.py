@@ -187,9 +187,11 @@ def _stamps(findings: Findings) -> list[str]:
         lines.append(f"  {kind:14} {counts or 'none'}")
         joined = [one for one in chosen if one.joined]
         if joined:
-            apart = errors([one for one in chosen if not one.joined])
-            rest = "" if apart is None else f"; the others' errors, µs:{_numbers(apart)}"
-            lines.append(f"  {'':14} {len(joined)} say that segments had been joined{rest}")
+            lines.append(
+                f"  {'':14} errors in µs (p50, p90, p99, max), by whether segments had come together:"
+            )
+            for label, some in (("joined", joined), ("apart", [one for one in chosen if not one.joined])):
+                lines.append(f"  {'':14} {len(some):5} {label:8}{_numbers(errors(some))}")
     lines += ["", "stamps without a capture, the reader kept from reading"]
     lines += [f"  {name:44} {counts}" for name, counts in findings.stamps.items()]
     return lines
