@@ -17,16 +17,16 @@ from collector.store.controls import ControlQueries
 from collector.store.history import History
 from collector.store.queries import Queries
 from firmware.jsontypes import RecordError
-from firmware.judgement.observation import Observation, Outlook, from_record
-from firmware.judgement.web.evidence import WebControl
+from firmware.judgement.facts import Facts
+from firmware.judgement.observation import Outlook, from_record
+from firmware.judgement.web.evidence import WebControl, WebEvidence
 from firmware.judgement.web.facts import RoundView
 from firmware.judgement.web.from_record import evidence_of
+from firmware.judgement.web.targets import resolver_lies
 from firmware.judgement.web.verdict import WebJudgement, judge
 from firmware.record import Record, Rung, from_json
 
 DAY_NS: Final = 24 * 3600 * NS
-MIN_PROVEN: Final = 2
-"""Unrelated neutral networks that must prove themselves for the line to count as up."""
 
 NO_CONTROL: Final = "no control looked within a day of this measurement"
 TIME_UNKNOWN: Final = (
@@ -126,32 +126,34 @@ def span(record: Record, received_ns: int) -> tuple[int, int]:
 
 
 def round_view(record: Record, now: Iterable[Record], before: Iterable[Record], headline: str) -> RoundView:
-    """Return what a target's round, and the round before, say around it."""
-    seen = [from_record(one) for one in now]
-    neutral = [one for one in seen if one.rung is Rung.INTERNATIONAL and one.is_connectivity]
-    proven = {one.network for one in neutral if one.is_proof}
-    names = [one for one in seen if one.rung is Rung.RESOLVER and one.outlook is not Outlook.VOID]
-    named = [one for one in seen if one.is_by_name and one.target_name != record.target_name]
-    own = from_record(record)
-    past = [
-        one for one in map(from_record, before) if (one.test, one.target_name) == (own.test, own.target_name)
-    ]
+    """Return what a target's round, and the round before, say around it: the same as the device asks of its own."""
+    records = tuple(now)
+    facts = Facts.of(from_record(one) for one in records)
+    pages = [evidence for one in records if (evidence := evidence_of(one)) is not None]
+    past = [evidence_of(one) for one in before if _same_target(one, record)]
     return RoundView(
-        controls_reached=len(proven) >= MIN_PROVEN if neutral else None,
-        names_resolve=_any_resolved(names, named),
-        repeated=own.failure is not None and (own.failure, own.failed_operation) == _failed(past[-1])
-        if past
-        else None,
+        controls_reached=facts.controls_well if facts.on(Rung.INTERNATIONAL) else None,
+        names_resolve=_names_resolve(facts, record.target_name),
+        resolver_lies=resolver_lies(pages),
+        tunnelled=facts.tunnelled,
+        repeated=_step(past[-1]) == _step(evidence_of(record)) if past else None,
         headline=headline,
     )
 
 
-def _any_resolved(names: Sequence[Observation], named: Sequence[Observation]) -> bool | None:
-    if any(one.outlook is Outlook.REACHED for one in (*names, *named)):
+def _names_resolve(facts: Facts, target_name: str) -> bool | None:
+    """Say whether the resolver answered, for itself or for a name other than the target's; None: nothing was asked."""
+    named = [one for one in facts.latest if one.is_by_name and one.target_name != target_name]
+    asked = [one for one in (*facts.on(Rung.RESOLVER), *named) if one.outlook is not Outlook.VOID]
+    if any(one.outlook is Outlook.REACHED for one in asked):
         return True
-    tried = [one for one in (*names, *named) if one.outlook is not Outlook.VOID]
-    return False if tried else None
+    return False if asked else None
 
 
-def _failed(observation: Observation) -> tuple[str | None, str | None]:
-    return observation.failure, observation.failed_operation
+def _step(evidence: WebEvidence | None) -> str:
+    """Return how far a page's journey came, which its round has no part in."""
+    return "" if evidence is None else judge(evidence, None).step
+
+
+def _same_target(one: Record, other: Record) -> bool:
+    return (one.test, one.target_name) == (other.test, other.target_name)

@@ -212,7 +212,9 @@ def test_what_a_round_says_around_a_target(here: Here) -> None:
     )
 
     def failed(one: Record) -> Record:
-        return replace(one, outcome=replace(one.outcome, failure=Failure.TIMEOUT, failed_operation="connect"))
+        return replace(
+            one, outcome=replace(one.outcome, failure=Failure.TIMEOUT, failed_operation="tls_handshake")
+        )
 
     dark = round_view(failed(record), [failed(one) for one in now], before, "isp_or_wider_outage")
     assert (dark.controls_reached, dark.names_resolve, dark.repeated) == (False, False, False)
