@@ -117,14 +117,18 @@ class Keys:
         return _bytes(self._object.get(key), self.path_of(key))
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Return headers from `headers_list` (pairs) or else `headers` (a map), bytes as ISO 8859-1."""
-        pairs = self._array("headers_list")
-        if pairs:
-            return tuple(
-                self._pair(pair, f"{self.path_of('headers_list')}[{index}]")
-                for index, pair in enumerate(pairs)
-            )
+        """Return headers from `headers_list` (pairs) or else `headers` (a map), bytes as ISO 8859-1.
+
+        Before 2017 `headers` were pairs, and a header that came several times had an array of values.
+        """
         mapped = self._object.get("headers")
+        key = "headers" if isinstance(mapped, list) else "headers_list"
+        if pairs := self._array(key):
+            return tuple(
+                self._pair(pair, f"{self.path_of(key)}[{index}]") for index, pair in enumerate(pairs)
+            )
+        if isinstance(mapped, list):
+            return ()
         if mapped is None:
             return ()
         if not isinstance(mapped, dict):
@@ -178,6 +182,8 @@ def shown(value: JsonValue) -> str:
 
 
 def _header(value: JsonValue, path: str) -> str:
+    if isinstance(value, list):
+        return ", ".join(_header(one, path) for one in value if not isinstance(one, list))
     return value if isinstance(value, str) else _bytes(value, path).decode("latin-1")
 
 

@@ -180,8 +180,13 @@ def test_headers_are_read_from_the_list_and_else_from_the_map() -> None:
     response["headers_list"] = [["X-One", "1"], ["X-Two", {"format": "base64", "data": "6Q=="}]]
     assert parse(measurement).requests[0].headers == (("X-One", "1"), ("X-Two", "é"))
     response["headers_list"] = None
-    response["headers"] = {"X-Three": "3"}
-    assert parse(measurement).requests[0].headers == (("X-Three", "3"),)
+    response["headers"] = {"X-Three": "3", "X-Four": ["4", "5"]}
+    assert parse(measurement).requests[0].headers == (("X-Three", "3"), ("X-Four", "4, 5"))
+    response["headers"] = [["X-Five", ["6", "7"]], ["X-Six", "8"]]  # ooniprobe 1
+    assert parse(measurement).requests[0].headers == (("X-Five", "6, 7"), ("X-Six", "8"))
+    response["headers"] = 3
+    with pytest.raises(OoniError, match=r"response.headers: found 3; allowed is an object or null"):
+        parse(measurement)
 
 
 def test_connects_of_the_years_when_failure_was_true_or_false() -> None:
