@@ -33,7 +33,7 @@ def test_the_name_in_a_hello(name: str) -> None:
     whole = hello(name)
     assert contents.server_name(whole) == name
     assert contents.looks_like(whole, ("tls",), tcp=True)
-    for end in range(len(whole)):
+    for end in range(0, len(whole), 11):
         assert contents.server_name(whole[:end]) is None
 
 

@@ -38,11 +38,11 @@ def refusals(answer: str) -> list[Any]:
                 tcp = "connected"
             except OSError as error:
                 tcp = errno.errorcode[error.errno or 0]
-            found.append([tcp, *_udp(server)])
+            found.append([tcp, *_udp(server, patience_s=1 if answer == "reset" else 30)])
     return found
 
 
-def _udp(server: str) -> list[Any]:
+def _udp(server: str, *, patience_s: int) -> list[Any]:
     six = ":" in server
     with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         if six:
@@ -53,7 +53,7 @@ def _udp(server: str) -> list[Any]:
         sock.send(b"?")
         poller = select.poll()
         poller.register(sock, 0)
-        if not poller.poll(1000):
+        if not poller.poll(1000 * patience_s):
             return ["silence"]
         _, ancillary, _, _ = sock.recvmsg(100, 200, socket.MSG_ERRQUEUE)
     data = ancillary[0][2]
@@ -89,17 +89,23 @@ def pings() -> list[Any]:
     lab.street()
     found = []
     with lab.censored("") as censor:
-        for match in ('proto = "tcp"', 'proto = "icmp", to = "10.0.0.0/24"', 'proto = "icmp", to = "::/0"'):
-            censor.change(f'[[rule]]\ndo = "drop"\nmatch = {{ {match} }}')
-            found.append([_ping(server) for server in (lab.SERVER4, lab.SERVER6)])
+        for match, dark in (("tcp", ""), ("icmp", "10.0.0.0/24"), ("icmp", "::/0")):
+            to = f', to = "{dark}"' if dark else ""
+            censor.change(f'[[rule]]\ndo = "drop"\nmatch = {{ proto = "{match}"{to} }}')
+            found.append(
+                [
+                    _ping(server, patience_s=0.7 if dark and (":" in dark) == (":" in server) else 30)
+                    for server in (lab.SERVER4, lab.SERVER6)
+                ]
+            )
     return found
 
 
-def _ping(server: str) -> bool:
+def _ping(server: str, *, patience_s: float) -> bool:
     six = ":" in server
     family, proto = (socket.AF_INET6, socket.IPPROTO_ICMPV6) if six else (socket.AF_INET, socket.IPPROTO_ICMP)
     with socket.socket(family, socket.SOCK_DGRAM, proto) as sock:
-        sock.settimeout(0.7)
+        sock.settimeout(patience_s)
         sock.connect((server, 0))
         try:
             sock.send(struct.pack(">BBHHH", 128 if six else 8, 0, 0, 0, 1))
