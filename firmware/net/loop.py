@@ -16,11 +16,11 @@ import contextlib
 import heapq
 import select
 import time
-import types
 from collections import deque
-from collections.abc import Coroutine, Generator, Iterable, Iterator
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from collections.abc import Coroutine, Iterable, Iterator
+from typing import Any, Final, TypeAlias, TypeVar
 
+from firmware.net.job import CancelledJobError, Job, matters, suspend
 from firmware.net.lead import Lead
 
 T = TypeVar("T")
@@ -37,65 +37,6 @@ def boottime_ns() -> int:
 
 _Timer: TypeAlias = "tuple[int, int, int, Job[Any]]"
 """When it is due, its number, the wait it belongs to (a job's `token`), and whose it is."""
-
-
-class CancelledJobError(BaseException):
-    """Thrown into a coroutine whose job was cancelled. A coroutine may clean up, and must let it pass."""
-
-
-class Job(Generic[T]):
-    """A coroutine on its way. `await job` gives its result or raises what it raised; many may await it.
-
-    The fields are the loop's. `claimed` says that somebody awaited the job, or asked for its result.
-    """
-
-    __slots__ = (
-        "cancelling", "children", "claimed", "coroutine", "done", "error", "loop", "name", "parent", "token", "value", "waiters",
-    )  # fmt: skip
-
-    def __init__(self, loop: "Loop", coroutine: "Coroutine[Any, Any, T]", name: str) -> None:
-        self.loop = loop
-        self.parent: Job[Any] | None = None
-        self.coroutine = coroutine
-        self.name = name
-        self.value: T | None = None
-        self.error: BaseException | None = None
-        self.waiters: list[Job[Any]] = []
-        self.children: list[Job[Any]] = []
-        self.token = 0
-        self.cancelling = False
-        self.claimed = False
-        self.done = False
-
-    def __await__(self) -> Generator[None, Any, T]:
-        self.claimed = True
-        me = self.loop.current()
-        while not self.done:
-            self.waiters.append(me)
-            try:
-                yield from _park()
-            finally:
-                if me in self.waiters:  # cancelled: this job's end must not wake a later wait
-                    self.waiters.remove(me)
-        return self.result()
-
-    def result(self) -> T:
-        """Return what the coroutine returned, or raise what it raised. Only once `done`."""
-        if not self.done:
-            raise RuntimeError(f"job {self.name!r} has not ended")
-        self.claimed = True
-        if self.error is not None:
-            raise self.error
-        return self.value  # type: ignore[return-value]  # set exactly when done without an error
-
-    def cancel(self) -> None:
-        """Throw `CancelledJobError` into the coroutine at its present wait, or before its first step.
-
-        Nothing happens if it is done.
-        """
-        if not self.done:
-            self.cancelling = True
-            self.loop.resume(self)
 
 
 class Loop:
@@ -128,7 +69,7 @@ class Loop:
         finally:
             self._wind_up()
         if main.error is None:
-            main.error = next((child.error for child in main.children if _matters(child)), None)
+            main.error = next((child.error for child in main.children if matters(child)), None)
         return main.result()
 
     def spawn(self, coroutine: "Coroutine[Any, Any, T]", *, name: str = "") -> Job[T]:
@@ -136,7 +77,7 @@ class Loop:
         job = Job(self, coroutine, name)
         if self._current is not None:
             job.parent = self._current
-            job.parent.children = [child for child in job.parent.children if _matters(child)]
+            job.parent.children = [child for child in job.parent.children if matters(child)]
             job.parent.children.append(job)
         self._live[job] = None
         self.resume(job)
@@ -160,7 +101,7 @@ class Loop:
         """Wait until CLOCK_BOOTTIME reaches `when_ns`."""
         if when_ns > boottime_ns():
             self._arm(self.current(), when_ns)
-            await _suspend()
+            await suspend()
 
     async def sleep_exactly_until(self, when_ns: int) -> None:
         """Wait until CLOCK_BOOTTIME reaches `when_ns`, for what must not be late: then go before all others.
@@ -169,7 +110,7 @@ class Loop:
         """
         if when_ns > boottime_ns():
             self._arm(self.current(), when_ns, exact=True)
-            await _suspend()
+            await suspend()
 
     def lead(self, kind: str) -> Lead:
         """Return what has been learned of how long before an exact moment work of a kind must begin."""
@@ -177,7 +118,7 @@ class Loop:
 
     async def park(self) -> object:
         """Wait until somebody calls `resume` for this job; return the value given."""
-        return await _suspend()
+        return await suspend()
 
     async def wait(self, fd: int, events: int, *, deadline_ns: int | None) -> int:
         """Wait until `fd` shows one of `events` (READABLE, WRITABLE) or an error; return the mask, 0 when late.
@@ -193,7 +134,7 @@ class Loop:
         if deadline_ns is not None:
             self._arm(job, deadline_ns)
         try:
-            mask = await _suspend()
+            mask = await suspend()
         finally:
             del self._waiting[fd]
             with contextlib.suppress(OSError):  # closed meanwhile: the kernel has forgotten it already
@@ -295,10 +236,10 @@ class Loop:
         del self._live[job]
         for child in job.children:
             child.cancel()
-            if child.done and _matters(child) and job.error is None:
+            if child.done and matters(child) and job.error is None:
                 child.claimed = True
                 job.error = child.error
-        left = [child for child in job.children if _matters(child)]
+        left = [child for child in job.children if matters(child)]
         job.children = left if job.parent is None else []
         if job.parent is not None:  # so that what goes wrong while they are cancelled is not lost either
             job.parent.children.extend(left)
@@ -349,19 +290,3 @@ _TIMERS_KEPT: Final = 64
 
 _LONGEST_SLEEP_S: Final = 10.0
 """select(2) sleeps on a clock that stands still in a suspend, and CLOCK_BOOTTIME does not: look up now and then."""
-
-
-def _matters(job: Job[Any]) -> bool:
-    """Say whether a job still runs, or failed and nobody knows."""
-    if not job.done:
-        return True
-    return job.error is not None and not job.claimed and not isinstance(job.error, CancelledJobError)
-
-
-@types.coroutine
-def _park() -> Generator[None, Any, object]:
-    return (yield)
-
-
-async def _suspend() -> object:
-    return await _park()

@@ -3,7 +3,8 @@
 import socket
 from typing import Final
 
-from firmware.net.loop import WRITABLE, Job, Loop, boottime_ns
+from firmware.net.job import Job
+from firmware.net.loop import WRITABLE, Loop, boottime_ns
 from firmware.worker import framing
 
 MAX_UNSENT_BYTES: Final = 4 * 1024 * 1024

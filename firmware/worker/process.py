@@ -27,7 +27,7 @@ with held_back("inspect"), held_back("copy"):
 import firmware
 from firmware.failures import UNKNOWN_PREFIX
 from firmware.jsontypes import JsonObject, RecordError
-from firmware.net.datagrams import StampKeeper
+from firmware.net.keeper import StampKeeper
 from firmware.net.loop import READABLE, Loop, boottime_ns
 from firmware.task import Result, Task, from_json
 from firmware.worker import framing, runner, warmup

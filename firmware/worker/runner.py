@@ -16,8 +16,9 @@ from firmware.measurements import MEASUREMENTS, Measurement
 from firmware.net import kernel
 from firmware.net.access import Net
 from firmware.net.host_view import Host
+from firmware.net.job import CancelledJobError, Job
 from firmware.net.kernel import IcmpError
-from firmware.net.loop import CancelledJobError, Job, Loop
+from firmware.net.loop import Loop
 from firmware.net.path_labels import error_label
 from firmware.net.stamps import read_clock_offset
 from firmware.net.targets import TargetError

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from firmware.net.datagrams import StampKeeper
+from firmware.net.keeper import StampKeeper
 from firmware.net.loop import Loop, boottime_ns
 from firmware.record import Zone
 from firmware.task import OptionValue, Result, Task

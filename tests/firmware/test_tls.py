@@ -13,8 +13,8 @@ import pytest
 from firmware.failures import Failure
 from firmware.measurements.tls import Tls
 from firmware.net import kernel
-from firmware.net.datagrams import StampKeeper
 from firmware.net.host_view import Host, Resolvers
+from firmware.net.keeper import StampKeeper
 from firmware.net.loop import Loop, boottime_ns
 from firmware.net.targets import TargetError
 from firmware.record import Outcome, Stamp

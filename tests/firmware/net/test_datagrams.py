@@ -13,7 +13,7 @@ import pytest
 from firmware.failures import Failure, MeasurementFailedError
 from firmware.net import datagrams, kernel
 from firmware.net.access import Datagram, DatagramFlow, Net
-from firmware.net.datagrams import StampKeeper
+from firmware.net.keeper import StampKeeper
 from firmware.net.lead import MAX_LEAD_NS
 from firmware.net.loop import Loop, boottime_ns
 from firmware.net.stamps import Arrival, Departure, read_clock_offset

@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware.net.job import CancelledJobError, Job
 from firmware.net.loop import (
     ERROR,
     MAX_SPIN_NS,
     READABLE,
     WRITABLE,
-    CancelledJobError,
-    Job,
     Loop,
     boottime_ns,
 )

@@ -16,7 +16,7 @@ import pytest
 from firmware.failures import Failure, MeasurementFailedError
 from firmware.net import kernel
 from firmware.net.access import ConnectAttempt, Net, TcpStream
-from firmware.net.datagrams import StampKeeper
+from firmware.net.keeper import StampKeeper
 from firmware.net.kernel import TcpInfo
 from firmware.net.loop import Loop, boottime_ns
 from firmware.net.streams import connect_phase

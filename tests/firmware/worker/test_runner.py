@@ -10,8 +10,9 @@ import pytest
 from firmware.measurements import MEASUREMENTS
 from firmware.net.access import Net
 from firmware.net.host_view import DefaultRoute, Host
+from firmware.net.job import CancelledJobError
 from firmware.net.kernel import IcmpError
-from firmware.net.loop import CancelledJobError, Loop, boottime_ns
+from firmware.net.loop import Loop, boottime_ns
 from firmware.net.targets import TargetError
 from firmware.record import Outcome, Zone
 from firmware.task import OptionValue, Result, Task
