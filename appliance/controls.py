@@ -11,20 +11,20 @@ import binascii
 import json
 import logging
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from firmware.control_news import ControlNews, Outside, decode_news
 from firmware.jsontypes import JsonValue, Reader, RecordError
-from firmware.judgement.observation import Observation
 from firmware.judgement.web import control_json
 from firmware.judgement.web.evidence import WebControl
-from firmware.plan import Plan, PlannedTarget
+from firmware.plan import Plan
 
 NAME: Final = "controls.json"
 NS: Final = 1_000_000_000
+BELIEVED_S: Final = 24 * 3600.0
+"""For so long news is not replaced by what the collector told before it."""
 _VERSION: Final = 1
 _log: Final = logging.getLogger(__name__)
 
@@ -53,12 +53,10 @@ class Controls:
 
     def __init__(self, directory: Path, plan: Plan) -> None:
         self._path = directory / NAME
-        self._targets: Mapping[tuple[str, str, str], PlannedTarget] = {
-            (one.test, one.target, one.name): one for one in plan.targets
-        }
+        self._targets = frozenset((one.test, one.target, one.name) for one in plan.targets)
         self._kept: Kept | None = None
         self._news = ControlNews(told_utc_ns=0)
-        self._views: dict[str, tuple[Outside, WebControl]] = {}
+        self._seen: dict[str, Outside] = {}
         kept = _read(self._path)
         if kept is not None:
             self._use(kept)
@@ -68,7 +66,7 @@ class Controls:
         kept = Kept(
             payload=payload, boot_id=now.boot_id, boottime_ns=now.boottime_ns, utc_ns=max(0, now.utc_ns)
         )
-        refused = self._use(kept)
+        refused = self._stale(payload, now) or self._use(kept)
         if not refused:
             _write(self._path, kept)
         return refused
@@ -92,47 +90,39 @@ class Controls:
     def views(self, now: Now) -> dict[str, WebControl]:
         """Return what the control saw of the plan's targets, by name, each with its age."""
         found: dict[str, WebControl] = {}
-        for name, (outside, _) in self._views.items():
+        for name, outside in self._seen.items():
             age_s = self.age_s(outside.taken_utc_ns, now)
             if age_s is not None:
                 found[name] = control_json.from_json(outside.view, age_s=age_s)
         return found
 
-    def observations(self, now: Now) -> dict[str, Observation]:
-        """Return the same as observations, for the rules of a round; they ended as long ago as they are old."""
-        found: dict[str, Observation] = {}
-        for name, (outside, _) in self._views.items():
-            age_s = self.age_s(outside.taken_utc_ns, now)
-            if age_s is None:
-                continue
-            planned = self._targets[outside.test, outside.target, name]
-            at_ns = now.boottime_ns - round(age_s * NS)
-            found[name] = Observation(
-                test=outside.test,
-                rung=planned.rung,
-                zone=planned.zone,
-                target=outside.target,
-                target_name=name,
-                network=planned.network.owner if planned.network is not None else "",
-                failure=outside.failure,
-                failed_operation=outside.failed_operation,
-                start_ns=at_ns,
-                end_ns=at_ns,
-            )
-        return found
+    def _stale(self, payload: bytes, now: Now) -> str:
+        """Return why news that was told before what is known is refused: it was held back, or is sent again.
+
+        Only for a day: a collector whose clock was set back must be heard again.
+        """
+        age_s = self.age_s(self._news.told_utc_ns, now)
+        if age_s is None or age_s > BELIEVED_S:
+            return ""
+        try:
+            told_utc_ns = decode_news(payload).told_utc_ns
+        except RecordError as error:
+            return str(error)
+        return (
+            "control news: it was told before what is known" if told_utc_ns < self._news.told_utc_ns else ""
+        )
 
     def _use(self, kept: Kept) -> str:
         """Go by this news; return why it cannot be gone by, then the last stays."""
         try:
             news = decode_news(kept.payload)
-            views = {
-                one.target_name: (one, control_json.from_json(one.view, age_s=0.0))
-                for one in news.seen
-                if (one.test, one.target, one.target_name) in self._targets
-            }
+            ours = [one for one in news.seen if (one.test, one.target, one.target_name) in self._targets]
+            for one in ours:
+                control_json.from_json(one.view, age_s=0.0)
         except RecordError as error:
             return str(error)
-        self._kept, self._news, self._views = kept, news, views
+        self._kept, self._news = kept, news
+        self._seen = {one.target_name: one for one in ours}
         return ""
 
 

@@ -7,7 +7,6 @@ import pytest
 from appliance.controls import NAME, NS, Controls, Now
 from firmware.control_news import ControlNews, Outside, encode_news
 from firmware.failures import Failure
-from firmware.judgement.observation import Outlook
 from firmware.judgement.web import control_json
 from firmware.judgement.web.evidence import ControlSource, WebControl
 from firmware.plans.load import load
@@ -19,7 +18,9 @@ TOLD = 1_800_000_000 * NS
 HERE = Now(boot_id="a", boottime_ns=5 * HOUR, utc_ns=TOLD + 99 * HOUR)  # a clock four days off
 
 
-def news(failure: str | None = None, *, name: str = SITE.name, age_s: int = 0) -> bytes:
+def news(
+    failure: str | None = None, *, name: str = SITE.name, age_s: int = 0, told_utc_ns: int = TOLD
+) -> bytes:
     view = WebControl(source=ControlSource.COLLECTOR, status=None if failure else 200, http_failure=failure)
     seen = Outside(
         test=SITE.test,
@@ -30,7 +31,7 @@ def news(failure: str | None = None, *, name: str = SITE.name, age_s: int = 0) -
         failed_operation="connect" if failure else None,
         view=control_json.to_json(view),
     )
-    return encode_news(ControlNews(told_utc_ns=TOLD, seen=(seen,)))
+    return encode_news(ControlNews(told_utc_ns=told_utc_ns, seen=(seen,)))
 
 
 def later(hours: float, *, boot_id: str = "a", boottime_ns: int | None = None) -> Now:
@@ -41,7 +42,7 @@ def later(hours: float, *, boot_id: str = "a", boottime_ns: int | None = None) -
 
 def test_before_any_news_there_is_no_control(tmp_path: Path) -> None:
     controls = Controls(tmp_path, PLAN)
-    assert (controls.views(HERE), controls.observations(HERE)) == ({}, {})
+    assert controls.views(HERE) == {}
 
 
 def test_news_is_kept_over_a_restart_with_its_age(tmp_path: Path) -> None:
@@ -49,8 +50,6 @@ def test_news_is_kept_over_a_restart_with_its_age(tmp_path: Path) -> None:
     controls = Controls(tmp_path, PLAN)
     (view,) = controls.views(later(2)).values()
     assert (view.http_failure, view.age_s) == (Failure.CONNECTION_REFUSED, 2 * 3600 + 60)
-    seen = controls.observations(later(2))[SITE.name]
-    assert (seen.outlook, seen.rung, seen.network) == (Outlook.DOWN, SITE.rung, SITE.network.owner)  # type: ignore[union-attr]
 
 
 def test_within_a_boot_a_wall_clock_that_steps_changes_no_age(tmp_path: Path) -> None:
@@ -112,3 +111,13 @@ def test_a_disk_that_takes_nothing_stops_nothing(tmp_path: Path) -> None:
     controls = Controls(tmp_path / "gone", PLAN)
     assert controls.take(news(), HERE) == ""
     assert len(controls.views(HERE)) == 1
+
+
+def test_news_that_was_told_before_what_is_known_is_refused_for_a_day(tmp_path: Path) -> None:
+    controls = Controls(tmp_path, PLAN)
+    controls.take(news(Failure.TIMEOUT), HERE)
+    held_back = news(told_utc_ns=TOLD - 1)
+    assert "before what is known" in controls.take(held_back, later(23))
+    assert controls.views(HERE)[SITE.name].http_failure == Failure.TIMEOUT
+    assert controls.take(held_back, later(25)) == ""
+    assert controls.take(news(told_utc_ns=TOLD), later(26)) == ""
