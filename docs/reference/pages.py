@@ -13,6 +13,7 @@ import click
 
 from appliance.lights.patterns import MEANINGS as LIGHTS
 from appliance.settings import DeviceSettings
+from collector.judgement.scope import SCOPE_RULES, ScopeRule
 from collector.page.app import make_app
 from collector.settings import CollectorSettings
 from collector.store.queries import Queries
@@ -117,6 +118,7 @@ def verdicts() -> str:
         for word in VerdictWord
     ]
     said = {rule.verdict for rule in RULES} | {rule.verdict for rule in WEB_RULES}
+    said |= {rule.verdict for rule in SCOPE_RULES}
     unsaid = sorted(set(VerdictWord) - said)
     return (
         "# Verdicts\n\n## Words\n\n"
@@ -127,10 +129,12 @@ def verdicts() -> str:
         + "\n## Rules about one page\n\nAsked in this order of one measurement of a page, with what a control outside "
         "saw of it; the first that holds speaks. `ok` means that this page is to be had.\n\n"
         + _rules(WEB_RULES)
+        + "\n## Rules about many devices\n\nAsked in this order by the collector, of the devices of one country.\n\n"
+        + _rules(SCOPE_RULES)
     )
 
 
-def _rules(rules: Iterable[Rule | WebRule]) -> str:
+def _rules(rules: Iterable[Rule | WebRule | ScopeRule]) -> str:
     rows = [
         (
             f"`{rule.rule_id}`",

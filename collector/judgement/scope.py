@@ -1,0 +1,320 @@
+"""The verdict of many devices together, by ordered rules in one table, `SCOPE_RULES`. Pure.
+
+The first rule whose condition holds speaks; the last one always holds and says `inconclusive`. Silence counts only
+as a synchronised burst, and only while the collector's own way out is shown to be well. A rule must never name a
+scope from one network alone unless others are shown to be well, nor a shutdown that its neighbours share.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from collector.judgement.devices import DeviceState, State, burst
+from firmware.judgement.words import VerdictWord
+from firmware.record import Verdict
+
+MIN_DEVICES: Final = 3
+"""Fewer devices of a country than this carry no scope."""
+MIN_IN_NETWORK: Final = 2
+"""Fewer devices of one network than this do not stand for it."""
+MOST: Final = 0.8
+"""The share of a group that must be lost (or well) before the group is."""
+NEIGHBOURS_LOST: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLost:
+    """A target that devices lost: how many of those that tried, and whether the control outside lost it too."""
+
+    name: str
+    lost: int
+    tried: int
+    control_lost: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What is known beside the country's devices.
+
+    `connected`: the collector's own control reached its neutral targets (None: there is no control).
+    `neighbours_lost`: the share of other countries' devices, or of targets in neighbouring countries seen by the
+    control, that were lost in the same minutes; None where there are none.
+    """
+
+    connected: bool | None = None
+    neighbours_lost: float | None = None
+    services: tuple[ServiceLost, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Devices that share something, and how they are. `silent` are those whose silence tells nothing."""
+
+    name: str
+    lost: int
+    well: int
+    silent: int
+    networks: frozenset[str]
+
+    @property
+    def tried(self) -> int:
+        """Return how many devices tell something."""
+        return self.lost + self.well
+
+    @property
+    def is_lost(self) -> bool:
+        """Say whether most of it is lost."""
+        return self.lost >= MIN_IN_NETWORK and self.lost >= MOST * self.tried
+
+    @property
+    def is_well(self) -> bool:
+        """Say whether most of it is well."""
+        return self.well >= 1 and self.well >= MOST * (self.tried + self.silent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeFacts:
+    """What a rule about many devices may ask."""
+
+    devices: tuple[DeviceState, ...]
+    outside: Outside
+    lost: frozenset[str]
+    """Devices that say so themselves, and those silent in a burst while the collector's own way out is well."""
+    all: Group
+    networks: tuple[Group, ...]
+    kinds: tuple[Group, ...]
+    regions: tuple[Group, ...]
+
+    @classmethod
+    def of(cls, devices: Iterable[DeviceState], outside: Outside) -> "ScopeFacts":
+        """Count; the order of `devices` does not matter."""
+        ordered = tuple(sorted(devices, key=lambda one: one.device))
+        lost = {one.device for one in ordered if one.state is State.LOST}
+        if outside.connected is True:
+            lost |= burst(ordered)
+        gone = frozenset(lost)
+        return cls(
+            devices=ordered,
+            outside=outside,
+            lost=gone,
+            all=_group("all", ordered, gone),
+            networks=_groups(ordered, gone, lambda one: one.network),
+            kinds=_groups(ordered, gone, lambda one: one.kind),
+            regions=_groups(ordered, gone, lambda one: one.region),
+        )
+
+    def others_well(self, groups: Sequence[Group], name: str) -> bool:
+        """Say whether there are groups beside `name`, enough devices in them, and all of them are well."""
+        others = [one for one in groups if one.name != name and (one.tried or one.silent)]
+        return sum(one.well for one in others) >= MIN_IN_NETWORK and all(one.is_well for one in others)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeRule:
+    """One row of the table."""
+
+    rule_id: str
+    verdict: VerdictWord
+    sentence: str
+    overturned_by: str
+    condition: Callable[[ScopeFacts], bool]
+
+
+def judge_scope(devices: Iterable[DeviceState], outside: Outside) -> Verdict:
+    """Return the verdict on one country, from its devices and what is known beside them."""
+    facts = ScopeFacts.of(devices, outside)
+    rule = next(rule for rule in SCOPE_RULES if rule.condition(facts))
+    return Verdict(
+        verdict=rule.verdict,
+        rule_id=rule.rule_id,
+        evidence=tuple(_evidence(facts)),
+        overturned_by=rule.overturned_by,
+    )
+
+
+def _evidence(facts: ScopeFacts) -> Iterator[str]:
+    states = {state: sum(one.state is state for one in facts.devices) for state in State}
+    yield f"{len(facts.devices)} devices: " + ", ".join(f"{count} {state}" for state, count in states.items())
+    silent = sum(one.state is State.SILENT and one.device in facts.lost for one in facts.devices)
+    if silent:
+        yield f"{silent} of the silent fell silent together"
+    for title, groups in (("network", facts.networks), ("kind", facts.kinds), ("region", facts.regions)):
+        for one in groups:
+            yield f"{title} {one.name}: {one.lost} lost, {one.well} well"
+    connected = {
+        True: "reaches its neutral targets",
+        False: "does not reach its neutral targets",
+        None: "is not there",
+    }
+    yield f"the collector's own control {connected[facts.outside.connected]}"
+    if facts.outside.neighbours_lost is not None:
+        yield f"neighbours: {facts.outside.neighbours_lost:.0%} lost in the same minutes"
+    for service in facts.outside.services:
+        beside = {
+            True: "and for the control",
+            False: "and not for the control",
+            None: "and no control looked",
+        }
+        yield f"{service.name}: lost for {service.lost} of {service.tried} devices {beside[service.control_lost]}"
+
+
+def _groups(
+    devices: Iterable[DeviceState], lost: frozenset[str], key: Callable[[DeviceState], str]
+) -> tuple[Group, ...]:
+    members: dict[str, list[DeviceState]] = {}
+    for one in devices:
+        if key(one):
+            members.setdefault(key(one), []).append(one)
+    return tuple(_group(name, members[name], lost) for name in sorted(members))
+
+
+def _group(name: str, devices: Iterable[DeviceState], lost: frozenset[str]) -> Group:
+    known = tuple(devices)
+    return Group(
+        name=name,
+        lost=sum(one.device in lost for one in known),
+        well=sum(one.state is State.WELL for one in known),
+        silent=sum(one.state is State.SILENT and one.device not in lost for one in known),
+        networks=frozenset(one.network for one in known if one.network and one.device in lost),
+    )
+
+
+def _uplink_failed(facts: ScopeFacts) -> bool:
+    silent = [one for one in facts.devices if one.state is State.SILENT]
+    return facts.outside.connected is False and bool(silent) and len(silent) == len(facts.devices)
+
+
+def _were_well(facts: ScopeFacts) -> bool:
+    unheard = [one for one in facts.devices if one.was_well_unheard]
+    return len(unheard) >= MIN_IN_NETWORK and len(unheard) >= MOST * len(facts.devices)
+
+
+def _too_few(facts: ScopeFacts) -> bool:
+    return len(facts.devices) < MIN_DEVICES
+
+
+def _neighbours_too(facts: ScopeFacts) -> bool:
+    beside = facts.outside.neighbours_lost
+    return facts.all.lost >= MIN_DEVICES and beside is not None and beside >= NEIGHBOURS_LOST
+
+
+def _mobile(facts: ScopeFacts) -> bool:
+    mobile = next((one for one in facts.kinds if one.name == "mobile"), None)
+    return (
+        mobile is not None
+        and mobile.is_lost
+        and len(mobile.networks) >= 2
+        and facts.others_well(facts.kinds, "mobile")
+    )
+
+
+def _one_network(facts: ScopeFacts) -> bool:
+    lost = [one for one in facts.networks if one.is_lost]
+    return len(lost) == 1 and facts.others_well(facts.networks, lost[0].name)
+
+
+def _one_region(facts: ScopeFacts) -> bool:
+    lost = [one for one in facts.regions if one.is_lost]
+    return len(lost) == 1 and len(lost[0].networks) >= 2 and facts.others_well(facts.regions, lost[0].name)
+
+
+def _total(facts: ScopeFacts) -> bool:
+    return facts.all.is_lost and facts.all.lost >= MIN_DEVICES and len(facts.all.networks) >= 2
+
+
+def _service(facts: ScopeFacts) -> bool:
+    return any(
+        one.control_lost is True and one.tried >= MIN_IN_NETWORK and one.lost == one.tried
+        for one in facts.outside.services
+    )
+
+
+def _well(facts: ScopeFacts) -> bool:
+    return facts.all.is_well and facts.all.well >= MIN_DEVICES
+
+
+def _always(facts: ScopeFacts) -> bool:  # noqa: ARG001  # a condition takes the facts
+    return True
+
+
+SCOPE_RULES: Final[tuple[ScopeRule, ...]] = (
+    ScopeRule(
+        rule_id="own-uplink-failed",
+        verdict=VerdictWord.COLLECTOR_FAULT,
+        sentence="Every device is silent, and the collector's own control does not reach its neutral targets.",
+        overturned_by="Rounds of that time that arrive later and say otherwise.",
+        condition=_uplink_failed,
+    ),
+    ScopeRule(
+        rule_id="devices-were-well",
+        verdict=VerdictWord.COLLECTOR_FAULT,
+        sentence="The devices were not heard, and the rounds they delivered afterwards show them well all the while.",
+        overturned_by="Devices whose later rounds show that they were not.",
+        condition=_were_well,
+    ),
+    ScopeRule(
+        rule_id="too-few-devices",
+        verdict=VerdictWord.INCONCLUSIVE,
+        sentence=f"There are fewer than {MIN_DEVICES} devices: no scope can be told from them.",
+        overturned_by="More devices, in unrelated networks.",
+        condition=_too_few,
+    ),
+    ScopeRule(
+        rule_id="neighbours-lost-too",
+        verdict=VerdictWord.TRANSIT_FAULT,
+        sentence=f"Devices are lost, and in the same minutes at least {NEIGHBOURS_LOST:.0%} of what is measured in "
+        "other countries: the fault is on the way there.",
+        overturned_by="Neighbours that turn out to have been well.",
+        condition=_neighbours_too,
+    ),
+    ScopeRule(
+        rule_id="mobile-lost-fixed-well",
+        verdict=VerdictWord.MOBILE_SHUTDOWN,
+        sentence="The devices on mobile networks are lost, in two of them at least, and those on fixed ones are well.",
+        overturned_by="One mobile network whose devices are well, or a fixed one whose are lost.",
+        condition=_mobile,
+    ),
+    ScopeRule(
+        rule_id="one-region-lost",
+        verdict=VerdictWord.REGIONAL_SHUTDOWN,
+        sentence="The devices of one region are lost, across two networks at least, and those of the others are well.",
+        overturned_by="Devices in that region that are well, or a second region that is lost.",
+        condition=_one_region,
+    ),
+    ScopeRule(
+        rule_id="one-network-lost",
+        verdict=VerdictWord.ISP_OUTAGE,
+        sentence="The devices of one network are lost, and those of all the others are well.",
+        overturned_by="A second network that is lost, or devices of the first that are well.",
+        condition=_one_network,
+    ),
+    ScopeRule(
+        rule_id="networks-lost-together",
+        verdict=VerdictWord.TOTAL_SHUTDOWN,
+        sentence=f"At least {MOST:.0%} of the devices that tell are lost, in two unrelated networks at least.",
+        overturned_by="A network whose devices are well; neighbours that dropped too; rounds that arrive later.",
+        condition=_total,
+    ),
+    ScopeRule(
+        rule_id="service-lost-everywhere",
+        verdict=VerdictWord.SERVICE_MAINTENANCE,
+        sentence="Every device lost one service, and the control outside lost it too.",
+        overturned_by="A control in another network that reaches it.",
+        condition=_service,
+    ),
+    ScopeRule(
+        rule_id="devices-well",
+        verdict=VerdictWord.OK,
+        sentence=f"At least {MOST:.0%} of the devices that tell reach neutral controls outside.",
+        overturned_by="Rounds that arrive later and say otherwise.",
+        condition=_well,
+    ),
+    ScopeRule(
+        rule_id="scope-mixed-evidence",
+        verdict=VerdictWord.INCONCLUSIVE,
+        sentence="Some devices are lost or silent and some are not, in no pattern that a rule knows.",
+        overturned_by="More rounds, or more devices.",
+        condition=_always,
+    ),
+)
+"""The rules about many devices, in the order in which they are asked."""

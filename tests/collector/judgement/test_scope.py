@@ -1,0 +1,198 @@
+"""Scope verdicts: each in its story, the negative controls of the past, and what must never be said."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.judgement.devices import BURST_S, DeviceState, RoundSaid, State, burst, state_of
+from collector.judgement.scope import SCOPE_RULES, Outside, ServiceLost, judge_scope
+from firmware.judgement.words import COLLECTOR_ONLY
+
+NOW = 1_795_000_000.0
+UP = Outside(connected=True)
+NETWORKS = {"tci": "fixed", "shatel": "fixed", "mci": "mobile", "irancell": "mobile"}
+
+
+def one(
+    number: int, network: str, state: State, *, region: str = "", since_s: float = -600.0, **more: bool
+) -> DeviceState:
+    return DeviceState(
+        device=f"d{number}",
+        country="ir",
+        network=network,
+        kind=NETWORKS[network],
+        region=region or ("tehran", "fars")[number % 2],
+        state=state,
+        since_utc_s=NOW + since_s,
+        **more,
+    )
+
+
+def country(**states: State) -> list[DeviceState]:
+    """Return four devices a network, in two regions, in the given states; those not named are well."""
+    return [
+        one(4 * index + number, network, states.get(network, State.WELL))
+        for index, network in enumerate(NETWORKS)
+        for number in range(4)
+    ]
+
+
+ALL_SILENT = country(**dict.fromkeys(NETWORKS, State.SILENT))
+REGION = [
+    one(index, network, State.LOST if index % 2 else State.WELL)
+    for index, network in enumerate([*NETWORKS] * 4)
+]
+DOWN = Outside(connected=True, services=(ServiceLost(name="social", lost=16, tried=16, control_lost=True),))
+STORIES = {
+    "own-uplink-failed": (ALL_SILENT, Outside(connected=False)),
+    "devices-were-well": (
+        [one(number, "tci", State.WELL, was_well_unheard=True) for number in range(4)],
+        UP,
+    ),
+    "too-few-devices": (country()[:2], UP),
+    "neighbours-lost-too": (
+        country(**dict.fromkeys(NETWORKS, State.LOST)),
+        Outside(connected=True, neighbours_lost=0.7),
+    ),
+    "mobile-lost-fixed-well": (country(mci=State.LOST, irancell=State.SILENT), UP),
+    "one-region-lost": (REGION, UP),
+    "one-network-lost": (country(mci=State.SILENT), UP),
+    "networks-lost-together": (ALL_SILENT, UP),
+    "service-lost-everywhere": (country(), DOWN),
+    "devices-well": (country(), UP),
+    "scope-mixed-evidence": (country(tci=State.UNCLEAR, mci=State.LOST, shatel=State.SILENT), Outside()),
+}
+
+
+@pytest.mark.parametrize("rule", SCOPE_RULES, ids=lambda rule: rule.rule_id)
+def test_every_rule_speaks_in_its_story(rule: object) -> None:
+    assert hasattr(rule, "rule_id")
+    devices, outside = STORIES[rule.rule_id]
+    said = judge_scope(devices, outside)
+    assert said.rule_id == rule.rule_id
+    assert said.evidence
+    assert said.overturned_by
+
+
+def test_every_word_that_is_the_collector_s_is_said_by_a_rule() -> None:
+    assert {rule.verdict for rule in SCOPE_RULES} >= COLLECTOR_ONLY
+
+
+class TestNegativeControls:
+    """Events of the past that were no shutdown."""
+
+    def test_a_fibre_fault_that_its_neighbours_shared(self) -> None:
+        # 19 December 2019: below half, and neighbouring countries dropped too
+        devices = country(tci=State.LOST, mci=State.LOST, shatel=State.LOST)
+        assert judge_scope(devices, Outside(connected=True, neighbours_lost=0.6)).verdict == "transit_fault"
+
+    def test_one_mobile_operator_at_night(self) -> None:
+        # 25 December 2019
+        assert judge_scope(country(irancell=State.SILENT), UP).verdict == "isp_outage"
+
+    def test_a_platform_s_own_maintenance(self) -> None:
+        # 16 June 2009: everyone lost it at once, outside controls included
+        assert judge_scope(country(), DOWN).verdict == "service_maintenance"
+        there = Outside(
+            connected=True, services=(ServiceLost(name="social", lost=16, tried=16, control_lost=False),)
+        )
+        assert judge_scope(country(), there).verdict == "ok"
+
+    def test_silences_one_by_one_are_no_event(self) -> None:
+        spread = [
+            one(number, network, State.SILENT, since_s=-2 * BURST_S * number)
+            for number, network in enumerate([*NETWORKS] * 2)
+        ]
+        assert judge_scope(spread, UP).verdict == "inconclusive"
+
+    def test_without_a_control_of_our_own_silence_says_nothing(self) -> None:
+        assert judge_scope(ALL_SILENT, Outside()).verdict == "inconclusive"
+
+    def test_a_network_alone_is_no_country(self) -> None:
+        only = [one(number, "tci", State.LOST) for number in range(8)]
+        assert judge_scope(only, UP).verdict == "inconclusive"
+
+
+class TestOneDevice:
+    """How a single device is."""
+
+    def state(self, *rounds: tuple[float, float, str]) -> DeviceState:
+        said = [RoundSaid(utc_s=NOW - at, received_utc_s=NOW - got, word=word) for at, got, word in rounds]
+        random.Random(1).shuffle(said)
+        found = state_of("d1", said, now_utc_s=NOW, period_s=120.0)
+        assert found is not None
+        return found
+
+    def test_heard_just_now(self) -> None:
+        assert self.state((200, 199, "ok"), (80, 79, "ok")).state is State.WELL
+        assert self.state((200, 199, "ok"), (80, 79, "blocked_tls")).since_utc_s == NOW - 200
+        assert self.state((200, 199, "ok"), (80, 79, "international_cut")).state is State.LOST
+        assert self.state((200, 199, "ok"), (80, 79, "local_fault")).state is State.UNCLEAR
+
+    def test_not_heard_for_three_periods(self) -> None:
+        silent = self.state((500, 499, "ok"))
+        assert silent.state is State.SILENT
+        assert silent.since_utc_s == NOW - 499
+
+    def test_rounds_that_came_later(self) -> None:
+        late = [(3000.0 - 120 * number, 60.0, "ok") for number in range(10)]
+        assert self.state(*late, (30, 29, "ok")).was_well_unheard
+        lost = [(at, got, "international_cut") for at, got, _ in late]
+        assert not self.state(*lost, (30, 29, "ok")).was_well_unheard
+
+    def test_never_heard(self) -> None:
+        assert state_of("d1", [], now_utc_s=NOW, period_s=120.0) is None
+
+
+devices = st.lists(
+    st.builds(
+        one,
+        st.integers(0, 40),
+        st.sampled_from(sorted(NETWORKS)),
+        st.sampled_from(State),
+        region=st.sampled_from(["tehran", "fars", "qom"]),
+        since_s=st.floats(-4000, 0),
+    ),
+    max_size=20,
+    unique_by=lambda device: device.device,
+)
+outsides = st.builds(
+    Outside,
+    connected=st.sampled_from([None, True, False]),
+    neighbours_lost=st.sampled_from([None, 0.0, 0.4, 0.9]),
+)
+SHUTDOWNS = {"total_shutdown", "mobile_shutdown", "regional_shutdown", "isp_outage"}
+
+
+@given(devices, outsides, st.randoms())
+def test_the_order_does_not_matter(found: list[DeviceState], outside: Outside, rng: random.Random) -> None:
+    shuffled = list(found)
+    rng.shuffle(shuffled)
+    assert judge_scope(shuffled, outside) == judge_scope(found, outside)
+    assert burst(shuffled) == burst(found)
+
+
+@given(devices, outsides)
+def test_no_shutdown_by_silence_alone_without_a_way_out_of_our_own(
+    found: list[DeviceState], outside: Outside
+) -> None:
+    quiet = [device for device in found if device.state is not State.LOST]
+    if outside.connected is not True:
+        assert judge_scope(quiet, outside).verdict not in SHUTDOWNS
+
+
+@given(devices, outsides)
+def test_when_neighbours_dropped_too_it_is_no_shutdown(found: list[DeviceState], outside: Outside) -> None:
+    said = judge_scope(found, outside)
+    if said.verdict == "total_shutdown":
+        assert outside.neighbours_lost is None or outside.neighbours_lost < 0.5
+
+
+@given(devices)
+def test_a_total_shutdown_leaves_few_well(found: list[DeviceState]) -> None:
+    if judge_scope(found, UP).verdict == "total_shutdown":
+        well = sum(device.state is State.WELL for device in found)
+        assert well <= len(found) / 4
+        assert len({device.network for device in found if device.state is not State.WELL}) >= 2
