@@ -117,12 +117,13 @@ def _query(keys: Keys) -> Query:
             if number:
                 asns[address] = number
     engine = keys.text("engine")
-    resolver = keys.text("x_resolver") or keys.text("resolver_address") or keys.text("resolver_hostname")
+    named = keys.text("resolver_address") or keys.text("resolver_hostname")
+    resolver = keys.text("x_resolver") or (SYSTEM_RESOLVER if engine in SYSTEM_ENGINES else named)
     return Query(
         hostname=keys.text("hostname"),
         query_type=keys.text("query_type", "A"),
         engine=engine,
-        resolver=resolver or (SYSTEM_RESOLVER if engine in SYSTEM_ENGINES else ""),
+        resolver=resolver,
         failure=keys.optional_text("failure"),
         addresses=tuple(dict.fromkeys(addresses)),
         asns=asns,

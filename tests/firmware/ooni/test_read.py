@@ -204,6 +204,17 @@ def test_connects_of_the_years_when_failure_was_true_or_false() -> None:
     assert all(one is not None and one.startswith("unknown_failure: ") for one in told)
 
 
+def test_the_system_s_resolver_is_known_by_its_engine_whatever_its_address() -> None:
+    def resolver(**query: Any) -> str:
+        keys = {"queries": [{"hostname": "www.example.com", **query}]}
+        (found,) = parse({"test_name": "web_connectivity", "test_keys": cast("Any", keys)}).queries
+        return found.resolver
+
+    assert resolver(engine="getaddrinfo", resolver_address="") == "@system"
+    assert resolver(resolver_hostname="127.0.1.1") == "@system"  # ooniprobe 2
+    assert resolver(engine="udp", resolver_address="1.1.1.1:53") == "1.1.1.1:53"
+
+
 def test_what_is_missing_is_no_damage() -> None:
     found = explain(Document(line=1, value={"test_name": "web_connectivity", "test_keys": {}}))
     assert (found.verdict.verdict, found.pair.blocking, found.ooni_said) == ("inconclusive", None, None)
