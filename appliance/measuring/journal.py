@@ -16,6 +16,7 @@ from appliance.events import OutboxChanged, SyncChanged
 from appliance.measuring import health, records
 from appliance.measuring.rounds import Round
 from appliance.measuring.schedule import Missed, Schedule
+from appliance.outbox import boots
 from appliance.outbox.box import Outbox
 from appliance.outbox.file import OutboxError
 from appliance.outbox.storing import Store
@@ -45,11 +46,14 @@ class Journal:
         self._plan = plan
         self._outbox = outbox
         self._store = Store(outbox, account=self._given_up)
-        self._clock = ClockTracker()
+        self._boot = boots.begin(outbox, state.boot_id)
+        self._clock = ClockTracker(boots.points(outbox, state.boot_id)[-_POINTS_KEPT:])
         self._new_points: list[SyncPoint] = []
         self._province: Mapping[str, JsonValue] = {"province": province} if province else {}
         self._before: health.Reading | None = None
         self._context: Mapping[str, JsonValue] = {}
+        if self._boot.is_new and self._boot.previous:
+            self._keep(records.of_boot(self.scene(), self._boot.previous))
 
     # What happened.
 
@@ -126,6 +130,7 @@ class Journal:
                 **self._province,
             },
             sync_points=points,
+            previous_boot_id=self._boot.previous,
         )
         self._keep(records.of_round(self.scene(), conclusion))
 
@@ -217,6 +222,7 @@ class Journal:
     def _add_point(self, point: SyncPoint) -> None:
         if point not in self._clock.points:
             self._new_points.append(point)
+            boots.add_point(self._outbox, self.state.boot_id, point)
             self._clock = ClockTracker((*self._clock.points, point)[-_POINTS_KEPT:])
 
     def _look(self, worker: int | None) -> health.Reading:

@@ -47,7 +47,7 @@ class Conclusion:
     """What a round came to. Times are CLOCK_BOOTTIME in ns; `traffic` is payload bytes up and down.
 
     `since_utc_ns` is when the verdict was first reached, `sync_points` are those the device got since the last
-    round, `health` is `appliance.measuring.health.summary`'s.
+    round, `previous_boot_id` the boot before this one ("" when none is known), `health` is `appliance.measuring.health.summary`'s.
     """
 
     round_id: int
@@ -61,6 +61,7 @@ class Conclusion:
     traffic: tuple[int, int]
     health: Mapping[str, JsonValue]
     sync_points: Sequence[SyncPoint] = ()
+    previous_boot_id: str = ""
     targets: Sequence[TargetJudgement] = ()
 
 
@@ -131,11 +132,27 @@ def of_fault(
     return _gap(scene, target, span, failure, operation=operation, detail=detail)
 
 
+def of_boot(scene: Scene, previous_boot_id: str) -> Record:
+    """Return the record of the time between the boot before this one and this daemon's start: nothing was measured.
+
+    How long that was no clock here can say; it is told when both boots have been placed in time (`firmware.timing`).
+    Detail `count` (of such pauses: 1), `reason`, `previous_boot_id`.
+    """
+    detail: JsonObject = {
+        "count": 1,
+        "reason": "switched off or restarted",
+        "previous_boot_id": previous_boot_id,
+    }
+    span = (0, scene.boottime_ns)
+    return _gap(scene, "device", span, Failure.INTERRUPTED, operation="run", detail=detail)
+
+
 def of_round(scene: Scene, ended: Conclusion) -> Record:
     """Return a round's conclusion.
 
     Detail `ladder` (see `firmware.judgement.ladder.to_json`), `targets` (what is said of each platform by itself, see
-    `firmware.judgement.web.targets`), `since_utc_ns`, and `sync_points` (`[boottime_ns, utc_ns, error_ns]` each); the context is the device's health.
+    `firmware.judgement.web.targets`), `since_utc_ns`, `previous_boot_id`, and `sync_points` (`[boottime_ns, utc_ns,
+    error_ns]` each); the context is the device's health.
     """
     points: list[JsonValue] = [
         [point.boottime_ns, point.utc_ns, point.error_ns] for point in ended.sync_points
@@ -159,6 +176,7 @@ def of_round(scene: Scene, ended: Conclusion) -> Record:
                 "targets": targets_json.to_json(ended.targets),
                 "since_utc_ns": ended.since_utc_ns,
                 "sync_points": points,
+                "previous_boot_id": ended.previous_boot_id,
             },
         ),
         context={**ended.health, "plan": scene.plan.label},

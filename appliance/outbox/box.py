@@ -633,6 +633,12 @@ class Outbox:
             raise translated from error
 
     @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection for what stands in the block, as one transaction; for the tables beside the queue."""
+        with self._transaction():
+            yield self._connection
+
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         """Do what stands in the block wholly or not at all, and durably, with SQLite's errors translated."""
         self._shared.refuse_replaced(self._generation, self._path, owner=self._owner)

@@ -22,6 +22,8 @@ from firmware.record import from_json
 
 DAMAGED: Final = "damaged on the card, unless it was delivered before"
 _BUNCH: Final = 200
+_BOOT_ID: Final = 36
+"""The length of the kernel's boot id."""
 _MAX_EPOCHS: Final = 2**18
 
 
@@ -102,6 +104,8 @@ def _bunches(rows: Iterator[RawRow]) -> Iterator[list[RawRow]]:
 
 def _put(connection: sqlite3.Connection, row: RawRow, found: Found) -> None:
     values = row.values
+    if _put_time(connection, row):
+        return
     account = found.accounts.get(row.rowid // SPAN + 1)
     if account is None or row.rowid <= 0:
         return
@@ -118,6 +122,20 @@ def _put(connection: sqlite3.Connection, row: RawRow, found: Found) -> None:
         )
     elif _is_tombstone(row) and isinstance(values[1], int) and values[1] - account.base <= SPAN:
         connection.execute("INSERT OR IGNORE INTO tombstone VALUES (?, ?, ?)", (row.rowid, *values[1:]))
+
+
+def _put_time(connection: sqlite3.Connection, row: RawRow) -> bool:
+    """Put what places boots in time; return whether the row was of that."""
+    match row.values:
+        case (None, str(boot_id), int()) if len(boot_id) == _BOOT_ID:
+            connection.execute("INSERT OR IGNORE INTO boot VALUES (?, ?, ?)", (row.rowid, *row.values[1:]))
+        case (None, str(boot_id), int(), int(), int()) if len(boot_id) == _BOOT_ID:
+            connection.execute(
+                "INSERT OR IGNORE INTO sync_point VALUES (?, ?, ?, ?, ?)", (row.rowid, *row.values[1:])
+            )
+        case _:
+            return False
+    return True
 
 
 def _balance(connection: sqlite3.Connection, account: Account, *, utc_ns: int) -> tuple[int, int]:

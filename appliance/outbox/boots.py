@@ -1,0 +1,64 @@
+"""The boots this outbox has seen, in order, and every sync point of each: what places its records in time later.
+
+A daemon that is started again in the same boot finds the points of its clock here. What cannot be written because
+the disk refuses is left out: the points travel in records too. Nothing here may stop measuring.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.outbox.box import Outbox
+from appliance.outbox.file import OutboxError
+from firmware.timing import SyncPoint
+
+POINTS_KEPT: Final = 10_000
+"""Half a year of timesyncd's points; the oldest go first. All were told in records when they came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """`previous` is the boot before this one ("" when none is known); `is_new` says that this is its first start."""
+
+    previous: str = ""
+    is_new: bool = False
+
+
+def begin(outbox: Outbox, boot_id: str) -> Begun:
+    """Note that this boot is under way, and return what came before it."""
+    if not boot_id:
+        return Begun()
+    with contextlib.suppress(OutboxError), outbox.transaction() as connection:
+        known = connection.execute("SELECT id FROM boot WHERE boot_id = ?", (boot_id,)).fetchone()
+        number = 2**62 if known is None else known[0]
+        before = connection.execute(
+            "SELECT boot_id FROM boot WHERE id < ? ORDER BY id DESC LIMIT 1", (number,)
+        ).fetchone()
+        if known is None:
+            connection.execute("INSERT INTO boot (boot_id, last_boottime_ns) VALUES (?, 0)", (boot_id,))
+        return Begun(previous="" if before is None else before[0], is_new=known is None)
+    return Begun()
+
+
+def add_point(outbox: Outbox, boot_id: str, point: SyncPoint) -> None:
+    """Keep a sync point."""
+    with contextlib.suppress(OutboxError), outbox.transaction() as connection:
+        connection.execute(
+            "INSERT INTO sync_point (boot_id, boottime_ns, utc_ns, error_ns) VALUES (?, ?, ?, ?)",
+            (boot_id, point.boottime_ns, point.utc_ns, point.error_ns),
+        )
+        connection.execute(
+            "DELETE FROM sync_point WHERE id <= (SELECT max(id) FROM sync_point) - ?", (POINTS_KEPT,)
+        )
+
+
+def points(outbox: Outbox, boot_id: str) -> tuple[SyncPoint, ...]:
+    """Return the points of one boot, oldest first."""
+    with contextlib.suppress(OutboxError), outbox.transaction() as connection:
+        rows = connection.execute(
+            "SELECT boottime_ns, utc_ns, error_ns FROM sync_point WHERE boot_id = ? ORDER BY id", (boot_id,)
+        ).fetchall()
+        return tuple(
+            SyncPoint(boottime_ns=boottime, utc_ns=utc, error_ns=error) for boottime, utc, error in rows
+        )
+    return ()
