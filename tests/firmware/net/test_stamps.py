@@ -83,3 +83,28 @@ def test_lateness_is_of_the_packet_where_the_kernel_tells() -> None:
 def test_the_wait_in_our_own_queue() -> None:
     assert left(snd=9, sched=3).egress_queue_ns == 6
     assert left(snd=9).egress_queue_ns is None
+
+
+@pytest.mark.parametrize(
+    ("arrival", "expected"),
+    [
+        (came(90, 35), (35, True)),  # the kernel's arrival, less our reading of its clock at the send
+        (came(90, None), (90, False)),
+        (came(90, 35, STEPPED), (90, False)),
+        (came(90, -5), (90, False)),  # before it was sent: cannot be
+    ],
+)
+def test_what_has_no_stamp_as_it_leaves_may_have_one_as_its_answer_comes(
+    arrival: Arrival, expected: tuple[int, bool]
+) -> None:
+    assert stamps.since_call(left(), arrival) == expected
+
+
+def test_a_sends_cost_is_from_when_it_was_to_begin_until_the_kernel_had_it() -> None:
+    def cost_ns(aim_ns: int, **kinds: int) -> int | None:
+        sent = left(**kinds)
+        return Departure(sent.user_ns, sent.offset, sent.stamps, aim_ns=aim_ns).cost_ns
+
+    assert cost_ns(USER_NS - 10, sched=20, snd=5000) == 30  # the wait in its own queue is no cost of ours
+    assert cost_ns(USER_NS - 10, snd=20) is None
+    assert cost_ns(0, sched=20) is None
