@@ -96,7 +96,7 @@ def farewell(packet: Packet, flow: Flow) -> Forged:
 
 def is_request(packet: Packet, flow: Flow) -> bool:
     """Say whether the packet can be answered with a page: data of the opener's over TCP."""
-    return packet.proto == TCP and packet.start < packet.end and flow.is_opener(packet)
+    return packet.proto == TCP and packet.whole and packet.start < packet.end and flow.is_opener(packet)
 
 
 def page(how: Page | Redirect, files: Mapping[Path, bytes]) -> bytes:

@@ -24,6 +24,7 @@ _UNREACHABLE: Final = {
 """ICMP type and code of each unreachable (RFC 792, 1812, 4443)."""
 _RCODES: Final = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "NOTIMP": 4, "REFUSED": 5}
 _WRAP: Final = 1 << 32
+_BROADCAST: Final = b"\xff" * 4
 
 
 def checksum(data: bytes) -> int:
@@ -118,6 +119,9 @@ def unreachable(packet: Packet, what: str, routers: Sequence[str]) -> bytes | No
     """Return the ICMP error `what` (admin, host, net, port) to the packet's sender; None where none may be sent."""
     if packet.proto in (ICMP, ICMP6) and packet.kind not in (8, 128):
         return None  # errors are not answered with errors
+    target = ipaddress.ip_address(packet.target)
+    if target.is_multicast or packet.target == _BROADCAST or not packet.whole:
+        return None  # nor what was for many, nor the pieces of one packet (RFC 1122, 4443)
     named = [ipaddress.ip_address(router) for router in routers]
     router = next((one.packed for one in named if one.version == packet.version), packet.target)
     kind, code = _UNREACHABLE[packet.version][what]

@@ -69,7 +69,7 @@ def is_settled(rule: Rule, flow: Flow) -> bool:
 
 def look(flow: Flow, packet: Packet, *, reassemble: bool) -> contents.Question | None:
     """Note in the flow what the packet shows of its contents; return the DNS question it carries, if any."""
-    if packet.start >= packet.end or not flow.is_opener(packet):
+    if packet.start >= packet.end or not packet.whole or not flow.is_opener(packet):
         return None
     data = packet.payload
     flow.carried += len(data)

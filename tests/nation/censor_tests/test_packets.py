@@ -1,8 +1,9 @@
 """Forged packets are read back as they were meant, sums are right, and no bytes break the reader."""
 
+import ipaddress
 import struct
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.nation.censor import forge, offload
@@ -123,6 +124,8 @@ def test_a_forged_datagram_is_read_back(packet: Packet, data: bytes) -> None:
 
 @given(packets(), st.sampled_from(("admin", "host", "net", "port")))
 def test_an_icmp_error_quotes_the_packet(packet: Packet, what: str) -> None:
+    target = ipaddress.ip_address(packet.target)
+    assume(not target.is_multicast and packet.target != b"\xff" * 4)
     frame = forge.unreachable(packet, what, ["10.1.1.1", "2001:db8::1"])
     assert frame is not None
     found = parse(frame, False)
@@ -134,6 +137,21 @@ def test_an_icmp_error_quotes_the_packet(packet: Packet, what: str) -> None:
     assert packet.frame[packet.network :].startswith(quoted)
     assert len(quoted) >= min(packet.length, 500)
     assert is_sound(frame)
+
+
+def test_errors_what_is_for_many_and_pieces_are_not_answered_with_errors() -> None:
+    unreachable = forge.frame(MACS, bytes(4), bytes(4), ICMP, bytes((3, 1)) + bytes(30))
+    datagram = struct.pack(">HHHH", 1000, 9, 12, 0) + b"data"
+    to_many = [
+        forge.frame(MACS, bytes((10, 0, 0, 1)), bytes(target), UDP, datagram)
+        for target in ((224, 0, 0, 251), (255,) * 4)
+    ]
+    piece = bytearray(forge.frame(MACS, bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2)), UDP, datagram))
+    piece[20] |= 0x20
+    for frame in (unreachable, *to_many, bytes(piece)):
+        found = parse(frame, True)
+        assert found is not None
+        assert forge.unreachable(found, "host", []) is None
 
 
 @given(packets(), st.binary(min_size=1, max_size=9000))
