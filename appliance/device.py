@@ -27,9 +27,13 @@ from appliance.events import (
     Measured,
     RoundStarted,
     SyncChanged,
+    TransportTried,
     VerdictReached,
     WorkerRestarted,
 )
+from appliance.identity.files import IdentityFiles
+from appliance.identity.identity import Identity
+from appliance.identity.renewal import mend
 from appliance.measuring import records
 from appliance.measuring.budget import NS, Budget, wire_bytes
 from appliance.measuring.journal import Journal
@@ -45,12 +49,13 @@ from appliance.settings import DeviceSettings
 from appliance.state_file import State
 from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
+from appliance.sync.ways import Ports
 from firmware import clock
 from firmware.failures import Failure
 from firmware.net.loop import boottime_ns
 from firmware.plan import Plan
 from firmware.plans.checks import estimate_bytes, round_bytes
-from firmware.record import Record
+from firmware.record import ClockQuality, Record
 from firmware.task import Result, Task
 
 TASK_DEADLINE_NS: Final = 60 * NS
@@ -107,7 +112,11 @@ class Device:
             data=data.path,
             plan=plan,
             outbox=outbox,
-            province=settings.province,
+            place={
+                "province": settings.province,
+                "provider": settings.provider,
+                "network_kind": settings.network_kind,
+            },
             state=State(
                 pid=os.getpid(),
                 software=records.SOFTWARE,
@@ -127,6 +136,8 @@ class Device:
             software=records.SOFTWARE,
             country=plan.country,
             notify=self._from_sync,
+            identity=lambda: identity_of(data),
+            clock_is_sure=lambda: self._journal.state.clock_quality == ClockQuality.SYNCHRONISED,
         )
         self._sync_events: SimpleQueue[Event] = SimpleQueue()
         self._notifier = Notifier.from_environment()
@@ -352,6 +363,8 @@ class Device:
                     refused = self._controls.take(event.payload, self._now())
                     if refused:
                         _log.warning("news of the control was refused: %s", refused)
+                if isinstance(event, TransportTried):
+                    self._journal.transport_tried(event.tried)
                 if isinstance(event, SyncChanged):
                     self._journal.sync_changed(event)
                     changed = True
@@ -442,12 +455,24 @@ def make_schedule(
     )
 
 
+def identity_of(data: DataDir) -> Identity | None:
+    """Return the device's identity, None where it was given none. Raises `IdentityError`."""
+    files = IdentityFiles(data=data.path)
+    if not files.are_there:
+        return None
+    mend(files)
+    return Identity.load(files, device=data.device)
+
+
 def sync_settings(settings: DeviceSettings) -> SyncSettings:
     """Return where the sender is to connect."""
     broker = settings.broker
     return SyncSettings(
         host=broker.host,
-        port=broker.port,
+        ports=Ports(
+            wss=broker.websocket_port, mqtts=broker.tls_port, https=broker.https_port, mqtt=broker.port
+        ),
+        path=broker.path,
         keepalive_s=broker.keepalive_s,
         retry_max_s=broker.retry_max_s,
     )

@@ -6,6 +6,7 @@ Events are facts in the past tense. A listener must never block or raise: it is 
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from appliance.sync.ways import Tried
 from firmware.judgement.ladder import Ladder
 from firmware.record import Record, Verdict
 
@@ -67,8 +68,16 @@ class WorkerRestarted:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportTried:
+    """One way to the collector was tried, and what it came to; it becomes a record."""
+
+    tried: Tried
+
+
 Event: TypeAlias = (
-    "RoundStarted | Measured | VerdictReached | OutboxChanged | SyncChanged | ControlHeard | WorkerRestarted"
+    "RoundStarted | Measured | VerdictReached | OutboxChanged | SyncChanged | TransportTried | ControlHeard"
+    " | WorkerRestarted"
 )
 
 

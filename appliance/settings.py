@@ -12,12 +12,28 @@ _MAX_PIN: Final = 27
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerSettings:
-    """The broker that takes results towards the collector."""
+    """Where the collector is reached.
+
+    A device with an identity (`tidegauge identity`) tries, in this order and all of it encrypted, MQTT over WebSocket, MQTT,
+    and HTTPS. One without has plain MQTT only, which is for a broker on the same machine.
+    """
 
     host: str = setting(
         "127.0.0.1", doc="Its name or address.", pattern=r"[A-Za-z0-9.:-]+", form="an address or a host name"
     )
-    port: int = setting(1883, doc="Its port.", low=1, high=65535)
+    port: int = setting(1883, doc="The port of plain MQTT, without an identity.", low=1, high=65535)
+    websocket_port: int = setting(
+        443, doc="The port of MQTT over WebSocket over TLS; 0 leaves this way out.", low=0, high=65535
+    )
+    tls_port: int = setting(8883, doc="The port of MQTT over TLS; 0 leaves this way out.", low=0, high=65535)
+    https_port: int = setting(443, doc="The port of HTTPS; 0 leaves this way out.", low=0, high=65535)
+    path: str = setting(
+        "",
+        doc="What comes before our own paths, where a proxy wants it.",
+        pattern=r"(?:/[A-Za-z0-9._~-]+)*",
+        form="a path like /t, or empty",
+        sample="/t",
+    )
     keepalive_s: int = setting(
         60,
         doc="How often the connection is proved alive when nothing else is sent.",
@@ -113,6 +129,19 @@ class DeviceSettings:
         pattern=r"[^\x00-\x1f]{0,60}",
         form="up to 60 characters on one line",
         sample="Isfahan",
+    )
+    provider: str = setting(
+        "",
+        doc="Whose network the device is in, the same word for all devices in it; it goes into its records as "
+        "typed, and tells the collector which devices are lost together. Empty says nothing.",
+        pattern=r"[^\x00-\x1f]{0,60}",
+        form="up to 60 characters on one line",
+        sample="AS58224",
+    )
+    network_kind: str = setting(
+        "",
+        doc="What kind of network that is, so that a cut of the mobile ones alone can be told; empty says nothing.",
+        choices=("", "fixed", "mobile"),
     )
     broker: BrokerSettings = table(BrokerSettings)
     schedule: ScheduleSettings = table(ScheduleSettings)

@@ -21,6 +21,7 @@ from appliance.outbox.box import Outbox
 from appliance.outbox.file import OutboxError
 from appliance.outbox.storing import Store
 from appliance.state_file import State
+from appliance.sync.ways import Tried
 from firmware import clock
 from firmware.clock import ClockTracker, SyncPoint
 from firmware.failures import Failure
@@ -38,9 +39,9 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Journal:
-    """Makes and keeps the records of one run. `province` is what the operator typed, or empty."""
+    """Makes and keeps the records of one run. `place` is what the operator typed of where it stands."""
 
-    def __init__(self, *, data: Path, plan: Plan, outbox: Outbox, province: str, state: State) -> None:
+    def __init__(self, *, data: Path, plan: Plan, outbox: Outbox, place: Mapping[str, str], state: State) -> None:
         self.state = state
         self._data = data
         self._plan = plan
@@ -49,7 +50,7 @@ class Journal:
         self._boot = boots.begin(outbox, state.boot_id)
         self._clock = ClockTracker(boots.points(outbox, state.boot_id)[-_POINTS_KEPT:])
         self._new_points: list[SyncPoint] = []
-        self._province: Mapping[str, JsonValue] = {"province": province} if province else {}
+        self._place: Mapping[str, JsonValue] = {key: text for key, text in place.items() if text}
         self._before: health.Reading | None = None
         self._context: Mapping[str, JsonValue] = {}
         if self._boot.is_new and self._boot.previous:
@@ -127,7 +128,7 @@ class Journal:
             traffic=(ended.bytes_up, ended.bytes_down),
             health={
                 **health.summary(self._before or after, after, own_bytes=ended.wire_bytes),
-                **self._province,
+                **self._place,
             },
             sync_points=points,
             previous_boot_id=self._boot.previous,
@@ -140,6 +141,10 @@ class Journal:
         if event.state != self.state.sync_state:
             self.state = replace(self.state, sync_since_utc_ns=utc_ns)
         self.state = replace(self.state, sync_state=event.state, sync_message=event.message)
+
+    def transport_tried(self, tried: Tried) -> None:
+        """Keep the record of what a try of one way to the collector came to."""
+        self._keep(records.of_transport(self.scene(), tried))
 
     # The way to the disk.
 

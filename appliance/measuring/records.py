@@ -10,6 +10,7 @@ from typing import Final
 
 import firmware
 from appliance.measuring.schedule import Missed
+from appliance.sync.ways import Transport, Tried
 from firmware.clock import ClockTracker, SyncPoint
 from firmware.failures import Failure
 from firmware.jsontypes import JsonObject, JsonValue
@@ -19,10 +20,12 @@ from firmware.judgement.observation import context_of
 from firmware.judgement.web import targets as targets_json
 from firmware.judgement.web.targets import TargetJudgement
 from firmware.plan import Plan
-from firmware.record import Outcome, Record, Verdict, Zone
+from firmware.record import Outcome, Phase, Record, Stamp, Verdict, Zone
 from firmware.task import Result, Task
 
 SOFTWARE: Final = f"tidegauge {firmware.__version__}"
+TRANSPORT: Final = "transport"
+TRANSPORT_VERSION: Final = "0.1.0"
 CONCLUSION_VERSION: Final = "0.1.0"
 """The version of what a `ladder` and a `gap` record hold."""
 
@@ -130,6 +133,35 @@ def of_fault(
     span = (scene.boottime_ns, scene.boottime_ns)
     detail: JsonObject = {"count": count, "reason": reason[:_REASON_LENGTH], "tasks": [*names[:_NAMES]]}
     return _gap(scene, target, span, failure, operation=operation, detail=detail)
+
+
+def of_transport(scene: Scene, tried: Tried) -> Record:
+    """Return the record of one try of one way to the collector: a way that is shut is a measurement like any other.
+
+    The target is the way's address, `target_name` its transport; the phase `connect` is how long it took until the
+    other side let us in, or until it failed.
+    """
+    taken = Phase(ns=tried.runtime_ns, stamp=Stamp.USER)
+    return Record(
+        boot_id=scene.boot_id,
+        test=TRANSPORT,
+        test_version=TRANSPORT_VERSION,
+        target=str(tried.way),
+        target_name=str(tried.way.transport),
+        zone=Zone.LOCAL if tried.way.transport is Transport.MQTT else Zone.INTERNATIONAL,
+        slot_boottime_ns=tried.start_boottime_ns,
+        start=scene.clock.reading(
+            boottime_ns=tried.start_boottime_ns, utc_ns=scene.utc_at(tried.start_boottime_ns)
+        ),
+        runtime_ns=tried.runtime_ns,
+        outcome=Outcome(
+            failure=tried.failure,
+            failed_operation=tried.operation or None,
+            phases={"connect": taken},
+        ),
+        context={"plan": scene.plan.label},
+        software=SOFTWARE,
+    )
 
 
 def of_boot(scene: Scene, previous_boot_id: str) -> Record:

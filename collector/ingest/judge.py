@@ -19,7 +19,8 @@ What a payload that is not acceptable is answered with:
 
 import re
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from collector.ingest.arrivals import (
@@ -55,11 +56,15 @@ _HEAD: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One message as it came: topic, payload, and when (UTC, ns)."""
+    """One message as it came: topic, payload, and when (UTC, ns).
+
+    `reply` takes what is answered to it, once that may go out; None: it is published to the broker. It must not block.
+    """
 
     topic: str
     payload: bytes
     received_ns: int
+    reply: "Callable[[tuple[Answer, ...]], None] | None" = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

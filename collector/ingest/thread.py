@@ -6,7 +6,7 @@ still holds it. This is the outermost loop of ingest: it must never end because 
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from collector.errors import StoreError, TrustError
@@ -76,20 +76,28 @@ class IngestThread:
                     self._handle_alone(delivery)
 
     def _handle(self, deliveries: Sequence[Delivery]) -> None:
-        judgements = [judgement for delivery in deliveries if (judgement := self._admit(delivery))]
-        committed = self._store.commit([judgement.arrival for judgement in judgements])
+        admitted = [(delivery, *self._admit(delivery)) for delivery in deliveries]
+        arrivals = [judgement.arrival for _, judgement, _ in admitted if judgement is not None]
+        committed = iter(self._store.commit(arrivals))
         asked_s = pause_s(self._inbox.fill)
-        for judgement, accounted in zip(judgements, committed, strict=True):
-            self._answer(judgement, accounted, asked_s)
+        for delivery, judgement, shown in admitted:
+            said = () if judgement is None else tuple(self._answers(judgement, next(committed), asked_s))
+            self._reply(delivery, (*shown, *said))
 
-    def _admit(self, delivery: Delivery) -> Judgement | None:
-        """Return what is to become of a delivery, None where it is done with already."""
+    def _admit(self, delivery: Delivery) -> tuple[Judgement | None, tuple[Answer, ...]]:
+        """Return what is to become of a delivery, None where it is done with already, and what the gate says to it."""
         admitted = self._gate.admit(delivery)
-        for shown in admitted.answers:
-            self._send(shown)
         if admitted.refused:
-            return unreadable(delivery, admitted.refused)
-        return None if admitted.delivery is None else judge(admitted.delivery)
+            return unreadable(delivery, admitted.refused), admitted.answers
+        return None if admitted.delivery is None else judge(admitted.delivery), admitted.answers
+
+    def _reply(self, delivery: Delivery, answers: tuple[Answer, ...]) -> None:
+        """Send answers the way the message came."""
+        if delivery.reply is not None:
+            delivery.reply(answers)
+            return
+        for one in answers:
+            self._send(one)
 
     def _handle_alone(self, delivery: Delivery) -> None:
         try:
@@ -104,17 +112,17 @@ class IngestThread:
             except StoreError as error:
                 log.warning("%s", error)
 
-    def _answer(self, judgement: Judgement, accounted: Accounted | None, asked_s: float) -> None:
+    def _answers(self, judgement: Judgement, accounted: Accounted | None, asked_s: float) -> Iterator[Answer]:
         if judgement.to is None:
             return
         if accounted is not None and judgement.epoch is not None:
-            self._send(self._gate.sealed(answer(judgement, accounted, judgement.epoch, pause_s=asked_s)))
+            yield self._gate.sealed(answer(judgement, accounted, judgement.epoch, pause_s=asked_s))
             if isinstance(judgement.arrival, HelloArrived):
                 news = self._after_hello(judgement.arrival.hello)
                 if news is not None:
-                    self._send(self._gate.sealed(news))
+                    yield self._gate.sealed(news)
             return
         # Refused as a whole: the device is told what is durable of the epoch it is at, and to hold back.
         known = self._store.accounted(judgement.to, judgement.epoch)
         if known is not None:
-            self._send(self._gate.sealed(answer(judgement, known[1], known[0], pause_s=asked_s)))
+            yield self._gate.sealed(answer(judgement, known[1], known[0], pause_s=asked_s))

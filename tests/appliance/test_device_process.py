@@ -72,15 +72,24 @@ def test_it_measures_as_many_rounds_as_asked_and_ends_well(tried: Any) -> None:
     assert [record["round_id"] for record in _of(tried["records"], "ladder")] == [1, 2, 3]
 
 
+def test_every_try_to_reach_the_collector_is_a_record(tried: Any) -> None:
+    tries = _of(tried["records"], "transport")
+    assert tries
+    for one in tries:
+        assert (one["target"], one["failure"]) == ("mqtt://127.0.0.1:1883", "connection_refused")
+        assert one["failed_operation"] == "connect"
+
+
 def test_every_task_of_every_round_is_a_record(tried: Any) -> None:
     measured = Counter(
         (record["round_id"], record["target_name"])
         for record in tried["records"]
-        if record["test"] not in {"ladder", "gap"}
+        if record["test"] not in {"ladder", "gap", "transport"}
     )
     assert len(measured) == 3 * ROUND_TASKS
     assert set(measured.values()) == {1}
-    assert {record["failure"] for record in tried["records"] if record["test"] != "gap"} == {None}
+    beside = {"gap", "transport"}
+    assert {record["failure"] for record in tried["records"] if record["test"] not in beside} == {None}
 
 
 def test_a_rounds_conclusion_holds_ladder_verdict_and_health(tried: Any) -> None:

@@ -17,7 +17,7 @@ def test_without_a_file_everything_has_a_value() -> None:
     settings = load(DeviceSettings, None)
     assert settings.data == Path("data/device")
     assert (settings.country, settings.plan, settings.province) == ("", None, "")
-    assert sync_settings(settings).address == "127.0.0.1:1883"
+    assert (sync_settings(settings).host, sync_settings(settings).ports.mqtt) == ("127.0.0.1", 1883)
 
 
 def test_the_example_file_holds_every_setting_and_can_be_used(tmp_path: Path) -> None:

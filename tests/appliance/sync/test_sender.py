@@ -15,6 +15,7 @@ from appliance.events import Event, OutboxChanged, SyncChanged
 from appliance.outbox.box import Outbox
 from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
+from appliance.sync.ways import Ports
 from firmware.exchange import Batch, Hello, decode_presence
 from firmware.record import to_json
 from tests.appliance.collector_peer import Behaviour, CollectorPeer, well_behaved
@@ -36,7 +37,7 @@ class Sender:
     def __init__(self, port: int, outbox: Outbox, *, jitter: float = 0.0, **settings: object) -> None:
         self.events: queue.Queue[Event] = queue.Queue()
         self.sync = Sync(
-            SyncSettings(host="127.0.0.1", port=port, **settings),  # type: ignore[arg-type]
+            SyncSettings(host="127.0.0.1", ports=Ports(mqtt=port), **settings),  # type: ignore[arg-type]
             outbox,
             software="tidegauge test",
             country="xx",

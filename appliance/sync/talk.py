@@ -1,0 +1,290 @@
+"""One conversation with the collector along one way: carries the policy's decisions out and tells it what came back.
+
+It must never hold a record that is not in the outbox, and never let one go but on the collector's ack.
+"""
+
+import contextlib
+import logging
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.events import ControlHeard, Event, OutboxChanged, SyncChanged, TransportTried
+from appliance.outbox.box import Outbox, Row
+from appliance.outbox.file import OutboxError
+from appliance.sync.https import HttpsLink
+from appliance.sync.link import ACK, Link, Lost, Ready, Received, SyncSettings, Taken
+from appliance.sync.mqtt import MqttLink
+from appliance.sync.packing import (
+    BYTES_A_RECORD_START,
+    TooLarge,
+    pack,
+    pack_tombstones,
+    read_bounds,
+    tombstone_limit,
+)
+from appliance.sync.past import PastEpochs
+from appliance.sync.policy import GiveUp, Kind, SendBatch, SendHello, SyncPolicy, Wait
+from appliance.sync.voice import Voice
+from appliance.sync.ways import Transport, Tried, Way
+from firmware.control_news import LEAF
+from firmware.exchange import decode_ack, encode_hello
+from firmware.failures import Failure
+from firmware.jsontypes import RecordError
+from firmware.net.loop import boottime_ns
+
+_STEP_MAX_S: Final = 5.0
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Speaker:
+    """What a conversation is held with. `notify` must not block."""
+
+    settings: SyncSettings
+    voice: Voice
+    software: str
+    country: str
+    notify: Callable[[Event], None]
+
+
+class Talk:
+    """One connection's conversation. `acks` counts the answers, `stood` says whether we were ever let in."""
+
+    def __init__(self, speaker: Speaker, way: Way, policy: SyncPolicy) -> None:
+        self._settings = speaker.settings
+        self._voice = speaker.voice
+        self._way = way
+        self._policy = policy
+        self._software = speaker.software
+        self._country = speaker.country
+        self._notify = speaker.notify
+        self._batches: dict[int, int] = {}
+        self._bytes_a_record = BYTES_A_RECORD_START
+        self._ready = False
+        self._hellos = 0
+        self._past = PastEpochs(speaker.software, speaker.country)
+        self._buried = False
+        self._began_ns = 0
+        self._told = False
+        self.acks = 0
+        self.stood = False
+
+    def hold(self, outbox: Outbox, stopping: threading.Event, wake_fd: int) -> str:
+        """Connect and converse until the connection ends; return why it did ("" when asked to stop)."""
+        settings = self._settings
+        self._notify(SyncChanged(state="connecting", message=f"connecting to {self._way.named}"))
+        self._began_ns = boottime_ns()
+        link = self._link(outbox.device)
+        try:
+            events = link.open()
+            until = time.monotonic() + settings.connect_timeout_s
+            while not stopping.is_set():
+                for event in events:
+                    if isinstance(event, Lost):
+                        self._tell_tried(event)
+                        return event.reason
+                    self._take(event, outbox, link)
+                wait_s = min(_STEP_MAX_S, settings.keepalive_s / 4)
+                if self._ready:
+                    action = self._act(outbox, link)
+                    if isinstance(action, GiveUp):
+                        return f"{self._way.named}: {action.reason}"
+                    action = self._act_on_past(action, outbox, link)
+                    for leaf, payload in self._voice.unprompted(time.monotonic()):
+                        self._say(link, leaf, payload)
+                    if action.until is not None:
+                        wait_s = min(wait_s, max(0.0, action.until - time.monotonic()))
+                elif (left_s := until - time.monotonic()) > 0:
+                    wait_s = min(wait_s, left_s)
+                else:
+                    reason = f"{self._way.named} did not answer within {settings.connect_timeout_s:g} s"
+                    self._tell_tried(Lost(reason, Failure.TIMEOUT, "mqtt_connect"))
+                    return reason
+                events = link.step(wait_s, wake_fd=wake_fd)
+            return ""
+        finally:
+            link.close()
+
+    def _link(self, device: str) -> Link:
+        tls: ssl.SSLContext | None = None
+        if self._way.transport is not Transport.MQTT and self._voice.identity is not None:
+            tls = self._voice.identity.tls()
+        if self._way.transport is Transport.HTTPS:
+            return HttpsLink(self._settings, self._way, device=device, tls=tls)
+        return MqttLink(self._settings, self._way, device=device, tls=tls)
+
+    def _take(self, event: Ready | Taken | Received, outbox: Outbox, link: Link) -> None:
+        match event:
+            case Ready():
+                self._begin()
+            case Taken(mid):
+                self._policy.batch_at_broker(time.monotonic(), self._batches.pop(mid, 0))
+            case Received(leaf=leaf):
+                payload, replies = self._voice.heard(event)
+                for reply_leaf, reply in replies:
+                    self._say(link, reply_leaf, reply)
+                if payload is not None and leaf == LEAF:
+                    self._notify(ControlHeard(payload=payload))
+                elif payload is not None and leaf == ACK:
+                    self._take_ack(outbox, payload)
+
+    def _begin(self) -> None:
+        self._ready = self.stood = True
+        self._tell_tried(None)
+        self._policy.connected(time.monotonic())
+        self._notify(SyncChanged(state="connected", message=f"connected to {self._way.named}"))
+
+    def _tell_tried(self, lost: Lost | None) -> None:
+        """Tell once what the try of this way came to; what ends a connection that stood is another matter."""
+        if self._told:
+            return
+        self._told = True
+        tried = Tried(
+            way=self._way,
+            failure=None if lost is None else lost.failure or Failure.CONNECTION_ALREADY_CLOSED,
+            operation="" if lost is None else lost.operation,
+            start_boottime_ns=self._began_ns,
+            runtime_ns=boottime_ns() - self._began_ns,
+        )
+        self._notify(TransportTried(tried=tried))
+
+    def _say(self, link: Link, leaf: str, payload: bytes) -> int:
+        return link.publish(leaf, self._voice.said(leaf, payload))
+
+    def _act(self, outbox: Outbox, link: Link) -> Wait | GiveUp:
+        """Do all that is due now, and return what is due next."""
+        while True:
+            hello = outbox.hello(software=self._software, country=self._country)
+            now = time.monotonic()
+            buried = bool(outbox.tombstones(1)) and not self._buried
+            action = self._policy.next_action(now, waiting=hello.waiting + buried, high=hello.high)
+            match action:
+                case SendHello():
+                    with contextlib.suppress(
+                        OutboxError
+                    ):  # a full disk must not keep anything from being sent
+                        outbox.note_run()
+                    self._say(link, "hello", encode_hello(hello))
+                    self._policy.hello_sent(now)
+                    self._note_hello()
+                case SendBatch():
+                    self._send(outbox, link, action)
+                case _:
+                    return action
+
+    def _act_on_past(self, action: Wait, outbox: Outbox, link: Link) -> Wait:
+        """Send what ended epochs left, once a collector answers; return what is due next of all."""
+        if not self.acks:
+            return action
+        due = self._past.act(
+            time.monotonic(),
+            outbox,
+            lambda leaf, payload: self._say(link, leaf, payload),
+            max_bytes=self._policy.batch_bytes,
+            timeout_s=self._policy.timeout_s,
+            bytes_a_record=self._bytes_a_record,
+        )
+        if due is None or (action.until is not None and action.until <= due):
+            return action
+        return Wait(due)
+
+    def _note_hello(self) -> None:
+        self._hellos += 1
+        if self._hellos == 2 and not self.acks:
+            message = f"connected to {self._way.named}, but no collector answers; all of it is kept"
+            self._notify(SyncChanged(state="connected", message=message))
+
+    def _send(self, outbox: Outbox, link: Link, action: SendBatch) -> None:
+        rows = _gather(outbox, action, self._bytes_a_record)
+        tombstones = [] if self._buried else outbox.tombstones(tombstone_limit(action.max_bytes))
+        if not rows and not tombstones:
+            self._policy.nothing_found(action.kind)
+            return
+        if not rows:
+            payload = pack_tombstones(
+                tombstones, device=outbox.device, epoch=outbox.epoch, run=outbox.run
+            )
+            self._publish(link, action.kind, payload, (tombstones[-1].high,))
+            self._buried = True
+            return
+        packed = pack(
+            [(row.seq, row.body) for row in rows],
+            device=outbox.device,
+            epoch=outbox.epoch,
+            max_bytes=action.max_bytes,
+            bytes_a_record=self._bytes_a_record,
+            tombstones=tombstones,
+            run=outbox.run,
+        )
+        if isinstance(packed, TooLarge):
+            outbox.quarantine(packed.seq, packed.reason)
+            self._notify_counts(outbox)
+            return
+        self._bytes_a_record = packed.bytes_a_record
+        told = tuple(one.high for one in tombstones[-1:])
+        self._publish(link, action.kind, packed.payload, (*packed.seqs, *told))
+        self._buried = self._buried or bool(tombstones)
+
+    def _publish(self, link: Link, kind: Kind, payload: bytes, seqs: tuple[int, ...]) -> None:
+        mid = self._say(link, kind, payload)
+        self._batches[mid] = self._policy.batch_sent(time.monotonic(), kind=kind, seqs=seqs)
+
+    def _hear(self, outbox: Outbox, payload: bytes, leaf: str) -> None:
+        if leaf == LEAF:
+            self._notify(ControlHeard(payload=payload))
+        elif leaf == ACK:
+            self._take_ack(outbox, payload)
+
+    def _take_ack(self, outbox: Outbox, payload: bytes) -> None:
+        try:
+            ack = decode_ack(payload)
+        except RecordError as error:
+            _log.warning("an ack that cannot be read was ignored: %s", error)
+            return
+        self._buried = False
+        if ack.epoch != outbox.epoch:
+            if self._past.take(time.monotonic(), outbox, ack):
+                self._notify_counts(outbox)
+            return
+        removed = outbox.acknowledge(ack)
+        if outbox.epoch != ack.epoch:
+            _log.warning(
+                "another device answers to this one's name, or its card was copied: %s", outbox.epoch
+            )
+            self._policy.connected(time.monotonic())
+            return
+        self._policy.acked(time.monotonic(), ack)
+        self.acks += 1
+        if self.acks == 1 and self._hellos > 1:
+            message = f"connected to {self._way.named}; the collector answers again"
+            self._notify(SyncChanged(state="connected", message=message))
+        if removed:
+            self._notify_counts(outbox)
+
+    def _notify_counts(self, outbox: Outbox) -> None:
+        counts = outbox.counts()
+        self._notify(
+            OutboxChanged(
+                waiting=counts.waiting, acknowledged=counts.acknowledged, quarantined=counts.quarantined
+            )
+        )
+
+
+def _gather(outbox: Outbox, action: SendBatch, bytes_a_record: float) -> list[Row]:
+    """Read the rows of the spans, in order, until there is enough for one batch."""
+    limit, room = read_bounds(action.max_bytes, bytes_a_record)
+    rows: list[Row] = []
+    for low, high in action.spans:
+        if action.kind is Kind.LIVE:
+            found = outbox.newest(limit - len(rows), below=high + 1, above=low - 1, max_bytes=room)
+        else:
+            found = outbox.oldest(limit - len(rows), above=low - 1, below=high + 1, max_bytes=room)
+        rows += found
+        room -= sum(len(row.body) for row in found)
+        if len(rows) >= limit or room <= 0:
+            break
+    return rows
