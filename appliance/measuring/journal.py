@@ -41,7 +41,9 @@ _log: Final = logging.getLogger(__name__)
 class Journal:
     """Makes and keeps the records of one run. `place` is what the operator typed of where it stands."""
 
-    def __init__(self, *, data: Path, plan: Plan, outbox: Outbox, place: Mapping[str, str], state: State) -> None:
+    def __init__(
+        self, *, data: Path, plan: Plan, outbox: Outbox, place: Mapping[str, str], state: State
+    ) -> None:
         self.state = state
         self._data = data
         self._plan = plan

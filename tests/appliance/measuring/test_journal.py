@@ -58,7 +58,13 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 @pytest.fixture
 def journal(tmp_path: Path, outbox: Outbox) -> Journal:
-    return Journal(data=tmp_path, plan=PLAN, outbox=outbox, province="Isfahan", state=STATE)
+    return Journal(
+        data=tmp_path,
+        plan=PLAN,
+        outbox=outbox,
+        place={"province": "Isfahan", "provider": "AS58224", "network_kind": ""},
+        state=STATE,
+    )
 
 
 def kept(outbox: Outbox) -> list[Record]:
@@ -135,6 +141,6 @@ def test_what_memory_cannot_hold_while_the_disk_refuses_is_counted_and_told(
 
 
 def test_the_round_number_is_never_used_twice(tmp_path: Path, outbox: Outbox) -> None:
-    again = Journal(data=tmp_path, plan=PLAN, outbox=outbox, province="", state=replace(STATE, round_id=41))
+    again = Journal(data=tmp_path, plan=PLAN, outbox=outbox, place={}, state=replace(STATE, round_id=41))
     assert [again.next_round_id(), again.next_round_id()] == [42, 43]
     assert state_file.read(tmp_path) is None
