@@ -3,7 +3,7 @@
 import ipaddress
 import struct
 
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.nation.censor import forge, offload
@@ -82,6 +82,9 @@ def _ones_sum(data: bytes) -> int:
 
 
 @given(st.binary(max_size=2000))
+@example(b"\xff\xff")
+@example(b"\x12\x34\xed\xcb")
+@example(b"\0\0")
 def test_the_checksum_is_the_one_of_rfc_1071(data: bytes) -> None:
     assert forge.checksum(data) == 0xFFFF - _ones_sum(data)
 
