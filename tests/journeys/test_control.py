@@ -106,6 +106,14 @@ class Country:
         told = self.ask(f"api/v1/devices/{device}/targets" + (f"?until={until}" if until else ""))
         return {one["target_name"]: one for one in told["targets"]}
 
+    def own_word(self, device: str) -> dict[str, str]:
+        """Return what the device itself said of each site in the last round that arrived."""
+        rounds = self.ask(f"api/v1/devices/{device}/rounds?limit=1")["rounds"]
+        since = f"api/v1/records?device={device}&test=ladder&limit=1000"
+        records = [one["record"] for one in self.ask(since)["records"]]
+        last = next(one for one in reversed(records) if one["round_id"] == rounds[-1]["round_id"])
+        return {one["name"]: one["verdict"] for one in last["detail"].get("targets", [])}
+
     def await_(self, what: Callable[[], Any], said: str) -> None:
         until_s = time.monotonic() + LIMIT_S
         while not what():
@@ -205,8 +213,11 @@ def down_or_blocked(folder: str) -> dict[str, Any]:
             "judged with the control",
         )
         there.await_((device.data / NEWS_FILE).exists, "news at the device")
+        there.await_(lambda: there.own_word(name).get("down") == "service_down", "said by the device too")
+        own = there.own_word(name)
         judged = there.judged(name)
         return {
+            "own": own,
             "verdicts": {one: judged[one]["verdict"] for one in SITES},
             "rules": {one: judged[one]["rule_id"] for one in SITES},
             "ages": [judged[one]["control"]["age_s"] for one in SITES],
@@ -220,6 +231,9 @@ def test_down_for_everyone_is_down_and_down_here_alone_is_blocked(tmp_path: Path
     assert found["verdicts"]["well"] == "ok"
     assert found["verdicts"]["down"] == "service_down", found
     assert found["verdicts"]["blocked"] == "blocked_tls", found
+    assert found["own"]["well"] == "ok"
+    assert found["own"]["down"] == "service_down"
+    assert found["own"]["blocked"] in ("blocked_tls", "inconclusive"), found
     assert max(found["ages"]) < 60
     assert not found["refused_news"]
 
