@@ -27,6 +27,8 @@ STUCK_NS: Final = 10 * NS
 """A worker that has not answered this long after a task's deadline is taken for stuck and is killed."""
 RESTART_WAITS_S: Final = (0.1, 1.0, 5.0, 30.0)
 """The wait before the first, second, … restart without a result in between."""
+_AWAY_NS: Final = NS
+"""A daemon that is this late for what it had to do was away (stopped, swapped out, asleep with the machine)."""
 _STOP_TIMEOUT_S: Final = 5.0
 _EXIT_TIMEOUT_S: Final = 0.5
 """How long a worker that closed its end of the socket may take to be gone: it is exiting, or it is killed."""
@@ -93,6 +95,7 @@ class Worker:
         self._dropped = 0
         self._deaths_in_a_row = 0
         self._restart_ns: int | None = None
+        self._back_ns = 0
         self.is_ready = False
         """Whether the present process has said that it measures."""
 
@@ -150,6 +153,9 @@ class Worker:
         It waits for nothing but the last half second of a worker that is exiting.
         """
         news: list[News] = []
+        due_ns, now_ns = self.next_due_ns(), self._clock_ns()
+        if due_ns is not None and now_ns > due_ns + _AWAY_NS:
+            self._back_ns = now_ns
         if self._socket is not None:
             self._flush()
             self._listen()
@@ -161,7 +167,7 @@ class Worker:
 
     def next_due_ns(self) -> int | None:
         """Return when `tend` must be called even if nothing comes: a restart, or a task overdue."""
-        due = [task.deadline_boottime_ns + self._stuck_ns for task in self.open_tasks]
+        due = [max(task.deadline_boottime_ns, self._back_ns) + self._stuck_ns for task in self.open_tasks]
         if self._restart_ns is not None:
             due.append(self._restart_ns)
         return min(due, default=None)
@@ -226,8 +232,13 @@ class Worker:
         return []
 
     def _overdue(self) -> list[News]:
-        """Give up what is long past its deadline, and the worker with it unless it said that it dropped results."""
+        """Give up what is long past its deadline, and the worker with it unless it said that it dropped results.
+
+        After an absence of our own every answer gets that time anew: they may all be on their way.
+        """
         limit_ns = self._clock_ns() - self._stuck_ns
+        if self._back_ns > limit_ns:
+            return []
         late = [task for task in self._tasks.values() if task.deadline_boottime_ns < limit_ns]
         unsent = [task for task in self._not_handed_over.values() if task.deadline_boottime_ns < limit_ns]
         news: list[News] = []

@@ -242,7 +242,7 @@ def test_a_daemon_that_does_not_read_loses_nothing_within_the_bound(daemon: Daem
 
 
 def test_a_daemon_that_does_not_read_holds_up_no_send(daemon: Daemon, refused: str) -> None:
-    """Every probe is sent, in the order of the slots, while more waits for the daemon than the socket takes."""
+    """Every probe is sent, none long before its slot, while more waits for the daemon than the socket takes."""
     unread = [daemon.ask(f"unread {number}", "tcp", refused) for number in range(1000)]
     waiting, before = daemon.unread_bytes(), -1
     while waiting != before or not waiting:  # until the socket takes no more
@@ -262,7 +262,6 @@ def test_a_daemon_that_does_not_read_holds_up_no_send(daemon: Daemon, refused: s
             assert sink.recv(99)
     results = {result.task_id: result for result in (daemon.result() for _ in (*unread, *tasks))}
     sent_ns = [task.start_boottime_ns + results[task.task_id].outcome.detail["late_ns"] for task in tasks]
-    assert sent_ns == sorted(sent_ns)
     earliest_ns = min(at_ns - task.start_boottime_ns for task, at_ns in zip(tasks, sent_ns, strict=True))
     assert earliest_ns >= -MAX_LEAD_NS
 
