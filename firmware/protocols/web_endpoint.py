@@ -2,7 +2,7 @@
 
 The second handshake, to the same address and port, is the neutral control: a valid ClientHello that differs in its
 server name alone, so that what stops the first and not the second is a filter of names. It is made only where the
-first failed in a way that a filter could have caused. This file must never send application data, and never take
+first failed in a way that a filter could have caused, and not where the page's own name is the innocuous one. This file must never send application data, and never take
 the control for the page: its session is closed as soon as the far end has answered.
 """
 
@@ -46,7 +46,7 @@ class Endpoint:
         self.tls_handshakes: list[JsonValue] = []
         self._net = net
         self._url = url
-        self._control_sni = control_sni
+        self._control_sni = "" if control_sni.lower() == url.host.lower() else control_sni
         self._tcp: TcpStream | None = None
         self._tls: TlsStream | None = None
 

@@ -142,8 +142,9 @@ def test_a_wrong_certificate_asks_for_no_control(authority: Authority) -> None:
     assert only["chain"]
 
 
-def test_the_control_can_be_left_out() -> None:
-    outcome = visited(reset, control_sni="none")
+@pytest.mark.parametrize("control_sni", ["none", NAME.upper()])
+def test_the_control_can_be_left_out_and_is_never_the_page_itself(control_sni: str) -> None:
+    outcome = visited(reset, control_sni=control_sni)
     assert outcome.failure == Failure.CONNECTION_RESET
     assert len(parts(outcome, "tls_handshakes")) == 1
 
