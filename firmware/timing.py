@@ -16,6 +16,7 @@ agree on. Where no majority agrees it holds what every one says. A boot without 
 and boots that contradict each other bound nobody else. This file must never look at a clock.
 """
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -90,7 +91,11 @@ class Believed:
 
 def believed(points: Iterable[SyncPoint]) -> Believed:
     """Leave out of `points` each that contradicts more than half of those it is compared with."""
-    ordered = sorted(set(points))
+    return _believed(tuple(sorted(set(points))))
+
+
+@functools.lru_cache(maxsize=512)
+def _believed(ordered: tuple[SyncPoint, ...]) -> Believed:
     against = [0] * len(ordered)
     for first, one in enumerate(ordered):
         for second in range(first + 1, min(len(ordered), first + 1 + COMPARED)):
@@ -103,7 +108,7 @@ def believed(points: Iterable[SyncPoint]) -> Believed:
         if 2 * against[index] <= compared:
             kept.append(point)
     if ordered and 2 * len(kept) <= len(ordered):
-        return Believed(tuple(ordered), is_majority=False)
+        return Believed(ordered, is_majority=False)
     return Believed(tuple(kept))
 
 

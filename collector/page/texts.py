@@ -102,6 +102,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "moment": "{clock} UTC{error}, {day}",
     "error_within": "± {error}",
     "error_unknown": "(clock not synchronised, error unknown)",
+    "error_unsynchronised": "± {error} (clock not synchronised, placed by what came before and after)",
     "error_holdover": "± {error}",
     "clock_holdover": "Synchronised earlier and drifting since; the error stands beside each time.",
     "clock_unsynchronised": (

@@ -61,8 +61,10 @@ def by_device(ns: int, quality: str, error_ns: int | None) -> Moment:
 
 def error_words(quality: str, error_ns: int | None) -> str:
     """Say how sure a device's time is: `± 4 s`, or that its error is unknown."""
-    if quality == ClockQuality.UNSYNCHRONISED or error_ns is None:
+    if error_ns is None:
         return texts.plain("error_unknown")
+    if quality == ClockQuality.UNSYNCHRONISED:
+        return texts.plain("error_unsynchronised", error=error_bound(error_ns))
     key = "error_holdover" if quality == ClockQuality.HOLDOVER else "error_within"
     return texts.plain(key, error=error_bound(error_ns))
 

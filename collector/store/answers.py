@@ -30,7 +30,7 @@ class DeviceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundRow:
-    """A round's conclusion: the device's own verdict, with its evidence."""
+    """A round's conclusion: the device's own verdict, with its evidence; its start by all that is known now."""
 
     device: str
     epoch: str
@@ -43,6 +43,7 @@ class RoundRow:
     verdict: str | None
     rule_id: str | None
     body: str
+    start_boottime_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

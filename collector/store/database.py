@@ -286,9 +286,7 @@ class Store:
                 # Nothing is said of its seqs: they may be another's. The sender asks with a hello, and is told.
                 return Accounted(upto=0, ranges=SeqRanges())
             case BatchArrived():
-                return self._answer(
-                    arrival.device, arrival.epoch, _seqs(arrival)
-                )
+                return self._answer(arrival.device, arrival.epoch, _seqs(arrival))
             case RefusedArrived() | PresenceArrived():
                 return None
 

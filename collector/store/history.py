@@ -13,6 +13,7 @@ from typing import Final
 
 from collector.store.answers import RecordRow, RoundRow
 from collector.store.queries import RECORD_COLUMNS, ROUND_COLUMNS, Queries, record_row, round_row, rung_cells
+from collector.store.retiming import retimed
 from firmware.jsontypes import RecordError
 from firmware.judgement import ladder
 from firmware.judgement.ladder import Ladder, RungProgress, RungState
@@ -127,7 +128,7 @@ def _rows(
         top = 2**63 - 1
         if len(found) >= limit:
             break
-    return tuple(found)
+    return retimed(connection, found)
 
 
 def _epochs(connection: sqlite3.Connection, device: str) -> list[str]:
@@ -225,4 +226,4 @@ def _one(connection: sqlite3.Connection, device: str, epoch: str, seq: int) -> R
     row = connection.execute(
         f"{ROUND_COLUMNS} WHERE device = ? AND epoch = ? AND seq = ?", (device, epoch, seq)
     ).fetchone()
-    return round_row(row)
+    return retimed(connection, [round_row(row)])[0]

@@ -26,6 +26,7 @@ from collector.store.answers import (
     RungCell,
 )
 from collector.store.completeness import Completeness, EpochCoverage, of_device
+from collector.store.retiming import retimed
 from firmware.record import Rung
 from firmware.seqs import SeqRanges
 
@@ -163,7 +164,7 @@ class Queries:
 
 _DEVICE: Final = "SELECT id, country, software, first_seen_ns, last_seen_ns, online, rejects FROM device"
 ROUND_COLUMNS: Final = """SELECT device, epoch, seq, boot_id, round_id, start_utc_ns, clock_quality, clock_error_ns,
-    verdict, rule_id, body FROM record"""
+    verdict, rule_id, body, start_boottime_ns FROM record"""
 _REJECT: Final = "SELECT id, device, epoch, seq, reason, received_ns, topic, payload FROM reject"
 RECORD_COLUMNS: Final = """SELECT id, device, epoch, seq, received_ns, start_utc_ns, test, rung, target, target_name,
     round_id, failure, verdict, body FROM record"""
@@ -204,12 +205,12 @@ def _rounds(connection: sqlite3.Connection, device: str, limit: int) -> tuple[Ro
         found.extend(round_row(row) for row in rows)
         if len(found) >= limit:
             break
-    return tuple(found)
+    return retimed(connection, found)
 
 
 def round_row(row: Sequence[object]) -> RoundRow:
     """Read a row of `ROUND_COLUMNS`."""
-    (device, epoch, seq, boot_id, round_id, start, quality, error, verdict, rule_id, body) = row
+    (device, epoch, seq, boot_id, round_id, start, quality, error, verdict, rule_id, body, boottime) = row
     return RoundRow(
         device=str(device),
         epoch=str(epoch),
@@ -222,6 +223,7 @@ def round_row(row: Sequence[object]) -> RoundRow:
         verdict=None if verdict is None else str(verdict),
         rule_id=None if rule_id is None else str(rule_id),
         body=str(body),
+        start_boottime_ns=_integer(boottime),
     )
 
 

@@ -229,10 +229,11 @@ def test_every_parameter_has_a_description_and_a_sentence_for_its_error(evening:
             assert part.get("description") or "$ref" in part or "items" in part, (name, field)
 
 
-def test_a_device_with_a_clock_that_nothing_bounds_says_so(serve: Callable[[Fill], Served]) -> None:
+def test_a_clock_that_never_was_set_is_bounded_by_when_its_record_arrived(serve: Callable[[Fill], Served]) -> None:
     def fill(store: Store) -> int:
         device = invented.Device(id=_FIRST, epoch="9f1c04d27ab35e68", weather=invented.clear)
         device.quality, device.error_ns = ClockQuality.UNSYNCHRONISED, None
+        device.booted_utc_ns = invented.utc(1, 0)
         device.one_round(invented.utc(1, 0))
         device.records = [replace(record, software="") for record in device.records]
         invented.deliver(store, device, invented.utc(15, 12))
@@ -240,9 +241,8 @@ def test_a_device_with_a_clock_that_nothing_bounds_says_so(serve: Callable[[Fill
 
     served = serve(fill)
     (device,) = _json(served, "/api/v1/devices")["devices"]
-    assert device["last_round"] == {
-        "utc": "2026-11-01T00:00:00.000000000Z",
-        "error_s": None,
-        "clock": "unsynchronised",
-    }
-    assert "clock not synchronised, error unknown" in served.get("/").body.decode()
+    last = device["last_round"]
+    assert (last["utc"], last["clock"]) == ("2026-11-01T00:00:00.000000000Z", "unsynchronised")
+    # Nothing says that it was not the year before; it was not after the fortnight in which it arrived.
+    assert 300 * 86_400 < last["error_s"] < 700 * 86_400
+    assert " d (clock not synchronised" in served.get("/").body.decode()
