@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,11 +28,16 @@ from collector.errors import CollectorError, PortTakenError
 from collector.ingest.inbox import Inbox
 from collector.ingest.subscriber import LinkState, Subscriber
 from collector.ingest.thread import IngestThread
+from collector.intake.app import make_app as make_intake
+from collector.intake.server import Intake
 from collector.page.app import make_app
-from collector.settings import CollectorSettings, PageSettings, broker_address
+from collector.settings import CollectorSettings, broker_address
 from collector.store.database import Store
 from collector.store.datadir import DataDir
 from collector.store.queries import Queries
+from collector.trust.gate import Gate
+from collector.trust.registry import Registry
+from collector.trust.signing import Signer
 
 FIRST_CONNECT_S: Final = 10.0
 """How long readiness waits for our own broker to take the subscription."""
@@ -91,7 +97,7 @@ def _run(
     """Make the parts, each to be ended in the reverse order, and serve the page until told to end."""
     directory = DataDir.open(settings.data)
     parts.callback(directory.close)
-    sock = parts.enter_context(listen(settings.page))
+    sock = parts.enter_context(listen(settings.page.host, settings.page.port, "the page"))
     store = Store.open(directory.database)
     parts.callback(store.close)
     queries = Queries(directory.database)
@@ -159,7 +165,7 @@ def _take_in(
             say(message)
 
     inbox = Inbox(max_messages=settings.ingest.waiting_messages, max_bytes=settings.ingest.waiting_bytes)
-    subscriber = Subscriber(*host_port, inbox, on_state=on_state)
+    subscriber = Subscriber(*host_port, inbox, tls=_broker_tls(settings), on_state=on_state)
     control = (
         ControlThread(directory.database, queries, settings.control, send=subscriber.send, say=say)
         if settings.control.enabled
@@ -169,12 +175,18 @@ def _take_in(
         store,
         inbox,
         subscriber.send,
+        gate=_gate(settings),
         after_hello=(lambda _hello: None) if control is None else control.answer_hello,
     )
     subscriber.start()
     parts.callback(subscriber.stop)
     ingest.start()
     parts.callback(ingest.stop)
+    if settings.intake.port:
+        sock = parts.enter_context(listen(settings.intake.host, settings.intake.port, "the intake"))
+        intake = Intake(make_intake(inbox), sock, identity=settings.intake.identity)
+        intake.start()
+        parts.callback(intake.stop)
     if control is not None:
         control.start()
         parts.callback(control.stop)
@@ -182,6 +194,23 @@ def _take_in(
         # A device that says hello before we listen would wait for its answer in vain.
         connected.wait(FIRST_CONNECT_S)
     return (*host_port, None if broker is None else broker.pid)
+
+
+def _gate(settings: CollectorSettings) -> Gate:
+    """Return who is believed. Raises `TrustError` where that cannot be read: better no collector than an open one."""
+    trust = settings.trust
+    if trust.devices is None or trust.identity is None:
+        return Gate()
+    registry = Registry(trust.devices)
+    registry.refresh()
+    return Gate(registry=registry, signer=Signer.load(trust.identity))
+
+
+def _broker_tls(settings: CollectorSettings) -> Callable[[], ssl.SSLContext] | None:
+    folder = settings.trust.identity
+    if folder is None or broker_address(settings.broker.use) is None:
+        return None
+    return lambda: Signer.tls(folder)
 
 
 class _PageServer(uvicorn.Server):
@@ -197,15 +226,15 @@ class _PageServer(uvicorn.Server):
             self._on_started()
 
 
-def listen(page: PageSettings) -> socket.socket:
-    """Return a socket that listens where the page is to be. Raises `PortTakenError` or `CollectorError`."""
+def listen(host: str, port: int, what: str) -> socket.socket:
+    """Return a socket that listens there, for `what`. Raises `PortTakenError` or `CollectorError`."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(
-            page.host, page.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         sock = socket.socket(family, kind)
     except OSError as error:
-        raise CollectorError(f"the page cannot be served on {page.host} ({error.strerror})") from error
+        raise CollectorError(f"{what} cannot be served on {host} ({error.strerror})") from error
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
@@ -213,7 +242,7 @@ def listen(page: PageSettings) -> socket.socket:
     except OSError as error:
         sock.close()
         raise PortTakenError(
-            f"port {page.port} for the page cannot be had on {page.host} ({error.strerror}): "
+            f"port {port} for {what} cannot be had on {host} ({error.strerror}): "
             "choose another with --port, or 0 for any that is free"
         ) from error
     return sock

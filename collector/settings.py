@@ -6,6 +6,7 @@ from typing import Final
 
 from firmware.settings.load import setting, table
 
+_LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 DEFAULT_PAGE_PORT: Final = 8464
 _HOST_PORT: Final = r"(?:auto|mosquitto|amqtt|none|(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5})"
 
@@ -86,6 +87,43 @@ class ControlSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrustSettings:
+    """Who is believed. Without it the collector takes what comes, and must face the loopback only."""
+
+    devices: Path | None = setting(
+        None,
+        doc="The authority's directory (`tidegauge provision ca`), or a copy without its keys: what is not signed by a "
+        "device in it is refused. It is looked at again every few seconds.",
+        sample="authority",
+    )
+    identity: Path | None = setting(
+        None,
+        doc="What `tidegauge provision collector` wrote: the collector connects to the broker with it, over TLS, and "
+        "signs what it says to devices, which believe nothing else.",
+        sample="collector-identity",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeSettings:
+    """The way in over HTTPS, for devices that MQTT does not reach us from."""
+
+    host: str = setting(
+        "127.0.0.1",
+        doc="The address it is served on.",
+        pattern=r"[A-Za-z0-9.:-]+",
+        form="an address or a host name",
+    )
+    port: int = setting(0, doc="Its port; 0 has none.", low=0, high=65535)
+    identity: Path | None = setting(
+        None,
+        doc="A directory with certificate.pem and key.pem, for TLS here (what `tidegauge provision broker` wrote "
+        "will do); without it a proxy before it must end TLS.",
+        sample="broker",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CollectorSettings:
     """The collector: it takes in what devices measured, and shows it."""
 
@@ -96,12 +134,20 @@ class CollectorSettings:
     broker: BrokerSettings = table(BrokerSettings)
     ingest: IngestSettings = table(IngestSettings)
     control: ControlSettings = table(ControlSettings)
+    trust: TrustSettings = table(TrustSettings)
+    intake: IntakeSettings = table(IntakeSettings)
 
     def __post_init__(self) -> None:
         """Check what one setting alone cannot say."""
         address = broker_address(self.broker.use)
         if address is not None and not 1 <= address[1] <= 65535:
             raise ValueError("a broker's port is from 1 to 65535")
+        if (self.trust.devices is None) != (self.trust.identity is None):
+            raise ValueError("[trust] `devices` and `identity` go together: set both or neither")
+        if self.trust.devices is None and self.intake.port and self.intake.host not in _LOOPBACK:
+            raise ValueError(
+                "[intake] is open to anybody without [trust]: serve it on 127.0.0.1, or set [trust]"
+            )
 
 
 def broker_address(use: str) -> tuple[str, int] | None:

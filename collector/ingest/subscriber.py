@@ -11,6 +11,7 @@ import logging
 import os
 import random
 import select
+import ssl
 import threading
 import time
 from collections import deque
@@ -23,6 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from collector.errors import TrustError
 from collector.ingest.inbox import Inbox
 from collector.ingest.judge import Answer, Delivery
 from firmware.exchange import ROOT
@@ -51,7 +53,10 @@ class LinkState(StrEnum):
 
 
 class Subscriber:
-    """Runs from `start` to `stop`. `send` may be called from any thread."""
+    """Runs from `start` to `stop`. `send` may be called from any thread.
+
+    `tls` gives what a connection is made with, anew for each, so that a renewed certificate counts; None: plain.
+    """
 
     def __init__(
         self,
@@ -59,12 +64,14 @@ class Subscriber:
         port: int,
         inbox: Inbox,
         *,
+        tls: Callable[[], ssl.SSLContext] | None = None,
         on_state: Callable[[LinkState, str], None] = lambda _state, _message: None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._host = host
         self._port = port
         self._inbox = inbox
+        self._tls = tls
         self._on_state = on_state
         self._jitter = jitter
         self._acks: deque[Answer] = deque(maxlen=MAX_ACKS_WAITING)
@@ -113,9 +120,12 @@ class Subscriber:
 
     def _one_connection(self) -> str:
         """Serve one connection from its first byte to its last; return why it ended."""
-        client = self._client()
         self._acks.clear()
         self._lost = ""
+        try:
+            client = self._client()
+        except TrustError as error:
+            return str(error)
         try:
             client.connect(self._host, self._port, keepalive=KEEPALIVE_S)
             while client.socket() is not None and not self._lost and not self._stopping.is_set():
@@ -139,6 +149,8 @@ class Subscriber:
             reconnect_on_failure=False,
         )
         client.connect_timeout = CONNECT_TIMEOUT_S
+        if self._tls is not None:
+            client.tls_set_context(self._tls())
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -155,12 +167,14 @@ class Subscriber:
         room = self._inbox.has_room()
         events = (select.POLLIN if room else 0) | (select.POLLOUT if client.want_write() else 0)
         poll.register(sock, events)
+        # What TLS holds already, no poll tells of.
+        pending = room and isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
         # A full inbox is looked at again soon: ingest empties it without telling.
-        ready = dict(poll.poll(1000 if room else 20))
+        ready = dict(poll.poll(0 if pending else 1000 if room else 20))
         if self._wake_read in ready:
             _drain(self._wake_read)
         state = ready.get(sock.fileno(), 0)
-        if state & (select.POLLIN | select.POLLHUP | select.POLLERR):
+        if pending or state & (select.POLLIN | select.POLLHUP | select.POLLERR):
             client.loop_read()
         if state & select.POLLOUT:
             client.loop_write()

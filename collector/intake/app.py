@@ -50,7 +50,9 @@ def make_app(inbox: Inbox) -> FastAPI:
         answers = await _answers(inbox, topic(device, "up", leaf), body)
         if answers is None:
             return _later("it could not be stored")
-        messages = [mailbag.Message(leaf=one.topic.rpartition("/")[2], payload=one.payload) for one in answers]
+        messages = [
+            mailbag.Message(leaf=one.topic.rpartition("/")[2], payload=one.payload) for one in answers
+        ]
         return Response(mailbag.encode(messages), media_type="application/octet-stream")
 
     return app

@@ -4,6 +4,7 @@ This file must never sign anything but `firmware.envelope.signed_text`.
 """
 
 import hashlib
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -37,6 +38,17 @@ class Signer:
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise TrustError(f"{folder / 'key.pem'}: it is not an EC key")
         return cls(key=key, chain=chain)
+
+    @staticmethod
+    def tls(folder: Path) -> ssl.SSLContext:
+        """Return what a connection to the broker is made with: TLS 1.3, both sides show who they are."""
+        try:
+            context = ssl.create_default_context(cafile=str(folder / "trust.pem"))
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+            context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+        except (OSError, ssl.SSLError) as error:
+            raise TrustError(f"{folder}: TLS cannot be set up with it ({error})") from error
+        return context
 
     def sign(self, device: str, leaf: str, payload: bytes) -> bytes:
         """Return `payload` in an envelope for the device's topic whose last word is `leaf`."""
