@@ -1,6 +1,6 @@
 """What became of the targets of one round, judged with the control of that time: the collector's own view.
 
-Judged when asked for, not when a record arrives: `firmware.judgement.web.verdict` is pure and takes microseconds, so
+Judged when asked for, not when a record arrives: `firmware.judgement.web.verdict` is pure and a round takes milliseconds, so
 what comes late (the record, or the control's samples around it) and rules that were mended since all count. Reads
 only. This file must never judge a record by a control whose time only might be its own.
 """
