@@ -22,6 +22,7 @@ from collector.page.errors import BadParameterError, UnknownDeviceError
 from collector.page.headers import NEVER, Headers
 from collector.page.pages import Pages
 from collector.page.rendering import Templates
+from collector.page.scope_api import ScopeApi
 from collector.page.target_api import TargetApi
 from collector.page.times import Clock, Moment
 from collector.store.queries import Queries
@@ -47,6 +48,7 @@ def make_app(queries: Queries, *, now_ns: Clock = time.time_ns) -> FastAPI:
     templates = Templates()
     app.include_router(Api(queries, now_ns).router())
     app.include_router(TargetApi(queries, now_ns).router())
+    app.include_router(ScopeApi(queries, now_ns).router())
     app.include_router(Pages(queries, templates, now_ns, app.openapi).router())
     _Errors(templates, now_ns).register(app)
     return app
