@@ -23,7 +23,7 @@ from firmware.judgement.web.rules import WEB_RULES
 from firmware.judgement.web.verdict import judge
 from firmware.judgement.words import DEVICE_WORDS
 from firmware.ooni.evidence import control_of, evidence_of
-from firmware.ooni.measurement import parse
+from firmware.ooni.parse import parse
 from firmware.ooni.read import Document, documents
 
 CONDITIONS = Path(__file__).parents[3] / "data" / "ooni"
