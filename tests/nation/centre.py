@@ -88,6 +88,10 @@ class Centre:
             ]
         return found
 
+    def devices(self) -> int:
+        """Return how many devices it knows."""
+        return len(self._get("api/v1/devices")["devices"])
+
     def controls(self, target_name: str) -> int:
         """Return how many samples its control has of one target."""
         targets = self._get("api/v1/controls")["targets"]

@@ -90,7 +90,8 @@ def _proxy(scene: Scene, given: Given) -> None:
         own, true = BY_NAME[at].address(80), site_of(given["name"]).addresses[0]
         scene.stack.enter_context(interceptors.proxy_at(at, own, true))
     else:
-        scene.stack.enter_context(interceptors.proxy(at, f"d-{scene.homes[0].router}"))
+        links = [f"d-{home.router}" for home in scene.homes if home.access == at]
+        scene.stack.enter_context(interceptors.proxy(at, links))
 
 
 def _nat64(scene: Scene, given: Given) -> None:

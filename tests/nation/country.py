@@ -1,15 +1,17 @@
 """The whole made country at work: networks, sites, resolvers, name servers, clocks; what changes in it, by one word.
 
-`Country` builds it in the namespaces of its caller and runs its servers until the `with` block ends. The caller's
-own namespace is the first home's device. It must never be entered outside of namespaces made for it.
+`Country` builds it in the namespaces of its caller, and runs its servers for as long as the process lasts: `leave_after`
+ends it. The caller's own namespace is the first home's device. It must never begin outside of namespaces made for it.
 """
 
 import datetime as dt
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
+import os
+import sys
+import traceback
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 from tests import namespaces
 from tests.nation.atlas import ACCESS, BY_NAME, NAME_SERVER, PUBLIC_RESOLVER, RESOLVER, SITES, site_of
@@ -55,17 +57,11 @@ class Country:
         self._ahead = ahead
         self._dead = frozenset(dead)
         self._dns64 = dns64
-        self._stack = ExitStack()
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            build(self.homes, self._walls)
-            self._begin(stack)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def begin(self) -> None:
+        """Build it and start its servers. Everything ends with this process and its namespaces, and not before."""
+        build(self.homes, self._walls)
+        self._begin()
 
     @property
     def trusted(self) -> dict[str, str]:
@@ -94,60 +90,70 @@ class Country:
         """Let the resolver of `where` (an access network, or `pubdns`) tell `lies` from now on, before its cache."""
         self.resolvers[where].lies = lies
 
-    def _begin(self, stack: ExitStack) -> None:
+    def _begin(self) -> None:
         self.trust = Trust(self.folder / "certificates", ahead=self._ahead)
         for site in SITES:
             for address in site.addresses:
-                own = f"{address}/{128 if ':' in address else 32} dev lo{' nodad' if ':' in address else ''}"
-                namespaces.ip(f"addr add {own}", node=site.network)
-            running = _running(site.network, partial(RunningSite, site, self.trust))
-            self.sites[site.names[0]] = stack.enter_context(running)
-        namespaces.ip(f"addr add {BLOCK_PAGE}/32 dev lo", node="ix")
+                _own(address, site.network)
+            with namespaces.inside(site.network):
+                running = self.sites[site.names[0]] = RunningSite(site, self.trust)
+                running.start()
+        _own(BLOCK_PAGE, "ix")
         behaviour = http(lambda _request: page(_BLOCK_PAGE, status=403))
-        stack.enter_context(_running("ix", lambda: TcpServer(behaviour, address=BLOCK_PAGE, port=80)))
-        self._begin_names(stack)
-        namespaces.ip(f"addr add {NTP_ADDRESS}/32 dev lo", node="cdn")
+        _start("ix", lambda: TcpServer(behaviour, address=BLOCK_PAGE, port=80))
+        self._begin_names()
+        _own(NTP_ADDRESS, "cdn")
         ahead_ns = round(self._ahead.total_seconds() * 1e9)
-        stack.enter_context(
-            _running(
-                "cdn",
-                lambda: NtpServer(
-                    lambda question: [truthful(question, ahead_ns=ahead_ns)], address=NTP_ADDRESS, port=123
-                ),
-            )
+        _start(
+            "cdn",
+            lambda: NtpServer(
+                lambda question: [truthful(question, ahead_ns=ahead_ns)], address=NTP_ADDRESS, port=123
+            ),
         )
 
-    def _begin_names(self, stack: ExitStack) -> None:
+    def _begin_names(self) -> None:
         book: Book = {name: site.addresses for site in SITES for name in site.names if name not in self._dead}
         at_home = {name: addresses for name, addresses in book.items() if name.endswith(".xn")}
-        namespaces.ip(f"addr add {NAME_SERVER}/32 dev lo", node="names")
         answers = zone(dict(book))
-        stack.enter_context(_running("names", lambda: DnsServer(answers, address=NAME_SERVER, port=53)))
+        _own(NAME_SERVER, "names")
+        _start("names", lambda: DnsServer(answers, address=NAME_SERVER, port=53))
         for where in ACCESS:
             network = BY_NAME[where]
             own = (network.address(RESOLVER), network.address(RESOLVER, 6))
-            self._run_resolver(stack, where, own, at_home, dns64=self._dns64)
+            self._run_resolver(where, own, at_home, dns64=self._dns64)
         public = BY_NAME["pubdns"]
-        self._run_resolver(stack, "pubdns", (PUBLIC_RESOLVER, public.address(8, 6)), {}, dns64=False)
+        self._run_resolver("pubdns", (PUBLIC_RESOLVER, public.address(8, 6)), {}, dns64=False)
 
-    def _run_resolver(
-        self, stack: ExitStack, where: str, addresses: tuple[str, ...], book: Book, *, dns64: bool
-    ) -> None:
+    def _run_resolver(self, where: str, addresses: tuple[str, ...], book: Book, *, dns64: bool) -> None:
         for address in addresses:
-            nodad = "/128 dev lo nodad" if ":" in address else "/32 dev lo"
-            namespaces.ip(f"addr add {address}{nodad}", node=where)
-        made = _running(where, lambda: Resolver(addresses, book, NAME_SERVER, dns64=dns64))
-        self.resolvers[where] = stack.enter_context(made)
+            _own(address, where)
+        self.resolvers[where] = _start(where, lambda: Resolver(addresses, book, NAME_SERVER, dns64=dns64))
 
 
-@contextmanager
-def _running(node: str, make: Callable[[], AbstractContextManager[_T]]) -> Iterator[_T]:
-    """Make, enter and leave a server in `node`: what it sends itself to end must not have to travel."""
+def _own(address: str, node: str) -> None:
+    namespaces.ip(f"addr add {address}{'/128 dev lo nodad' if ':' in address else '/32 dev lo'}", node=node)
+
+
+def _start(node: str, make: Callable[[], AbstractContextManager[_T]]) -> _T:
+    """Make and enter a server in `node`."""
     with namespaces.inside(node):
-        server = make()
-        entered = server.__enter__()
+        return make().__enter__()
+
+
+def leave_after(main: Callable[[list[str]], int]) -> NoReturn:
+    """Call `main` with the arguments and end the process at once, with all that the country has in it.
+
+    Its servers wait for nobody: a connection whose packets a censor swallows would never let them end.
+    """
+    status = 1
     try:
-        yield entered
+        status = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = 130
     finally:
-        with namespaces.inside(node):
-            server.__exit__(None, None, None)
+        error = sys.exception()
+        if error is not None:
+            traceback.print_exception(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)

@@ -9,7 +9,6 @@ confirmed more readily: a harder trial, not an easier one.
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -20,6 +19,7 @@ from typing import Final
 
 from firmware.judgement.words import VerdictWord
 from tests import namespaces
+from tests.nation.country import leave_after
 from tests.nation.scenario import CensorAt, Expected, Scenario
 from tests.nation.stage import Said, Stage
 from tests.nation.toml_text import rules_text
@@ -152,6 +152,8 @@ def _scenario() -> Scenario:
         changes=(),
         page=None,
         before="ok",
+        before_rounds=1,
+        collector=True,
         expected=expected,
     )
 
@@ -176,4 +178,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave_after(main)

@@ -9,11 +9,11 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 from tests import namespaces
+from tests.nation.country import leave_after
 from tests.nation.play import hold, play
 from tests.nation.scenario import Scenario, load
 from tests.nation.stage import Said, Stage
@@ -58,7 +58,8 @@ def _shell(scenario: Scenario, folder: Path) -> int:
 
 
 def _tell(said: Said) -> None:
-    print(f"{said.at_s:7.1f} s  {said.who}: {said.verdict} ({said.rule_id})", flush=True)
+    who = f"collector of {said.about}" if said.about else said.who
+    print(f"{said.at_s:7.1f} s  {who}: {said.verdict} ({said.rule_id})", flush=True)
     for line in said.evidence:
         print(f"             {line}", flush=True)
 
@@ -68,8 +69,8 @@ def _note(text: str) -> None:
 
 
 def _end(_number: int, _frame: object) -> None:
-    raise SystemExit(1)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave_after(main)

@@ -5,9 +5,10 @@ and reads from the accepted socket whom the client meant. TCP only: a NAT64 here
 """
 
 import contextlib
+import itertools
 import select
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -23,7 +24,7 @@ _NAT64: Final = "64:ff9b::/96"
 @contextlib.contextmanager
 def sign_in(node: str, interface: str) -> Iterator[None]:
     """Answer every HTTP request that comes in by `interface` with a way to a sign-in page, and let nothing else by."""
-    _take(node, interface, ports=(80,))
+    _take(node, [interface], ports=(80,))
     for family in ("", "-6 "):
         # Names are let through, as sign-in pages let them.
         namespaces.ip(f"{family}rule add pref 99 iif {interface} ipproto udp dport 53 lookup main", node=node)
@@ -33,9 +34,9 @@ def sign_in(node: str, interface: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def proxy(node: str, interface: str, ports: tuple[int, ...] = (80, 443)) -> Iterator[None]:
-    """Take every connection to `ports` and make one of its own to where it was going."""
-    _take(node, interface, ports=ports)
+def proxy(node: str, interfaces: Iterable[str], ports: tuple[int, ...] = (80, 443, 1883)) -> Iterator[None]:
+    """Take every connection to `ports` and make one of its own to where it was going: all leave from one address."""
+    _take(node, interfaces, ports=ports)
     with contextlib.ExitStack() as stack:
         for port in ports:
             stack.enter_context(_listening(node, port, relay(lambda meant: meant)))
@@ -82,14 +83,13 @@ def relay(to: Callable[[str], str]) -> Behaviour:
     return behaviour
 
 
-def _take(node: str, interface: str, *, ports: tuple[int, ...]) -> None:
+def _take(node: str, interfaces: Iterable[str], *, ports: tuple[int, ...]) -> None:
+    incoming = tuple(interfaces)
     for family, everything in (("", "0.0.0.0/0"), ("-6 ", "::/0")):
         namespaces.ip(f"{family}route add local {everything} dev lo table {_TABLE}", node=node)
-        for port in ports:
-            namespaces.ip(
-                f"{family}rule add pref 100 iif {interface} ipproto tcp dport {port} lookup {_TABLE}",
-                node=node,
-            )
+        for interface, port in itertools.product(incoming, ports):
+            taken = f"iif {interface} ipproto tcp dport {port}"
+            namespaces.ip(f"{family}rule add pref 100 {taken} lookup {_TABLE}", node=node)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ CALM_WORDS: Final = ("ok", "inconclusive")
 HARMLESS: Final = (*CALM_WORDS, "service_down", "congestion")
 """What may be said of the other targets, which nobody blocks while a page is judged."""
 _LOOK_S: Final = 0.5
-_CONTROL_S: Final = 30.0
+_CONTROL_S: Final = 45.0
 _SHOWN: Final = 6
 _EVENT_KEYS: Final = ("rule", "proto", "direction", "to", "port", "sni", "host", "qname", "after_s")
 
@@ -41,6 +41,9 @@ def judge(expected: Expected, said: Sequence[Said], *, over: bool) -> tuple[bool
 
     `said` is what `expected.who` said after the event, in order; `over` says that nothing more will come.
     """
+    if expected.who == "page":
+        # Until the control has looked after a round, that round is undecided, and says so.
+        said = [one for one in said if one.verdict != "inconclusive" or _is_it(expected, one)]
     first = next((number for number, one in enumerate(said) if _is_it(expected, one)), None)
     for number, one in enumerate(said):
         before = first is None or number < first
@@ -77,7 +80,7 @@ def play(
     """Play it in the present namespaces and return how it came out; `live` notes what the censors do, too."""
     expected = scenario.expected
     with Stage(scenario, folder, tell=tell) as stage:
-        if scenario.before and not _await(stage, scenario.before):
+        if scenario.before and not _await(stage, scenario.before, scenario.before_rounds):
             return _result(scenario, stage.told.said, None, f"no {scenario.before} before the event")
         if stage.centre is not None and scenario.page is not None:
             _await_control(stage, stage.centre)
@@ -103,6 +106,11 @@ def play(
             judged = judge(expected, said, over=over)
             if judged is not None:
                 passed, why = judged
+                if passed and stage.centre is not None and stage.centre.devices() != len(stage.homes):
+                    passed, why = (
+                        False,
+                        f"the collector knows {stage.centre.devices()} of {len(stage.homes)} devices",
+                    )
                 first = next((one.at_s - event_s for one in said if _is_it(expected, one)), None)
                 return _result(scenario, said, first, why, passed=passed)
 
@@ -139,11 +147,11 @@ def _note_censors(stage: Stage, note: Callable[[str], None], noted: int) -> int:
     return len(events)
 
 
-def _await(stage: Stage, verdict: str) -> bool:
-    until_s = stage.now_s() + BASELINE_S
+def _await(stage: Stage, verdict: str, rounds: int) -> bool:
+    until_s = stage.now_s() + BASELINE_S * rounds
     while stage.now_s() < until_s:
         stage.hear()
-        if any(one.verdict == verdict for one in stage.told.said):
+        if sum(one.who == "device" and one.verdict == verdict for one in stage.told.said) >= rounds:
             return True
         time.sleep(_LOOK_S)
     return False

@@ -28,6 +28,8 @@ _TOP: Final = {
     "page",
     "expected",
     "before",
+    "before_rounds",
+    "collector",
     "ahead_days",
     "dead",
     "devices",
@@ -92,7 +94,10 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One scenario. `devices` are the access networks of further devices; `before` is awaited before the event."""
+    """One scenario. `devices` are the access networks of further devices; `collector` says whether one runs.
+
+    `before` is the verdict awaited, `before_rounds` times, before the event.
+    """
 
     name: str
     title: str
@@ -108,6 +113,8 @@ class Scenario:
     changes: tuple[Change, ...]
     page: Page | None
     before: str
+    before_rounds: int
+    collector: bool
     expected: Expected
 
 
@@ -153,6 +160,8 @@ def read(name: str, tree: Table) -> Scenario:
         changes=tuple(_change(name, one) for one in tree.get("change", ())),
         page=None if page is None else _page(name, page),
         before=tree.get("before", "ok"),
+        before_rounds=int(tree.get("before_rounds", 1)),
+        collector=bool(tree.get("collector", False)) or expected.get("who", "device") != "device",
         expected=_expected(name, expected),
     )
 

@@ -4,14 +4,14 @@
 host, so that a site's state never depends on another's.
 """
 
+import contextlib
 import datetime as dt
 import itertools
 import socket
 import ssl
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from tests.nation.atlas import BY_NAME, Site
 from tests.servers.http import Pieces, Request, http, page, redirect
@@ -45,6 +45,7 @@ FAULTS: Final[Mapping[str, str]] = {
 
 _CENTRE: Final = BY_NAME["centre"]
 _BIG: Final = 700_000
+_PATIENCE_S: Final = 60.0
 _RIDDLE: Final = b"<html><title>Just a moment...</title><div class='g-recaptcha'></div></html>"
 
 
@@ -73,16 +74,19 @@ class Trust:
 
 
 class RunningSite:
-    """One site's servers. Enter it inside its namespace; `become` changes what is the matter with it."""
+    """One site's servers. `start` them inside its namespace; `become` changes what is the matter with it.
 
-    def __init__(self, site: Site, trust: Trust, *, fault: str = "", location: str = "") -> None:
+    They end with their process: a connection whose packets a censor swallows would never let them end otherwise.
+    """
+
+    def __init__(self, site: Site, trust: Trust) -> None:
         self.site = site
         self._trust = trust
-        self._fault = fault
-        self._location = location
-        self._context = trust.context(site.names, fault)
+        self._fault = ""
+        self._location = ""
+        self._context = trust.context(site.names, "")
         self._count = itertools.count(1)
-        self._stack = ExitStack()
+        self._servers: list[TcpServer] = []
 
     @property
     def fault(self) -> str:
@@ -91,33 +95,35 @@ class RunningSite:
 
     def become(self, fault: str, location: str = "") -> None:
         """Have `fault` from now on. Call it inside the site's namespace."""
-        self._stop()
         self._fault, self._location = fault, location
         self._context = self._trust.context(self.site.names, fault)
-        self._start()
+        if fault in _DEAF:
+            for server in self._servers:
+                server.stop_listening()
+            self._servers = []
+        elif not self._servers:
+            self.start()
 
-    def __enter__(self) -> Self:
-        self._start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop()
-
-    def _start(self) -> None:
-        if self._fault in ("refused", "gone"):
-            return
+    def start(self) -> None:
+        """Listen, on both addresses and both ports."""
         for address in self.site.addresses:
-            self._stack.enter_context(TcpServer(self._plain(), address=address, port=80))
-            self._stack.enter_context(TcpServer(self._secured(), address=address, port=443))
+            for port, behaviour in ((80, self._plain), (443, self._secured)):
+                server = TcpServer(behaviour, address=address, port=port)
+                server.__enter__()
+                self._servers.append(server)
 
-    def _stop(self) -> None:
-        self._stack.close()
+    def _plain(self, connection: socket.socket) -> None:
+        connection.settimeout(_PATIENCE_S)
+        _ODD.get(self._fault, self._pages)(connection)
 
-    def _plain(self) -> Behaviour:
-        return _ODD.get(self._fault, self._pages)
-
-    def _secured(self) -> Behaviour:
-        return _ODD.get(self._fault) or over_tls(self._context, self._pages)
+    def _secured(self, connection: socket.socket) -> None:
+        connection.settimeout(_PATIENCE_S)
+        odd = _ODD.get(self._fault)
+        if odd is not None:
+            odd(connection)
+            return
+        with contextlib.suppress(ssl.SSLError):  # the client's affair
+            over_tls(self._context, self._pages)(connection)
 
     def _pages(self, connection: socket.socket) -> None:
         client = connection.getpeername()[0].removeprefix("::ffff:")
@@ -137,11 +143,11 @@ class RunningSite:
             case "redirect_loop":
                 return redirect(f"/{int(request.target.strip('/') or 0) + 1}")
             case "big":
-                return page(_html(request.headers.get("host", ""), _BIG))
+                return page(_html(self.site.names[0], _BIG))
             case "other_page":
                 number = next(self._count)
                 return page(_html(f"News of minute {number}", 3_000 + 1_000 * (number % 5)))
-        return page(_html(request.headers.get("host", ""), 3_000))
+        return page(_html(self.site.names[0], _LENGTHS[self.site.network]))
 
 
 def _html(title: str, length: int) -> bytes:
@@ -149,6 +155,9 @@ def _html(title: str, length: int) -> bytes:
     return head + b"<p>All that stands here.</p>" * ((length - len(head)) // 28) + b"</body></html>"
 
 
+_LENGTHS: Final = {network: 2_000 + 1_500 * number for number, network in enumerate(BY_NAME)}
+"""Two sites' pages are not of one length."""
+_DEAF: Final = ("refused", "gone")
 _ODD: Final[Mapping[str, Behaviour]] = {
     "silent": stay_silent,
     "resets": reset_after_first_bytes,

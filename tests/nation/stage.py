@@ -186,28 +186,26 @@ class Stage:
 
     def _build(self, stack: ExitStack) -> None:
         scenario = self.scenario
-        self.country = stack.enter_context(
-            Country(
-                self.folder,
-                homes=self.homes,
-                walls={censor.on for censor in scenario.censors},
-                ahead=dt.timedelta(days=scenario.ahead_days),
-                dead=scenario.dead,
-                dns64=scenario.dns64,
-            )
+        self.country = Country(
+            self.folder,
+            homes=self.homes,
+            walls={censor.on for censor in scenario.censors},
+            ahead=dt.timedelta(days=scenario.ahead_days),
+            dead=scenario.dead,
+            dns64=scenario.dns64,
         )
+        self.country.begin()
         for on in sorted({censor.on for censor in scenario.censors}):
             with namespaces.inside(f"wall-{on}"):
                 made = Censor(("inside", "outside"), rules_text([]), self.folder / f"censor-{on}.log")
                 self.censors[on] = stack.enter_context(made)
-        self._scene = Scene(
-            country=self.country, homes=tuple(self.homes), stack=stack.enter_context(ExitStack())
-        )
+        # Never closed: what stands on the way ends with the process, as the country does.
+        self._scene = Scene(country=self.country, homes=tuple(self.homes), stack=ExitStack())
         plans = self.folder / "plans"
         plans.mkdir()
         self.plan = plans / "plan.toml"
         self.plan.write_text(self._plan_text(), encoding="utf-8")
-        if scenario.expected.who != "device" or self._rehearsal:
+        if scenario.collector or self._rehearsal:
             centre = Centre(self.folder / "centre", plans, environment=self.country.trusted)
             self.centre = stack.enter_context(centre)
         self._settle_home()

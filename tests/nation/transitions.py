@@ -6,7 +6,6 @@ that `--calm` says. It prints what it measures; whether that is within the goal 
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Final
 
 from firmware.judgement.words import VerdictWord
 from tests import namespaces
+from tests.nation.country import leave_after
 from tests.nation.scenario import load
 from tests.nation.stage import Stage
 from tests.nation.toml_text import rules_text
@@ -72,4 +72,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    leave_after(main)

@@ -39,10 +39,14 @@ class TcpServer:
         self._threads[0].start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop_listening(self) -> None:
+        """Refuse connections from now on; those that are open go on."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._threads[0].join()
         self._listener.close()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_listening()
         with self._lock:
             for connection in self._open:
                 with contextlib.suppress(OSError):
