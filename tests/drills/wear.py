@@ -1,17 +1,20 @@
 """How many bytes reach the card in a day at the default cadence: the outbox's own file system calls, counted.
 
-A process stores one day's rounds of the default plan as a device does (a commit a round) and has them acknowledged in
-batches of 50, at once; /proc/self/io's write_bytes says what the kernel sent to storage (after a sync, so with the
+A process stores one day's records of Iran's plan as a device does (two commits a round on a line that is well, the
+second with its conclusion, taken to have 4 kB) and has them acknowledged in batches of at most 50, at once; /proc/self/io's write_bytes says what the kernel sent to storage (after a sync, so with the
 file system's own pages where the folder is on a disk). Beside it the same without a collector.
 """
 
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
+from appliance.measuring.rounds import Round
 from appliance.outbox.box import Outbox
 from firmware.exchange import Ack
 from firmware.plans.load import load
+from firmware.record import Outcome, Record
 from tests.firmware.records import tcp_record
 
 
@@ -24,7 +27,8 @@ def written_bytes() -> int:
 def drill(*, times: int, seed: int, rounds: int = 0) -> bool:
     """Print the figures of `times` days. `rounds` shortens the day."""
     plan = load("ir")
-    a_round = len(plan.tasks) + 8
+    beside = sum(plan.cadence.calm_s / task.every_s for task in plan.tasks)
+    a_round = len(Round(plan, round_id=1, slot_ns=0, start_ns=0).tasks) + round(beside)
     rounds = rounds or 86_400 // plan.cadence.calm_s
     for _ in range(times):
         for words, acknowledges in (("with a collector", True), ("without one", False)):
@@ -33,20 +37,24 @@ def drill(*, times: int, seed: int, rounds: int = 0) -> bool:
     return True
 
 
+def conclusion(number: int) -> Record:
+    record = tcp_record(number, test="ladder")
+    return replace(record, outcome=Outcome(detail={"ladder": "x" * 3300}))
+
+
 def report(folder: Path, words: str, acknowledges: bool, *, rounds: int, a_round: int) -> None:
     with Outbox.open(folder / "outbox.sqlite3", device="a" * 16) as outbox:
         begun = written_bytes()
-        body_bytes = 0
         for number in range(rounds):
             outbox.append([tcp_record(number) for _ in range(a_round)])
+            outbox.append([conclusion(number)])
             if acknowledges:
                 while rows := outbox.oldest(50):
-                    body_bytes += sum(len(row.body) for row in rows)
                     outbox.acknowledge(Ack(epoch=outbox.epoch, upto=rows[-1].seq))
         written = written_bytes() - begun
-        count = rounds * a_round
+        count = rounds * (a_round + 1)
         print(
-            f"  {words}: {rounds} rounds of {a_round} records, {written / 1e6:,.1f} MB written,"
+            f"  {words}: {rounds} rounds of {a_round + 1} records, {written / 1e6:,.1f} MB written,"
             f" {written / count:,.0f} bytes a record",
             flush=True,
         )
