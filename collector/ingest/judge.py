@@ -33,7 +33,7 @@ from collector.ingest.arrivals import (
     RefusedArrived,
     Row,
 )
-from collector.ingest.rows import fits_store, kept, to_row
+from collector.ingest.rows import fits_store, kept, to_row, to_rows
 from firmware import exchange
 from firmware.exchange import Ack, Batch, Hello, Reject
 from firmware.jsontypes import NewerVersionError, RecordError
@@ -194,7 +194,8 @@ def _sorted_out(delivery: Delivery, batch: Batch) -> Judgement:
     refusals: list[Refusal] = []
     newer = ""
     size = 0
-    for seq, record in zip(batch.seqs, batch.records, strict=True):
+    sound = to_rows(batch.seqs, batch.records, room=MAX_BODIES_BYTES)
+    for seq, record in zip(batch.seqs, batch.records, strict=True) if sound is None else ():
         try:
             rows.append(to_row(seq, record, room=MAX_BODIES_BYTES - size))
             size += len(rows[-1].body)
@@ -213,7 +214,7 @@ def _sorted_out(delivery: Delivery, batch: Batch) -> Judgement:
             epoch=batch.epoch,
             received_ns=delivery.received_ns,
             topic=delivery.topic,
-            rows=tuple(rows),
+            rows=tuple(rows) if sound is None else sound,
             tombstones=batch.tombstones,
             rejected=tuple(reject.seq for reject in rejects),
             refusals=tuple(refusals),

@@ -5,15 +5,39 @@ JSON, a record so large that a small batch would fill the disk.
 """
 
 import json
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
+from typing import Any, Final, cast
 
 from collector.ingest.arrivals import Row
 from firmware import record as records
 from firmware.jsontypes import JsonObject, RecordError
+from firmware.record_columns import all_records
 
 MAX_RECORD_BYTES: Final = 64 * 1024
 """A record of more, as JSON, is refused."""
+
+
+_encode: Final[Callable[[object], str]] = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
+
+
+def to_rows(seqs: Sequence[int], values: Sequence[JsonObject], *, room: int) -> tuple[Row, ...] | None:
+    """Return the rows of a batch's records, for which there are `room` bytes, if nothing is wrong with any of them.
+
+    None where something is: `to_row` then tells which record it is, and what.
+    """
+    if not values or not all_records(values):
+        return None
+    try:
+        bodies = _bodies(values)
+        sizes = [len(body.encode()) for body in bodies]
+    except (ValueError, RecursionError):
+        return None
+    if max(sizes) > MAX_RECORD_BYTES or sum(sizes) > room:
+        return None
+    return tuple(map(_row, seqs, values, bodies))
 
 
 def to_row(seq: int, value: JsonObject, *, room: int = MAX_RECORD_BYTES) -> Row:
@@ -23,26 +47,50 @@ def to_row(seq: int, value: JsonObject, *, room: int = MAX_RECORD_BYTES) -> Row:
     """
     if room <= 0:
         raise RecordError("record: the records before it in its batch were too large together")
-    record = records.from_json(value)
+    records.from_json(value)
+    return _row(seq, value, _body(value))
+
+
+def _row(seq: int, value: JsonObject, body: str) -> Row:
+    """Return the row of a record that was found sound."""
+    sound = cast("dict[str, Any]", value)
+    verdict = sound["verdict"] or {}
     return Row(
         seq=seq,
-        start_utc_ns=record.start.utc_ns,
-        clock_quality=str(record.start.quality),
-        clock_error_ns=record.start.error_ns,
-        boot_id=record.boot_id,
-        start_boottime_ns=record.start.boottime_ns,
-        test=record.test,
-        rung=None if record.rung is None else str(record.rung),
-        zone=str(record.zone),
-        target=record.target,
-        target_name=record.target_name,
-        round_id=record.round_id,
-        runtime_ns=record.runtime_ns,
-        failure=record.outcome.failure,
-        verdict=None if record.verdict is None else record.verdict.verdict,
-        rule_id=None if record.verdict is None else record.verdict.rule_id,
-        body=_body(value),
+        start_utc_ns=sound["start_utc_ns"],
+        clock_quality=sound["clock_quality"],
+        clock_error_ns=sound["clock_error_ns"],
+        boot_id=sound["boot_id"],
+        start_boottime_ns=sound["start_boottime_ns"],
+        test=sound["test"],
+        rung=sound["rung"],
+        zone=sound["zone"],
+        target=sound["target"],
+        target_name=sound["target_name"],
+        round_id=sound["round_id"],
+        runtime_ns=sound["runtime_ns"],
+        failure=sound["failure"],
+        verdict=verdict.get("verdict"),
+        rule_id=verdict.get("rule_id"),
+        body=body,
     )
+
+
+def _bodies(values: Sequence[JsonObject]) -> list[str]:
+    """Return each record as JSON, in the order of its keys. What all begin with alike is written once.
+
+    Alike are values that are the very same object, as `exchange.decode_batch` leaves them. Raises as JSON does.
+    """
+    first = values[0]
+    keys = list(first)
+    if any(list(value) != keys for value in values):
+        return [_encode(value) for value in values]
+    alike = list(takewhile(lambda key: all(value[key] is first[key] for value in values), keys))
+    rest = keys[len(alike) :]
+    if not alike or not rest:
+        return [_encode(value) for value in values]
+    head = _encode({key: first[key] for key in alike})[:-1] + ","
+    return [head + _encode({key: value[key] for key in rest})[1:] for value in values]
 
 
 def fits_store(texts: Iterable[str]) -> bool:
@@ -60,7 +108,7 @@ def kept(value: JsonObject) -> bytes:
 
 def _body(value: JsonObject) -> str:
     try:
-        body = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        body = _encode(value)
         size = len(body.encode())
     except (ValueError, RecursionError) as error:
         raise RecordError(f"record: cannot be written as JSON ({error})") from error
