@@ -245,8 +245,9 @@ class Device:
         now_ns = boottime_ns()
         if self._round is not None:
             self._worker.submit(self._round.look(now_ns))
-        if self._rounds_left != 0 and self._worker.is_ready:
-            self._worker.submit(self._sentinel.look(now_ns, in_round=self._round is not None))
+        if self._rounds_left != 0:
+            rests = self._round is not None or not self._worker.is_ready
+            self._worker.submit(self._sentinel.look(now_ns, in_round=rests))
 
     # What the worker says.
 
