@@ -1,0 +1,134 @@
+"""A bad card, end to end: no room, a damaged database, a copied card; sender, broker and collector as they are run."""
+
+import json
+import queue
+import shutil
+import threading
+import time
+from pathlib import Path
+
+from appliance.events import Event
+from appliance.outbox.box import Outbox
+from appliance.outbox.file import OutboxError
+from appliance.outbox.storing import Store
+from appliance.sync.link import SyncSettings
+from appliance.sync.sender import Sync
+from appliance.sync.ways import Ports
+from firmware.record import Record
+from tests.collector.process import CollectorProcess
+from tests.firmware.records import tcp_record
+from tests.mosquitto import Mosquitto, broker  # noqa: F401 - a fixture
+
+DEVICE = "a1b2c3d4e5f6g7h8"
+LIMIT_S = 120
+
+
+def account(count: int, reason: str) -> Record:
+    return tcp_record(0, test="gap", failure="result_lost")
+
+
+def deliver(outbox: Outbox, port: int) -> None:
+    """Let a sender bring all of it, every epoch, away."""
+    events: queue.Queue[Event] = queue.Queue()
+    sync = Sync(
+        SyncSettings(host="127.0.0.1", ports=Ports(mqtt=port)),
+        outbox,
+        software="tidegauge test",
+        country="xx",
+        notify=events.put,
+        random=lambda: 0.0,
+    )
+    sync.start()
+    until = time.monotonic() + LIMIT_S
+    while outbox.counts().waiting or outbox.tombstones(1) or outbox.past():
+        assert time.monotonic() < until, f"{outbox.counts()} after {LIMIT_S} s"
+        time.sleep(0.02)
+    assert sync.stop(timeout_s=60)
+
+
+def completeness(collector: CollectorProcess) -> dict[str, int]:
+    found = json.loads(collector.get(f"api/v1/devices/{DEVICE}/completeness"))
+    return {key: found[key] for key in ("produced", "stored", "tombstoned", "missing")}
+
+
+def test_all_is_accounted_for_whatever_the_card_did(
+    tmp_path: Path,
+    broker: Mosquitto,  # noqa: F811
+) -> None:
+    path = tmp_path / "card" / "outbox.sqlite3"
+    path.parent.mkdir()
+    with CollectorProcess(tmp_path / "collector", "--broker", f"127.0.0.1:{broker.port}") as collector:
+        with Outbox.open(path, device=DEVICE) as outbox:
+            outbox.append([tcp_record(number) for number in range(1, 401)])
+            assert outbox.give_up(100) == 100
+            assert outbox.quarantine(outbox.oldest(1)[0].seq, "too large to send")
+            deliver(outbox, broker.port)
+        assert completeness(collector) == {"produced": 400, "stored": 299, "tombstoned": 101, "missing": 0}
+
+        # Damaged while a device is using it: the header, which nothing survives in SQLite's own eyes.
+        with Outbox.open(path, device=DEVICE) as outbox:
+            outbox.append([tcp_record(number) for number in range(401, 501)])
+        path.write_bytes(bytes(100) + path.read_bytes()[100:])
+        with Outbox.open(path, device=DEVICE) as outbox:
+            assert outbox.healed is not None
+            assert (outbox.healed.saved, outbox.healed.lost) == (100, 0)
+            store = Store(outbox, account=account)
+            store.add(tcp_record(501), 0)
+            assert store.commit(0)
+            deliver(outbox, broker.port)
+        # 501, and the record that says that the outbox was damaged.
+        assert completeness(collector) == {"produced": 502, "stored": 401, "tombstoned": 101, "missing": 0}
+
+        # Two go on from one card.
+        copy = tmp_path / "copy"
+        shutil.copytree(path.parent, copy)
+        numbers = iter(range(502, 1000))
+        for card in (path, copy / path.name, path, copy / path.name):
+            with Outbox.open(card, device=DEVICE) as outbox:
+                outbox.append([tcp_record(next(numbers)) for _ in range(20)])
+                deliver(outbox, broker.port)
+        assert completeness(collector) == {"produced": 582, "stored": 481, "tombstoned": 101, "missing": 0}
+        lines = collector.get(f"api/v1/records?device={DEVICE}&format=ndjson&limit=1000").splitlines()
+        stored = [json.loads(line)["record"]["round_id"] for line in lines]
+        assert len(stored) == len(set(stored))
+
+
+def test_a_database_damaged_in_use_is_replaced_while_the_sender_has_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite3"
+    with Outbox.open(path, device=DEVICE) as outbox:
+        store = Store(outbox, account=account)
+        for number in range(1, 200):
+            store.add(tcp_record(number), 0)
+        assert store.commit(0)
+        let_go = threading.Event()
+        looking = threading.Event()
+
+        def send() -> None:
+            with outbox.again() as mine:
+                mine.newest(10)
+                looking.set()
+                while not let_go.is_set():
+                    try:
+                        mine.counts()
+                    except OutboxError:
+                        return  # as the sender does: it ends its talk and opens the outbox again later
+                    time.sleep(0.01)
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        assert looking.wait(30)
+        outbox._shared.damaged = True
+        until = time.monotonic() + 30
+        store.add(tcp_record(200), 0)
+        while not store.commit(0):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        let_go.set()
+        thread.join(30)
+        assert outbox.healed is not None
+        assert outbox.healed.saved == 199
+        with outbox.again() as anew:
+            assert anew.epoch == outbox.epoch
+            # 200, and the account of the damage; the 199 wait in the epoch they were made in.
+            assert anew.counts().waiting == 201
+            assert [len(box.oldest(1000)) for box in anew.past()] == [199]
