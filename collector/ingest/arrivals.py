@@ -4,15 +4,17 @@ A store (SQLite now, another later) takes `Arrival`s and answers with `Accounted
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from firmware.exchange import Hello, Tombstone
 from firmware.seqs import SeqRanges
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A record as it is stored: the columns that questions are asked of, and the whole as JSON in `body`."""
+class Row(NamedTuple):
+    """A record as it is stored: the columns that questions are asked of, and the whole as JSON in `body`.
+
+    A tuple in the order of the table's columns, since there is one for every record that ever comes.
+    """
 
     seq: int
     start_utc_ns: int

@@ -327,30 +327,11 @@ _INSERT_RECORD: Final = """INSERT INTO record (device, epoch, seq, received_ns, 
 
 
 def _record_values(batches: Iterable[BatchArrived]) -> Iterator[tuple[str | int | None, ...]]:
+    """Yield what `_INSERT_RECORD` takes: a row's columns are in its order."""
     for batch in batches:
+        device, epoch, received_ns = batch.device, batch.epoch, batch.received_ns
         for row in batch.rows:
-            yield (
-                batch.device,
-                batch.epoch,
-                row.seq,
-                batch.received_ns,
-                row.start_utc_ns,
-                row.clock_quality,
-                row.clock_error_ns,
-                row.boot_id,
-                row.start_boottime_ns,
-                row.test,
-                row.rung,
-                row.zone,
-                row.target,
-                row.target_name,
-                row.round_id,
-                row.runtime_ns,
-                row.failure,
-                row.verdict,
-                row.rule_id,
-                row.body,
-            )
+            yield (device, epoch, row.seq, received_ns, *row[1:])
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -28,6 +28,7 @@ def note(connection: sqlite3.Connection, batches: Iterable[BatchArrived]) -> Non
             [
                 (batch.device, row.boot_id, point.boottime_ns, point.utc_ns, point.error_ns)
                 for row in batch.rows
+                if row.test == "ladder"
                 for point in _points(row)
             ],
         )
@@ -81,7 +82,7 @@ def _previous(row: Row) -> str:
 
 
 def _points(row: Row) -> Iterator[SyncPoint]:
-    if row.test != "ladder" or '"sync_points":[[' not in row.body:
+    if '"sync_points":[[' not in row.body:
         return
     with suppress(ValueError, KeyError, TypeError):
         for item in json.loads(row.body)["detail"]["sync_points"]:
