@@ -20,22 +20,13 @@ import secrets
 import sqlite3
 import time
 import types
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from appliance.outbox import ledger, split
-from appliance.outbox.eviction import (
-    Memory,
-    Value,
-    Worth,
-    facts_of,
-    pick,
-    rows_to_give_up,
-    to_ranges,
-)
+from appliance.outbox import ledger, rows, split
+from appliance.outbox.eviction import Memory, facts_of, rows_to_give_up
 from appliance.outbox.file import (
     Healed,
     OutboxError,
@@ -47,36 +38,22 @@ from appliance.outbox.file import (
 )
 from appliance.outbox.ledger import SPAN, Account
 from appliance.outbox.room import Room
+from appliance.outbox.rows import LAST_SEQ, ROUNDS_KEPT, Row
 from appliance.outbox.shared import Shared
 from firmware.exchange import Ack, Hello, Reject, Tombstone
-from firmware.record import Identity, Record, from_json, to_json
+from firmware.record import Identity, Record, from_json
 
-ROUNDS_KEPT: Final = 60
-"""How many rounds' conclusions stay after they were acknowledged."""
-LADDER_TEST: Final = "ladder"
-REMEMBERED: Final = 300
-"""After a start, so many of the last records say what was last measured of each target."""
+__all__ = ["ROUNDS_KEPT", "AckImpossibleError", "Counts", "Outbox", "Row"]
+
 SPOILT: Final = "damaged on the card: its checksum does not fit"
 NO_ROOM: Final = "no room"
-_WINDOW: Final = 500
 _BUNCH: Final = 250
 """Records given up in one transaction: its log must fit where the ballast was."""
-_REASON_LENGTH: Final = 500
-_LAST_SEQ: Final = SPAN - 1
 _T = TypeVar("_T")
-_ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 class AckImpossibleError(OutboxError):
     """An ack speaks of records this outbox never made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A record that waits: its seq and its JSON text."""
-
-    seq: int
-    body: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,18 +191,18 @@ class Outbox:
         or counted, and the caller still has it all. A record with a number that JSON does not know (NaN) is a
         fault of the program: `ValueError`.
         """
-        bodies = [_body(record) for record in records]
+        bodies = [rows.body_of(record) for record in records]
         return self._with_log_reused(lambda: self._append(records, bodies, given_up))
 
     def _append(self, records: Sequence[Record], bodies: Sequence[str], given_up: int) -> list[Identity]:
         with self._transaction():
-            account = self._current()
+            account = ledger.current(self._connection)
             memory = self._remembered(account)
             if self._noted != account.epoch:
                 ledger.note_run(self._connection, account, self._shared.run, account.produced + 1)
             first = account.base + account.produced + 1
             worths = [memory.add(first + index, facts_of(record)) for index, record in enumerate(records)]
-            self._insert(records, bodies, first, worths)
+            rows.insert(self._connection, records, bodies, worths, first=first, utc_ns=self._shared.utc_ns())
             self._connection.execute(
                 "UPDATE state SET produced = ?, unstored = unstored + ? WHERE id = ?",
                 (account.produced + len(records), given_up, account.id),
@@ -238,7 +215,7 @@ class Outbox:
         ]
 
     def newest(
-        self, limit: int, *, below: int = _LAST_SEQ, above: int = 0, max_bytes: int = 2**30
+        self, limit: int, *, below: int = LAST_SEQ, above: int = 0, max_bytes: int = 2**30
     ) -> list[Row]:
         """Return up to `limit` waiting rows with above < seq < below, highest seq first.
 
@@ -247,7 +224,7 @@ class Outbox:
         return self._read("ORDER BY seq DESC", above, below, limit, max_bytes)
 
     def oldest(
-        self, limit: int, *, above: int = 0, below: int = _LAST_SEQ, max_bytes: int = 2**30
+        self, limit: int, *, above: int = 0, below: int = LAST_SEQ, max_bytes: int = 2**30
     ) -> list[Row]:
         """Return up to `limit` waiting rows with above < seq < below, lowest seq first; `max_bytes` as in `newest`."""
         return self._read("ORDER BY seq", above, below, limit, max_bytes)
@@ -278,17 +255,17 @@ class Outbox:
                 raise AckImpossibleError(
                     f"the collector has record {highest:,} of this epoch, but only {produced:,} were ever made here",
                     where=self._path,
-                    remedy="The card was copied or restored: move the outbox away, so that a new epoch begins",
+                    remedy="The card was copied or restored: the next hello settles it, and a new epoch begins",
                 )
             quarantined = sum(
-                self._quarantine(account, reject, said_by="collector")
+                self._set_aside_row(account, reject, said_by="collector")
                 for reject in ack.rejects
                 if reject.seq > 0
             )
             removed = 0
             for low, high in ((1, ack.upto), *ack.ranges):
                 last = min(high, produced)
-                removed += self._delete(account.base + low, account.base + last)
+                removed += rows.delete(self._connection, account.base + low, account.base + last)
                 ledger.settle(self._connection, account.base + low, account.base + last)
             if removed or quarantined:
                 self._connection.execute(
@@ -310,7 +287,7 @@ class Outbox:
     def _quarantine_own(self, seq: int, reason: str) -> bool:
         with self._transaction():
             account = self._account()
-            moved = self._quarantine(account, Reject(seq=seq, reason=reason), said_by="device")
+            moved = self._set_aside_row(account, Reject(seq=seq, reason=reason), said_by="device")
             if moved:
                 ledger.bury(self._connection, account.base, seq, seq, reason)
                 self._connection.execute(
@@ -448,136 +425,31 @@ class Outbox:
                 found.append(from_json(json.loads(body)))
         return found
 
-    def _insert(
-        self, records: Sequence[Record], bodies: Sequence[str], first: int, worths: Sequence[Worth]
-    ) -> None:
-        stored_utc_ns = self._shared.utc_ns()
-        self._connection.executemany(
-            "INSERT INTO waiting (seq, body, test, rung, failure, verdict, start_utc_ns, stored_utc_ns, value, crc)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    first + index,
-                    body,
-                    record.test,
-                    record.rung,
-                    record.outcome.failure,
-                    None if record.verdict is None else record.verdict.verdict,
-                    record.start.utc_ns,
-                    stored_utc_ns,
-                    int(worths[index].value),
-                    zlib.crc32(body.encode()),
-                )
-                for index, (record, body) in enumerate(zip(records, bodies, strict=True))
-            ],
-        )
-        for worth in worths:
-            if worth.promoted is not None:
-                self._promote(worth.promoted)
-        rounds = [
-            (first + index, record.round_id, bodies[index])
-            for index, record in enumerate(records)
-            if record.test == LADDER_TEST
-        ]
-        if rounds:
-            self._connection.executemany("INSERT INTO round (seq, round_id, body) VALUES (?, ?, ?)", rounds)
-            self._connection.execute(
-                "DELETE FROM round WHERE seq <= (SELECT seq FROM round ORDER BY seq DESC LIMIT 1 OFFSET ?)",
-                (ROUNDS_KEPT,),
-            )
-
-    def _promote(self, key: int) -> None:
-        self._connection.execute("UPDATE waiting SET value = ? WHERE seq = ?", (int(Value.KEPT), key))
+    def _give_up(self, wanted: int, reason: str) -> int | None:
+        with self._transaction():
+            memory = self._remembered(ledger.current(self._connection))
+            return rows.give_up(self._connection, memory, wanted=wanted, reason=reason)
 
     def _remembered(self, account: Account) -> Memory:
         """Return a copy of what was last said of each target, which may be thrown away if storing fails."""
         if self._memory is not None and self._memory[0] == account.id:
             return self._memory[1].copy()
-        memory = Memory()
-        last = self._connection.execute(
-            "SELECT seq, body FROM waiting WHERE seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
-            (account.base, account.base + SPAN, REMEMBERED),
-        ).fetchall()
-        for key, body in reversed(last):
-            with contextlib.suppress(ValueError):
-                memory.add(key, facts_of(from_json(json.loads(body))))
-        return memory
-
-    def _give_up(self, wanted: int, reason: str) -> int | None:
-        """Give up at most `wanted` records of one window; None when there is nothing left to give up."""
-        with self._transaction():
-            account = self._current()
-            memory = self._remembered(account)
-            for level in Value:
-                found = self._connection.execute(
-                    "SELECT seq FROM given_up_to WHERE value = ?", (int(level),)
-                ).fetchone()
-                window = self._connection.execute(
-                    "SELECT seq, coalesce(value, ?) FROM waiting WHERE seq > ? ORDER BY seq LIMIT ?",
-                    (int(Value.SAMPLE), found[0] if found else 0, _WINDOW),
-                ).fetchall()
-                if not window:
-                    continue
-                picked = pick(
-                    [(key, Value(value)) for key, value in window],
-                    level=level,
-                    wanted=wanted,
-                    open_failures=memory.open_failures,
-                )
-                for key in picked.promoted:
-                    self._promote(key)
-                self._connection.execute(
-                    "INSERT INTO given_up_to (value, seq) VALUES (?, ?)"
-                    " ON CONFLICT (value) DO UPDATE SET seq = excluded.seq",
-                    (int(level), picked.upto),
-                )
-                for low, high in to_ranges(picked.victims):
-                    number = low // SPAN + 1
-                    base = (number - 1) * SPAN
-                    gone = self._delete(low, high)
-                    ledger.bury(self._connection, base, low - base, high - base, reason)
-                    self._connection.execute(
-                        "UPDATE state SET given_up = given_up + ? WHERE id = ?", (gone, number)
-                    )
-                return len(picked.victims)
-        return None
+        return rows.remembered(self._connection, account)
 
     def _read(self, order: str, above: int, below: int, limit: int, max_bytes: int) -> list[Row]:
-        rows: list[Row] = []
-        spoilt: list[int] = []
-        total = 0
+        account = self._account()
         with self._translated():
-            base = self._account().base
-            cursor = self._connection.execute(
-                f"SELECT seq, body, crc FROM waiting WHERE seq > ? AND seq < ? {order} LIMIT ?",  # noqa: S608 - our own words
-                (base + max(0, above), base + min(below, _LAST_SEQ), limit),
+            found, spoilt = rows.read(
+                self._connection, account, order, above=above, below=below, limit=limit, max_bytes=max_bytes
             )
-            for key, body, crc in cursor:
-                if crc is not None and zlib.crc32(body.encode()) != crc:
-                    spoilt.append(key - base)
-                    continue
-                rows.append(Row(key - base, body))
-                total += len(body)
-                if total > max_bytes:
-                    break
-            cursor.close()
         for seq in spoilt:
             self.quarantine(seq, SPOILT)
-        return rows
+        return found
 
-    def _quarantine(self, account: Account, reject: Reject, *, said_by: str) -> int:
-        key = account.base + min(reject.seq, _LAST_SEQ)
-        self._connection.execute(
-            "INSERT OR IGNORE INTO quarantine (seq, body, reason, said_by, moved_utc_ns)"
-            " SELECT seq, body, ?, ?, ? FROM waiting WHERE seq = ?",
-            (reject.reason[:_REASON_LENGTH], said_by, self._shared.utc_ns(), key),
+    def _set_aside_row(self, account: Account, reject: Reject, *, said_by: str) -> int:
+        return rows.quarantine(
+            self._connection, account, reject, said_by=said_by, utc_ns=self._shared.utc_ns()
         )
-        return self._delete(key, key)
-
-    def _delete(self, first: int, last: int) -> int:
-        return self._connection.execute(
-            "DELETE FROM waiting WHERE seq BETWEEN ? AND ?", (first, last)
-        ).rowcount
 
     def _begin_after_clash(self, account: Account, fork: int) -> None:
         ledger.note_run(self._connection, account, self._shared.run, account.produced + 1)
@@ -590,9 +462,6 @@ class Outbox:
             if self._number is None:
                 return ledger.current(self._connection)
             return ledger.by_id(self._connection, self._number)
-
-    def _current(self) -> Account:
-        return ledger.current(self._connection)
 
     def _with_ballast(self, action: Callable[[], _T]) -> _T:
         """Do `action`; on a full disk throw the ballast overboard and do it again."""
@@ -660,10 +529,3 @@ class Outbox:
         with contextlib.suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-
-
-def _body(record: Record) -> str:
-    """Return a record's JSON text, in characters that any reader of UTF-8 takes."""
-    text = _ENCODE(to_json(record))
-    # Half a surrogate pair can reach us inside what a server said; left in, it could never be stored or sent.
-    return text.encode("utf-8", "replace").decode()

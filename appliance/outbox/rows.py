@@ -1,0 +1,191 @@
+"""The outbox's rows: how a record becomes one, is read back, set aside and given up. Statements, no transactions.
+
+Each function works on a connection whose transaction the caller holds; keys are `appliance.outbox.ledger`'s. Nothing here
+may cost more because the backlog is long.
+"""
+
+import contextlib
+import json
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from appliance.outbox import ledger
+from appliance.outbox.eviction import Memory, Value, Worth, facts_of, pick, to_ranges
+from appliance.outbox.ledger import SPAN, Account
+from firmware.exchange import Reject
+from firmware.record import Record, from_json, to_json
+
+ROUNDS_KEPT: Final = 60
+"""How many rounds' conclusions stay after they were acknowledged."""
+LADDER_TEST: Final = "ladder"
+REMEMBERED: Final = 300
+"""After a start, so many of the last records say what was last measured of each target."""
+LAST_SEQ: Final = SPAN - 1
+_WINDOW: Final = 500
+_REASON_LENGTH: Final = 500
+_ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record that waits: its seq and its JSON text."""
+
+    seq: int
+    body: str
+
+
+def body_of(record: Record) -> str:
+    """Return a record's JSON text, in characters that any reader of UTF-8 takes."""
+    text = _ENCODE(to_json(record))
+    # Half a surrogate pair can reach us inside what a server said; left in, it could never be stored or sent.
+    return text.encode("utf-8", "replace").decode()
+
+
+def insert(
+    connection: sqlite3.Connection,
+    records: Sequence[Record],
+    bodies: Sequence[str],
+    worths: Sequence[Worth],
+    *,
+    first: int,
+    utc_ns: int,
+) -> None:
+    """Store `records` at the keys from `first` on, and the rounds' conclusions among them once more."""
+    connection.executemany(
+        "INSERT INTO waiting (seq, body, test, rung, failure, verdict, start_utc_ns, stored_utc_ns, value, crc)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                first + index,
+                body,
+                record.test,
+                record.rung,
+                record.outcome.failure,
+                None if record.verdict is None else record.verdict.verdict,
+                record.start.utc_ns,
+                utc_ns,
+                int(worths[index].value),
+                zlib.crc32(body.encode()),
+            )
+            for index, (record, body) in enumerate(zip(records, bodies, strict=True))
+        ],
+    )
+    for worth in worths:
+        if worth.promoted is not None:
+            _promote(connection, worth.promoted)
+    rounds = [
+        (first + index, record.round_id, bodies[index])
+        for index, record in enumerate(records)
+        if record.test == LADDER_TEST
+    ]
+    if rounds:
+        connection.executemany("INSERT INTO round (seq, round_id, body) VALUES (?, ?, ?)", rounds)
+        connection.execute(
+            "DELETE FROM round WHERE seq <= (SELECT seq FROM round ORDER BY seq DESC LIMIT 1 OFFSET ?)",
+            (ROUNDS_KEPT,),
+        )
+
+
+def read(
+    connection: sqlite3.Connection,
+    account: Account,
+    order: str,
+    *,
+    above: int,
+    below: int,
+    limit: int,
+    max_bytes: int,
+) -> tuple[list[Row], list[int]]:
+    """Return waiting rows with above < seq < below, and the seqs of those whose text is not what was stored.
+
+    Reading stops after the row whose body takes the sum past `max_bytes`.
+    """
+    rows: list[Row] = []
+    spoilt: list[int] = []
+    total = 0
+    base = account.base
+    cursor = connection.execute(
+        f"SELECT seq, body, crc FROM waiting WHERE seq > ? AND seq < ? {order} LIMIT ?",  # noqa: S608 - our own words
+        (base + max(0, above), base + min(below, LAST_SEQ), limit),
+    )
+    for key, body, crc in cursor:
+        if crc is not None and zlib.crc32(body.encode()) != crc:
+            spoilt.append(key - base)
+            continue
+        rows.append(Row(key - base, body))
+        total += len(body)
+        if total > max_bytes:
+            break
+    cursor.close()
+    return rows, spoilt
+
+
+def remembered(connection: sqlite3.Connection, account: Account) -> Memory:
+    """Return what was last said of each target, by the last records that wait."""
+    memory = Memory()
+    last = connection.execute(
+        "SELECT seq, body FROM waiting WHERE seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+        (account.base, account.base + SPAN, REMEMBERED),
+    ).fetchall()
+    for key, body in reversed(last):
+        with contextlib.suppress(ValueError):
+            memory.add(key, facts_of(from_json(json.loads(body))))
+    return memory
+
+
+def delete(connection: sqlite3.Connection, first: int, last: int) -> int:
+    """Let go of the rows with keys from `first` to `last`; return how many there were."""
+    return connection.execute("DELETE FROM waiting WHERE seq BETWEEN ? AND ?", (first, last)).rowcount
+
+
+def quarantine(
+    connection: sqlite3.Connection, account: Account, reject: Reject, *, said_by: str, utc_ns: int
+) -> int:
+    """Set one row aside; return whether it was waiting (1) or not (0)."""
+    key = account.base + min(reject.seq, LAST_SEQ)
+    connection.execute(
+        "INSERT OR IGNORE INTO quarantine (seq, body, reason, said_by, moved_utc_ns)"
+        " SELECT seq, body, ?, ?, ? FROM waiting WHERE seq = ?",
+        (reject.reason[:_REASON_LENGTH], said_by, utc_ns, key),
+    )
+    return delete(connection, key, key)
+
+
+def give_up(connection: sqlite3.Connection, memory: Memory, *, wanted: int, reason: str) -> int | None:
+    """Give up at most `wanted` of the least valuable records of one window; None when nothing is left."""
+    for level in Value:
+        found = connection.execute("SELECT seq FROM given_up_to WHERE value = ?", (int(level),)).fetchone()
+        window = connection.execute(
+            "SELECT seq, coalesce(value, ?) FROM waiting WHERE seq > ? ORDER BY seq LIMIT ?",
+            (int(Value.SAMPLE), found[0] if found else 0, _WINDOW),
+        ).fetchall()
+        if not window:
+            continue
+        picked = pick(
+            [(key, Value(value)) for key, value in window],
+            level=level,
+            wanted=wanted,
+            open_failures=memory.open_failures,
+        )
+        for key in picked.promoted:
+            _promote(connection, key)
+        connection.execute(
+            "INSERT INTO given_up_to (value, seq) VALUES (?, ?)"
+            " ON CONFLICT (value) DO UPDATE SET seq = excluded.seq",
+            (int(level), picked.upto),
+        )
+        for low, high in to_ranges(picked.victims):
+            number = low // SPAN + 1
+            base = (number - 1) * SPAN
+            gone = delete(connection, low, high)
+            ledger.bury(connection, base, low - base, high - base, reason)
+            connection.execute("UPDATE state SET given_up = given_up + ? WHERE id = ?", (gone, number))
+        return len(picked.victims)
+    return None
+
+
+def _promote(connection: sqlite3.Connection, key: int) -> None:
+    connection.execute("UPDATE waiting SET value = ? WHERE seq = ?", (int(Value.KEPT), key))
