@@ -50,7 +50,8 @@ class BatchArrived:
     """A batch's acceptable records, its tombstones, and the seqs that were rejected.
 
     A rejected seq is answered for good. `refusals` is what is kept of them for inspection: one for each, or
-    one without a seq for all when it was the batch that was not accepted.
+    one without a seq for all when it was the batch that was not accepted. `came` is the message as it came, signature
+    and all: the evidence for what is stored of it (b"": there is none).
     """
 
     device: str
@@ -62,14 +63,16 @@ class BatchArrived:
     rejected: tuple[int, ...] = ()
     refusals: tuple[Refusal, ...] = ()
     run: str = ""
+    came: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HelloArrived:
-    """A device connected and said what it holds."""
+    """A device connected and said what it holds. `came` is the message as it came, signature and all."""
 
     hello: Hello
     received_ns: int
+    came: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,11 @@ still holds it. This is the outermost loop of ingest: it must never end because 
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from collector.errors import StoreError, TrustError
-from collector.ingest.arrivals import Accounted, HelloArrived
+from collector.ingest.arrivals import Accounted, BatchArrived, HelloArrived
 from collector.ingest.inbox import Inbox, pause_s
 from collector.ingest.judge import Answer, Delivery, Judgement, answer, judge, unreadable
 from collector.store.database import Store
@@ -89,7 +90,9 @@ class IngestThread:
         admitted = self._gate.admit(delivery)
         if admitted.refused:
             return unreadable(delivery, admitted.refused), admitted.answers
-        return None if admitted.delivery is None else judge(admitted.delivery), admitted.answers
+        if admitted.delivery is None:
+            return None, admitted.answers
+        return _with_evidence(judge(admitted.delivery), delivery.payload), admitted.answers
 
     def _reply(self, delivery: Delivery, answers: tuple[Answer, ...]) -> None:
         """Send answers the way the message came."""
@@ -126,3 +129,12 @@ class IngestThread:
         known = self._store.accounted(judgement.to, judgement.epoch)
         if known is not None:
             yield self._gate.sealed(answer(judgement, known[1], known[0], pause_s=asked_s))
+
+
+def _with_evidence(judgement: Judgement, came: bytes) -> Judgement:
+    """Return a judgement with the message as it came, so that it is kept beside what is stored of it."""
+    match judgement.arrival:
+        case BatchArrived() | HelloArrived():
+            return replace(judgement, arrival=replace(judgement.arrival, came=came))
+        case _:
+            return judgement

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import Final, Self
 
@@ -28,7 +29,7 @@ from collector.ingest.arrivals import (
     Refusal,
     RefusedArrived,
 )
-from collector.store import runs, timings
+from collector.store import evidence, runs, timings
 from collector.store.migrations import MIGRATIONS
 from firmware.exchange import Tombstone
 from firmware.seqs import SeqRanges
@@ -118,6 +119,7 @@ class Store:
 
     def _write(self, arrivals: Sequence[Arrival]) -> None:
         batches: list[BatchArrived] = []
+        envelopes: list[int | None] = []
         for arrival in arrivals:
             match arrival:
                 case HelloArrived(hello=hello, received_ns=received_ns):
@@ -126,39 +128,44 @@ class Store:
                     self._epoch_seen(hello.device, hello.epoch, received_ns, 0, None)
                     if runs.meet(self._connection, hello) is None:
                         self._epoch_seen(hello.device, hello.epoch, received_ns, hello.high, hello.waiting)
+                        evidence.keep_hello(self._connection, arrival)
                     else:
                         log.warning(
                             "device %s: its card was copied or restored; it begins a new epoch", hello.device
                         )
                 case BatchArrived():
                     if not self._is_out_of_turn(arrival):
-                        self._batch(arrival)
+                        changed = self._batch(arrival)
                         batches.append(arrival)
+                        envelopes.append(evidence.keep(self._connection, arrival) if changed else None)
                 case PresenceArrived(device=device, online=online, received_ns=received_ns):
                     self._seen(device, received_ns, online=online)
                 case RefusedArrived(device=device, received_ns=received_ns, topic=topic, refusals=refusals):
                     self._keep_refused(device, received_ns, topic, refusals)
-        self._connection.executemany(_INSERT_RECORD, _record_values(batches))
+        self._connection.executemany(_INSERT_RECORD, _record_values(batches, envelopes))
         timings.note(self._connection, batches)
 
-    def _batch(self, batch: BatchArrived) -> None:
+    def _batch(self, batch: BatchArrived) -> bool:
+        """Note a batch; return whether it says anything that was not known."""
         self._seen(batch.device, batch.received_ns)
         stored = SeqRanges.of(row.seq for row in batch.rows)
         rejected = SeqRanges.of(batch.rejected)
         known = self._ranges_at(batch.device, batch.epoch, "rejected", rejected)
         highest = max((ranges.ranges[-1][1] for ranges in (stored, rejected) if ranges), default=0)
         self._epoch_seen(batch.device, batch.epoch, batch.received_ns, highest, None)
-        self._cover(batch.device, batch.epoch, "stored", stored)
-        self._cover(batch.device, batch.epoch, "rejected", rejected)
-        for tombstone in batch.tombstones:
-            self._tombstone(batch, tombstone)
+        changed = [
+            self._cover(batch.device, batch.epoch, "stored", stored),
+            self._cover(batch.device, batch.epoch, "rejected", rejected),
+            *[self._tombstone(batch, tombstone) for tombstone in batch.tombstones],
+        ]
         # What is sent again because its ack was lost is kept once.
         again = all(seq in known for seq in batch.rejected)
         fresh = [one for one in batch.refusals if (not again if one.seq is None else one.seq not in known)]
         self._keep_refused(batch.device, batch.received_ns, batch.topic, fresh)
+        return any(changed)
 
-    def _tombstone(self, batch: BatchArrived, tombstone: Tombstone) -> None:
-        self._connection.execute(
+    def _tombstone(self, batch: BatchArrived, tombstone: Tombstone) -> bool:
+        inserted = self._connection.execute(
             "INSERT INTO tombstone VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 batch.device,
@@ -169,13 +176,14 @@ class Store:
                 tombstone.reason,
                 batch.received_ns,
             ),
-        )
+        ).rowcount
         # A tombstone over part of its range does not say which part: acknowledging the whole range would
         # make the device delete records it still holds.
         if tombstone.count == tombstone.high - tombstone.low + 1:
             self._cover(
                 batch.device, batch.epoch, "tombstoned", SeqRanges(((tombstone.low, tombstone.high),))
             )
+        return inserted > 0
 
     def _seen(
         self, device: str, now_ns: int, *, country: str = "", software: str = "", online: bool | None = None
@@ -232,18 +240,20 @@ class Store:
             (device, REJECTS_KEPT),
         )
 
-    def _cover(self, device: str, epoch: str, kind: str, ranges: SeqRanges) -> None:
-        """Add `ranges` to what is covered by `kind`, and to what is accounted for at all."""
+    def _cover(self, device: str, epoch: str, kind: str, ranges: SeqRanges) -> bool:
+        """Add `ranges` to what is covered by `kind`, and to what is accounted for at all; say if any is new to `kind`."""
+        changed = False
         for low, high in ranges:
-            self._merge(device, epoch, kind, low, high)
+            changed |= self._merge(device, epoch, kind, low, high)
             self._merge(device, epoch, "accounted", low, high)
+        return changed
 
-    def _merge(self, device: str, epoch: str, kind: str, low: int, high: int) -> None:
+    def _merge(self, device: str, epoch: str, kind: str, low: int, high: int) -> bool:
         # The cost is that of the ranges touched, however many gaps the epoch has.
         touched = self._overlapping(device, epoch, kind, low - 1, high + 1)
         merged = SeqRanges(touched).add(low, high).ranges
         if merged == touched:
-            return
+            return False
         self._connection.executemany(
             "DELETE FROM coverage WHERE device = ? AND epoch = ? AND kind = ? AND low = ?",
             [(device, epoch, kind, first) for first, _ in touched],
@@ -252,6 +262,7 @@ class Store:
             "INSERT INTO coverage VALUES (?, ?, ?, ?, ?)",
             [(device, epoch, kind, first, last) for first, last in merged],
         )
+        return True
 
     def _overlapping(
         self, device: str, epoch: str, kind: str, low: int, high: int
@@ -321,17 +332,19 @@ def _seqs(batch: BatchArrived) -> list[int]:
 
 _INSERT_RECORD: Final = """INSERT INTO record (device, epoch, seq, received_ns, start_utc_ns, clock_quality,
     clock_error_ns, boot_id, start_boottime_ns, test, rung, zone, target, target_name, round_id, runtime_ns,
-    failure, verdict, rule_id, body)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    failure, verdict, rule_id, body, envelope)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (device, epoch, seq) DO NOTHING"""
 
 
-def _record_values(batches: Iterable[BatchArrived]) -> Iterator[tuple[str | int | None, ...]]:
+def _record_values(
+    batches: Iterable[BatchArrived], envelopes: Iterable[int | None] = repeat(None)
+) -> Iterator[tuple[str | int | None, ...]]:
     """Yield what `_INSERT_RECORD` takes: a row's columns are in its order."""
-    for batch in batches:
+    for batch, envelope in zip(batches, envelopes, strict=False):
         device, epoch, received_ns = batch.device, batch.epoch, batch.received_ns
         for row in batch.rows:
-            yield (device, epoch, row.seq, received_ns, *row[1:])
+            yield (device, epoch, row.seq, received_ns, *row[1:], envelope)
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -12,6 +12,8 @@ that a step does not need to move.
     control_run, control_gap   what the control saw from outside, and when it did not look
     run        the starts of a device's software, by which a copied card is found out
     boot, sync_point   what places a device's boots in time
+    envelope   the messages as they came, signature and all; a record names the one that brought it
+    hello      of each epoch the hello that said it gave the highest seq, as it came
 """
 
 from typing import Final
@@ -184,4 +186,34 @@ _RUNS_AND_BOOTS: Final = (
 def m003_runs_and_boots(db: Database) -> None:
     """Make the tables of what tells copied cards apart, and of what places boots in time."""
     for statement in _RUNS_AND_BOOTS:
+        db.execute(statement)
+
+
+# The proof of what is stored (collector.store.evidence). A record from before has none, and says so by NULL.
+_EVIDENCE: Final = (
+    """CREATE TABLE envelope (
+        id INTEGER PRIMARY KEY,
+        device TEXT NOT NULL,
+        epoch TEXT NOT NULL,
+        leaf TEXT NOT NULL,
+        received_ns INTEGER NOT NULL,
+        data BLOB NOT NULL
+    ) STRICT""",
+    "CREATE INDEX envelope_of_epoch ON envelope (device, epoch)",
+    """CREATE TABLE hello (
+        device TEXT NOT NULL,
+        epoch TEXT NOT NULL,
+        high INTEGER NOT NULL,
+        received_ns INTEGER NOT NULL,
+        data BLOB NOT NULL,
+        PRIMARY KEY (device, epoch)
+    ) STRICT, WITHOUT ROWID""",
+    "ALTER TABLE record ADD COLUMN envelope INTEGER",
+)
+
+
+@MIGRATIONS()
+def m004_evidence(db: Database) -> None:
+    """Make room for the messages as they came."""
+    for statement in _EVIDENCE:
         db.execute(statement)
