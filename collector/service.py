@@ -13,8 +13,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
@@ -22,25 +20,14 @@ from typing import Final
 
 import uvicorn
 
-from collector.broker.child import Broker, choose_kind
-from collector.control.thread import ControlThread
-from collector.errors import CollectorError, PortTakenError
-from collector.ingest.inbox import Inbox
-from collector.ingest.subscriber import LinkState, Subscriber
-from collector.ingest.thread import IngestThread
-from collector.intake.app import make_app as make_intake
-from collector.intake.server import Intake
+from collector.listening import listen
 from collector.page.app import make_app
-from collector.settings import CollectorSettings, broker_address
+from collector.settings import CollectorSettings
 from collector.store.database import Store
 from collector.store.datadir import DataDir
 from collector.store.queries import Queries
-from collector.trust.gate import Gate
-from collector.trust.registry import Registry
-from collector.trust.signing import Signer
+from collector.taking_in import take_in
 
-FIRST_CONNECT_S: Final = 10.0
-"""How long readiness waits for our own broker to take the subscription."""
 PAGE_STOP_S: Final = 3
 """How long requests under way may take to end."""
 
@@ -102,7 +89,7 @@ def _run(
     parts.callback(store.close)
     queries = Queries(directory.database)
     parts.callback(queries.close)
-    broker_host, broker_port, broker_pid = _take_in(settings, directory, store, parts, say, queries=queries)
+    broker_host, broker_port, broker_pid = take_in(settings, directory, store, parts, say, queries=queries)
     addresses = Addresses(
         page_url=_url(sock), broker_host=broker_host, broker_port=broker_port, broker_pid=broker_pid
     )
@@ -135,84 +122,6 @@ def _run(
     directory.not_ready()
 
 
-def _take_in(
-    settings: CollectorSettings,
-    directory: DataDir,
-    store: Store,
-    parts: contextlib.ExitStack,
-    say: Callable[[str], None],
-    *,
-    queries: Queries,
-) -> tuple[str, int, int | None]:
-    """Start everything between broker and store; return the broker's host, port and, if it is ours, its pid."""
-    if settings.broker.use == "none":
-        return "", 0, None
-    host_port = broker_address(settings.broker.use)
-    broker: Broker | None = None
-    if host_port is None:
-        broker = Broker(
-            choose_kind(settings.broker.use), directory.broker, port=settings.broker.port, on_restart=say
-        )
-        parts.callback(broker.stop)
-        broker.start()
-        host_port = (broker.host, broker.port)
-    connected = threading.Event()
-
-    def on_state(state: LinkState, message: str) -> None:
-        if state is LinkState.CONNECTED:
-            connected.set()
-        if state is not LinkState.CONNECTING:
-            say(message)
-
-    inbox = Inbox(max_messages=settings.ingest.waiting_messages, max_bytes=settings.ingest.waiting_bytes)
-    subscriber = Subscriber(*host_port, inbox, tls=_broker_tls(settings), on_state=on_state)
-    control = (
-        ControlThread(directory.database, queries, settings.control, send=subscriber.send, say=say)
-        if settings.control.enabled
-        else None
-    )
-    ingest = IngestThread(
-        store,
-        inbox,
-        subscriber.send,
-        gate=_gate(settings),
-        after_hello=(lambda _hello: None) if control is None else control.answer_hello,
-    )
-    subscriber.start()
-    parts.callback(subscriber.stop)
-    ingest.start()
-    parts.callback(ingest.stop)
-    if settings.intake.port:
-        sock = parts.enter_context(listen(settings.intake.host, settings.intake.port, "the intake"))
-        intake = Intake(make_intake(inbox), sock, identity=settings.intake.identity)
-        intake.start()
-        parts.callback(intake.stop)
-    if control is not None:
-        control.start()
-        parts.callback(control.stop)
-    if broker is not None:
-        # A device that says hello before we listen would wait for its answer in vain.
-        connected.wait(FIRST_CONNECT_S)
-    return (*host_port, None if broker is None else broker.pid)
-
-
-def _gate(settings: CollectorSettings) -> Gate:
-    """Return who is believed. Raises `TrustError` where that cannot be read: better no collector than an open one."""
-    trust = settings.trust
-    if trust.devices is None or trust.identity is None:
-        return Gate()
-    registry = Registry(trust.devices)
-    registry.refresh()
-    return Gate(registry=registry, signer=Signer.load(trust.identity))
-
-
-def _broker_tls(settings: CollectorSettings) -> Callable[[], ssl.SSLContext] | None:
-    folder = settings.trust.identity
-    if folder is None or broker_address(settings.broker.use) is None:
-        return None
-    return lambda: Signer.tls(folder)
-
-
 class _PageServer(uvicorn.Server):
     """uvicorn's server, which says when it has begun to serve."""
 
@@ -224,28 +133,6 @@ class _PageServer(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_started()
-
-
-def listen(host: str, port: int, what: str) -> socket.socket:
-    """Return a socket that listens there, for `what`. Raises `PortTakenError` or `CollectorError`."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        sock = socket.socket(family, kind)
-    except OSError as error:
-        raise CollectorError(f"{what} cannot be served on {host} ({error.strerror})") from error
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(128)
-    except OSError as error:
-        sock.close()
-        raise PortTakenError(
-            f"port {port} for {what} cannot be had on {host} ({error.strerror}): "
-            "choose another with --port, or 0 for any that is free"
-        ) from error
-    return sock
 
 
 def notify(state: str) -> None:

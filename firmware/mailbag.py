@@ -80,12 +80,12 @@ def _end(data: bytes, at: int) -> int | str:
         return "cut short"
     if not LEAF_PATTERN.fullmatch(data[at + 1 : after_leaf].decode("ascii", "replace")):
         return "not a message"
-    (length,) = _LENGTH.unpack_from(data, after_leaf)
+    length = int.from_bytes(data[after_leaf : after_leaf + 4], "big")
     end = after_leaf + 4 + length + 4
     if length > MAX_PAYLOAD_BYTES:
         return f"a message of {length} bytes; allowed is {MAX_PAYLOAD_BYTES}"
     if end > len(data):
         return "cut short"
-    if _LENGTH.unpack_from(data, end - 4)[0] != zlib.crc32(data[at : end - 4]):
+    if int.from_bytes(data[end - 4 : end], "big") != zlib.crc32(data[at : end - 4]):
         return "its checksum does not fit"
     return end
