@@ -47,6 +47,8 @@ __all__ = ["ROUNDS_KEPT", "AckImpossibleError", "Counts", "Outbox", "Row"]
 
 SPOILT: Final = "damaged on the card: its checksum does not fit"
 NO_ROOM: Final = "no room"
+TOO_OLD: Final = "too old"
+AGE_EVERY_NS: Final = 3_600_000_000_000
 _BUNCH: Final = 250
 """Records given up in one transaction: its log must fit where the ballast was."""
 _T = TypeVar("_T")
@@ -97,6 +99,7 @@ class Outbox:
         self._memory: tuple[int, Memory] | None = None
         self._confirmed = False
         self._noted = ""
+        self._aged_ns: int | None = None
         self.healed = healed
         account = self._account()
         self.device = account.device
@@ -324,6 +327,26 @@ class Outbox:
         allowed = self._shared.room.allowed_bytes(pages * size)
         wanted = rows_to_give_up(used_bytes=(pages - spare) * size, cap_bytes=allowed, rows=rows)
         return self.give_up(wanted) if wanted else 0
+
+    def keep_age(self, now_ns: int) -> int:
+        """Give up what is too old at `now_ns` (CLOCK_BOOTTIME), looking once an hour; return how many records went."""
+        limit_s = self._shared.room.max_age_s
+        if not limit_s or (self._aged_ns is not None and now_ns - self._aged_ns < AGE_EVERY_NS):
+            return 0
+        passed_s = 0 if self._aged_ns is None else (now_ns - self._aged_ns) // 1_000_000_000
+        with self._transaction():
+            account = ledger.current(self._connection)
+            last = account.base + account.produced
+            ran_s = ledger.mark_age(self._connection, passed_s=passed_s, key=last)
+            key = ledger.last_before(self._connection, ran_s - limit_s)
+        self._aged_ns = now_ns
+        gone = 0
+        while True:
+            with self._transaction():
+                count = rows.give_up_upto(self._connection, key, wanted=_BUNCH, reason=TOO_OLD)
+            gone += count
+            if count < _BUNCH:
+                return gone
 
     def take_ballast(self) -> None:
         """Take ballast on again, where there is space for it."""

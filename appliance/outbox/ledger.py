@@ -157,6 +157,25 @@ def tombstones(connection: sqlite3.Connection, base: int, limit: int) -> list[To
     ]
 
 
+# Age.
+
+
+def mark_age(connection: sqlite3.Connection, *, passed_s: int, key: int) -> int:
+    """Note that the device has been running for `passed_s` more, when `key` was the last; return its age then."""
+    (before,) = connection.execute("SELECT coalesce(max(ran_s), 0) FROM age_mark").fetchone()
+    connection.execute("INSERT INTO age_mark (ran_s, seq) VALUES (?, ?)", (before + passed_s, key))
+    return int(before + passed_s)
+
+
+def last_before(connection: sqlite3.Connection, ran_s: int) -> int:
+    """Return the last key there was when the device had run for `ran_s`; 0 for none. Older marks are forgotten."""
+    (key,) = connection.execute(
+        "SELECT coalesce(max(seq), 0) FROM age_mark WHERE ran_s <= ?", (ran_s,)
+    ).fetchone()
+    connection.execute("DELETE FROM age_mark WHERE ran_s < ? AND seq < ?", (ran_s, key))
+    return int(key)
+
+
 # Runs.
 
 

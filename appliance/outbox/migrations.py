@@ -108,7 +108,14 @@ def m002_epochs(db: "Database") -> None:
     )
 
 
-STEPS: Final[tuple[Callable[["Database"], None], ...]] = (m001_outbox, m002_epochs)
+def m003_age(db: "Database") -> None:
+    """Let records grow old by how long the device has been running, which no wall clock can jump over."""
+    db.create_table(
+        "age_mark", {"id": int, "ran_s": int, "seq": int}, pk="id", not_null={"ran_s", "seq"}, strict=True
+    )
+
+
+STEPS: Final[tuple[Callable[["Database"], None], ...]] = (m001_outbox, m002_epochs, m003_age)
 NAMES: Final[tuple[str, ...]] = tuple(step.__name__ for step in STEPS)
 
 

@@ -177,14 +177,27 @@ def give_up(connection: sqlite3.Connection, memory: Memory, *, wanted: int, reas
             " ON CONFLICT (value) DO UPDATE SET seq = excluded.seq",
             (int(level), picked.upto),
         )
-        for low, high in to_ranges(picked.victims):
-            number = low // SPAN + 1
-            base = (number - 1) * SPAN
-            gone = delete(connection, low, high)
-            ledger.bury(connection, base, low - base, high - base, reason)
-            connection.execute("UPDATE state SET given_up = given_up + ? WHERE id = ?", (gone, number))
+        _bury_all(connection, picked.victims, reason)
         return len(picked.victims)
     return None
+
+
+def give_up_upto(connection: sqlite3.Connection, key: int, *, wanted: int, reason: str) -> int:
+    """Give up at most `wanted` records, whatever they are worth, up to `key`; return how many."""
+    found = connection.execute(
+        "SELECT seq FROM waiting WHERE seq <= ? ORDER BY seq LIMIT ?", (key, wanted)
+    ).fetchall()
+    _bury_all(connection, [one for (one,) in found], reason)
+    return len(found)
+
+
+def _bury_all(connection: sqlite3.Connection, keys: Sequence[int], reason: str) -> None:
+    for low, high in to_ranges(keys):
+        number = low // SPAN + 1
+        base = (number - 1) * SPAN
+        gone = delete(connection, low, high)
+        ledger.bury(connection, base, low - base, high - base, reason)
+        connection.execute("UPDATE state SET given_up = given_up + ? WHERE id = ?", (gone, number))
 
 
 def _promote(connection: sqlite3.Connection, key: int) -> None:

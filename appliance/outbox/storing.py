@@ -89,7 +89,7 @@ class Store:
             _log.warning("results are stored again; %d were given up meanwhile", self.given_up)
         self.fault = ""
         self.given_up = 0
-        self._keep_room()
+        self._keep_room(now_ns)
         return True
 
     def _append(self) -> None:
@@ -131,15 +131,16 @@ class Store:
         _log.error("%s, %d were lost", reason, healed.lost)
         self._owed.append((healed.lost, reason))
 
-    def _keep_room(self) -> None:
+    def _keep_room(self, now_ns: int) -> None:
         self._outbox.take_ballast()
         self._commits += 1
-        if self._commits % ROOM_EVERY != 1:
-            return
         try:
-            gone = self._outbox.keep_room()
+            old = self._outbox.keep_age(now_ns)
+            gone = self._outbox.keep_room() if self._commits % ROOM_EVERY == 1 else 0
         except OutboxError as error:
             _log.warning("%s", error)
             return
+        if old:
+            _log.warning("%d records were too old, and were given up and told of", old)
         if gone:
             _log.warning("the outbox is full: its %d least valuable records were given up, and told of", gone)
