@@ -2,13 +2,14 @@
 
 On connecting, a hello; its answer (or any ack) says what the collector has. Live records, newest first, may go
 before that answer, one batch of them: the first bytes after a cut should say something new. The backlog, oldest
-first and in turn with the live ones, waits for the answer, because without one nobody is there to store it.
+first and in turn with the live ones, waits for the answer, because without one nobody is there to store it; but not
+on a connection that follows one on which a collector answered, where a round trip's silence is a waste.
 
 At most `window` batches are un-acked. A batch whose ack is late is not sent again at once: a hello, a few bytes,
 asks what became of it, and only what the answer does not cover is sent again. The clock for that starts when the
 broker has the batch (its PUBACK), since before that TCP is still at it. The time-out is RFC 6298's, from the acks'
-round trips, with a floor above 1 s. Window and batch size grow while batches get out quickly, and shrink on
-time-outs, cuts and slow sends, so that what is on its way stays well below goodput × keep-alive.
+round trips, with a floor above 1 s. The window grows with acks and shrinks on time-outs; how large a batch is, and
+how much may be on its way at all, follows the measured goodput (`appliance.sync.pace`).
 
 This file must never hold a record, only numbers; and never believe that something is stored unless an ack says so.
 """
@@ -18,7 +19,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias
 
-from firmware.exchange import MAX_BATCH_BYTES, Ack
+from appliance.sync.pace import BATCH_BYTES_START, Pace
+from firmware.exchange import Ack
 from firmware.seqs import SeqRanges
 
 LIVE_DEPTH: Final = 256
@@ -27,17 +29,9 @@ LINGER_S: Final = 1.0
 """How long a live record may wait for company: 50 records in a batch cost a fifth of 50 batches."""
 WINDOW_START: Final = 2
 WINDOW_MAX: Final = 8
-BATCH_BYTES_START: Final = 4 * 1024
-BATCH_BYTES_MIN: Final = 1024
 TIMEOUT_START_S: Final = 3.0
 TIMEOUT_MIN_S: Final = 2.0
 TIMEOUT_MAX_S: Final = 120.0
-QUICK_SEND_S: Final = 2.0
-"""A batch that the broker has within this lets window and batch size grow."""
-SLOW_SEND_S: Final = 8.0
-"""A batch that takes longer than this halves the batch size."""
-STALL_S: Final = 120.0
-"""A connection on which the broker has not taken a batch for so long is given up."""
 RECONNECT_BASE_S: Final = 1.0
 RECONNECT_CAP_S: Final = 300.0
 
@@ -89,6 +83,7 @@ class _Flight:
 
     kind: Kind
     left: tuple[int, ...]
+    size: int
     sent: float
     at_broker: float | None = None
     late: bool = False
@@ -101,6 +96,7 @@ class SyncPolicy:
     window: int = WINDOW_START
     batch_bytes: int = BATCH_BYTES_START
     timeout_s: float = TIMEOUT_START_S
+    pace: Pace = field(default_factory=Pace)
     _flights: dict[int, _Flight] = field(default_factory=dict)
     _next_batch: int = 0
     _smoothed_s: float | None = None
@@ -108,38 +104,43 @@ class SyncPolicy:
     _hello_due: float | None = None
     _hello_open: bool = False
     _answered: bool = False
+    _trusted: bool = False
     _hold_until: float = 0.0
     _grown: int = 0
     _turn: Kind = Kind.LIVE
     _empty: set[Kind] = field(default_factory=set)
     _high: int = 0
     _fresh_since: float | None = None
+    _seen: float = 0.0
+    _last_taken: float = 0.0
 
     def connected(self, now: float) -> None:
         """Begin on a new connection: nothing is on its way, and a hello is due."""
-        cut_off = any(flight.at_broker is None for flight in self._flights.values())
-        if cut_off:
-            self.batch_bytes = max(BATCH_BYTES_MIN, self.batch_bytes // 2)
+        un_taken = any(flight.at_broker is None for flight in self._flights.values())
+        self.pace.cut(min(self._seen, now), un_taken=un_taken)
+        self.pace.connected(now)
         self._flights.clear()
         self.window = WINDOW_START
         self._grown = 0
         self._hello_due = now
         self._hello_open = False
-        self._answered = False
+        # That a collector was there a moment ago is believed once: where it does not answer, it is waited for again.
+        self._trusted, self._answered = self._answered, False
         self._turn = Kind.LIVE
         self._empty.clear()
         self._fresh_since = None
 
     def next_action(self, now: float, *, waiting: int, high: int) -> Action:
         """Say what to do: `waiting` records are in the outbox, `high` is the highest seq it ever gave."""
+        self._seen = now
         self._note_high(now, high)
         if now < self._hold_until:
             return Wait(self._hold_until)
         self._note_late(now)
-        if any(
-            flight.at_broker is None and now >= flight.sent + STALL_S for flight in self._flights.values()
-        ):
-            return GiveUp(f"the broker has not taken a batch for {STALL_S:.0f} s")
+        stall = self._stall()
+        if stall is not None and now >= stall:
+            self.pace.stalled()
+            return GiveUp("a batch that was sent is not taken any more")
         if self._hello_due is not None and now >= self._hello_due:
             return SendHello()
         return self._batch(now, waiting=waiting) or Wait(self._next_moment(now, waiting=waiting))
@@ -151,10 +152,12 @@ class SyncPolicy:
         self._hello_open = True
         self._hello_due = now + self.timeout_s
 
-    def batch_sent(self, now: float, *, kind: Kind, seqs: tuple[int, ...]) -> int:
-        """Take note that a batch is on its way; return its number, for `batch_at_broker`."""
+    def batch_sent(self, now: float, *, kind: Kind, seqs: tuple[int, ...], size: int) -> int:
+        """Take note that a batch of `size` bytes is on its way; return its number, for `batch_at_broker`."""
         self._next_batch += 1
-        self._flights[self._next_batch] = _Flight(kind=kind, left=seqs, sent=now)
+        if not self.un_taken_bytes:
+            self.pace.begins(now)
+        self._flights[self._next_batch] = _Flight(kind=kind, left=seqs, size=size, sent=now)
         self._turn = Kind.BULK if kind is Kind.LIVE else Kind.LIVE
         if kind is Kind.LIVE:
             self._fresh_since = None
@@ -199,6 +202,11 @@ class SyncPolicy:
         """How many batches are un-acked."""
         return len(self._flights)
 
+    @property
+    def un_taken_bytes(self) -> int:
+        """How much of what was sent the broker does not have yet."""
+        return sum(flight.size for flight in self._flights.values() if flight.at_broker is None)
+
     def _note_high(self, now: float, high: int) -> None:
         if high > self._high:
             self._high = high
@@ -222,16 +230,21 @@ class SyncPolicy:
             self._hello_due = now
 
     def _batch(self, now: float, *, waiting: int) -> SendBatch | None:
-        if waiting <= self._on_its_way() or len(self._flights) >= (self.window if self._answered else 1):
+        open_to_backlog = self._answered or self._trusted
+        if waiting <= self._on_its_way() or len(self._flights) >= (self.window if open_to_backlog else 1):
+            return None
+        self.batch_bytes = self.pace.batch_bytes(now)
+        room = self.pace.room(now, self.un_taken_bytes)
+        if not room:
             return None
         for kind in (self._turn, Kind.BULK if self._turn is Kind.LIVE else Kind.LIVE):
-            if kind in self._empty or (kind is Kind.BULK and not self._answered):
+            if kind in self._empty or (kind is Kind.BULK and not open_to_backlog):
                 continue
             if kind is Kind.LIVE and self._answered and self._lingers(now):
                 continue
             spans = self._spans(kind)
             if spans:
-                return SendBatch(kind=kind, spans=spans, max_bytes=self.batch_bytes)
+                return SendBatch(kind=kind, spans=spans, max_bytes=room)
             self._empty.add(kind)
         return None
 
@@ -250,31 +263,36 @@ class SyncPolicy:
 
     def _next_moment(self, now: float, *, waiting: int) -> float | None:
         moments = [self._hello_due] if self._hello_due is not None else []
-        for flight in self._flights.values():
-            if flight.at_broker is None:
-                moments.append(flight.sent + STALL_S)
-            elif not flight.late:
-                moments.append(flight.at_broker + self.timeout_s)
+        stall = self._stall()
+        if stall is not None:
+            moments.append(stall)
+        moments += [
+            flight.at_broker + self.timeout_s
+            for flight in self._flights.values()
+            if flight.at_broker is not None and not flight.late
+        ]
         if waiting > self._on_its_way() and self._fresh_since is not None and self._lingers(now):
             moments.append(self._fresh_since + LINGER_S)
         return min(moments, default=None)
 
-    def _note_taken(self, now: float, flight: _Flight) -> float:
-        flight.at_broker = now
-        took_s = now - flight.sent
-        if took_s <= QUICK_SEND_S:
-            self.batch_bytes = min(MAX_BATCH_BYTES, self.batch_bytes * 2)
-        elif took_s > SLOW_SEND_S:
-            self.batch_bytes = max(BATCH_BYTES_MIN, self.batch_bytes // 2)
-        return now
+    def _stall(self) -> float | None:
+        """Return when the connection is to be given up, if no batch is taken until then; None: nothing is sent."""
+        un_taken = [flight for flight in self._flights.values() if flight.at_broker is None]
+        if not un_taken:
+            return None
+        since = max(self._last_taken, un_taken[0].sent)
+        return since + self.pace.stall_s(un_taken[0].size)
+
+    def _note_taken(self, now: float, flight: _Flight) -> None:
+        flight.at_broker = self._last_taken = now
+        self.pace.taken(now, flight.size)
 
     def _note_success(self, now: float, flight: _Flight) -> None:
+        if flight.at_broker is None:
+            self._note_taken(now, flight)
         if flight.late:
             return  # Karn: its round trip may be that of the question, not of the batch.
-        at_broker = self._note_taken(now, flight) if flight.at_broker is None else flight.at_broker
-        self._note_round_trip(now - at_broker)
-        if at_broker - flight.sent > QUICK_SEND_S:
-            return
+        self._note_round_trip(now - (flight.at_broker or now))
         self._grown += 1
         if self._grown >= self.window and self.window < WINDOW_MAX:
             self.window += 1

@@ -20,6 +20,7 @@ from appliance.events import Event, SyncChanged
 from appliance.identity.identity import Identity
 from appliance.outbox.box import Outbox
 from appliance.sync.link import SyncSettings, drain
+from appliance.sync.pace import Pace
 from appliance.sync.policy import SyncPolicy, reconnect_delay_s
 from appliance.sync.talk import Speaker, Talk
 from appliance.sync.voice import Voice
@@ -93,7 +94,7 @@ class Sync:
         return True
 
     def _run(self) -> None:
-        policy = SyncPolicy()
+        policy = SyncPolicy(pace=Pace(keepalive_s=self._settings.keepalive_s))
         failures = 0
         while not self._stopping.is_set():
             began = time.monotonic()

@@ -205,9 +205,7 @@ class Talk:
             self._policy.nothing_found(action.kind)
             return
         if not rows:
-            payload = pack_tombstones(
-                tombstones, device=outbox.device, epoch=outbox.epoch, run=outbox.run
-            )
+            payload = pack_tombstones(tombstones, device=outbox.device, epoch=outbox.epoch, run=outbox.run)
             self._publish(link, action.kind, payload, (tombstones[-1].high,))
             self._buried = True
             return
@@ -231,13 +229,9 @@ class Talk:
 
     def _publish(self, link: Link, kind: Kind, payload: bytes, seqs: tuple[int, ...]) -> None:
         mid = self._say(link, kind, payload)
-        self._batches[mid] = self._policy.batch_sent(time.monotonic(), kind=kind, seqs=seqs)
-
-    def _hear(self, outbox: Outbox, payload: bytes, leaf: str) -> None:
-        if leaf == LEAF:
-            self._notify(ControlHeard(payload=payload))
-        elif leaf == ACK:
-            self._take_ack(outbox, payload)
+        self._batches[mid] = self._policy.batch_sent(
+            time.monotonic(), kind=kind, seqs=seqs, size=len(payload)
+        )
 
     def _take_ack(self, outbox: Outbox, payload: bytes) -> None:
         try:

@@ -94,7 +94,7 @@ class World:
             return
         for others in self.in_flight.values():
             assert not others & set(seqs), "sent again while it was on its way"
-        number = self.policy.batch_sent(self.now, kind=action.kind, seqs=seqs)
+        number = self.policy.batch_sent(self.now, kind=action.kind, seqs=seqs, size=70 * len(seqs))
         self.in_flight[number] = set(seqs)
         assert self.policy.in_flight <= min(self.policy.window, WINDOW_MAX)
         self.send(number, seqs)

@@ -4,13 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.sync.policy import (
+from appliance.sync.pace import (
     BATCH_BYTES_MIN,
     BATCH_BYTES_START,
+    STALL_MAX_S,
+    STALL_MIN_S,
+)
+from appliance.sync.policy import (
     LINGER_S,
     LIVE_DEPTH,
     RECONNECT_CAP_S,
-    STALL_S,
     TIMEOUT_MAX_S,
     TIMEOUT_MIN_S,
     TIMEOUT_START_S,
@@ -50,8 +53,8 @@ def answered(now: float = 0.0) -> SyncPolicy:
     return policy
 
 
-def send(policy: SyncPolicy, now: float, kind: Kind, *seqs: int) -> int:
-    return policy.batch_sent(now, kind=kind, seqs=seqs)
+def send(policy: SyncPolicy, now: float, kind: Kind, *seqs: int, size: int = 4096) -> int:
+    return policy.batch_sent(now, kind=kind, seqs=seqs, size=size)
 
 
 def test_an_idle_sender_waits_for_news() -> None:
@@ -65,6 +68,22 @@ def test_before_the_answer_one_live_batch_goes_and_no_backlog() -> None:
     assert (action.kind, action.spans) == (Kind.LIVE, ((1000 - LIVE_DEPTH + 1, 1000),))
     send(policy, 0.0, Kind.LIVE, *range(960, 1001))
     assert isinstance(policy.next_action(0.0, waiting=1000, high=1000), Wait)
+
+
+def test_after_a_connection_that_was_answered_the_backlog_does_not_wait_for_the_answer() -> None:
+    policy = answered()
+    policy.connected(10.0)
+    policy.next_action(10.0, waiting=1000, high=1000)
+    policy.hello_sent(10.0)
+    policy.nothing_found(Kind.LIVE)
+    action = policy.next_action(10.0, waiting=700, high=1000)
+    assert isinstance(action, SendBatch)
+    assert action.kind is Kind.BULK
+    policy.connected(20.0)
+    policy.next_action(20.0, waiting=1000, high=1000)
+    policy.hello_sent(20.0)
+    policy.nothing_found(Kind.LIVE)
+    assert isinstance(policy.next_action(20.0, waiting=700, high=1000), Wait), "nobody answered the last time"
 
 
 def test_an_unanswered_hello_is_repeated_ever_more_rarely() -> None:
@@ -102,10 +121,12 @@ def test_live_and_backlog_take_turns() -> None:
 def test_live_is_read_from_the_top_around_what_is_on_its_way() -> None:
     policy = answered()
     policy.next_action(0.0, waiting=200, high=200)
-    send(policy, 0.0, Kind.LIVE, *range(150, 181))
+    policy.batch_at_broker(1.0, send(policy, 0.0, Kind.LIVE, *range(150, 181)))
     policy.nothing_found(Kind.BULK)
-    action = policy.next_action(5.0, waiting=200, high=200)
-    assert action == SendBatch(kind=Kind.LIVE, spans=((181, 200), (1, 149)), max_bytes=BATCH_BYTES_START)
+    action = policy.next_action(2.0, waiting=200, high=200)
+    assert action == SendBatch(
+        kind=Kind.LIVE, spans=((181, 200), (1, 149)), max_bytes=policy.pace.batch_bytes(2.0)
+    )
 
 
 def test_a_side_that_was_empty_is_looked_at_again_when_something_new_comes() -> None:
@@ -143,7 +164,7 @@ def test_the_window_bounds_what_is_un_acked() -> None:
         assert isinstance(
             policy.next_action(5.0, waiting=999, high=999) if turn else send_ready(policy), SendBatch
         )
-        send(policy, 5.0, Kind.LIVE, 999 - turn)
+        policy.batch_at_broker(5.0, send(policy, 5.0, Kind.LIVE, 999 - turn))
     assert isinstance(policy.next_action(5.0, waiting=999, high=999), Wait)
 
 
@@ -155,7 +176,8 @@ def send_ready(policy: SyncPolicy) -> object:
 def test_window_and_batch_size_grow_on_quick_acks_up_to_their_bounds() -> None:
     policy = answered()
     for seq in range(1, 200):
-        policy.batch_at_broker(seq + 0.1, send(policy, seq, Kind.BULK, seq))
+        policy.next_action(seq, waiting=400 - seq, high=400)
+        policy.batch_at_broker(seq + 0.1, send(policy, seq, Kind.BULK, seq, size=policy.batch_bytes))
         policy.acked(seq + 0.2, ack(seq))
     assert (policy.window, policy.batch_bytes) == (WINDOW_MAX, MAX_BATCH_BYTES)
 
@@ -163,9 +185,11 @@ def test_window_and_batch_size_grow_on_quick_acks_up_to_their_bounds() -> None:
 def test_a_slow_link_gets_smaller_batches() -> None:
     policy = answered()
     for seq in range(1, 20):
-        policy.batch_at_broker(seq + 30.0, send(policy, seq, Kind.BULK, seq))
-    assert policy.batch_bytes == BATCH_BYTES_MIN
-    assert policy.window == WINDOW_START
+        policy.batch_at_broker(seq * 40.0 + 30.0, send(policy, seq * 40.0, Kind.BULK, seq))
+        policy.acked(seq * 40.0 + 31.0, ack(seq))
+    action = policy.next_action(800.0, waiting=500, high=500)
+    assert isinstance(action, SendBatch)
+    assert action.max_bytes == BATCH_BYTES_MIN
 
 
 def test_a_late_ack_halves_the_window_once_and_asks_instead_of_sending_again() -> None:
@@ -195,7 +219,7 @@ def test_a_late_batch_is_asked_for_even_when_another_ack_came_first() -> None:
 def test_the_clock_of_an_ack_starts_at_the_broker() -> None:
     policy = answered()
     batch = send(policy, 0.0, Kind.LIVE, 1)
-    assert policy.next_action(60.0, waiting=1, high=1) == Wait(STALL_S), "TCP is still at it"
+    assert policy.next_action(60.0, waiting=1, high=1) == Wait(STALL_MAX_S), "TCP is still at it"
     policy.batch_at_broker(60.0, batch)
     assert policy.next_action(60.0, waiting=1, high=1) == Wait(60.0 + TIMEOUT_START_S)
 
@@ -203,7 +227,17 @@ def test_the_clock_of_an_ack_starts_at_the_broker() -> None:
 def test_a_broker_that_takes_nothing_is_given_up() -> None:
     policy = answered()
     send(policy, 0.0, Kind.LIVE, 1)
-    assert isinstance(policy.next_action(STALL_S, waiting=1, high=1), GiveUp)
+    assert isinstance(policy.next_action(STALL_MAX_S, waiting=1, high=1), GiveUp)
+
+
+def test_a_line_that_was_quick_is_given_up_sooner_and_its_measure_halved() -> None:
+    policy = answered()
+    policy.batch_at_broker(1.0, send(policy, 0.0, Kind.BULK, 1, size=8000))
+    send(policy, 1.0, Kind.BULK, 2, size=8000)
+    assert policy.next_action(2.0, waiting=2, high=2) == Wait(1.0 + TIMEOUT_START_S)
+    action = policy.next_action(1.0 + STALL_MIN_S, waiting=2, high=2)
+    assert isinstance(action, GiveUp)
+    assert policy.pace.goodput == 4000.0
 
 
 def test_retry_after_holds_everything_even_over_a_reconnect() -> None:
@@ -236,11 +270,12 @@ def test_the_timeout_follows_the_round_trips_and_never_goes_below_its_floor() ->
     assert policy.timeout_s == TIMEOUT_MIN_S > 1
 
 
-def test_a_cut_halves_the_batches_and_forgets_what_was_on_its_way() -> None:
+def test_a_cut_before_anything_got_through_halves_the_batches_and_forgets_what_was_on_its_way() -> None:
     policy = answered()
     send(policy, 0.0, Kind.LIVE, 5)
     policy.connected(1.0)
-    assert (policy.in_flight, policy.batch_bytes, policy.window) == (0, BATCH_BYTES_START // 2, WINDOW_START)
+    assert (policy.in_flight, policy.window) == (0, WINDOW_START)
+    assert policy.pace.batch_bytes(1.0) == BATCH_BYTES_START // 2
     assert policy.next_action(1.0, waiting=5, high=5) == SendHello()
 
 
