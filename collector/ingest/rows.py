@@ -72,15 +72,17 @@ def _bodies(values: Sequence[JsonObject]) -> list[str]:
     keys = list(first)
     if any(list(value) != keys for value in values):
         return [_encode(value) for value in values]
-    alike = list(takewhile(lambda key: all(value[key] is first[key] for value in values), keys))
-    rest = keys[len(alike) :]
-    if not alike or not rest:
+    fields = [tuple(value.values()) for value in values]
+    columns = zip(*fields, strict=True)
+    same = sum(1 for _ in takewhile(lambda column: len(set(map(id, column))) == 1, columns))
+    rest = keys[same:]
+    if not same or not rest:
         return [_encode(value) for value in values]
-    head = _encode({key: first[key] for key in alike})[:-1] + ","
+    head = _encode(dict(zip(keys[:same], fields[0], strict=False)))[:-1] + ","
     # One call for all, cut apart where a word stands that nobody outside this process can know.
     parted: list[JsonValue] = []
-    for value in values:
-        parted += ({key: value[key] for key in rest}, _SEAM)
+    for values_of_one in fields:
+        parted += (dict(zip(rest, values_of_one[same:], strict=True)), _SEAM)
     bodies = [head + text[1:] for text in _encode(parted)[1:-1].split(f',"{_SEAM}",')]
     bodies[-1] = bodies[-1].removesuffix(f',"{_SEAM}"')
     return bodies

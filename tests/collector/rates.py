@@ -7,10 +7,12 @@ delivered  from scripted devices through mosquitto to their acks, collector and 
 """
 
 import sqlite3
+import statistics
 import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from collector.ingest.arrivals import BatchArrived
@@ -79,6 +81,35 @@ def stored_rates(made: list[Delivery], directory: Path, size: int) -> None:
 
     rate(f"judged and committed, {size * BATCH} a commit", count, ingest_all)
     fresh.close()
+
+
+def stored_beside_bare(
+    made: list[Delivery], directory: Path, size: int, *, turns: int
+) -> tuple[float, float]:
+    """Return records/s of bare executemany and of judging and committing, `size` batches a commit, turn by turn.
+
+    Each turn has databases of its own, and both of its halves the same records; the medians over the turns.
+    """
+    arrivals = [arrival for one in made if isinstance(arrival := judge(one).arrival, BatchArrived)]
+    values = list(_record_values(arrivals))
+    count = len(values)
+    rates: tuple[list[float], list[float]] = ([], [])
+    for turn in range(turns):
+        Store.open(directory / f"bare{size}.{turn}").close()
+        with closing(sqlite3.connect(directory / f"bare{size}.{turn}", isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")  # as the store
+            began = time.perf_counter()
+            for start in range(0, count, size * BATCH):
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(_INSERT_RECORD, values[start : start + size * BATCH])
+                connection.execute("COMMIT")
+            rates[0].append(count / (time.perf_counter() - began))
+        with closing(Store.open(directory / f"ingest{size}.{turn}")) as store:
+            began = time.perf_counter()
+            for start in range(0, len(made), size):
+                store.commit([judge(one).arrival for one in made[start : start + size]])
+            rates[1].append(count / (time.perf_counter() - began))
+    return statistics.median(rates[0]), statistics.median(rates[1])
 
 
 def delivered_rate(made: list[Delivery], directory: Path) -> None:
