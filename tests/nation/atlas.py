@@ -45,11 +45,14 @@ class Network:
 
 NETWORKS: Final[tuple[Network, ...]] = (
     Network(name="world", parent="", asn=65001, label="Transit abroad", four="62.115.1", six="2a02:c1", kind="transit"),
-    Network(name="border", parent="world", asn=65010, label="International gateway", four="78.38.1", six="2a03:c10", kind="transit"),
+    Network(name="region", parent="world", asn=65002, label="Transit to the country and its neighbour", four="62.115.2", six="2a02:c2", kind="transit"),
+    Network(name="border", parent="region", asn=65010, label="International gateway", four="78.38.1", six="2a03:c10", kind="transit"),
     Network(name="ix", parent="border", asn=65011, label="National exchange", four="78.39.1", six="2a03:c11", kind="transit"),
     Network(name="north", parent="ix", asn=65021, label="North Telecom", four="5.160.1", six="2a04:c21", kind="access"),
     Network(name="south", parent="ix", asn=65022, label="South Cable", four="5.161.1", six="2a04:c22", kind="access"),
     Network(name="mobile", parent="ix", asn=65023, label="National Mobile", four="5.162.1", six="2a04:c23", kind="mobile"),
+    Network(name="mobile2", parent="ix", asn=65024, label="Second Mobile", four="5.163.1", six="2a04:c24", kind="mobile"),
+    Network(name="neighbour", parent="region", asn=65071, label="Neighbour Telecom", four="46.70.1", six="2a04:c71", kind="access"),
     Network(name="bank", parent="ix", asn=65031, label="The bank", four="185.143.1", six="2a05:c31"),
     Network(name="news", parent="ix", asn=65032, label="The news", four="185.147.1", six="2a05:c32"),
     Network(name="shop", parent="ix", asn=65033, label="The shop", four="185.188.1", six="2a05:c33"),
@@ -68,7 +71,9 @@ NETWORKS: Final[tuple[Network, ...]] = (
 """All of them, parents first."""
 
 BY_NAME: Final = {network.name: network for network in NETWORKS}
-ACCESS: Final = ("north", "south", "mobile")
+ACCESS: Final = ("north", "south", "mobile", "mobile2", "neighbour")
+"""Where homes may stand; the last is in the country next door."""
+NEXT_DOOR: Final = "xo"
 
 RESOLVER: Final = 53
 """The host number of an access network's resolver."""

@@ -88,6 +88,13 @@ class Centre:
             ]
         return found
 
+    def scope(self, country: str) -> tuple[str, str, tuple[str, ...]]:
+        """Return its verdict on a country with rule and evidence; empty texts before it has one."""
+        for one in self._get("api/v1/scopes")["scopes"]:
+            if one["country"] == country:
+                return one["verdict"], one["rule_id"], tuple(one["evidence"])
+        return "", "", ()
+
     def devices(self) -> int:
         """Return how many devices it knows."""
         return len(self._get("api/v1/devices")["devices"])

@@ -147,6 +147,7 @@ def _scenario() -> Scenario:
         dns64=False,
         ahead_days=0,
         dead=(),
+        province="",
         devices=(),
         censors=(CensorAt(on=HOME, when="start", rules=()),),
         changes=(),

@@ -18,6 +18,7 @@ from tests.servers.tcp import Behaviour, TcpServer
 
 SIGN_IN: Final = "http://login.hotel.xn/sign-in"
 _TABLE: Final = 200
+_IP_TRANSPARENT: Final = 19
 _NAT64: Final = "64:ff9b::/96"
 
 
@@ -100,7 +101,11 @@ def _listening(
         with namespaces.inside(node):
             for family in families:
                 address = "0.0.0.0" if family == 4 else "::"
-                stack.enter_context(TcpServer(behaviour, address=address, port=port))
+                server = stack.enter_context(TcpServer(behaviour, address=address, port=port))
+                if (
+                    family == 4
+                ):  # else the kernel does not answer in the name of an address that is not its own
+                    server._listener.setsockopt(socket.SOL_IP, _IP_TRANSPARENT, 1)
         yield
 
 

@@ -18,6 +18,7 @@ CALM_WORDS: Final = ("ok", "inconclusive")
 HARMLESS: Final = (*CALM_WORDS, "service_down", "congestion")
 """What may be said of the other targets, which nobody blocks while a page is judged."""
 _LOOK_S: Final = 0.5
+_SCOPE_S: Final = 120.0
 _CONTROL_S: Final = 45.0
 _SHOWN: Final = 6
 _EVENT_KEYS: Final = ("rule", "proto", "direction", "to", "port", "sni", "host", "qname", "after_s")
@@ -36,7 +37,9 @@ class Result:
     why: str = ""
 
 
-def judge(expected: Expected, said: Sequence[Said], *, over: bool) -> tuple[bool, str] | None:
+def judge(
+    expected: Expected, said: Sequence[Said], *, event_s: float = 0.0, over: bool
+) -> tuple[bool, str] | None:
     """Return whether the scenario is passed, and why not; None while that is open.
 
     `said` is what `expected.who` said after the event, in order; `over` says that nothing more will come.
@@ -44,7 +47,14 @@ def judge(expected: Expected, said: Sequence[Said], *, over: bool) -> tuple[bool
     if expected.who == "page":
         # Until the control has looked after a round, that round is undecided, and says so.
         said = [one for one in said if one.verdict != "inconclusive" or _is_it(expected, one)]
-    first = next((number for number, one in enumerate(said) if _is_it(expected, one)), None)
+    first = next(
+        (
+            number
+            for number, one in enumerate(said)
+            if _is_it(expected, one) and one.at_s - event_s >= expected.after_s
+        ),
+        None,
+    )
     for number, one in enumerate(said):
         before = first is None or number < first
         if before and one.verdict not in (*CALM_WORDS, *expected.meanwhile, *expected.verdicts):
@@ -84,6 +94,10 @@ def play(
             return _result(scenario, stage.told.said, None, f"no {scenario.before} before the event")
         if stage.centre is not None and scenario.page is not None:
             _await_control(stage, stage.centre)
+        if scenario.before and expected.who == "collector" and not _await_scope(stage):
+            return _result(
+                scenario, stage.told.said, None, "the collector did not say ok of the country before"
+            )
         event_s = stage.now_s()
         stage.happen("event")
         note(f"{event_s:7.1f} s  the event")
@@ -103,7 +117,7 @@ def play(
                 return _result(scenario, [wolf], None, why)
             said = [one for one in heard if one.who == expected.who and one.about in ("", PAGE)]
             over = stage.now_s() - event_s > expected.limit_s
-            judged = judge(expected, said, over=over)
+            judged = judge(expected, said, event_s=event_s, over=over)
             if judged is not None:
                 passed, why = judged
                 if passed and stage.centre is not None and stage.centre.devices() != len(stage.homes):
@@ -111,7 +125,8 @@ def play(
                         False,
                         f"the collector knows {stage.centre.devices()} of {len(stage.homes)} devices",
                     )
-                first = next((one.at_s - event_s for one in said if _is_it(expected, one)), None)
+                since = [one.at_s - event_s for one in said if _is_it(expected, one)]
+                first = next((seconds for seconds in since if seconds >= expected.after_s), None)
                 return _result(scenario, said, first, why, passed=passed)
 
 
@@ -121,6 +136,16 @@ def _await_control(stage: Stage, centre: Centre) -> None:
     while stage.now_s() < until_s and not centre.controls(PAGE):
         stage.hear()
         time.sleep(_LOOK_S)
+
+
+def _await_scope(stage: Stage) -> bool:
+    until_s = stage.now_s() + _SCOPE_S
+    while stage.now_s() < until_s:
+        stage.hear()
+        if any(one.who == "collector" and one.verdict == "ok" for one in stage.told.said):
+            return True
+        time.sleep(_LOOK_S)
+    return False
 
 
 def hold(stage: Stage) -> str:

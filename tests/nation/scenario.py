@@ -32,10 +32,11 @@ _TOP: Final = {
     "collector",
     "ahead_days",
     "dead",
-    "devices",
+    "device",
 }
-_HOME: Final = {"access", "families", "resolvers", "dns64"}
-_EXPECTED: Final = {"who", "verdict", "rules", "rounds", "limit_s", "meanwhile"}
+_HOME: Final = {"access", "families", "resolvers", "dns64", "province"}
+_EXPECTED: Final = {"who", "verdict", "rules", "rounds", "limit_s", "meanwhile", "after_s"}
+_HOME_LINKS: Final = (HOME, *(f"{HOME}{number}" for number in range(2, 10)))
 WHENS: Final = ("start", "event")
 
 
@@ -72,6 +73,14 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceAt:
+    """A further device: its access network, and the province its operator typed."""
+
+    access: str
+    province: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     """What must be said: by `who`, one of the words in `verdicts`, by one of `rules` (any where empty).
 
@@ -85,6 +94,8 @@ class Expected:
     rounds: int
     limit_s: float
     meanwhile: tuple[str, ...]
+    after_s: float = 0.0
+    """What is said sooner after the event than this is not counted as the expected."""
 
     @property
     def text(self) -> str:
@@ -94,7 +105,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One scenario. `devices` are the access networks of further devices; `collector` says whether one runs.
+    """One scenario. `devices` are those beside the first; `collector` says whether one runs.
 
     `before` is the verdict awaited, `before_rounds` times, before the event.
     """
@@ -108,7 +119,8 @@ class Scenario:
     dns64: bool
     ahead_days: int
     dead: tuple[str, ...]
-    devices: tuple[str, ...]
+    province: str
+    devices: tuple[DeviceAt, ...]
     censors: tuple[CensorAt, ...]
     changes: tuple[Change, ...]
     page: Page | None
@@ -155,7 +167,8 @@ def read(name: str, tree: Table) -> Scenario:
         dns64=bool(home.get("dns64", False)),
         ahead_days=int(tree.get("ahead_days", 0)),
         dead=tuple(tree.get("dead", ())),
-        devices=tuple(_one(name, "devices", one, ACCESS) for one in tree.get("devices", ())),
+        province=str(home.get("province", "")),
+        devices=tuple(_device(name, one) for one in tree.get("device", ())),
         censors=tuple(_censor(name, one) for one in tree.get("censor", ())),
         changes=tuple(_change(name, one) for one in tree.get("change", ())),
         page=None if page is None else _page(name, page),
@@ -183,13 +196,20 @@ def _expected(name: str, given: Table) -> Expected:
         rounds=int(given.get("rounds", 3 if quiet else 1)),
         limit_s=float(given.get("limit_s", 180)),
         meanwhile=tuple(given.get("meanwhile", ())),
+        after_s=float(given.get("after_s", 0)),
     )
+
+
+def _device(name: str, given: Table) -> DeviceAt:
+    _known(name, "device", given, {"access", "province"})
+    access = _one(name, "device.access", given.get("access"), ACCESS)
+    return DeviceAt(access=access, province=str(given.get("province", "")))
 
 
 def _censor(name: str, given: Table) -> CensorAt:
     _known(name, "censor", given, {"on", "when", "rule"})
     return CensorAt(
-        on=_one(name, "censor.on", given.get("on"), (*BY_NAME, HOME)),
+        on=_one(name, "censor.on", given.get("on"), (*BY_NAME, *_HOME_LINKS)),
         when=_one(name, "censor.when", given.get("when", "event"), WHENS),
         rules=tuple(given.get("rule", ())),
     )

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from appliance.outbox.box import Outbox
 from tests import namespaces
-from tests.nation.atlas import COLLECTOR
+from tests.nation.atlas import BY_NAME, COLLECTOR, COUNTRY, NEXT_DOOR
 from tests.nation.censor.process import Censor
 from tests.nation.centre import BROKER_PORT, Centre
 from tests.nation.changes import CHANGES, Scene
@@ -30,6 +30,8 @@ PLAN: Final = Path(__file__).with_name("plan.toml")
 CALM_S: Final = 5
 QUICK_S: Final = 2
 BASELINE_S: Final = 60.0
+SCOPE_AGAIN_S: Final = 10.0
+NEXT_DOOR_PLAN: Final = "next-door.toml"
 PAGE: Final = "page"
 """The name of the scenario's page in the plan."""
 
@@ -83,15 +85,22 @@ class Stage:
         self.censors: dict[str, Censor] = {}
         self.devices: list[Device] = []
         self.homes = [
-            Home(number=1, access=scenario.access, node="", families=scenario.families),
+            Home(
+                number=1,
+                access=scenario.access,
+                node="",
+                families=scenario.families,
+                province=scenario.province,
+            ),
             *(
-                Home(number=number, access=access, node=f"device{number}")
-                for number, access in enumerate(scenario.devices, start=2)
+                Home(number=number, access=one.access, node=f"device{number}", province=one.province)
+                for number, one in enumerate(scenario.devices, start=2)
             ),
         ]
         self.centre: Centre | None = None
         self._heard_round = 0
         self._ask_s = 0.0
+        self._scope_said, self._scope_s = ("", ""), 0.0
         self._targets_said: dict[tuple[str, str], tuple[str, str, str]] = {}
         self._told_rounds = 0
         self._stack = ExitStack()
@@ -130,6 +139,7 @@ class Stage:
         if self.centre is not None and self.now_s() >= self._ask_s:
             self._ask_s = self.now_s() + 1
             self._hear_targets(self.centre)
+            self._hear_scope(self.centre)
 
     def _hear_device(self) -> None:
         device = self.devices[0]
@@ -170,6 +180,16 @@ class Stage:
                 )
             )
 
+    def _hear_scope(self, centre: Centre) -> None:
+        """Take in the collector's verdict on the country: when it is another than before, and now and then."""
+        verdict, rule_id, evidence = centre.scope(COUNTRY)
+        is_new = (verdict, rule_id) != self._scope_said
+        if verdict and (is_new or self.now_s() - self._scope_s >= SCOPE_AGAIN_S):
+            self._scope_said, self._scope_s = (verdict, rule_id), self.now_s()
+            self.told.add(
+                Said(who="collector", at_s=self.now_s(), verdict=verdict, rule_id=rule_id, evidence=evidence)
+            )
+
     def logs(self) -> list[Path]:
         """Return the files in which the censors write what they do."""
         return [self.folder / f"censor-{on}.log" for on in self.censors]
@@ -204,7 +224,10 @@ class Stage:
         plans = self.folder / "plans"
         plans.mkdir()
         self.plan = plans / "plan.toml"
-        self.plan.write_text(self._plan_text(), encoding="utf-8")
+        text = self._plan_text()
+        self.plan.write_text(text, encoding="utf-8")
+        next_door = text.replace(f'country = "{COUNTRY}"', f'country = "{NEXT_DOOR}"')
+        (plans / NEXT_DOOR_PLAN).write_text(next_door, encoding="utf-8")
         if scenario.collector or self._rehearsal:
             centre = Centre(self.folder / "centre", plans, environment=self.country.trusted)
             self.centre = stack.enter_context(centre)
@@ -224,8 +247,12 @@ class Stage:
         folder = self.folder / f"device{home.number}"
         folder.mkdir()
         settings = folder / "device.toml"
+        network = BY_NAME[home.access]
+        plan = self.plan.with_name(NEXT_DOOR_PLAN) if home.access == "neighbour" else self.plan
         settings.write_text(
-            f'data = "{folder / "data"}"\nplan = "{self.plan}"\n'
+            f'data = "{folder / "data"}"\nplan = "{plan}"\nprovince = "{home.province}"\n'
+            f'provider = "{network.label}"\n'
+            f'network_kind = "{"mobile" if network.kind == "mobile" else "fixed"}"\n'
             f"[schedule]\ncalm_s = {self._calm_s}\ntransition_s = {self._quick_s}\nbudget_bytes_per_day = 1_000_000_000\n"
             f'[broker]\nhost = "{COLLECTOR}"\nport = {BROKER_PORT}\nretry_max_s = 5\n',
             encoding="utf-8",

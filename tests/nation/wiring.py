@@ -16,7 +16,7 @@ from tests.nation.atlas import NETWORKS, Network
 from tests.needs import program
 
 HOME: Final = "home"
-"""The link between the first home's router and its access network, as `walls` calls it."""
+"""The link between the first home's router and its access network, as `walls` calls it; others' have a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,12 @@ class Home:
     access: str
     node: str
     families: tuple[int, ...] = (4, 6)
+    province: str = ""
+
+    @property
+    def link(self) -> str:
+        """Return what `walls` calls the link between its router and its access network."""
+        return HOME if self.number == 1 else f"{HOME}{self.number}"
 
     @property
     def router(self) -> str:
@@ -113,7 +119,7 @@ def _links(homes: tuple[Home, ...], walls: Collection[str]) -> Iterable[_Link]:
             lower=home.router,
             below=_home_prefixes(home),
             source=(f"{home.four}.1", f"{home.six}::1"),
-            wall=f"wall-{HOME}" if home.number == 1 and HOME in walls else "",
+            wall=f"wall-{home.link}" if home.link in walls else "",
         )
 
 
