@@ -6,6 +6,7 @@ revoked is believed, also after its certificate has run out: a device that was o
 has to ask for its next certificate somehow. TLS, which sees dates, is the broker's. This file must never read a private key.
 """
 
+import datetime as dt
 import json
 import time
 from collections.abc import Callable
@@ -32,13 +33,24 @@ MAX_REQUEST_BYTES: Final = 8 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownKey:
-    """One key: whose, from when it counts, and whether it was revoked (why, or None). `chain` is PEM."""
+    """One key: whose, from when it counts, and whether it was revoked (why, or None) and when. `chain` is PEM."""
 
     device: str
     public: ec.EllipticCurvePublicKey
     chain: bytes
     since_s: float
     revoked: str | None = None
+    revoked_s: float | None = None
+
+    def signed(self, leaf: str, envelope: Envelope) -> bool:
+        """Say whether this key made the envelope's signature, for its device and `leaf`; not whether it counts."""
+        text = signed_text(device=self.device, leaf=leaf, payload=envelope.payload)
+        r, s = (int.from_bytes(envelope.signature[at : at + 32], "big") for at in (0, 32))
+        try:
+            self.public.verify(encode_dss_signature(r, s), text, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            return False
+        return True
 
 
 @dataclass(slots=True)
@@ -62,12 +74,8 @@ class Registry:
             raise RecordError(f"signature: by device {known.device}, on the branch of device {device}")
         if known.revoked is not None:
             raise RecordError(f"signature: by a key that was revoked ({known.revoked or 'no reason given'})")
-        text = signed_text(device=device, leaf=leaf, payload=envelope.payload)
-        r, s = (int.from_bytes(envelope.signature[at : at + 32], "big") for at in (0, 32))
-        try:
-            known.public.verify(encode_dss_signature(r, s), text, ec.ECDSA(hashes.SHA256()))
-        except InvalidSignature as error:
-            raise RecordError("signature: it does not hold; what was signed was changed") from error
+        if not known.signed(leaf, envelope):
+            raise RecordError("signature: it does not hold; what was signed was changed")
         return known
 
     def key(self, identifier: bytes) -> KnownKey | None:
@@ -121,7 +129,8 @@ class Registry:
                     public=known.public,
                     chain=known.chain,
                     since_s=known.since_s,
-                    revoked=revoked[serial],
+                    revoked=revoked[serial][0],
+                    revoked_s=revoked[serial][1],
                 )
             keys[identifier] = known
             before = newest.get(known.device)
@@ -160,8 +169,15 @@ def _certificate(path: Path) -> x509.Certificate:
         raise TrustError(f"{path}: it is not a certificate ({error})") from error
 
 
-def _revoked(path: Path) -> dict[int, str]:
+def _revoked(path: Path) -> dict[int, tuple[str, float]]:
+    """Return reason and time of each revocation, by serial."""
     try:
-        return {int(entry["serial"], 16): str(entry["reason"]) for entry in json.loads(path.read_bytes())}
+        return {
+            int(entry["serial"], 16): (
+                str(entry["reason"]),
+                dt.datetime.fromisoformat(entry["when"]).timestamp(),
+            )
+            for entry in json.loads(path.read_bytes())
+        }
     except (ValueError, TypeError, KeyError) as error:
         raise TrustError(f"{path}: it is not a list of revocations ({error})") from error
