@@ -6,6 +6,7 @@ ingest     what a broker delivers, judged and committed, in one thread
 delivered  from scripted devices through mosquitto to their acks, collector and broker as processes
 """
 
+import gc
 import sqlite3
 import statistics
 import tempfile
@@ -93,6 +94,9 @@ def stored_beside_bare(
     arrivals = [arrival for one in made if isinstance(arrival := judge(one).arrival, BatchArrived)]
     values = list(_record_values(arrivals))
     count = len(values)
+    del arrivals
+    gc.collect()
+    gc.freeze()  # a collector does not hold this bench's records, which a collection would look through
     rates: tuple[list[float], list[float]] = ([], [])
     for turn in range(turns):
         Store.open(directory / f"bare{size}.{turn}").close()
