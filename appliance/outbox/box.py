@@ -100,6 +100,7 @@ class Outbox:
         self._confirmed = False
         self._noted = ""
         self._aged_ns: int | None = None
+        self._is_tight = False
         self.healed = healed
         account = self._account()
         self.device = account.device
@@ -325,6 +326,9 @@ class Outbox:
             (spare,) = self._connection.execute("PRAGMA freelist_count").fetchone()
             rows = sum(account.waiting for account in ledger.accounts(self._connection))
         allowed = self._shared.room.allowed_bytes(pages * size)
+        was_tight, self._is_tight = self._is_tight, allowed < self._shared.room.cap_bytes
+        if self._is_tight and not was_tight:
+            return 0  # others fill the disk, perhaps for a while: the next look decides
         wanted = rows_to_give_up(used_bytes=(pages - spare) * size, cap_bytes=allowed, rows=rows)
         return self.give_up(wanted) if wanted else 0
 
@@ -348,9 +352,10 @@ class Outbox:
             if count < _BUNCH:
                 return gone
 
-    def take_ballast(self) -> None:
-        """Take ballast on again, where there is space for it."""
+    def take_ballast(self) -> bool:
+        """Take ballast on again, where there is space for it; return whether there is ballast."""
         self._shared.room.restore()
+        return self._shared.room.ballast.exists()
 
     @property
     def run(self) -> str:

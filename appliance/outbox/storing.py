@@ -23,6 +23,8 @@ MAX_HELD: Final = 5_000
 """Records held in memory while the disk refuses them: about 10 MB, some hours of measuring."""
 ROOM_EVERY: Final = 20
 """After so many commits it is looked whether there is still room."""
+PATIENT_RECORDS: Final = 500
+"""A full disk is often full for a while: so many records are held in memory before others are given up for them."""
 ROOM_FOR: Final = 400
 """Records given up when one commit found no room."""
 _log: Final = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ class Store:
         self._owed: list[tuple[int, str]] = []
         self._due_ns: int | None = None
         self._commits = 0
+        self._is_impatient = False
         self.fault = ""
         self.given_up = 0
         """How many were given up since the last commit that worked."""
@@ -99,6 +102,9 @@ class Store:
         try:
             self._append_once()
         except OutboxFullError:
+            if len(self._held) < PATIENT_RECORDS and not self._is_impatient:
+                raise
+            self._is_impatient = True
             gone = self._outbox.give_up(ROOM_FOR)
             if not gone:
                 raise
@@ -132,7 +138,8 @@ class Store:
         self._owed.append((healed.lost, reason))
 
     def _keep_room(self, now_ns: int) -> None:
-        self._outbox.take_ballast()
+        if self._outbox.take_ballast():
+            self._is_impatient = False
         self._commits += 1
         try:
             old = self._outbox.keep_age(now_ns)

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from appliance.outbox import storing
 from appliance.outbox.box import Outbox
 from appliance.outbox.room import Room
 from appliance.outbox.storing import Store
@@ -101,6 +102,8 @@ def main() -> None:
         lost_records["told"] += count
         return tcp_record(0, test="gap", failure="result_lost")
 
+    # Half of them as a device does, half as one whose disk has been full for long.
+    storing.PATIENT_RECORDS = rng.choice([500, 50])  # type: ignore[misc]
     outbox = Outbox.open(disk / "outbox.sqlite3", device=DEVICE, room=Room(path=disk / "outbox.sqlite3"))
     store = Store(outbox, account=account)
     filler = Filler(disk / "filler")
