@@ -1,4 +1,4 @@
-"""`tidegauge collector`: take in what devices measured, and serve the page; `export` writes what was stored."""
+"""`tidegauge collector`: take in what devices measured, and serve the page; `export` writes what was stored, `audit` accounts for it."""
 
 import logging
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from collector.audit.command import audit
 from collector.errors import CollectorError
 from collector.export import export
 from collector.service import Addresses, serve
@@ -66,6 +67,7 @@ def collector(ctx: click.Context, /, **options: Any) -> None:
         raise click.ClickException(str(error)) from error
 
 
+collector.add_command(audit)
 collector.add_command(export)
 
 

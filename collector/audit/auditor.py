@@ -1,0 +1,228 @@
+"""The audit of one epoch: rows against the account, rows against the messages that brought them, messages against keys.
+
+    1  every seq the account calls stored has a row, and every row is in the account
+    2  every kept message bears a signature that holds (`collector.audit.seals`)
+    3  every row is, in each of its columns, what its message says when it is judged anew
+    4  every tombstone and every rejected seq of the account is in a message
+    5  the highest seq is at least what the device's signed hello says
+
+What is derived from records (boots, sync points) is not looked at. Memory is that of the gaps, one page of seqs and one
+message. It must never change the store, and never take the store's word for what a message says.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from collector.audit import reading
+from collector.audit.account import EpochAudit, Faults
+from collector.audit.reading import Message, Snapshot, Stored
+from collector.audit.seals import Seals, payload_of
+from collector.ingest.arrivals import BatchArrived, Row
+from collector.ingest.judge import Delivery, judge
+from collector.store.completeness import of_epoch
+from collector.store.queries import Queries
+from firmware.exchange import decode_hello, topic
+from firmware.jsontypes import RecordError
+from firmware.seqs import SeqRanges
+
+Progress = Callable[[str], None]
+_BODY: Final = len(Row._fields) - 1
+
+
+def audit(
+    queries: Queries, seals: Seals, *, device: str | None = None, progress: Progress = lambda _: None
+) -> Iterator[EpochAudit]:
+    """Audit every epoch there is, or those of one device. Raises `StoreError`, `TrustError`."""
+    for name, epoch in reading.epochs(queries, device):
+        yield _Epoch(queries, seals, progress, reading.snapshot(queries, name, epoch)).audited()
+
+
+@dataclass(slots=True)
+class _Epoch:
+    """The audit of one epoch, under way."""
+
+    queries: Queries
+    seals: Seals
+    progress: Progress
+    taken: Snapshot
+    faults: Faults = field(default_factory=Faults)
+    there: int = 0
+    borne_out: int = 0
+    proved: int = 0
+    messages: int = 0
+    message_bytes: int = 0
+    signed: int = 0
+    told_tombstoned: SeqRanges = field(default_factory=SeqRanges)
+    told_rejected: SeqRanges = field(default_factory=SeqRanges)
+
+    def audited(self) -> EpochAudit:
+        here = self._rows_against_account()
+        for one in reading.messages(self.queries, self.taken):
+            self._message(one)
+        if self.borne_out < self.there:
+            self._name_unproved()
+        self._account_against_messages()
+        high = self._high()
+        return EpochAudit(
+            device=self.taken.device,
+            account=of_epoch(replace(self.taken.coverage, stored=here, high=high)),
+            proved=self.proved,
+            messages=self.messages,
+            message_bytes=self.message_bytes,
+            signed=self.signed,
+            faults=self.faults,
+        )
+
+    def _rows_against_account(self) -> SeqRanges:
+        """Return the seqs that have a row."""
+        found: list[tuple[int, int]] = []
+        for page in reading.seqs(self.queries, self.taken):
+            for seq in page:
+                if found and found[-1][1] + 1 == seq:
+                    found[-1] = (found[-1][0], seq)
+                else:
+                    found.append((seq, seq))
+            self.there += len(page)
+        here, said = SeqRanges(tuple(found)), self.taken.coverage.stored
+        for low, high in _without(said, here):
+            self.faults.add("stored once, and its record is gone", low, high)
+        for low, high in _without(here, said):
+            self.faults.add("a record that the account does not know", low, high)
+        return here
+
+    def _message(self, one: Message) -> None:
+        self.messages += 1
+        self.message_bytes += len(one.data)
+        if self.messages % 64 == 0:
+            self.progress(
+                f"{self.taken.device} {self.taken.coverage.epoch}: {self.proved:,} of {self.there:,} records proved"
+            )
+        wrong = self.seals.fault(self.taken.device, one.leaf, one.data, one.received_ns)
+        if wrong:
+            self.faults.add(f"message {one.number}: {wrong}")
+            return
+        self.signed += self.seals.checked
+        said = _judged(self.taken, one)
+        if isinstance(said, str):
+            self.faults.add(f"message {one.number}: {said}")
+            return
+        rows = {row.seq: row for row in said.rows}
+        found = reading.records(self.queries, self.taken, tuple(rows))
+        for seq, stored in found.items():
+            if stored.message == one.number:
+                self._row(rows[seq], stored, one)
+        for tombstone in said.tombstones:
+            if tombstone.count == tombstone.high - tombstone.low + 1:
+                self.told_tombstoned = self.told_tombstoned.add(tombstone.low, tombstone.high)
+        self.told_rejected = self.told_rejected.union(SeqRanges.of(said.rejected))
+
+    def _row(self, said: Row, stored: Stored, one: Message) -> None:
+        differs = [] if stored.row == said else _differing(said, stored.row)
+        if stored.received_ns != one.received_ns:
+            differs.append("received_ns")
+        self.borne_out += 1
+        if differs:
+            self.faults.add(f"not what message {one.number} says: {', '.join(differs)}", said.seq)
+        else:
+            self.proved += 1
+
+    def _name_unproved(self) -> None:
+        """Say which records no message bears out; only for an epoch that has some."""
+        said: dict[int, frozenset[int]] = {}
+        low, high = 0, -1
+        for seq, number in reading.links(self.queries, self.taken):
+            if number is not None and number not in said:
+                if len(said) > 64:
+                    said.clear()
+                said[number] = self._borne_out_by(number)
+            if number is not None and seq in said[number]:
+                continue
+            if seq != high + 1 and high >= low > 0:
+                self.faults.add("no message bears it out", low, high)
+                low = seq
+            low, high = low or seq, seq
+        if low:
+            self.faults.add("no message bears it out", low, high)
+
+    def _borne_out_by(self, number: int) -> frozenset[int]:
+        one = reading.message(self.queries, self.taken, number)
+        if one is None or self.seals.fault(self.taken.device, one.leaf, one.data, one.received_ns):
+            return frozenset()
+        said = _judged(self.taken, one)
+        return frozenset(() if isinstance(said, str) else (row.seq for row in said.rows))
+
+    def _account_against_messages(self) -> None:
+        coverage = self.taken.coverage
+        for low, high in _without(coverage.tombstoned, self.told_tombstoned):
+            self.faults.add("called given up, and no message says so", low, high)
+        for low, high in _without(coverage.rejected, self.told_rejected):
+            self.faults.add("called rejected, and no message has it", low, high)
+
+    def _high(self) -> int:
+        """Return the highest seq by the account and by the signed hello, which must not pass it."""
+        high = self.taken.coverage.high
+        if self.taken.hello is None:
+            return high
+        _, received_ns, data = self.taken.hello
+        wrong = self.seals.fault(self.taken.device, "hello", data, received_ns)
+        try:
+            hello = decode_hello(payload_of(data))
+        except RecordError as error:
+            self.faults.add(f"the hello that is kept: {error}")
+            return high
+        if wrong or (hello.device, hello.epoch) != (self.taken.device, self.taken.coverage.epoch):
+            self.faults.add(f"the hello that is kept: {wrong or 'it is of another epoch'}")
+            return high
+        if hello.high > high:
+            self.faults.add(f"the device said it gave {hello.high:,} seqs, the account knows of {high:,}")
+        return max(high, hello.high)
+
+
+def _judged(taken: Snapshot, one: Message) -> BatchArrived | str:
+    """Judge a message anew, as it was when it came; return what is wrong where it is no batch of this epoch."""
+    try:
+        payload = payload_of(one.data)
+    except RecordError as error:
+        return str(error)
+    where = topic(taken.device, "up", one.leaf)
+    arrival = judge(Delivery(topic=where, payload=payload, received_ns=one.received_ns)).arrival
+    if not isinstance(arrival, BatchArrived) or arrival.epoch != taken.coverage.epoch:
+        return "it is not a batch of this epoch"
+    return arrival
+
+
+def _differing(said: Row, stored: Row) -> list[str]:
+    """Return the columns in which a record differs from what was said; JSON written otherwise is the same."""
+    return [
+        name
+        for at, name in enumerate(Row._fields)
+        if said[at] != stored[at] and not (at == _BODY and _same_json(said.body, stored.body))
+    ]
+
+
+def _same_json(one: str, other: str) -> bool:
+    try:
+        return bool(json.loads(one) == json.loads(other))
+    except ValueError:
+        return False
+
+
+def _without(ranges: SeqRanges, taken: SeqRanges) -> Sequence[tuple[int, int]]:
+    """Return what is in `ranges` and not in `taken`; one pass over both."""
+    left: list[tuple[int, int]] = []
+    others = list(taken)
+    at = 0
+    for low, high in ranges:
+        while at < len(others) and others[at][1] < low:
+            at += 1
+        cursor, look = low, at
+        while look < len(others) and others[look][0] <= high:
+            if others[look][0] > cursor:
+                left.append((cursor, others[look][0] - 1))
+            cursor = max(cursor, others[look][1] + 1)
+            look += 1
+        if cursor <= high:
+            left.append((cursor, high))
+    return left

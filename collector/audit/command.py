@@ -1,0 +1,128 @@
+"""`tidegauge collector audit`: whether produced = stored + tombstoned for each device, and whether it can be proved.
+
+Reads only, also while a collector runs. It must never call whole what it could not look at.
+"""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import click
+
+from collector.audit.account import Totals, in_words, sum_in_words, to_json
+from collector.audit.auditor import audit as audit_epochs
+from collector.audit.reading import has_evidence
+from collector.audit.seals import Seals
+from collector.errors import CollectorError
+from collector.settings import CollectorSettings
+from collector.store.queries import Queries
+from collector.trust.registry import Registry
+from firmware.commands.errors import BadInputError, CommandError
+from firmware.exchange import DEVICE_PATTERN
+from firmware.settings.load import SettingsError, load
+
+TELL_EVERY_S: Final = 5.0
+
+
+@click.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="The data directory.  [default: data/collector]"
+)
+@click.option("--device", metavar="ID", help="Only this device.")
+@click.option(
+    "--ca",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The authority's directory, or a copy without its keys, to check signatures by.  "
+    "[default: what the settings file has as [trust] devices]",
+)
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Write a JSON object a line, for machines: each epoch, then the sums.",
+)
+@click.pass_context
+def audit(
+    ctx: click.Context, /, *, data: Path | None, device: str | None, ca: Path | None, as_json: bool
+) -> None:
+    """Account for every record: produced = stored + tombstoned, with the gaps if any, and check it against the evidence.
+
+    For each device and epoch: every record is compared with the message that brought it, and the message's
+    signature with the keys that were issued. Ends with 0 when all is accounted for and nothing was changed, with
+    1 when something is missing or wrong. Reads only, also while the collector runs.
+    """
+    # What stands before the subcommand's name counts as well: collector --config FILE audit
+    before = {} if ctx.parent is None else ctx.parent.params
+    try:
+        settings = load(CollectorSettings, before.get("config"), {"data": data or before.get("data")})
+    except SettingsError as error:
+        raise BadInputError(str(error)) from error
+    if device is not None and not DEVICE_PATTERN.fullmatch(device):
+        raise BadInputError(f"--device: found {device!r}; allowed is {DEVICE_PATTERN.pattern}")
+    database = settings.data / "collector.sqlite3"
+    if not database.is_file():
+        raise BadInputError(f"{database}: no collector has run here yet; name its directory with --data")
+    authority = ca or settings.trust.devices
+    queries = Queries(database)
+    try:
+        if not has_evidence(queries):
+            raise CommandError(
+                f"{database}: it is from before evidence was kept; start the collector once to bring it up to date"
+            )
+        seals = Seals(None if authority is None else Registry(authority))
+        totals = _run(queries, seals, device, as_json=as_json)
+    except CollectorError as error:
+        raise CommandError(str(error)) from error
+    finally:
+        queries.close()
+    if as_json:
+        click.echo(
+            json.dumps(
+                {"v": 1, "whole": totals.is_whole, "signatures_checked": seals.checked, **asdict(totals)}
+            )
+        )
+    else:
+        click.echo(_summary(totals, checked=seals.checked))
+    ctx.exit(0 if totals.is_whole else 1)
+
+
+def _run(queries: Queries, seals: Seals, device: str | None, *, as_json: bool) -> Totals:
+    """Audit, write each epoch as it is done, and return the sums."""
+    totals, last = Totals(), ""
+    for epoch in audit_epochs(queries, seals, device=device, progress=_Progress()):
+        totals.add(epoch)
+        totals.devices += epoch.device != last
+        last = epoch.device
+        for line in (json.dumps(to_json(epoch)),) if as_json else in_words(epoch, checked=seals.checked):
+            click.echo(line)
+    return totals
+
+
+def _summary(totals: Totals, *, checked: bool) -> str:
+    lines = [f"{totals.devices:,} devices, {totals.epochs:,} epochs: {sum_in_words(totals)}"]
+    if checked:
+        lines.append(f"{totals.signed:,} of {totals.messages:,} messages bear a signature that holds")
+    else:
+        lines.append(
+            "signatures not checked: name the authority's directory with --ca, or as [trust] devices"
+        )
+    if totals.is_whole:
+        lines.append("all accounted for")
+    else:
+        lines.append(f"NOT all accounted for: {totals.missing:,} not here, {totals.faults:,} faults")
+    return "\n".join(lines)
+
+
+class _Progress:
+    """Says on the standard error how far a long run is, now and then."""
+
+    def __init__(self) -> None:
+        self._told_s = time.monotonic()
+
+    def __call__(self, words: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._told_s >= TELL_EVERY_S:
+            self._told_s = now_s
+            click.echo(words, err=True)

@@ -1,0 +1,182 @@
+"""What the audit asks of the store, a page at a time, each in a read transaction of its own.
+
+Between two pages the collector goes on storing: an epoch is looked at as it was when its `Snapshot` was taken, up to the
+record and the message that were the last ones then. It must never hold a transaction for long, since the collector's
+log could not be folded into the database meanwhile, and never write.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from collector.ingest.arrivals import Row
+from collector.store.completeness import EpochCoverage
+from collector.store.queries import Queries
+from firmware.seqs import SeqRanges
+
+SEQS_A_PAGE: Final = 20_000
+MESSAGES_A_PAGE: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """An epoch as the store accounts for it, and the last record and message there were at that moment."""
+
+    device: str
+    coverage: EpochCoverage
+    last_record: int
+    last_message: int
+    hello: "tuple[int, int, bytes] | None"
+    """Of the hello that is kept: the seq it named, when it came, and the message."""
+
+
+class Message(NamedTuple):
+    """A kept message."""
+
+    number: int
+    leaf: str
+    received_ns: int
+    data: bytes
+
+
+class Stored(NamedTuple):
+    """A record as it stands in the store."""
+
+    row: Row
+    received_ns: int
+    message: int | None
+
+
+_AFTER: Final = "SELECT device, epoch FROM {} WHERE (device, epoch) > (?, ?) ORDER BY device, epoch LIMIT 1"
+_COLUMNS: Final = ", ".join((*Row._fields, "received_ns", "envelope"))
+_RECORDS: Final = (
+    f"SELECT {_COLUMNS} FROM record"  # noqa: S608  # names of our own
+    " WHERE device = ? AND epoch = ? AND seq IN (SELECT value FROM json_each(?)) AND id <= ?"
+)
+
+
+def has_evidence(queries: Queries) -> bool:
+    """Say whether the database has the tables of the evidence."""
+    with queries.reading() as connection:
+        found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'envelope'").fetchone()
+        return found is not None
+
+
+def epochs(queries: Queries, device: str | None) -> Iterator[tuple[str, str]]:
+    """Yield every (device, epoch) that any table knows, in order: one that a table has lost shows all the same."""
+    after = ("", "") if device is None else (device, "")
+    while True:
+        with queries.reading() as connection:
+            found = [
+                connection.execute(_AFTER.format(table), after).fetchone()
+                for table in ("epoch", "coverage", "record", "envelope", "hello")
+            ]
+        following = min((one for one in found if one is not None), default=None)
+        if following is None or (device is not None and following[0] != device):
+            return
+        after = following
+        yield following
+
+
+def snapshot(queries: Queries, device: str, epoch: str) -> Snapshot:
+    """Return the epoch as it stands now."""
+    where = (device, epoch)
+    with queries.reading() as connection:
+        first_seen_ns, high = connection.execute(
+            "SELECT first_seen_ns, high FROM epoch WHERE device = ? AND epoch = ?", where
+        ).fetchone() or (0, 0)
+        kinds: dict[str, list[tuple[int, int]]] = {}
+        for kind, low, top in connection.execute(
+            "SELECT kind, low, high FROM coverage WHERE device = ? AND epoch = ? ORDER BY kind, low", where
+        ):
+            kinds.setdefault(kind, []).append((low, top))
+        (last_record,) = connection.execute("SELECT coalesce(max(id), 0) FROM record").fetchone()
+        (last_message,) = connection.execute("SELECT coalesce(max(id), 0) FROM envelope").fetchone()
+        hello = connection.execute(
+            "SELECT high, received_ns, data FROM hello WHERE device = ? AND epoch = ?", where
+        ).fetchone()
+    return Snapshot(
+        device=device,
+        coverage=EpochCoverage(
+            epoch=epoch,
+            first_seen_ns=first_seen_ns,
+            high=high,
+            stored=_ranges(kinds, "stored"),
+            tombstoned=_ranges(kinds, "tombstoned"),
+            rejected=_ranges(kinds, "rejected"),
+        ),
+        last_record=last_record,
+        last_message=last_message,
+        hello=hello,
+    )
+
+
+def seqs(queries: Queries, taken: Snapshot) -> Iterator[tuple[int, ...]]:
+    """Yield the seqs of the epoch's records, ascending, a page at a time."""
+    after = 0
+    while True:
+        with queries.reading() as connection:
+            page = connection.execute(
+                """SELECT seq, id FROM record WHERE device = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?""",
+                (taken.device, taken.coverage.epoch, after, SEQS_A_PAGE),
+            ).fetchall()
+        if not page:
+            return
+        after = page[-1][0]
+        yield tuple(seq for seq, number in page if number <= taken.last_record)
+
+
+def messages(queries: Queries, taken: Snapshot) -> Iterator[Message]:
+    """Yield the messages kept of the epoch, in order of arrival."""
+    after = 0
+    while True:
+        with queries.reading() as connection:
+            page = connection.execute(
+                """SELECT id, leaf, received_ns, data FROM envelope
+                   WHERE device = ? AND epoch = ? AND id > ? AND id <= ? ORDER BY id LIMIT ?""",
+                (taken.device, taken.coverage.epoch, after, taken.last_message, MESSAGES_A_PAGE),
+            ).fetchall()
+        if not page:
+            return
+        after = page[-1][0]
+        yield from map(Message._make, page)
+
+
+def records(queries: Queries, taken: Snapshot, wanted: Sequence[int]) -> dict[int, Stored]:
+    """Return the records with these seqs, as far as they are there."""
+    with queries.reading() as connection:
+        found: list[tuple[Any, ...]] = connection.execute(
+            _RECORDS,
+            (taken.device, taken.coverage.epoch, json.dumps(list(wanted)), taken.last_record),
+        ).fetchall()
+    return {one[0]: Stored(Row(*one[:-2]), one[-2], one[-1]) for one in found}
+
+
+def links(queries: Queries, taken: Snapshot) -> Iterator[tuple[int, int | None]]:
+    """Yield each record's seq and the message it names, ascending."""
+    after = 0
+    while True:
+        with queries.reading() as connection:
+            page = connection.execute(
+                "SELECT seq, envelope, id FROM record WHERE device = ? AND epoch = ? AND seq > ? ORDER BY seq LIMIT ?",
+                (taken.device, taken.coverage.epoch, after, SEQS_A_PAGE),
+            ).fetchall()
+        if not page:
+            return
+        after = page[-1][0]
+        yield from ((seq, message) for seq, message, number in page if number <= taken.last_record)
+
+
+def message(queries: Queries, taken: Snapshot, number: int) -> Message | None:
+    """Return one message of the epoch."""
+    with queries.reading() as connection:
+        found = connection.execute(
+            "SELECT id, leaf, received_ns, data FROM envelope WHERE id = ? AND device = ? AND epoch = ?",
+            (number, taken.device, taken.coverage.epoch),
+        ).fetchone()
+    return None if found is None else Message._make(found)
+
+
+def _ranges(kinds: dict[str, list[tuple[int, int]]], kind: str) -> SeqRanges:
+    return SeqRanges(tuple(kinds.get(kind, ())))
