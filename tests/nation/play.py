@@ -112,7 +112,7 @@ def play(
             wolf = next(
                 (one for one in heard if one.about not in ("", PAGE) and one.verdict not in HARMLESS), None
             )
-            if wolf is not None:
+            if wolf is not None and expected.who == "page":
                 why = f"said {wolf.verdict} ({wolf.rule_id}) of {wolf.about}"
                 return _result(scenario, [wolf], None, why)
             said = [one for one in heard if one.who == expected.who and one.about in ("", PAGE)]

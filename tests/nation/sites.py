@@ -11,7 +11,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tests.nation.atlas import BY_NAME, Site
 from tests.servers.http import Pieces, Request, http, page, redirect
@@ -133,6 +133,9 @@ class RunningSite:
     def _respond(self, request: Request, *, abroad: bool) -> Pieces:
         if request.target == "/generate_204":
             return page(status=204, content_type="")
+        own: dict[str, Any] = {
+            f"X_{self.site.network}": "1"
+        }  # two sites' answers differ in their headers, too
         match self._fault:
             case "maintenance":
                 return page(b"<html><title>Back soon</title></html>", status=503)
@@ -143,19 +146,19 @@ class RunningSite:
             case "redirect_loop":
                 return redirect(f"/{int(request.target.strip('/') or 0) + 1}")
             case "big":
-                return page(_html(self.site.names[0], _BIG))
+                return page(_html(self.site.names[0], _BIG), **own)
             case "other_page":
                 number = next(self._count)
-                return page(_html(f"News of minute {number}", 3_000 + 1_000 * (number % 5)))
-        return page(_html(self.site.names[0], _LENGTHS[self.site.network]))
+                return page(_html(f"Minute {number}", 1_000 + 500 * (number % 5)), **own)
+        return page(_html(self.site.names[0], _LENGTHS[self.site.network]), **own)
 
 
 def _html(title: str, length: int) -> bytes:
-    head = f"<html><head><title>Welcome to {title}</title></head><body>".encode()
+    head = f"<html><head><title>{title}</title></head><body>".encode()
     return head + b"<p>All that stands here.</p>" * ((length - len(head)) // 28) + b"</body></html>"
 
 
-_LENGTHS: Final = {network: 2_000 + 1_500 * number for number, network in enumerate(BY_NAME)}
+_LENGTHS: Final = {network: 400 + 180 * number for number, network in enumerate(BY_NAME)}
 """Two sites' pages are not of one length."""
 _DEAF: Final = ("refused", "gone")
 _ODD: Final[Mapping[str, Behaviour]] = {
