@@ -68,6 +68,10 @@ def in_words(status: Status) -> str:
             _counts(counts),
         ),
     ]
+    if counts.given_up:
+        rows.append(
+            ("given up", f"{counts.given_up:,} for lack of room or damaged, and told to the collector")
+        )
     if counts.unstored:
         rows.append(("lost", f"{counts.unstored:,} measured and never stored: the disk refused them"))
     if state is not None:
@@ -88,6 +92,7 @@ def to_json(status: Status) -> JsonObject:
         "acknowledged": counts.acknowledged,
         "quarantined": counts.quarantined,
         "unstored": counts.unstored,
+        "given_up": counts.given_up,
         "last_round": None if status.last is None else record_json.to_json(status.last),
         "daemon": None if state is None else state_file.to_json(state),
     }

@@ -5,6 +5,7 @@ import random
 import shutil
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,10 +38,6 @@ class Cards:
             shutil.copytree(like, card)
         self.cards.append(card)
 
-    def restore(self) -> None:
-        """Put a copy in the place of a card that went on: what that one had and did not deliver is gone with it."""
-        self.new_card(self.rng.choice(self.cards))
-
     def use(self, collector: Collector, card: Path, *, steps: int) -> None:
         with Outbox.open(card / "outbox.sqlite3", device=DEVICE) as outbox:
             for _ in range(steps):
@@ -49,15 +46,12 @@ class Cards:
                     outbox.append([tcp_record(self.made + n) for n in range(1, count + 1)])
                     self.made += count
                 else:
-                    odds = self.rng.choice([0.0, 0.3])
+                    lost = self.loser(self.rng.choice([0.0, 0.3]))
                     with suppress(OutboxError):
-                        deliver(
-                            outbox,
-                            collector,
-                            lost=lambda odds=odds: self.rng.random() < odds,
-                            rng=self.rng,
-                            rounds=1,
-                        )
+                        deliver(outbox, collector, lost=lost, rng=self.rng, rounds=1)
+
+    def loser(self, odds: float) -> Callable[[], bool]:
+        return lambda: self.rng.random() < odds
 
 
 @given(seed=st.integers(0, 2**32))
