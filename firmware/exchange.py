@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from firmware.jsontypes import JsonObject, JsonValue, NewerVersionError, Reader, RecordError
+from firmware.record import ClockQuality
 from firmware.seqs import SeqRanges
 
 VERSION: Final = 1
@@ -34,6 +35,23 @@ DEVICE_PATTERN: Final = re.compile(r"[a-z0-9]{16}")
 EPOCH_PATTERN: Final = re.compile(r"[0-9a-f]{16}")
 MAX_RUNS: Final = 64
 """A hello names at most so many runs."""
+MAX_TURNS: Final = 4
+"""A headline tells at most so many turns."""
+_MAX_WORD: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A verdict that a device came to, and since when it has held, or held until the next turn.
+
+    `since_utc_ns` is by the device's clock at the time, of `quality`, and wrong by up to `error_ns` (None: not known).
+    """
+
+    since_utc_ns: int
+    error_ns: int | None
+    quality: ClockQuality
+    verdict: str
+    rule_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +64,9 @@ class Hello:
     `runs` are the starts of the device's software that made this epoch, newest first, as (random id, the first seq
     it could give), back to the last one an ack named: a copied or restored card shows in them. `past` says that
     the epoch has ended: nothing new is given a number in it.
+
+    `headline` says what happened meanwhile, in a few hundred bytes ahead of any record: the last turns of the
+    device's verdict, newest first, as far as it knows them.
     """
 
     device: str
@@ -57,6 +78,7 @@ class Hello:
     country: str
     runs: tuple[tuple[str, int], ...] = ()
     past: bool = False
+    headline: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +169,10 @@ def encode_hello(hello: Hello) -> bytes:
             "country": hello.country,
             "runs": [[run, first] for run, first in hello.runs],
             "past": hello.past,
+            "headline": [
+                [turn.since_utc_ns, turn.error_ns, str(turn.quality), turn.verdict, turn.rule_id]
+                for turn in hello.headline
+            ],
         }
     )
 
@@ -164,6 +190,9 @@ def decode_hello(payload: bytes) -> Hello:
         country=reader.text("country"),
         runs=tuple(_run(item) for item in reader.array("runs")[:MAX_RUNS]) if reader.has("runs") else (),
         past=reader.has("past") and reader.raw("past") is True,
+        headline=tuple(_turn(item) for item in reader.array("headline")[:MAX_TURNS])
+        if reader.has("headline")
+        else (),
     )
 
 
@@ -324,6 +353,28 @@ def _run(item: JsonValue) -> tuple[str, int]:
             return run, first
         case _:
             raise RecordError(f"hello: runs: found {item!r}; allowed is [16 hex digits, a seq]")
+
+
+def _turn(item: JsonValue) -> Turn:
+    match item:
+        case [int(since), int() | None as error, str(quality), str(verdict), str(rule)] if (
+            0 <= since < 2**63
+            and (error is None or 0 <= error < 2**63)
+            and quality in list(ClockQuality)
+            and len(verdict) <= _MAX_WORD
+            and len(rule) <= _MAX_WORD
+        ):
+            return Turn(
+                since_utc_ns=since,
+                error_ns=error,
+                quality=ClockQuality(quality),
+                verdict=verdict,
+                rule_id=rule,
+            )
+        case _:
+            raise RecordError(
+                f"hello: headline: found {str(item)[:100]}; allowed is [utc ns, error ns or null, clock, verdict, rule]"
+            )
 
 
 def _tombstone(item: JsonValue) -> Tombstone:

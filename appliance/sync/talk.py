@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.events import ControlHeard, Event, OutboxChanged, SyncChanged, TransportTried
-from appliance.outbox.box import Outbox, Row
+from appliance.outbox.box import ROUNDS_KEPT, Outbox, Row
 from appliance.outbox.file import OutboxError
+from appliance.sync.headline import with_headline
 from appliance.sync.https import HttpsLink
 from appliance.sync.link import ACK, Link, Lost, Ready, Received, SyncSettings, Taken
 from appliance.sync.mqtt import MqttLink
@@ -168,7 +169,8 @@ class Talk:
                         OutboxError
                     ):  # a full disk must not keep anything from being sent
                         outbox.note_run()
-                    self._say(link, "hello", encode_hello(hello))
+                    headed = with_headline(hello, outbox.recent_rounds(ROUNDS_KEPT))
+                    self._say(link, "hello", encode_hello(headed))
                     self._policy.hello_sent(now)
                     self._note_hello()
                 case SendBatch():

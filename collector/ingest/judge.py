@@ -148,7 +148,8 @@ def _decoded_hello(payload: bytes) -> Hello:
     if len(payload) > exchange.MAX_BATCH_BYTES:
         raise RecordError(f"hello: {len(payload)} bytes")
     hello = exchange.decode_hello(payload)
-    if hello.high > MAX_SEQ or not fits_store((hello.software, hello.country)):
+    told = (word for turn in hello.headline for word in (turn.verdict, turn.rule_id))
+    if hello.high > MAX_SEQ or not fits_store((hello.software, hello.country, *told)):
         raise RecordError("hello: a seq past all counting, or text that is not Unicode")
     return hello
 

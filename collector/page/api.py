@@ -34,6 +34,7 @@ from collector.page.models import (
     RoundsOut,
     RoundsQuery,
     SinceOut,
+    TurnOut,
     VerdictOut,
 )
 from collector.page.times import NS_PER_S
@@ -42,6 +43,7 @@ from collector.store.completeness import Completeness, EpochCompleteness
 from collector.store.history import History, MissedRounds, Round
 from collector.store.queries import MAX_PAGE, Queries
 from firmware import __version__
+from firmware.exchange import Turn
 from firmware.record import ClockQuality
 
 NDJSON: Final = "application/x-ndjson"
@@ -203,6 +205,7 @@ class Api:
             last_round=None if last is None else _moment(last),
             verdict=_verdict(last),
             since=self._since(row.id),
+            headline=[_turn(turn) for turn in row.headline],
             completeness=_completeness(row.completeness),
         )
 
@@ -271,6 +274,18 @@ def _moment(row: RoundRow) -> MomentOut:
         utc=times.iso_ns(row.start_utc_ns),
         error_s=None if row.clock_error_ns is None else row.clock_error_ns / NS_PER_S,
         clock=ClockQuality(row.clock_quality),
+    )
+
+
+def _turn(turn: Turn) -> TurnOut:
+    return TurnOut(
+        verdict=turn.verdict,
+        rule_id=turn.rule_id,
+        since=MomentOut(
+            utc=times.iso_ns(turn.since_utc_ns),
+            error_s=None if turn.error_ns is None else turn.error_ns / NS_PER_S,
+            clock=turn.quality,
+        ),
     )
 
 

@@ -44,6 +44,15 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One turn of what a device said ahead of its records, and since when it held by its own clock."""
+
+    said: Said
+    rule: str
+    since: Moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """One device on the page."""
 
@@ -63,6 +72,7 @@ class Card:
     completeness: tuple[str, ...]
     complete: bool
     matrix: Matrix
+    headline: tuple[Told, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +88,12 @@ def said_of(row: RoundRow | None) -> Said:
     """Return a round's verdict in words; without a round or a verdict, that there is none."""
     if row is None or row.verdict is None:
         return Said(word="", tone="none", sentence=texts.plain("no_verdict"))
+    return _said(row.verdict)
+
+
+def _said(verdict: str) -> Said:
     tones = {str(VerdictWord.OK): "ok", str(VerdictWord.INCONCLUSIVE): "unsure"}
-    return Said(
-        word=row.verdict, tone=tones.get(row.verdict, "bad"), sentence=texts.verdict_sentence(row.verdict)
-    )
+    return Said(word=verdict, tone=tones.get(verdict, "bad"), sentence=texts.verdict_sentence(verdict))
 
 
 def is_silent(device: DeviceRow, now_ns: int) -> bool:
@@ -156,6 +168,21 @@ def card(device: DeviceRow, run: VerdictRun | None, matrix: Matrix, now_ns: int)
         completeness=completeness_lines(device),
         complete=device.completeness.missing == 0,
         matrix=matrix,
+        headline=headline(device),
+    )
+
+
+def headline(device: DeviceRow) -> tuple[Told, ...]:
+    """Return what the device said ahead of its records, newest first, while some of these have not arrived."""
+    if device.completeness.epochs and not device.completeness.missing:
+        return ()
+    return tuple(
+        Told(
+            said=_said(turn.verdict),
+            rule=turn.rule_id,
+            since=times.by_device(turn.since_utc_ns, turn.quality, turn.error_ns),
+        )
+        for turn in device.headline
     )
 
 

@@ -98,6 +98,14 @@ class CompletenessOut(Answer):
     epochs: list[EpochOut] = Field(description="One account for each epoch.")
 
 
+class TurnOut(Answer):
+    """A turn of a device’s verdict, as it said on connecting, ahead of the records that tell it in full."""
+
+    verdict: str = Field(description="The verdict’s word.", examples=["international_cut"])
+    rule_id: str = Field(description="The rule that decided it; see /about.")
+    since: MomentOut = Field(description="When it was first reached, by the device’s clock at the time.")
+
+
 class DeviceOut(Answer):
     """A device and what it last said."""
 
@@ -123,6 +131,10 @@ class DeviceOut(Answer):
         description="What that round concluded; null: nothing, or no round has arrived."
     )
     since: SinceOut | None = Field(description="How long that verdict has held.")
+    headline: list[TurnOut] = Field(
+        description="What it said on its last connecting of its verdict’s last turns, newest first; its own word, told"
+        " ahead of the records, which may not have arrived."
+    )
     completeness: CompletenessOut
 
 

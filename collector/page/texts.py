@@ -81,6 +81,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "ago": "{duration} ago",
     "completeness": "Records",
     "all_rounds": "More rounds, records and health of device {id}",
+    "headline": "Told ahead of its records",
+    "headline_turn": "{sentence}, since {time}",
     # completeness
     "complete": "seq {range}: all here",
     "complete_nothing": "none yet",

@@ -6,6 +6,7 @@ Times are UTC in ns since 1970. A round is a ladder record and the measurements 
 from dataclasses import dataclass
 
 from collector.store.completeness import Completeness
+from firmware.exchange import Turn
 from firmware.record import Rung
 
 
@@ -13,7 +14,8 @@ from firmware.record import Rung
 class DeviceRow:
     """A device and what was last heard of it.
 
-    `online` is None when no birth or last will was ever seen; `waiting` is what its last hello said was queued.
+    `online` is None when no birth or last will was ever seen; `waiting` is what its last hello said was queued, and
+    `headline` what it said of its verdicts, ahead of the records that tell it in full.
     """
 
     id: str
@@ -26,6 +28,7 @@ class DeviceRow:
     rejects: int
     last_round: "RoundRow | None"
     completeness: Completeness
+    headline: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

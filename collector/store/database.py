@@ -29,7 +29,7 @@ from collector.ingest.arrivals import (
     Refusal,
     RefusedArrived,
 )
-from collector.store import evidence, runs, timings
+from collector.store import evidence, headlines, runs, timings
 from collector.store.migrations import MIGRATIONS
 from firmware.exchange import Tombstone
 from firmware.seqs import SeqRanges
@@ -128,6 +128,7 @@ class Store:
                     self._epoch_seen(hello.device, hello.epoch, received_ns, 0, None)
                     if runs.meet(self._connection, hello) is None:
                         self._epoch_seen(hello.device, hello.epoch, received_ns, hello.high, hello.waiting)
+                        headlines.keep(self._connection, hello, received_ns)
                         evidence.keep_hello(self._connection, arrival)
                     else:
                         log.warning(

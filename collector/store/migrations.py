@@ -12,6 +12,7 @@ that a step does not need to move.
     control_run, control_gap   what the control saw from outside, and when it did not look
     run        the starts of a device's software, by which a copied card is found out
     boot, sync_point   what places a device's boots in time
+    turn       what a device's last hello said ahead of its records: its headline
     envelope   the messages as they came, signature and all; a record names the one that brought it
     hello      of each epoch the hello that said it gave the highest seq, as it came
 """
@@ -217,3 +218,21 @@ def m004_evidence(db: Database) -> None:
     """Make room for the messages as they came."""
     for statement in _EVIDENCE:
         db.execute(statement)
+
+
+@MIGRATIONS()
+def m005_headlines(db: Database) -> None:
+    """Make the table of what devices said ahead of their records; `place` 0 is the newest turn."""
+    db.execute(
+        """CREATE TABLE turn (
+            device TEXT NOT NULL,
+            place INTEGER NOT NULL,
+            since_utc_ns INTEGER NOT NULL,
+            error_ns INTEGER,
+            quality TEXT NOT NULL,
+            verdict TEXT NOT NULL,
+            rule_id TEXT NOT NULL,
+            heard_ns INTEGER NOT NULL,
+            PRIMARY KEY (device, place)
+        ) STRICT, WITHOUT ROWID"""
+    )

@@ -15,6 +15,7 @@ from queue import Empty, LifoQueue
 from typing import Final
 
 from collector.errors import StoreError
+from collector.store import headlines
 from collector.store.answers import (
     Counts,
     DeviceRow,
@@ -188,6 +189,7 @@ def _device(connection: sqlite3.Connection, row: Sequence[object]) -> DeviceRow:
                 rejects=rejects,
                 last_round=rounds[0] if rounds else None,
                 completeness=_completeness(connection, device),
+                headline=headlines.of_device(connection, device),
             )
         case _:
             raise StoreError(f"device: a row of another form: {row!r}")

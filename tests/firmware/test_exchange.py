@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from firmware.exchange import (
     Presence,
     Reject,
     Tombstone,
+    Turn,
     decode_ack,
     decode_batch,
     decode_hello,
@@ -29,7 +31,7 @@ from firmware.exchange import (
     topic,
 )
 from firmware.jsontypes import JsonValue, NewerVersionError, RecordError
-from firmware.record import Record
+from firmware.record import ClockQuality, Record
 from firmware.seqs import SeqRanges
 from tests.firmware.records import records, tcp_record
 
@@ -62,8 +64,23 @@ def repacked(batch: Batch, **changes: JsonValue) -> bytes:
     return zlib.compress(json.dumps({**body, **changes}).encode())
 
 
+@pytest.mark.parametrize(
+    "turn",
+    [1, [], [1, 2, "holdover", "ok"], [1, 2, "moon", "ok", "r"], [-1, 2, "holdover", "ok", "r"],
+     [1, 2, "holdover", "v" * 65, "r"], [1, "2", "holdover", "ok", "r"]],
+)  # fmt: skip
+def test_a_headline_of_another_form_is_refused(turn: JsonValue) -> None:
+    hello = json.loads(encode_hello(HELLO))
+    hello["headline"] = [turn]
+    with pytest.raises(RecordError, match="hello: headline: found"):
+        decode_hello(json.dumps(hello).encode())
+
+
 def test_hello_and_ack_and_back() -> None:
     assert decode_hello(encode_hello(HELLO)) == HELLO
+    turn = Turn(since_utc_ns=1, error_ns=None, quality=ClockQuality.HOLDOVER, verdict="ok", rule_id="r")
+    headed = replace(HELLO, headline=(turn, replace(turn, error_ns=5)))
+    assert decode_hello(encode_hello(headed)) == headed
     assert decode_ack(encode_ack(ACK)) == ACK
 
 

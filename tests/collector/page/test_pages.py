@@ -2,6 +2,7 @@
 
 import gzip
 import html
+import json
 import re
 import sqlite3
 from collections import Counter
@@ -17,11 +18,11 @@ from collector.page import texts
 from collector.page.headers import SECURITY
 from collector.page.pages import DEVICES_A_PAGE, ROUNDS_SHOWN
 from collector.store.database import Store
-from firmware.exchange import Hello
+from firmware.exchange import Hello, Turn
 from firmware.failures import Failure
 from firmware.judgement.verdict import RULES
 from firmware.judgement.words import VerdictWord
-from firmware.record import Verdict
+from firmware.record import ClockQuality, Verdict
 from tests.collector.page import invented
 from tests.collector.page.conftest import Fill, Served
 
@@ -183,6 +184,48 @@ def test_a_device_that_has_only_said_hello_has_no_verdict(serve: Callable[[Fill]
         assert "none yet" in text
 
 
+def test_what_a_device_told_ahead_of_its_records_stands_until_these_have_arrived(
+    serve: Callable[[Fill], Served],
+) -> None:
+    def fill(store: Store) -> int:
+        turn = Turn(
+            since_utc_ns=invented.utc(15, 9, 30),
+            error_ns=3_000_000_000,
+            quality=ClockQuality.HOLDOVER,
+            verdict="international_cut",
+            rule_id="cut_international_dark",
+        )
+        hello = Hello(
+            device=_FIRST,
+            epoch="0123456789abcdef",
+            low=1,
+            high=12_345,
+            waiting=12_345,
+            software="0.1.0",
+            country="ir",
+            headline=(turn,),
+        )
+        store.commit([HelloArrived(hello=hello, received_ns=invented.utc(15, 11, 1))])
+        # The next one says nothing of it, as an ended epoch's does: what was told stands.
+        again = replace(hello, headline=())
+        store.commit([HelloArrived(hello=again, received_ns=invented.utc(15, 11, 2))])
+        return invented.utc(15, 11, 2)
+
+    served = serve(fill)
+    said = _text(served)
+    assert "Told ahead of its records" in said
+    assert "09:30:00 UTC ± 3 s" in said
+    assert "12,345 were waiting on the device when it last connected" in said
+    told = json.loads(served.get(f"/api/v1/devices/{_FIRST}").body)["headline"]
+    assert told == [
+        {
+            "verdict": "international_cut",
+            "rule_id": "cut_international_dark",
+            "since": {"utc": "2026-11-15T09:30:00.000000000Z", "error_s": 3.0, "clock": "holdover"},
+        }
+    ]
+
+
 def test_words_from_a_hostile_device_are_only_words(serve: Callable[[Fill], Served]) -> None:
     evil = '"><script>alert(1)</script>{{ 7*7 }}'
 
@@ -214,6 +257,15 @@ def test_words_from_a_hostile_device_are_only_words(serve: Callable[[Fill], Serv
                         waiting=0,
                         software=evil,
                         country=evil,
+                        headline=(
+                            Turn(
+                                since_utc_ns=2**62,
+                                error_ns=None,
+                                quality=ClockQuality.SYNCHRONISED,
+                                verdict=evil,
+                                rule_id=evil,
+                            ),
+                        ),
                     ),
                     received_ns=invented.utc(15, 11, 1),
                 )
