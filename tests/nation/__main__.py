@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     cuts = asked.add_parser("transitions", help="how long from a cut to the verdict, and back")
     cuts.add_argument("--times", type=int, default=5, help="how often (%(default)s)")
     cuts.add_argument("--calm", type=int, default=180, help="the device's calm pace in seconds (%(default)s)")
-    cuts.add_argument("--quick", type=int, default=5, help="its pace on a transition (%(default)s)")
+    cuts.add_argument("--quick", type=int, default=2, help="its pace on a transition (%(default)s)")
     options = parser.parse_args(arguments)
     drill = {"false-alarms": drills.false_alarms, "transitions": drills.transitions}.get(options.asked)
     if drill is not None:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from appliance.measuring.schedule import QUICK_ROUNDS
 from firmware.judgement.words import VerdictWord
 from tests import namespaces
 from tests.nation.country import leave_after
@@ -20,8 +21,10 @@ from tests.nation.toml_text import rules_text
 
 GOAL_S: Final = 30.0
 _LIMIT_S: Final = 240.0
-CALM_ROUNDS: Final = 4
-"""So many rounds of `ok` before each cut: the quick rounds after a change are over then."""
+CALM_ROUNDS: Final = QUICK_ROUNDS + 1
+"""So many rounds of `ok` before each cut: the quick rounds after a change are over then, and the device is calm."""
+_SPREAD_S: Final = 10.0
+"""Each cut comes at another point of the time between two looks of the device's sentinel."""
 
 
 def run(times: int, calm_s: int, quick_s: int, folder: Path) -> list[tuple[float, float]]:
@@ -32,7 +35,7 @@ def run(times: int, calm_s: int, quick_s: int, folder: Path) -> list[tuple[float
     with Stage(scenario, folder, tell=lambda _said: None, calm_s=calm_s, quick_s=quick_s) as stage:
         for number in range(1, times + 1):
             _await(stage, VerdictWord.OK, rounds=CALM_ROUNDS)
-            time.sleep(calm_s * (number / (times + 1)))  # at another point of the calm pace each time
+            time.sleep(_SPREAD_S * number / times)
             stage.censors["border"].change(everything)
             cut_s = _await(stage, VerdictWord.INTERNATIONAL_CUT)
             stage.relent()
