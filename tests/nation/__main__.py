@@ -44,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
     )
     shell = asked.add_parser("shell", help="a shell in the home, the scenario running around it")
     shell.add_argument("name", metavar="NAME")
+    shell.add_argument("--after", type=float, default=0.0, help="seconds until it happens (%(default)s)")
     alarms = asked.add_parser("false-alarms", help="a day of an ugly but free network")
     alarms.add_argument("--rounds", type=int, default=DAY_ROUNDS, help="of 180 s each (%(default)s: a day)")
     alarms.add_argument("--seed", type=int, default=1, help="which day (%(default)s)")
@@ -60,7 +61,8 @@ def main(arguments: Sequence[str]) -> int:
         if options.asked == "list":
             return _list()
         if options.asked == "shell":
-            return subprocess.run(command(load(options.name).name, "--shell"), check=False).returncode
+            words = command(load(options.name).name, "--shell", "--after", str(options.after))
+            return subprocess.run(words, check=False).returncode
         chosen = table.choose(options.names, names())
         for name in chosen:
             load(name)

@@ -9,7 +9,9 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from tests import namespaces
@@ -29,13 +31,16 @@ def main(arguments: list[str]) -> int:
         "--live", action="store_true", help="also show what the censors do, and the country's state"
     )
     parser.add_argument("--shell", action="store_true", help="a shell in the home instead of a device")
+    parser.add_argument(
+        "--after", type=float, default=0.0, help="seconds from the shell's begin to the event"
+    )
     options = parser.parse_args(arguments)
     namespaces.settle_in(options.outside)
     signal.signal(signal.SIGTERM, _end)
     scenario = load(options.name)
     with tempfile.TemporaryDirectory(prefix="nation-") as made:
         if options.shell:
-            return _shell(scenario, Path(made))
+            return _shell(scenario, Path(made), options.after)
         if options.live:
             print(f"{scenario.title}\n{scenario.why}\n", flush=True)
         result = play(scenario, Path(made), tell=_tell, note=_note, live=options.live)
@@ -49,12 +54,19 @@ def main(arguments: list[str]) -> int:
     return 0 if result.passed else 1
 
 
-def _shell(scenario: Scenario, folder: Path) -> int:
+def _shell(scenario: Scenario, folder: Path, after_s: float) -> int:
     with Stage(scenario, folder, tell=_tell, rehearsal=True) as stage:
-        stage.happen("event")
-        print(hold(stage), flush=True)
-        environment = {**os.environ, **stage.country.trusted, "PS1": f"(home in {scenario.name}) $ "}
-        return subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=environment, check=False).returncode
+        print(hold(stage, after_s), flush=True)
+        timer = threading.Timer(after_s, stage.happen, ["event"])
+        timer.daemon = True
+        timer.start()
+        path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+        prompt = f"(home in {scenario.name}) $ "
+        return subprocess.run(
+            [os.environ.get("SHELL", "/bin/sh")],
+            env={**os.environ, **stage.country.trusted, "PATH": path, "PS1": prompt},
+            check=False,
+        ).returncode
 
 
 def _tell(said: Said) -> None:

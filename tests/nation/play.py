@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.nation.centre import Centre
+from tests.nation.atlas import COLLECTOR
+from tests.nation.centre import BROKER_PORT, Centre
 from tests.nation.scenario import Expected, Scenario
 from tests.nation.stage import BASELINE_S, PAGE, Said, Stage
 
@@ -75,6 +76,15 @@ def judge(
     return None
 
 
+def _is_wolf(expected: Expected, said: Said) -> bool:
+    """Say whether a target is accused that nobody touches: one beside the page, or any where nothing is blocked."""
+    if not said.about or said.verdict in HARMLESS:
+        return False
+    is_page = expected.who == "page" and said.about == PAGE
+    something = any(word.startswith("blocked") for word in expected.verdicts)
+    return not is_page and (expected.who == "page" or not something)
+
+
 def _is_it(expected: Expected, said: Said) -> bool:
     return said.verdict in expected.verdicts and (not expected.rules or said.rule_id in expected.rules)
 
@@ -109,10 +119,8 @@ def play(
             if live:
                 noted = _note_censors(stage, note, noted)
             heard = stage.told.said[begun:]
-            wolf = next(
-                (one for one in heard if one.about not in ("", PAGE) and one.verdict not in HARMLESS), None
-            )
-            if wolf is not None and expected.who == "page":
+            wolf = next((one for one in heard if _is_wolf(expected, one)), None)
+            if wolf is not None:
                 why = f"said {wolf.verdict} ({wolf.rule_id}) of {wolf.about}"
                 return _result(scenario, [wolf], None, why)
             said = [one for one in heard if one.who == expected.who and one.about in ("", PAGE)]
@@ -148,13 +156,13 @@ def _await_scope(stage: Stage) -> bool:
     return False
 
 
-def hold(stage: Stage) -> str:
-    """Return what to tell an operator whose shell is in the home of a running scenario."""
+def hold(stage: Stage, after_s: float) -> str:
+    """Return what to tell an operator whose shell is in the home of a scenario, its event `after_s` away."""
     home = stage.homes[0]
     return (
         f"{stage.scenario.title}\n{stage.scenario.why}\n\n"
-        f"You are in a home on {home.access}; the scenario is running. Its plan: {stage.plan}\n"
-        f"Try: tidegauge device --plan {stage.plan} --data {stage.folder / 'mine'}\n"
+        f"You are in a home on {home.access}; it happens {after_s:.0f} s from now. Try:\n"
+        f"tidegauge device --plan {stage.plan} --data {stage.folder / 'mine'} --broker {COLLECTOR}:{BROKER_PORT}\n"
         f"What the censors do: {', '.join(str(path) for path in stage.logs()) or 'there is none'}\n"
         "Leaving this shell ends it all."
     )
