@@ -40,7 +40,9 @@ def play_all(
     began_s = time.monotonic()
     results: dict[str, Result] = {}
     with ThreadPoolExecutor(max_workers=at_once) as pool:
-        futures = [pool.submit(_play, name, folder, command) for name in names]
+        # The longest first, so that none is left to wait for alone.
+        longest = sorted(names, key=lambda name: -load(name).expected.limit_s)
+        futures = [pool.submit(_play, name, folder, command) for name in longest]
         for number, future in enumerate(as_completed(futures), start=1):
             result = future.result()
             results[result.name] = result
