@@ -18,6 +18,11 @@ DRILLS: Final = {
         1000,
         "kill -9 of the outbox's writer, anywhere and at each step",
     ),
+    "kill": (
+        "tests.drills.kill",
+        1000,
+        "kill -9 of device, worker, broker and collector, at random and at each step",
+    ),
     "power-cut": (
         "tests.drills.power_cut",
         100,
