@@ -16,6 +16,7 @@ from appliance.errors import ApplianceError
 from appliance.events import Listener
 from appliance.outbox.box import Outbox
 from appliance.outbox.datadir import DataDir
+from appliance.outbox.room import Room
 from appliance.settings import DeviceSettings
 from appliance.views import status as statuses
 from appliance.views.lines import Lines
@@ -99,7 +100,12 @@ def _run(settings: DeviceSettings, plan: Plan, *, rounds: int | None, page: str 
     """Open what the device works on, in the order in which it must be given back, and run it."""
     with ExitStack() as stack:
         data = stack.enter_context(DataDir.open(settings.data))
-        outbox = stack.enter_context(Outbox.open(data.outbox, device=data.device))
+        room = Room(
+            path=data.outbox,
+            cap_bytes=settings.outbox.cap_mb * 1024 * 1024,
+            max_age_s=settings.outbox.max_age_days * 86_400,
+        )
+        outbox = stack.enter_context(Outbox.open(data.outbox, device=data.device, room=room))
         title = f"device {data.device}, plan {plan.name}, data {settings.data}"
         listeners = list(_views(stack, settings, plan, title=title, page=page))
         # After the view: in a terminal it catches the error output, which would break its picture.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.lights.patterns import DEFAULT_PINS, Light
+from appliance.outbox.room import CAP_BYTES
 from firmware.settings.load import setting, table
 
 _MAX_PIN: Final = 27
@@ -67,6 +68,26 @@ class ScheduleSettings:
     )
     budget_bytes_per_day: int = setting(
         0, doc="The most that measuring may cost in any 24 hours.", unit="bytes", low=0, high=10**12
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxSettings:
+    """What is kept of results that no collector has yet. What is given up is the least telling, and it is said."""
+
+    cap_mb: int = setting(
+        CAP_BYTES // 1024 // 1024,
+        doc="How large it may grow; less where the disk is nearly full.",
+        unit="MiB",
+        low=16,
+        high=1_000_000,
+    )
+    max_age_days: int = setting(
+        0,
+        doc="How long a result is kept, in days that the device was running; 0 is until it is delivered.",
+        unit="days",
+        low=0,
+        high=36_500,
     )
 
 
@@ -145,6 +166,7 @@ class DeviceSettings:
     )
     broker: BrokerSettings = table(BrokerSettings)
     schedule: ScheduleSettings = table(ScheduleSettings)
+    outbox: OutboxSettings = table(OutboxSettings)
     lights: LightSettings = table(LightSettings)
     log: LogSettings = table(LogSettings)
 

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -205,11 +206,17 @@ def test_a_stop_in_mid_round_keeps_what_was_measured_and_says_what_was_not(
     assert seen["status"]["running"] is None
 
 
+def _most_waiting(lines: list[str]) -> int:
+    counts = [int(found[1]) for line in lines if (found := re.search(r"results (\d+) waiting", line))]
+    return max(counts, default=0)
+
+
 def killed_and_started_again(folder: str) -> Any:
     with world(Path(folder), silent=True) as settings:
         with Device(settings) as device:
             device.await_line("  gateway")
-            device.await_line(f"results {ROUND_TASKS} waiting")  # the first commit, five seconds in
+            # The first commit, five seconds in; with it are the tries to reach the collector.
+            device.await_(lambda: _most_waiting(device.lines) >= ROUND_TASKS, "a first commit")
             worker = device.worker()
             device.end(signal.SIGKILL)
             after = status(device.data)
@@ -388,9 +395,9 @@ def test_tasks_beside_the_rounds_have_slots_of_their_own(tmp_path: Path) -> None
     assert len(set(slots)) == len(slots) >= 6
     assert len({slot % 10**9 for slot in slots}) == 1
     assert {one["round_id"] for one in seen["records"] if one["target_name"] == "beside"} == {None}
-    (missed,) = (gap for gap in _of(seen["records"], "gap") if gap["failure"] == "missed_slot")
-    assert (missed["target"], missed["detail"]["reason"]) == ("round", "running")
-    assert missed["detail"]["count"] >= 3
+    missed = [gap for gap in _of(seen["records"], "gap") if gap["failure"] == "missed_slot"]
+    assert {(gap["target"], gap["detail"]["reason"]) for gap in missed} == {("round", "running")}
+    assert sum(gap["detail"]["count"] for gap in missed) >= 3
 
 
 # What a person at a terminal sees.
@@ -532,6 +539,7 @@ def test_what_is_measured_is_delivered(tmp_path: Path) -> None:
     seen = namespaces.call(delivered, str(tmp_path))
     assert seen["code"] == 0
     assert seen["status"]["waiting"] == 0
-    assert seen["status"]["acknowledged"] == seen["status"]["produced"] == 2 * (ROUND_TASKS + 1)
+    # Two rounds with their conclusions, and at least the one try that let it in.
+    assert seen["status"]["acknowledged"] == seen["status"]["produced"] > 2 * (ROUND_TASKS + 1)
     assert any("collector connected" in line for line in seen["lines"])
     assert str(seen["status"]["produced"]) in json.dumps(seen["completeness"])

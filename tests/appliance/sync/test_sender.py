@@ -400,3 +400,42 @@ def test_a_record_too_large_to_send_is_set_aside_and_the_rest_arrives(
     start(broker.port).await_delivered()
     assert sorted(peer.stored) == [1, 2, 3, 5]
     assert outbox.counts().quarantined == 1
+
+
+def test_while_the_outside_is_gone_it_is_knocked_at_and_tried_when_a_knock_is_answered(
+    outbox: Outbox, start: Callable[..., Sender], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A full backlog answers no SYN, as a line that is cut does not.
+    monkeypatch.setattr("appliance.sync.sender.PATIENCE_S", 0.5)
+    server = socket.socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen(0)
+    filler = socket.create_connection(server.getsockname())
+    sender = Sender(server.getsockname()[1], outbox, jitter=0.999)
+    try:
+        sender.sync.link_is_gone()
+        sender.await_(says("next try in 300 s"))
+        taken, _ = server.accept()  # from here on SYNs are answered
+        sender.await_(state("connecting"), limit_s=60)
+        taken.close()
+    finally:
+        assert sender.sync.stop(timeout_s=60)
+        filler.close()
+        server.close()
+
+
+def test_when_the_outside_is_back_the_next_try_is_at_once(broker: Mosquitto, outbox: Outbox) -> None:  # noqa: F811
+    broker.stop()
+    sender = Sender(broker.port, outbox, jitter=0.999)
+    try:
+        for _ in range(8):  # until the pause is of a minute
+            event = sender.await_(state("waiting"))
+            assert isinstance(event, SyncChanged)
+            sender.sync.link_is_gone()
+            sender.sync.link_is_back()
+        broker.start()
+        sender.sync.link_is_gone()
+        sender.sync.link_is_back()
+        sender.await_(state("connected"), limit_s=50)
+    finally:
+        assert sender.sync.stop(timeout_s=60)
