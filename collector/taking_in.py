@@ -19,6 +19,7 @@ from collector.ingest.subscriber import LinkState, Subscriber
 from collector.ingest.thread import IngestThread
 from collector.intake.app import make_app
 from collector.intake.server import Intake
+from collector.judgement.thread import ScopeThread
 from collector.listening import listen
 from collector.settings import CollectorSettings, broker_address
 from collector.store.database import Store
@@ -27,6 +28,7 @@ from collector.store.queries import Queries
 from collector.trust.gate import Gate
 from collector.trust.registry import Registry
 from collector.trust.signing import Signer
+from firmware.exchange import Hello
 
 FIRST_CONNECT_S: Final = 10.0
 """How long readiness waits for our own broker to take the subscription."""
@@ -60,7 +62,7 @@ def take_in(
         tls = _broker_tls(settings) if broker is None else None
         subscriber = Subscriber(*host_port, inbox, tls=tls, on_state=on_state)
     send = _nowhere if subscriber is None else subscriber.send
-    gate = _gate(settings)
+    gate = gate_of(settings)
     control: ControlThread | None = None
     if settings.control.enabled:
         control = ControlThread(
@@ -70,16 +72,18 @@ def take_in(
             send=lambda news: send(gate.sealed(news)),
             say=say,
         )
-    ingest = IngestThread(
-        store,
-        inbox,
-        send,
-        gate=gate,
-        after_hello=(lambda _hello: None) if control is None else control.answer_hello,
-    )
+    scopes = ScopeThread(directory.database, queries)
+
+    def after_hello(hello: Hello) -> Answer | None:
+        scopes.nudge()
+        return None if control is None else control.answer_hello(hello)
+
+    ingest = IngestThread(store, inbox, send, gate=gate, after_hello=after_hello)
     if subscriber is not None:
         subscriber.start()
         parts.callback(subscriber.stop)
+    scopes.start()
+    parts.callback(scopes.stop)
     ingest.start()
     parts.callback(ingest.stop)
     if settings.intake.port:
@@ -115,7 +119,7 @@ def _nowhere(_: Answer) -> None:
     """Drop what is for the broker: there is none, and who asks over HTTPS is answered there."""
 
 
-def _gate(settings: CollectorSettings) -> Gate:
+def gate_of(settings: CollectorSettings) -> Gate:
     """Return who is believed. Raises `TrustError` where that cannot be read: better no collector than an open one."""
     trust = settings.trust
     if trust.devices is None or trust.identity is None:

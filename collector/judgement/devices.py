@@ -4,8 +4,8 @@ Silence is a state of its own: what it means, only others can tell. This file mu
 because it is silent, nor for well because it once was.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -48,19 +48,22 @@ _LOST: Final = frozenset({VerdictWord.INTERNATIONAL_CUT, VerdictWord.ISP_OR_WIDE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundSaid:
-    """One round's verdict: when the round was (UTC, s) and when it arrived."""
+    """One round's verdict: when the round was (UTC, s; None for an error: unknown) and when it arrived."""
 
     utc_s: float
     received_utc_s: float
     word: str
+    error_s: float | None = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceState:
     """One device at one moment. Its `network`, `kind` (`fixed`, `mobile`) and `region` are what its operator typed.
 
-    `since_utc_s` is when the state began as far as is known. `was_well_unheard` says that rounds which arrived
-    later show it well while it was not heard.
+    `since_utc_s` is when the state began as far as is known, `before_utc_s` the last moment at which it was known
+    to be otherwise (None: never), `error_s` what its clock may be off in both (None: unknown). `word` is its last
+    verdict, `told_utc_s` when that round was. `was_well_unheard` says that rounds which arrived later show it well
+    while it was not heard.
     """
 
     device: str
@@ -70,6 +73,10 @@ class DeviceState:
     region: str = ""
     state: State
     since_utc_s: float
+    before_utc_s: float | None = None
+    error_s: float | None = 0.0
+    word: str = ""
+    told_utc_s: float | None = None
     was_well_unheard: bool = False
 
 
@@ -91,16 +98,13 @@ def state_of(
     patience_s = SILENT_PERIODS * period_s
     heard_s = max(one.received_utc_s for one in told)
     last = told[-1]
+    error_s: float | None
+    before_s: float | None
     if now_utc_s - heard_s > patience_s:
-        state, since_s = State.SILENT, heard_s
+        # By the collector's own clock: it fell silent after it was heard, before its next round was due.
+        state, before_s, since_s, error_s = State.SILENT, heard_s, heard_s + period_s, 0.0
     else:
-        state = _state(last.word)
-        run = []
-        for one in reversed(told):
-            if _state(one.word) is not state:
-                break
-            run.append(one)
-        since_s = run[-1].utc_s
+        state, before_s, since_s, error_s = _turned(told)
     late_and_well = [
         one
         for one in told
@@ -117,8 +121,32 @@ def state_of(
         region=region,
         state=state,
         since_utc_s=since_s,
+        before_utc_s=before_s,
+        error_s=error_s,
+        word=last.word,
+        told_utc_s=last.utc_s,
         was_well_unheard=len(late_and_well) >= SILENT_PERIODS and not late_and_lost,
     )
+
+
+def in_hindsight(rounds: Iterable[RoundSaid], at_utc_s: float) -> tuple[RoundSaid, ...]:
+    """Return the rounds up to a moment as if each had arrived when it was measured."""
+    return tuple(replace(one, received_utc_s=one.utc_s) for one in rounds if one.utc_s <= at_utc_s)
+
+
+def _turned(told: Sequence[RoundSaid]) -> tuple[State, float | None, float, float | None]:
+    """Return the state of the last round, the last moment it was the contrary, since when, and the clocks' error."""
+    state = _state(told[-1].word)
+    first = len(told) - 1
+    while first > 0 and _state(told[first - 1].word) is state:
+        first -= 1
+    since = told[first]
+    contrary = {State.WELL: {State.LOST}, State.LOST: {State.WELL}}.get(state, {State.WELL, State.LOST})
+    before = next((one for one in reversed(told[:first]) if _state(one.word) in contrary), None)
+    errors = [one.error_s for one in (since, before) if one is not None]
+    known = [one for one in errors if one is not None]
+    error_s = max(known) if len(known) == len(errors) else None
+    return state, None if before is None else before.utc_s, since.utc_s, error_s
 
 
 def _state(word: str) -> State:

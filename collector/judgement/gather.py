@@ -4,15 +4,20 @@ Reads only. It must never guess where a device stands: network, kind and region 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from collector.control.log import NS, Run
-from collector.judgement.devices import DeviceState, RoundSaid, State, state_of
+from collector.judgement.devices import SILENT_PERIODS, DeviceState, RoundSaid, State, in_hindsight, state_of
+from collector.judgement.onset import Onset, onset
 from collector.judgement.scope import Outside, ServiceLost, judge_scope
+from collector.store import timings
+from collector.store.answers import RoundRow
 from collector.store.controls import ControlQueries
 from collector.store.queries import Queries
+from collector.store.retiming import placed
 from firmware.jsontypes import JsonValue, RecordError
 from firmware.judgement.web import targets as targets_json
 from firmware.judgement.web.targets import FAILED, TargetJudgement
@@ -29,23 +34,29 @@ CONTROL_S: Final = 900.0
 MIN_BESIDE: Final = 3
 """So many devices in other countries it takes to speak of neighbours."""
 
-_LAST: Final = """SELECT start_utc_ns, received_ns, verdict, body FROM record
-    WHERE device = ? AND epoch = ? AND test = 'ladder' AND verdict IS NOT NULL ORDER BY seq DESC LIMIT ?"""
+_ROUNDS: Final = """SELECT boot_id, start_boottime_ns, start_utc_ns, clock_quality, clock_error_ns, received_ns, verdict,
+    epoch, seq FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND verdict IS NOT NULL"""
+_LAST: Final = f"{_ROUNDS} ORDER BY seq DESC LIMIT ?"
+_UNTIL: Final = f"{_ROUNDS} AND start_utc_ns BETWEEN ? AND ? ORDER BY start_utc_ns DESC LIMIT ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """The verdict on one country, and the devices it rests on."""
+    """The verdict on one country, since when it holds, and what it rests on. `late` counts devices that told later."""
 
     country: str
     verdict: Verdict
     devices: tuple[DeviceState, ...]
+    outside: Outside
+    onset: Onset | None
+    late: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Heard:
     state: DeviceState
-    targets: tuple[TargetJudgement, ...]
+    targets: tuple[TargetJudgement, ...] = ()
+    late: bool = False
 
 
 class Scopes:
@@ -60,47 +71,141 @@ class Scopes:
         heard = self._heard(now_utc_ns / NS)
         runs = self._controls.last(since_utc_ns=now_utc_ns - round(CONTROL_S * NS))
         found = []
-        for country in sorted({one.state.country for one in heard}):
-            here = [one for one in heard if one.state.country == country]
-            beside = [one.state for one in heard if one.state.country != country]
-            states = tuple(one.state for one in here)
-            verdict = judge_scope(states, _outside(here, beside, runs))
-            found.append(Scope(country=country, verdict=verdict, devices=states))
+        for country, here, beside in _countries(heard):
+            outside = Outside(
+                connected=any(run.view.reachable for run in runs) if runs else None,
+                neighbours_lost=_neighbours_lost(beside),
+                services=_services(here, runs),
+            )
+            found.append(_scope(country, here, outside))
         return tuple(found)
+
+    def in_hindsight(self, country: str, at_utc_ns: int, known: Outside) -> Scope | None:
+        """Return the verdict on a country as of a past moment by all that has arrived since; None without devices.
+
+        What was known beside the devices then, `known`, is taken as it was, but for the neighbours.
+        """
+        heard = self._heard_at(at_utc_ns)
+        for name, here, beside in _countries(heard):
+            if name == country:
+                return _scope(name, here, replace(known, neighbours_lost=_neighbours_lost(beside)))
+        return None
 
     def _heard(self, now_utc_s: float) -> list[_Heard]:
         with self._queries.reading() as connection:
-            known = connection.execute(
-                """SELECT device.id, device.country, epoch.epoch FROM device JOIN epoch ON epoch.device = device.id
-                   WHERE device.last_seen_ns >= ? ORDER BY device.id, epoch.first_seen_ns DESC""",
-                (round((now_utc_s - FORGOTTEN_S) * NS),),
-            ).fetchall()
-            newest: dict[str, tuple[str, str]] = {}
-            for device, country, epoch in known:
-                newest.setdefault(device, (country, epoch))
-            rows = {
-                device: (country, connection.execute(_LAST, (device, epoch, ROUNDS)).fetchall())
-                for device, (country, epoch) in newest.items()
-            }
-        told = [_told(device, country, rounds, now_utc_s) for device, (country, rounds) in rows.items()]
-        return [one for one in told if one is not None]
+            found = []
+            for device, country, epoch in _devices(connection, now_utc_s):
+                rows = connection.execute(_LAST, (device, epoch, ROUNDS)).fetchall()
+                if rows:
+                    said = _said(connection, device, rows)
+                    found.append(_told(device, country, said, _body(connection, device, rows[0]), now_utc_s))
+        return [one for one in found if one is not None]
+
+    def _heard_at(self, at_utc_ns: int) -> list[_Heard]:
+        found = []
+        span = (at_utc_ns - round(FORGOTTEN_S * NS), at_utc_ns)
+        with self._queries.reading() as connection:
+            for device, country, epoch in _devices(connection, at_utc_ns / NS):
+                rows = connection.execute(_UNTIL, (device, epoch, *span, ROUNDS)).fetchall()
+                if not rows:
+                    continue
+                said = _said(connection, device, rows)
+                then = in_hindsight(said, at_utc_ns / NS)
+                one = _told(device, country, then, _body(connection, device, rows[0]), at_utc_ns / NS)
+                if one is not None:
+                    found.append(replace(one, late=_was_late(said, at_utc_ns / NS)))
+        return found
+
+
+def _devices(connection: sqlite3.Connection, at_utc_s: float) -> Iterator[tuple[str, str, str]]:
+    """Yield the devices not forgotten at a moment: id, country, and the epoch that was the newest then."""
+    rows = connection.execute(
+        """SELECT device.id, device.country, epoch.epoch FROM device JOIN epoch ON epoch.device = device.id
+           WHERE device.last_seen_ns >= ? AND epoch.first_seen_ns <= ?
+           ORDER BY device.id, epoch.first_seen_ns DESC""",
+        (round((at_utc_s - FORGOTTEN_S) * NS), round(at_utc_s * NS)),
+    ).fetchall()
+    newest: dict[str, tuple[str, str, str]] = {}
+    for row in rows:
+        newest.setdefault(row[0], row)
+    yield from newest.values()
+
+
+def _said(connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]) -> list[RoundSaid]:
+    """Return rounds with the times they were at, by all that is known now."""
+    timeline = timings.timeline(connection, device)
+    found = []
+    for boot_id, boottime, start, quality, error, received, word, epoch, seq in rows:
+        row = placed(
+            RoundRow(
+                device=device,
+                epoch=epoch,
+                seq=seq,
+                boot_id=boot_id,
+                round_id=None,
+                start_utc_ns=start,
+                start_boottime_ns=boottime,
+                clock_quality=quality,
+                clock_error_ns=error,
+                verdict=word,
+                rule_id=None,
+                body="",
+            ),
+            timeline,
+        )
+        found.append(
+            RoundSaid(
+                utc_s=row.start_utc_ns / NS,
+                received_utc_s=received / NS,
+                word=word,
+                error_s=None if row.clock_error_ns is None else row.clock_error_ns / NS,
+            )
+        )
+    return found
+
+
+def _body(connection: sqlite3.Connection, device: str, row: Sequence[Any]) -> str:
+    (body,) = connection.execute(
+        "SELECT body FROM record WHERE device = ? AND epoch = ? AND seq = ?", (device, row[-2], row[-1])
+    ).fetchone()
+    return str(body)
+
+
+def _was_late(rounds: Iterable[RoundSaid], at_utc_s: float) -> bool:
+    """Say whether a device told only afterwards how it was at a moment."""
+    near = [one for one in rounds if 0 <= at_utc_s - one.utc_s <= SILENT_PERIODS * PERIOD_S]
+    return bool(near) and all(one.received_utc_s > at_utc_s for one in near)
+
+
+def _countries(heard: Sequence[_Heard]) -> Iterator[tuple[str, list[_Heard], list[DeviceState]]]:
+    for country in sorted({one.state.country for one in heard}):
+        here = [one for one in heard if one.state.country == country]
+        yield country, here, [one.state for one in heard if one.state.country != country]
+
+
+def _scope(country: str, here: Sequence[_Heard], outside: Outside) -> Scope:
+    states = tuple(one.state for one in here)
+    verdict = judge_scope(states, outside)
+    return Scope(
+        country=country,
+        verdict=verdict,
+        devices=states,
+        outside=outside,
+        onset=onset(states, outside, verdict),
+        late=sum(one.late for one in here),
+    )
 
 
 def _told(
-    device: str, country: str, rows: Sequence[tuple[int, int, str, str]], now_utc_s: float
+    device: str, country: str, rounds: Sequence[RoundSaid], body: str, now_utc_s: float
 ) -> _Heard | None:
-    if not rows:
-        return None
-    body: JsonValue = json.loads(rows[0][3])
-    record = body if isinstance(body, dict) else {}
+    said: JsonValue = json.loads(body)
+    record = said if isinstance(said, dict) else {}
     context, detail = record.get("context"), record.get("detail")
     place = context if isinstance(context, dict) else {}
     state = state_of(
         device,
-        [
-            RoundSaid(utc_s=start / NS, received_utc_s=received / NS, word=word)
-            for start, received, word, _ in rows
-        ],
+        rounds,
         now_utc_s=now_utc_s,
         period_s=PERIOD_S,
         country=country,
@@ -115,14 +220,10 @@ def _told(
     return None if state is None else _Heard(state=state, targets=targets)
 
 
-def _outside(here: Iterable[_Heard], beside: Sequence[DeviceState], runs: Sequence[Run]) -> Outside:
+def _neighbours_lost(beside: Sequence[DeviceState]) -> float | None:
     telling = [one for one in beside if one.state in (State.WELL, State.LOST)]
     lost = sum(one.state is State.LOST for one in telling)
-    return Outside(
-        connected=any(run.view.reachable for run in runs) if runs else None,
-        neighbours_lost=lost / len(telling) if len(telling) >= MIN_BESIDE else None,
-        services=_services(here, runs),
-    )
+    return lost / len(telling) if len(telling) >= MIN_BESIDE else None
 
 
 def _services(here: Iterable[_Heard], runs: Iterable[Run]) -> tuple[ServiceLost, ...]:

@@ -55,6 +55,8 @@ class Group:
     well: int
     silent: int
     networks: frozenset[str]
+    well_since: int = 0
+    """Those of `well` whose last round was after the others were lost: earlier ones do not say how they are now."""
 
     @property
     def tried(self) -> int:
@@ -93,20 +95,33 @@ class ScopeFacts:
         if outside.connected is True:
             lost |= burst(ordered)
         gone = frozenset(lost)
+        lost_s = _lost_s(ordered, gone)
         return cls(
             devices=ordered,
             outside=outside,
             lost=gone,
-            all=_group("all", ordered, gone),
-            networks=_groups(ordered, gone, lambda one: one.network),
-            kinds=_groups(ordered, gone, lambda one: one.kind),
-            regions=_groups(ordered, gone, lambda one: one.region),
+            all=_group("all", ordered, gone, lost_s),
+            networks=_groups(ordered, gone, lost_s, lambda one: one.network),
+            kinds=_groups(ordered, gone, lost_s, lambda one: one.kind),
+            regions=_groups(ordered, gone, lost_s, lambda one: one.region),
         )
 
     def others_well(self, groups: Sequence[Group], name: str) -> bool:
         """Say whether there are groups beside `name`, enough devices in them, and all of them are well."""
         others = [one for one in groups if one.name != name and (one.tried or one.silent)]
-        return sum(one.well for one in others) >= MIN_IN_NETWORK and all(one.is_well for one in others)
+        return sum(one.well_since for one in others) >= MIN_IN_NETWORK and all(
+            one.is_well and one.well_since >= 1 for one in others
+        )
+
+    @property
+    def abroad_only(self) -> bool:
+        """Say whether the lost devices that told it themselves, in two networks at least, reach their own country."""
+        told = [one for one in self.devices if one.state is State.LOST]
+        inside = [one for one in told if one.word == VerdictWord.INTERNATIONAL_CUT]
+        return (
+            len(inside) >= max(MIN_IN_NETWORK, MOST * len(told))
+            and len({one.network for one in inside if one.network}) >= 2
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,24 +174,37 @@ def _evidence(facts: ScopeFacts) -> Iterator[str]:
 
 
 def _groups(
-    devices: Iterable[DeviceState], lost: frozenset[str], key: Callable[[DeviceState], str]
+    devices: Iterable[DeviceState], lost: frozenset[str], lost_s: float, key: Callable[[DeviceState], str]
 ) -> tuple[Group, ...]:
     members: dict[str, list[DeviceState]] = {}
     for one in devices:
         if key(one):
             members.setdefault(key(one), []).append(one)
-    return tuple(_group(name, members[name], lost) for name in sorted(members))
+    return tuple(_group(name, members[name], lost, lost_s) for name in sorted(members))
 
 
-def _group(name: str, devices: Iterable[DeviceState], lost: frozenset[str]) -> Group:
+def _group(name: str, devices: Iterable[DeviceState], lost: frozenset[str], lost_s: float) -> Group:
     known = tuple(devices)
     return Group(
         name=name,
+        well_since=sum(
+            one.state is State.WELL and (one.told_utc_s is None or one.told_utc_s >= lost_s) for one in known
+        ),
         lost=sum(one.device in lost for one in known),
         well=sum(one.state is State.WELL for one in known),
         silent=sum(one.state is State.SILENT and one.device not in lost for one in known),
         networks=frozenset(one.network for one in known if one.network and one.device in lost),
     )
+
+
+def _lost_s(devices: Iterable[DeviceState], lost: frozenset[str]) -> float:
+    """Return when most of the lost were last known to be well: a later word of another device is of the same time."""
+    moments = sorted(
+        one.since_utc_s if one.before_utc_s is None else one.before_utc_s
+        for one in devices
+        if one.device in lost
+    )
+    return moments[len(moments) // 2] if moments else float("-inf")
 
 
 def _uplink_failed(facts: ScopeFacts) -> bool:
@@ -220,6 +248,10 @@ def _one_region(facts: ScopeFacts) -> bool:
 
 def _total(facts: ScopeFacts) -> bool:
     return facts.all.is_lost and facts.all.lost >= MIN_DEVICES and len(facts.all.networks) >= 2
+
+
+def _abroad(facts: ScopeFacts) -> bool:
+    return _total(facts) and facts.abroad_only
 
 
 def _service(facts: ScopeFacts) -> bool:
@@ -287,6 +319,15 @@ SCOPE_RULES: Final[tuple[ScopeRule, ...]] = (
         sentence="The devices of one network are lost, and those of all the others are well.",
         overturned_by="A second network that is lost, or devices of the first that are well.",
         condition=_one_network,
+    ),
+    ScopeRule(
+        rule_id="abroad-lost-together",
+        verdict=VerdictWord.INTERNATIONAL_CUT,
+        sentence=f"At least {MOST:.0%} of the devices that tell are lost, in two unrelated networks at least, and as "
+        "many of those that say so themselves still reach servers inside the country.",
+        overturned_by="A network whose devices reach servers abroad; neighbours that dropped too; rounds that arrive "
+        "later.",
+        condition=_abroad,
     ),
     ScopeRule(
         rule_id="networks-lost-together",

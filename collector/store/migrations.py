@@ -15,6 +15,8 @@ that a step does not need to move.
     turn       what a device's last hello said ahead of its records: its headline
     envelope   the messages as they came, signature and all; a record names the one that brought it
     hello      of each epoch the hello that said it gave the highest seq, as it came
+    scope_said  what was said of countries: each change, and each revision of an earlier one; never edited
+    scope_now   what holds of each country, and on what it rests by now
 """
 
 from typing import Final
@@ -236,3 +238,37 @@ def m005_headlines(db: Database) -> None:
             PRIMARY KEY (device, place)
         ) STRICT, WITHOUT ROWID"""
     )
+
+
+# What many devices say together (collector.store.scopes). `revises` names the row that hindsight speaks of.
+_SCOPES: Final = (
+    """CREATE TABLE scope_said (
+        id INTEGER PRIMARY KEY,
+        country TEXT NOT NULL,
+        said_ns INTEGER NOT NULL,
+        revises INTEGER REFERENCES scope_said (id),
+        verdict TEXT NOT NULL,
+        rule_id TEXT NOT NULL,
+        since_ns INTEGER,
+        since_error_ns INTEGER,
+        evidence TEXT NOT NULL,
+        overturned_by TEXT NOT NULL,
+        basis TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX scope_said_of_country ON scope_said (country, id)",
+    "CREATE INDEX scope_said_revises ON scope_said (revises) WHERE revises IS NOT NULL",
+    """CREATE TABLE scope_now (
+        country TEXT PRIMARY KEY,
+        said INTEGER NOT NULL REFERENCES scope_said (id),
+        judged_ns INTEGER NOT NULL,
+        evidence TEXT NOT NULL,
+        basis TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+)
+
+
+@MIGRATIONS()
+def m005_scopes(db: Database) -> None:
+    """Make the tables of what was said of countries."""
+    for statement in _SCOPES:
+        db.execute(statement)

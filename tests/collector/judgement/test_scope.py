@@ -1,6 +1,7 @@
 """Scope verdicts: each in its story, the negative controls of the past, and what must never be said."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,13 @@ NETWORKS = {"tci": "fixed", "shatel": "fixed", "mci": "mobile", "irancell": "mob
 
 
 def one(
-    number: int, network: str, state: State, *, region: str = "", since_s: float = -600.0, **more: bool
+    number: int,
+    network: str,
+    state: State,
+    *,
+    region: str = "",
+    since_s: float = -600.0,
+    was_well_unheard: bool = False,
 ) -> DeviceState:
     return DeviceState(
         device=f"d{number}",
@@ -26,7 +33,7 @@ def one(
         region=region or ("tehran", "fars")[number % 2],
         state=state,
         since_utc_s=NOW + since_s,
-        **more,
+        was_well_unheard=was_well_unheard,
     )
 
 
@@ -59,6 +66,13 @@ STORIES = {
     "mobile-lost-fixed-well": (country(mci=State.LOST, irancell=State.SILENT), UP),
     "one-region-lost": (REGION, UP),
     "one-network-lost": (country(mci=State.SILENT), UP),
+    "abroad-lost-together": (
+        [
+            replace(device, word="international_cut")
+            for device in country(**dict.fromkeys(NETWORKS, State.LOST))
+        ],
+        UP,
+    ),
     "networks-lost-together": (ALL_SILENT, UP),
     "service-lost-everywhere": (country(), DOWN),
     "devices-well": (country(), UP),
@@ -107,6 +121,16 @@ class TestNegativeControls:
         ]
         assert judge_scope(spread, UP).verdict == "inconclusive"
 
+    def test_others_last_heard_before_the_loss_do_not_say_how_they_are_now(self) -> None:
+        devices = [
+            replace(device, before_utc_s=device.since_utc_s - 60) if device.network == "mci" else device
+            for device in country(mci=State.LOST)
+        ]
+        early = [replace(device, told_utc_s=NOW - 700) for device in devices]
+        assert judge_scope(early, UP).verdict == "inconclusive"
+        later = [replace(device, told_utc_s=NOW - 500) for device in devices]
+        assert judge_scope(later, UP).verdict == "isp_outage"
+
     def test_without_a_control_of_our_own_silence_says_nothing(self) -> None:
         assert judge_scope(ALL_SILENT, Outside()).verdict == "inconclusive"
 
@@ -134,7 +158,8 @@ class TestOneDevice:
     def test_not_heard_for_three_periods(self) -> None:
         silent = self.state((500, 499, "ok"))
         assert silent.state is State.SILENT
-        assert silent.since_utc_s == NOW - 499
+        assert silent.before_utc_s == NOW - 499
+        assert silent.since_utc_s == NOW - 499 + 120.0
 
     def test_rounds_that_came_later(self) -> None:
         late = [(3000.0 - 120 * number, 60.0, "ok") for number in range(10)]

@@ -1,0 +1,146 @@
+"""What of a scope verdict is to be written down: a change, or a revision of what was said. Pure.
+
+A verdict is written when its word, its rule or its place changes; its evidence may move meanwhile. This file must
+never change what was said: it only adds.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from collector.judgement.devices import State
+from collector.judgement.gather import Scope
+from collector.judgement.scope import Outside, ScopeFacts, ServiceLost
+from collector.store.scopes import Change, Said
+from firmware.jsontypes import JsonObject, JsonValue
+from firmware.judgement.words import VerdictWord
+
+_NS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What a verdict rests on, counted: read back from what was kept, so unknown keys and lacking ones are borne."""
+
+    devices: int = 0
+    well: int = 0
+    lost: int = 0
+    silent: int = 0
+    networks: int = 0
+    inside_works: bool = False
+    where: str = ""
+    late: int = 0
+    connected: bool | None = None
+
+
+def said_of(scope: Scope, now_ns: int, *, revises: int = 0) -> Said:
+    """Return a verdict as it is to be kept."""
+    since = scope.onset
+    return Said(
+        country=scope.country,
+        said_ns=now_ns,
+        revises=revises,
+        verdict=scope.verdict.verdict,
+        rule_id=scope.verdict.rule_id,
+        since_ns=None if since is None else round(since.utc_s * _NS),
+        since_error_ns=None if since is None or since.error_s is None else round(since.error_s * _NS),
+        evidence=scope.verdict.evidence,
+        overturned_by=scope.verdict.overturned_by,
+        basis=_basis(scope),
+    )
+
+
+def is_change(said: Said, before: Said | None) -> bool:
+    """Say whether `said` differs from the last that was said of its country in more than its evidence."""
+    return before is None or _essence(said) != _essence(before)
+
+
+def revision(change: Change, hindsight: Scope, now_ns: int) -> Said | None:
+    """Return what is to be said of an earlier verdict by what arrived since; None where that is nothing new.
+
+    It is something when the verdict comes out otherwise, and once more when all that were silent have told.
+    """
+    said = said_of(hindsight, now_ns, revises=change.said.id)
+    if not hindsight.late:
+        return None
+    last = change.revisions[-1] if change.revisions else change.said
+    if _essence(said) != _essence(last):
+        return said
+    was_silent = basis_of(change.said).silent
+    told_all = was_silent > 0 and not any(one.state is State.SILENT for one in hindsight.devices)
+    return said if told_all and not change.revisions else None
+
+
+def basis_of(said: Said) -> Basis:
+    """Read what a kept verdict rests on."""
+    return read_basis(said.basis)
+
+
+def read_basis(kept: JsonObject) -> Basis:
+    """Read what was kept of what a verdict rests on."""
+
+    def count(key: str) -> int:
+        value = kept.get(key)
+        return value if isinstance(value, int) else 0
+
+    where, connected = kept.get("where"), kept.get("connected")
+    return Basis(
+        devices=count("devices"),
+        well=count("well"),
+        lost=count("lost"),
+        silent=count("silent"),
+        networks=count("networks"),
+        late=count("late"),
+        inside_works=kept.get("inside_works") is True,
+        where=where if isinstance(where, str) else "",
+        connected=connected if isinstance(connected, bool) else None,
+    )
+
+
+def outside_of(said: Said) -> Outside:
+    """Return what was known beside the devices when a verdict was said."""
+    services = said.basis.get("services")
+    return Outside(
+        connected=basis_of(said).connected,
+        services=tuple(
+            one
+            for kept in (services if isinstance(services, list) else [])
+            if (one := _service(kept)) is not None
+        ),
+    )
+
+
+def _service(kept: JsonValue) -> ServiceLost | None:
+    match kept:
+        case [str(name), int(lost), int(tried), bool() | None as control]:
+            return ServiceLost(name=name, lost=lost, tried=tried, control_lost=control)
+        case _:
+            return None
+
+
+def _basis(scope: Scope) -> JsonObject:
+    facts = ScopeFacts.of(scope.devices, scope.outside)
+    return {
+        "devices": len(scope.devices),
+        "well": facts.all.well,
+        "lost": facts.all.lost,
+        "silent": sum(one.state is State.SILENT for one in scope.devices),
+        "networks": len({one.network for one in scope.devices if one.network}),
+        "inside_works": facts.abroad_only,
+        "where": _where(scope.verdict.verdict, facts),
+        "late": scope.late,
+        "connected": scope.outside.connected,
+        "services": [[one.name, one.lost, one.tried, one.control_lost] for one in scope.outside.services],
+    }
+
+
+def _where(verdict: str, facts: ScopeFacts) -> str:
+    if verdict == VerdictWord.SERVICE_MAINTENANCE:
+        return ", ".join(
+            one.name for one in facts.outside.services if one.control_lost and one.lost == one.tried
+        )
+    groups = {VerdictWord.ISP_OUTAGE: facts.networks, VerdictWord.REGIONAL_SHUTDOWN: facts.regions}
+    return next((one.name for one in groups.get(VerdictWord(verdict), ()) if one.is_lost), "")
+
+
+def _essence(said: Said) -> tuple[str, str, str]:
+    return said.verdict, said.rule_id, basis_of(said).where

@@ -1,0 +1,117 @@
+"""Scope verdicts as they are made while the collector runs: every half minute, and soon after a device says hello.
+
+A thread of its own that mostly waits. It must never hold up ingest, and never end because one judging failed.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from collector.errors import StoreError
+from collector.judgement.changes import is_change, outside_of, revision, said_of
+from collector.judgement.devices import SILENT_PERIODS
+from collector.judgement.gather import PERIOD_S, Scopes
+from collector.store.queries import Queries
+from collector.store.scopes import ScopeLog, ScopeQueries
+
+EVERY_S: Final = 30.0
+SOON_S: Final = 1.0
+"""After a nudge it waits so long, so that what comes together is judged together."""
+REVISED_FOR_S: Final = 35 * 86_400.0
+"""What was said longer ago is revised no more."""
+_NS: Final = 1_000_000_000
+_LATE_NS: Final = round(SILENT_PERIODS * PERIOD_S * _NS)
+
+log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """One store's log of scope verdicts, kept up to date by `judge`. Used by one thread; `close` it."""
+
+    def __init__(self, database: Path, queries: Queries) -> None:
+        self._scopes = Scopes(queries)
+        self._queries = ScopeQueries(queries)
+        self._log = ScopeLog.open(database)
+        self._seen: int | None = None
+
+    def close(self) -> None:
+        """Close the log."""
+        self._log.close()
+
+    def judge(self, now_ns: int) -> None:
+        """Write down what holds by now, and what is to be revised. Raises `StoreError`."""
+        self._revise(now_ns)
+        before = {one.said.country: one.said for one in self._queries.holding()}
+        holding = []
+        for scope in self._scopes.now(now_ns):
+            said, last = said_of(scope, now_ns), before.get(scope.country)
+            changed = is_change(said, last)
+            holding.append((said if changed or last is None else replace(said, id=last.id), changed))
+        self._log.keep(holding, now_ns)
+
+    def _revise(self, now_ns: int) -> None:
+        last = self._queries.last_id()
+        since_ns = now_ns - round(REVISED_FOR_S * _NS)
+        if self._seen is not None:
+            late_ns = self._queries.late_since(self._seen, _LATE_NS)
+            if late_ns is None:
+                self._seen = last
+                return
+            since_ns = max(since_ns, late_ns)
+        found = []
+        for change in self._queries.changes(since_ns=since_ns):
+            hindsight = self._scopes.in_hindsight(
+                change.said.country, change.said.said_ns, outside_of(change.said)
+            )
+            said = None if hindsight is None else revision(change, hindsight, now_ns)
+            if said is not None:
+                found.append(said)
+        self._log.revise(found)
+        self._seen = last
+
+
+class ScopeThread:
+    """Runs from `start` to `stop`."""
+
+    def __init__(self, database: Path, queries: Queries, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        self._database = database
+        self._reading = queries
+        self._now_ns = now_ns
+        self._stopping = False
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="scopes")
+
+    def start(self) -> None:
+        """Begin to judge."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the judging that is under way."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join()
+
+    def nudge(self) -> None:
+        """Have it judge soon. Callable from any thread."""
+        self._wake.set()
+
+    def _run(self) -> None:
+        keeper: Keeper | None = None
+        while not self._stopping:
+            try:
+                keeper = keeper or Keeper(self._database, self._reading)
+                keeper.judge(self._now_ns())
+            except StoreError as error:
+                log.warning("%s; scope verdicts go on with the next judging", error)
+            except Exception:
+                # The outermost loop: a fault costs one judging, not the verdicts.
+                log.exception("a judging of the countries failed")
+            if self._wake.wait(EVERY_S) and not self._stopping:
+                time.sleep(SOON_S)
+                self._wake.clear()
+        if keeper is not None:
+            keeper.close()

@@ -1,0 +1,219 @@
+"""What was said of countries, as a log: each change, each revision of an earlier one, and what holds at present.
+
+`ScopeLog` writes, on a connection of its own; `ScopeQueries` reads through `Queries`. A row of `scope_said` is never
+changed: what is known better later is one more row that names the one it revises. This file must never judge.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+from collector.errors import StoreError
+from collector.store.database import BUSY_TIMEOUT_S
+from collector.store.queries import Queries
+from firmware.jsontypes import JsonObject
+
+MAX_SAID: Final = 500
+"""The most changes one call returns."""
+
+_SAID: Final = """SELECT id, country, said_ns, revises, verdict, rule_id, since_ns, since_error_ns, evidence,
+    overturned_by, basis FROM scope_said"""
+_INSERT: Final = """INSERT INTO scope_said (country, said_ns, revises, verdict, rule_id, since_ns, since_error_ns,
+    evidence, overturned_by, basis) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_NOW: Final = """INSERT INTO scope_now VALUES (?, ?, ?, ?, ?) ON CONFLICT (country) DO UPDATE SET
+    said = excluded.said, judged_ns = excluded.judged_ns, evidence = excluded.evidence, basis = excluded.basis"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One verdict on a country as it was said at `said_ns` (the collector's clock, UTC).
+
+    `since_ns` is since when it holds, with its error; None for an error: it may have begun any time before, None for
+    the time itself: the devices do not tell. `revises` is the id of the verdict that this is said of with hindsight,
+    0 for one said live. `basis` counts what it rests on. `id` is 0 until it is kept.
+    """
+
+    country: str
+    said_ns: int
+    verdict: str
+    rule_id: str
+    evidence: tuple[str, ...]
+    overturned_by: str
+    since_ns: int | None = None
+    since_error_ns: int | None = None
+    basis: JsonObject = field(default_factory=dict)
+    revises: int = 0
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What holds of a country: the change that began it, when it was last judged, and on what it rests by now."""
+
+    said: Said
+    judged_ns: int
+    evidence: tuple[str, ...]
+    basis: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One live verdict, until when it was the last, and what was said of that time afterwards, oldest first."""
+
+    said: Said
+    until_ns: int | None
+    revisions: tuple[Said, ...]
+
+
+class ScopeLog:
+    """The writing end. Used by one thread; `close` it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the database at `path`, which `Store.open` has made. Raises `StoreError`."""
+        try:
+            connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA synchronous = FULL")
+        except sqlite3.Error as error:
+            raise StoreError(f"{path}: cannot be opened ({error})") from error
+        return cls(connection)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def keep(self, holding: Sequence[tuple[Said, bool]], judged_ns: int) -> None:
+        """Note what holds of each country, as a change where the flag says so. Raises `StoreError`: then nothing is."""
+
+        def write() -> None:
+            for said, is_change in holding:
+                ident = self._append(said) if is_change else said.id
+                present = (ident, judged_ns, json.dumps(said.evidence), json.dumps(said.basis))
+                self._connection.execute(_NOW, (said.country, *present))
+
+        self._in_one(write)
+
+    def revise(self, revisions: Sequence[Said]) -> None:
+        """Append what is said with hindsight. Raises `StoreError`: then nothing is."""
+
+        def write() -> None:
+            for said in revisions:
+                self._append(said)
+
+        self._in_one(write)
+
+    def _append(self, said: Said) -> int:
+        cursor = self._connection.execute(
+            _INSERT,
+            (
+                said.country,
+                said.said_ns,
+                said.revises or None,
+                said.verdict,
+                said.rule_id,
+                said.since_ns,
+                said.since_error_ns,
+                json.dumps(said.evidence),
+                said.overturned_by,
+                json.dumps(said.basis),
+            ),
+        )
+        return cursor.lastrowid or 0
+
+    def _in_one(self, write: Callable[[], None]) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                write()
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StoreError(f"the log of scope verdicts took nothing ({error})") from error
+
+
+class ScopeQueries:
+    """The reading end. Every method may be called from any thread, and raises `StoreError`."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    def holding(self) -> tuple[Holding, ...]:
+        """Return what holds of each country, by its letters."""
+        with self._queries.reading() as connection:
+            rows = connection.execute(
+                "SELECT said, judged_ns, evidence, basis FROM scope_now ORDER BY country"
+            ).fetchall()
+            return tuple(
+                Holding(
+                    said=_said(connection.execute(f"{_SAID} WHERE id = ?", (said,)).fetchone()),
+                    judged_ns=judged_ns,
+                    evidence=tuple(json.loads(evidence)),
+                    basis=json.loads(basis),
+                )
+                for said, judged_ns, evidence, basis in rows
+            )
+
+    def changes(
+        self, country: str | None = None, *, since_ns: int = 0, limit: int = 100
+    ) -> tuple[Change, ...]:
+        """Return the live verdicts of a country, or of all, said since a time, newest first, with their revisions."""
+        where = "revises IS NULL AND said_ns >= ?" + ("" if country is None else " AND country = ?")
+        values: list[str | int] = [since_ns, *([] if country is None else [country])]
+        with self._queries.reading() as connection:
+            rows = connection.execute(
+                f"{_SAID} WHERE {where} ORDER BY id DESC LIMIT ?",
+                (*values, max(1, min(limit, MAX_SAID))),
+            ).fetchall()
+            return tuple(_change(connection, _said(row)) for row in rows)
+
+    def last_id(self) -> int:
+        """Return the cursor of the last record that arrived, 0 before the first."""
+        with self._queries.reading() as connection:
+            (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM record").fetchone()
+            return int(last)
+
+    def late_since(self, after_id: int, late_ns: int) -> int | None:
+        """Return the start of the earliest round that arrived after a cursor and more than `late_ns` after its start."""
+        with self._queries.reading() as connection:
+            (start,) = connection.execute(
+                """SELECT min(CASE clock_quality WHEN 'unsynchronised' THEN 0 ELSE start_utc_ns END) FROM record
+                   WHERE id > ? AND test = 'ladder' AND received_ns - start_utc_ns > ?""",
+                (after_id, late_ns),
+            ).fetchone()
+            return None if start is None else int(start)
+
+
+def _change(connection: sqlite3.Connection, said: Said) -> Change:
+    after = connection.execute(
+        "SELECT min(said_ns) FROM scope_said WHERE country = ? AND revises IS NULL AND id > ?",
+        (said.country, said.id),
+    ).fetchone()
+    revisions = connection.execute(f"{_SAID} WHERE revises = ? ORDER BY id", (said.id,)).fetchall()
+    return Change(said=said, until_ns=after[0], revisions=tuple(_said(row) for row in revisions))
+
+
+def _said(row: Sequence[Any]) -> Said:
+    ident, country, said_ns, revises, verdict, rule_id, since, error, evidence, overturned_by, basis = row
+    return Said(
+        id=ident,
+        country=country,
+        said_ns=said_ns,
+        revises=revises or 0,
+        verdict=verdict,
+        rule_id=rule_id,
+        since_ns=since,
+        since_error_ns=error,
+        evidence=tuple(json.loads(evidence)),
+        overturned_by=overturned_by,
+        basis=json.loads(basis),
+    )

@@ -1,0 +1,132 @@
+"""The log of scope verdicts through a real store: changes once, revisions beside what was said, never instead."""
+
+from pathlib import Path
+
+from collector.control.log import NS, UNREACHABLE
+from collector.judgement.thread import Keeper
+from collector.store.database import Store
+from collector.store.queries import Queries
+from collector.store.scopes import Change, ScopeQueries
+from tests.collector.judgement.test_gather import (
+    BEGAN_S,
+    NETWORKS,
+    SEEN,
+    abroad_cut_from,
+    control,
+    devices,
+    fill,
+)
+from tests.collector.page import invented
+
+
+def changes(queries: Queries) -> tuple[Change, ...]:
+    return ScopeQueries(queries).changes("zz")
+
+
+def test_a_cut_seen_as_silence_is_said_once_and_borne_out_by_what_arrives_later(tmp_path: Path) -> None:
+    path = tmp_path / "collector.sqlite3"
+    store = Store.open(path)
+    cut_ns = (BEGAN_S + 480) * NS
+    made = devices(weather=abroad_cut_from(cut_ns))
+    for device in made:
+        device.measure_places(BEGAN_S, BEGAN_S + 480)
+        invented.deliver(store, device, cut_ns)
+    queries = Queries(path)
+    keeper = Keeper(path, queries)
+    keeper.judge(cut_ns)
+    control(path, cut_ns + 1100 * NS, SEEN)
+    for later in (1140, 1170, 1200):
+        keeper.judge(cut_ns + later * NS)
+    newest, oldest = changes(queries)
+    assert oldest.said.verdict == "ok"
+    assert oldest.until_ns == newest.said.said_ns
+    assert (newest.said.verdict, newest.said.rule_id) == ("total_shutdown", "networks-lost-together")
+    assert newest.said.said_ns == cut_ns + 1140 * NS
+    assert newest.said.since_ns is not None
+    assert newest.said.since_error_ns is not None
+    assert abs(newest.said.since_ns - cut_ns) <= newest.said.since_error_ns
+    # The way is free again, and the rounds of the cut arrive, which say that the country inside went on.
+    for device in made:
+        device.measure_places(BEGAN_S + 480, BEGAN_S + 2400)
+        invented.deliver(store, device, cut_ns + 2000 * NS)
+    keeper.judge(cut_ns + 2001 * NS)
+    keeper.judge(cut_ns + 2031 * NS)
+    now, before, first = changes(queries)
+    assert before.said == newest.said
+    (revised,) = before.revisions
+    assert (revised.verdict, revised.rule_id) == ("international_cut", "abroad-lost-together")
+    assert revised.said_ns == cut_ns + 2001 * NS
+    assert revised.since_ns is not None
+    assert revised.since_error_ns is not None
+    assert abs(revised.since_ns - cut_ns) <= revised.since_error_ns <= 61 * NS
+    assert not first.revisions
+    assert now.said.verdict == "international_cut"
+    keeper.close()
+    queries.close()
+    store.close()
+
+
+def test_silence_of_the_collector_itself_is_revised_to_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "collector.sqlite3"
+    store = Store.open(path)
+    made = devices()
+    end_ns = (BEGAN_S + 1200) * NS
+    for device in made:
+        device.measure_places(BEGAN_S, BEGAN_S + 1200)
+        invented.deliver(store, device, end_ns)
+    queries = Queries(path)
+    keeper = Keeper(path, queries)
+    control(path, end_ns + 1100 * NS, UNREACHABLE)
+    keeper.judge(end_ns + 1140 * NS)
+    for device in made:
+        device.measure_places(BEGAN_S + 1200, BEGAN_S + 2400)
+        invented.deliver(store, device, end_ns + 1201 * NS)
+    keeper.judge(end_ns + 1202 * NS)
+    said = changes(queries)
+    assert [one.said.verdict for one in said] == ["collector_fault"] * len(said)
+    assert said[0].said.rule_id == "devices-were-well"
+    assert [one.verdict for one in said[-1].revisions] == ["ok"]
+    keeper.close()
+    queries.close()
+    store.close()
+
+
+def test_an_ordinary_evening_on_which_one_device_drops_says_nothing_bad(tmp_path: Path) -> None:
+    path = tmp_path / "collector.sqlite3"
+    store = Store.open(path)
+    queries = Queries(path)
+    keeper = Keeper(path, queries)
+    made = devices()
+    for at_s in range(BEGAN_S, BEGAN_S + 3600, 120):
+        for number, device in enumerate(made):
+            if number == 3 and at_s >= BEGAN_S + 600:
+                continue
+            device.measure_places(at_s, at_s + 1)
+            invented.deliver(store, device, (at_s + 5 + number) * NS)
+        control(path, at_s * NS, SEEN)
+        keeper.judge((at_s + 60) * NS)
+    said = changes(queries)
+    assert {one.said.verdict for one in said} <= {"ok", "inconclusive"}
+    assert said[0].said.verdict == "ok"
+    (holding,) = ScopeQueries(queries).holding()
+    assert holding.judged_ns == (BEGAN_S + 3480 + 60) * NS
+    assert holding.basis["silent"] == 1
+    assert len(made) == 2 * len(NETWORKS)
+    keeper.close()
+    queries.close()
+    store.close()
+
+
+def test_a_store_filled_before_the_log_was(tmp_path: Path) -> None:
+    path = tmp_path / "collector.sqlite3"
+    store = Store.open(path)
+    now_ns = fill(store)
+    store.close()
+    queries = Queries(path)
+    keeper = Keeper(path, queries)
+    keeper.judge(now_ns)
+    keeper.judge(now_ns + 30 * NS)
+    (only,) = changes(queries)
+    assert (only.said.verdict, only.until_ns, only.revisions) == ("ok", None, ())
+    keeper.close()
+    queries.close()
