@@ -1,7 +1,9 @@
 """The bounded queue between the subscriber, which reads from the broker, and ingest, which stores.
 
 When it is full the subscriber stops reading from its socket, so that what is not yet taken stays with the
-broker and, unacknowledged, with the devices. It must never drop a delivery and never block its reader.
+broker and, unacknowledged, with the devices. One device has at most `PER_DEVICE` messages here: what it sends past that is
+not taken, so that one that floods holds up nobody else; one that keeps to the protocol never has so many on their way. It
+must never drop anything else, and never block its reader.
 """
 
 import threading
@@ -13,6 +15,8 @@ from collector.ingest.judge import Delivery
 PAUSE_FROM: Final = 0.5
 """From this share of the room on, devices are asked to hold back."""
 MAX_PAUSE_S: Final = 10.0
+PER_DEVICE: Final = 64
+"""A device has eight batches on their way at most, and a hello now and then."""
 
 
 class Inbox:
@@ -23,15 +27,28 @@ class Inbox:
         self._max_bytes = max_bytes
         self._deliveries: deque[Delivery] = deque()
         self._bytes = 0
+        self._of_device: dict[str, int] = {}
+        self.refused = 0
+        """How many were not taken because their device had too many here."""
         self._changed = threading.Condition()
         self._closed = False
 
-    def put(self, delivery: Delivery) -> None:
-        """Add one; never refused: the reader asks `has_room` before it reads from the socket."""
+    def put(self, delivery: Delivery) -> bool:
+        """Add one, and say whether it was taken: not where its device has too many here, else always.
+
+        The reader asks `has_room` before it reads from the socket.
+        """
+        device = _device(delivery)
         with self._changed:
+            waiting = self._of_device.get(device, 0)
+            if waiting >= PER_DEVICE:
+                self.refused += 1
+                return False
+            self._of_device[device] = waiting + 1
             self._deliveries.append(delivery)
             self._bytes += len(delivery.payload)
             self._changed.notify_all()
+            return True
 
     def take(self, max_messages: int) -> list[Delivery]:
         """Return up to `max_messages`, waiting for the first; an empty list once the inbox is closed."""
@@ -41,7 +58,16 @@ class Inbox:
                 return []
             taken = [self._deliveries.popleft() for _ in range(min(max_messages, len(self._deliveries)))]
             self._bytes -= sum(len(delivery.payload) for delivery in taken)
+            for delivery in taken:
+                self._forget(_device(delivery))
             return taken
+
+    def _forget(self, device: str) -> None:
+        left = self._of_device[device] - 1
+        if left:
+            self._of_device[device] = left
+        else:
+            del self._of_device[device]
 
     def close(self) -> None:
         """End `take`. What is still here was never acknowledged: the devices hold it and send it again."""
@@ -64,3 +90,9 @@ def pause_s(fill: float) -> float:
     if fill < PAUSE_FROM:
         return 0.0
     return round(min(1.0, (fill - PAUSE_FROM) / (1 - PAUSE_FROM)) * MAX_PAUSE_S, 1)
+
+
+def _device(delivery: Delivery) -> str:
+    """Return whose branch a delivery came on, "" where it is none of ours; the broker lets nobody write on another's."""
+    parts = delivery.topic.split("/", 3)
+    return parts[2] if len(parts) > 2 else ""

@@ -81,7 +81,8 @@ async def _answers(inbox: Inbox, topic_name: str, body: bytes) -> tuple[Answer, 
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, answers)
 
-    inbox.put(Delivery(topic=topic_name, payload=body, received_ns=time.time_ns(), reply=reply))
+    if not inbox.put(Delivery(topic=topic_name, payload=body, received_ns=time.time_ns(), reply=reply)):
+        return None
     try:
         return await asyncio.wait_for(answered, ANSWER_S)
     except TimeoutError:

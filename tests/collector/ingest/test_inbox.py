@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.ingest.inbox import MAX_PAUSE_S, PAUSE_FROM, Inbox, pause_s
+from collector.ingest.inbox import MAX_PAUSE_S, PAUSE_FROM, PER_DEVICE, Inbox, pause_s
 from collector.ingest.judge import Delivery
 
 
@@ -51,3 +51,16 @@ def test_the_fuller_the_longer_the_pause(one: float, other: float) -> None:
     assert 0 <= pause_s(low) <= pause_s(high) <= MAX_PAUSE_S
     assert pause_s(low) == 0 or low >= PAUSE_FROM
     assert pause_s(1) == MAX_PAUSE_S
+
+
+def test_a_device_that_floods_takes_no_more_than_its_share() -> None:
+    inbox = Inbox(max_messages=1000, max_bytes=10**6)
+    mine = [
+        inbox.put(Delivery(topic=f"p1/up/{'a' * 16}/live", payload=b"x", received_ns=n))
+        for n in range(PER_DEVICE + 5)
+    ]
+    assert mine == [True] * PER_DEVICE + [False] * 5
+    assert inbox.put(Delivery(topic=f"p1/up/{'b' * 16}/live", payload=b"y", received_ns=1))
+    assert inbox.refused == 5
+    assert len(inbox.take(1000)) == PER_DEVICE + 1
+    assert inbox.put(Delivery(topic=f"p1/up/{'a' * 16}/live", payload=b"x", received_ns=1))
