@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.ingest import inbox as ingest_inbox
 from collector.ingest import thread as ingest_thread
 from collector.ingest.inbox import MAX_PAUSE_S, Inbox
 from collector.ingest.judge import Answer, Delivery, Judgement, judge
@@ -95,6 +96,7 @@ def test_the_fuller_the_inbox_the_longer_devices_are_asked_to_wait(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingest_thread, "GROUP", 1)
+    monkeypatch.setattr(ingest_inbox, "PER_DEVICE", 100)
     for seq in range(1, 101):
         bench.deliver(encode_batch(batch_of([seq])))
     bench.thread.start()
