@@ -39,7 +39,7 @@ from appliance.measuring.budget import NS, Budget, wire_bytes
 from appliance.measuring.journal import Journal
 from appliance.measuring.rounds import History, Round, most_bytes
 from appliance.measuring.schedule import ROUND, Due, Job, Reason, Schedule
-from appliance.measuring.sentinel import BYTES_PER_DAY, PREFIX, Sentinel, controls_of
+from appliance.measuring.sentinel import BYTES_PER_DAY, GONE, PREFIX, Sentinel, controls_of
 from appliance.measuring.worker import Died, News, Unanswered, Worker
 from appliance.measuring.worker import Measured as TaskMeasured
 from appliance.notify import Heartbeat, Notifier
@@ -52,6 +52,7 @@ from appliance.sync.sender import Sync
 from appliance.sync.ways import Ports
 from firmware import clock
 from firmware.failures import Failure
+from firmware.judgement.words import VerdictWord
 from firmware.net.loop import boottime_ns
 from firmware.plan import Plan
 from firmware.plans.checks import estimate_bytes, round_bytes
@@ -272,6 +273,8 @@ class Device:
         reached = result.outcome.failure is None
         again, wanted = self._sentinel.take(task.task_id, reached=reached, now_ns=now_ns)
         self._worker.submit(again)
+        if reached:
+            self._sync.link_is_back()
         if wanted and self._round is None and self._schedule.hurry(now_ns):
             _log.info("a control outside %s: a round begins", "answers again" if reached else "fell silent")
 
@@ -326,6 +329,10 @@ class Device:
         aspect = " ".join(f"{one.name}:{one.verdict}:{one.step}" for one in judged.targets)
         self._schedule.concluded(verdict.verdict, now_ns, aspect=aspect)
         self._sentinel.concluded(verdict.verdict, now_ns)
+        if verdict.verdict in GONE:
+            self._sync.link_is_gone()
+        elif verdict.verdict != VerdictWord.INCONCLUSIVE:
+            self._sync.link_is_back()
         if self._rounds_left is not None:
             self._rounds_left -= 1
         self._commit()

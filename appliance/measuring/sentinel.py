@@ -27,9 +27,10 @@ PROBE_BYTES: Final = wire_bytes(0)
 BYTES_PER_DAY: Final = PROBE_BYTES * DAY_NS / PERIOD_NS
 """What it costs while all is well, as the budget counts it."""
 
-_GONE: Final = frozenset(
+GONE: Final = frozenset(
     {VerdictWord.INTERNATIONAL_CUT, VerdictWord.ISP_OR_WIDER_OUTAGE, VerdictWord.LOCAL_FAULT}
 )
+"""Verdicts that say that the outside is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ class Sentinel:
             return (), False
         self._open = None
         self._budget.settle(NAME, PROBE_BYTES, now_ns)
-        gone = self._verdict in _GONE
+        gone = self._verdict in GONE
         if not reached and not gone and not self._is_second:
             self._is_second = True
             again = self._ask(now_ns)

@@ -17,6 +17,7 @@ from appliance.outbox.box import ROUNDS_KEPT, Outbox, Row
 from appliance.outbox.file import OutboxError
 from appliance.sync.headline import with_headline
 from appliance.sync.https import HttpsLink
+from appliance.sync.knock import is_silence
 from appliance.sync.link import ACK, Link, Lost, Ready, Received, SyncSettings, Taken
 from appliance.sync.mqtt import MqttLink
 from appliance.sync.packing import (
@@ -53,7 +54,10 @@ class Speaker:
 
 
 class Talk:
-    """One connection's conversation. `acks` counts the answers, `stood` says whether we were ever let in."""
+    """One connection's conversation. `acks` counts the answers, `stood` says whether we were ever let in.
+
+    `was_silence` says that the try failed because nothing came back at all.
+    """
 
     def __init__(self, speaker: Speaker, way: Way, policy: SyncPolicy) -> None:
         self._settings = speaker.settings
@@ -73,6 +77,7 @@ class Talk:
         self._told = False
         self.acks = 0
         self.stood = False
+        self.was_silence = False
 
     def hold(self, outbox: Outbox, stopping: threading.Event, wake_fd: int) -> str:
         """Connect and converse until the connection ends; return why it did ("" when asked to stop)."""
@@ -144,6 +149,7 @@ class Talk:
         if self._told:
             return
         self._told = True
+        self.was_silence = lost is not None and is_silence(lost.failure, lost.operation)
         tried = Tried(
             way=self._way,
             failure=None if lost is None else lost.failure or Failure.CONNECTION_ALREADY_CLOSED,

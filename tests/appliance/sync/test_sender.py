@@ -403,15 +403,14 @@ def test_a_record_too_large_to_send_is_set_aside_and_the_rest_arrives(
 
 
 def test_while_the_outside_is_gone_it_is_knocked_at_and_tried_when_a_knock_is_answered(
-    outbox: Outbox, start: Callable[..., Sender], monkeypatch: pytest.MonkeyPatch
+    outbox: Outbox,
 ) -> None:
     # A full backlog answers no SYN, as a line that is cut does not.
-    monkeypatch.setattr("appliance.sync.sender.PATIENCE_S", 0.5)
     server = socket.socket()
     server.bind(("127.0.0.1", 0))
     server.listen(0)
     filler = socket.create_connection(server.getsockname())
-    sender = Sender(server.getsockname()[1], outbox, jitter=0.999)
+    sender = Sender(server.getsockname()[1], outbox, jitter=0.999, connect_timeout_s=0.5)
     try:
         sender.sync.link_is_gone()
         sender.await_(says("next try in 300 s"))
@@ -424,7 +423,12 @@ def test_while_the_outside_is_gone_it_is_knocked_at_and_tried_when_a_knock_is_an
         server.close()
 
 
-def test_when_the_outside_is_back_the_next_try_is_at_once(broker: Mosquitto, outbox: Outbox) -> None:  # noqa: F811
+def test_when_the_outside_is_back_the_next_try_is_at_once(
+    broker: Mosquitto,  # noqa: F811
+    outbox: Outbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("appliance.sync.sender.RETURN_JITTER_S", 0.1)
     broker.stop()
     sender = Sender(broker.port, outbox, jitter=0.999)
     try:
