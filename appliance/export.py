@@ -1,4 +1,4 @@
-"""`tidegauge export`: the records that wait on a device, for a file, in our own form or as OONI measurements.
+"""`tidegauge export`: the records that wait on a device, for a stick, or for a file in our own form or OONI's.
 
 Reads only, also while a device runs: nothing leaves the outbox by it. This file must never write a device's own id
 into an OONI measurement.
@@ -11,6 +11,7 @@ from typing import Final
 
 import click
 
+from appliance.carry.command import to_directory
 from appliance.errors import ApplianceError
 from appliance.outbox.box import Outbox
 from appliance.outbox.datadir import read_device
@@ -41,12 +42,23 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--country", metavar="CC", help="The country to write into OONI measurements, if not the plan's."
 )
-def export(*, config: Path | None, data: Path | None, form: str, country: str | None) -> None:
-    """Write the records that wait on this device to the standard output, a line each.
+@click.option(
+    "--to",
+    "directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write them into DIR/tidegauge instead, as signed messages that `tidegauge collector import` takes in.",
+)
+def export(
+    *, config: Path | None, data: Path | None, form: str, country: str | None, directory: Path | None
+) -> None:
+    """Write the records that wait on this device to the standard output, a line each; or onto a stick.
 
     Nothing leaves the device by it: what was exported is still delivered. How many lines were written, and what
-    was left out of them, is said on the standard error.
+    was left out of them, is said on the standard error. With --to, ends with 1 where the stick was full.
     """
+    if directory is not None and form != str(Format.JSONL):
+        raise click.UsageError("--to writes messages for a collector, which have no --format: leave one out")
     account = Written()
     try:
         settings = load(DeviceSettings, config, {"data": data})
@@ -55,6 +67,9 @@ def export(*, config: Path | None, data: Path | None, form: str, country: str | 
             raise BadInputError(
                 f"{settings.data}: no device has run here yet; name its directory with --data"
             )
+        if directory is not None:
+            click.echo(to_directory(settings.data, directory, country=chosen.country))
+            return
         origin = Origin(country=chosen.country, architecture=platform.machine())
         with Outbox.look(settings.data / "outbox.sqlite3") as outbox:
             epochs = (*outbox.past(), outbox)

@@ -1,4 +1,6 @@
-"""`tidegauge collector`: take in what devices measured, and serve the page; `export` writes what was stored, `audit` accounts for it."""
+"""`tidegauge collector`: take in what devices measured, and serve the page; `export` writes what was stored, `audit` accounts for it,
+`import` takes in what was carried by hand.
+"""
 
 import logging
 from pathlib import Path
@@ -7,6 +9,7 @@ from typing import Any
 import click
 
 from collector.audit.command import audit
+from collector.carried.command import import_
 from collector.errors import CollectorError
 from collector.export import export
 from collector.service import Addresses, serve
@@ -69,6 +72,7 @@ def collector(ctx: click.Context, /, **options: Any) -> None:
 
 collector.add_command(audit)
 collector.add_command(export)
+collector.add_command(import_)
 
 
 def _tell(addresses: Addresses, settings: CollectorSettings) -> None:

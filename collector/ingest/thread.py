@@ -63,18 +63,25 @@ class IngestThread:
     def _run(self) -> None:
         while deliveries := self._inbox.take(GROUP):
             try:
-                self._handle(deliveries)
+                self.handle(deliveries)
                 self.fault = None
             except (StoreError, TrustError) as error:
                 # Nothing was stored and nothing is acknowledged: the devices keep it and send it again.
                 log.warning("%s; %d messages wait at their devices", error, len(deliveries))
                 self.fault = str(error)
                 self._stopping.wait(STORE_RETRY_S)
-            except Exception:
-                # What a device sent has found a fault of ours: the others' messages must not suffer for it.
-                log.exception("a group of %d messages could not be handled; one by one", len(deliveries))
-                for delivery in deliveries:
-                    self._handle_alone(delivery)
+
+    def handle(self, deliveries: Sequence[Delivery]) -> None:
+        """Store a group and answer it, in the calling thread. Raises `StoreError`, `TrustError`: nothing was stored then."""
+        try:
+            self._handle(deliveries)
+        except (StoreError, TrustError):
+            raise
+        except Exception:
+            # What a device sent has found a fault of ours: the others' messages must not suffer for it.
+            log.exception("a group of %d messages could not be handled; one by one", len(deliveries))
+            for delivery in deliveries:
+                self._handle_alone(delivery)
 
     def _handle(self, deliveries: Sequence[Delivery]) -> None:
         admitted = [(delivery, *self._admit(delivery)) for delivery in deliveries]

@@ -33,6 +33,8 @@ def _fork(connection: sqlite3.Connection, hello: Hello) -> int | None:
     names = {run for run, _ in known}
     told = {run for run, _ in hello.runs}
     fresh = [(run, first) for run, first in hello.runs if run not in names]
+    if hello.runs[0][0] in names:
+        return None  # said by a run that is known, and carried here by hand since: it is no copy's
     if not known or known[0][0] in told:
         connection.executemany(
             "INSERT INTO run (device, epoch, run, first) VALUES (?, ?, ?, ?)",
@@ -61,8 +63,14 @@ def clash(connection: sqlite3.Connection, device: str, epoch: str) -> int | None
 
 
 def is_out_of_turn(connection: sqlite3.Connection, device: str, epoch: str, run: str) -> bool:
-    """Say whether a batch of `run` must wait for a hello: another run has spoken last, or a clash is open."""
-    newest = connection.execute(
-        "SELECT run FROM run WHERE device = ? AND epoch = ? ORDER BY id DESC LIMIT 1", (device, epoch)
+    """Say whether a batch of `run` must wait for a hello: other runs have spoken, and this one has not.
+
+    One that is known and not the newest is from a bag that was carried by hand while its device went on.
+    """
+    if not run:
+        return False
+    (known, others) = connection.execute(
+        "SELECT coalesce(sum(run = ?3), 0), count(*) FROM run WHERE device = ?1 AND epoch = ?2",
+        (device, epoch, run),
     ).fetchone()
-    return bool(run) and newest is not None and newest[0] != run
+    return others > 0 and not known

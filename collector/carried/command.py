@@ -1,0 +1,88 @@
+"""`tidegauge collector import`: what devices exported to a stick, taken in; and the answers, for the way back.
+
+Exit status: 0 all of it is taken, 1 something was damaged or refused, 2 what was given cannot be right.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from collector.carried.answering import Answering
+from collector.carried.importing import bags, import_bag
+from collector.errors import CollectorError
+from collector.ingest.inbox import Inbox
+from collector.ingest.judge import Answer
+from collector.ingest.thread import IngestThread
+from collector.settings import CollectorSettings
+from collector.store.database import Store
+from collector.store.datadir import DataDir
+from collector.store.queries import Queries
+from collector.taking_in import gate_of
+from firmware.commands.errors import BadInputError, CommandError
+from firmware.settings.load import SettingsError, load
+
+
+@click.command(name="import")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path))
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="The data directory.  [default: data/collector]"
+)
+@click.pass_context
+def import_(ctx: click.Context, /, *, paths: tuple[Path, ...], data: Path | None) -> None:
+    """Take in what devices exported (`tidegauge export --to`): files, a directory, or a stick.
+
+    Says of each file how many records were new. Beside it the answers are written (NAME.acks.bag): put the stick back
+    into the device and it lets go of what arrived. Importing twice does no harm. The collector of this data directory
+    must not be running meanwhile.
+    """
+    # What stands before the subcommand's name counts as well: collector --config FILE import
+    before = {} if ctx.parent is None else ctx.parent.params
+    try:
+        settings = load(CollectorSettings, before.get("config"), {"data": data or before.get("data")})
+    except SettingsError as error:
+        raise BadInputError(str(error)) from error
+    missing = next((path for path in paths if not path.exists()), None)
+    if missing is not None:
+        raise BadInputError(f"{missing}: it is not there; name a bag, a directory with bags, or a stick")
+    found = list(bags(paths))
+    if not found:
+        raise BadInputError(f"{paths[0]}: there is no bag in it (*.bag, or tidegauge/*.bag on a stick)")
+    try:
+        whole = _import(settings, found)
+    except CollectorError as error:
+        raise CommandError(str(error)) from error
+    ctx.exit(0 if whole else 1)
+
+
+def _import(settings: CollectorSettings, found: Sequence[Path]) -> bool:
+    """Import the bags, and say of each what came of it; return whether all of it was taken."""
+    with ExitStack() as stack:
+        directory = DataDir.open(settings.data)
+        stack.callback(directory.close)
+        store = Store.open(directory.database)
+        stack.callback(store.close)
+        queries = Queries(directory.database)
+        stack.callback(queries.close)
+        gate = gate_of(settings)
+        ingest = IngestThread(store, Inbox(max_messages=1, max_bytes=1), _nowhere, gate=gate)
+        chain = b"" if gate.signer is None else gate.signer.chain
+        whole = True
+        for path in found:
+            with Answering(path, chain=chain) as answering:
+                done = import_bag(
+                    path,
+                    ingest.handle,
+                    answering,
+                    stored=lambda device: queries.completeness(device).stored,
+                )
+            if answering.fault:
+                done.faults.append(answering.fault)
+            click.echo(str(done))
+            whole = whole and not done.faults
+        return whole
+
+
+def _nowhere(_: Answer) -> None:
+    """Drop what nobody waits for."""

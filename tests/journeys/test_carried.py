@@ -1,0 +1,255 @@
+"""A stick carried by hand, every part real: a device's outbox and identity, a directory, the collector's store, the way back."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from appliance.carry.answers import Taken, take
+from appliance.carry.folder import Folder
+from appliance.device import identity_of
+from appliance.export import export
+from appliance.identity.command import identity
+from appliance.outbox.box import Outbox
+from appliance.outbox.datadir import DataDir
+from appliance.sync.voice import Voice
+from collector.command import collector
+from collector.store.queries import Queries
+from firmware import mailbag
+from firmware.exchange import Ack, encode_ack
+from firmware.mailbag import Message
+from tests.collector.process import CollectorProcess
+from tests.firmware.records import tcp_record
+from tests.provisioning.identities import Provisioned
+
+DEVICE = "abcd0123efgh4567"
+RECORDS = 700
+
+
+class Carried:
+    """An authority, a device with records that wait, a collector that has heard of nothing, and a stick."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self.world = Provisioned(folder)
+        given = self.world.device(DEVICE)
+        self.data = folder / "device"
+        assert identity.main(["install", str(given), "--data", str(self.data)], standalone_mode=False) is None
+        self.directory = stack.enter_context(DataDir.open(self.data))
+        self.outbox = stack.enter_context(Outbox.open(self.directory.outbox, device=DEVICE))
+        self.outbox.append([tcp_record(number) for number in range(RECORDS)])
+        self.store = folder / "collector"
+        self.settings = folder / "collector.toml"
+        self.settings.write_text(
+            f'data = "{self.store}"\n[broker]\nuse = "none"\n'
+            f'[trust]\ndevices = "{self.world.authority}"\nidentity = "{self.world.collector}"\n'
+        )
+        self.stick = folder / "stick"
+        self.stick.mkdir()
+
+    def export(self) -> Path:
+        """Run `tidegauge export --to`; return the new bag."""
+        before = set(self.stick.glob("tidegauge/*.bag"))
+        done = CliRunner().invoke(export, ["--data", str(self.data), "--to", str(self.stick)])
+        assert done.exit_code == 0, done.output
+        assert f"{self.outbox.counts().waiting:,} records exported" in done.stdout
+        (bag,) = set(self.stick.glob("tidegauge/*.bag")) - before
+        return bag
+
+    def bring(self, *paths: Path) -> Result:
+        """Run `tidegauge collector import`."""
+        words = ["--config", str(self.settings), "import", *map(str, paths or (self.stick,))]
+        return CliRunner().invoke(collector, words)
+
+    def take_back(self) -> Taken:
+        """Have the device take the answers from the stick."""
+        with Folder.open(self.stick) as folder:
+            return take(self.outbox, folder, Voice(identity_of(self.directory)))
+
+    def stored(self) -> str:
+        queries = Queries(self.store / "collector.sqlite3")
+        try:
+            return str(queries.completeness(DEVICE))
+        finally:
+            queries.close()
+
+    @property
+    def on_the_stick(self) -> list[str]:
+        return sorted(path.name for path in (self.stick / "tidegauge").iterdir())
+
+
+@pytest.fixture
+def carried(tmp_path: Path) -> Iterator[Carried]:
+    with ExitStack() as stack:
+        yield Carried(tmp_path, stack)
+
+
+def test_out_by_hand_and_the_answers_back(carried: Carried) -> None:
+    carried.export()
+    assert carried.outbox.counts().waiting == RECORDS
+    done = carried.bring()
+    assert done.exit_code == 0, done.output
+    assert f"device {DEVICE}: 700 records, 700 new, 0 here already" in done.stdout
+    assert carried.stored() == "seq 1–700 all here"
+    assert carried.take_back().records == RECORDS
+    assert carried.outbox.counts().waiting == 0
+    assert carried.on_the_stick == []
+
+
+def test_importing_twice_changes_nothing(carried: Carried) -> None:
+    carried.export()
+    carried.bring()
+    done = carried.bring()
+    assert done.exit_code == 0, done.output
+    assert "700 records, 0 new, 700 here already" in done.stdout
+    assert carried.stored() == "seq 1–700 all here"
+
+
+def test_a_bag_cut_short_is_taken_to_the_cut_and_the_rest_stays_at_the_device(carried: Carried) -> None:
+    bag = carried.export()
+    whole = bag.read_bytes()
+    bag.write_bytes(whole[: len(whole) // 2])
+    done = carried.bring(bag)
+    assert done.exit_code == 1
+    assert "at byte" in done.stdout
+    assert "cut short; what comes before is taken" in done.stdout
+    taken = carried.take_back().records
+    assert 0 < taken < RECORDS
+    assert carried.outbox.counts().waiting == RECORDS - taken
+    assert bag.name in carried.on_the_stick
+    # The newest were first in it.
+    assert [row.seq for row in carried.outbox.newest(1)] == [RECORDS - taken]
+    carried.export()
+    assert carried.bring().exit_code == 1  # the cut one is still there
+    assert carried.stored() == "seq 1–700 all here"
+
+
+def changed(bag: Path, change: Callable[[Message], Message]) -> None:
+    """Write a bag anew with its messages changed, and checksums that fit."""
+    bag.write_bytes(mailbag.encode(map(change, mailbag.decode(bag.read_bytes()).messages)))
+
+
+def test_a_bag_that_was_changed_is_refused_and_nothing_leaves_the_device(carried: Carried) -> None:
+    bag = carried.export()
+
+    def spoil(message: Message) -> Message:
+        if message.leaf == "hello":
+            return message
+        return replace(message, payload=message.payload[:-1] + bytes([message.payload[-1] ^ 1]))
+
+    changed(bag, spoil)
+    done = carried.bring()
+    assert done.exit_code == 1
+    assert "0 new" in done.stdout
+    assert "refused: not signed by a device that counts here, or changed" in done.stdout
+    assert "0 here" in carried.stored()
+    assert carried.take_back().records == 0
+    assert carried.outbox.counts().waiting == RECORDS
+
+
+def test_the_name_of_a_file_is_not_believed(carried: Carried) -> None:
+    bag = carried.export()
+    renamed = bag.with_name(f"{'z' * 16}-../..bag".replace("/", "_"))
+    bag.rename(renamed)
+    assert f"device {DEVICE}: 700 records, 700 new" in carried.bring(renamed).stdout
+
+
+def test_answers_that_no_collector_of_ours_signed_take_nothing_away(carried: Carried) -> None:
+    bag = carried.export()
+    ack = Ack(epoch=carried.outbox.epoch, upto=RECORDS)
+    answers = bag.with_name(bag.name.removesuffix(".bag") + ".acks.bag")
+    answers.write_bytes(mailbag.encode([Message(leaf="ack", payload=encode_ack(ack))]))
+    assert carried.take_back() == Taken()
+    assert carried.outbox.counts().waiting == RECORDS
+    assert answers.exists()
+
+
+def test_a_stick_that_arrives_after_its_device_went_on_is_no_copied_card(
+    carried: Carried, tmp_path: Path
+) -> None:
+    old = carried.export().rename(tmp_path / "old.bag")
+    with carried.outbox.again() as first_run:
+        first_run.append([tcp_record(1)])
+    # A second start of the software, whose bag arrives first.
+    with Outbox.open(carried.directory.outbox, device=DEVICE) as second_run:
+        second_run.append([tcp_record(2)])
+        newer = carried.export()
+        assert carried.bring(newer).exit_code == 0
+        done = carried.bring(old)
+        assert done.exit_code == 0, done.output
+        assert "700 records, 0 new, 700 here already" in done.stdout
+        with Folder.open(carried.stick) as folder:
+            assert take(second_run, folder, Voice(identity_of(carried.directory))).records == RECORDS + 2
+        assert carried.stored() == "seq 1–702 all here"
+        assert second_run.past() == []
+
+
+def test_beside_a_running_collector_it_says_what_to_do(carried: Carried) -> None:
+    carried.export()
+    with CollectorProcess(carried.store, "--config", str(carried.settings)):
+        done = carried.bring()
+    assert done.exit_code == 1
+    assert "in use by another collector, process" in done.stderr
+    assert carried.bring().exit_code == 0
+
+
+def test_a_stick_that_is_full_holds_the_newest_whole(
+    carried: Carried, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    carried.outbox.append([tcp_record(number) for number in range(3000)])
+    left = iter([True] * 6)
+    monkeypatch.setattr(Folder, "free_bytes", lambda _: 10**9 if next(left, False) else 0)
+    done = CliRunner().invoke(export, ["--data", str(carried.data), "--to", str(carried.stick)])
+    assert done.exit_code == 1
+    assert "NOT all of the 3,700 that wait: the stick is full" in done.stderr
+    assert [name.endswith(".bag") for name in carried.on_the_stick] == [True]
+    assert carried.bring().exit_code == 0
+    assert carried.take_back().records > 0
+    assert carried.outbox.newest(1)[0].seq < 3700
+
+
+def test_without_an_identity_it_works_for_a_collector_that_checks_nothing(tmp_path: Path) -> None:
+    with (
+        DataDir.open(tmp_path / "device") as directory,
+        Outbox.open(directory.outbox, device=directory.device) as outbox,
+    ):
+        outbox.append([tcp_record(number) for number in range(10)])
+        done = CliRunner().invoke(export, ["--data", str(tmp_path / "device"), "--to", str(tmp_path)])
+        assert done.exit_code == 0, done.output
+        done = CliRunner().invoke(collector, ["--data", str(tmp_path / "c"), "import", str(tmp_path)])
+        assert done.exit_code == 0, done.output
+        with Folder.open(tmp_path) as folder:
+            assert take(outbox, folder, Voice(None)).records == 10
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "does not begin as one"),
+        (b"PK\3\4", "does not begin as one"),
+        (mailbag.MAGIC, "0 records"),
+        (mailbag.encode([Message(leaf="bulk", payload=b"x")]), "does not begin with a device's hello"),
+        (
+            mailbag.encode([Message(leaf="hello", payload=b"{" * 60_000)]),
+            "does not begin with a device's hello",
+        ),
+        (mailbag.MAGIC + b"\x04bulk\xff\xff\xff\xff", "4294967295 bytes; allowed is"),
+    ],
+)
+def test_what_is_no_bag_harms_nothing(carried: Carried, tmp_path: Path, content: bytes, said: str) -> None:
+    other = tmp_path / "other.bag"
+    other.write_bytes(content)
+    done = carried.bring(other, carried.export())
+    assert said in done.stdout
+    assert done.exit_code == (0 if content == mailbag.MAGIC else 1)
+    assert carried.stored() == "seq 1–700 all here"
+    assert not (tmp_path / "other.acks.bag").exists()
+
+
+def test_what_is_not_there_is_said(carried: Carried, tmp_path: Path) -> None:
+    for path, said in ((tmp_path / "no", "it is not there"), (carried.stick, "there is no bag in it")):
+        done = carried.bring(path)
+        assert done.exit_code == 2
+        assert said in done.stderr
