@@ -234,7 +234,7 @@ def _page(name: str, given: Table) -> Page:
 
 
 def _known(name: str, place: str, given: Table, allowed: Collection[str]) -> None:
-    unknown = sorted(set(given) - allowed)
+    unknown = sorted(set(given) - set(allowed))
     if unknown:
         where = f"{place}: " if place else ""
         raise ScenarioError(

@@ -62,8 +62,8 @@ def _carry(device: int, carrier: socket.socket, stop: socket.socket) -> None:
     peer: tuple[str, int] | None = None
     with contextlib.suppress(OSError):
         while True:
-            ready, _, _ = select.select([device, carrier, stop], [], [])
-            if stop in ready:
+            ready, _, _ = select.select([device, carrier.fileno(), stop.fileno()], [], [])
+            if stop.fileno() in ready:
                 return
             if device in ready:
                 packet = os.read(device, 2000)
@@ -72,7 +72,7 @@ def _carry(device: int, carrier: socket.socket, stop: socket.socket) -> None:
                 else:
                     with contextlib.suppress(OSError):
                         carrier.send(packet)
-            if carrier in ready:
+            if carrier.fileno() in ready:
                 packet, sender = carrier.recvfrom(2000)
                 peer = sender
                 os.write(device, packet)
