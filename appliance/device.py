@@ -15,14 +15,17 @@ import selectors
 import signal
 import socket
 from collections.abc import Sequence
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
 from appliance import state_file
+from appliance.carry.watch import StickWatch
 from appliance.controls import Controls, Now
 from appliance.events import (
     ControlHeard,
     Event,
+    ExportEnded,
     Listener,
     Measured,
     RoundStarted,
@@ -140,6 +143,14 @@ class Device:
             identity=lambda: identity_of(data),
             clock_is_sure=lambda: self._journal.state.clock_quality == ClockQuality.SYNCHRONISED,
         )
+        self._sticks = StickWatch(
+            [Path(one) for one in settings.stick.watch.split(":") if one],
+            outbox,
+            software=records.SOFTWARE,
+            country=plan.country,
+            notify=self._from_sync,
+            identity=lambda: identity_of(data),
+        )
         self._sync_events: SimpleQueue[Event] = SimpleQueue()
         self._notifier = Notifier.from_environment()
         self._heartbeat = Heartbeat(
@@ -161,6 +172,7 @@ class Device:
         try:
             self._worker.start()
             self._sync.start()
+            self._sticks.start()
             self._journal.write_state(self._schedule)
             self._notifier.ready("the first round is being measured")
             self._tell_counts()
@@ -373,6 +385,8 @@ class Device:
                         _log.warning("news of the control was refused: %s", refused)
                 if isinstance(event, TransportTried):
                     self._journal.transport_tried(event.tried)
+                if isinstance(event, ExportEnded):
+                    self._journal.carried(event.carried)
                 if isinstance(event, SyncChanged):
                     self._journal.sync_changed(event)
                     changed = True
@@ -410,6 +424,8 @@ class Device:
             self._journal.interrupted(unfinished)
         self._worker.stop()
         self._tell_gaps(all_of_them=True)
+        self._sticks.stop()
+        self._pass_on_sync_events()
         if self._journal.commit():
             self._sync.wake()
         self._sync.stop()

@@ -6,6 +6,7 @@ Events are facts in the past tense. A listener must never block or raise: it is 
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from appliance.carry.outcome import Carried
 from appliance.sync.ways import Tried
 from firmware.judgement.ladder import Ladder
 from firmware.record import Record, Verdict
@@ -75,9 +76,36 @@ class TransportTried:
     tried: Tried
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportStarted:
+    """A stick with the marker was plugged in, and is being written to; `waiting` records wait."""
+
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportProgressed:
+    """`written` of `waiting` records are on the stick."""
+
+    written: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportEnded:
+    """The stick may be pulled; what came of it becomes a record."""
+
+    carried: Carried
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StickGone:
+    """The stick was pulled."""
+
+
 Event: TypeAlias = (
     "RoundStarted | Measured | VerdictReached | OutboxChanged | SyncChanged | TransportTried | ControlHeard"
-    " | WorkerRestarted"
+    " | WorkerRestarted | ExportStarted | ExportProgressed | ExportEnded | StickGone"
 )
 
 

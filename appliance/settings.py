@@ -116,6 +116,20 @@ class LightSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StickSettings:
+    """A stick that results are carried out on by hand."""
+
+    watch: str = setting(
+        "/media:/run/media",
+        doc="Below which directories a stick that appears is written to, if it has a file TIDEGAUGE at its top; several with "
+        "colons between them, empty for none. Who mounts it is the system's matter.",
+        pattern=r"(?:/[^\x00-\x1f:]*(?::/[^\x00-\x1f:]*)*)?",
+        form="whole paths with colons between them, or empty",
+        sample="/media",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """What the device says of its own doings on its error output, which systemd keeps in the journal."""
 
@@ -168,6 +182,7 @@ class DeviceSettings:
     schedule: ScheduleSettings = table(ScheduleSettings)
     outbox: OutboxSettings = table(OutboxSettings)
     lights: LightSettings = table(LightSettings)
+    stick: StickSettings = table(StickSettings)
     log: LogSettings = table(LogSettings)
 
     def __post_init__(self) -> None:

@@ -52,6 +52,7 @@ MEANINGS: Final[Mapping[Failure, str]] = {
     Failure.MISSED_SLOT: "The measurement was due and was not made.",
     Failure.WORKER_DIED: "The measuring program stopped before the result was in.",
     Failure.RESULT_LOST: "The measurement was made, and the device could not keep its result.",
+    Failure.DISK_FULL: "There was no room left on what was written to.",
 }
 
 

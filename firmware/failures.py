@@ -64,6 +64,7 @@ class Failure(StrEnum):
     MISSED_SLOT = "missed_slot"
     WORKER_DIED = "worker_died"
     RESULT_LOST = "result_lost"
+    DISK_FULL = "disk_full"
 
 
 ADDITIONS: Final[frozenset[Failure]] = frozenset(
@@ -82,6 +83,7 @@ ADDITIONS: Final[frozenset[Failure]] = frozenset(
         Failure.MISSED_SLOT,
         Failure.WORKER_DIED,
         Failure.RESULT_LOST,
+        Failure.DISK_FULL,
     }
 )
 
@@ -107,6 +109,9 @@ _BY_ERRNO: Final[dict[int, Failure]] = {
     errno.EACCES: Failure.PERMISSION_DENIED,
     errno.EPERM: Failure.PERMISSION_DENIED,
     errno.EMSGSIZE: Failure.MESSAGE_SIZE,
+    errno.ENOSPC: Failure.DISK_FULL,
+    errno.EDQUOT: Failure.DISK_FULL,
+    errno.EFBIG: Failure.DISK_FULL,
 }
 
 # OpenSSL's X509_V_ERR_* numbers (x509_vfy.h).

@@ -18,6 +18,8 @@ COUNT_PAUSE_NS: Final = 1_500_000_000
 """Counted flashes are slow enough to count aloud, with a pause between two counts."""
 SLOW_PERIOD_NS: Final = 4_000_000_000
 SLOW_ON_NS: Final = 200_000_000
+QUICK_PERIOD_NS: Final = 200_000_000
+QUICK_ON_NS: Final = 100_000_000
 
 
 class Light(StrEnum):
@@ -39,7 +41,17 @@ class Rhythm(StrEnum):
     STEADY = "steady"
     FLASH = "one flash each time"
     SLOW = "a short flash every four seconds"
+    QUICK = "quick flashes without a pause"
     COUNT = "counted flashes, then a pause"
+
+
+class Stick(StrEnum):
+    """How it stands with a stick that records are carried out on."""
+
+    NONE = "none"
+    WRITING = "stick_writing"
+    DONE = "stick_done"
+    NOT_ALL = "stick_not_all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +99,24 @@ MEANINGS: Final[dict[str, Meaning]] = {
         says="the collector cannot be reached: results are kept here and go out later",
         do="leave it plugged in",
     ),
+    Stick.WRITING: Meaning(
+        light=Light.DELIVERY,
+        pattern=Pattern(rhythm=Rhythm.QUICK),
+        says="results are being written to the stick",
+        do="do not pull the stick",
+    ),
+    Stick.DONE: Meaning(
+        light=Light.DELIVERY,
+        pattern=_count(2),
+        says="all results are on the stick",
+        do="pull the stick",
+    ),
+    Stick.NOT_ALL: Meaning(
+        light=Light.DELIVERY,
+        pattern=_count(3),
+        says="not all results are on the stick: it is full or cannot be written",
+        do="pull the stick, and bring one with more room",
+    ),
     "local_fault": Meaning(
         light=Light.ATTENTION,
         pattern=_count(1),
@@ -122,7 +152,8 @@ class Situation:
     """What the lights are to show. Times are on one monotonic clock, in ns; None: not yet.
 
     `last_measured_ns` and `last_delivered_ns` are when the last measurement ended and the last acknowledgement
-    came; `stalled_after_ns` is how long without a measurement means that the device does not measure.
+    came; `stalled_after_ns` is how long without a measurement means that the device does not measure. `stick` goes before
+    what else the delivery light says, for as long as one is plugged in.
     """
 
     verdict: str | None = None
@@ -131,12 +162,15 @@ class Situation:
     last_measured_ns: int | None = None
     last_delivered_ns: int | None = None
     stalled_after_ns: int = 600_000_000_000
+    stick: Stick = Stick.NONE
 
 
 def pattern_of(light: Light, situation: Situation, now_ns: int) -> Pattern:
     """Return what `light` does in `situation`."""
     if light is Light.NETWORK:
         return _FLASH
+    if light is Light.DELIVERY and situation.stick is not Stick.NONE:
+        return MEANINGS[situation.stick].pattern
     if light is Light.DELIVERY:
         return _FLASH if situation.connected else MEANINGS["kept"].pattern
     alive_ns = situation.started_ns if situation.last_measured_ns is None else situation.last_measured_ns
@@ -157,6 +191,8 @@ def is_lit(light: Light, situation: Situation, now_ns: int) -> bool:
             return True
         case Rhythm.SLOW:
             return since_start_ns % SLOW_PERIOD_NS < SLOW_ON_NS
+        case Rhythm.QUICK:
+            return since_start_ns % QUICK_PERIOD_NS < QUICK_ON_NS
         case Rhythm.COUNT:
             step_ns = COUNT_ON_NS + COUNT_OFF_NS
             into_ns = since_start_ns % (pattern.count * step_ns + COUNT_PAUSE_NS)

@@ -18,8 +18,17 @@ import gpiozero
 import gpiozero.exc
 from gpiozero.pins.mock import MockFactory, MockPin
 
-from appliance.events import Event, Measured, OutboxChanged, SyncChanged, VerdictReached
-from appliance.lights.patterns import DEFAULT_PINS, Light, Situation, is_lit
+from appliance.events import (
+    Event,
+    ExportEnded,
+    ExportStarted,
+    Measured,
+    OutboxChanged,
+    StickGone,
+    SyncChanged,
+    VerdictReached,
+)
+from appliance.lights.patterns import DEFAULT_PINS, Light, Situation, Stick, is_lit
 
 TICK_S: Final = 0.05
 
@@ -108,6 +117,13 @@ class Lights:
                 if event.acknowledged > self._acknowledged:
                     self._situation = replace(self._situation, last_delivered_ns=now_ns)
                 self._acknowledged = event.acknowledged
+            case ExportStarted():
+                self._situation = replace(self._situation, stick=Stick.WRITING)
+            case ExportEnded():
+                stick = Stick.NOT_ALL if event.carried.failure else Stick.DONE
+                self._situation = replace(self._situation, stick=stick)
+            case StickGone():
+                self._situation = replace(self._situation, stick=Stick.NONE)
             case _:
                 pass
 

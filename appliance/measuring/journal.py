@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance import state_file
+from appliance.carry.outcome import Carried, to_record
 from appliance.events import OutboxChanged, SyncChanged
 from appliance.measuring import health, records
 from appliance.measuring.rounds import Round
@@ -147,6 +148,10 @@ class Journal:
     def transport_tried(self, tried: Tried) -> None:
         """Keep the record of what a try of one way to the collector came to."""
         self._keep(records.of_transport(self.scene(), tried))
+
+    def carried(self, carried: Carried) -> None:
+        """Keep the record of a stick that was written to."""
+        self._keep(to_record(self.scene(), carried))
 
     # The way to the disk.
 

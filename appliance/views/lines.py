@@ -8,9 +8,13 @@ from datetime import UTC, datetime
 
 from appliance.events import (
     Event,
+    ExportEnded,
+    ExportProgressed,
+    ExportStarted,
     Measured,
     OutboxChanged,
     RoundStarted,
+    StickGone,
     SyncChanged,
     VerdictReached,
     WorkerRestarted,
@@ -42,6 +46,14 @@ class Lines:
                 self._tell_queue(event)
             case SyncChanged():
                 self._write(f"collector {event.state}" + (f": {event.message}" if event.message else ""))
+            case ExportStarted():
+                self._write(f"stick: plugged in, {event.waiting:,} records wait; do not pull it")
+            case ExportProgressed():
+                self._write(f"stick: {event.written:,} of {event.waiting:,} records written; do not pull it")
+            case ExportEnded():
+                self._write(str(event.carried))
+            case StickGone():
+                self._write("stick: pulled")
             case WorkerRestarted():
                 self._write(f"worker restarted, the gap is recorded: {event.reason}")
 

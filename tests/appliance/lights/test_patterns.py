@@ -1,5 +1,7 @@
 """The table of light patterns: what each situation shows, and what must never be shown."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from appliance.lights.patterns import (
     Light,
     Rhythm,
     Situation,
+    Stick,
     in_words,
     is_lit,
     pattern_of,
@@ -85,3 +88,24 @@ def test_delivery_light_flashes_on_an_ack_and_says_slowly_that_results_are_kept(
     assert is_lit(Light.DELIVERY, here, 5 * S)
     assert not is_lit(Light.DELIVERY, here, 6 * S)
     assert any("kept here" in line for line in in_words(away, S))
+
+
+@given(situations, st.integers(0, 1000 * S))
+def test_while_a_stick_is_in_the_delivery_light_says_whether_it_may_be_pulled(
+    situation: Situation, now_ns: int
+) -> None:
+    told = {}
+    for stick in Stick:
+        shown = replace(situation, stick=stick)
+        told[stick] = pattern_of(Light.DELIVERY, shown, now_ns)
+        assert pattern_of(Light.NETWORK, shown, now_ns) == pattern_of(Light.NETWORK, situation, now_ns)
+        assert pattern_of(Light.ATTENTION, shown, now_ns) == pattern_of(Light.ATTENTION, situation, now_ns)
+    assert len(set(told.values())) == len(Stick)
+    assert MEANINGS[Stick.WRITING].do == "do not pull the stick"
+
+
+def test_do_not_pull_is_never_dark_for_long() -> None:
+    writing = Situation(stick=Stick.WRITING, connected=True)
+    lit = [is_lit(Light.DELIVERY, writing, at) for at in range(0, S, S // 100)]
+    assert lit.count(True) == 50
+    assert sum(now and not before for before, now in zip([False, *lit], lit, strict=False)) == 5
