@@ -114,7 +114,8 @@ def control_name(facts: WebFacts) -> bool:
     """Say whether an innocuous name passes where the page's own is stopped."""
     # A server that has no such site answers so to everyone: then the control is stopped at the same place.
     is_servers_own = facts.control_endpoint(handshakes=True) is False
-    return facts.stage is Stage.TLS and facts.control_name_passes and not is_servers_own
+    passes = facts.control_name_passes and not _was_answering(facts)
+    return facts.stage is Stage.TLS and passes and not is_servers_own
 
 
 def refuses_device(facts: WebFacts) -> bool:
@@ -227,15 +228,28 @@ def handshake_stopped(facts: WebFacts) -> bool:
     """Say whether handshakes are stopped that the control gets."""
     if facts.stage is not Stage.TLS or facts.failure not in STOPPED | {Failure.SSL_FAILED_HANDSHAKE}:
         return False
+    if _was_answering(facts):
+        return False
     through = facts.control_endpoint(handshakes=True)
     there = not facts.is_first_hop or facts.same_network is True
     return bool(through) or (through is None and there and facts.control_got_page)
 
 
+def _was_answering(facts: WebFacts) -> bool:
+    """Say whether time ran out on a handshake whose answer had begun to come: slow, or stopped midway."""
+    return any(one.failure == Failure.TIMEOUT and one.bytes_read for one in facts.handshakes)
+
+
 def slow(facts: WebFacts) -> bool:
-    """Say whether the page was still coming."""
-    requests = facts.evidence.requests
-    return facts.stage is Stage.HTTP and bool(requests) and is_slow(requests[-1].progress)
+    """Say whether the page, or the handshake before it, was still coming or had begun to come when time ran out."""
+    if facts.stage is Stage.TLS:
+        return _was_answering(facts)
+    if facts.stage is not Stage.HTTP or not facts.evidence.requests:
+        return False
+    last = facts.evidence.requests[-1]
+    # A line that is policed hard stands still for seconds: that it stood still at the end tells nothing.
+    has_begun = last.status is not None or last.body_length > 0 or bool(last.progress)
+    return is_slow(last.progress) or (facts.failure == Failure.TIMEOUT and has_begun)
 
 
 def request_stopped(facts: WebFacts) -> bool:

@@ -275,7 +275,8 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
     WebRule(
         rule_id="slow-transfer",
         verdict=VerdictWord.INCONCLUSIVE,
-        sentence="The page was still coming when its time ran out: slow, which a single transfer cannot explain.",
+        sentence="The page or its handshake was coming, or had begun to, when time ran out: slow or stopped midway, which a single "
+        "transfer cannot tell.",
         overturned_by="A measurement of throughput beside a control.",
         condition=when.slow,
     ),

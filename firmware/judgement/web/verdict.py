@@ -7,6 +7,7 @@ Why each rule is as it is: docs/explanation/verdicts.md.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from firmware.failures import Failure
 from firmware.judgement.fingerprints.load import builtin
 from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.web.evidence import WebControl, WebEvidence
@@ -74,6 +75,9 @@ def _evidence(facts: WebFacts, control: WebControl | None) -> Iterator[str]:
     for known in (facts.known_answer, facts.known_page):
         if known is not None:
             yield f"fingerprint {known.name} ({known.location}, confidence {known.confidence}) matches"
+    for handshake in facts.handshakes:
+        if handshake.failure == Failure.TIMEOUT and handshake.bytes_read:
+            yield f"slow: {handshake.bytes_read} bytes of the handshake with {handshake.address} when time ran out"
     yield from _control_lines(facts, control)
     if facts.round is not None and facts.round.controls_reached is not None:
         reached = "were reached" if facts.round.controls_reached else "were not reached"
@@ -81,9 +85,10 @@ def _evidence(facts: WebFacts, control: WebControl | None) -> Iterator[str]:
     if facts.stage is Stage.HTTP and facts.evidence.requests:
         size = facts.evidence.requests[-1].body_length
         progress = facts.evidence.requests[-1].progress
-        if progress and is_slow(progress):
+        if progress and (is_slow(progress) or facts.failure == Failure.TIMEOUT):
             last_bytes, last_ns = progress[-1]
-            yield f"slow: {max(size, last_bytes)} bytes in {last_ns / 1e9:.1f} s, and still moving"
+            moving = ", and still moving" if is_slow(progress) else ", then nothing until time ran out"
+            yield f"slow: {max(size, last_bytes)} bytes in {last_ns / 1e9:.1f} s{moving}"
 
 
 def _came_to(facts: WebFacts) -> str:

@@ -338,6 +338,20 @@ class TestRound:
         assert said(mute, CONTROL, TWICE) == (DNS, "name-never-answered")
         assert said(mute, CONTROL, replace(TWICE, names_resolve=False))[0] == UNSURE
 
+    def test_what_had_begun_to_come_when_time_ran_out_is_slow_and_not_blocked(self) -> None:
+        begun = arrived(requests=(page(failure=SILENT, body_length=900, body=b"x" * 900),))
+        assert said(begun, CONTROL, TWICE) == (UNSURE, "slow-transfer")
+        silent = arrived(requests=(page(None, failure=SILENT, body_length=0, body=b""),))
+        assert said(silent, CONTROL, TWICE) == (HTTP, "request-stopped")
+
+    def test_a_handshake_held_to_a_rate_is_slow_though_an_innocuous_name_passes(self) -> None:
+        beside = Handshake(
+            address=TRUE, server_name="example.org", failure=Failure.SSL_INVALID_HOSTNAME, is_control=True
+        )
+        for read, verdict in ((1_448, (UNSURE, "slow-transfer")), (0, (TLS, "innocuous-name-passes"))):
+            own = Handshake(address=TRUE, server_name=HOST, failure=SILENT, bytes_read=read)
+            assert said(stopped(SILENT, handshakes=(own, beside)), CONTROL, TWICE) == verdict
+
 
 def test_the_table_is_readable() -> None:
     assert len({rule.rule_id for rule in WEB_RULES}) == len(WEB_RULES)
