@@ -57,7 +57,8 @@ def is_change(said: Said, before: Said | None) -> bool:
 def revision(change: Change, hindsight: Scope, now_ns: int) -> Said | None:
     """Return what is to be said of an earlier verdict by what arrived since; None where that is nothing new.
 
-    It is something when the verdict comes out otherwise, and once more when all that were silent have told.
+    It is something when the verdict comes out otherwise, and once more when all that were silent have told; that
+    nothing could be told then, it is not.
     """
     said = said_of(hindsight, now_ns, revises=change.said.id)
     if not hindsight.late:
@@ -65,9 +66,8 @@ def revision(change: Change, hindsight: Scope, now_ns: int) -> Said | None:
     last = change.revisions[-1] if change.revisions else change.said
     if _essence(said) != _essence(last):
         return said
-    was_silent = basis_of(change.said).silent
-    told_all = was_silent > 0 and not any(one.state is State.SILENT for one in hindsight.devices)
-    return said if told_all and not change.revisions else None
+    told_all = basis_of(last).silent > 0 and not basis_of(said).silent
+    return said if told_all and said.verdict != VerdictWord.INCONCLUSIVE else None
 
 
 def basis_of(said: Said) -> Basis:

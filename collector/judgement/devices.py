@@ -104,7 +104,7 @@ def state_of(
         # By the collector's own clock: it fell silent after it was heard, before its next round was due.
         state, before_s, since_s, error_s = State.SILENT, heard_s, heard_s + period_s, 0.0
     else:
-        state, before_s, since_s, error_s = _turned(told)
+        state, before_s, since_s, error_s = _turned(told, patience_s)
     late_and_well = [
         one
         for one in told
@@ -134,11 +134,18 @@ def in_hindsight(rounds: Iterable[RoundSaid], at_utc_s: float) -> tuple[RoundSai
     return tuple(replace(one, received_utc_s=one.utc_s) for one in rounds if one.utc_s <= at_utc_s)
 
 
-def _turned(told: Sequence[RoundSaid]) -> tuple[State, float | None, float, float | None]:
-    """Return the state of the last round, the last moment it was the contrary, since when, and the clocks' error."""
+def _turned(told: Sequence[RoundSaid], patience_s: float) -> tuple[State, float | None, float, float | None]:
+    """Return the state of the last round, the last moment it was the contrary, since when, and the clocks' error.
+
+    A time without rounds ends what was before it: nobody knows yet how that went on.
+    """
     state = _state(told[-1].word)
     first = len(told) - 1
-    while first > 0 and _state(told[first - 1].word) is state:
+    while (
+        first > 0
+        and _state(told[first - 1].word) is state
+        and told[first].utc_s - told[first - 1].utc_s <= patience_s
+    ):
         first -= 1
     since = told[first]
     contrary = {State.WELL: {State.LOST}, State.LOST: {State.WELL}}.get(state, {State.WELL, State.LOST})

@@ -73,7 +73,7 @@ class Scopes:
         found = []
         for country, here, beside in _countries(heard):
             outside = Outside(
-                connected=any(run.view.reachable for run in runs) if runs else None,
+                connected=_connected(runs),
                 neighbours_lost=_neighbours_lost(beside),
                 services=_services(here, runs),
             )
@@ -115,6 +115,15 @@ class Scopes:
                 if one is not None:
                     found.append(replace(one, late=_was_late(said, at_utc_ns / NS)))
         return found
+
+
+def connected_of(controls: ControlQueries, now_utc_ns: int) -> bool | None:
+    """Say whether the control reached its neutral targets lately; None: it did not look. Raises `StoreError`."""
+    return _connected(controls.last(since_utc_ns=now_utc_ns - round(CONTROL_S * NS)))
+
+
+def _connected(runs: Sequence[Run]) -> bool | None:
+    return any(run.view.reachable for run in runs) if runs else None
 
 
 def _devices(connection: sqlite3.Connection, at_utc_s: float) -> Iterator[tuple[str, str, str]]:

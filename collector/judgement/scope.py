@@ -20,6 +20,8 @@ MIN_IN_NETWORK: Final = 2
 MOST: Final = 0.8
 """The share of a group that must be lost (or well) before the group is."""
 NEIGHBOURS_LOST: Final = 0.5
+SETTLED_S: Final = 600.0
+"""A device that came back is well beside others that are lost once it was so for longer than they need to follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class Group:
     silent: int
     networks: frozenset[str]
     well_since: int = 0
-    """Those of `well` whose last round was after the others were lost: earlier ones do not say how they are now."""
+    """Those of `well` that were so while others were lost: by a round of that time, and not only just back."""
 
     @property
     def tried(self) -> int:
@@ -187,9 +189,7 @@ def _group(name: str, devices: Iterable[DeviceState], lost: frozenset[str], lost
     known = tuple(devices)
     return Group(
         name=name,
-        well_since=sum(
-            one.state is State.WELL and (one.told_utc_s is None or one.told_utc_s >= lost_s) for one in known
-        ),
+        well_since=sum(one.state is State.WELL and _well_while(one, lost_s) for one in known),
         lost=sum(one.device in lost for one in known),
         well=sum(one.state is State.WELL for one in known),
         silent=sum(one.state is State.SILENT and one.device not in lost for one in known),
@@ -198,13 +198,17 @@ def _group(name: str, devices: Iterable[DeviceState], lost: frozenset[str], lost
 
 
 def _lost_s(devices: Iterable[DeviceState], lost: frozenset[str]) -> float:
-    """Return when most of the lost were last known to be well: a later word of another device is of the same time."""
-    moments = sorted(
-        one.since_utc_s if one.before_utc_s is None else one.before_utc_s
-        for one in devices
-        if one.device in lost
-    )
+    """Return since when most of the lost are: an earlier word of another device does not say how it is meanwhile."""
+    moments = sorted(one.since_utc_s for one in devices if one.device in lost)
     return moments[len(moments) // 2] if moments else float("-inf")
+
+
+def _well_while(one: DeviceState, lost_s: float) -> bool:
+    """Say whether a device was well while others were lost, and is not just back where these may yet follow."""
+    if one.told_utc_s is None:
+        return True
+    back_for_s = one.told_utc_s - one.since_utc_s
+    return one.told_utc_s >= lost_s and (one.since_utc_s <= lost_s or back_for_s >= SETTLED_S)
 
 
 def _uplink_failed(facts: ScopeFacts) -> bool:

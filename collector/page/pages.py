@@ -15,7 +15,9 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse
 
 from collector.control.judging import JudgedTarget, Judging
-from collector.page import cards, health, matrix, reference, texts, times
+from collector.judgement.gather import CONTROL_S, connected_of
+from collector.judgement.scope import SCOPE_RULES
+from collector.page import cards, countries, health, matrix, reference, texts, times
 from collector.page.api import until_of, until_text
 from collector.page.cards import Card
 from collector.page.errors import BadParameterError, UnknownDeviceError
@@ -24,8 +26,10 @@ from collector.page.models import DEVICE_FORM, EPOCH_FORM
 from collector.page.rendering import Templates
 from collector.page.times import Clock, Moment
 from collector.store.answers import DeviceRow, RecordRow
+from collector.store.controls import ControlQueries
 from collector.store.history import History
 from collector.store.queries import Queries
+from collector.store.scopes import ScopeQueries
 from firmware import failure_meanings
 from firmware.failures import ADDITIONS
 from firmware.judgement.verdict import RULES
@@ -40,6 +44,7 @@ STRIPS_SHOWN: Final = 4
 RECORDS_SHOWN: Final = 40
 REJECTS_SHOWN: Final = 20
 EVIDENCE_SHOWN: Final = 12
+CHANGES_SHOWN: Final = 6
 
 _UNTIL: Final = re.compile(f"{EPOCH_FORM}:[1-9][0-9]{{0,18}}")
 _DEVICE: Final = re.compile(DEVICE_FORM)
@@ -100,6 +105,8 @@ class Pages:
         self._queries = queries
         self._history = History(queries)
         self._judging = Judging(queries)
+        self._scopes = ScopeQueries(queries)
+        self._controls = ControlQueries(queries)
         self._templates = templates
         self._now_ns = now_ns
         self._openapi = openapi
@@ -128,6 +135,7 @@ class Pages:
             now_ns,
             here="/",
             summary=cards.summary(devices, now_ns),
+            countries=self._countries(now_ns),
             cards=[self._card(device, now_ns) for device in shown],
             page=page,
             pages=pages,
@@ -187,6 +195,7 @@ class Pages:
                 for word, meaning in MEANINGS.items()
             ],
             rules=RULES,
+            scope_rules=SCOPE_RULES,
             failures=[
                 (word, meaning, word in ADDITIONS) for word, meaning in failure_meanings.MEANINGS.items()
             ],
@@ -212,6 +221,22 @@ class Pages:
     def stylesheet(self) -> Response:
         """Return the style sheet, under the hash of its content."""
         return Response(self._templates.stylesheet, media_type="text/css", headers={"cache-control": FOREVER})
+
+    def _countries(self, now_ns: int) -> list[countries.Country]:
+        holding = self._scopes.holding()
+        if not holding:
+            return []
+        connected = connected_of(self._controls, now_ns)
+        return [
+            countries.country(
+                one,
+                self._scopes.changes(one.said.country, limit=CHANGES_SHOWN),
+                now_ns,
+                connected=connected,
+                control_s=CONTROL_S,
+            )
+            for one in holding
+        ]
 
     def _target_lines(self, device: str, until: tuple[str, int] | None) -> list[TargetLine]:
         judged = self._judging.round(device, until=until)

@@ -1,18 +1,25 @@
 """The API's answer about whole countries: the verdict of many devices together, and what it rests on. Thin."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Response
-from pydantic import Field
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from collector.judgement.changes import basis_of
 from collector.judgement.gather import Scope, Scopes
-from collector.page import times
+from collector.page import countries, times
 from collector.page.headers import LIVE
 from collector.page.models import Answer, DeviceId, ErrorOut
 from collector.store.queries import Queries
+from collector.store.scopes import MAX_SAID, Said, ScopeQueries
 
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     503: {"model": ErrorOut, "description": "The store cannot be read at present."}
+}
+
+_QUERY_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    422: {"model": ErrorOut, "description": "A parameter is wrong: which, what was found, what is allowed."},
+    **_ERRORS,
 }
 
 
@@ -47,11 +54,67 @@ class ScopesOut(Answer):
     scopes: list[ScopeOut] = Field(description="One a country.")
 
 
+class SaidOut(Answer):
+    """One verdict on a country, as it was said."""
+
+    said: str = Field(description="When the collector said it, UTC, ISO 8601.")
+    verdict: str = Field(description="The verdict’s word.", examples=["international_cut"])
+    sentence: str = Field(description="The same in a sentence.")
+    rule_id: str = Field(description="The rule that decided.", examples=["abroad-lost-together"])
+    since: str | None = Field(
+        description="Since when it holds by the devices’ rounds, UTC; null: they do not tell."
+    )
+    since_error_s: float | None = Field(
+        description="How far off `since` may be, in seconds; null: it may have begun any time before."
+    )
+    evidence: list[str] = Field(description="What it rested on, line by line.")
+    overturned_by: str = Field(description="What would make it wrong.")
+    devices: int = Field(description="How many devices it rested on.")
+    networks: int = Field(description="In how many networks these were.")
+    lost: int = Field(description="How many of them were lost.")
+    silent: int = Field(description="How many of them were silent.")
+    late: int = Field(description="With hindsight: how many devices told only afterwards. Live: 0.")
+
+
+class ChangeOut(Answer):
+    """One change of what was said of a country. What was said live is never changed; hindsight stands beside it."""
+
+    country: str = Field(description="Two small letters; empty: devices of no country.", examples=["ir"])
+    live: SaidOut = Field(description="What was said at the time.")
+    until: str | None = Field(description="When something else was said, UTC; null: it still holds.")
+    hindsight: list[SaidOut] = Field(
+        description="What was said of the moment `live.said` by records that arrived later, oldest first."
+    )
+
+
+class ChangesOut(Answer):
+    """What was said of countries, newest first."""
+
+    as_of: str = Field(description="When this was answered, UTC, ISO 8601.")
+    judged: dict[str, str] = Field(description="Country → when it was last judged, UTC.")
+    changes: list[ChangeOut] = Field(description="The changes.")
+
+
+class HistoryQuery(BaseModel):
+    """What may be asked of the history."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    country: str | None = Field(
+        None, pattern="^[a-z]{2}$", description="Only of this country: two small letters."
+    )
+    since: AwareDatetime | None = Field(
+        None, description="Only said at or after this: ISO 8601 with its zone, such as 2026-11-15T16:00:00Z."
+    )
+    limit: int = Field(100, ge=1, le=MAX_SAID, description=f"How many changes at most: from 1 to {MAX_SAID}.")
+
+
 class ScopeApi:
     """The answers, from one store. `now_ns` is the collector's clock."""
 
     def __init__(self, queries: Queries, now_ns: times.Clock) -> None:
         self._scopes = Scopes(queries)
+        self._said = ScopeQueries(queries)
         self._now_ns = now_ns
 
     def router(self) -> APIRouter:
@@ -66,7 +129,39 @@ class ScopeApi:
             response_description="What was asked for.",
             responses=_ERRORS,
         )
+        router.add_api_route(
+            "/api/v1/scopes/history",
+            self.history,
+            methods=["GET"],
+            response_model=ChangesOut,
+            summary="What was said of each country, and what is said of it with hindsight",
+            response_description="What was asked for.",
+            responses=_QUERY_ERRORS,
+        )
         return router
+
+    def history(self, response: Response, wanted: Annotated[HistoryQuery, Query()]) -> ChangesOut:
+        """Return the log of verdicts on countries: each change as it was said live, newest first.
+
+        A row is never changed: what records that arrived later say of the same moment stands in `hindsight`.
+        """
+        now_ns = self._now_ns()
+        response.headers["Cache-Control"] = LIVE
+        since_ns = 0 if wanted.since is None else max(0, int(wanted.since.timestamp())) * times.NS_PER_S
+        found = self._said.changes(wanted.country, since_ns=min(since_ns, 2**63 - 1), limit=wanted.limit)
+        return ChangesOut(
+            as_of=times.iso_ns(now_ns),
+            judged={one.said.country: times.iso_ns(one.judged_ns) for one in self._said.holding()},
+            changes=[
+                ChangeOut(
+                    country=one.said.country,
+                    live=_said(one.said),
+                    until=None if one.until_ns is None else times.iso_ns(one.until_ns),
+                    hindsight=[_said(later) for later in one.revisions],
+                )
+                for one in found
+            ],
+        )
 
     def scopes(self, response: Response) -> ScopesOut:
         """Return the verdict of each country's devices together: whose network, which region, or everything.
@@ -96,4 +191,23 @@ def _scope(scope: Scope) -> ScopeOut:
             )
             for one in scope.devices
         ],
+    )
+
+
+def _said(said: Said) -> SaidOut:
+    basis = basis_of(said)
+    return SaidOut(
+        said=times.iso_ns(said.said_ns),
+        verdict=said.verdict,
+        sentence=countries.sentence(said, basis),
+        rule_id=said.rule_id,
+        since=None if said.since_ns is None else times.iso_ns(said.since_ns),
+        since_error_s=None if said.since_error_ns is None else said.since_error_ns / times.NS_PER_S,
+        evidence=list(said.evidence),
+        overturned_by=said.overturned_by,
+        devices=basis.devices,
+        networks=basis.networks,
+        lost=basis.lost,
+        silent=basis.silent,
+        late=basis.late if said.revises else 0,
     )

@@ -44,6 +44,37 @@ ENGLISH: Final[Mapping[str, str]] = {
     "page_previous": "Previous devices",
     "page_next": "Next devices",
     "scope_note": "Each device speaks for its own place and provider, not for the country.",
+    "devices_title": "Each device",
+    # a country
+    "scope_nowhere": "Devices of no country",
+    "scope_judged": "judged {duration} ago",
+    "scope_stale": "Not judged for {duration}: what holds since then is unknown. The last that was said:",
+    "scope_said_at": "said at {time}",
+    "scope_rests": "Rests on",
+    "scope_rests_on_one": "{n} device in {networks}: {well} well, {lost} lost, {silent} silent",
+    "scope_rests_on_many": "{n} devices in {networks}: {well} well, {lost} lost, {silent} silent",
+    "scope_networks_one": "{n} network",
+    "scope_networks_many": "{n} networks",
+    "scope_networks_none": "networks that nobody named",
+    "scope_silent_lost": "the silent fell silent together and are counted as lost",
+    "scope_silent_unknown": "what is silent is unknown",
+    "scope_control": "Control outside",
+    "scope_control_well": "Well: it reaches its own neutral targets.",
+    "scope_control_lost": (
+        "It does not reach its own neutral targets, so it says nothing of others, and silence is not counted as loss."
+    ),
+    "scope_control_off": (
+        "Off, or it has not looked for {minutes} minutes: silence is not counted as loss, and no service as down."
+    ),
+    "scope_changes": "What was said, newest first",
+    "scope_changes_all": "All of it, as JSON",
+    "scope_revised_one": "With hindsight, by the records of {n} device that arrived later",
+    "scope_revised_many": "With hindsight, by the records of {n} devices that arrived later",
+    "scope_borne_out_one": "Borne out by the records of {n} device that arrived later",
+    "scope_borne_out_many": "Borne out by the records of {n} devices that arrived later",
+    "scope_too_few": "Unknown: too few devices to speak of the country",
+    "scope_all_silent": "Unknown: {silent} of {devices} devices are silent",
+    "scope_mixed": "Inconclusive: the devices do not agree",
     # nobody there yet
     "empty_title": "No device has reported yet",
     "empty_intro": "This collector is running and waits. To see a device here, do one of these:",
@@ -216,6 +247,11 @@ ENGLISH: Final[Mapping[str, str]] = {
     "about_then": "Then",
     "about_rules": "The rules, in the order they are tried",
     "about_rules_intro": "Each round is judged by the first rule that holds.",
+    "about_scope_rules": "The rules about many devices",
+    "about_scope_rules_intro": (
+        "The collector judges the devices of one country by the first of these that holds. Silence counts only where"
+        " many fell silent together while the control outside was well."
+    ),
     "about_failures": "Failure words",
     "about_failures_intro": (
         "OONI’s failure strings (data format df-007); those marked “ours” are additions in the same style."
@@ -277,6 +313,7 @@ ENGLISH: Final[Mapping[str, str]] = {
 
 ALLOWED: Final[Mapping[str, str]] = {
     "device": "16 letters (a–z) and digits",
+    "country": "two small letters, such as ir",
     "limit": "a whole number from 1, as far as the path’s page at /api says",
     "cursor": "a whole number from 0",
     "test": "a test’s name: a–z, 0–9 and _",
@@ -287,6 +324,22 @@ ALLOWED: Final[Mapping[str, str]] = {
     "format": "json or ndjson",
 }
 """Parameter → what it may be, for the error that refuses it."""
+
+COUNTRIES: Final[Mapping[str, str]] = {"ir": "Iran"}
+"""A country's letters → its name; one that is not here is shown by its letters."""
+
+SCOPES: Final[Mapping[str, str]] = {
+    "ok": "Connected: devices reach servers abroad",
+    "international_cut": "The international link is cut, the national network works",
+    "total_shutdown": "Total shutdown: the networks went dark together",
+    "isp_outage": "The provider {where} is out, the others work",
+    "regional_shutdown": "The region {where} is shut down, the others work",
+    "mobile_shutdown": "Mobile networks are shut down, fixed lines work",
+    "transit_fault": "A fault on the way abroad, which other countries share",
+    "service_maintenance": "{where} is down for everyone, outside the country too",
+    "collector_fault": "The collector is at fault: it says nothing of the country",
+}
+"""A verdict on a country → the sentence a person would say; `{where}`: which network, region or service."""
 
 UNITS: Final[Mapping[str, str]] = {
     "_percent": "%",
@@ -363,6 +416,11 @@ def number(n: int) -> str:
 def verdict_sentence(verdict: str) -> str:
     """Return what a person would say for `verdict`; a word this version does not know stands for itself."""
     return VERDICTS.get(verdict, verdict.replace("_", " "))
+
+
+def scope_sentence(verdict: str, where: str) -> str:
+    """Return what a person would say for a verdict on a country."""
+    return SCOPES[verdict].format(where=where) if verdict in SCOPES else verdict_sentence(verdict)
 
 
 def failure_meaning(word: str) -> str:

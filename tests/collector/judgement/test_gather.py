@@ -2,77 +2,15 @@
 
 import json
 import urllib.request
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from collector.control.log import NS, UNREACHABLE, Sample
-from collector.control.targets import Key
-from collector.ingest.arrivals import Arrival
+from collector.control.log import NS, UNREACHABLE
 from collector.judgement.gather import Scopes
-from collector.store.controls import ControlLog
 from collector.store.database import Store
 from collector.store.queries import Queries
-from firmware.failures import Failure
-from firmware.judgement.web.evidence import ControlSource, WebControl
-from firmware.plan import PlannedTarget
-from firmware.record import Zone
 from tests.collector.page import invented
 from tests.collector.page.conftest import serving
-
-BEGAN_S = 1_795_000_000
-NETWORKS = {"tci": "fixed", "shatel": "fixed", "mci": "mobile", "irancell": "mobile"}
-KEY = Key(test="tls", target="192.0.2.1:443", target_name="control")
-SEEN = WebControl(source=ControlSource.COLLECTOR, status=200)
-
-
-@dataclass(slots=True, kw_only=True)
-class Placed(invented.Device):
-    """An invented device whose rounds say where it stands."""
-
-    network: str
-    region: str = ""
-    delivered: int = 0
-
-    def measure_places(self, from_s: int, to_s: int) -> None:
-        """Measure a round every 120 s."""
-        for at_s in range(from_s, to_s, 120):
-            self.one_round(at_s * NS)
-        places = {"provider": self.network, "network_kind": NETWORKS[self.network], "province": self.region}
-        self.records = [
-            replace(one, context={**one.context, **places}) if one.test == "ladder" else one
-            for one in self.records
-        ]
-
-    def arrivals(self, now_ns: int, *, lost: Sequence[int] = ()) -> Iterator[Arrival]:
-        """Yield what was not yet delivered."""
-        before, self.delivered = self.delivered, len(self.records)
-        yield from invented.Device.arrivals(self, now_ns, lost=(*lost, *range(1, before + 1)))
-
-
-def abroad_cut_from(when_ns: int, until_ns: int = 2**63) -> invented.Weather:
-    """Let nothing abroad answer from a moment on, all at once."""
-
-    def weather(target: PlannedTarget, at_ns: int) -> str | None:
-        cut = target.zone is Zone.INTERNATIONAL and when_ns <= at_ns < until_ns
-        return Failure.TIMEOUT if cut else None
-
-    return weather
-
-
-def devices(*, weather: invented.Weather = invented.clear) -> list[Placed]:
-    """Return two devices a network, one in each of two regions."""
-    return [
-        Placed(
-            id=f"k3v9q2m7x1c8n5p{number}",
-            epoch=f"9f1c04d27ab35e6{number}",
-            weather=weather,
-            booted_utc_ns=(BEGAN_S - 9000) * NS,
-            network=[*NETWORKS][number // 2],
-            region=("tehran", "fars")[number % 2],
-        )
-        for number in range(2 * len(NETWORKS))
-    ]
+from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, control, devices
 
 
 def fill(store: Store, *, last_s: dict[str, int] | None = None) -> int:
@@ -83,12 +21,6 @@ def fill(store: Store, *, last_s: dict[str, int] | None = None) -> int:
             device.measure_places(at_s, at_s + 1)
             invented.deliver(store, device, (at_s + 5) * NS)
     return end_s * NS
-
-
-def control(path: Path, at_ns: int, view: WebControl) -> None:
-    log = ControlLog.open(path)
-    log.add([Sample(key=KEY, utc_ns=at_ns, failure=None, failed_operation=None, view=view)], every_s=600)
-    log.close()
 
 
 def said(path: Path, now_ns: int) -> tuple[str, str]:

@@ -123,13 +123,27 @@ class TestNegativeControls:
 
     def test_others_last_heard_before_the_loss_do_not_say_how_they_are_now(self) -> None:
         devices = [
-            replace(device, before_utc_s=device.since_utc_s - 60) if device.network == "mci" else device
+            device if device.network == "mci" else replace(device, since_utc_s=NOW - 3000)
             for device in country(mci=State.LOST)
         ]
         early = [replace(device, told_utc_s=NOW - 700) for device in devices]
         assert judge_scope(early, UP).verdict == "inconclusive"
         later = [replace(device, told_utc_s=NOW - 500) for device in devices]
         assert judge_scope(later, UP).verdict == "isp_outage"
+
+    def test_those_that_come_back_first_do_not_make_an_outage_of_those_that_follow(self) -> None:
+        silent = country(mci=State.SILENT)
+
+        def back(for_s: float) -> list[DeviceState]:
+            return [
+                replace(device, since_utc_s=NOW - for_s, told_utc_s=NOW)
+                if device.network != "mci"
+                else device
+                for device in silent
+            ]
+
+        assert judge_scope(back(60), UP).verdict == "inconclusive"
+        assert judge_scope(back(660), UP).verdict == "isp_outage"
 
     def test_without_a_control_of_our_own_silence_says_nothing(self) -> None:
         assert judge_scope(ALL_SILENT, Outside()).verdict == "inconclusive"
@@ -154,6 +168,9 @@ class TestOneDevice:
         assert self.state((200, 199, "ok"), (80, 79, "blocked_tls")).since_utc_s == NOW - 200
         assert self.state((200, 199, "ok"), (80, 79, "international_cut")).state is State.LOST
         assert self.state((200, 199, "ok"), (80, 79, "local_fault")).state is State.UNCLEAR
+
+    def test_a_time_without_rounds_ends_what_was_before_it(self) -> None:
+        assert self.state((3000, 2999, "ok"), (80, 79, "ok")).since_utc_s == NOW - 80
 
     def test_not_heard_for_three_periods(self) -> None:
         silent = self.state((500, 499, "ok"))

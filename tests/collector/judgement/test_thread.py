@@ -7,16 +7,9 @@ from collector.judgement.thread import Keeper
 from collector.store.database import Store
 from collector.store.queries import Queries
 from collector.store.scopes import Change, ScopeQueries
-from tests.collector.judgement.test_gather import (
-    BEGAN_S,
-    NETWORKS,
-    SEEN,
-    abroad_cut_from,
-    control,
-    devices,
-    fill,
-)
+from tests.collector.judgement.test_gather import fill
 from tests.collector.page import invented
+from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, abroad_cut_from, control, devices
 
 
 def changes(queries: Queries) -> tuple[Change, ...]:

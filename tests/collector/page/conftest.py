@@ -12,10 +12,11 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from collector.judgement.thread import Keeper
 from collector.page.app import make_app
 from collector.store.database import Store
 from collector.store.queries import Queries
-from tests.collector.page import invented
+from tests.collector.page import invented, stories
 from tests.collector.page.browser import Browser
 
 Fill = Callable[[Store], int]
@@ -95,7 +96,7 @@ class _Log:
 
 @contextlib.contextmanager
 def serving(directory: Path, fill: Fill) -> Iterator[Served]:
-    """Serve a store that `fill` has filled; the page's clock stands at the moment that `fill` returns."""
+    """Serve a store that `fill` has filled; the page's clock stands, and countries are judged, when `fill` returns."""
     database = directory / "collector.sqlite3"
     store = Store.open(database)
     try:
@@ -103,6 +104,9 @@ def serving(directory: Path, fill: Fill) -> Iterator[Served]:
     finally:
         store.close()
     queries = Queries(database)
+    keeper = Keeper(database, queries)
+    keeper.judge(now_ns)
+    keeper.close()
     listening = socket.create_server(("127.0.0.1", 0))
     host, port = listening.getsockname()
     served = Served(host=host, port=port, queries=queries, database=database, now_ns=now_ns)
@@ -130,6 +134,14 @@ def serve(tmp_path: Path) -> Iterator[Callable[[Fill], Served]]:
 def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Lend a served store with three devices on an evening on which the link abroad is cut."""
     with serving(tmp_path_factory.mktemp("evening"), invented.evening) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def dark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Lend a served store with a country that fell silent, came back, and told what had been."""
+    directory = tmp_path_factory.mktemp("dark")
+    with serving(directory, lambda store: stories.cut_and_back(store, directory)) as served:
         yield served
 
 

@@ -229,7 +229,9 @@ def test_every_parameter_has_a_description_and_a_sentence_for_its_error(evening:
             assert part.get("description") or "$ref" in part or "items" in part, (name, field)
 
 
-def test_a_clock_that_never_was_set_is_bounded_by_when_its_record_arrived(serve: Callable[[Fill], Served]) -> None:
+def test_a_clock_that_never_was_set_is_bounded_by_when_its_record_arrived(
+    serve: Callable[[Fill], Served],
+) -> None:
     def fill(store: Store) -> int:
         device = invented.Device(id=_FIRST, epoch="9f1c04d27ab35e68", weather=invented.clear)
         device.quality, device.error_ns = ClockQuality.UNSYNCHRONISED, None

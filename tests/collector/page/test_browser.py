@@ -47,6 +47,20 @@ def test_nothing_sticks_out_to_the_side(browser: Browser, evening: Served, path:
         assert view.content_size()[0] == width
 
 
+@pytest.mark.parametrize("width", _WIDTHS)
+@pytest.mark.parametrize("by_night", [False, True], ids=["light", "dark"])
+def test_a_country_with_its_past_fits_and_can_be_read(
+    browser: Browser, dark: Served, width: int, by_night: bool
+) -> None:
+    with browser.view(f"{dark.url}/", width=width, dark=by_night) as view:
+        assert view.content_size()[0] == width
+        runs = list(_texts(view))
+    words = " ".join(text.words for text in runs)
+    assert "The international link is cut, the national network works" in words
+    assert "Total shutdown" in words
+    assert not [text for text in runs if _contrast(text.colour, text.behind) < (3.0 if text.large else 4.5)]
+
+
 def test_twenty_ragged_devices_fit_a_telephone(browser: Browser, crowd: Served) -> None:
     with browser.view(f"{crowd.url}/", width=360) as view:
         assert view.content_size()[0] == 360
