@@ -28,6 +28,11 @@ DRILLS: Final = {
         100,
         "unsynced writes lost, torn and reordered, on both databases",
     ),
+    "virtual-machine": (
+        "tests.drills.virtual_machine",
+        100,
+        "a virtual machine killed in mid-write, again and again, on both databases",
+    ),
     "disk-full": ("tests.drills.disk_full", 20, "the disk fills, is mounted read-only, and comes back"),
     "damage": ("tests.drills.damage", 200, "bytes of the outbox overwritten, and what is salvaged of it"),
     "backlog": (
