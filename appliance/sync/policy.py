@@ -3,7 +3,8 @@
 On connecting, a hello; its answer (or any ack) says what the collector has. Live records, newest first, may go
 before that answer, one batch of them: the first bytes after a cut should say something new. The backlog, oldest
 first and in turn with the live ones, waits for the answer, because without one nobody is there to store it; but not
-on a connection that follows one on which a collector answered, where a round trip's silence is a waste.
+on a connection that follows one on which a collector answered, where a round trip's silence is a waste. What was on
+its way at a cut waits for the answer in any case: it may be stored, and only the answer knows.
 
 At most `window` batches are un-acked. A batch whose ack is late is not sent again at once: a hello, a few bytes,
 asks what became of it, and only what the answer does not cover is sent again. The clock for that starts when the
@@ -105,6 +106,7 @@ class SyncPolicy:
     _hello_open: bool = False
     _answered: bool = False
     _trusted: bool = False
+    _doubtful: SeqRanges = SeqRanges()
     _hold_until: float = 0.0
     _grown: int = 0
     _turn: Kind = Kind.LIVE
@@ -119,6 +121,7 @@ class SyncPolicy:
         un_taken = any(flight.at_broker is None for flight in self._flights.values())
         self.pace.cut(min(self._seen, now), un_taken=un_taken)
         self.pace.connected(now)
+        self._doubtful = self._doubtful.union(self._sent())
         self._flights.clear()
         self.window = WINDOW_START
         self._grown = 0
@@ -180,7 +183,10 @@ class SyncPolicy:
         hello_answered = self._hello_open
         self._hello_open = False
         self._hello_due = None
-        self._answered = True
+        if not self._answered:
+            self._answered = True
+            self._doubtful = SeqRanges()
+            self._empty.clear()
         rejected = frozenset(reject.seq for reject in ack.rejects)
         for number, flight in list(self._flights.items()):
             flight.left = tuple(
@@ -251,11 +257,14 @@ class SyncPolicy:
     def _on_its_way(self) -> int:
         return sum(len(flight.left) for flight in self._flights.values())
 
+    def _sent(self) -> SeqRanges:
+        return SeqRanges.of(seq for flight in self._flights.values() for seq in flight.left)
+
     def _lingers(self, now: float) -> bool:
         return self._fresh_since is not None and now < self._fresh_since + LINGER_S
 
     def _spans(self, kind: Kind) -> tuple[tuple[int, int], ...]:
-        sent = SeqRanges.of(seq for flight in self._flights.values() for seq in flight.left)
+        sent = self._sent().union(self._doubtful)
         cut = max(0, self._high - LIVE_DEPTH)
         if kind is Kind.LIVE:
             return tuple(reversed(sent.gaps(cut + 1, self._high).ranges))

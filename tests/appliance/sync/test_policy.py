@@ -86,6 +86,23 @@ def test_after_a_connection_that_was_answered_the_backlog_does_not_wait_for_the_
     assert isinstance(policy.next_action(20.0, waiting=700, high=1000), Wait), "nobody answered the last time"
 
 
+def test_what_was_on_its_way_at_a_cut_is_not_sent_again_before_the_answer() -> None:
+    policy = answered()
+    policy.next_action(0.0, waiting=1000, high=1000)
+    policy.batch_at_broker(1.0, send(policy, 0.0, Kind.BULK, *range(1, 101)))
+    send(policy, 1.0, Kind.LIVE, *range(901, 1001))
+    policy.connected(10.0)
+    policy.next_action(10.0, waiting=1000, high=1000)
+    policy.hello_sent(10.0)
+    action = policy.next_action(10.0, waiting=1000, high=1000)
+    assert isinstance(action, SendBatch)
+    assert action.spans == ((745, 900),)
+    policy.acked(11.0, ack(100))
+    action = policy.next_action(11.0, waiting=900, high=1000)
+    assert isinstance(action, SendBatch)
+    assert action.spans == ((745, 1000),), "the answer said that it is not there"
+
+
 def test_an_unanswered_hello_is_repeated_ever_more_rarely() -> None:
     policy = greeted()
     now, gaps = 0.0, []
