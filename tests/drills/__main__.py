@@ -1,6 +1,6 @@
 """One command a drill. Each prints its seed first; the same seed does the same again.
 
-    python -m tests.drills NAME [--times N] [--seed N]
+    python -m tests.drills NAME [--times N] [--seed N] [options of NAME]
 
 It ends with 1 when what must hold did not hold. A short form of each runs in `./test`.
 """
@@ -40,6 +40,11 @@ DRILLS: Final = {
         1,
         "an insert and a batch read at 10 thousand, 1 and 10 million rows",
     ),
+    "drain": (
+        "tests.drills.drain",
+        1,
+        "a backlog over a thin line that is back, steady or cut: minutes, bytes, headline",
+    ),
     "wear": ("tests.drills.wear", 1, "bytes written to the card a day at the default cadence"),
 }
 
@@ -55,11 +60,15 @@ def main() -> int:
     parser.add_argument("name", choices=DRILLS)
     parser.add_argument("--times", type=int, help="how often (each drill has its own default)")
     parser.add_argument("--seed", type=int, help="repeat the trial that had this seed")
-    chosen = parser.parse_args()
+    chosen, more = parser.parse_known_args()
     module, times, words = DRILLS[chosen.name]
     seed = secrets.randbits(32) if chosen.seed is None else chosen.seed
     print(f"{chosen.name}: {words}; seed {seed}", flush=True)
-    ok = importlib.import_module(module).drill(times=chosen.times or times, seed=seed)
+    named = importlib.import_module(module)
+    if more and not hasattr(named, "options"):
+        parser.error(f"{chosen.name} has no options of its own; found {' '.join(more)}")
+    options = named.options(more) if more else {}
+    ok = named.drill(times=chosen.times or times, seed=seed, **options)
     print("all held" if ok else "NOT ALL HELD", flush=True)
     return 0 if ok else 1
 
