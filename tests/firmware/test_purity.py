@@ -145,3 +145,18 @@ def test_the_command_works_in_a_bare_environment(bare: Path) -> None:
     done = run(bare, str(bare.parent / "tidegauge"), "--help")
     assert done.returncode == 0, done.stderr
     assert "measure" in done.stdout
+
+
+@pytest.mark.packages
+@pytest.mark.timeout(900)
+def test_the_distribution_brings_every_file_that_is_read_beside_the_code(bare: Path) -> None:
+    (site,) = bare.parents[1].glob("lib/python3*/site-packages")
+    packages = ("firmware", "appliance", "collector", "provisioning")
+    wanted = {
+        path.relative_to(ROOT)
+        for package in packages
+        for path in (ROOT / package).rglob("*.*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert Path("firmware/judgement/fingerprints/ir.csv") in wanted
+    assert {path for path in wanted if not (site / path).exists()} == set()
