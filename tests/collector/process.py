@@ -18,11 +18,17 @@ COMMAND = (sys.executable, "-c", "from collector.command import collector; colle
 class CollectorProcess:
     """Starts `tidegauge collector` and waits until it is ready. Use it as a context manager: it is killed at the end."""
 
-    def __init__(self, data: Path, *options: str, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *options: str,
+        environment: dict[str, str] | None = None,
+        program: tuple[str, ...] = COMMAND,
+    ) -> None:
         self._errors = data.with_name(data.name + ".stderr")
         with self._errors.open("ab") as errors:
             self.process = subprocess.Popen(
-                [*COMMAND, "--data", str(data), "--port", "0", *options],
+                [*program, "--data", str(data), "--port", "0", *options],
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
                 env={**os.environ, **(environment or {})},

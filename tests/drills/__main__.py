@@ -23,6 +23,16 @@ DRILLS: Final = {
         1000,
         "kill -9 of device, worker, broker and collector, at random and at each step",
     ),
+    "hostile": (
+        "tests.drills.hostile",
+        3,
+        "one device floods, forges, replays, inflates, sends 100 MB; another delivers",
+    ),
+    "fleet": (
+        "tests.drills.fleet",
+        1,
+        "5,000 simulated devices come back at once, to a collector and to one 10 times slower",
+    ),
     "power-cut": (
         "tests.drills.power_cut",
         100,

@@ -29,7 +29,7 @@ from tests.drills.place import Place
 
 DEVICE = "k1l2m3n4o5p6q7r8"
 AUDIT_EVERY = 50
-REACH_S = 6.0
+REACH_S = 4.0
 """How long a step may take to be reached; then the victim is killed wherever it is."""
 REST_S = 120.0
 
@@ -109,7 +109,7 @@ class _Scene:
 
     def kill_any(self, rng: random.Random, victim: str) -> str:
         """Kill at a random moment."""
-        time.sleep(rng.random() * 0.3)
+        time.sleep(rng.random() * 0.2)
         self._kill(victim)
         return f"{victim} at a random moment"
 
@@ -146,9 +146,14 @@ class _Scene:
         quiet.touch()
         end_s = time.monotonic() + REST_S
         while not state.exists() or not state.read_text().startswith("0 "):
-            for process, what in ((self._device, "device"), (self._place.collector, "collector")):
+            for process, what in (
+                (self._device, "device"),
+                (self._place.collector, "collector"),
+                (self._place.broker.process, "broker"),
+            ):
                 if process is not None and process.poll() is not None:
-                    words = (self._folder / f"{what}.stderr").read_text(errors="replace")[-2000:]
+                    log = self._folder / ("mosquitto.log" if what == "broker" else f"{what}.stderr")
+                    words = log.read_text(errors="replace")[-2000:]
                     return f"the {what} ended by itself ({process.returncode}): {words}"
             if time.monotonic() > end_s:
                 return (

@@ -81,6 +81,7 @@ class Orders:
         try:
             number, step, times, victim = self._path.read_text().splitlines()
         except (FileNotFoundError, ValueError):
+            self._step = ""  # It was withdrawn.
             return
         if int(number) != self._seen:
             self._seen = int(number)

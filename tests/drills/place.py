@@ -1,6 +1,7 @@
 """One authority, one broker over mutual TLS, one collector that believes only what is signed: what drills are held in."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from appliance.identity.command import identity
+from collector.broker.child import LISTENING_PORTS
 from collector.command import collector as collector_command
 from tests.provisioning.identities import Provisioned, RunningBroker
 
@@ -25,6 +27,7 @@ class Place:
         self.world = Provisioned(folder)
         self.data = folder / "collector"
         self.settings = folder / "collector.toml"
+        (self.intake_port,) = random.sample(LISTENING_PORTS, k=1)
         self._broker: AbstractContextManager[RunningBroker] | None = None
         self.broker: RunningBroker
         self.collector: subprocess.Popen[bytes] | None = None
@@ -46,6 +49,7 @@ class Place:
             self.settings.write_text(
                 f'[broker]\nuse = "localhost:{self.broker.port}"\n'
                 f'[trust]\ndevices = "{self.world.authority}"\nidentity = "{self.world.collector}"\n'
+                f'[intake]\nport = {self.intake_port}\nidentity = "{self.folder / "broker"}"\n'
             )
 
     def stop_broker(self) -> None:
