@@ -1,5 +1,6 @@
-"""`tidegauge collector`: take in what devices measured, and serve the page; `export` writes what was stored, `audit` accounts for it,
-`import` takes in what was carried by hand.
+"""`tidegauge collector`: take in what devices measured, and serve the page.
+
+`export` writes what was stored, `audit` accounts for it, `import` takes in what was carried by hand.
 """
 
 import logging

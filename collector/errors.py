@@ -21,6 +21,10 @@ class DataDirError(CollectorError):
     """The data directory cannot be used: read-only, not a directory, or another collector has it."""
 
 
+class DataDirInUseError(DataDirError):
+    """Another process has the data directory."""
+
+
 class BrokerError(CollectorError):
     """The broker cannot be started."""
 

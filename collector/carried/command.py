@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from collector.carried.answering import Answering
-from collector.carried.importing import bags, import_bag
-from collector.errors import CollectorError
+from collector.carried.importing import Handle, bags, import_bag
+from collector.carried.posting import Poster
+from collector.errors import CollectorError, DataDirInUseError
 from collector.ingest.inbox import Inbox
 from collector.ingest.judge import Answer
 from collector.ingest.thread import IngestThread
@@ -20,6 +21,7 @@ from collector.store.database import Store
 from collector.store.datadir import DataDir
 from collector.store.queries import Queries
 from collector.taking_in import gate_of
+from collector.trust.gate import Gate
 from firmware.commands.errors import BadInputError, CommandError
 from firmware.settings.load import SettingsError, load
 
@@ -34,8 +36,8 @@ def import_(ctx: click.Context, /, *, paths: tuple[Path, ...], data: Path | None
     """Take in what devices exported (`tidegauge export --to`): files, a directory, or a stick.
 
     Says of each file how many records were new. Beside it the answers are written (NAME.acks.bag): put the stick back
-    into the device and it lets go of what arrived. Importing twice does no harm. The collector of this data directory
-    must not be running meanwhile.
+    into the device and it lets go of what arrived. Importing twice does no harm. Where the collector of this data
+    directory runs, the messages go through its intake; it must have one then.
     """
     # What stands before the subcommand's name counts as well: collector --config FILE import
     before = {} if ctx.parent is None else ctx.parent.params
@@ -59,21 +61,17 @@ def import_(ctx: click.Context, /, *, paths: tuple[Path, ...], data: Path | None
 def _import(settings: CollectorSettings, found: Sequence[Path]) -> bool:
     """Import the bags, and say of each what came of it; return whether all of it was taken."""
     with ExitStack() as stack:
-        directory = DataDir.open(settings.data)
-        stack.callback(directory.close)
-        store = Store.open(directory.database)
-        stack.callback(store.close)
-        queries = Queries(directory.database)
-        stack.callback(queries.close)
         gate = gate_of(settings)
-        ingest = IngestThread(store, Inbox(max_messages=1, max_bytes=1), _nowhere, gate=gate)
+        handle = _handle(settings, gate, stack)
+        queries = Queries(settings.data / "collector.sqlite3")
+        stack.callback(queries.close)
         chain = b"" if gate.signer is None else gate.signer.chain
         whole = True
         for path in found:
             with Answering(path, chain=chain) as answering:
                 done = import_bag(
                     path,
-                    ingest.handle,
+                    handle,
                     answering,
                     stored=lambda device: queries.completeness(device).stored,
                 )
@@ -82,6 +80,22 @@ def _import(settings: CollectorSettings, found: Sequence[Path]) -> bool:
             click.echo(str(done))
             whole = whole and not done.faults
         return whole
+
+
+def _handle(settings: CollectorSettings, gate: Gate, stack: ExitStack) -> Handle:
+    """Return what takes the messages: the store itself, or the intake of the collector that has it."""
+    try:
+        directory = DataDir.open(settings.data)
+    except DataDirInUseError as error:
+        if not settings.intake.port:
+            raise CollectorError(
+                f"{error}; or give the running collector an [intake], and the messages go through it"
+            ) from error
+        return stack.enter_context(Poster(settings.intake)).handle
+    stack.callback(directory.close)
+    store = Store.open(directory.database)
+    stack.callback(store.close)
+    return IngestThread(store, Inbox(max_messages=1, max_bytes=1), _nowhere, gate=gate).handle
 
 
 def _nowhere(_: Answer) -> None:

@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 from typing import Final, Self
 
-from collector.errors import DataDirError
+from collector.errors import DataDirError, DataDirInUseError
 from firmware.jsontypes import JsonObject
 
 _REMEDY: Final = "give another directory with --data"
@@ -33,7 +33,7 @@ class DataDir:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Make the directory (0700) if it is missing, and lock it. Raises `DataDirError`."""
+        """Make the directory (0700) if it is missing, and lock it. Raises `DataDirInUseError`, `DataDirError`."""
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -46,7 +46,7 @@ class DataDir:
         except BlockingIOError as error:
             holder = os.read(lock_fd, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(lock_fd)
-            raise DataDirError(
+            raise DataDirInUseError(
                 f"{path}: in use by another collector, process {holder}: stop it, or {_REMEDY}"
             ) from error
         with contextlib.suppress(OSError):  # The pid is only for the message above.

@@ -1,5 +1,6 @@
 """A stick carried by hand, every part real: a device's outbox and identity, a directory, the collector's store, the way back."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,6 +17,7 @@ from appliance.identity.command import identity
 from appliance.outbox.box import Outbox
 from appliance.outbox.datadir import DataDir
 from appliance.sync.voice import Voice
+from collector.broker.child import LISTENING_PORTS
 from collector.command import collector
 from collector.store.queries import Queries
 from firmware import mailbag
@@ -192,7 +194,25 @@ def test_beside_a_running_collector_it_says_what_to_do(carried: Carried) -> None
         done = carried.bring()
     assert done.exit_code == 1
     assert "in use by another collector, process" in done.stderr
+    assert "give the running collector an [intake]" in done.stderr
     assert carried.bring().exit_code == 0
+
+
+@pytest.mark.parametrize("with_tls", [False, True])
+def test_a_running_collector_with_an_intake_takes_it_through_that(carried: Carried, with_tls: bool) -> None:
+    text = carried.settings.read_text() + f"[intake]\nport = {random.choice(LISTENING_PORTS)}\n"
+    carried.settings.write_text(text + f'identity = "{carried.world.directory / "broker"}"\n' * with_tls)
+    bag = carried.export()
+    spoilt = bag.with_name("zz-spoilt.bag")
+    spoilt.write_bytes(bag.read_bytes())
+    changed(spoilt, lambda message: replace(message, leaf="live" if message.leaf == "bulk" else message.leaf))
+    with CollectorProcess(carried.store, "--config", str(carried.settings)):
+        done = carried.bring()
+        assert "700 records, 700 new, 0 here already" in done.stdout
+        assert f"{spoilt}: device {DEVICE}: 0 records, 0 new, 0 here already" in done.stdout
+        assert done.exit_code == 1
+    assert carried.stored() == "seq 1–700 all here"
+    assert carried.take_back().records == RECORDS
 
 
 def test_a_stick_that_is_full_holds_the_newest_whole(
