@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +49,18 @@ _LIMIT_S: Final = 5400
 _DEAD: Final = '[[rule]]\nname = "dead"\ndo = "drop"\n'
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One drain. `dark_s` is how long the line is dead before it comes back, `sample` is what paho publishes beside."""
+
+    seed: int
+    rate_bit_s: int
+    records: int
+    cut_every_s: float
+    dark_s: float
+    sample: int
+
+
 def drill(
     *,
     times: int,
@@ -56,11 +69,25 @@ def drill(
     records: int = 11_000,
     cut_every_s: float = 0.0,
     dark_s: float = 60.0,
+    sample: int = SAMPLE,
 ) -> bool:
-    """Print the figures of `times` drains. `dark_s` is how long the line is dead before it comes back."""
+    """Print the figures of `times` drains; the rest as in `Asked`."""
     return all(
-        namespaces.call(run, seed + one, rate_bit_s, records, cut_every_s, dark_s, limit_s=_LIMIT_S)
-        for one in range(times)
+        namespaces.call(
+            run,
+            asdict(
+                Asked(
+                    seed=seed + number,
+                    rate_bit_s=rate_bit_s,
+                    records=records,
+                    cut_every_s=cut_every_s,
+                    dark_s=dark_s,
+                    sample=sample,
+                )
+            ),
+            limit_s=_LIMIT_S,
+        )
+        for number in range(times)
     )
 
 
@@ -155,8 +182,9 @@ def far_side(folder: Path) -> Iterator[tuple[CollectorProcess, Ear]]:
         yield collector, ear
 
 
-def run(seed: int, rate_bit_s: int, records: int, cut_every_s: float, dark_s: float) -> bool:
-    """Drain once, in the namespaces that this was called in; print what it took."""
+def run(words: dict[str, Any]) -> bool:
+    """Drain once what `words` of `Asked` say, in the namespaces that this was called in; print what it took."""
+    asked = Asked(**words)
     street()
     wire.offloads_off("eth0")
     with namespaces.inside(SERVER):
@@ -166,17 +194,18 @@ def run(seed: int, rate_bit_s: int, records: int, cut_every_s: float, dark_s: fl
         with Outbox.open(
             folder / "outbox.sqlite3", device=DEVICE, room=Room(path=folder, cap_bytes=2**34)
         ) as outbox:
-            for one in week.rounds(records, seed=seed, until_utc_ns=time.time_ns()):
+            for one in week.rounds(asked.records, seed=asked.seed, until_utc_ns=time.time_ns()):
                 outbox.append(one)
-            print(f"  {records:,} records, of {week.records_a_week():,} a week by Iran's plan", flush=True)
+            print(
+                f"  {asked.records:,} records, of {week.records_a_week():,} a week by Iran's plan", flush=True
+            )
             with far_side(folder) as (collector, ear):
-                rules = line(rate_bit_s, cut_every_s)
                 with _censor(folder) as censor:
-                    wrong = _drain(outbox, ear, censor, rules, (rate_bit_s, records, cut_every_s, dark_s))
-                    _beside(folder, ear, censor, line(rate_bit_s, 0.0), (rate_bit_s, records))
-                wrong += _audit(folder, collector, records)
-    for words in wrong:
-        print(f"  WRONG: {words}", flush=True)
+                    wrong = _drain(outbox, ear, censor, asked)
+                    _beside(folder, ear, censor, asked)
+                wrong += _audit(folder, collector)
+    for fault in wrong:
+        print(f"  WRONG: {fault}", flush=True)
     return not wrong
 
 
@@ -191,10 +220,8 @@ def _censor(folder: Path) -> Iterator[Censor]:
         censor.__exit__(None, None, None)
 
 
-def _drain(
-    outbox: Outbox, ear: Ear, censor: Censor, rules: str, asked: tuple[int, int, float, float]
-) -> list[str]:
-    rate_bit_s, records, cut_every_s, dark_s = asked
+def _drain(outbox: Outbox, ear: Ear, censor: Censor, asked: Asked) -> list[str]:
+    rate_bit_s, records, cut_every_s = asked.rate_bit_s, asked.records, asked.cut_every_s
     empty = threading.Event()
 
     def notify(event: Event) -> None:
@@ -205,8 +232,8 @@ def _drain(
     sync = Sync(settings, outbox, software="tidegauge drill", country="ir", notify=notify)
     sync.link_is_gone()  # as the daemon says when a round's verdict is a cut
     sync.start()
-    time.sleep(dark_s)
-    censor.change(rules)
+    time.sleep(asked.dark_s)
+    censor.change(line(rate_bit_s, cut_every_s))
     begun, before = time.monotonic(), on_the_wire()
     empty.wait(_LIMIT_S)
     took_s = time.monotonic() - begun
@@ -232,12 +259,12 @@ def _drain(
     return [f"{len(missing)} records never passed the broker"] if missing else []
 
 
-def _beside(folder: Path, ear: Ear, censor: Censor, rules: str, asked: tuple[int, int]) -> None:
+def _beside(folder: Path, ear: Ear, censor: Censor, asked: Asked) -> None:
     """Publish a sample with plain paho, one message a record, over the same line without cuts."""
-    rate_bit_s, records = asked
-    count = min(SAMPLE, records)
+    rate_bit_s, records = asked.rate_bit_s, asked.records
+    count = min(asked.sample, records)
     bodies = _bodies(folder, count)
-    censor.change(rules)
+    censor.change(line(rate_bit_s, 0.0))
     before, begun = on_the_wire(), time.monotonic()
     client = Client(CallbackAPIVersion.VERSION2, client_id="plain")
     client.connect_timeout = 30.0
@@ -265,7 +292,7 @@ def _bodies(folder: Path, count: int) -> list[str]:
         return [row.body for row in outbox.oldest(count)]
 
 
-def _audit(folder: Path, collector: CollectorProcess, records: int) -> list[str]:
+def _audit(folder: Path, collector: CollectorProcess) -> list[str]:
     collector.end()
     words = (sys.executable, "-m", "firmware.commands.main", "collector", "audit")
     done = subprocess.run(

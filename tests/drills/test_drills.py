@@ -5,7 +5,7 @@ import secrets
 import pytest
 
 from tests import needs
-from tests.drills import backlog, clock, damage, disk_full, outbox_kill, power_cut, wear
+from tests.drills import backlog, clock, damage, disk_full, drain, outbox_kill, power_cut, wear
 
 
 @pytest.fixture
@@ -31,6 +31,14 @@ def test_power_cut(seed: int) -> None:
 @pytest.mark.namespace
 def test_disk_full(seed: int) -> None:
     assert disk_full.drill(times=1, seed=seed)
+
+
+@pytest.mark.namespace
+def test_drain(seed: int) -> None:
+    needs.program("mosquitto")
+    assert drain.drill(
+        times=1, seed=seed, rate_bit_s=256_000, records=900, cut_every_s=4.0, dark_s=1.0, sample=20
+    )
 
 
 def test_damage(seed: int) -> None:
