@@ -240,6 +240,10 @@ def _was_answering(facts: WebFacts) -> bool:
     return any(one.failure == Failure.TIMEOUT and one.bytes_read for one in facts.handshakes)
 
 
+def _over_tls(url: str) -> bool:
+    return url.startswith("https:")
+
+
 def slow(facts: WebFacts) -> bool:
     """Say whether the page, or the handshake before it, was still coming or had begun to come when time ran out."""
     if facts.stage is Stage.TLS:
@@ -248,7 +252,8 @@ def slow(facts: WebFacts) -> bool:
         return False
     last = facts.evidence.requests[-1]
     # A line that is policed hard stands still for seconds: that it stood still at the end tells nothing.
-    has_begun = last.status is not None or last.body_length > 0 or bool(last.progress)
+    # And over TLS nothing shows before a whole record of up to 16 KiB is in.
+    has_begun = last.status is not None or last.body_length > 0 or bool(last.progress) or _over_tls(last.url)
     return is_slow(last.progress) or (facts.failure == Failure.TIMEOUT and has_begun)
 
 
