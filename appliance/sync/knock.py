@@ -28,7 +28,7 @@ class Door:
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
-        self._port = port
+        self.port = port
         self._found: tuple[socket.AddressFamily, tuple[str | int | bytes, ...]] | None = None
         self._asked: float | None = None
         self._socket: socket.socket | None = None
@@ -68,7 +68,7 @@ class Door:
             return False
         self._asked = now
         try:
-            family, _, _, _, address = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0]
+            family, _, _, _, address = socket.getaddrinfo(self._host, self.port, type=socket.SOCK_STREAM)[0]
         except OSError:
             return False
         self._found = (family, address)

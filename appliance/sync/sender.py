@@ -126,6 +126,8 @@ class Sync:
                 break
             if acks:
                 self._back.clear()
+            if (port := self._door_port()) != door.port:  # an identity was installed meanwhile
+                door = Door(self._settings.host, port)
             worked = acks > 0 or time.monotonic() - began >= STEADY_S
             failures = 1 if worked else failures + 1
             delay_s = reconnect_delay_s(failures, self._random, cap_s=self._settings.retry_max_s)

@@ -17,7 +17,7 @@ from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
 from appliance.sync.ways import Ports
 from firmware.exchange import Batch, Hello, decode_presence
-from firmware.record import to_json
+from firmware.record import Verdict, to_json
 from tests.appliance.collector_peer import Behaviour, CollectorPeer, well_behaved
 from tests.firmware.records import tcp_record
 from tests.mosquitto import Mosquitto, broker  # noqa: F401 - a fixture
@@ -136,6 +136,27 @@ def test_hello_tells_what_waits(
     assert dataclasses.replace(hello, runs=()) == Hello(
         device=DEVICE, epoch=outbox.epoch, low=1, high=7, waiting=7, software="tidegauge test", country="xx"
     )
+
+
+def test_the_first_message_says_what_happened(
+    broker: Mosquitto,  # noqa: F811
+    peer: CollectorPeer,
+    outbox: Outbox,
+    start: Callable[..., Sender],
+) -> None:
+    cut = Verdict(
+        verdict="international_cut",
+        rule_id="cut_international_dark",
+        evidence=("a",),
+        overturned_by="b",
+    )
+    conclusion = dataclasses.replace(tcp_record(8, test="ladder"), verdict=cut)
+    fill(outbox, 7)
+    outbox.append([conclusion])
+    start(broker.port).await_delivered()
+    (turn,) = peer.hellos[0].headline
+    assert (turn.verdict, turn.rule_id) == (cut.verdict, cut.rule_id)
+    assert (turn.since_utc_ns, turn.error_ns) == (conclusion.start.utc_ns, conclusion.start.error_ns)
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
