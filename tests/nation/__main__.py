@@ -12,6 +12,7 @@ Run it as root, or as a user whose kernel allows user namespaces. docs/how-to/re
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from tests.nation.weather import DAY_ROUNDS
 from tests.needs import namespace_command
 
 AT_ONCE: Final = 6
+END_WITH_PARENT: Final = ("setpriv", "--pdeathsig", "TERM", "--") if shutil.which("setpriv") else ()
 _USAGE: Final = 2
 
 
@@ -78,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def command(name: str, *options: str) -> list[str]:
     """Return the words that play a scenario in fresh namespaces."""
-    words = [*namespace_command(), sys.executable, "-m", "tests.nation.inside", name]
+    words = [*END_WITH_PARENT, *namespace_command(), sys.executable, "-m", "tests.nation.inside", name]
     return [*words, "--outside", namespaces.present(), *options]
 
 
