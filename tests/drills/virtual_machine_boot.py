@@ -142,7 +142,9 @@ class Machine:
 
     def _started(self, *more: str) -> subprocess.Popen[str]:
         # Emulation, not KVM: stock kernels do not boot under every KVM inside a virtual machine.
-        words = ["qemu-system-x86_64", "-M", "pc", "-accel", "tcg", "-cpu", "max", "-m", "320"]
+        # It dies with this process, however that ends.
+        words = ["setpriv", "--pdeathsig", "KILL"]
+        words += ["qemu-system-x86_64", "-M", "pc", "-accel", "tcg", "-cpu", "max", "-m", "320"]
         words += ["-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot"]
         words += ["-kernel", str(self._kernel), "-initrd", str(self._folder / "image")]
         words += ["-append", f"console=ttyS0 quiet loglevel=2 panic=-1 mitigations=off {self._words}"]
