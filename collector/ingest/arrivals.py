@@ -6,7 +6,7 @@ A store (SQLite now, another later) takes `Arrival`s and answers with `Accounted
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from firmware.exchange import Hello, Tombstone
+from firmware.exchange import Hello, Reject, Tombstone
 from firmware.seqs import SeqRanges
 
 
@@ -102,10 +102,12 @@ class Accounted:
     """What is durable of one epoch: every seq up to `upto`, and `ranges` above it (some of them, see `commit`).
 
     `run` is the hello's run that was noted. `clash` says that two give numbers in this epoch, which are the same up
-    to that seq: then nothing of it was stored, and nothing else is said.
+    to that seq: then nothing of it was stored, and nothing else is said. `rejects` are those the device may not have
+    heard of yet.
     """
 
     upto: int
     ranges: SeqRanges
+    rejects: tuple[Reject, ...] = ()
     run: str = ""
     clash: int | None = None

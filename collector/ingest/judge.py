@@ -111,11 +111,12 @@ def answer(judgement: Judgement, accounted: Accounted, epoch: str, *, pause_s: f
     `pause_s` is what the collector asks of everyone because it is behind.
     """
     assert judgement.to is not None
+    own = {one.seq for one in judgement.rejects}
     ack = Ack(
         epoch=epoch,
         upto=accounted.upto,
         ranges=accounted.ranges,
-        rejects=judgement.rejects,
+        rejects=(*judgement.rejects, *(one for one in accounted.rejects if one.seq not in own)),
         retry_after_s=max(judgement.pause_s, pause_s),
         run=accounted.run,
         clash=accounted.clash,

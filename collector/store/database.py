@@ -31,6 +31,7 @@ from collector.ingest.arrivals import (
 )
 from collector.store import evidence, headlines, runs, timings
 from collector.store.migrations import MIGRATIONS
+from collector.store.rejects import Rejects
 from firmware.exchange import Tombstone
 from firmware.seqs import SeqRanges
 
@@ -49,6 +50,7 @@ class Store:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._rejects = Rejects(connection)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -130,6 +132,7 @@ class Store:
                         self._epoch_seen(hello.device, hello.epoch, received_ns, hello.high, hello.waiting)
                         headlines.keep(self._connection, hello, received_ns)
                         evidence.keep_hello(self._connection, arrival)
+                        self._rejects.hello(hello)
                     else:
                         log.warning(
                             "device %s: its card was copied or restored; it begins a new epoch", hello.device
@@ -320,7 +323,11 @@ class Store:
         ).fetchall()
         ranges = SeqRanges(tuple((lowest, highest) for lowest, highest in rows))
         above = SeqRanges.of(seq for seq in seqs if seq > upto and seq not in ranges)
-        return Accounted(upto=upto, ranges=ranges.union(self._ranges_at(device, epoch, "accounted", above)))
+        return Accounted(
+            upto=upto,
+            ranges=ranges.union(self._ranges_at(device, epoch, "accounted", above)),
+            rejects=self._rejects.to_tell(device, epoch),
+        )
 
 
 def _seqs(batch: BatchArrived) -> list[int]:
