@@ -74,7 +74,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "scope_borne_out_many": "Borne out by the records of {n} devices that arrived later",
     "scope_too_few": "Unknown: too few devices to speak of the country",
     "scope_all_silent": "Unknown: {silent} of {devices} devices are silent",
-    "scope_mixed": "Inconclusive: the devices do not agree",
+    "scope_mixed": "Inconclusive: the evidence does not decide for the country",
     # nobody there yet
     "empty_title": "No device has reported yet",
     "empty_intro": "This collector is running and waits. To see a device here, do one of these:",

@@ -78,27 +78,34 @@ def control(path: Path, at_ns: int, view: WebControl) -> None:
     log.close()
 
 
-def cut_and_back(store: Store, directory: Path) -> int:
-    """Let the way abroad be cut with the collector's side of it, and come back after 50 min; return 8 min after that.
+def cut_and_heard(store: Store, directory: Path) -> int:
+    """Let the way abroad be cut while a collector inside the country goes on hearing; return 40 min after that."""
+    return cut_and_back(store, directory, lasts_s=2400, unheard=False, goes_on_s=0)
+
+
+def cut_and_back(
+    store: Store, directory: Path, *, lasts_s: int = 3000, unheard: bool = True, goes_on_s: int = 480
+) -> int:
+    """Let the way abroad be cut, the collector's devices unheard, and come back; return `goes_on_s` after that.
 
     The invented evening is of 15 November 2026: the cut is at 16:32:00.
     """
     path = directory / "collector.sqlite3"
     cut_ns = invented.utc(15, 16, 32)
-    cut_s, back_s = cut_ns // NS, cut_ns // NS + 3000
+    cut_s, back_s = cut_ns // NS, cut_ns // NS + lasts_s
     made = devices(weather=abroad_cut_from(cut_ns, back_s * NS), began_s=cut_s)
     queries = Queries(path)
     keeper = Keeper(path, queries)
-    for at_s in range(cut_s - 1500, back_s + 480, 60):
-        unheard = cut_s <= at_s < back_s
+    for at_s in range(cut_s - 1500, back_s + goes_on_s, 60):
+        is_dark = unheard and cut_s <= at_s < back_s
         for number, device in enumerate(made):
             if (at_s // 60) % 2 == number % 2:
                 device.measure_places(at_s + 7 * number, at_s + 7 * number + 1)
-                if not unheard:
+                if not is_dark:
                     invented.deliver(store, device, (at_s + 7 * number + 26) * NS)
         if at_s % 300 == 0:
             control(path, at_s * NS, SEEN)
         keeper.judge((at_s + 59) * NS)
     keeper.close()
     queries.close()
-    return (back_s + 480) * NS
+    return (back_s + goes_on_s) * NS

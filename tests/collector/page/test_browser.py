@@ -13,7 +13,7 @@ import pytest
 from collector.page import texts
 from collector.page.pages import ROUNDS_SHOWN
 from collector.store.database import Store
-from tests.collector.page import invented
+from tests.collector.page import invented, stories
 from tests.collector.page.browser import Browser, View
 from tests.collector.page.conftest import Served, serving
 from tests.needs import ROOT
@@ -37,6 +37,14 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         return now_ns
 
     with serving(tmp_path_factory.mktemp("crowd"), fill) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Lend a served store with a country whose way abroad is cut at present."""
+    directory = tmp_path_factory.mktemp("cut")
+    with serving(directory, lambda store: stories.cut_and_heard(store, directory)) as served:
         yield served
 
 
@@ -153,12 +161,10 @@ def test_printed_the_evidence_is_open(browser: Browser, evening: Served) -> None
     assert "Pause" not in words
 
 
-@pytest.mark.parametrize(("width", "height"), [(1280, 850), (360, 860)])
-def test_the_readmes_pictures(
-    browser: Browser, evening: Served, width: int, height: int, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (360, 1100)])
+def test_the_readmes_pictures(browser: Browser, cut: Served, width: int, height: int, tmp_path: Path) -> None:
     """Makes the pictures; TIDEGAUGE_WRITE_SCREENSHOTS=1 puts them where README shows them."""
-    with browser.view(f"{evening.url}/", width=width) as view:
+    with browser.view(f"{cut.url}/", width=width) as view:
         picture = view.screenshot(height=height)
     assert picture.startswith(b"\x89PNG")
     assert int.from_bytes(picture[16:20]) == width
