@@ -95,4 +95,8 @@ def place(text: str) -> tuple[str, int]:
     if is_address(text):
         return canonical(text), 0
     host, _, port = text.rpartition(":")
-    return (canonical(host.strip("[]")), int(port)) if port.isascii() and port.isdigit() else (canonical(text), 0)
+    return (
+        (canonical(host.strip("[]")), int(port))
+        if port.isascii() and port.isdigit()
+        else (canonical(text), 0)
+    )
