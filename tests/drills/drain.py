@@ -4,7 +4,8 @@
 
 In network namespaces: the real sender and outbox here, the real mosquitto and collector there, between them a censor
 that carries no more than the rate, and 60 ms each way. First the line is dead for a while, and the device knows it;
-then it is back. A cut resets every connection and leaves the line dead for a second. Bytes are those of IP packets,
+then it is back. A cut resets every connection and leaves the line dead for a second; with `--silent` the line is dead
+for that second and nobody is told. Bytes are those of IP packets,
 counted at the far end of the line. Beside it, in the same run, plain paho publishes a sample one message a record.
 At the end the collector's own audit says whether all of it is stored, once.
 """
@@ -59,6 +60,7 @@ class Asked:
     cut_every_s: float
     dark_s: float
     sample: int
+    silent: bool = False
 
 
 def drill(
@@ -70,6 +72,7 @@ def drill(
     cut_every_s: float = 0.0,
     dark_s: float = 60.0,
     sample: int = SAMPLE,
+    silent: bool = False,
 ) -> bool:
     """Print the figures of `times` drains; the rest as in `Asked`."""
     return all(
@@ -83,6 +86,7 @@ def drill(
                     cut_every_s=cut_every_s,
                     dark_s=dark_s,
                     sample=sample,
+                    silent=silent,
                 )
             ),
             limit_s=_LIMIT_S,
@@ -98,18 +102,19 @@ def options(words: list[str]) -> dict[str, float]:
     parser.add_argument("--records", type=int, help="how many wait (11000; a week has 77448)")
     parser.add_argument("--cut-every-s", type=float, help="a cut so often; 0 for none")
     parser.add_argument("--dark-s", type=float, help="how long the line is dead before it comes back (60)")
+    parser.add_argument("--silent", action="store_true", help="cuts reset no connection")
     return {key: value for key, value in vars(parser.parse_args(words)).items() if value is not None}
 
 
-def line(rate_bit_s: int, cut_every_s: float) -> str:
+def line(rate_bit_s: int, cut_every_s: float, *, silent: bool = False) -> str:
     """Return the censor's rules for a line of a rate, with cuts."""
     cuts = ""
     if cut_every_s:
         at = cut_every_s - DEAD_S
-        cuts = (
-            f'[[rule]]\nname = "cut"\ndo = "reset"\nfrom_s = {at}\nuntil_s = {at + 0.3}\nevery_s = {cut_every_s}\n'
-            f'[[rule]]\nname = "dead"\ndo = "drop"\nfrom_s = {at}\nuntil_s = {cut_every_s}\nevery_s = {cut_every_s}\n'
-        )
+        every = f"every_s = {cut_every_s}\n"
+        if not silent:
+            cuts = f'[[rule]]\nname = "cut"\ndo = "reset"\nfrom_s = {at}\nuntil_s = {at + 0.3}\n{every}'
+        cuts += f'[[rule]]\nname = "dead"\ndo = "drop"\nfrom_s = {at}\nuntil_s = {cut_every_s}\n{every}'
     return (
         f'{cuts}[[rule]]\nname = "thin"\ndo = "throttle"\nrate_bit_s = {rate_bit_s}\nhow = "shape"\n'
         "burst_bytes = 1500\nlimit_bytes = 32000\n"
@@ -233,7 +238,7 @@ def _drain(outbox: Outbox, ear: Ear, censor: Censor, asked: Asked) -> list[str]:
     sync.link_is_gone()  # as the daemon says when a round's verdict is a cut
     sync.start()
     time.sleep(asked.dark_s)
-    censor.change(line(rate_bit_s, cut_every_s))
+    censor.change(line(rate_bit_s, cut_every_s, silent=asked.silent))
     begun, before = time.monotonic(), on_the_wire()
     empty.wait(_LIMIT_S)
     took_s = time.monotonic() - begun
