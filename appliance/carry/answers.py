@@ -15,6 +15,7 @@ from firmware.exchange import decode_ack
 from firmware.jsontypes import RecordError
 from firmware.mailfile import BagFile
 
+_NO_END: Final = 2**63
 _log: Final = logging.getLogger(__name__)
 
 
@@ -33,45 +34,78 @@ def take(outbox: Outbox, folder: Folder, voice: Voice) -> Taken:
     """
     taken = Taken()
     for stem in folder.answers(outbox.device):
-        answers, one = 0, Taken()
+        runs = outbox.hello(software="", country="").runs
+        reader, told = _Reader(outbox, voice, runs), 0
         try:
             with folder.read(stem + ANSWERS) as file:
                 read = BagFile(file)
                 for message in read:
-                    answers += message.leaf == ACK
-                    one = _with(one, _take_one(outbox, voice, Received(message.payload, message.leaf)))
+                    told += message.leaf == ACK
+                    reader.take(Received(message.payload, message.leaf))
         except RecordError as error:
             _log.warning("%s%s: %s", stem, ANSWERS, error)
             continue
-        taken = Taken(answers=taken.answers + one.answers, records=taken.records + one.records)
+        taken = Taken(answers=taken.answers + reader.answers, records=taken.records + reader.records)
         if read.fault:
             _log.warning("%s%s: %s", stem, ANSWERS, read.fault)
-        elif one.answers == answers:
-            if one.answers and one.answers == _messages(folder, stem + BAG):
+        elif reader.answers == told:
+            if told and told == _messages(folder, stem + BAG):
                 folder.drop(stem + BAG)
             folder.drop(stem + ANSWERS)
     return taken
 
 
-def _with(taken: Taken, removed: int | None) -> Taken:
-    if removed is None:
-        return taken
-    return Taken(answers=taken.answers + 1, records=taken.records + removed)
+@dataclass(slots=True)
+class _Reader:
+    """Takes one file's answers. The hello's names the run that wrote the bag: it must be one of this card's own.
+
+    A card that was copied has the same name, and the same numbers mean other records on it from the copy on.
+    """
+
+    outbox: Outbox
+    voice: Voice
+    runs: tuple[tuple[str, int], ...]
+    end: int = 0
+    answers: int = 0
+    records: int = 0
+
+    def take(self, received: Received) -> None:
+        """Take one message, if it is an answer that counts."""
+        payload, _ = self.voice.heard(received)
+        if payload is None or received.leaf != ACK:
+            return
+        try:
+            ack = decode_ack(payload)
+            if ack.run:
+                self.end = _end_of(ack.run, self.runs)
+            if ack.epoch != self.outbox.epoch:
+                self.records += sum(
+                    box.acknowledge(ack) for box in self.outbox.past() if box.epoch == ack.epoch
+                )
+            elif (
+                max(ack.upto, *(high for _, high in ack.ranges), *(one.seq for one in ack.rejects), 0)
+                < self.end
+            ):
+                self.records += self.outbox.acknowledge(ack)
+            else:
+                _log.info(
+                    "an answer on a stick says more than the bag was asked about: left for the next one"
+                )
+                return
+        except (RecordError, AckImpossibleError) as error:
+            _log.warning("an answer on a stick was ignored: %s", error)
+            return
+        self.answers += 1
 
 
-def _take_one(outbox: Outbox, voice: Voice, received: Received) -> int | None:
-    """Return how many records left by a message, None where it does not count as an answer."""
-    payload, _ = voice.heard(received)
-    if payload is None or received.leaf != ACK:
-        return None
-    try:
-        ack = decode_ack(payload)
-        if ack.epoch == outbox.epoch:
-            return outbox.acknowledge(ack)
-        return sum(box.acknowledge(ack) for box in outbox.past() if box.epoch == ack.epoch)
-    except (RecordError, AckImpossibleError) as error:
-        _log.warning("an answer on a stick was ignored: %s", error)
-        return None
+def _end_of(run: str, runs: tuple[tuple[str, int], ...]) -> int:
+    """Return below which seq what `run` gave is this card's: 0 where it never ran here; `runs` are newest first."""
+    end = _NO_END
+    for name, first in runs:
+        if name == run:
+            return end
+        end = min(end, first)
+    return 0
 
 
 def _messages(folder: Folder, name: str) -> int:

@@ -307,7 +307,9 @@ class Store:
 
     def _is_out_of_turn(self, batch: BatchArrived) -> bool:
         where = (self._connection, batch.device, batch.epoch)
-        return runs.clash(*where) is not None or runs.is_out_of_turn(*where, batch.run)
+        return runs.clash(*where) is not None or runs.is_out_of_turn(
+            *where, batch.run, max(_seqs(batch), default=0)
+        )
 
     def _clash(self, device: str, epoch: str) -> Accounted | None:
         fork = runs.clash(self._connection, device, epoch)

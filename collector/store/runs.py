@@ -6,11 +6,13 @@ the same number means two records, and neither may be taken for the other. This 
 """
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
 from firmware.exchange import Hello
 
 RUNS_KEPT: Final = 256
+_NO_END: Final = 2**63
 
 
 def meet(connection: sqlite3.Connection, hello: Hello) -> int | None:
@@ -33,8 +35,9 @@ def _fork(connection: sqlite3.Connection, hello: Hello) -> int | None:
     names = {run for run, _ in known}
     told = {run for run, _ in hello.runs}
     fresh = [(run, first) for run, first in hello.runs if run not in names]
-    if hello.runs[0][0] in names:
-        return None  # said by a run that is known, and carried here by hand since: it is no copy's
+    own = hello.runs[0][0]
+    if own in names and hello.high < _end_of(own, known):
+        return None  # it is at the point where the runs that are known came after it: a bag that was carried, no copy
     if not known or known[0][0] in told:
         connection.executemany(
             "INSERT INTO run (device, epoch, run, first) VALUES (?, ?, ?, ?)",
@@ -62,15 +65,28 @@ def clash(connection: sqlite3.Connection, device: str, epoch: str) -> int | None
     return None if row is None or row[0] is None else int(row[0])
 
 
-def is_out_of_turn(connection: sqlite3.Connection, device: str, epoch: str, run: str) -> bool:
-    """Say whether a batch of `run` must wait for a hello: other runs have spoken, and this one has not.
+def is_out_of_turn(connection: sqlite3.Connection, device: str, epoch: str, run: str, high: int) -> bool:
+    """Say whether a batch of `run` up to seq `high` must wait for a hello: another run gives these numbers, or may.
 
-    One that is known and not the newest is from a bag that was carried by hand while its device went on.
+    One of a run that is known and not the newest comes from a bag that was carried while its device went on: it is in turn
+    with what it had when the next run began.
     """
-    if not run:
+    known = connection.execute(
+        "SELECT run, first FROM run WHERE device = ? AND epoch = ? ORDER BY id DESC LIMIT 1", (device, epoch)
+    ).fetchall()
+    if not run or not known or known[0][0] == run:
         return False
-    (known, others) = connection.execute(
-        "SELECT coalesce(sum(run = ?3), 0), count(*) FROM run WHERE device = ?1 AND epoch = ?2",
-        (device, epoch, run),
-    ).fetchone()
-    return others > 0 and not known
+    known = connection.execute(
+        "SELECT run, first FROM run WHERE device = ? AND epoch = ? ORDER BY id DESC", (device, epoch)
+    ).fetchall()
+    return run not in {name for name, _ in known} or high >= _end_of(run, known)
+
+
+def _end_of(run: str, known: Sequence[tuple[str, int]]) -> int:
+    """Return the first seq that a run after `run` could give; `known` has `run`, newest first, as (name, first seq)."""
+    end = _NO_END
+    for name, first in known:
+        if name == run:
+            break
+        end = min(end, first)
+    return end

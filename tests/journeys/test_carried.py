@@ -11,9 +11,10 @@ from click.testing import CliRunner, Result
 
 from appliance.carry.answers import Taken, take
 from appliance.carry.folder import Folder
-from appliance.device import identity_of
 from appliance.export import export
 from appliance.identity.command import identity
+from appliance.identity.files import IdentityFiles
+from appliance.identity.identity import Identity
 from appliance.outbox.box import Outbox
 from appliance.outbox.datadir import DataDir
 from appliance.sync.voice import Voice
@@ -68,7 +69,10 @@ class Carried:
     def take_back(self) -> Taken:
         """Have the device take the answers from the stick."""
         with Folder.open(self.stick) as folder:
-            return take(self.outbox, folder, Voice(identity_of(self.directory)))
+            return take(self.outbox, folder, self.voice())
+
+    def voice(self) -> Voice:
+        return Voice(Identity.load(IdentityFiles(data=self.data), device=DEVICE))
 
     def stored(self) -> str:
         queries = Queries(self.store / "collector.sqlite3")
@@ -183,7 +187,7 @@ def test_a_stick_that_arrives_after_its_device_went_on_is_no_copied_card(
         assert done.exit_code == 0, done.output
         assert "700 records, 0 new, 700 here already" in done.stdout
         with Folder.open(carried.stick) as folder:
-            assert take(second_run, folder, Voice(identity_of(carried.directory))).records == RECORDS + 2
+            assert take(second_run, folder, carried.voice()).records == RECORDS + 2
         assert carried.stored() == "seq 1–702 all here"
         assert second_run.past() == []
 
