@@ -33,6 +33,11 @@ DRILLS: Final = {
         1,
         "5,000 simulated devices come back at once, to a collector and to one 10 times slower",
     ),
+    "protocol": (
+        "tests.drills.protocol",
+        30,
+        "acks lost, doubled, reordered, negative; a broker that forgets; poison",
+    ),
     "power-cut": (
         "tests.drills.power_cut",
         100,

@@ -6,6 +6,7 @@ all it has is acknowledged. Printed are the time to drain, the most memory that 
 and for how long devices were asked to wait. The account must be exact: everything that anybody produced is stored, once.
 """
 
+import argparse
 import asyncio
 import json
 import random
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +38,13 @@ ANSWER_S = 15.0
 LIMIT_S = 1500.0
 JITTER_S = 2.0
 BROKER = ("max_queued_messages 10000", f"max_queued_bytes {64 * 1024 * 1024}", "max_inflight_messages 100")
+
+
+def options(words: Sequence[str]) -> dict[str, int]:
+    """Read the drill's own options."""
+    parser = argparse.ArgumentParser(prog="python -m tests.drills fleet")
+    parser.add_argument("--devices", type=int, default=DEVICES, help="how many devices come back")
+    return vars(parser.parse_args(words))
 
 
 def drill(*, times: int, seed: int, devices: int = DEVICES, slow: float = 10.0) -> bool:

@@ -21,7 +21,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from appliance.device import identity_of
 from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import Identity
 from appliance.outbox.box import Outbox
@@ -324,7 +323,7 @@ def _honest(folder: Path) -> Iterator[_Honest]:
                 software="drill",
                 country="xx",
                 notify=lambda _: None,
-                identity=lambda: identity_of(data),
+                identity=lambda: Identity.load(IdentityFiles(data=data_path), device=HONEST),
             )
             sync.start()
             try:

@@ -11,13 +11,15 @@ import os
 import random
 import selectors
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from appliance.device import identity_of
+from appliance.identity.files import IdentityFiles
+from appliance.identity.identity import Identity
 from appliance.measuring.worker import Died, Measured, Unanswered, Worker
 from appliance.outbox.box import Outbox
 from appliance.outbox.datadir import DataDir
@@ -88,11 +90,11 @@ def mine(orders: Orders) -> None:
     after(MqttLink, "step", stepped)
 
 
-def hurry() -> None:
-    """Shorten what is waited for."""
-    for name, value in (("LINGER_S", 0.05), ("TIMEOUT_MIN_S", 0.4), ("TIMEOUT_MAX_S", 1.0)):
-        assert hasattr(policy, name), name
-        setattr(policy, name, value)
+@contextmanager
+def hurried() -> Iterator[None]:
+    """Shorten what a sender waits for."""
+    shorter = {"LINGER_S": 0.05, "TIMEOUT_MIN_S": 0.4, "TIMEOUT_MAX_S": 1.0}
+    before = {name: getattr(policy, name) for name in shorter}
     real = policy.SyncPolicy
 
     def quick(*arguments: Any, **options: Any) -> policy.SyncPolicy:
@@ -101,7 +103,13 @@ def hurry() -> None:
         return made
 
     assert "SyncPolicy" in vars(sender)
-    vars(sender)["SyncPolicy"] = quick
+    try:
+        vars(policy).update(shorter)
+        vars(sender)["SyncPolicy"] = quick
+        yield
+    finally:
+        vars(policy).update(before)
+        vars(sender)["SyncPolicy"] = real
 
 
 def main() -> None:
@@ -109,7 +117,6 @@ def main() -> None:
     folder = Path(sys.argv[2])
     orders = Orders(folder)
     mine(orders)
-    hurry()
     data = DataDir.open(Path(sys.argv[1]))
     outbox = Outbox.open(data.outbox, device=data.device)
     store = Store(outbox, account=lambda count, reason: tcp_record(0, test="gap", failure="result_lost"))
@@ -124,7 +131,7 @@ def main() -> None:
         software="drill",
         country="xx",
         notify=lambda _: None,
-        identity=lambda: identity_of(data),
+        identity=lambda: Identity.load(IdentityFiles(data=data.path), device=data.device),
     )
     sync.start()
     told = os.open(folder / "told", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -202,4 +209,5 @@ def _task() -> Task:
 
 
 if __name__ == "__main__":
-    main()
+    with hurried():
+        main()
