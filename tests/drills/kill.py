@@ -141,10 +141,13 @@ class _Scene:
 
     def rest_and_audit(self) -> str:
         """Wait until all that was measured has arrived; return what is wrong, "" if nothing is."""
-        quiet, state = self._orders / "quiet", self._orders / "state"
+        quiet, state, told = (self._orders / name for name in ("quiet", "state", "told"))
+        end_s = time.monotonic() + REST_S
+        # The first kills may come before there is anything to lose.
+        while not (told.exists() and told.stat().st_size) and time.monotonic() < end_s:
+            time.sleep(0.02)
         state.unlink(missing_ok=True)
         quiet.touch()
-        end_s = time.monotonic() + REST_S
         while not state.exists() or not state.read_text().startswith("0 "):
             for process, what in (
                 (self._device, "device"),
