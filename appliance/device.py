@@ -34,31 +34,26 @@ from appliance.events import (
     VerdictReached,
     WorkerRestarted,
 )
-from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
-from appliance.identity.renewal import mend
 from appliance.measuring import records
 from appliance.measuring.budget import NS, Budget, wire_bytes
 from appliance.measuring.journal import Journal
-from appliance.measuring.rounds import History, Round, most_bytes
-from appliance.measuring.schedule import ROUND, Due, Job, Reason, Schedule
-from appliance.measuring.sentinel import BYTES_PER_DAY, GONE, PREFIX, Sentinel, controls_of
+from appliance.measuring.rounds import History, Round
+from appliance.measuring.schedule import ROUND, Due, Reason
+from appliance.measuring.sentinel import GONE, PREFIX, Sentinel, controls_of
 from appliance.measuring.worker import Died, News, Unanswered, Worker
 from appliance.measuring.worker import Measured as TaskMeasured
 from appliance.notify import Heartbeat, Notifier
 from appliance.outbox.box import ROUNDS_KEPT, Outbox
 from appliance.outbox.datadir import DataDir
+from appliance.parts import identity_of, make_schedule, sync_settings
 from appliance.settings import DeviceSettings
 from appliance.state_file import State
-from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
-from appliance.sync.ways import Ports
 from firmware import clock
 from firmware.failures import Failure
 from firmware.judgement.words import VerdictWord
 from firmware.net.loop import boottime_ns
 from firmware.plan import Plan
-from firmware.plans.checks import estimate_bytes, round_bytes
 from firmware.record import ClockQuality, Record
 from firmware.task import Result, Task
 
@@ -441,65 +436,6 @@ class Device:
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
             listener.on_event(event)
-
-
-def make_schedule(
-    settings: DeviceSettings,
-    plan: Plan,
-    *,
-    device: str,
-    budget: Budget,
-    now_ns: int,
-    settled_ns: int | None,
-) -> Schedule:
-    """Return the schedule of a plan, in the cadence that the settings leave it."""
-    chosen = settings.schedule
-    return Schedule(
-        device=device,
-        calm=Job(
-            name=ROUND,
-            period_ns=(chosen.calm_s or plan.cadence.calm_s) * NS,
-            usual_bytes=round_bytes(plan),
-            most_bytes=most_bytes(plan),
-        ),
-        quick_ns=(chosen.transition_s or plan.cadence.transition_s) * NS,
-        tasks=[
-            Job(
-                name=task.name,
-                period_ns=task.every_s * NS,
-                usual_bytes=estimate_bytes(task),
-                most_bytes=wire_bytes(estimate_bytes(task)),
-            )
-            for task in plan.tasks
-        ],
-        budget=budget,
-        now_ns=now_ns,
-        settled_ns=settled_ns,
-        beside_bytes_per_day=BYTES_PER_DAY if len(controls_of(plan)) > 1 else 0.0,
-    )
-
-
-def identity_of(data: DataDir) -> Identity | None:
-    """Return the device's identity, None where it was given none. Raises `IdentityError`."""
-    files = IdentityFiles(data=data.path)
-    if not files.are_there:
-        return None
-    mend(files)
-    return Identity.load(files, device=data.device)
-
-
-def sync_settings(settings: DeviceSettings) -> SyncSettings:
-    """Return where the sender is to connect."""
-    broker = settings.broker
-    return SyncSettings(
-        host=broker.host,
-        ports=Ports(
-            wss=broker.websocket_port, mqtts=broker.tls_port, https=broker.https_port, mqtt=broker.port
-        ),
-        path=broker.path,
-        keepalive_s=broker.keepalive_s,
-        retry_max_s=broker.retry_max_s,
-    )
 
 
 def _drain(sock: socket.socket) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.device import make_schedule, sync_settings
 from appliance.measuring.budget import NS, Budget
+from appliance.parts import make_schedule, sync_settings
 from appliance.settings import DeviceSettings
 from firmware.plans import load as plans
 from firmware.settings.docs import example

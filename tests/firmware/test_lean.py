@@ -59,7 +59,9 @@ def test_what_is_loaded_already_is_left_alone() -> None:
 def test_the_worker_loads_nothing_before_a_test_needs_it(tests: tuple[str, ...], heavy: set[str]) -> None:
     never = {"email", "dns", "tempfile"}
     libraries = (
-        set() if "http" in tests else {"ast", "copy", "h11", "hashlib", "inspect", "ipaddress", "urllib.parse"}
+        set()
+        if "http" in tests
+        else {"ast", "copy", "h11", "hashlib", "inspect", "ipaddress", "urllib.parse"}
     )
     run(
         "import sys, firmware.worker.process\nfrom firmware.worker import warmup\n"

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from appliance.device import identity_of
 from appliance.events import Event, OutboxChanged, SyncChanged, TransportTried
 from appliance.identity.command import identity
 from appliance.outbox.box import Outbox
 from appliance.outbox.datadir import DataDir
+from appliance.parts import identity_of
 from appliance.sync.link import Ready, SyncSettings
 from appliance.sync.mqtt import MqttLink
 from appliance.sync.sender import Sync

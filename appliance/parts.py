@@ -1,0 +1,74 @@
+"""What a device's parts are made of, from its settings, its plan and its data directory. Nothing is started here."""
+
+from appliance.identity.files import IdentityFiles
+from appliance.identity.identity import Identity
+from appliance.identity.renewal import mend
+from appliance.measuring.budget import NS, Budget, wire_bytes
+from appliance.measuring.rounds import most_bytes
+from appliance.measuring.schedule import ROUND, Job, Schedule
+from appliance.measuring.sentinel import BYTES_PER_DAY, controls_of
+from appliance.outbox.datadir import DataDir
+from appliance.settings import DeviceSettings
+from appliance.sync.link import SyncSettings
+from appliance.sync.ways import Ports
+from firmware.plan import Plan
+from firmware.plans.checks import estimate_bytes, round_bytes
+
+
+def make_schedule(
+    settings: DeviceSettings,
+    plan: Plan,
+    *,
+    device: str,
+    budget: Budget,
+    now_ns: int,
+    settled_ns: int | None,
+) -> Schedule:
+    """Return the schedule of a plan, in the cadence that the settings leave it."""
+    chosen = settings.schedule
+    return Schedule(
+        device=device,
+        calm=Job(
+            name=ROUND,
+            period_ns=(chosen.calm_s or plan.cadence.calm_s) * NS,
+            usual_bytes=round_bytes(plan),
+            most_bytes=most_bytes(plan),
+        ),
+        quick_ns=(chosen.transition_s or plan.cadence.transition_s) * NS,
+        tasks=[
+            Job(
+                name=task.name,
+                period_ns=task.every_s * NS,
+                usual_bytes=estimate_bytes(task),
+                most_bytes=wire_bytes(estimate_bytes(task)),
+            )
+            for task in plan.tasks
+        ],
+        budget=budget,
+        now_ns=now_ns,
+        settled_ns=settled_ns,
+        beside_bytes_per_day=BYTES_PER_DAY if len(controls_of(plan)) > 1 else 0.0,
+    )
+
+
+def identity_of(data: DataDir) -> Identity | None:
+    """Return the device's identity, None where it was given none. Raises `IdentityError`."""
+    files = IdentityFiles(data=data.path)
+    if not files.are_there:
+        return None
+    mend(files)
+    return Identity.load(files, device=data.device)
+
+
+def sync_settings(settings: DeviceSettings) -> SyncSettings:
+    """Return where the sender is to connect."""
+    broker = settings.broker
+    return SyncSettings(
+        host=broker.host,
+        ports=Ports(
+            wss=broker.websocket_port, mqtts=broker.tls_port, https=broker.https_port, mqtt=broker.port
+        ),
+        path=broker.path,
+        keepalive_s=broker.keepalive_s,
+        retry_max_s=broker.retry_max_s,
+    )
