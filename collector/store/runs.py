@@ -38,6 +38,9 @@ def _fork(connection: sqlite3.Connection, hello: Hello) -> int | None:
     own = hello.runs[0][0]
     if own in names and hello.high < _end_of(own, known):
         return None  # it is at the point where the runs that are known came after it: a bag that was carried, no copy
+    begun = min((first for _, first in fresh), default=_NO_END)
+    if known and known[0][0] in told and _highest(connection, *where) >= begun:
+        return begun - 1  # copied while it ran: the one that ran on has given these numbers already
     if not known or known[0][0] in told:
         connection.executemany(
             "INSERT INTO run (device, epoch, run, first) VALUES (?, ?, ?, ?)",
@@ -57,6 +60,15 @@ def _fork(connection: sqlite3.Connection, hello: Hello) -> int | None:
     return min(firsts) - 1
 
 
+def _highest(connection: sqlite3.Connection, device: str, epoch: str) -> int:
+    """Return the highest seq of the epoch that is accounted for, 0 if none is."""
+    row = connection.execute(
+        "SELECT max(high) FROM coverage WHERE device = ? AND epoch = ? AND kind = 'accounted'",
+        (device, epoch),
+    ).fetchone()
+    return int(row[0] or 0)
+
+
 def clash(connection: sqlite3.Connection, device: str, epoch: str) -> int | None:
     """Return the fork of a clash that the last hello of this epoch brought to light, None where there is none."""
     row = connection.execute(
@@ -68,14 +80,17 @@ def clash(connection: sqlite3.Connection, device: str, epoch: str) -> int | None
 def is_out_of_turn(connection: sqlite3.Connection, device: str, epoch: str, run: str, high: int) -> bool:
     """Say whether a batch of `run` up to seq `high` must wait for a hello: another run gives these numbers, or may.
 
-    One of a run that is known and not the newest comes from a bag that was carried while its device went on: it is in turn
+    So must the first batch of an epoch of which no hello was noted yet: two copies of a card that begin an epoch
+    anew from the same past give it the same name, and only their hellos tell them apart. One of a run that is known and not the newest comes from a bag that was carried while its device went on: it is in turn
     with what it had when the next run began.
     """
     known = connection.execute(
         "SELECT run, first FROM run WHERE device = ? AND epoch = ? ORDER BY id DESC LIMIT 1", (device, epoch)
     ).fetchall()
-    if not run or not known or known[0][0] == run:
+    if not run or (known and known[0][0] == run):
         return False
+    if not known:
+        return True
     known = connection.execute(
         "SELECT run, first FROM run WHERE device = ? AND epoch = ? ORDER BY id DESC", (device, epoch)
     ).fetchall()

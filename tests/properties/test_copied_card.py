@@ -13,8 +13,15 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.carry.answers import take
+from appliance.carry.folder import Folder
+from appliance.carry.writing import Speaker, write
 from appliance.outbox.box import Outbox
 from appliance.outbox.file import OutboxError
+from appliance.sync.voice import Voice
+from firmware import mailbag
+from firmware.exchange import encode_ack
+from firmware.mailbag import Message
 from tests.drills.exchange import Collector, deliver
 from tests.firmware.records import tcp_record
 
@@ -28,7 +35,9 @@ class Cards:
     folder: Path
     rng: random.Random
     made: int = 0
+    live_copies: float = 0.0
     cards: list[Path] = field(default_factory=list)
+    sticks: list[Path] = field(default_factory=list)
 
     def new_card(self, like: Path | None = None) -> None:
         card = self.folder / f"card-{len(self.cards)}"
@@ -45,17 +54,44 @@ class Cards:
                     count = self.rng.randint(1, 5)
                     outbox.append([tcp_record(self.made + n) for n in range(1, count + 1)])
                     self.made += count
+                    if self.rng.random() < self.live_copies and len(self.cards) < 4:
+                        self.new_card(card)  # while it runs, which then goes on
                 else:
                     lost = self.loser(self.rng.choice([0.0, 0.3]))
                     with suppress(OutboxError):
                         deliver(outbox, collector, lost=lost, rng=self.rng, rounds=1)
+
+    def export(self, card: Path) -> Path:
+        """Carry what waits on a card to a stick of its own."""
+        stick = self.folder / f"stick-{len(self.sticks)}"
+        stick.mkdir()
+        with Outbox.look(card / "outbox.sqlite3") as outbox, Folder.open(stick) as folder:
+            speaker = Speaker(sealed=lambda _leaf, payload: payload, software="drill", country="xx")
+            assert not write(outbox, folder, speaker, utc_ns=0).fault
+        self.sticks.append(stick)
+        return stick
+
+    def bring(self, collector: Collector, stick: Path) -> None:
+        """Have the collector read a stick, maybe for the second time, and answer it."""
+        for bag in stick.glob("tidegauge/*Z.bag"):
+            told = [
+                Message(leaf="ack", payload=encode_ack(ack))
+                for one in mailbag.decode(bag.read_bytes()).messages
+                if (ack := collector.take(DEVICE, one.leaf, one.payload)) is not None
+            ]
+            bag.with_suffix(".acks.bag").write_bytes(mailbag.encode(told))
+
+    def take_back(self, card: Path, stick: Path) -> None:
+        """Plug a stick into any card."""
+        with Outbox.open(card / "outbox.sqlite3", device=DEVICE) as outbox, Folder.open(stick) as folder:
+            take(outbox, folder, Voice(None))
 
     def loser(self, odds: float) -> Callable[[], bool]:
         return lambda: self.rng.random() < odds
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_each_record_of_every_copy_arrives_once(seed: int) -> None:
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -75,4 +111,34 @@ def test_each_record_of_every_copy_arrives_once(seed: int) -> None:
         assert stored == Counter(range(1, cards.made + 1))
         account = collector.completeness(DEVICE)
         assert (account.produced, account.missing) == (cards.made, 0)
+        collector.close()
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=25, deadline=None)
+def test_sticks_carried_between_any_of_the_copies_lose_nothing(seed: int) -> None:
+    """Bags written, read and answered at any time, in any order, by any copy; some made while the card was in use."""
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        collector = Collector(Path(folder))
+        cards = Cards(Path(folder), rng, live_copies=0.1)
+        cards.new_card()
+        for _ in range(rng.randint(3, 12)):
+            cards.use(collector, rng.choice(cards.cards), steps=rng.randint(1, 6))
+            if rng.random() < 0.3 and len(cards.cards) < 4:
+                cards.new_card(rng.choice(cards.cards))
+            if rng.random() < 0.5:
+                cards.export(rng.choice(cards.cards))
+            for stick in cards.sticks:
+                if rng.random() < 0.3:
+                    cards.bring(collector, stick)
+                if rng.random() < 0.3:
+                    cards.take_back(rng.choice(cards.cards), stick)
+        for _ in range(2):
+            for card in cards.cards:
+                with Outbox.open(card / "outbox.sqlite3", device=DEVICE) as outbox:
+                    deliver(outbox, collector)
+                    assert outbox.counts().waiting == 0
+        stored = Counter(json.loads(body)["round_id"] for body in collector.bodies())
+        assert stored == Counter(range(1, cards.made + 1))
         collector.close()
