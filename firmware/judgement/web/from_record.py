@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
+from firmware.failures import Failure
 from firmware.jsontypes import JsonValue
 from firmware.judgement.observation import Outlook, from_record
 from firmware.judgement.web.evidence import (
@@ -30,6 +31,10 @@ _ISP: Final = "@isp"
 _SYSTEM: Final = "@system"
 _NEVER_ASKED: Final = frozenset({"connect", "tls_handshake"})
 """Where a journey ended before its page could be asked for."""
+_LED_NOWHERE: Final = frozenset(
+    {Failure.HTTP_UNEXPECTED_REDIRECT_URL, Failure.HTTP_INVALID_REDIRECT_LOCATION_HOST}
+)
+"""How a journey fails whose last answer came whole."""
 
 _Detail = Mapping[str, JsonValue]
 
@@ -76,7 +81,11 @@ def control_from(evidence: WebEvidence, *, age_s: float = 0.0) -> WebControl:
         addresses=found,
         connects={place(one.address, one.port): one.failure for one in evidence.connects},
         handshakes={place(one.address, one.port): one.failure for one in own},
-        http_failure=last.failure if last is not None else evidence.failure if ended_early else None,
+        http_failure=_page_failure(evidence)
+        if last is not None
+        else evidence.failure
+        if ended_early
+        else None,
         status=None if last is None else last.status,
         headers=() if last is None else last.headers,
         body_length=None if last is None or last.body_is_truncated or not last.status else last.body_length,
@@ -271,6 +280,12 @@ def _port_of(target: str) -> int:
     except ValueError:
         return 443
     return port or (80 if parts.scheme == "http" else 443)
+
+
+def _page_failure(evidence: WebEvidence) -> str | None:
+    """Return the last request's failure, or why its answer, which came, led no further."""
+    stopped = evidence.failure if evidence.failure in _LED_NOWHERE else None
+    return evidence.requests[-1].failure or stopped
 
 
 def _objects(detail: _Detail, key: str) -> list[_Detail]:

@@ -148,6 +148,20 @@ def test_a_race_of_answers() -> None:
     assert lookup.failure == Failure.DNS_BOGON
 
 
+@pytest.mark.parametrize("location", ["/", "http://"], ids=["for ever", "nowhere"])
+def test_a_control_whose_redirects_led_nowhere_says_so_too(location: str) -> None:
+    with (
+        DnsServer(zone({NAME: ("127.0.0.1",)})) as resolver,
+        TcpServer(http(lambda _r: redirect(location))) as server,
+    ):
+        target = f"http://{NAME}:{server.port}/"
+        record = measured("web_connectivity", target, resolver, resolver=resolver.place, window_ms=0)
+    assert record.outcome.failure is not None
+    control = control_of([record])
+    assert control is not None
+    assert control.http_failure == record.outcome.failure
+
+
 def test_a_control_of_several_records_says_what_each_adds() -> None:
     with (
         DnsServer(zone({NAME: ("127.0.0.1",)})) as resolver,
