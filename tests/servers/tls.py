@@ -103,7 +103,9 @@ def over_tls(context: ssl.SSLContext, behaviour: Behaviour = drain) -> Behaviour
     """Return a behaviour that shakes hands and then does `behaviour` with the decrypted connection."""
 
     def wrapped(connection: socket.socket) -> None:
-        with context.wrap_socket(connection, server_side=True, suppress_ragged_eofs=True) as secured:
+        # A second descriptor: wrapping takes the first away, and with it what ends a handshake that waits for ever.
+        twin = connection.dup()
+        with context.wrap_socket(twin, server_side=True, suppress_ragged_eofs=True) as secured:
             behaviour(secured)
 
     return wrapped
