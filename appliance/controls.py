@@ -10,11 +10,11 @@ import base64
 import binascii
 import json
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from appliance.outbox.datadir import write_durably
 from firmware.control_news import ControlNews, Outside, decode_news
 from firmware.jsontypes import JsonValue, Reader, RecordError
 from firmware.judgement.web import control_json
@@ -137,13 +137,8 @@ def _write(path: Path, kept: Kept) -> None:
             "utc_ns": kept.utc_ns,
         }
     )
-    temporary = path.with_name(f"{path.name}.new")
     try:
-        with temporary.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_durably(path, text.encode())
     except OSError as error:
         _log.warning("what the control saw is not kept for the next start: %s", error)
 

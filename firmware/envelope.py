@@ -11,6 +11,7 @@ over the connection it came by: it survives a proxy that ends TLS, a broker, and
 This file must never make or check a signature: that takes a key, and a library that is not pure Python.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +32,11 @@ class Envelope:
     key_id: bytes
     signature: bytes
     payload: bytes
+
+
+def key_id(public_key: bytes) -> bytes:
+    """Return what names a key in an envelope; `public_key` is its SubjectPublicKeyInfo, DER."""
+    return hashlib.sha256(public_key).digest()[:KEY_ID_BYTES]
 
 
 def signed_text(*, device: str, leaf: str, payload: bytes) -> bytes:

@@ -9,13 +9,12 @@
 It must never send a key anywhere, never print one, and never leave the device without an identity it had.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from appliance.errors import ApplianceError
-from appliance.outbox.datadir import sync_directory
+from appliance.outbox.datadir import write_durably
 
 FOLDER: Final = "identity"
 MAX_FILE_BYTES: Final = 64 * 1024
@@ -82,18 +81,9 @@ def read(path: Path) -> bytes:
 
 def write(path: Path, data: bytes, *, secret: bool = False) -> None:
     """Write a whole file durably, for its owner only if `secret`. Raises `IdentityError`."""
-    draft = path.with_name(path.name + ".new")
-    mode = 0o600 if secret else 0o644
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, mode)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        draft.replace(path)
-        sync_directory(path.parent)
+        write_durably(path, data, mode=0o600 if secret else 0o644)
     except OSError as error:
         raise IdentityError(
             f"cannot be written ({error.strerror})",

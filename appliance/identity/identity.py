@@ -6,7 +6,6 @@ This file must never use a key for anything but `firmware.envelope.signed_text`,
 """
 
 import contextlib
-import hashlib
 import ssl
 from dataclasses import dataclass, field
 from typing import Final, Self
@@ -19,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.x509.oid import NameOID
 
 from appliance.identity.files import IdentityError, IdentityFiles, read, write
-from firmware.envelope import KEY_ID_BYTES, Envelope, seal, signed_text, unseal
+from firmware.envelope import Envelope, seal, signed_text, unseal
+from firmware.envelope import key_id as envelope_key_id
 from firmware.jsontypes import RecordError
 
 _P256: Final = ec.ECDSA(hashes.SHA256())
@@ -164,7 +164,7 @@ def leaf_name(chain: bytes, *, where: object) -> str:
 def key_id(public: ec.EllipticCurvePublicKey) -> bytes:
     """Return what names a key in an envelope."""
     der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(der).digest()[:KEY_ID_BYTES]
+    return envelope_key_id(der)
 
 
 def _leads_to(root: x509.Certificate, chain: list[x509.Certificate]) -> bool:

@@ -115,7 +115,7 @@ def adopt_device(path: Path, device: str) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (path / "device.json").exists():
             return
-        _write_durably(path / "device.json", json.dumps({"v": VERSION, "device": device}) + "\n")
+        write_durably(path / "device.json", f"{json.dumps({'v': VERSION, 'device': device})}\n".encode())
     except OSError as error:
         raise translate_os_error(error, path) from error
 
@@ -134,6 +134,28 @@ def translate_os_error(error: OSError, path: Path) -> DataDirError:
         where=where,
         remedy="Give another directory with --data",
     )
+
+
+def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
+    """Write a whole file so that a power cut leaves the old state or the new, never half of it. Raises `OSError`.
+
+    `mode` are its permissions, whatever the umask; None leaves them to it.
+    """
+    draft = path.with_name(path.name + ".new")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666 if mode is None else mode)
+        with os.fdopen(descriptor, "wb") as file:
+            if mode is not None:
+                os.fchmod(descriptor, mode)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+        draft.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
 
 
 def sync_directory(path: Path) -> None:
@@ -182,7 +204,7 @@ def _read_or_make_identity(path: Path) -> str:
         return _read_identity(path)
     except FileNotFoundError:
         device = "".join(secrets.choice(_ALPHABET) for _ in range(_DEVICE_LENGTH))
-        _write_durably(path, json.dumps({"v": VERSION, "device": device}) + "\n")
+        write_durably(path, f"{json.dumps({'v': VERSION, 'device': device})}\n".encode())
         return device
 
 
@@ -203,19 +225,3 @@ def _read_identity(path: Path) -> str:
             remedy="Put a copy of it back; or, to begin anew as a new device, move the whole data directory away",
         ) from error
     return device
-
-
-def _write_durably(path: Path, text: str) -> None:
-    """Write a whole file so that a power cut leaves the old state or the new, never half of it."""
-    draft = path.with_name(path.name + ".new")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)

@@ -31,7 +31,7 @@ from appliance.sync.packing import (
 from appliance.sync.past import PastEpochs
 from appliance.sync.policy import GiveUp, Kind, SendBatch, SendHello, SyncPolicy, Wait
 from appliance.sync.voice import Voice
-from appliance.sync.ways import Transport, Tried, Way
+from appliance.sync.ways import BROKEN_OFF, Transport, Tried, Way
 from firmware.control_news import LEAF
 from firmware.exchange import decode_ack, encode_hello
 from firmware.failures import Failure
@@ -152,7 +152,7 @@ class Talk:
         self.was_silence = lost is not None and is_silence(lost.failure, lost.operation)
         tried = Tried(
             way=self._way,
-            failure=None if lost is None else lost.failure or Failure.CONNECTION_ALREADY_CLOSED,
+            failure=None if lost is None else lost.failure or BROKEN_OFF,
             operation="" if lost is None else lost.operation,
             start_boottime_ns=self._began_ns,
             runtime_ns=boottime_ns() - self._began_ns,

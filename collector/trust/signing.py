@@ -3,7 +3,6 @@
 This file must never sign anything but `firmware.envelope.signed_text`.
 """
 
-import hashlib
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from collector.errors import TrustError
-from firmware.envelope import KEY_ID_BYTES, Envelope, seal, signed_text
+from firmware.envelope import Envelope, seal, signed_text
+from firmware.envelope import key_id as envelope_key_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,4 +61,4 @@ class Signer:
 def key_id(public: ec.EllipticCurvePublicKey) -> bytes:
     """Return what names a key in an envelope."""
     der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(der).digest()[:KEY_ID_BYTES]
+    return envelope_key_id(der)
