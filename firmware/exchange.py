@@ -22,6 +22,7 @@ from typing import Final
 from firmware.jsontypes import JsonObject, JsonValue, NewerVersionError, Reader, RecordError
 from firmware.record import ClockQuality
 from firmware.seqs import SeqRanges
+from firmware.table import Table
 
 VERSION: Final = 1
 MAX_BATCH_BYTES: Final = 16 * 1024
@@ -93,7 +94,7 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Records of one device and epoch: `records[i]` is the JSON of the record with `seqs[i]`.
+    """Records of one device and epoch: `records[i]` is the JSON of the record with `seqs[i]`; a `Table` when it came.
 
     `run` is the start of the device's software that sends it ("" for an ended epoch): see `Hello`.
     """
@@ -101,7 +102,7 @@ class Batch:
     device: str
     epoch: str
     seqs: tuple[int, ...]
-    records: tuple[JsonObject, ...]
+    records: Sequence[JsonObject]
     tombstones: tuple[Tombstone, ...] = ()
     run: str = ""
 
@@ -202,15 +203,15 @@ def encode_batch(batch: Batch) -> bytes:
     Columns: one array a key, in the order of `seqs`; a key whose value is the same in every record is kept
     once, in `same`. It is what makes 50 records cost 62 bytes each instead of 293.
     """
-    same, columns = _to_columns(batch.records)
+    table = Table.of(batch.records)
     text = _dump(
         {
             "v": VERSION,
             "device": batch.device,
             "epoch": batch.epoch,
             "seqs": list(batch.seqs),
-            "same": same,
-            "columns": columns,
+            "same": table.same,
+            "columns": dict(table.columns),
             "tombstones": [[t.low, t.high, t.count, t.reason] for t in batch.tombstones],
             "run": batch.run,
         }
@@ -239,7 +240,7 @@ def decode_batch(payload: bytes) -> Batch:
         device=_matching(reader, "device", DEVICE_PATTERN),
         epoch=_matching(reader, "epoch", EPOCH_PATTERN),
         seqs=seqs,
-        records=_from_columns(reader, len(seqs)),
+        records=_table(reader, len(seqs)),
         tombstones=tuple(_tombstone(item) for item in reader.array("tombstones")),
         run=reader.text("run") if reader.has("run") else "",
     )
@@ -387,30 +388,13 @@ def _tombstone(item: JsonValue) -> Tombstone:
             raise RecordError(f"batch: tombstones: found {item!r}; allowed is [low, high, count, reason]")
 
 
-def _to_columns(records: Sequence[JsonObject]) -> tuple[JsonObject, JsonObject]:
-    if not records:
-        return {}, {}
-    keys = list(records[0])
-    if any(list(record) != keys for record in records):
-        raise ValueError("the records of a batch must have the same keys in the same order")
-    same: JsonObject = {}
-    columns: JsonObject = {}
-    for key in keys:
-        column = [record[key] for record in records]
-        if all(value == column[0] and type(value) is type(column[0]) for value in column):
-            same[key] = column[0]
-        else:
-            columns[key] = column
-    return same, columns
-
-
-def _from_columns(reader: Reader, count: int) -> tuple[JsonObject, ...]:
+def _table(reader: Reader, count: int) -> Table:
     same = reader.object("same")
-    columns = reader.object("columns")
-    records: list[JsonObject] = [dict(same) for _ in range(count)]
-    for key, column in columns.items():
+    columns: dict[str, list[JsonValue]] = {}
+    for key, column in reader.object("columns").items():
         if not isinstance(column, list) or len(column) != count:
             raise RecordError(f"batch: columns: {key}: one value for each of the {count} seqs belongs here")
-        for record, value in zip(records, column, strict=True):
-            record[key] = value
-    return tuple(records)
+        if key in same:
+            raise RecordError(f"batch: columns: {key}: it stands in `same`, too")
+        columns[key] = column
+    return Table(same=same, columns=columns, height=count)

@@ -5,12 +5,11 @@ where it is in doubt it says no, and `from_json` says which record and why.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from operator import itemgetter
 from typing import Any, Final
 
 from firmware.failures import is_failure
-from firmware.jsontypes import JsonObject
 from firmware.record import SCHEMA, ClockQuality, Rung, Stamp, Zone
+from firmware.table import Table
 
 _NONE: Final = type(None)
 _LOW: Final = -(2**63)
@@ -19,13 +18,10 @@ _VERDICT_TEXTS: Final = ("verdict", "rule_id", "overturned_by")
 _Column = Sequence[Any]
 
 
-def all_records(values: Sequence[JsonObject]) -> bool:
-    """Say whether `record.from_json` would take every one of `values`. False may also mean that it is not clear."""
-    if not values:
-        return True
+def all_records(table: Table) -> bool:
+    """Say whether `record.from_json` would take every record of `table`. False may also mean that it is not clear."""
     try:
-        columns = zip(*map(_fields, values), strict=True)
-        return all(is_sound(column) for is_sound, column in zip(_CHECKS, columns, strict=True))
+        return not table.height or all(is_sound(table.column(key)) for key, is_sound in _CHECK_OF.items())
     except KeyError:
         return False
 
@@ -125,5 +121,3 @@ _CHECK_OF: Final[dict[str, Callable[[_Column], bool]]] = {
     "context": _objects,
     "verdict": _verdicts,
 }
-_CHECKS: Final = tuple(_CHECK_OF.values())
-_fields: Final[Callable[[JsonObject], tuple[Any, ...]]] = itemgetter(*_CHECK_OF)

@@ -7,6 +7,7 @@ batch, then at most a few corrections. It must never hand over a payload that th
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Final, TypeAlias
 
 from firmware.exchange import (
@@ -117,17 +118,18 @@ def pack(
 
 def _usable(rows: Sequence[tuple[int, str]]) -> list[tuple[int, JsonObject]]:
     """Return the leading rows that may share a batch: the same keys (software changes), not too much inflated."""
-    usable: list[tuple[int, JsonObject]] = []
+    bodies: list[str] = []
     inflated = _FRAME_BYTES
-    for seq, body in rows[:MAX_BATCH_RECORDS]:
+    for _, body in rows[:MAX_BATCH_RECORDS]:
         inflated += len(body.encode()) + _SEQ_BYTES
         if inflated > MAX_INFLATED_BYTES:
             break
-        record: JsonObject = json.loads(body)
-        if usable and list(record) != list(usable[0][1]):
-            break
-        usable.append((seq, record))
-    return usable
+        bodies.append(body)
+    # Read in one go: what keys are called is then read once.
+    records: list[JsonObject] = json.loads(f"[{','.join(bodies)}]")
+    keys = list(records[0]) if records else []
+    alike = takewhile(lambda record: list(record) == keys, records)
+    return [(seq, record) for (seq, _), record in zip(rows, alike, strict=False)]
 
 
 def _encode(rows: Sequence[tuple[int, JsonObject]], frame: Batch) -> Packed:

@@ -37,6 +37,7 @@ from collector.ingest.rows import fits_store, kept, to_row, to_rows
 from firmware import exchange
 from firmware.exchange import Ack, Batch, Hello, Reject
 from firmware.jsontypes import NewerVersionError, RecordError
+from firmware.table import Table
 
 MAX_REASON: Final = 300
 """A reason is cut to this many characters."""
@@ -196,7 +197,7 @@ def _sorted_out(delivery: Delivery, batch: Batch) -> Judgement:
     refusals: list[Refusal] = []
     newer = ""
     size = 0
-    sound = to_rows(batch.seqs, batch.records, room=MAX_BODIES_BYTES)
+    sound = to_rows(batch.seqs, Table.of(batch.records), room=MAX_BODIES_BYTES)
     for seq, record in zip(batch.seqs, batch.records, strict=True) if sound is None else ():
         try:
             rows.append(to_row(seq, record, room=MAX_BODIES_BYTES - size))

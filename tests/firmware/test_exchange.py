@@ -90,7 +90,8 @@ def test_batch_and_back(made: list[Record], random: object) -> None:
     batch = Batch(
         device=DEVICE, epoch=EPOCH, seqs=tuple(range(9, 9 + len(bodies))), records=bodies, tombstones=()
     )
-    assert decode_batch(encode_batch(batch)) == batch
+    back = decode_batch(encode_batch(batch))
+    assert replace(back, records=tuple(back.records)) == batch
 
 
 def test_true_is_not_one_in_a_column() -> None:
@@ -127,6 +128,7 @@ def test_fifty_records_fit_a_batch_with_room_to_spare() -> None:
         (repacked(batch_of(1), seqs=list(range(1, MAX_BATCH_RECORDS + 2))), "allowed is up to 1000"),
         (repacked(batch_of(1), tombstones=[[5, 4, 1, "x"]]), "tombstones"),
         (repacked(batch_of(1), same=[]), "same: found"),
+        (repacked(batch_of(1), columns={"test": ["tcp"]}), "stands in `same`, too"),
     ],
 )
 def test_a_bad_batch_is_refused_by_name(payload: bytes, message: str) -> None:

@@ -1,6 +1,7 @@
 """The rows of a batch are the rows of its records: written together or one by one."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -9,14 +10,19 @@ from hypothesis import strategies as st
 from collector.ingest.arrivals import Row
 from collector.ingest.rows import MAX_RECORD_BYTES, to_row, to_rows
 from firmware.exchange import Batch, decode_batch, encode_batch
-from firmware.jsontypes import JsonObject, RecordError
+from firmware.jsontypes import JsonObject, JsonValue, RecordError
 from firmware.record import Record, to_json
+from firmware.table import Table
 from tests.firmware.records import records, tcp_record
 
 ROOM = 4 * MAX_RECORD_BYTES
 
 
-def one_by_one(seqs: tuple[int, ...], values: tuple[JsonObject, ...]) -> tuple[Row, ...] | None:
+def columns_of(values: Sequence[JsonObject]) -> dict[str, list[JsonValue]]:
+    return {key: [value[key] for value in values] for key in values[0]}
+
+
+def one_by_one(seqs: tuple[int, ...], values: Sequence[JsonObject]) -> tuple[Row, ...] | None:
     try:
         return tuple(to_row(seq, value) for seq, value in zip(seqs, values, strict=True))
     except RecordError:
@@ -30,10 +36,14 @@ def test_together_or_one_by_one_the_rows_are_the_same(made: list[Record]) -> Non
     seqs = tuple(range(1, len(values) + 1))
     batch = Batch(device="a" * 16, epoch="0" * 16, seqs=seqs, records=values)
     try:
-        travelled = decode_batch(encode_batch(batch)).records
+        travelled = Table.of(decode_batch(encode_batch(batch)).records)
     except (ValueError, RecordError):  # half a surrogate pair, or more than a batch may hold
-        travelled = values
-    for found in (values, travelled):
+        travelled = Table.of(values)
+    for found in (
+        Table.of(values),
+        Table(same={}, columns=columns_of(values), height=len(values)),
+        travelled,
+    ):
         rows = to_rows(seqs, found, room=ROOM)
         assert rows == one_by_one(seqs, found)
         for row, value in zip(rows or (), found, strict=bool(rows)):
@@ -44,7 +54,7 @@ def test_together_or_one_by_one_the_rows_are_the_same(made: list[Record]) -> Non
 def test_values_that_are_alike_are_written_once_and_stand_in_every_body() -> None:
     values = tuple(to_json(tcp_record(number)) for number in range(3))
     batch = Batch(device="a" * 16, epoch="0" * 16, seqs=(1, 2, 3), records=values)
-    rows = to_rows((1, 2, 3), decode_batch(encode_batch(batch)).records, room=ROOM)
+    rows = to_rows((1, 2, 3), Table.of(decode_batch(encode_batch(batch)).records), room=ROOM)
     assert rows is not None
     assert [json.loads(row.body) for row in rows] == list(values)
 
@@ -61,13 +71,13 @@ def test_values_that_are_alike_are_written_once_and_stand_in_every_body() -> Non
 )
 def test_where_one_is_not_sound_none_is_written_together(spoiled: JsonObject) -> None:
     values = (to_json(tcp_record(1)), to_json(tcp_record(2)) | spoiled)
-    assert to_rows((1, 2), values, room=ROOM) is None
+    assert to_rows((1, 2), Table.of(values), room=ROOM) is None
     with pytest.raises(RecordError):
         to_row(2, values[1])
 
 
 def test_more_than_there_is_room_for_is_not_written_together() -> None:
-    values = (to_json(tcp_record(1)), to_json(tcp_record(2)))
-    size = sum(len(row.body.encode()) for row in to_rows((1, 2), values, room=ROOM) or ())
-    assert to_rows((1, 2), values, room=size) is not None
-    assert to_rows((1, 2), values, room=size - 1) is None
+    table = Table.of((to_json(tcp_record(1)), to_json(tcp_record(2))))
+    size = sum(len(row.body.encode()) for row in to_rows((1, 2), table, room=ROOM) or ())
+    assert to_rows((1, 2), table, room=size) is not None
+    assert to_rows((1, 2), table, room=size - 1) is None
