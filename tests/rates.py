@@ -1,6 +1,7 @@
 """How fast records go in, over and into the store, each beside its limit, in one run: `python -m tests.rates`.
 
-outbox     records made durable on the device       beside bare sqlite3 (one table, ready-made JSON, WAL and FULL)
+outbox     records made durable on the device       beside bare sqlite3: one table, WAL and FULL, a row `json.dumps` of
+           what a record says; and, harder, beside the same when all text lies ready
 sync       records from an outbox through mosquitto  beside `mosquitto_pub -l` to that broker: a record a line, QoS 1,
            to the collector's commit and its acks    no collector, no database, no answer to wait for but the broker's
 collector  batches judged and committed              beside bare executemany (the same table, indexes and pragmas)
@@ -38,7 +39,7 @@ LIMIT_S: Final = 120.0
 def show(what: str, limit: float, found: float, *, goal: float | None = GOAL) -> None:
     """Print one line."""
     verdict = "" if goal is None else f"   goal {goal}: {'met' if found / limit >= goal else 'missed'}"
-    print(f"{what:44}{limit:12,.0f}{found:12,.0f}{found / limit:8.2f}{verdict}", flush=True)
+    print(f"{what:48}{limit:12,.0f}{found:12,.0f}{found / limit:8.2f}{verdict}", flush=True)
 
 
 def synced(collector: CollectorProcess, folder: Path, count: int) -> float:
@@ -70,26 +71,28 @@ def published(collector: CollectorProcess, count: int) -> float:
     return count / (time.perf_counter() - began)
 
 
-def main() -> None:
-    """Run all of it."""
-    print(f"{'records/s':44}{'limit':>12}{'ours':>12}{'ratio':>8}")
-    bodies = [json.dumps(to_json(tcp_record(number))) for number in range(outbox_rates.RECORDS)]
+def run(*, turns: int = TURNS, turn_s: float = 1.0, records: int = SYNCED, batches: int = 600) -> None:
+    """Print the table: so many turns, of `turn_s` where time is what is given, else of so many records or batches."""
+    print(f"{'records/s':48}{'limit':>12}{'ours':>12}{'ratio':>8}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for per_commit in (1, 20, 60):
             place = folder / str(per_commit)
             place.mkdir()
-            bare, kept, _ = outbox_rates.measure(place, bodies, per_commit)
-            show(f"outbox, {per_commit} a commit; bare sqlite3", bare, kept)
+            found = outbox_rates.measure(place, per_commit, turn_s=turn_s)
+            show(f"outbox, {per_commit} a commit; bare sqlite3", found.bare, found.outbox)
+            show("  where bare sqlite3 finds the text ready", found.bare_ready, found.outbox, goal=None)
         with CollectorProcess(folder / "data", "--broker", "mosquitto") as collector:
-            pairs = [(published(collector, SYNCED), synced(collector, folder, SYNCED)) for _ in range(TURNS)]
-        limit, found = (statistics.median(side) for side in zip(*pairs, strict=True))
-        show("sync, to the collector's ack; mosquitto_pub -l", limit, found, goal=None)
-        made = collector_rates.deliveries()
+            pairs = [
+                (published(collector, records), synced(collector, folder, records)) for _ in range(turns)
+            ]
+        limit, ours = (statistics.median(side) for side in zip(*pairs, strict=True))
+        show("sync, to the collector's ack; mosquitto_pub -l", limit, ours)
+        made = collector_rates.deliveries(batches)
         for size in (1, 10, 100):
-            bare, stored = collector_rates.stored_beside_bare(made, folder, size, turns=TURNS)
+            bare, stored = collector_rates.stored_beside_bare(made, folder, size, turns=turns)
             show(f"collector, {size * collector_rates.BATCH} a commit; bare executemany", bare, stored)
 
 
 if __name__ == "__main__":
-    main()
+    run()

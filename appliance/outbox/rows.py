@@ -62,15 +62,15 @@ def insert(
                 first + index,
                 body,
                 record.test,
-                record.rung,
+                None if record.rung is None else record.rung.value,  # SQLite takes a plain str without asking
                 record.outcome.failure,
                 None if record.verdict is None else record.verdict.verdict,
                 record.start.utc_ns,
                 utc_ns,
-                int(worths[index].value),
+                worth.value.value,
                 zlib.crc32(body.encode()),
             )
-            for index, (record, body) in enumerate(zip(records, bodies, strict=True))
+            for index, (record, body, worth) in enumerate(zip(records, bodies, worths, strict=True))
         ],
     )
     for worth in worths:

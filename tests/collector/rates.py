@@ -29,7 +29,7 @@ WINDOW = 20
 DEVICES = tuple(f"device{number:010d}" for number in range(4))
 
 
-def deliveries() -> list[Delivery]:
+def deliveries(batches: int = BATCHES) -> list[Delivery]:
     """Return the batches of all devices, in turn."""
     return [
         Delivery(
@@ -37,7 +37,7 @@ def deliveries() -> list[Delivery]:
             payload=encode_batch(batch_of(range(first, first + BATCH), device=device)),
             received_ns=time.time_ns(),
         )
-        for first in range(1, BATCHES * BATCH // len(DEVICES), BATCH)
+        for first in range(1, batches * BATCH // len(DEVICES), BATCH)
         for device in DEVICES
     ]
 
