@@ -15,8 +15,7 @@ from collector.command import collector
 from collector.ingest import subscriber
 from collector.ingest.inbox import Inbox
 from collector.store.database import Store
-from tests.drills.kill_device import after
-from tests.drills.orders import Orders, watch_sql
+from tests.drills.orders import Orders, after, watch_sql
 
 SQL = {
     "INSERT INTO record": "=records",

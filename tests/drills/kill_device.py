@@ -1,76 +1,47 @@
-"""The device of the kill drill: a real worker process, the real outbox and the real sender, over TLS and signed.
+"""The device of the kill drill: the real one, with the steps at which it may be killed.
 
-    python -m tests.drills.kill_device DATA ORDERS BROKER_PORT TARGET_PORT
+    python -m tests.drills.kill_device ORDERS OPTION…      (the options of `tidegauge device`)
 
-It has TCP connects measured on the loopback as fast as they come, each under a number of its own (`round_id`), and writes
-to ORDERS/told the numbers that are durable. While ORDERS/quiet is there it measures nothing. Back-offs and time-outs are
-shortened, so that a thousand kills take minutes; nothing else differs from a device.
+What is durable it writes to ORDERS/told, one record a line, as soon as the outbox has said so. While ORDERS/quiet is there,
+no slot is due; ORDERS/rests appears once nothing is being measured or held. Waits are shortened, so that a thousand
+kills take minutes. Nothing else differs from the device that users run, and nothing here may decide what it does.
 """
 
 import os
-import random
-import selectors
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
-from appliance.measuring.worker import Died, Measured, Unanswered, Worker
+from appliance.command import device
+from appliance.device import Device
+from appliance.measuring import worker
+from appliance.measuring.schedule import Due, Schedule
+from appliance.measuring.worker import Worker
+from appliance.outbox import storing
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
-from appliance.outbox.storing import Store
 from appliance.sync import policy, sender
-from appliance.sync.link import SyncSettings, Taken
 from appliance.sync.mqtt import MqttLink
-from appliance.sync.sender import Sync
-from appliance.sync.ways import Ports
-from firmware.clock import read_boot_id
-from firmware.failures import Failure
 from firmware.net.loop import boottime_ns
-from firmware.record import Zone
-from firmware.task import Task
-from tests.drills.orders import Orders, watch_sql, write_pid
-from tests.firmware.records import tcp_record
+from firmware.record import to_json
+from tests.drills.kill_told import line_of
+from tests.drills.orders import HELLO_SENT, Orders, after, before, watch_sql, write_pid
 
-AT_ONCE = 8
-TURN_S = 0.02
 SQL = {
     "INSERT INTO waiting": "device: in the transaction that stores records",
     "COMMIT": "device: before its commit",
     "DELETE FROM waiting": "device: in the transaction that lets records go",
 }
+LOOK_NS = 50_000_000
+SHORTER: tuple[tuple[Any, str, Any], ...] = (
+    (storing, "COMMIT_NS", 100_000_000),
+    (worker, "RESTART_WAITS_S", (0.05, 0.2)),
+    (policy, "RECONNECT_BASE_S", 0.1),
+)
 
 
-def after(cls: Any, method: str, then: Callable[[tuple[Any, ...], Any], None]) -> None:
-    """Have `then` called with arguments and result whenever `cls.method` returns."""
-    real = getattr(cls, method)
-
-    @wraps(real)
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        result = real(*arguments, **options)
-        then(arguments, result)
-        return result
-
-    setattr(cls, method, wrapped)
-
-
-def before(cls: Any, method: str, then: Callable[[], None]) -> None:
-    real = getattr(cls, method)
-
-    @wraps(real)
-    def wrapped(*arguments: Any, **options: Any) -> Any:
-        then()
-        return real(*arguments, **options)
-
-    setattr(cls, method, wrapped)
-
-
-def mine(orders: Orders) -> None:
+def report_steps(orders: Orders) -> None:
     """Put the steps where they are."""
     watch_sql(SQL, orders)
     after(Outbox, "append", lambda *_: orders.step("device: after its commit"))
@@ -78,16 +49,57 @@ def mine(orders: Orders) -> None:
     after(Outbox, "acknowledge", lambda *_: orders.step("device: records let go"))
 
     def sent(arguments: tuple[Any, ...], _: Any) -> None:
-        leaf = arguments[1]
-        orders.step("device: hello sent" if leaf == "hello" else "device: batch sent")
+        if arguments[1] == "hello":
+            orders.step(HELLO_SENT)
+        elif arguments[1] in tuple(policy.Kind):
+            orders.step("device: batch sent")
 
     after(MqttLink, "publish", sent)
 
-    def stepped(_: tuple[Any, ...], events: Any) -> None:
-        if any(isinstance(event, Taken) for event in events):
+    def taken(arguments: tuple[Any, ...], _: Any) -> None:
+        if arguments[2]:  # 0 is the broker's answer to something that is no batch
             orders.step("device: batch at the broker")
 
-    after(MqttLink, "step", stepped)
+    after(policy.SyncPolicy, "batch_at_broker", taken)
+
+
+def tell(folder: Path) -> None:
+    """Have what is durable told, and who the worker is."""
+    told = os.open(folder / "told", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def appended(arguments: tuple[Any, ...], identities: Any) -> None:
+        lines = (
+            line_of(one.epoch, one.seq, to_json(record))
+            for one, record in zip(identities, arguments[1], strict=True)
+        )
+        # A line that a kill cut off is ended by the next one's beginning.
+        os.write(told, ("\n" + "\n".join(lines) + "\n").encode())
+
+    after(Outbox, "append", appended)
+    after(Worker, "start", lambda arguments, _: write_pid(folder, "worker", arguments[0].pid))
+
+
+def rest_when_told(folder: Path) -> None:
+    """Hold back what is due while the driver wants to look, and say when nothing is on its way to the outbox."""
+    quiet, rests = folder / "quiet", folder / "rests"
+    look, next_due_ns = Schedule.look, Schedule.next_due_ns
+
+    def look_unless_quiet(self: Schedule, now_ns: int) -> list[Due]:
+        return [] if quiet.exists() else look(self, now_ns)
+
+    def due_unless_quiet(self: Schedule) -> int:
+        return boottime_ns() + LOOK_NS if quiet.exists() else next_due_ns(self)
+
+    vars_of: Any = Schedule
+    vars_of.look, vars_of.next_due_ns = look_unless_quiet, due_unless_quiet
+
+    def turned(arguments: tuple[Any, ...], _: Any) -> None:
+        here: Device = arguments[0]
+        held = here._round or here._worker.open_tasks or here._journal.due_ns() is not None
+        if quiet.exists() and not held:
+            rests.touch()
+
+    after(Device, "_turn", turned)
 
 
 @contextmanager
@@ -113,99 +125,15 @@ def hurried() -> Iterator[None]:
 
 
 def main() -> None:
-    """Measure, store and send until killed."""
-    folder = Path(sys.argv[2])
-    orders = Orders(folder)
-    mine(orders)
-    data = DataDir.open(Path(sys.argv[1]))
-    outbox = Outbox.open(data.outbox, device=data.device)
-    store = Store(outbox, account=lambda count, reason: tcp_record(0, test="gap", failure="result_lost"))
-    sync = Sync(
-        SyncSettings(
-            host="localhost",
-            ports=Ports(wss=0, mqtts=int(sys.argv[3]), https=0),
-            connect_timeout_s=5.0,
-            retry_max_s=0.2,
-        ),
-        outbox,
-        software="drill",
-        country="xx",
-        notify=lambda _: None,
-        identity=lambda: Identity.load(IdentityFiles(data=data.path), device=data.device),
-    )
-    sync.start()
-    told = os.open(folder / "told", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    measuring = _Measuring(folder, store)
-    while True:
-        numbers = measuring.turn()
-        if store.commit(boottime_ns()):
-            os.write(told, "".join(f"{number}\n" for number in numbers).encode())
-            sync.wake()
-        elif measuring.rests:
-            counts = outbox.counts()
-            draft = folder / "state.new"
-            draft.write_text(f"{counts.waiting} {counts.produced}")
-            draft.replace(folder / "state")
-
-
-class _Measuring:
-    """The worker, and what it is given to do."""
-
-    def __init__(self, folder: Path, store: Store) -> None:
-        self._folder = folder
-        self._store = store
-        self._boot_id = read_boot_id()
-        self._selector = selectors.DefaultSelector()
-        self._worker = Worker(self._selector, clock_ns=boottime_ns)
-        self._worker.start()
-        self._pid: int | None = None
-        self.rests = False
-
-    def turn(self) -> list[int]:
-        """Take what was measured into the store; return its numbers."""
-        worker = self._worker
-        if worker.pid != self._pid and worker.pid is not None:
-            self._pid = worker.pid
-            write_pid(self._folder, "worker", worker.pid)
-        quiet = (self._folder / "quiet").exists()
-        if not quiet and worker.is_ready:
-            worker.submit([_task() for _ in range(AT_ONCE - len(worker.open_tasks))])
-        self._selector.select(TURN_S)
-        numbers: list[int] = []
-        for news in worker.tend():
-            match news:
-                case Measured(task=task, result=result):
-                    numbers.append(self._keep(task, result.outcome.failure, result.runtime_ns))
-                case Died(tasks=tasks) | Unanswered(tasks=tasks):
-                    numbers += [self._keep(task, str(Failure.WORKER_DIED), 0) for task in tasks]
-        self.rests = quiet and not worker.open_tasks
-        return numbers
-
-    def _keep(self, task: Task, failure: str | None, runtime_ns: int) -> int:
-        assert task.round_id is not None
-        made = replace(
-            tcp_record(1, failure=failure),
-            round_id=task.round_id,
-            boot_id=self._boot_id,
-            runtime_ns=runtime_ns,
-        )
-        self._store.add(made, boottime_ns())
-        return task.round_id
-
-
-def _task() -> Task:
-    number, now_ns = random.getrandbits(52), boottime_ns()
-    return Task(
-        task_id=f"t/{number}",
-        test="tcp",
-        target=f"127.0.0.1:{sys.argv[4]}",
-        target_name="loopback",
-        options={},
-        zone=Zone.DOMESTIC,
-        round_id=number,
-        start_boottime_ns=now_ns,
-        deadline_boottime_ns=now_ns + 5_000_000_000,
-    )
+    """Run it."""
+    folder = Path(sys.argv[1])
+    tell(folder)  # before the steps: what is killed just after its commit has told what was in it
+    report_steps(Orders(folder))
+    rest_when_told(folder)
+    for module, name, value in SHORTER:
+        assert hasattr(module, name), name
+        setattr(module, name, value)
+    device.main(args=sys.argv[2:], prog_name="device")
 
 
 if __name__ == "__main__":
