@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from appliance.outbox import ledger, rows, split
+from appliance.outbox import aside, ledger, rows, split
 from appliance.outbox.eviction import Memory, facts_of, rows_to_give_up
 from appliance.outbox.file import (
     Healed,
@@ -115,7 +115,9 @@ class Outbox:
         Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`, `OutboxFullError`, `OutboxError`.
         """
         shared = Shared(room=room or Room(path=path), run=secrets.token_hex(8), device=device, utc_ns=utc_ns)
-        connection, healed = open_or_begin(path, device=device, utc_ns=utc_ns())
+        connection, healed = open_or_begin(
+            path, device=device, utc_ns=utc_ns(), make_space=shared.room.release
+        )
         opened = cls._around(connection, path, shared=shared, owner=True, healed=healed)
         shared.room.restore()
         opened.bound_log()
@@ -326,6 +328,8 @@ class Outbox:
             (spare,) = self._connection.execute("PRAGMA freelist_count").fetchone()
             rows = sum(account.waiting for account in ledger.accounts(self._connection))
         allowed = self._shared.room.allowed_bytes(pages * size)
+        if allowed < self._shared.room.cap_bytes and aside.forget(self._path, keep=0):
+            allowed = self._shared.room.allowed_bytes(pages * size)
         was_tight, self._is_tight = self._is_tight, allowed < self._shared.room.cap_bytes
         if self._is_tight and not was_tight:
             return 0  # others fill the disk, perhaps for a while: the next look decides
@@ -383,7 +387,11 @@ class Outbox:
         self._connection.close()
         try:
             self._connection, healed = open_or_begin(
-                self._path, device=self._shared.device, utc_ns=self._shared.utc_ns(), damaged=True
+                self._path,
+                device=self._shared.device,
+                utc_ns=self._shared.utc_ns(),
+                make_space=self._shared.room.release,
+                damaged=True,
             )
         finally:
             self._shared.replaced()
@@ -423,6 +431,7 @@ class Outbox:
             self.epoch = row[1]
             lowest = min((key - base for key in row[4:] if key is not None), default=row[2] + 1)
             noted = [] if self._number is not None else ledger.runs(self._connection, row[1])
+            ended, beyond = ((), 0) if self._number is not None else ledger.ended(self._connection, row[0])
         own = self._shared.run
         if self._number is None and own and own not in [run for run, _ in noted]:
             noted = [(own, row[2] + 1), *noted]
@@ -436,6 +445,8 @@ class Outbox:
             country=country,
             runs=tuple(noted),
             past=self._number is not None,
+            ended=ended,
+            ended_beyond=beyond,
         )
 
     def note_run(self) -> None:
@@ -503,10 +514,11 @@ class Outbox:
         return self._with_log_reused(action)
 
     def _with_log_reused(self, action: Callable[[], _T]) -> _T:
-        """Do `action`; on a full disk begin the log anew, which needs no space that it does not have, and do it again."""
+        """Do `action`; on a full disk drop what was set aside, begin the log anew in the space it has, and do it again."""
         try:
             return action()
         except OutboxFullError:
+            aside.forget(self._path, keep=0)
             self._begin_log_anew()
         return action()
 

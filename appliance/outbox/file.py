@@ -6,16 +6,16 @@ goes into a new one, and a new epoch begins, so that measuring goes on. This fil
 """
 
 import contextlib
-import datetime as dt
 import json
 import secrets
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from appliance.errors import ApplianceError
-from appliance.outbox import ledger, migrations, salvage
+from appliance.outbox import aside, ledger, migrations, salvage
 from appliance.outbox.datadir import sync_directory
 from appliance.outbox.ledger import SPAN, Account
 from firmware.exchange import EPOCH_PATTERN
@@ -24,6 +24,8 @@ from firmware.jsontypes import Reader
 BUSY_TIMEOUT_S: Final = 10.0
 """How long one thread waits for the other's transaction; theirs last milliseconds, or one card's flush."""
 _WAL_LIMIT_BYTES: Final = 4 * 1024 * 1024
+_DRAFT_LOG_PAGES: Final = 64
+"""A log that a small ballast can take in, while a new database is filled from a damaged one."""
 _EPOCH_BYTES: Final = 8
 
 # Primary result codes, sqlite.org/rescode.html
@@ -154,11 +156,11 @@ class Healed:
 
 
 def open_or_begin(
-    path: Path, *, device: str, utc_ns: int, damaged: bool = False
+    path: Path, *, device: str, utc_ns: int, make_space: Callable[[], object], damaged: bool = False
 ) -> tuple[sqlite3.Connection, Healed | None]:
     """Return a connection to a checked, migrated database, and what became of a damaged one (None: it was sound).
 
-    `damaged` says that it is known to be. Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`,
+    `damaged` says that it is known to be; `make_space` is called where the disk is too full for a second one. Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`,
     `OutboxFullError` or `OutboxError`.
     """
     if _healed(path).exists():  # the power failed in the middle of the exchange below
@@ -169,8 +171,9 @@ def open_or_begin(
         except OutboxDamagedError:
             pass
     try:
-        saved, lost, fault = _salvage(path, device=device, utc_ns=utc_ns)
-        aside = _exchange(path, utc_ns=utc_ns)
+        aside.forget(path, keep=aside.KEPT - 1)
+        saved, lost, fault = _salvage(path, device=device, utc_ns=utc_ns, make_space=make_space)
+        name = _exchange(path, utc_ns=utc_ns)
     except sqlite3.Error as error:
         raise translate(error, path) from error
     except OSError as error:
@@ -180,25 +183,33 @@ def open_or_begin(
             remedy="Mount its disk read-write, or free some space",
         ) from error
     connection = _open_checked(path, device=device, utc_ns=utc_ns)
-    return connection, Healed(aside=aside, saved=saved, lost=lost, fault=fault)
+    return connection, Healed(aside=name, saved=saved, lost=lost, fault=fault)
 
 
-def _salvage(path: Path, *, device: str, utc_ns: int) -> tuple[int, int, str]:
-    """Make a new database beside the damaged one, with what can be read of it; return saved, lost and a fault."""
+def _salvage(
+    path: Path, *, device: str, utc_ns: int, make_space: Callable[[], object]
+) -> tuple[int, int, str]:
+    """Make a new database beside the damaged one, with what can be read of it; return saved, lost and a fault.
+
+    On a disk too full for all of it the rest is given up, and told of: measuring has to go on.
+    """
     draft = path.with_name(path.name + ".new")
     for suffix in ("", "-wal", "-shm"):
         draft.with_name(draft.name + suffix).unlink(missing_ok=True)
     connection = connect(draft)
     try:
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_DRAFT_LOG_PAGES}")
         migrations.apply(connection)
-        saved, lost, fault = 0, 0, ""
+        fault = ""
+        found = salvage.survey(path, device=device, hint=_read_hint(path))
         try:
-            found = salvage.survey(path, device=device, hint=_read_hint(path))
-            saved, lost = salvage.move(connection, path, found, utc_ns=utc_ns)
+            salvage.move(connection, path, found, utc_ns=utc_ns)
         except sqlite3.Error as error:
             fault = str(translate(error, draft))
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
+            aside.forget(path, keep=0)
+            make_space()
+            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        saved, lost = salvage.settle(connection, found, utc_ns=utc_ns)
         _begin_epoch(connection, device=device, utc_ns=utc_ns)
     finally:
         connection.close()
@@ -217,20 +228,15 @@ def _exchange(path: Path, *, utc_ns: int) -> Path:
     Until the last step the new one stands ready under its own name, so a power cut leaves something to go on with.
     The old log must be gone by then: SQLite would take it for the new one's.
     """
-    moment = dt.datetime.fromtimestamp(utc_ns / 1e9, dt.UTC).strftime("%Y%m%dT%H%M%SZ")
-    aside = path.with_name(f"{path.stem}.damaged-{moment}{path.suffix}")
-    count = 1
-    while any(aside.with_name(aside.name + suffix).exists() for suffix in ("", "-wal")):
-        count += 1
-        aside = path.with_name(f"{path.stem}.damaged-{moment}-{count}{path.suffix}")
-    for suffix in ("", "-wal", "-shm"):
+    name = aside.free_name(path, utc_ns=utc_ns)
+    for suffix in aside.SUFFIXES:
         part = path.with_name(path.name + suffix)
         if part.exists():
-            part.rename(aside.with_name(aside.name + suffix))
+            part.rename(name.with_name(name.name + suffix))
     sync_directory(path.parent)
     _healed(path).rename(path)
     sync_directory(path.parent)
-    return aside
+    return name
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
@@ -338,7 +344,8 @@ def _own(connection: sqlite3.Connection, path: Path, *, device: str, utc_ns: int
         _begin_epoch(connection, device=device, utc_ns=utc_ns)
         sync_directory(path.parent)
     accounts = {account.id: account for account in ledger.accounts(connection)}
-    holder = accounts.get(highest // SPAN + 1)
+    # The first epochs may be gone without a trace: where no row waits there is none whose account could lack.
+    holder = accounts[max(accounts)] if not highest else accounts.get(highest // SPAN + 1)
     fits = holder is not None and highest - holder.base <= holder.produced
     if not fits or not all(EPOCH_PATTERN.fullmatch(account.epoch) for account in accounts.values()):
         raise _damaged(path, "its counters contradict its rows")

@@ -10,6 +10,7 @@ import secrets
 import sqlite3
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeGuard
@@ -65,31 +66,44 @@ def survey(path: Path, *, device: str, hint: Account | None) -> Found:
     return found
 
 
-def move(connection: sqlite3.Connection, path: Path, found: Found, *, utc_ns: int) -> tuple[int, int]:
-    """Put what can be read into the new database; return how many records were saved, and how many lost.
+def move(connection: sqlite3.Connection, path: Path, found: Found, *, utc_ns: int) -> None:
+    """Put what can be read into the new database.
 
     The caller has not begun a transaction. Raises `sqlite3.Error`: what is in by then stays in.
     """
-    for account in found.accounts.values():
-        produced = max(account.produced, found.highest.get(account.id, 0))
-        empty = replace(account, produced=produced, acknowledged=produced, quarantined=0, given_up=0)
-        ledger.write(connection, empty, created_utc_ns=utc_ns)
+    with _transaction(connection):
+        for account in found.accounts.values():
+            produced = max(account.produced, found.highest.get(account.id, 0))
+            empty = replace(account, produced=produced, acknowledged=produced, quarantined=0, given_up=0)
+            ledger.write(connection, empty, created_utc_ns=utc_ns)
     for bunch in _bunches(pages.rows(path)):
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(connection):
             for row in bunch:
                 _put(connection, row, found)
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
-    connection.execute("BEGIN IMMEDIATE")
+
+
+def settle(connection: sqlite3.Connection, found: Found, *, utc_ns: int) -> tuple[int, int]:
+    """Account for every record of which something was found; return how many were saved, and how many lost."""
     saved = lost = 0
-    for account in found.accounts.values():
-        kept, missed = _balance(connection, account, utc_ns=utc_ns)
-        saved, lost = saved + kept, lost + missed
-    connection.execute("COMMIT")
+    with _transaction(connection):
+        for account in found.accounts.values():
+            kept, missed = _balance(connection, account, utc_ns=utc_ns)
+            saved, lost = saved + kept, lost + missed
     return saved, lost
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Do what stands in the block wholly or not at all."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite itself rolls back on some errors: a full disk is one.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _bunches(rows: Iterator[RawRow]) -> Iterator[list[RawRow]]:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import sqlite3
 import threading
@@ -418,6 +419,17 @@ def test_damage_twice_in_one_second_loses_neither(path: Path) -> None:
     assert len(list(path.parent.glob("outbox.damaged-*"))) == 2
 
 
+def test_of_many_damaged_ones_the_last_are_kept(path: Path) -> None:
+    for second in range(5):
+        path.write_bytes(b"not a database at all" * 100)
+        os.utime(path, (second, second))
+        Outbox.open(path, device=DEVICE, utc_ns=lambda at=second: at * 10**9).close()  # type: ignore[misc]
+    assert sorted(one.name for one in path.parent.glob("outbox.damaged-*")) == [
+        "outbox.damaged-19700101T000003Z.sqlite3",
+        "outbox.damaged-19700101T000004Z.sqlite3",
+    ]
+
+
 def test_a_first_start_cut_short_begins_again(path: Path) -> None:
     connection = connect(path)
     migrations.apply(connection)
@@ -473,6 +485,55 @@ def test_a_full_disk_is_told_counted_and_survived(tmp_path: Path) -> None:
     assert first == second == "0", "nothing is counted but with what is stored"
     assert after == "1 60"
     assert reopened == "None 60 True"
+
+
+HEAL_ON_A_FULL_DISK = """
+import sys, pathlib
+from appliance.outbox.box import Outbox
+from appliance.outbox.room import Room
+from firmware.exchange import Ack
+from tests.firmware.records import tcp_record
+path = pathlib.Path(sys.argv[1]) / "outbox.sqlite3"
+room = Room(path=path)
+with Outbox.open(path, device="a1b2c3d4e5f6g7h8", room=room) as outbox:
+    while path.stat().st_size < 8_000_000:
+        outbox.append([tcp_record(n) for n in range(100)])
+    outbox.acknowledge(Ack(epoch=outbox.epoch, upto=100))
+    epoch, made = outbox.epoch, outbox.counts().produced
+with path.open("r+b") as file:
+    file.write(bytes(100))
+aside = path.with_name("outbox.damaged-19700101T000000Z.sqlite3")
+aside.write_bytes(bytes(1_000_000))
+with Outbox.open(path, device="a1b2c3d4e5f6g7h8", room=room) as outbox:
+    assert "full" in outbox.healed.fault, outbox.healed
+    assert not aside.exists()
+    (ended,) = outbox.past()
+    assert ended.epoch == epoch
+    waiting = [row.seq for row in ended.oldest(10**6)]
+    given_up = sum(one.count for one in ended.tombstones(10**6))
+    counts = outbox.counts()
+    assert waiting and given_up, (len(waiting), given_up)
+    # What was delivered before nobody can tell any more from what was lost: all that is not here is told of.
+    assert len(waiting) == counts.waiting == outbox.healed.saved, counts
+    assert len(waiting) + given_up == made, counts
+    assert outbox.append([tcp_record(0)])[0].seq == 1
+    assert outbox.set_aside.exists()
+    # The next time there is no space the damaged one goes, before any record does.
+    try:
+        while outbox.set_aside.exists():
+            outbox.append([tcp_record(n) for n in range(100)])
+    except Exception as error:
+        raise SystemExit(f"{error!r}")
+    assert not outbox.tombstones(1)
+print("accounted for")
+"""
+
+
+def test_a_damaged_database_on_a_disk_too_full_for_another_is_healed_in_part(tmp_path: Path) -> None:
+    said = namespaces.run(
+        HEAL_ON_A_FULL_DISK, mounts='mount -t tmpfs -o size=14m tmpfs "$DIR"', directory=tmp_path
+    )
+    assert said == "accounted for\n"
 
 
 def test_a_full_error_is_an_outbox_error() -> None:
