@@ -110,6 +110,7 @@ class Scene:
         process = self._processes()[victim]
         if process.wait(REST_S) != -signal.SIGKILL:
             raise DrillError(self._last_words(victim))
+        (self._orders / f"{victim}.pid").unlink(missing_ok=True)
         meanwhile()
         self._start(victim)
 
@@ -130,21 +131,26 @@ class Scene:
                 break
             before = produced
         code, said = self._place.audit()
-        wrong = said if code else ""
-        wrong = wrong or compare(
+        if code:
+            return said
+        found = compare(
             self._orders,
             outbox=outbox,
             collector=self._place.data / "collector.sqlite3",
             said=said,
             worker_deaths=self._worker_deaths,
         )
+        self.summary = f"{said.splitlines()[-3]}; {found.told:,} told; {self._worker_deaths:,} workers' gaps"
+        quiet.unlink()
+        return found.faults or self._traceback()
+
+    def _traceback(self) -> str:
+        """Return the first fault of the program that a log tells of, "" if none does."""
         for log in ("device.stderr", "collector.stderr"):
             text = (self._folder / log).read_text(errors="replace")
-            if not wrong and "Traceback" in text:
-                wrong = f"{log}: {text[text.index('Traceback') - 300 :][:3000]}"
-        self.summary = said if code else said.splitlines()[-3]
-        quiet.unlink()
-        return wrong
+            if "Traceback" in text:
+                return f"{log}: {text[max(0, text.index('Traceback') - 300) :][:3000]}"
+        return ""
 
     def _processes(self) -> dict[str, subprocess.Popen[bytes]]:
         assert self._device is not None
