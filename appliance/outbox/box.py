@@ -16,6 +16,7 @@ thread opens the first and appends; the sender's thread makes its own with `agai
 import contextlib
 import functools
 import json
+import logging
 import secrets
 import sqlite3
 import time
@@ -51,6 +52,7 @@ TOO_OLD: Final = "too old"
 AGE_EVERY_NS: Final = 3_600_000_000_000
 _BUNCH: Final = 250
 """Records given up in one transaction: its log must fit where the ballast was."""
+_log: Final = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
@@ -125,8 +127,8 @@ class Outbox:
 
     @classmethod
     def look(cls, path: Path) -> Self:
-        """Open an outbox only to read it, also while a daemon holds it. Raises `OutboxError`."""
-        return cls._around(open_read_only(path), path, shared=Shared(room=Room(path=path)))
+        """Open an outbox only to read it, also while a daemon holds it: what is spoilt is passed over. Raises `OutboxError`."""
+        return cls._around(open_read_only(path), path, shared=Shared(room=Room(path=path), looks=True))
 
     def again(self) -> Self:
         """Return the same outbox on a connection of the calling thread's own. May be called from any thread."""
@@ -477,13 +479,25 @@ class Outbox:
 
     def _read(self, order: str, above: int, below: int, limit: int, max_bytes: int) -> list[Row]:
         account = self._account()
-        with self._translated():
-            found, spoilt = rows.read(
-                self._connection, account, order, above=above, below=below, limit=limit, max_bytes=max_bytes
-            )
-        for seq in spoilt:
-            self.quarantine(seq, SPOILT)
-        return found
+        while True:
+            with self._translated():
+                found, spoilt = rows.read(
+                    self._connection,
+                    account,
+                    order,
+                    above=above,
+                    below=below,
+                    limit=limit,
+                    max_bytes=max_bytes,
+                )
+            for seq in spoilt:
+                if self._shared.looks:
+                    _log.warning("record %d of epoch %s: %s", seq, account.epoch, SPOILT)
+                else:
+                    self.quarantine(seq, SPOILT)
+            if found or not spoilt:
+                return found
+            above, below = (above, min(spoilt)) if order.endswith("DESC") else (max(spoilt), below)
 
     def _set_aside_row(self, account: Account, reject: Reject, *, said_by: str) -> int:
         return rows.quarantine(

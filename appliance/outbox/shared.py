@@ -18,9 +18,10 @@ from appliance.outbox.room import Room
 
 @dataclass(slots=True, kw_only=True)
 class Shared:
-    """Shared by every `Outbox` of one process. `run` names this start of the software."""
+    """Shared by every `Outbox` of one process. `run` names this start of the software; `looks` says that it only reads."""
 
     room: Room
+    looks: bool = False
     run: str = ""
     device: str = ""
     utc_ns: Callable[[], int] = time.time_ns

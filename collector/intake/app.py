@@ -40,13 +40,13 @@ def make_app(inbox: Inbox) -> FastAPI:
         if not DEVICE_PATTERN.fullmatch(device) or not mailbag.LEAF_PATTERN.fullmatch(leaf):
             return _said(404, f"allowed is /p1/up/DEVICE/LEAF, DEVICE as {DEVICE_PATTERN.pattern}")
         if not inbox.has_room():
-            return _later("too much waits here")
+            return _hung_up(_later("too much waits here"))
         try:
             body = await asyncio.wait_for(_body(request), BODY_S)
         except TimeoutError:
-            return _said(408, f"the message did not come within {BODY_S:.0f} s")
+            return _hung_up(_said(408, f"the message did not come within {BODY_S:.0f} s"))
         if body is None:
-            return _said(413, f"a message has at most {MAX_BODY_BYTES} bytes")
+            return _hung_up(_said(413, f"a message has at most {MAX_BODY_BYTES} bytes"))
         answers = await _answers(inbox, topic(device, "up", leaf), body)
         if answers is None:
             return _later("it could not be stored")
@@ -59,7 +59,10 @@ def make_app(inbox: Inbox) -> FastAPI:
 
 
 async def _body(request: Request) -> bytes | None:
-    """Return the whole body, None where it is too large: it is read no further then."""
+    """Return the whole body, None where it is too large, or says that it will be: it is read no further then."""
+    told = request.headers.get("content-length", "0")
+    if not told.isdecimal() or int(told) > MAX_BODY_BYTES:
+        return None
     body = b""
     async for part in request.stream():
         body += part
@@ -91,6 +94,12 @@ async def _answers(inbox: Inbox, topic_name: str, body: bytes) -> tuple[Answer, 
 
 def _said(status: int, words: str) -> Response:
     return Response(words + "\n", status_code=status, media_type="text/plain")
+
+
+def _hung_up(response: Response) -> Response:
+    """Have the connection closed after `response`: what is left of the body is not read."""
+    response.headers["Connection"] = "close"
+    return response
 
 
 def _later(words: str) -> Response:

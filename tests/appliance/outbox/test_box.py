@@ -412,6 +412,26 @@ def test_a_damaged_database_is_set_aside_whole_and_a_new_epoch_begins(
         assert outbox.set_aside is None
 
 
+@pytest.mark.parametrize("newest", [False, True])
+def test_who_only_looks_passes_over_what_is_spoilt(path: Path, newest: bool) -> None:
+    with Outbox.open(path, device=DEVICE) as outbox:
+        outbox.append(records(1, 9))
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE waiting SET body = replace(body, 'tcp', 'tcq') WHERE seq NOT IN (4, 8)")
+    connection.commit()
+    connection.close()
+    with Outbox.look(path) as outbox:
+        read = outbox.newest if newest else outbox.oldest
+        assert [row.seq for row in read(2)] == ([8] if newest else [4])
+        assert [row.seq for row in read(100)] == ([8, 4] if newest else [4, 8])
+        assert outbox.counts().waiting == 9
+    with Outbox.open(path, device=DEVICE) as outbox:
+        assert [row.seq for row in (outbox.newest if newest else outbox.oldest)(2)] == (
+            [8] if newest else [4]
+        )
+        assert outbox.counts().quarantined >= 1
+
+
 def test_damage_twice_in_one_second_loses_neither(path: Path) -> None:
     for _ in range(2):
         path.write_bytes(b"not a database at all" * 100)
