@@ -36,6 +36,8 @@ DEVICE_PATTERN: Final = re.compile(r"[a-z0-9]{16}")
 EPOCH_PATTERN: Final = re.compile(r"[0-9a-f]{16}")
 MAX_RUNS: Final = 64
 """A hello names at most so many runs."""
+MAX_ENDED: Final = 8
+"""A hello names at most so many ended epochs, and counts those beyond."""
 MAX_TURNS: Final = 4
 """A headline tells at most so many turns."""
 _MAX_WORD: Final = 64
@@ -68,6 +70,10 @@ class Hello:
 
     `headline` says what happened meanwhile, in a few hundred bytes ahead of any record: the last turns of the
     device's verdict, newest first, as far as it knows them.
+
+    `ended` names epochs of the same outbox that have ended and are not known to be accounted for, as (epoch, the
+    highest seq it gave), so that nobody calls a device's account whole who never heard of them; `ended_beyond` counts
+    those there was no room to name. A past epoch's hello names none.
     """
 
     device: str
@@ -80,6 +86,8 @@ class Hello:
     runs: tuple[tuple[str, int], ...] = ()
     past: bool = False
     headline: tuple[Turn, ...] = ()
+    ended: tuple[tuple[str, int], ...] = ()
+    ended_beyond: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +165,9 @@ def device_of(topic_name: str) -> str:
 
 
 def encode_hello(hello: Hello) -> bytes:
-    """Return the hello as JSON text."""
+    """Return the hello as JSON text. Of ended epochs it has a word only where there are some."""
+    ended: JsonObject = {"ended": [[epoch, high] for epoch, high in hello.ended]} if hello.ended else {}
+    beyond: JsonObject = {"ended_beyond": hello.ended_beyond} if hello.ended_beyond else {}
     return _dump(
         {
             "v": VERSION,
@@ -174,6 +184,8 @@ def encode_hello(hello: Hello) -> bytes:
                 [turn.since_utc_ns, turn.error_ns, str(turn.quality), turn.verdict, turn.rule_id]
                 for turn in hello.headline
             ],
+            **ended,
+            **beyond,
         }
     )
 
@@ -181,6 +193,8 @@ def encode_hello(hello: Hello) -> bytes:
 def decode_hello(payload: bytes) -> Hello:
     """Read a hello. Raises `RecordError`."""
     reader = _open(payload, where="hello")
+    ended = reader.array("ended") if reader.has("ended") else []
+    beyond = reader.integer("ended_beyond", low=0, high=2**31) if reader.has("ended_beyond") else 0
     return Hello(
         device=_matching(reader, "device", DEVICE_PATTERN),
         epoch=_matching(reader, "epoch", EPOCH_PATTERN),
@@ -194,6 +208,8 @@ def decode_hello(payload: bytes) -> Hello:
         headline=tuple(_turn(item) for item in reader.array("headline")[:MAX_TURNS])
         if reader.has("headline")
         else (),
+        ended=tuple(_ended(item) for item in ended[:MAX_ENDED]),
+        ended_beyond=beyond + max(0, len(ended) - MAX_ENDED),
     )
 
 
@@ -354,6 +370,16 @@ def _run(item: JsonValue) -> tuple[str, int]:
             return run, first
         case _:
             raise RecordError(f"hello: runs: found {item!r}; allowed is [16 hex digits, a seq]")
+
+
+def _ended(item: JsonValue) -> tuple[str, int]:
+    match item:
+        case [str(epoch), int(high)] if EPOCH_PATTERN.fullmatch(epoch) and 1 <= high < 2**63:
+            return epoch, high
+        case _:
+            raise RecordError(
+                f"hello: ended: found {str(item)[:100]}; allowed is [16 hex digits, the highest seq]"
+            )
 
 
 def _turn(item: JsonValue) -> Turn:

@@ -9,7 +9,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.exchange import MAX_RUNS, Tombstone
+from firmware.exchange import MAX_ENDED, MAX_RUNS, Tombstone
 
 SPAN: Final = 2**44
 """How many keys each epoch has: at ten records a second, 55,000 years."""
@@ -60,6 +60,22 @@ def by_id(connection: sqlite3.Connection, number: int) -> Account:
 def accounts(connection: sqlite3.Connection) -> list[Account]:
     """Return every epoch this database has held, oldest first."""
     return [_account(row) for row in connection.execute(f"SELECT {_COLUMNS} FROM state ORDER BY id")]  # noqa: S608
+
+
+def ended(connection: sqlite3.Connection, before: int) -> tuple[tuple[tuple[str, int], ...], int]:
+    """Return the epochs before the one with id `before` that are not accounted for, and how many there was no room for.
+
+    As (epoch, produced): those of which a record waits, or a tombstone. Of any other the collector has answered for
+    every seq. The newest first, which it is the least likely to have heard of, then those that made the most.
+    """
+    rows = connection.execute(
+        "SELECT epoch, produced FROM state WHERE id < ? AND (produced > acknowledged + quarantined + given_up"
+        " OR EXISTS (SELECT 1 FROM tombstone WHERE low > (state.id - 1) * ? AND low < state.id * ?))"
+        " ORDER BY id DESC",
+        (before, SPAN, SPAN),
+    ).fetchall()
+    told = [*rows[:1], *sorted(rows[1:], key=lambda row: -row[1])][:MAX_ENDED]
+    return tuple((epoch, produced) for epoch, produced in told), len(rows) - len(told)
 
 
 def _account(row: tuple[int, str, str, int, int, int, int, int]) -> Account:

@@ -50,7 +50,8 @@ class EpochAudit:
     """One epoch: its account, how much evidence there is for it, and its faults.
 
     `proved` is how many records a message says, word for word; `signed` how many of the `messages` bear a signature
-    that holds (0 where none could be checked).
+    that holds (0 where none could be checked). `unnamed` counts ended epochs that the device holds records of, beside
+    this one, and has not named yet.
     """
 
     device: str
@@ -60,11 +61,12 @@ class EpochAudit:
     message_bytes: int
     signed: int
     faults: Faults
+    unnamed: int = 0
 
     @property
     def is_whole(self) -> bool:
         """Say whether nothing is missing and nothing is wrong."""
-        return self.account.missing == 0 and self.faults.count == 0
+        return self.account.missing == 0 and self.unnamed == 0 and self.faults.count == 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +84,7 @@ class Totals:
     message_bytes: int = 0
     signed: int = 0
     faults: int = 0
+    unnamed: int = 0
 
     def add(self, epoch: EpochAudit) -> None:
         """Count an epoch."""
@@ -95,11 +98,12 @@ class Totals:
         self.message_bytes += epoch.message_bytes
         self.signed += epoch.signed
         self.faults += epoch.faults.count
+        self.unnamed += epoch.unnamed
 
     @property
     def is_whole(self) -> bool:
         """Say whether nothing is missing and nothing is wrong."""
-        return self.missing == 0 and self.faults == 0
+        return self.missing == 0 and self.unnamed == 0 and self.faults == 0
 
 
 def sum_in_words(counts: "EpochCompleteness | Totals") -> str:
@@ -126,6 +130,8 @@ def in_words(epoch: EpochAudit, *, checked: bool) -> Iterator[str]:
         yield f"    not here: seq {low:,}" + ("" if low == high else f"–{high:,} ({high - low + 1:,})")
     if len(gaps) > GAPS_NAMED:
         yield f"    not here: {len(gaps) - GAPS_NAMED:,} more gaps"
+    if epoch.unnamed:
+        yield f"    not here: {epoch.unnamed:,} more epochs that the device holds records of and has not named yet"
     for fault in epoch.faults.named:
         yield f"    FAULT {fault}"
     if epoch.faults.count > len(epoch.faults.named):
@@ -148,6 +154,7 @@ def to_json(epoch: EpochAudit) -> JsonObject:
         "messages": epoch.messages,
         "message_bytes": epoch.message_bytes,
         "signed": epoch.signed,
+        "unnamed_epochs": epoch.unnamed,
         "faults": epoch.faults.count,
         "faults_named": [{"what": one.what, "low": one.low, "high": one.high} for one in epoch.faults.named],
     }

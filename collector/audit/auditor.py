@@ -4,7 +4,7 @@
     2  every kept message bears a signature that holds (`collector.audit.seals`)
     3  every row is, in each of its columns, what its message says when it is judged anew
     4  every tombstone and every rejected seq of the account is in a message
-    5  the highest seq is at least what the device's signed hello says
+    5  the highest seq is at least what the device's signed hello says, be it the epoch's own or a later one's
 
 What is derived from records (boots, sync points) is not looked at. Memory is that of the gaps, one page of seqs and one
 message. It must never change the store, and never take the store's word for what a message says.
@@ -73,6 +73,7 @@ class _Epoch:
             message_bytes=self.message_bytes,
             signed=self.signed,
             faults=self.faults,
+            unnamed=self.taken.unnamed,
         )
 
     def _rows_against_account(self) -> SeqRanges:
@@ -172,12 +173,13 @@ class _Epoch:
         except RecordError as error:
             self.faults.add(f"the hello that is kept: {error}")
             return high
-        if wrong or (hello.device, hello.epoch) != (self.taken.device, self.taken.coverage.epoch):
+        said = {**dict(hello.ended), hello.epoch: hello.high}.get(self.taken.coverage.epoch)
+        if wrong or hello.device != self.taken.device or said is None:
             self.faults.add(f"the hello that is kept: {wrong or 'it is of another epoch'}")
             return high
-        if hello.high > high:
-            self.faults.add(f"the device said it gave {hello.high:,} seqs, the account knows of {high:,}")
-        return max(high, hello.high)
+        if said > high:
+            self.faults.add(f"the device said it gave {said:,} seqs, the account knows of {high:,}")
+        return max(high, said)
 
 
 def _judged(taken: Snapshot, one: Message) -> BatchArrived | str:

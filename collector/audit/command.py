@@ -69,7 +69,7 @@ def audit(
     try:
         if not has_evidence(queries):
             raise CommandError(
-                f"{database}: it is from before evidence was kept; start the collector once to bring it up to date"
+                f"{database}: it was written by older software; start the collector once to bring it up to date"
             )
         seals = Seals(None if authority is None else Registry(authority))
         totals = _run(queries, seals, device, as_json=as_json)
@@ -111,7 +111,8 @@ def _summary(totals: Totals, *, checked: bool) -> str:
     if totals.is_whole:
         lines.append("all accounted for")
     else:
-        lines.append(f"NOT all accounted for: {totals.missing:,} not here, {totals.faults:,} faults")
+        unnamed = f", {totals.unnamed:,} epochs not named yet" if totals.unnamed else ""
+        lines.append(f"NOT all accounted for: {totals.missing:,} not here{unnamed}, {totals.faults:,} faults")
     return "\n".join(lines)
 
 

@@ -29,6 +29,8 @@ class Snapshot:
     last_message: int
     hello: "tuple[int, int, bytes] | None"
     """Of the hello that is kept: the seq it named, when it came, and the message."""
+    unnamed: int = 0
+    """How many more ended epochs the device said it holds, in the last hello, if that was this epoch's."""
 
 
 class Message(NamedTuple):
@@ -57,9 +59,9 @@ _RECORDS: Final = (
 
 
 def has_evidence(queries: Queries) -> bool:
-    """Say whether the database has the tables of the evidence."""
+    """Say whether the database has the tables of the evidence, to the last of them."""
     with queries.reading() as connection:
-        found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'envelope'").fetchone()
+        found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'unnamed_epochs'").fetchone()
         return found is not None
 
 
@@ -96,6 +98,9 @@ def snapshot(queries: Queries, device: str, epoch: str) -> Snapshot:
         hello = connection.execute(
             "SELECT high, received_ns, data FROM hello WHERE device = ? AND epoch = ?", where
         ).fetchone()
+        (unnamed,) = connection.execute(
+            "SELECT count FROM unnamed_epochs WHERE device = ? AND epoch = ?", where
+        ).fetchone() or (0,)
     return Snapshot(
         device=device,
         coverage=EpochCoverage(
@@ -109,6 +114,7 @@ def snapshot(queries: Queries, device: str, epoch: str) -> Snapshot:
         last_record=last_record,
         last_message=last_message,
         hello=hello,
+        unnamed=unnamed,
     )
 
 

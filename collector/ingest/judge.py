@@ -151,7 +151,8 @@ def _decoded_hello(payload: bytes) -> Hello:
         raise RecordError(f"hello: {len(payload)} bytes")
     hello = exchange.decode_hello(payload)
     told = (word for turn in hello.headline for word in (turn.verdict, turn.rule_id))
-    if hello.high > MAX_SEQ or not fits_store((hello.software, hello.country, *told)):
+    highest = max((hello.high, *(high for _, high in hello.ended)))
+    if highest > MAX_SEQ or not fits_store((hello.software, hello.country, *told)):
         raise RecordError("hello: a seq past all counting, or text that is not Unicode")
     return hello
 

@@ -312,6 +312,7 @@ def _completeness(account: Completeness) -> CompletenessOut:
         missing=account.missing,
         share=account.share,
         epochs=[_epoch(epoch) for epoch in account.epochs],
+        unnamed_epochs=account.unnamed,
     )
 
 

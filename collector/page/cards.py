@@ -166,7 +166,7 @@ def card(device: DeviceRow, run: VerdictRun | None, matrix: Matrix, now_ns: int)
         last_heard=Moment(ns=device.last_seen_ns),
         heard_ago=times.duration(now_ns - device.last_seen_ns),
         completeness=completeness_lines(device),
-        complete=device.completeness.missing == 0,
+        complete=device.completeness.is_whole,
         matrix=matrix,
         headline=headline(device),
     )
@@ -174,7 +174,7 @@ def card(device: DeviceRow, run: VerdictRun | None, matrix: Matrix, now_ns: int)
 
 def headline(device: DeviceRow) -> tuple[Told, ...]:
     """Return what the device said ahead of its records, newest first, while some of these have not arrived."""
-    if device.completeness.epochs and not device.completeness.missing:
+    if device.completeness.epochs and device.completeness.is_whole:
         return ()
     return tuple(
         Told(
@@ -227,6 +227,8 @@ def completeness_lines(device: DeviceRow) -> tuple[str, ...]:
         lines.append(
             texts.count(key, len(older), records=texts.number(produced), missing=texts.number(missing))
         )
+    if device.completeness.unnamed:
+        lines.append(texts.count("unnamed_epochs", device.completeness.unnamed))
     if device.waiting:
         lines.append(texts.count("waiting", device.waiting))
     return tuple(lines)

@@ -96,6 +96,10 @@ class CompletenessOut(Answer):
     missing: int = Field(description="Sum over the epochs.")
     share: float = Field(description="The accounted part, 0 to 1.", ge=0, le=1)
     epochs: list[EpochOut] = Field(description="One account for each epoch.")
+    unnamed_epochs: int = Field(
+        description="How many more epochs the device says it holds records of and has not named yet."
+        " They are in none of the figures."
+    )
 
 
 class TurnOut(Answer):

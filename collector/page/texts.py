@@ -130,6 +130,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     "older_complete_one": "{n} earlier outbox database with {records} records: all accounted for",
     "older_complete_many": "{n} earlier outbox databases with {records} records: all accounted for",
     "older_missing_one": "{n} earlier outbox database with {records} records: {missing} missing",
+    "unnamed_epochs_one": "{n} more earlier outbox database with records that are not here, not named yet",
+    "unnamed_epochs_many": "{n} more earlier outbox databases with records that are not here, not named yet",
     "older_missing_many": "{n} earlier outbox databases with {records} records: {missing} missing",
     # times
     "moment": "{clock} UTC{error}, {day}",

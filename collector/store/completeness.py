@@ -46,10 +46,19 @@ class EpochCompleteness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completeness:
-    """A device's account over all its epochs, oldest epoch first."""
+    """A device's account over all its epochs, oldest epoch first.
+
+    `unnamed` counts ended epochs that it says it holds records of and has not named yet.
+    """
 
     device: str
     epochs: tuple[EpochCompleteness, ...]
+    unnamed: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Say whether all that the device made is accounted for, as far as it has told."""
+        return self.missing == 0 and self.unnamed == 0
 
     @property
     def produced(self) -> int:
@@ -84,13 +93,16 @@ class Completeness:
     @property
     def percent(self) -> str:
         """The share as people write it, never rounded up to 100 %."""
-        if self.missing == 0:
+        if self.is_whole:
             return "100 %"
         return f"{min(int(self.share * 1000) / 10, 99.9):.1f} %"
 
     def __str__(self) -> str:
         """Return it in one line: `seq 1–4,211 all here`, or what is not here, newest epoch last."""
-        return "; ".join(describe(epoch) for epoch in self.epochs) or "nothing yet"
+        parts = [describe(epoch) for epoch in self.epochs]
+        if self.unnamed:
+            parts.append(f"{self.unnamed:,} more epochs on the device, not named yet")
+        return "; ".join(parts) or "nothing yet"
 
 
 def of_epoch(coverage: EpochCoverage) -> EpochCompleteness:
@@ -111,10 +123,10 @@ def of_epoch(coverage: EpochCoverage) -> EpochCompleteness:
     )
 
 
-def of_device(device: str, epochs: Sequence[EpochCoverage]) -> Completeness:
+def of_device(device: str, epochs: Sequence[EpochCoverage], *, unnamed: int = 0) -> Completeness:
     """Count all epochs of a device."""
     ordered = sorted(epochs, key=lambda epoch: (epoch.first_seen_ns, epoch.epoch))
-    return Completeness(device=device, epochs=tuple(of_epoch(epoch) for epoch in ordered))
+    return Completeness(device=device, epochs=tuple(of_epoch(epoch) for epoch in ordered), unnamed=unnamed)
 
 
 def describe(epoch: EpochCompleteness, *, gaps_shown: int = 3) -> str:

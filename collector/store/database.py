@@ -29,7 +29,7 @@ from collector.ingest.arrivals import (
     Refusal,
     RefusedArrived,
 )
-from collector.store import evidence, headlines, runs, timings
+from collector.store import ended, evidence, headlines, runs, timings
 from collector.store.migrations import MIGRATIONS
 from collector.store.rejects import Rejects
 from firmware.exchange import Tombstone
@@ -131,6 +131,7 @@ class Store:
                     if runs.meet(self._connection, hello) is None:
                         self._epoch_seen(hello.device, hello.epoch, received_ns, hello.high, hello.waiting)
                         headlines.keep(self._connection, hello, received_ns)
+                        ended.note(self._connection, arrival)
                         evidence.keep_hello(self._connection, arrival)
                         self._rejects.hello(hello)
                     else:

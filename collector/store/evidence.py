@@ -1,7 +1,7 @@
 """The messages that devices sent, kept as they came: by them it can be shown later what a device said, and that it said it.
 
 Kept is what changed the account: a batch that brought a record, a tombstone or a rejected seq; of hellos, for each
-epoch, the one that named the highest seq. Written in the transaction that stores what they say. It must never change a
+epoch, the one that named the highest seq, be it the epoch's own or a later one's that names it as ended. Written in the transaction that stores what they say. It must never change a
 byte of a message, and never decide what is in one: `collector.audit` reads them.
 """
 
@@ -22,12 +22,15 @@ def keep(connection: sqlite3.Connection, batch: BatchArrived) -> int | None:
 
 
 def keep_hello(connection: sqlite3.Connection, arrived: HelloArrived) -> None:
-    """Keep a hello, if no other of its epoch named a higher seq."""
+    """Keep a hello for each epoch it names, if no other named a higher seq of that."""
     if arrived.came:
         hello = arrived.hello
-        connection.execute(
+        connection.executemany(
             """INSERT INTO hello VALUES (?, ?, ?, ?, ?) ON CONFLICT (device, epoch) DO UPDATE SET
                high = excluded.high, received_ns = excluded.received_ns, data = excluded.data
                WHERE excluded.high > high""",
-            (hello.device, hello.epoch, hello.high, arrived.received_ns, arrived.came),
+            [
+                (hello.device, epoch, high, arrived.received_ns, arrived.came)
+                for epoch, high in ((hello.epoch, hello.high), *hello.ended)
+            ],
         )

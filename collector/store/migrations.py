@@ -17,6 +17,7 @@ that a step does not need to move.
     hello      of each epoch the hello that said it gave the highest seq, as it came
     scope_said  what was said of countries: each change, and each revision of an earlier one; never edited
     scope_now   what holds of each country, and on what it rests by now
+    unnamed_epochs  how many ended epochs a device's last hello had no room to name
 """
 
 from typing import Final
@@ -272,3 +273,15 @@ def m005_scopes(db: Database) -> None:
     """Make the tables of what was said of countries."""
     for statement in _SCOPES:
         db.execute(statement)
+
+
+@MIGRATIONS()
+def m006_unnamed_epochs(db: Database) -> None:
+    """Make the table of how many epochs nobody has named yet; `epoch` is the one whose hello said so."""
+    db.execute(
+        """CREATE TABLE unnamed_epochs (
+            device TEXT PRIMARY KEY,
+            epoch TEXT NOT NULL,
+            count INTEGER NOT NULL CHECK (count > 0)
+        ) STRICT, WITHOUT ROWID"""
+    )

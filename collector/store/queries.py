@@ -257,6 +257,9 @@ def _completeness(connection: sqlite3.Connection, device: str) -> Completeness:
     epochs = connection.execute(
         "SELECT epoch, first_seen_ns, high FROM epoch WHERE device = ?", (device,)
     ).fetchall()
+    (unnamed,) = connection.execute(
+        "SELECT count FROM unnamed_epochs WHERE device = ?", (device,)
+    ).fetchone() or (0,)
     ranges: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for epoch, kind, low, high in connection.execute(
         """SELECT epoch, kind, low, high FROM coverage
@@ -281,6 +284,7 @@ def _completeness(connection: sqlite3.Connection, device: str) -> Completeness:
             )
             for epoch, first_seen_ns, high in epochs
         ],
+        unnamed=unnamed,
     )
 
 

@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from appliance.outbox.box import Outbox
 from appliance.sync.packing import TooLarge, pack, pack_tombstones
+from collector.ingest.arrivals import BatchArrived, HelloArrived
 from collector.ingest.judge import Delivery, answer, judge
 from collector.store.completeness import Completeness
 from collector.store.database import Store
@@ -33,6 +34,8 @@ class Collector:
         """Judge, commit and answer one message."""
         self.now_ns += 1_000_000
         judgement = judge(Delivery(topic=topic(device, "up", leaf), payload=payload, received_ns=self.now_ns))
+        if isinstance(judgement.arrival, BatchArrived | HelloArrived):
+            judgement = replace(judgement, arrival=replace(judgement.arrival, came=payload))
         (accounted,) = self.store.commit([judgement.arrival])
         if accounted is None or judgement.epoch is None:
             return None
@@ -65,13 +68,16 @@ def deliver(
     for _ in range(rounds):
         if lost is never and not outbox.counts().waiting and not outbox.tombstones(1) and not outbox.past():
             # A hello all the same: the collector is to know how many there are.
-            _talk(outbox, collector, lost=never, rng=None)
+            talk(outbox, collector)
             return
         for box in [outbox, *outbox.past()]:
-            _talk(box, collector, lost=lost, rng=rng)
+            talk(box, collector, lost=lost, rng=rng)
 
 
-def _talk(box: Outbox, collector: Collector, *, lost: Callable[[], bool], rng: random.Random | None) -> None:
+def talk(
+    box: Outbox, collector: Collector, *, lost: Callable[[], bool] = never, rng: random.Random | None = None
+) -> None:
+    """Say hello for one epoch, and send one batch of it."""
     if box.run:
         box.note_run()
     epoch = box.hello(software="", country="").epoch

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from firmware import record as records_json
 from firmware.exchange import (
     MAX_BATCH_RECORDS,
+    MAX_ENDED,
     MAX_INFLATED_BYTES,
     Ack,
     Batch,
@@ -82,6 +83,32 @@ def test_hello_and_ack_and_back() -> None:
     headed = replace(HELLO, headline=(turn, replace(turn, error_ns=5)))
     assert decode_hello(encode_hello(headed)) == headed
     assert decode_ack(encode_ack(ACK)) == ACK
+
+
+ENDED = st.tuples(st.from_regex("[0-9a-f]{16}", fullmatch=True), st.integers(1, 2**62))
+
+
+@given(st.lists(ENDED, max_size=MAX_ENDED), st.integers(0, 2**31))
+def test_ended_epochs_and_back(ended: list[tuple[str, int]], beyond: int) -> None:
+    hello = replace(HELLO, ended=tuple(ended), ended_beyond=beyond)
+    assert decode_hello(encode_hello(hello)) == hello
+
+
+def test_a_hello_without_ended_epochs_has_no_word_of_them() -> None:
+    assert b"ended" not in encode_hello(HELLO)
+
+
+def test_of_too_many_ended_epochs_those_beyond_are_counted() -> None:
+    hello = replace(HELLO, ended=tuple((f"{n:016x}", n) for n in range(1, MAX_ENDED + 4)), ended_beyond=2)
+    read = decode_hello(encode_hello(hello))
+    assert (read.ended, read.ended_beyond) == (hello.ended[:MAX_ENDED], 5)
+
+
+@pytest.mark.parametrize("ended", [1, [], [EPOCH], ["xyz", 1], [EPOCH, 0], [EPOCH, "1"], [EPOCH, 2**63]])
+def test_an_ended_epoch_of_another_form_is_refused(ended: JsonValue) -> None:
+    hello = {**json.loads(encode_hello(HELLO)), "ended": [ended]}
+    with pytest.raises(RecordError, match="hello: ended: found"):
+        decode_hello(json.dumps(hello).encode())
 
 
 @given(st.lists(records, max_size=5), st.randoms(use_true_random=False))

@@ -208,6 +208,11 @@ def test_a_batch_that_names_another_device_is_answered_to_its_sender() -> None:
         assert [reject.seq for reject in judgement.rejects] == [1, 2]
 
 
+def test_an_ended_epoch_of_more_than_can_be_counted_is_refused() -> None:
+    hello = replace(hello_of(1, 2), ended=(("1" * 16, MAX_SEQ + 1),))
+    assert isinstance(judged(encode_hello(hello), on=HELLO).arrival, RefusedArrived)
+
+
 @pytest.mark.parametrize("seqs", [[MAX_SEQ + 1], [2**63 - 1], [0], [True], ["1"], []])
 def test_seqs_that_are_none_account_for_nothing(seqs: list[Any]) -> None:
     judgement = judged(packed({"seqs": seqs}))

@@ -27,6 +27,14 @@ def coverage(
     )
 
 
+def test_epochs_not_named_yet_leave_no_account_whole() -> None:
+    whole = of_device("d", [coverage(high=2, stored=((1, 2),))])
+    assert (whole.is_whole, whole.percent) == (True, "100 %")
+    beyond = of_device("d", [coverage(high=2, stored=((1, 2),))], unnamed=3)
+    assert (beyond.is_whole, beyond.missing, beyond.percent) == (False, 0, "99.9 %")
+    assert str(beyond) == "seq 1–2 all here; 3 more epochs on the device, not named yet"
+
+
 @pytest.mark.parametrize(
     ("one", "said"),
     [
