@@ -210,12 +210,14 @@ class Worker:
     def _read(self) -> list[News]:
         news: list[News] = []
         try:
-            while self._socket is not None and (data := self._socket.recv(_READ_BYTES)):
-                for message in self._decoder.feed(data):
-                    news += self._understand(message)
+            # A reset is an end too: of a worker that had not read all that it was given.
+            with contextlib.suppress(ConnectionResetError):
+                while self._socket is not None and (data := self._socket.recv(_READ_BYTES)):
+                    for message in self._decoder.feed(data):
+                        news += self._understand(message)
         except BlockingIOError:
             return news
-        except (ConnectionResetError, framing.FramingError, RecordError) as error:
+        except (framing.FramingError, RecordError) as error:
             return [*news, self._bury(f"its answers could not be read: {error}")]
         return [*news, self._bury(self._how_it_ended())]
 

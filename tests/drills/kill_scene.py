@@ -170,7 +170,7 @@ class Scene:
                     raise DrillError(self._last_words(name))
             if time.monotonic() > end_s:
                 if otherwise:
-                    raise DrillError(otherwise)
+                    raise DrillError(f"{otherwise}\n{self._traceback()}")
                 raise TimeoutError
             time.sleep(PAUSE_S)
         return found

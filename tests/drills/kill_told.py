@@ -90,6 +90,9 @@ def _deaths(records: Sequence[Mapping[str, Any]], killed: int) -> Iterator[str]:
     gaps = [record for record in died if record["test"] == "gap"]
     if len(gaps) != killed:
         yield f"{killed} workers were killed, {len(gaps)} gaps tell of it"
+    reasons = {gap["detail"]["reason"] for gap in gaps} - {"killed by SIGKILL"}
+    if reasons:
+        yield f"workers are said to have ended otherwise than killed: {reasons}"
     # The sentinel's probes make no records (`appliance.measuring.sentinel`).
     named = [name for gap in gaps for name in gap["detail"]["tasks"] if not name.startswith(PREFIX)]
     if len(named) != len(died) - len(gaps):

@@ -114,6 +114,20 @@ def test_a_killed_worker_is_replaced_and_its_tasks_are_handed_back(
         assert worker.pid not in {None, first}
 
 
+def test_a_worker_killed_before_it_read_its_tasks_is_said_to_be_killed(server: TcpServer) -> None:
+    with working() as (worker, bench):
+        bench.until(lambda: worker.is_ready)
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGSTOP)
+        worker.submit([task("a", server)])
+        os.kill(worker.pid, signal.SIGKILL)
+        bench.until(lambda: bool(bench.of(Died)))
+        (died,) = bench.of(Died)
+        assert isinstance(died, Died)
+        assert died.reason == "killed by SIGKILL"
+        assert [one.task_id for one in died.tasks] == ["a"]
+
+
 def test_a_worker_that_hangs_is_killed_and_replaced(server: TcpServer) -> None:
     with working(stuck_ns=NS) as (worker, bench):
         bench.until(lambda: worker.is_ready)
