@@ -37,8 +37,15 @@ def test_disk_full(seed: int) -> None:
 def test_drain(seed: int) -> None:
     needs.program("mosquitto")
     assert drain.drill(
-        times=1, seed=seed, rate_bit_s=256_000, records=900, cut_every_s=4.0, dark_s=1.0, sample=20
+        times=1, seed=seed, rate_bit_s=256_000, records=700, cut_every_s=4.0, dark_s=1.0, sample=20
     )
+
+
+@pytest.mark.namespace
+def test_a_drain_whose_line_has_gone_stops_and_says_so(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    needs.program("mosquitto")
+    assert not drain.drill(times=1, seed=seed, way="plain", records=900, dark_s=0.0, kill_censor_after_s=0.1)
+    assert "the censor ended by itself, status -9" in capsys.readouterr().out
 
 
 def test_damage(seed: int) -> None:

@@ -74,6 +74,12 @@ class Censor:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has ended by itself: then nothing passes any more."""
+        assert self._process is not None
+        return self._process.poll() is not None
+
     def change(self, rules: str) -> None:
         """Use other rules from now on. Raises `CensorError` with every fault; the old ones stay then."""
         answer = control.change(self._control, rules.encode())
