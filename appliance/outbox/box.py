@@ -35,6 +35,7 @@ from appliance.outbox.file import (
     connect,
     open_or_begin,
     open_read_only,
+    refuse_read_only,
     translate,
 )
 from appliance.outbox.ledger import SPAN, Account
@@ -565,6 +566,7 @@ class Outbox:
     def _transaction(self) -> Iterator[None]:
         """Do what stands in the block wholly or not at all, and durably, with SQLite's errors translated."""
         self._shared.refuse_replaced(self._generation, self._path, owner=self._owner)
+        refuse_read_only(self._path)
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             yield

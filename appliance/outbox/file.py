@@ -7,6 +7,7 @@ goes into a new one, and a new epoch begins, so that measuring goes on. This fil
 
 import contextlib
 import json
+import os
 import secrets
 import sqlite3
 from collections.abc import Callable
@@ -108,6 +109,21 @@ def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> OutboxEr
     return OutboxError(
         f"the disk failed ({error})", where=path, remedy="Look at the kernel's log; replace the card"
     )
+
+
+def refuse_read_only(path: Path) -> None:
+    """Raise `OutboxReadOnlyError` where the kernel has mounted the disk read-only, also under files that are open.
+
+    After its emergency remount (sysrq u) ext4 goes on taking writes into such a file, and says of each fsync that it
+    worked although nothing was written: only the mount says so.
+    """
+    with contextlib.suppress(OSError):
+        if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+            raise OutboxReadOnlyError(
+                "cannot be written (its disk is mounted read-only)",
+                where=path,
+                remedy="Mount its disk read-write, as our own",
+            )
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -281,14 +297,19 @@ def _refuse_unfinished(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise `OutboxTooNewError` when the database has had a migration this version does not know."""
-    for name in migrations.applied(connection):
-        if name not in migrations.NAMES:
-            raise OutboxTooNewError(
-                f"written by a newer version (it has had migration {name!r}, unknown here)",
-                where=path,
-                remedy="Upgrade tidegauge",
-            )
+    """Raise `OutboxTooNewError` when the database has had a migration beyond those this version knows.
+
+    An unknown one among those is none: a bit of its name fell over, and it is `OutboxDamagedError`.
+    """
+    had, known = migrations.applied(connection), migrations.NAMES
+    if had[: len(known)] != known[: len(had)]:
+        raise _damaged(path, f"it has had migrations {', '.join(had)[:200]!r}, which never were")
+    if len(had) > len(known):
+        raise OutboxTooNewError(
+            f"written by a newer version (it has had migration {had[-1]!r}, unknown here)",
+            where=path,
+            remedy="Upgrade tidegauge",
+        )
 
 
 def _open_checked(path: Path, *, device: str, utc_ns: int) -> sqlite3.Connection:
@@ -351,6 +372,8 @@ def _own(connection: sqlite3.Connection, path: Path, *, device: str, utc_ns: int
         raise _damaged(path, "its counters contradict its rows")
     last = accounts[max(accounts)]
     if last.device != device:
+        if sum(one != other for one, other in zip(last.device, device, strict=False)) == 1:
+            raise _damaged(path, f"it names device {last.device}, one letter from our own")
         raise OutboxForeignError(
             f"holds the records of device {last.device}, but device.json says {device}",
             where=path,

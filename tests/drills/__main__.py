@@ -48,6 +48,11 @@ DRILLS: Final = {
         100,
         "a virtual machine killed in mid-write, again and again, on both databases",
     ),
+    "read-only": (
+        "tests.drills.read_only",
+        30,
+        "a virtual machine's disk goes read-only under the device, and comes back",
+    ),
     "disk-full": ("tests.drills.disk_full", 20, "the disk fills, is mounted read-only, and comes back"),
     "damage": ("tests.drills.damage", 200, "bytes of the outbox overwritten, and what is salvaged of it"),
     "backlog": (

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import needs
-from tests.drills import virtual_machine, virtual_machine_guest
+from tests.drills import read_only, read_only_guest, virtual_machine, virtual_machine_guest
 from tests.drills.virtual_machine_disk import SECTOR, Disk, Server
 
 SECTORS = 8
@@ -100,13 +100,63 @@ def test_the_guest_finds_what_is_gone(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "wrong " in capsys.readouterr().out
 
 
-@pytest.mark.long
-@pytest.mark.timeout(3600)
-def test_power_cuts() -> None:
+def test_the_judge_of_the_read_only_drill_finds_what_is_gone_or_counted_wrongly() -> None:
+    judge = read_only.Judge()
+    judge.added({1, 2, 3})
+    judge.stored({1, 3}, 1)
+    judge.added({4, 5})
+    assert judge.booted({1, 3, 4}, gaps=1, unstored=1) == 1  # a commit that the cut met
+    assert not judge.wrong
+    judge.booted({1, 4}, gaps=1, unstored=1)
+    judge.booted({1, 4, 6}, gaps=1, unstored=1)
+    judge.booted({1, 4, 6}, gaps=2, unstored=1)
+    judge.added({7})
+    judge.stored(set(), 0)
+    assert [line.partition(",")[0] for line in judge.wrong] == [
+        "1 told to be stored are gone",
+        "1 that nobody held are there",
+        "gap records count 2",
+        "gap records count 2",
+        "1 added",
+    ]
+
+
+def test_the_guest_that_is_refused_says_what_it_stored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device, collector = tmp_path / "device", tmp_path / "collector"
+    device.mkdir()
+    collector.mkdir()
+    read_only_guest.account(device, collector)
+    read_only_guest.work(device, collector, seed=secrets.randbits(32), turn=0, turns=10)
+    read_only_guest.account(device, collector)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    stored = [read_only.numbers(line[1]) for line in lines if line[0] == "stored"]
+    assert len(stored) == 10
+    assert read_only.numbers(lines[-4][1]) == set().union(*stored)
+    assert [" ".join(line) for line in lines[-3:]] == ["gaps 0", "counts 0", "audited"]
+
+
+def need_emulator() -> None:
     if shutil.which("qemu-system-x86_64") is None:
         needs.lacking(
             "needs qemu-system-x86_64: sudo apt-get install --no-install-recommends qemu-system-x86"
         )
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_power_cuts() -> None:
+    need_emulator()
     seed = secrets.randbits(32)
     print(f"seed {seed}")
     assert virtual_machine.drill(times=10, seed=seed)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_disk_that_goes_read_only() -> None:
+    need_emulator()
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")
+    assert read_only.drill(times=6, seed=seed)

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.drills import virtual_machine_image
 from tests.drills.virtual_machine_boot import Machine
 
 CUTS_A_SERIES: Final = 10
@@ -75,15 +74,11 @@ def series(machine: Machine, rng: random.Random, found: Found, *, cuts: int) -> 
 
 def drill(*, times: int, seed: int, lying: int = 3) -> bool:
     """Cut the power `times` times, then some more with disks that lie, and print what was found."""
-    for program, package in (("qemu-system-x86_64", "qemu-system-x86"), ("/sbin/mkfs.ext4", "e2fsprogs")):
-        if shutil.which(program) is None:
-            raise SystemExit(f"needs {program}: sudo apt-get install --no-install-recommends {package}")
+    need()
     rng = random.Random(seed)
     found, false, noticed = Found(), Found(), 0
-    kernel = virtual_machine_image.kernel()
-    image, words = virtual_machine_image.image(kernel)
     with tempfile.TemporaryDirectory() as name:
-        machine = Machine(Path(name), kernel=kernel, image=image, words=words)
+        machine = Machine(Path(name))
         try:
             while found.cuts < times:
                 machine.new_disks()
@@ -109,3 +104,14 @@ def drill(*, times: int, seed: int, lying: int = 3) -> bool:
     )
     print(f"  disks that lie about a flush: noticed in {noticed} of {lying}")
     return not found.wrong and found.control_lost > 0 and (noticed > 0 or not lying)
+
+
+def need(*more: tuple[str, str]) -> None:
+    """End with the command that mends it where a program is not there; `more` are (program, package)."""
+    for program, package in (
+        ("qemu-system-x86_64", "qemu-system-x86"),
+        ("/sbin/mkfs.ext4", "e2fsprogs"),
+        *more,
+    ):
+        if shutil.which(program) is None:
+            raise SystemExit(f"needs {program}: sudo apt-get install --no-install-recommends {package}")

@@ -2,7 +2,8 @@
 
 What was written and not flushed is only in the cache; at the cut each such write is kept, lost or torn at a
 sector's edge, independently of the others. A flush, or a write that asks for it (FUA), is honoured: what it covers is
-never lost. `lies` makes a disk that says so and does not: the drill's second control.
+never lost. `lies` makes a disk that says so and does not: the drill's second control. While it `refuses`, each write
+and each flush ends with an input/output error, as on a card at its end, and it can be read.
 """
 
 import random
@@ -18,7 +19,7 @@ _READ, _WRITE, _DISCONNECT, _FLUSH = range(4)
 _FUA: Final = 1
 _OPTION_ABORT, _OPTION_GO = 2, 7
 _ACK, _INFO, _UNSUPPORTED = 1, 3, 0x8000_0001
-_INVALID: Final = 22
+_IO_ERROR: Final = 5
 
 
 class Disk:
@@ -33,6 +34,7 @@ class Disk:
         """Writes since the last flush: offset, data, and whether the write itself was made durable."""
         self._lies = lies
         self.is_on = True
+        self.refuses = False
         self._lock = threading.Lock()
 
     def read(self, offset: int, length: int) -> bytes:
@@ -40,9 +42,9 @@ class Disk:
             return bytes(self._now[offset : offset + length])
 
     def write(self, offset: int, data: bytes, *, durable: bool) -> bool:
-        """Take a write; False when the power is off or it lies outside."""
+        """Take a write; False when it refuses, the power is off or it lies outside."""
         with self._lock:
-            if not self.is_on or offset + len(data) > len(self._now):
+            if not self.is_on or self.refuses or offset + len(data) > len(self._now):
                 return False
             self.writes += 1
             self._now[offset : offset + len(data)] = data
@@ -51,11 +53,19 @@ class Disk:
 
     def flush(self) -> bool:
         with self._lock:
+            if self.refuses:
+                return False
             if self.is_on and not self._lies:
                 for offset, data, _ in self._cached:
                     self._durable[offset : offset + len(data)] = data
                 self._cached.clear()
             return self.is_on
+
+    def fill(self, content: bytes) -> None:
+        """Put another content of the same length in its place."""
+        with self._lock:
+            self._durable[:] = self._now[:] = content
+            self._cached.clear()
 
     def on(self) -> None:
         with self._lock:
@@ -147,7 +157,7 @@ class Server:
                 return
             if not self._disk.is_on:
                 continue  # no answer, not a refusal: the guest must not learn of the cut before it is dead
-            header = struct.pack(">IIQ", 0x67446698, 0 if good else _INVALID, handle)
+            header = struct.pack(">IIQ", 0x67446698, 0 if good else _IO_ERROR, handle)
             client.sendall(header + (data if good else b""))
 
 

@@ -1,11 +1,12 @@
 """The first process of the virtual machine: it mounts both disks, audits what the last cut left, and writes on.
 
-On the serial line, in: `go TOLD SEED ENTROPY` (records 1 to TOLD were told to be durable before the cut). Out: `up`; then
+On the serial line, in: `go ENTROPY TOLD SEED` (records 1 to TOLD were told to be durable before the cut). Out: `up`; then
 `control N` (what the file that was never synced holds), `wrong …` for each fault the audit finds, `audited PRODUCED`;
 then the writer's lines, `made N` once records 1 to N are on the disk. The device's outbox and the collector's store
 are on a disk each. Nothing here may sync the control, nor end: the power is cut.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -32,22 +34,35 @@ _FOR_EVER: Final = 10**9
 
 def main() -> None:
     """Wait for the order, then mount, audit and write until the power is cut."""
-    try:
-        mount("devtmpfs", Path("/dev"), "devtmpfs")
-        mount("proc", Path("/proc"), "proc")
-        # Said again and again: the machine's state is saved here, and each start goes on from it.
-        while not select.select([sys.stdin], [], [], 0.1)[0]:
-            print("up", flush=True)
-        _, told, seed, entropy = sys.stdin.readline().split()
-        seed_random_numbers(bytes.fromhex(entropy))
-        load_modules()
+    with told_on_failure():
+        told, seed = ordered()
         mount_disk("vda", DEVICE_DISK)
         mount_disk("vdb", COLLECTOR_DISK)
         found(DEVICE_DISK, COLLECTOR_DISK, told=int(told))
         write(DEVICE_DISK, seed=int(seed), turns=_FOR_EVER)
+
+
+@contextlib.contextmanager
+def told_on_failure() -> Iterator[None]:
+    """Say what went wrong in the block, and never end: the first process of a machine must not."""
+    try:
+        yield
     except Exception:  # noqa: BLE001  # nobody is above it: what it says is the drill's finding
         print("failed " + traceback.format_exc().replace("\n", " | "), flush=True)
-    time.sleep(_FOR_EVER)  # the first process must not end
+    time.sleep(_FOR_EVER)
+
+
+def ordered() -> list[str]:
+    """Wait for the order, load the drivers, and return what else the order says."""
+    mount("devtmpfs", Path("/dev"), "devtmpfs")
+    mount("proc", Path("/proc"), "proc")
+    # Said again and again: the machine's state is saved here, and each start goes on from it.
+    while not select.select([sys.stdin], [], [], 0.1)[0]:
+        print("up", flush=True)
+    _, entropy, *more = sys.stdin.readline().split()
+    seed_random_numbers(bytes.fromhex(entropy))
+    load_modules()
+    return more
 
 
 def found(device: Path, collector: Path, *, told: int) -> None:
@@ -107,19 +122,19 @@ def load_modules() -> None:
                 raise OSError(ctypes.get_errno(), f"{module.name} was not taken")
 
 
-def mount_disk(name: str, where: Path) -> None:
+def mount_disk(name: str, where: Path, options: str = "") -> None:
     end = time.monotonic() + 20
     while not Path("/dev", name).exists():
         if time.monotonic() > end:
             raise OSError(f"no disk {name}")
         time.sleep(0.01)
-    mount(f"/dev/{name}", where, "ext4")
+    mount(f"/dev/{name}", where, "ext4", options)
 
 
-def mount(what: str, where: Path, kind: str) -> None:
+def mount(what: str, where: Path, kind: str, options: str = "", *, flags: int = 0) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    where.mkdir(exist_ok=True)
-    if libc.mount(what.encode(), str(where).encode(), kind.encode(), 0, None) != 0:
+    where.mkdir(exist_ok=True, parents=True)
+    if libc.mount(what.encode(), str(where).encode(), kind.encode(), flags, options.encode() or None) != 0:
         raise OSError(ctypes.get_errno(), f"{what} cannot be mounted")
 
 
@@ -132,6 +147,11 @@ def rehearse() -> None:
         found(device, collector, told=0)
         write(device, seed=1, turns=20)
         found(device, collector, told=1)
+    print_files()
+
+
+def print_files() -> None:
+    """Print the files that this process needed."""
     for module in list(sys.modules.values()):
         if getattr(module, "__file__", None):
             print(f"file {module.__file__}")

@@ -13,20 +13,15 @@ import shutil
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-GUEST: Final = "tests.drills.virtual_machine_guest"
 PACKAGE: Final = "linux-image-cloud-amd64"
-_DRIVERS: Final = (
-    "virtio_ring",
-    "virtio",
-    "virtio_pci_legacy_dev",
-    "virtio_pci_modern_dev",
-    "virtio_pci",
-    "virtio_blk",
-)
+"""Debian's kernel for virtual machines: small, and knows no USB."""
+DRIVERS: Final = ("virtio_pci", "virtio_blk")
+_DEPENDS: Final = re.compile(rb"\0depends=([^\0]*)\0")
 _FOLDER, _FILE, _LINK, _CHARACTERS = 0o040755, 0o100755, 0o120777, 0o020600
 
 
@@ -58,18 +53,17 @@ class Archive:
         return b"".join(self._parts)
 
 
-def image(kernel: Path) -> tuple[bytes, str]:
-    """Return the initramfs, and the words of the kernel's command line that start the guest in it."""
+def image(kernel: Path, guest: str, drivers: Sequence[str] = DRIVERS) -> tuple[bytes, str]:
+    """Return the initramfs, and the words of the kernel's command line that start the module `guest` in it."""
     archive = Archive()
     archive.add("/dev/console", _CHARACTERS, device=(5, 1))
     for folder in ("/proc", "/tmp"):
         archive.add(folder, _FOLDER)
-    for number, name in enumerate(_DRIVERS):
-        (found,) = kernel.glob(f"lib/modules/*/kernel/drivers/*/{name}.ko")
-        archive.add(f"/modules/{number}-{name}", _FILE, found.read_bytes())
+    for number, module in enumerate(modules(kernel, drivers)):
+        archive.add(f"/modules/{number:03}-{module.stem}", _FILE, module.read_bytes())
     python = Path(sys.executable).resolve()
     archive.add(str(python), _FILE, python.read_bytes())
-    for path in sorted(loaded()):
+    for path in sorted(loaded(guest)):
         _add_loaded(archive, path)
     home = Path(sys.base_prefix)
     archive.add(f"{home}/lib/python3.{sys.version_info.minor}/lib-dynload", _FOLDER)
@@ -77,12 +71,30 @@ def image(kernel: Path) -> tuple[bytes, str]:
     words = (
         f"PYTHONHOME={home} PYTHONPATH={paths} PYTHONUTF8=1 PYTHONDONTWRITEBYTECODE=1 LD_LIBRARY_PATH=/lib"
     )
-    return archive.bytes(), f"rdinit={python} {words} -- -m {GUEST}"
+    return archive.bytes(), f"rdinit={python} {words} -- -m {guest}"
 
 
-def loaded() -> set[Path]:
+def modules(kernel: Path, drivers: Sequence[str]) -> list[Path]:
+    """Return the files of `drivers` and of what they depend on, in the order they are to be loaded."""
+    files = {path.stem.replace("-", "_"): path for path in kernel.glob("lib/modules/**/*.ko")}
+    ordered: list[Path] = []
+
+    def add(name: str) -> None:
+        path = files[name.replace("-", "_")]
+        named = _DEPENDS.search(path.read_bytes())
+        for needed in named[1].decode().split(",") if named and named[1] else ():
+            add(needed)
+        if path not in ordered:
+            ordered.append(path)
+
+    for driver in drivers:
+        add(driver)
+    return ordered
+
+
+def loaded(guest: str) -> set[Path]:
     """Return the files that a rehearsal of the guest had loaded: modules and shared libraries."""
-    command = [sys.executable, "-m", GUEST, "rehearse"]
+    command = [sys.executable, "-m", guest, "rehearse"]
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300)
     return {Path(path) for path in re.findall(r"^file (/.*)$", done.stdout, re.MULTILINE)}
 
@@ -104,20 +116,21 @@ def _add_loaded(archive: Archive, path: Path) -> None:
         archive.add(str(path), _FILE, path.read_bytes())
 
 
-def kernel() -> Path:
-    """Return a folder with Debian's kernel for virtual machines, unpacked; downloaded the first time."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tidegauge-drills" / "kernel"
+def kernel(package: str = PACKAGE) -> Path:
+    """Return a folder with a kernel of Debian's, unpacked; downloaded the first time."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tidegauge-drills"
+    cache = caches / package
     if not list(cache.glob("boot/vmlinuz-*")):
         shutil.rmtree(cache, ignore_errors=True)
         cache.mkdir(parents=True)
-        told = subprocess.run(["apt-cache", "depends", PACKAGE], capture_output=True, text=True, check=False)
+        told = subprocess.run(["apt-cache", "depends", package], capture_output=True, text=True, check=False)
         named = re.search(r"Depends: (linux-image-\S+)", told.stdout)
         if named is None:
-            raise SystemExit(f"apt knows no {PACKAGE}: run apt-get update, on Debian for amd64")
+            raise SystemExit(f"apt knows no {package}: run apt-get update, on Debian for amd64")
         subprocess.run(
             ["apt-get", "download", named[1]], cwd=cache, check=True, stdout=sys.stderr, timeout=600
         )
-        (package,) = cache.glob("*.deb")
-        subprocess.run(["dpkg-deb", "-x", package.name, "."], cwd=cache, check=True)
-        package.unlink()
+        (archive,) = cache.glob("*.deb")
+        subprocess.run(["dpkg-deb", "-x", archive.name, "."], cwd=cache, check=True)
+        archive.unlink()
     return cache
