@@ -173,6 +173,29 @@ def tombstones(connection: sqlite3.Connection, base: int, limit: int) -> list[To
     ]
 
 
+def holes(
+    connection: sqlite3.Connection, first: int, last: int, *, counted: tuple[str, ...]
+) -> list[tuple[int, int]]:
+    """Return the ranges of keys from `first` to `last` without a row in the tables `counted` and without a tombstone."""
+    here = "".join(
+        f"SELECT seq, seq FROM {table} WHERE seq BETWEEN ?1 AND ?2 UNION ALL "  # noqa: S608 - our own words
+        for table in counted
+    )
+    found: list[tuple[int, int]] = []
+    cursor = first
+    rows = connection.execute(
+        f"{here}SELECT low, high FROM tombstone WHERE low BETWEEN ?1 AND ?2 ORDER BY 1",  # noqa: S608
+        (first, last),
+    )
+    for low, high in rows:
+        if low > cursor:
+            found.append((cursor, low - 1))
+        cursor = max(cursor, high + 1)
+    if cursor <= last:
+        found.append((cursor, last))
+    return found
+
+
 # Age.
 
 

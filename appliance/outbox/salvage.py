@@ -184,27 +184,10 @@ def _balance(connection: sqlite3.Connection, account: Account, *, utc_ns: int) -
         created_utc_ns=utc_ns,
     )
     if lost or not account.produced:
-        for low, high in _unaccounted(connection, first, last):
+        # What was set aside counts as a hole: its own tombstone may have stood on a page that is gone.
+        for low, high in ledger.holes(connection, first, last, counted=("waiting",)):
             ledger.bury(connection, account.base, low - account.base, high - account.base, DAMAGED)
     return waiting, lost
-
-
-def _unaccounted(connection: sqlite3.Connection, first: int, last: int) -> list[tuple[int, int]]:
-    """Return the ranges of keys of which nothing is here: delivered before, or lost."""
-    gaps: list[tuple[int, int]] = []
-    cursor = first
-    rows = connection.execute(
-        "SELECT seq, seq FROM waiting WHERE seq BETWEEN ?1 AND ?2 UNION ALL"
-        " SELECT low, high FROM tombstone WHERE low BETWEEN ?1 AND ?2 ORDER BY 1",
-        (first, last),
-    )
-    for low, high in rows:
-        if low > cursor:
-            gaps.append((cursor, low - 1))
-        cursor = max(cursor, high + 1)
-    if cursor <= last:
-        gaps.append((cursor, last))
-    return gaps
 
 
 def _as_account(row: RawRow) -> Account | None:

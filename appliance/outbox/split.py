@@ -53,7 +53,11 @@ def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns
         given_up=account.given_up - given_up,
         acknowledged=account.acknowledged - gone,
     )
-    holes = _holes(connection, first, account.base + account.produced) if gone else []
+    holes = (
+        ledger.holes(connection, first, account.base + account.produced, counted=("waiting", "quarantine"))
+        if gone
+        else []
+    )
     shift = new.base + 1 - first
     for table in ("waiting", "quarantine", "round"):
         connection.execute(
@@ -95,22 +99,3 @@ def _count(connection: sqlite3.Connection, table: str, first: int, last: int) ->
         (first, last),
     ).fetchone()
     return int(count)
-
-
-def _holes(connection: sqlite3.Connection, first: int, last: int) -> list[tuple[int, int]]:
-    """Return the ranges of keys from `first` to `last` of which nothing is here."""
-    holes: list[tuple[int, int]] = []
-    cursor = first
-    rows = connection.execute(
-        "SELECT seq, seq FROM waiting WHERE seq BETWEEN ?1 AND ?2 UNION ALL"
-        " SELECT seq, seq FROM quarantine WHERE seq BETWEEN ?1 AND ?2 UNION ALL"
-        " SELECT low, high FROM tombstone WHERE low BETWEEN ?1 AND ?2 ORDER BY 1",
-        (first, last),
-    )
-    for low, high in rows:
-        if low > cursor:
-            holes.append((cursor, low - 1))
-        cursor = max(cursor, high + 1)
-    if cursor <= last:
-        holes.append((cursor, last))
-    return holes

@@ -138,12 +138,12 @@ class Store:
         self._owed.append((healed.lost, reason))
 
     def _keep_room(self, now_ns: int) -> None:
-        if self._outbox.take_ballast():
+        if self._outbox.space.take_ballast():
             self._is_impatient = False
         self._commits += 1
         try:
-            old = self._outbox.keep_age(now_ns)
-            gone = self._outbox.keep_room() if self._commits % ROOM_EVERY == 1 else 0
+            old = self._outbox.space.keep_age(now_ns)
+            gone = self._outbox.space.keep_room() if self._commits % ROOM_EVERY == 1 else 0
         except OutboxError as error:
             _log.warning("%s", error)
             return

@@ -28,7 +28,7 @@ REPEATS = 60
 
 def grow(outbox: Outbox, size: int) -> None:
     """Fill the outbox up to `size` waiting rows."""
-    connection = outbox._connection
+    connection = outbox._handle.connection
     made = outbox.counts().produced
     body = json.dumps(to_json(tcp_record(1)), separators=(",", ":"))
     crc = zlib.crc32(body.encode())

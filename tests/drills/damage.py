@@ -93,7 +93,7 @@ def trial(rng: random.Random, folder: Path) -> tuple[str, int, int, list[str]]:
     given_up = outbox.counts().given_up
     running = rng.random() < 0.4
     if running:
-        outbox._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        outbox._handle.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     else:
         outbox.close()
     kind = damage(rng, path) + (" while in use" if running else "")

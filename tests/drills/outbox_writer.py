@@ -73,7 +73,7 @@ def watch(outbox: Outbox, mine: Mine) -> Callable[[str], None]:
         elif "wal_checkpoint" in sql:
             mine.step("in the middle of a checkpoint")
 
-    outbox._connection.set_trace_callback(seen)
+    outbox._handle.connection.set_trace_callback(seen)
     return seen
 
 
@@ -124,7 +124,7 @@ def main() -> None:
         elif what < 0.95:
             outbox.give_up(rng.randint(1, 40))
         else:
-            outbox._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            outbox._handle.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
     outbox.close()
     collector.close()
 

@@ -121,14 +121,14 @@ def test_what_memory_cannot_hold_while_the_disk_refuses_is_counted_and_told(
 ) -> None:
     monkeypatch.setattr(storing, "MAX_HELD", 3)
     # What SQLite says when it may not grow is what it says when the disk is full.
-    outbox._connection.execute("PRAGMA max_page_count = 1")
+    outbox._handle.connection.execute("PRAGMA max_page_count = 1")
     big = ntp_result({f"padding_{number}": number for number in range(5_000)})
     for _ in range(5):
         journal.result(ntp_task(), big, slot_ns=0)
         assert not journal.commit()
     assert "the disk is full" in journal.state.storage_fault
     assert journal.state.given_up == 2
-    outbox._connection.execute("PRAGMA max_page_count = 1000000")
+    outbox._handle.connection.execute("PRAGMA max_page_count = 1000000")
     assert journal.commit()
     assert journal.state.storage_fault == ""
     gap, *rest = kept(outbox)

@@ -130,14 +130,14 @@ def test_reading_stops_at_its_bound_of_bytes(outbox: Outbox) -> None:
 def test_what_the_sender_asks_costs_no_scan(path: Path, outbox: Outbox) -> None:
     """Every statement the sender repeats is a primary-key search: its cost does not grow with the backlog."""
     asked: list[str] = []
-    outbox._connection.set_trace_callback(asked.append)
+    outbox._handle.connection.set_trace_callback(asked.append)
     outbox.append(records(1, 5))
     outbox.newest(2, below=5, above=1)
     outbox.oldest(2, above=1, below=5)
     outbox.counts()
     outbox.hello(software="", country="")
     outbox.acknowledge(ack(outbox, 2, (4, 4), rejects=(Reject(seq=3, reason="no"),)))
-    outbox._connection.set_trace_callback(None)
+    outbox._handle.connection.set_trace_callback(None)
     statements = [sql for sql in asked if sql.split()[0] in {"SELECT", "INSERT", "UPDATE", "DELETE"}]
     assert len(statements) >= 10
     connection = connect(path)
@@ -322,7 +322,7 @@ def test_looking_at_a_database_that_is_only_just_being_made(path: Path) -> None:
 def test_a_database_held_by_somebody_else_is_told(
     path: Path, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outbox._connection.execute("PRAGMA busy_timeout = 10")
+    outbox._handle.connection.execute("PRAGMA busy_timeout = 10")
     other = connect(path)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(OutboxBusyError):
@@ -394,7 +394,24 @@ def lose_table(path: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize("damage", [zero_header, cut_short, scribble, lose_counters, lose_table])
+def misspell_a_migration(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE _sqlite_migrations SET name = 'm002_epoahs' WHERE name = 'm002_epochs'")
+    connection.commit()
+    connection.close()
+
+
+def misspell_the_device(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE state SET device = ?", ("q" + DEVICE[1:],))
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [zero_header, cut_short, scribble, lose_counters, lose_table, misspell_a_migration, misspell_the_device],
+)
 def test_a_damaged_database_is_set_aside_whole_and_a_new_epoch_begins(
     path: Path, damage: Callable[[Path], None]
 ) -> None:

@@ -116,7 +116,7 @@ def test_nothing_kept_goes_while_something_lesser_stays_and_all_is_accounted_for
 
 
 def values(outbox: Outbox) -> dict[int, int]:
-    return dict(outbox._connection.execute("SELECT seq, value FROM waiting").fetchall())
+    return dict(outbox._handle.connection.execute("SELECT seq, value FROM waiting").fetchall())
 
 
 def test_what_is_too_old_goes_by_how_long_the_device_ran_and_not_by_its_wall_clock(tmp_path: Path) -> None:
@@ -127,17 +127,17 @@ def test_what_is_too_old_goes_by_how_long_the_device_ran_and_not_by_its_wall_clo
     wall = [1_790_000_000_000_000_000]
     with Outbox.open(path, device=DEVICE, room=room, utc_ns=lambda: wall[0]) as outbox:
         outbox.append([tcp_record(1)])
-        assert outbox.keep_age(now_ns) == 0
+        assert outbox.space.keep_age(now_ns) == 0
         outbox.append([tcp_record(2)])
         for _ in range(20):
             now_ns += hour_ns
-            assert outbox.keep_age(now_ns) == 0
+            assert outbox.space.keep_age(now_ns) == 0
         wall[0] += 10**18  # thirty years ahead, at once
         outbox.append([tcp_record(3)])
-        assert outbox.keep_age(now_ns + hour_ns) == 0
+        assert outbox.space.keep_age(now_ns + hour_ns) == 0
     # Another boot: its clock begins anew, and the time in between does not count.
     with Outbox.open(path, device=DEVICE, room=room, utc_ns=lambda: wall[0]) as outbox:
-        assert outbox.keep_age(hour_ns) == 0
-        assert outbox.keep_age(5 * hour_ns) == 2
+        assert outbox.space.keep_age(hour_ns) == 0
+        assert outbox.space.keep_age(5 * hour_ns) == 2
         assert [(one.low, one.high, one.reason) for one in outbox.tombstones(9)] == [(1, 2, "too old")]
         assert [row.seq for row in outbox.oldest(9)] == [3]

@@ -6,7 +6,7 @@ import pytest
 
 from appliance.outbox import storing
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import connect
+from appliance.outbox.file import OutboxDamagedError, connect
 from appliance.outbox.storing import COMMIT_NS, RETRY_NS, Store
 from firmware.record import Record
 from tests.firmware.records import tcp_record
@@ -37,7 +37,7 @@ def test_records_wait_for_each_other_and_no_longer(path: Path) -> None:
 
 def test_what_the_disk_refuses_is_held_and_stored_later(path: Path) -> None:
     with Outbox.open(path, device="a" * 16) as outbox:
-        outbox._connection.execute("PRAGMA busy_timeout = 10")
+        outbox._handle.connection.execute("PRAGMA busy_timeout = 10")
         store = Store(outbox, account=account)
         other = connect(path)
         other.execute("BEGIN IMMEDIATE")
@@ -58,7 +58,7 @@ def test_past_the_bound_the_oldest_go_and_are_accounted_for(
 ) -> None:
     monkeypatch.setattr(storing, "MAX_HELD", 3)
     with Outbox.open(path, device="a" * 16) as outbox:
-        outbox._connection.execute("PRAGMA busy_timeout = 10")
+        outbox._handle.connection.execute("PRAGMA busy_timeout = 10")
         store = Store(outbox, account=account)
         other = connect(path)
         other.execute("BEGIN IMMEDIATE")
@@ -71,3 +71,27 @@ def test_past_the_bound_the_oldest_go_and_are_accounted_for(
         counts = outbox.counts()
         assert (counts.produced, counts.unstored) == (4, 2), "three that were held, and the account of two"
         assert '"test":"gap"' in outbox.oldest(1)[0].body
+
+
+def test_healing_that_failed_is_tried_again(path: Path) -> None:
+    with Outbox.open(path, device="a" * 16) as outbox:
+        store = Store(outbox, account=account)
+        store.add(tcp_record(1), 0)
+        assert store.commit(0)
+        outbox._handle.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        path.write_bytes(b"not a database" * 1000)
+        with pytest.raises(OutboxDamagedError):
+            outbox.again()
+        in_the_way = path.with_name(path.name + ".new")
+        in_the_way.mkdir()
+        store.add(tcp_record(2), 0)
+        for _ in range(2):
+            assert not store.commit(0)
+            assert "cannot be made beside the damaged one" in store.fault
+        in_the_way.rmdir()
+        assert store.commit(0), store.fault
+        assert store.fault == ""
+        assert outbox.set_aside is not None
+        assert [row.seq for row in outbox.oldest(10)] == [1, 2], (
+            "the account of the damage, and what was held"
+        )

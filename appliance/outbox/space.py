@@ -1,0 +1,92 @@
+"""Space for the outbox: what is too much or too old is given up, by what it is worth, and told of.
+
+In transactions small enough for a full disk, each of them whole. What is worth least `appliance.outbox.eviction`
+decides, how much room there is `appliance.outbox.room`. It must never read the wall clock: it may jump.
+"""
+
+import functools
+from typing import Final
+
+from appliance.outbox import aside, ledger, rows
+from appliance.outbox.eviction import rows_to_give_up
+from appliance.outbox.handle import Handle
+from appliance.outbox.recall import Recall
+
+NO_ROOM: Final = "no room"
+TOO_OLD: Final = "too old"
+AGE_EVERY_NS: Final = 3_600_000_000_000
+_BUNCH: Final = 250
+"""Records given up in one transaction: its log must fit where the ballast was."""
+_NS: Final = 1_000_000_000
+
+
+class Space:
+    """Keeps one outbox within its room; used by the thread that appends."""
+
+    def __init__(self, handle: Handle, recall: Recall) -> None:
+        self._handle = handle
+        self._recall = recall
+        self._aged_ns: int | None = None
+        self._is_tight = False
+
+    def give_up(self, wanted: int, reason: str = NO_ROOM) -> int:
+        """Give up the `wanted` least valuable records, oldest first among equals; return how many went.
+
+        Each is in a tombstone from then on. May take several transactions, each of them whole.
+        """
+        gone = 0
+        while gone < wanted:
+            bunch = min(_BUNCH, wanted - gone)
+            count = self._handle.with_ballast(functools.partial(self._give_up, bunch, reason))
+            if count is None:
+                break
+            gone += count
+        return gone
+
+    def keep_room(self) -> int:
+        """Give up what does not fit in the room there is; return how many records went."""
+        handle, room = self._handle, self._handle.shared.room
+        with handle.translated():
+            (size,) = handle.connection.execute("PRAGMA page_size").fetchone()
+            (pages,) = handle.connection.execute("PRAGMA page_count").fetchone()
+            (spare,) = handle.connection.execute("PRAGMA freelist_count").fetchone()
+            waiting = sum(account.waiting for account in ledger.accounts(handle.connection))
+        allowed = room.allowed_bytes(pages * size)
+        if allowed < room.cap_bytes and aside.forget(handle.path, keep=0):
+            allowed = room.allowed_bytes(pages * size)
+        was_tight, self._is_tight = self._is_tight, allowed < room.cap_bytes
+        if self._is_tight and not was_tight:
+            return 0  # others fill the disk, perhaps for a while: the next look decides
+        wanted = rows_to_give_up(used_bytes=(pages - spare) * size, cap_bytes=allowed, rows=waiting)
+        return self.give_up(wanted) if wanted else 0
+
+    def keep_age(self, now_ns: int) -> int:
+        """Give up what is too old at `now_ns` (CLOCK_BOOTTIME), looking once an hour; return how many records went."""
+        limit_s = self._handle.shared.room.max_age_s
+        if not limit_s or (self._aged_ns is not None and now_ns - self._aged_ns < AGE_EVERY_NS):
+            return 0
+        passed_s = 0 if self._aged_ns is None else (now_ns - self._aged_ns) // _NS
+        with self._handle.transaction() as connection:
+            account = ledger.current(connection)
+            last = account.base + account.produced
+            ran_s = ledger.mark_age(connection, passed_s=passed_s, key=last)
+            key = ledger.last_before(connection, ran_s - limit_s)
+        self._aged_ns = now_ns
+        gone = 0
+        while True:
+            with self._handle.transaction() as connection:
+                count = rows.give_up_upto(connection, key, wanted=_BUNCH, reason=TOO_OLD)
+            gone += count
+            if count < _BUNCH:
+                return gone
+
+    def take_ballast(self) -> bool:
+        """Take ballast on again, where there is space for it; return whether there is ballast."""
+        room = self._handle.shared.room
+        room.restore()
+        return room.ballast.exists()
+
+    def _give_up(self, wanted: int, reason: str) -> int | None:
+        with self._handle.transaction() as connection:
+            memory = self._recall.lend(connection, ledger.current(connection))
+            return rows.give_up(connection, memory, wanted=wanted, reason=reason)
