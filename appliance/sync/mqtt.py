@@ -172,8 +172,9 @@ class MqttLink:
                 return
 
     def _pending(self) -> bool:
-        sock = self._client.socket()
-        return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
+        # paho's WebSocket has the TLS socket inside, and tells what it holds.
+        pending = getattr(self._client.socket(), "pending", None)
+        return pending is not None and pending() > 0
 
     def _on_connect(
         self,

@@ -26,6 +26,7 @@ from appliance.sync.knock import EVERY_S, Door
 from appliance.sync.link import SyncSettings, drain
 from appliance.sync.pace import Pace
 from appliance.sync.policy import SyncPolicy, reconnect_delay_s
+from appliance.sync.resumption import Resumption
 from appliance.sync.talk import Speaker, Talk
 from appliance.sync.voice import Voice
 from appliance.sync.ways import ways
@@ -36,6 +37,8 @@ PATIENCE_S: Final = 8.0
 """While the outside is gone, how long a connect is waited for: with SYNs at 1, 3 and 7 s the way is tried all along."""
 STEADY_S: Final = 60.0
 """A connection that lasted this long, or brought an ack, starts the reconnect delays anew."""
+FREE_TRIES: Final = 1
+"""So many tries may fail before the delays grow: what cut a connection often meets the next try as well."""
 _log: Final = logging.getLogger(__name__)
 
 
@@ -68,6 +71,7 @@ class Sync:
         self._identity = identity
         self._clock_is_sure = clock_is_sure
         self._random = random
+        self._resumption = Resumption()
         self._stopping = threading.Event()
         self._gone = threading.Event()
         self._back = threading.Event()
@@ -130,7 +134,9 @@ class Sync:
                 door = Door(self._settings.host, port)
             worked = acks > 0 or time.monotonic() - began >= STEADY_S
             failures = 1 if worked else failures + 1
-            delay_s = reconnect_delay_s(failures, self._random, cap_s=self._settings.retry_max_s)
+            delay_s = reconnect_delay_s(
+                max(1, failures - FREE_TRIES), self._random, cap_s=self._settings.retry_max_s
+            )
             self._pause(reason, delay_s, door if silent else None)
         door.leave()
         self._notify(
@@ -166,6 +172,7 @@ class Sync:
             software=self._software,
             country=self._country,
             notify=self._notify,
+            resumption=self._resumption,
         )
         has_identity = voice.identity is not None
         for way in ways(settings.host, settings.ports, has_identity=has_identity, path=settings.path):

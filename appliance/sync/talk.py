@@ -5,7 +5,6 @@ It must never hold a record that is not in the outbox, and never let one go but 
 
 import contextlib
 import logging
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from appliance.sync.packing import (
 )
 from appliance.sync.past import PastEpochs
 from appliance.sync.policy import GiveUp, Kind, SendBatch, SendHello, SyncPolicy, Wait
+from appliance.sync.resumption import Resumption
 from appliance.sync.voice import Voice
 from appliance.sync.ways import BROKEN_OFF, Transport, Tried, Way
 from firmware.control_news import LEAF
@@ -44,13 +44,14 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speaker:
-    """What a conversation is held with. `notify` must not block."""
+    """What a conversation is held with. `notify` must not block; `resumption` is kept from one to the next."""
 
     settings: SyncSettings
     voice: Voice
     software: str
     country: str
     notify: Callable[[Event], None]
+    resumption: Resumption
 
 
 class Talk:
@@ -67,6 +68,7 @@ class Talk:
         self._software = speaker.software
         self._country = speaker.country
         self._notify = speaker.notify
+        self._resumption = speaker.resumption
         self._batches: dict[int, int] = {}
         self._bytes_a_record = BYTES_A_RECORD_START
         self._ready = False
@@ -114,13 +116,14 @@ class Talk:
             return ""
         finally:
             link.close()
+            self._resumption.ended(self._way)
 
     def _link(self, device: str) -> Link:
-        tls: ssl.SSLContext | None = None
-        if self._way.transport is not Transport.MQTT and self._voice.identity is not None:
-            tls = self._voice.identity.tls()
+        identity = None if self._way.transport is Transport.MQTT else self._voice.identity
         if self._way.transport is Transport.HTTPS:
+            tls = None if identity is None else identity.tls()
             return HttpsLink(self._settings, self._way, device=device, tls=tls)
+        tls = None if identity is None else self._resumption.context(identity, self._way)
         return MqttLink(self._settings, self._way, device=device, tls=tls)
 
     def _take(self, event: Ready | Taken | Received, outbox: Outbox, link: Link) -> None:
@@ -140,6 +143,7 @@ class Talk:
 
     def _begin(self) -> None:
         self._ready = self.stood = True
+        self._resumption.stood(self._way)
         self._tell_tried(None)
         self._policy.connected(time.monotonic())
         self._notify(SyncChanged(state="connected", message=f"connected to {self._way.named}"))
