@@ -104,6 +104,7 @@ class SyncPolicy:
     _deviation_s: float = 0.0
     _hello_due: float | None = None
     _hello_open: bool = False
+    _hello_sent: float | None = None
     _answered: bool = False
     _trusted: bool = False
     _doubtful: SeqRanges = SeqRanges()
@@ -127,6 +128,7 @@ class SyncPolicy:
         self._grown = 0
         self._hello_due = now
         self._hello_open = False
+        self._hello_sent = None
         # That a collector was there a moment ago is believed once: where it does not answer, it is waited for again.
         self._trusted, self._answered = self._answered, False
         self._turn = Kind.LIVE
@@ -152,8 +154,15 @@ class SyncPolicy:
         """Take note that a hello is on its way; until an ack comes it is repeated, ever more rarely."""
         if self._hello_open:
             self._back_off()
+        self._hello_sent = None if self.un_taken_bytes else now
         self._hello_open = True
         self._hello_due = now + self.timeout_s
+
+    def hello_at_broker(self, now: float) -> None:
+        """Take note of the broker's PUBACK of a hello: a round trip, if the line was free."""
+        if self._hello_sent is not None:
+            self.pace.round_trip(now - self._hello_sent)
+            self._hello_sent = None
 
     def batch_sent(self, now: float, *, kind: Kind, seqs: tuple[int, ...], size: int) -> int:
         """Take note that a batch of `size` bytes is on its way; return its number, for `batch_at_broker`."""
@@ -240,7 +249,7 @@ class SyncPolicy:
         if waiting <= self._on_its_way() or len(self._flights) >= (self.window if open_to_backlog else 1):
             return None
         self.batch_bytes = self.pace.batch_bytes(now)
-        room = self.pace.room(now, self.un_taken_bytes)
+        room = self.pace.room(now, self.un_taken_bytes, self._un_taken_since())
         if not room:
             return None
         for kind in (self._turn, Kind.BULK if self._turn is Kind.LIVE else Kind.LIVE):
@@ -280,17 +289,29 @@ class SyncPolicy:
             for flight in self._flights.values()
             if flight.at_broker is not None and not flight.late
         ]
-        if waiting > self._on_its_way() and self._fresh_since is not None and self._lingers(now):
-            moments.append(self._fresh_since + LINGER_S)
+        if waiting > self._on_its_way():
+            if self._fresh_since is not None and self._lingers(now):
+                moments.append(self._fresh_since + LINGER_S)
+            since = self._un_taken_since()
+            if since is not None and len(self._flights) < self.window:
+                at = self.pace.room_at(now, self.un_taken_bytes, since)
+                moments += [at] if at > now else []
         return min(moments, default=None)
 
     def _stall(self) -> float | None:
         """Return when the connection is to be given up, if no batch is taken until then; None: nothing is sent."""
-        un_taken = [flight for flight in self._flights.values() if flight.at_broker is None]
-        if not un_taken:
+        since = self._un_taken_since()
+        if since is None:
             return None
-        since = max(self._last_taken, un_taken[0].sent)
-        return since + self.pace.stall_s(un_taken[0].size)
+        first = next(flight for flight in self._flights.values() if flight.at_broker is None)
+        return since + self.pace.stall_s(first.size)
+
+    def _un_taken_since(self) -> float | None:
+        """Return since when the oldest batch that the broker does not have has been on the line; None: there is none."""
+        for flight in self._flights.values():
+            if flight.at_broker is None:
+                return max(self._last_taken, flight.sent)
+        return None
 
     def _note_taken(self, now: float, flight: _Flight) -> None:
         flight.at_broker = self._last_taken = now

@@ -73,6 +73,7 @@ class Talk:
         self._bytes_a_record = BYTES_A_RECORD_START
         self._ready = False
         self._hellos = 0
+        self._hello_mid = 0
         self._past = PastEpochs(speaker.software, speaker.country)
         self._buried = False
         self._began_ns = 0
@@ -130,6 +131,8 @@ class Talk:
         match event:
             case Ready():
                 self._begin()
+            case Taken(mid) if mid == self._hello_mid:
+                self._policy.hello_at_broker(time.monotonic())
             case Taken(mid):
                 self._policy.batch_at_broker(time.monotonic(), self._batches.pop(mid, 0))
             case Received(leaf=leaf):
@@ -180,7 +183,7 @@ class Talk:
                     ):  # a full disk must not keep anything from being sent
                         outbox.note_run()
                     headed = with_headline(hello, outbox.recent_rounds(ROUNDS_KEPT))
-                    self._say(link, "hello", encode_hello(headed))
+                    self._hello_mid = self._say(link, "hello", encode_hello(headed))
                     self._policy.hello_sent(now)
                     self._note_hello()
                 case SendBatch():

@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from appliance.sync.pace import (
     BATCH_BYTES_MIN,
     BATCH_BYTES_START,
+    BATCH_COST_BYTES,
+    LEAD_S,
+    LEAD_TRIPS,
     SHARE,
     STALL_MAX_S,
     STALL_MIN_S,
@@ -28,7 +31,10 @@ RECONNECT_ROUND_TRIPS = 3
 
 @dataclass
 class Line:
-    """A device on a line of `rate` bytes a second that is cut every `cut_every_s`, and a collector at its end."""
+    """A device on a line of `rate` bytes a second that is cut every `cut_every_s`, and a collector at its end.
+
+    What a cut connection had on its way is carried all the same, and the next one's hand-shake waits behind it.
+    """
 
     rate: float
     rtt_s: float
@@ -73,7 +79,7 @@ class Line:
     def connect(self) -> None:
         self.up = True
         self.connection += 1
-        self.free = self.now
+        self.free = max(self.free, self.now)
         self.policy.connected(self.now)
 
     def cut(self) -> None:
@@ -84,7 +90,7 @@ class Line:
         self.up = False
         self.connection += 1
         wait_s = reconnect_delay_s(1, self.chance.random)
-        self.at(self.now + wait_s + RECONNECT_ROUND_TRIPS * self.rtt_s, self.connect)
+        self.at(max(self.free, self.now + wait_s) + RECONNECT_ROUND_TRIPS * self.rtt_s, self.connect)
 
     def act(self) -> float | None:
         for _ in range(100):
@@ -133,7 +139,11 @@ class Line:
         self.at(self.free + self.rtt_s / 2, arrive)
 
     def taken(self, connection: int, batch: int | None) -> None:
-        if connection == self.connection and batch is not None:
+        if connection != self.connection:
+            return
+        if batch is None:
+            self.policy.hello_at_broker(self.now)
+        else:
             self.policy.batch_at_broker(self.now, batch)
 
     def store(self, connection: int, seqs: tuple[int, ...]) -> None:
@@ -151,13 +161,16 @@ class Line:
         self.at(self.now + self.rtt_s / 2 + 0.05, hear)
 
 
-@pytest.mark.parametrize(("rtt_s", "cut_every_s"), [(0.05, 1e9), (0.6, 1e9), (0.05, 15.0), (0.25, 15.0)])
-def test_four_fifths_of_a_slow_line_carry_records(rtt_s: float, cut_every_s: float) -> None:
+@pytest.mark.parametrize(
+    ("rtt_s", "cut_every_s", "share"),
+    [(0.05, 1e9, 0.95), (0.6, 1e9, 0.95), (0.05, 15.0, 0.8), (0.12, 15.0, 0.8), (0.25, 15.0, 0.75)],
+)
+def test_most_of_a_slow_line_carries_records(rtt_s: float, cut_every_s: float, share: float) -> None:
     records, rate = 12_000, 8000.0
     line = Line(rate=rate, rtt_s=rtt_s, cut_every_s=cut_every_s, seed=5)
     took_s = line.run(records, 3600)
     assert not line.waiting
-    assert records * RECORD_BYTES / rate >= 0.8 * took_s
+    assert records * RECORD_BYTES / rate >= share * took_s
 
 
 @settings(max_examples=40, deadline=None)
@@ -202,15 +215,15 @@ def test_until_something_is_measured_one_batch_goes_at_a_time() -> None:
 
 def test_batches_that_cuts_destroy_become_smaller() -> None:
     pace = Pace()
-    for start in range(0, 150, 15):
+    for start in range(0, 40, 4):
         pace.connected(start)
         pace.begins(start)
-        for second in range(1, 15):
+        for second in range(1, 4):
             pace.taken(start + second, 8000)
-        pace.cut(start + 15, un_taken=True)
-    pace.connected(150.0)
-    assert pace.life(150.0) == pytest.approx(15)
-    assert pace.batch_bytes(150.0) == int((2 * 400 * 8000 * 15) ** 0.5)
+        pace.cut(start + 4, un_taken=True)
+    pace.connected(40.0)
+    assert pace.life(40.0) == pytest.approx(4)
+    assert pace.batch_bytes(40.0) == int((2 * BATCH_COST_BYTES * 8000 * 4) ** 0.5)
     assert pace.batch_bytes(1e5) > 15_000, "a connection that lasts is believed"
 
 
@@ -221,3 +234,23 @@ def test_acknowledgements_that_come_together_are_no_faster_line() -> None:
     for _ in range(5):
         pace.taken(1.001, 200)
     assert pace.goodput == pytest.approx(8000, rel=0.01)
+
+
+def test_where_connections_are_cut_a_batch_goes_shortly_before_the_one_ahead_is_through() -> None:
+    pace = Pace(goodput=8000.0, rtt_s=0.1)
+    assert pace.room(100.0, 8000, 100.0) > 0, "a line that nobody cuts is kept full"
+    pace.life_s = 15.0
+    assert pace.room_at(100.0, 8000, 100.0) == pytest.approx(101 - LEAD_S)
+    assert pace.room(100.4, 8000, 100.0) == 0
+    assert pace.room(100.5, 8000, 100.0) == pace.batch_bytes(100.5)
+    assert pace.room(100.0, 0, None) == pace.batch_bytes(100.0)
+
+
+def test_the_lead_covers_the_round_trip_that_was_measured() -> None:
+    pace = Pace(goodput=8000.0, life_s=15.0)
+    assert pace.room_at(0.0, 8000, 0.0) == 0, "unknown: nothing is held back"
+    for sample_s in (2.0, 0.6):
+        pace.round_trip(sample_s)
+    assert pace.room_at(0.0, 16_000, 0.0) == pytest.approx(2 - LEAD_TRIPS * 0.6)
+    pace.round_trip(1.0)
+    assert pace.rtt_s == pytest.approx(0.7), "a longer one is believed little by little"

@@ -348,6 +348,22 @@ def test_an_absent_broker_is_said_in_words_and_found_when_it_comes(
     sender.await_(state("connected"))
 
 
+def test_what_cut_a_good_connection_may_meet_the_next_try_too_before_the_delays_grow(
+    broker: Mosquitto,  # noqa: F811
+    peer: CollectorPeer,
+    outbox: Outbox,
+    start: Callable[..., Sender],
+) -> None:
+    fill(outbox, 5)
+    sender = start(broker.port, jitter=0.999)
+    sender.await_delivered()
+    broker.kill()
+    for said in ("was lost; next try in 1 s", "refused the connection; next try in 1 s", "next try in 2 s"):
+        event = sender.await_(state("waiting"))
+        assert isinstance(event, SyncChanged)
+        assert said in event.message
+
+
 def test_stop_does_not_wait_for_the_next_try(broker: Mosquitto, outbox: Outbox) -> None:  # noqa: F811
     broker.stop()
     sender = Sender(broker.port, outbox, jitter=300)
