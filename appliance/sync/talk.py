@@ -17,7 +17,7 @@ from appliance.outbox.file import OutboxError
 from appliance.sync.headline import with_headline
 from appliance.sync.https import HttpsLink
 from appliance.sync.knock import is_silence
-from appliance.sync.link import ACK, Link, Lost, Ready, Received, SyncSettings, Taken
+from appliance.sync.link import ACK, COLLECTOR, Link, Lost, Ready, Received, SyncSettings, Taken
 from appliance.sync.mqtt import MqttLink
 from appliance.sync.packing import (
     BYTES_A_RECORD_START,
@@ -143,6 +143,9 @@ class Talk:
                     self._notify(ControlHeard(payload=payload))
                 elif payload is not None and leaf == ACK:
                     self._take_ack(outbox, payload)
+                elif leaf == COLLECTOR:
+                    for one in self._voice.unread():
+                        self._take(one, outbox, link)
 
     def _begin(self) -> None:
         self._ready = self.stood = True

@@ -1,8 +1,8 @@
 """How this device speaks and whom it hears: signed where it has an identity, plain where it has none.
 
 Upwards everything is put into an envelope. Downwards nothing counts that no collector of our authority signed, but for
-two certificates, which prove themselves. A collector that is not known yet is asked who it is, once a connection. The
-next certificate is asked for when it is time. It must never let an unsigned ack through to a device that has an identity.
+two certificates, which prove themselves. A collector that is not known yet is asked who it is, once a connection, and
+what it said meanwhile is heard then: on a slow line seconds would pass until it said that again. The next certificate is asked for when it is time. It must never let an unsigned ack through to a device that has an identity.
 """
 
 import logging
@@ -17,6 +17,7 @@ from appliance.identity.identity import Identity, UnknownSignerError
 from appliance.sync.link import CERTIFICATE, COLLECTOR, Received
 from firmware.jsontypes import RecordError
 
+MAX_UNREAD: Final = 8
 _log: Final = logging.getLogger(__name__)
 
 
@@ -27,6 +28,8 @@ class Voice:
     identity: Identity | None
     clock_is_sure: Callable[[], bool] = lambda: False
     _asked: bool = False
+    _met: bool = False
+    _unread: list[Received] = field(default_factory=list)
     _renewal_asked_s: float = field(default=-1e9)
 
     def said(self, leaf: str, payload: bytes) -> bytes:
@@ -59,15 +62,22 @@ class Voice:
                     return None, ()
                 case leaf if leaf == COLLECTOR:
                     identity.meet_collector(received.payload)
+                    self._met = True
                     return None, ()
                 case leaf:
                     return identity.open(leaf, received.payload), ()
         except UnknownSignerError as error:
-            if self._asked:
+            if self._met:
                 _log.warning("an answer was ignored: %s", error)
                 return None, ()
-            self._asked = True
-            return None, (("ask", b""),)
+            self._unread = [*self._unread, received][-MAX_UNREAD:]
+            asked, self._asked = self._asked, True
+            return None, () if asked else (("ask", b""),)
         except (RecordError, ApplianceError) as error:
             _log.warning("a message was ignored: %s", error)
             return None, ()
+
+    def unread(self) -> list[Received]:
+        """Return what could not be read for want of a certificate, to be heard anew once one has come."""
+        unread, self._unread = self._unread, []
+        return unread if self._met else []
