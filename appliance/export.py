@@ -47,7 +47,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "directory",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write them into DIR/tidegauge instead, as signed messages that `tidegauge collector import` takes in.",
+    help="Write them into DIR/tidegauge-bags instead, as signed messages that `tidegauge collector import` takes in.",
 )
 def export(
     *, config: Path | None, data: Path | None, form: str, country: str | None, directory: Path | None

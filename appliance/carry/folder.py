@@ -1,8 +1,8 @@
-"""The folder `tidegauge` on a stick: opened, written and read without going anywhere that the stick points to.
+"""The folder `tidegauge-bags` on a stick: opened, written and read without going anywhere that the stick points to.
 
-    DIR/tidegauge/<device>-<epoch>-<utc>.bag        what a device exported (see `firmware.mailbag`)
-    DIR/tidegauge/<device>-<epoch>-<utc>.bag.part   the same while it is written: not to be relied on
-    DIR/tidegauge/<device>-<epoch>-<utc>.acks.bag   what the collector answered to it
+    DIR/tidegauge-bags/<device>-<epoch>-<utc>.bag        what a device exported (see `firmware.mailbag`)
+    DIR/tidegauge-bags/<device>-<epoch>-<utc>.bag.part   the same while it is written: not to be relied on
+    DIR/tidegauge-bags/<device>-<epoch>-<utc>.acks.bag   what the collector answered to it
 
 A stick may have been in anybody's hands. It must never follow a link there, wait for a pipe there, or leave its file system.
 """
@@ -20,7 +20,8 @@ from typing import BinaryIO, Final, Self
 
 from firmware.exchange import DEVICE_PATTERN
 
-FOLDER: Final = "tidegauge"
+FOLDER: Final = "tidegauge-bags"
+"""Not the marker's name: on FAT and exFAT `tidegauge` is the same as `TIDEGAUGE`."""
 MARKER: Final = "TIDEGAUGE"
 MARKER_BYTES: Final = 4096
 BAG: Final = ".bag"

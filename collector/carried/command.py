@@ -50,7 +50,7 @@ def import_(ctx: click.Context, /, *, paths: tuple[Path, ...], data: Path | None
         raise BadInputError(f"{missing}: it is not there; name a bag, a directory with bags, or a stick")
     found = list(bags(paths))
     if not found:
-        raise BadInputError(f"{paths[0]}: there is no bag in it (*.bag, or tidegauge/*.bag on a stick)")
+        raise BadInputError(f"{paths[0]}: there is no bag in it (*.bag, or tidegauge-bags/*.bag on a stick)")
     try:
         whole = _import(settings, found)
     except CollectorError as error:

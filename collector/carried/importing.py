@@ -19,7 +19,7 @@ from firmware.mailbag import Message
 from firmware.mailfile import BagFile
 
 BAG: Final = ".bag"
-FOLDER: Final = "tidegauge"
+FOLDER: Final = "tidegauge-bags"
 GROUP: Final = 64
 _UPWARDS: Final = frozenset({"hello", "live", "bulk"})
 Handle: TypeAlias = Callable[[Sequence[Delivery]], None]
@@ -49,7 +49,7 @@ class Imported:
 
 
 def bags(paths: Sequence[Path]) -> Iterator[Path]:
-    """Give the bags among `paths`: a file as it is; of a directory or a stick what is at its top and in `tidegauge`."""
+    """Give the bags among `paths`: a file as it is; of a directory or a stick what is at its top and in `tidegauge-bags`."""
     for path in paths:
         if not path.is_dir():
             yield path

@@ -54,11 +54,11 @@ class Carried:
 
     def export(self) -> Path:
         """Run `tidegauge export --to`; return the new bag."""
-        before = set(self.stick.glob("tidegauge/*.bag"))
+        before = set(self.stick.glob("tidegauge-bags/*.bag"))
         done = CliRunner().invoke(export, ["--data", str(self.data), "--to", str(self.stick)])
         assert done.exit_code == 0, done.output
         assert f"{self.outbox.counts().waiting:,} records exported" in done.stdout
-        (bag,) = set(self.stick.glob("tidegauge/*.bag")) - before
+        (bag,) = set(self.stick.glob("tidegauge-bags/*.bag")) - before
         return bag
 
     def bring(self, *paths: Path) -> Result:
@@ -83,7 +83,7 @@ class Carried:
 
     @property
     def on_the_stick(self) -> list[str]:
-        return sorted(path.name for path in (self.stick / "tidegauge").iterdir())
+        return sorted(path.name for path in (self.stick / "tidegauge-bags").iterdir())
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ class Cards:
 
     def bring(self, collector: Collector, stick: Path) -> None:
         """Have the collector read a stick, maybe for the second time, and answer it."""
-        for bag in stick.glob("tidegauge/*Z.bag"):
+        for bag in stick.glob("tidegauge-bags/*Z.bag"):
             told = [
                 Message(leaf="ack", payload=encode_ack(ack))
                 for one in mailbag.decode(bag.read_bytes()).messages

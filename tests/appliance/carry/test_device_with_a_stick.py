@@ -47,8 +47,8 @@ def visits(folder_name: str) -> Any:
             device.await_line("stick: pulled")
             whole = plug("whole", folder, marker="# any device\n")
             device.await_line("the stick may be pulled", times=2)
-            bags = [path.read_bytes() for path in whole.glob("tidegauge/*")]
-            names = [path.name for path in whole.glob("tidegauge/*")]
+            bags = [path.read_bytes() for path in whole.glob("tidegauge-bags/*")]
+            names = [path.name for path in whole.glob("tidegauge-bags/*")]
             pull(whole)
             device.await_line("stick: pulled", times=2)
             imported = run(
@@ -66,7 +66,7 @@ def visits(folder_name: str) -> Any:
                 "names": names,
                 "seqs": [_seqs(bag) for bag in bags],
                 "untouched": [sorted(path.name for path in one.iterdir()) for one in (other, foreign)],
-                "left": [path.name for path in (folder / "small-made").glob("tidegauge/*")],
+                "left": [path.name for path in (folder / "small-made").glob("tidegauge-bags/*")],
                 "kept": [
                     [
                         one.target_name,
@@ -79,7 +79,7 @@ def visits(folder_name: str) -> Any:
                 ],
                 "imported": imported.stdout,
                 "acknowledged": status(device.data)["acknowledged"],
-                "names_later": [path.name for path in (folder / "whole-made").glob("tidegauge/*")],
+                "names_later": [path.name for path in (folder / "whole-made").glob("tidegauge-bags/*")],
                 "device": json.loads((device.data / "device.json").read_text())["device"],
             }
 

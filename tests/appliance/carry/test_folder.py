@@ -1,11 +1,12 @@
 """The folder on a stick: nothing a stick has on it leads elsewhere, or makes the device wait."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from appliance.carry.folder import ANSWERS, MARKER_BYTES, PART, Folder, is_for, read_marker
+from appliance.carry.folder import ANSWERS, FOLDER, MARKER, MARKER_BYTES, PART, Folder, is_for, read_marker
 
 DEVICE = "abcd0123efgh4567"
 STEM = f"{DEVICE}-0123456789abcdef-20261121T120000Z"
@@ -51,8 +52,8 @@ def test_a_folder_that_leads_elsewhere_is_not_entered(tmp_path: Path) -> None:
     stick, elsewhere = tmp_path / "stick", tmp_path / "elsewhere"
     stick.mkdir()
     elsewhere.mkdir()
-    (stick / "tidegauge").symlink_to(elsewhere)
-    with pytest.raises(OSError, match="tidegauge"):
+    (stick / "tidegauge-bags").symlink_to(elsewhere)
+    with pytest.raises(OSError, match="tidegauge-bags"):
         Folder.open(stick)
     assert list(elsewhere.iterdir()) == []
 
@@ -81,3 +82,18 @@ def test_answers_of_others_and_links_are_left_alone(tmp_path: Path) -> None:
         (folder.path / f"{DEVICE}-3{PART}").write_text("half")
         folder.drop_parts(DEVICE)
         assert not (folder.path / f"{DEVICE}-3{PART}").exists()
+
+
+def test_names_are_fit_for_fat_where_case_does_not_count(tmp_path: Path) -> None:
+    assert FOLDER.lower() != MARKER.lower()
+    with Folder.open(tmp_path) as folder:
+        stem, descriptor = folder.begin(STEM)
+        os.close(descriptor)
+        folder.finish(stem)
+    with Folder.open(tmp_path) as folder:
+        again, descriptor = folder.begin(STEM)
+        os.close(descriptor)
+    names = [path.name for path in (tmp_path / FOLDER).iterdir()]
+    assert len({name.lower() for name in [*names, again + ANSWERS]}) == 3
+    for name in names:
+        assert re.fullmatch(r"[0-9A-Za-z.-]{1,120}", name)
