@@ -1,18 +1,26 @@
 """One MQTT connection against servers that misbehave on the wire; with a real broker it is tried in test_sync."""
 
+import base64
+import hashlib
 import os
 import socket
+import ssl
 import struct
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from appliance.sync.link import LinkEvent, Lost, Ready, SyncSettings
+from appliance.sync.link import LinkEvent, Lost, Ready, Received, SyncSettings
 from appliance.sync.mqtt import MqttLink
 from appliance.sync.ways import Transport, Way
+from tests.provisioning.identities import Provisioned
 
 DEVICE = "a1b2c3d4e5f6g7h8"
 ACCEPTED = b"\x20\x02\x00\x00"
+PONG = b"\xd0\x00"
+WEBSOCKET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 @pytest.fixture
@@ -91,3 +99,49 @@ def test_a_wake_up_ends_the_wait(wake_fd: int) -> None:
         with pytest.raises(BlockingIOError):
             os.eventfd_read(wake_fd)
         link.close()
+
+
+def test_what_a_websocket_has_in_hand_is_read_without_another_packet(tmp_path: Path, wake_fd: int) -> None:
+    """Three messages in one TLS record: the first wakes us, and no poll tells of the others."""
+    world = Provisioned(tmp_path)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(tmp_path / "broker" / "certificate.pem", tmp_path / "broker" / "key.pem")
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.load_verify_locations(world.device(DEVICE) / "trust.pem")
+    name = f"p1/dn/{DEVICE}/ack".encode()
+    news = b"\x30" + bytes([2 + len(name) + 4, 0, len(name)]) + name + b"news"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            accepted, _ = listener.accept()
+            with serving.wrap_socket(accepted, server_side=True) as talk:
+                asked = b""
+                while not asked.endswith(b"\r\n\r\n"):
+                    asked += talk.recv(4096)
+                key = asked.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
+                accept = base64.b64encode(hashlib.sha1(key + WEBSOCKET).digest())
+                talk.sendall(
+                    b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+                    + accept
+                    + b"\r\n\r\n"
+                    + framed(ACCEPTED)
+                )
+                talk.recv(4096)
+                talk.sendall(framed(PONG) + framed(PONG) + framed(news))
+                while talk.recv(4096):
+                    pass
+
+        serving_thread = threading.Thread(target=serve)
+        serving_thread.start()
+        way = Way(transport=Transport.WSS, host="localhost", port=listener.getsockname()[1], path="/mqtt")
+        link = MqttLink(SyncSettings(host="localhost"), way, device=DEVICE, tls=trusting)
+        assert link.open() == []
+        until(link, Ready, wake_fd)
+        assert until(link, Received, wake_fd) == Received(b"news")
+        link.close()
+        serving_thread.join(30)
+
+
+def framed(packet: bytes) -> bytes:
+    """Return an MQTT packet as a server's WebSocket frame."""
+    return b"\x82" + bytes([len(packet)]) + packet
