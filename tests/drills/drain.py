@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from appliance.events import Event, OutboxChanged, TransportTried
+from appliance.events import Event, OutboxChanged, SyncChanged, TransportTried
 from appliance.outbox.box import Outbox
 from appliance.outbox.datadir import DataDir
 from appliance.outbox.room import Room
@@ -48,13 +48,23 @@ DEAD_S: Final = 1.0
 RESET_S: Final = 0.5
 """Of that, how long packets are answered with resets: a far end acknowledges no more often than each 0.4 s."""
 SAMPLE: Final = 300
+STILL_S: Final = 300.0
+"""A drain in which nothing gets through for so long is over."""
 _ETHERNET: Final = 14
 _LIMIT_S: Final = 5400
 _DEAD: Final = '[[rule]]\nname = "dead"\ndo = "drop"\n'
 
 
+@dataclass(slots=True)
+class _Heard:
+    """What the sender said last, and when it last let a record go."""
+
+    message: str = ""
+    progress_at: float = 0.0
+
+
 class EndedError(RuntimeError):
-    """A part of the drill has ended by itself: what was measured means nothing. The message says which."""
+    """The drill cannot go on: a part of it has ended, or nothing gets through. The message says which."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,10 +209,15 @@ def _drain(data: DataDir, outbox: Outbox, beyond: FarSide, censor: Censor, asked
     rate_bit_s, records, cut_every_s, ear = asked.rate_bit_s, asked.records, asked.cut_every_s, beyond.ear
     empty = threading.Event()
     stood_s: list[float] = []
+    heard = _Heard()
 
     def notify(event: Event) -> None:
-        if isinstance(event, OutboxChanged) and event.waiting == 0:
-            empty.set()
+        if isinstance(event, OutboxChanged):
+            heard.progress_at = time.monotonic()
+            if event.waiting == 0:
+                empty.set()
+        elif isinstance(event, SyncChanged):
+            heard.message = event.message
         elif isinstance(event, TransportTried) and event.tried.failure is None:
             stood_s.append(event.tried.runtime_ns / 1e9)
 
@@ -223,6 +238,8 @@ def _drain(data: DataDir, outbox: Outbox, beyond: FarSide, censor: Censor, asked
         begun, before = time.monotonic(), on_the_wire()
         while not empty.wait(0.5) and (took_s := time.monotonic() - begun) < _LIMIT_S:
             _must_run(beyond, censor)
+            if time.monotonic() - max(begun, heard.progress_at) > STILL_S:
+                raise EndedError(f"nothing got through for {STILL_S:g} s; the sender says: {heard.message}")
             if 0 < asked.kill_censor_after_s < took_s:
                 os.kill(censor.pid, signal.SIGKILL)
         took_s = time.monotonic() - begun
