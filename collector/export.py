@@ -1,6 +1,7 @@
 """`tidegauge collector export`: what a collector has stored, for a file, in our own form or as OONI measurements.
 
-Beside each record of a page stands what the control outside saw of it at that time, where one looked.
+Beside each record stands when it was by all that is known now, and what the control outside saw of it then, where one
+looked.
 Reads only, also while a collector runs. This file must never write a device's id into an OONI measurement.
 """
 
@@ -43,8 +44,8 @@ _ROWS: Final = 500
 def export(ctx: click.Context, /, *, data: Path | None, form: str, device: str | None) -> None:
     """Write the stored records to the standard output, a line each, in order of arrival.
 
-    Each comes with what the control outside saw of its target at that time, where one looked.
-    How many lines were written, and what was left out of them, is said on the standard error.
+    Each comes with when it was measured by all that is known now, and what the control outside saw of its
+    target at that time, where one looked. How many lines were written, and what was left out of them, is said on the standard error.
     """
     # What stands before the subcommand's name counts as well: collector --config FILE export
     before = {} if ctx.parent is None else ctx.parent.params
@@ -77,5 +78,12 @@ def _stored(queries: Queries, device: str | None) -> Iterator[Stored]:
         page = queries.records(wanted, after=after, limit=_ROWS)
         for row in page.records:
             control, _ = judging.control_for(row, from_json(json.loads(row.body)))
-            yield Stored(device=row.device, epoch=row.epoch, seq=row.seq, body=row.body, control=control)
+            yield Stored(
+                device=row.device,
+                epoch=row.epoch,
+                seq=row.seq,
+                body=row.body,
+                control=control,
+                start=row.start,
+            )
         after = page.next_cursor

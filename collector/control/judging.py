@@ -7,7 +7,7 @@ only. This file must never judge a record by a control whose time only might be 
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from collector.control.log import NS, joined
@@ -24,7 +24,7 @@ from firmware.judgement.web.facts import RoundView
 from firmware.judgement.web.from_record import evidence_of
 from firmware.judgement.web.targets import resolver_lies
 from firmware.judgement.web.verdict import WebJudgement, judge
-from firmware.record import Record, Rung, from_json
+from firmware.record import ClockQuality, Record, Rung, from_json
 
 DAY_NS: Final = 24 * 3600 * NS
 
@@ -78,6 +78,8 @@ class Judging:
     def control_for(self, row: RecordRow, record: Record) -> tuple[WebControl | None, str]:
         """Return what the control saw of a record's target at its time; None with the reason where it cannot be told."""
         key = Key(test=record.test, target=record.target, target_name=record.target_name)
+        if row.start.quality is not ClockQuality.UNSYNCHRONISED:
+            record = replace(record, start=row.start)  # by sync points from before and after it
         first_ns, last_ns = span(record, row.received_ns)
         runs = (
             *self._controls.around(key, first_ns),

@@ -44,7 +44,7 @@ from collector.store.history import History, MissedRounds, Round
 from collector.store.queries import MAX_PAGE, Queries
 from firmware import __version__
 from firmware.exchange import Turn
-from firmware.record import ClockQuality
+from firmware.record import ClockQuality, ClockReading
 
 NDJSON: Final = "application/x-ndjson"
 DEFAULT_RECORDS: Final = 100
@@ -269,6 +269,15 @@ def _ns(at: datetime | None) -> int | None:
     return max(-(2**63), min(seconds * NS_PER_S + at.microsecond * 1000, 2**63 - 1))
 
 
+def moment(reading: ClockReading) -> MomentOut:
+    """Return a moment as the API tells it."""
+    return MomentOut(
+        utc=times.iso_ns(reading.utc_ns),
+        error_s=None if reading.error_ns is None else reading.error_ns / NS_PER_S,
+        clock=reading.quality,
+    )
+
+
 def _moment(row: RoundRow) -> MomentOut:
     return MomentOut(
         utc=times.iso_ns(row.start_utc_ns),
@@ -354,7 +363,12 @@ def _round(one: Round) -> RoundOut:
 
 def _missed(one: MissedRounds) -> MissedOut:
     return MissedOut(
-        epoch=one.epoch, seq=one.seq, due=times.iso_ns(one.start_utc_ns), count=one.count, reason=one.reason
+        epoch=one.epoch,
+        seq=one.seq,
+        due=times.iso_ns(one.start_utc_ns),
+        moment=moment(one.due),
+        count=one.count,
+        reason=one.reason,
     )
 
 
@@ -365,6 +379,7 @@ def _record(row: RecordRow) -> RecordOut:
         epoch=row.epoch,
         seq=row.seq,
         received=times.iso_ns(row.received_ns),
+        start=moment(row.start),
         record=json.loads(row.body),
     )
 
@@ -377,6 +392,7 @@ def _line(row: RecordRow) -> bytes:
         "epoch": row.epoch,
         "seq": row.seq,
         "received": times.iso_ns(row.received_ns),
+        "start": moment(row.start).model_dump(mode="json"),
     }
     return f'{json.dumps(head)[:-1]}, "record": {row.body}}}\n'.encode()
 

@@ -48,7 +48,7 @@ class VerdictOut(Answer):
 
 
 class MomentOut(Answer):
-    """A moment by the device’s clock."""
+    """A moment at a device, by all that is known now: its clock’s word, or what its sync points and boots say."""
 
     utc: str = Field(description="UTC, ISO 8601.", examples=[_TIME])
     error_s: float | None = Field(
@@ -193,6 +193,7 @@ class MissedOut(Answer):
     due: str = Field(
         description="When the first was due, UTC by the device’s clock, ISO 8601.", examples=[_TIME]
     )
+    moment: MomentOut = Field(description="The same by all that is known now, with its error.")
     count: int = Field(description="How many.", examples=[3])
     reason: str = Field(
         description="Why, in the device’s words.", examples=["the device was asleep, stalled or stopped"]
@@ -220,6 +221,10 @@ class RecordOut(Answer):
     epoch: EpochId
     seq: Seq
     received: str = Field(description="When it arrived, UTC by the collector’s clock.", examples=[_TIME])
+    start: MomentOut = Field(
+        description="When it was measured, by all that is known now; the record’s own `start_utc_ns` is what the device’s"
+        " clock said. Later arrivals may make it surer."
+    )
     record: dict[str, Any] = Field(description="The record itself, in the record’s own schema; times in ns.")
 
 
@@ -337,12 +342,12 @@ class RecordsQuery(BaseModel):
     )
     since: AwareDatetime | None = Field(
         default=None,
-        description="Only begun at or after this: ISO 8601 with its zone, such as 2026-11-15T16:00:00Z.",
+        description="Only begun at or after this by the device’s own clock: ISO 8601 with its zone, such as 2026-11-15T16:00:00Z.",
         examples=["2026-11-15T16:00:00Z"],
     )
     until: AwareDatetime | None = Field(
         default=None,
-        description="Only begun before this: ISO 8601 with its zone, such as 2026-11-15T18:00:00Z.",
+        description="Only begun before this by the device’s own clock: ISO 8601 with its zone, such as 2026-11-15T18:00:00Z.",
         examples=["2026-11-15T18:00:00Z"],
     )
     cursor: int = Field(

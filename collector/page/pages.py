@@ -310,7 +310,7 @@ def _record_line(row: RecordRow) -> RecordLine:
     else:
         result = failure
     return RecordLine(
-        at=times.by_device(record.start.utc_ns, record.start.quality, record.start.error_ns),
+        at=times.by_device(row.start.utc_ns, row.start.quality, row.start.error_ns),
         test=record.test,
         rung="" if record.rung is None else texts.RUNGS[record.rung][0],
         target=record.target_name or record.target,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from collector.control.judging import JudgedRound, JudgedTarget, Judging
 from collector.control.log import Run
 from collector.page import times
-from collector.page.api import until_of, until_text
+from collector.page.api import moment, until_of, until_text
 from collector.page.errors import UnknownDeviceError
 from collector.page.headers import LIVE
 from collector.page.models import (
@@ -22,6 +22,7 @@ from collector.page.models import (
     DeviceId,
     EpochId,
     ErrorOut,
+    MomentOut,
     NoParameters,
     Seq,
 )
@@ -80,6 +81,7 @@ class TargetOut(Answer):
     target: str = Field(description="What was asked.", examples=["https://www.example.org/"])
     target_name: str = Field(description="Its name in the plan.", examples=["example"])
     start: str = Field(description="When, by the device’s clock, UTC, ISO 8601.")
+    moment: MomentOut = Field(description="The same by all that is known now, with its error.")
     failure: str | None = Field(description="What failed; null: it was reached.")
     verdict: str = Field(description="The verdict’s word; see /about#verdicts.", examples=["blocked_tls"])
     rule_id: str = Field(description="The rule that decided.", examples=["known-false-answer"])
@@ -202,6 +204,7 @@ def _target(one: JudgedTarget) -> TargetOut:
         target=one.row.target,
         target_name=one.row.target_name,
         start=times.iso_ns(one.row.start_utc_ns),
+        moment=moment(one.row.start),
         failure=one.row.failure,
         verdict=verdict.verdict,
         rule_id=verdict.rule_id,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from collector.store.completeness import Completeness
 from firmware.exchange import Turn
-from firmware.record import Rung
+from firmware.record import ClockReading, Rung
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,10 @@ class RungCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordRow:
-    """A stored record. `id` is the order of arrival and the cursor; `body` is the record's JSON text."""
+    """A stored record. `id` is the order of arrival and the cursor; `body` is the record's JSON text.
+
+    `start` is when it was by all that is known now, `start_utc_ns` what the device's wall clock said, as in `body`.
+    """
 
     id: int
     device: str
@@ -82,11 +85,16 @@ class RecordRow:
     failure: str | None
     verdict: str | None
     body: str
+    boot_id: str
+    start: ClockReading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFilter:
-    """Which records are wanted; None asks for all. Times are of the measurement's start, in ns."""
+    """Which records are wanted; None asks for all. Times are of the measurement's start, in ns.
+
+    They are compared with what the device's wall clock said, which does not change: an answer can be asked for again.
+    """
 
     device: str | None = None
     test: str | None = None

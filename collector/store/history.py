@@ -13,11 +13,12 @@ from typing import Final
 
 from collector.store.answers import RecordRow, RoundRow
 from collector.store.queries import RECORD_COLUMNS, ROUND_COLUMNS, Queries, record_row, round_row, rung_cells
-from collector.store.retiming import retimed
+from collector.store.retiming import Timelines, reading_at, retimed, retimed_records
 from firmware.jsontypes import RecordError
 from firmware.judgement import ladder
 from firmware.judgement.ladder import Ladder, RungProgress, RungState
-from firmware.record import Record, from_json
+from firmware.record import ClockReading, Record, from_json
+from firmware.timing import Timeline
 
 MAX_ROUNDS: Final = 500
 """The most rounds one call returns."""
@@ -39,7 +40,10 @@ class Round:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissedRounds:
-    """Rounds that the device says it did not measure: `count` of them, from when, and why in its words."""
+    """Rounds that the device says it did not measure: `count` of them, from when, and why in its words.
+
+    `start_utc_ns` is when by the device's wall clock, `due` by all that is known now.
+    """
 
     epoch: str
     seq: int
@@ -48,6 +52,7 @@ class MissedRounds:
     start_utc_ns: int
     count: int
     reason: str
+    due: ClockReading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,20 +87,21 @@ class History:
         """Return the last `limit` rounds, or the last ones up to the round `until` (epoch, seq), itself included."""
         limit = max(1, min(limit, MAX_ROUNDS))
         with self._queries.reading() as connection:
-            rows = _rows(connection, device, limit + 1, until)
+            rows = _rows(connection, device, limit + 1, until, self._queries.timelines)
             shown = tuple(reversed(rows[:limit]))
             return Rounds(
                 device=device,
                 rounds=tuple(_round(connection, row) for row in shown),
-                missed=_missed(connection, device, shown),
+                missed=_missed(connection, device, shown, self._queries.timelines),
                 before=rows[limit] if len(rows) > limit else None,
             )
 
     def verdict_run(self, device: str) -> VerdictRun | None:
         """Return how long the device's present verdict has held; None without a round."""
         with self._queries.reading() as connection:
-            newest = _rows(connection, device, 1, None)
-            return _verdict_run(connection, newest[0]) if newest else None
+            timelines = self._queries.timelines
+            newest = _rows(connection, device, 1, None, timelines)
+            return _verdict_run(connection, newest[0], timelines) if newest else None
 
     def last_records(self, device: str, limit: int) -> tuple[RecordRow, ...]:
         """Return the device's last records in order of arrival, the last one first."""
@@ -104,11 +110,15 @@ class History:
                 f"{RECORD_COLUMNS} WHERE device = ? ORDER BY id DESC LIMIT ?",
                 (device, max(1, min(limit, MAX_RECORDS))),
             ).fetchall()
-        return tuple(record_row(row) for row in found)
+            return retimed_records(connection, [record_row(row) for row in found], self._queries.timelines)
 
 
 def _rows(
-    connection: sqlite3.Connection, device: str, limit: int, until: tuple[str, int] | None
+    connection: sqlite3.Connection,
+    device: str,
+    limit: int,
+    until: tuple[str, int] | None,
+    timelines: Timelines,
 ) -> tuple[RoundRow, ...]:
     """Return ladder records, newest first: epochs by when they were first heard of, then by seq."""
     epochs = _epochs(connection, device)
@@ -128,7 +138,7 @@ def _rows(
         top = 2**63 - 1
         if len(found) >= limit:
             break
-    return retimed(connection, found)
+    return retimed(connection, found, timelines)
 
 
 def _epochs(connection: sqlite3.Connection, device: str) -> list[str]:
@@ -168,7 +178,7 @@ def _ladder(connection: sqlite3.Connection, row: RoundRow, record: Record) -> La
 
 
 def _missed(
-    connection: sqlite3.Connection, device: str, shown: Sequence[RoundRow]
+    connection: sqlite3.Connection, device: str, shown: Sequence[RoundRow], timelines: Timelines
 ) -> tuple[MissedRounds, ...]:
     """Return what was missed since the first of the rounds shown."""
     found: list[MissedRounds] = []
@@ -180,11 +190,15 @@ def _missed(
                AND test = 'gap' AND target = ? ORDER BY seq""",
             (device, epoch, lowest, highest, MISSED_TARGET),
         ).fetchall()
-        found.extend(_missed_rounds(epoch, int(seq), from_json(json.loads(body))) for seq, body in rows)
+        if rows:
+            timeline = timelines.of(connection, device)
+            found.extend(
+                _missed_rounds(epoch, int(seq), from_json(json.loads(body)), timeline) for seq, body in rows
+            )
     return tuple(found)
 
 
-def _missed_rounds(epoch: str, seq: int, record: Record) -> MissedRounds:
+def _missed_rounds(epoch: str, seq: int, record: Record, timeline: Timeline) -> MissedRounds:
     count = record.outcome.detail.get("count")
     reason = record.outcome.detail.get("reason")
     return MissedRounds(
@@ -195,10 +209,11 @@ def _missed_rounds(epoch: str, seq: int, record: Record) -> MissedRounds:
         start_utc_ns=record.start.utc_ns,
         count=count if isinstance(count, int) and count > 0 else 1,
         reason=reason if isinstance(reason, str) else record.outcome.failure or "",
+        due=reading_at(record.start, record.boot_id, timeline),
     )
 
 
-def _verdict_run(connection: sqlite3.Connection, newest: RoundRow) -> VerdictRun:
+def _verdict_run(connection: sqlite3.Connection, newest: RoundRow, timelines: Timelines) -> VerdictRun:
     epochs = _epochs(connection, newest.device)
     first, count = newest, 0
     for epoch in epochs[epochs.index(newest.epoch) :]:
@@ -214,16 +229,15 @@ def _verdict_run(connection: sqlite3.Connection, newest: RoundRow) -> VerdictRun
         ).fetchone()
         count += int(in_run[0])
         if in_run[1] is not None:
-            first = _one(connection, newest.device, epoch, int(in_run[1]))
+            first = _one(connection, newest.device, epoch, int(in_run[1]), timelines)
         if changed:
-            return VerdictRun(
-                first=first, rounds=count, before=_one(connection, newest.device, epoch, changed)
-            )
+            before = _one(connection, newest.device, epoch, changed, timelines)
+            return VerdictRun(first=first, rounds=count, before=before)
     return VerdictRun(first=first, rounds=count, before=None)
 
 
-def _one(connection: sqlite3.Connection, device: str, epoch: str, seq: int) -> RoundRow:
+def _one(connection: sqlite3.Connection, device: str, epoch: str, seq: int, timelines: Timelines) -> RoundRow:
     row = connection.execute(
         f"{ROUND_COLUMNS} WHERE device = ? AND epoch = ? AND seq = ?", (device, epoch, seq)
     ).fetchone()
-    return retimed(connection, [round_row(row)])[0]
+    return retimed(connection, [round_row(row)], timelines)[0]

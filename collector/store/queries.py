@@ -27,8 +27,8 @@ from collector.store.answers import (
     RungCell,
 )
 from collector.store.completeness import Completeness, EpochCoverage, of_device
-from collector.store.retiming import retimed
-from firmware.record import Rung
+from collector.store.retiming import Timelines, retimed, retimed_records
+from firmware.record import ClockQuality, ClockReading, Rung
 from firmware.seqs import SeqRanges
 
 MAX_PAGE: Final = 1000
@@ -42,6 +42,7 @@ class Queries:
     def __init__(self, path: Path) -> None:
         self._uri = f"{path.absolute().as_uri()}?mode=ro"
         self._idle: LifoQueue[sqlite3.Connection] = LifoQueue()
+        self.timelines = Timelines()
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -55,18 +56,18 @@ class Queries:
         """Return every device, the one heard last first."""
         with self.reading() as connection:
             rows = connection.execute(f"{_DEVICE} ORDER BY last_seen_ns DESC, id").fetchall()
-            return tuple(_device(connection, row) for row in rows)
+            return tuple(_device(connection, row, self.timelines) for row in rows)
 
     def device(self, device: str) -> DeviceRow | None:
         """Return one device, or None when it was never heard."""
         with self.reading() as connection:
             row = connection.execute(f"{_DEVICE} WHERE id = ?", (device,)).fetchone()
-            return None if row is None else _device(connection, row)
+            return None if row is None else _device(connection, row, self.timelines)
 
     def rounds(self, device: str, limit: int) -> tuple[RoundRow, ...]:
         """Return the device's last rounds, newest first."""
         with self.reading() as connection:
-            return _rounds(connection, device, min(limit, MAX_ROUNDS))
+            return _rounds(connection, device, min(limit, MAX_ROUNDS), self.timelines)
 
     def measurements(self, row: RoundRow) -> tuple[RecordRow, ...]:
         """Return the measurements of one round, in the order the device stored them."""
@@ -75,7 +76,7 @@ class Queries:
                 f"{RECORD_COLUMNS} WHERE device = ? AND epoch = ? AND round_id = ? AND boot_id = ? ORDER BY seq",
                 (row.device, row.epoch, row.round_id, row.boot_id),
             ).fetchall()
-            return tuple(record_row(item) for item in found)
+            return retimed_records(connection, [record_row(item) for item in found], self.timelines)
 
     def completeness(self, device: str) -> Completeness:
         """Return the device's account: what is here, what is not."""
@@ -91,7 +92,7 @@ class Queries:
             rows = connection.execute(
                 f"{RECORD_COLUMNS} WHERE {where} ORDER BY id LIMIT ?", (after, *values, limit + 1)
             ).fetchall()
-        records = tuple(record_row(row) for row in rows[:limit])
+            records = retimed_records(connection, [record_row(row) for row in rows[:limit]], self.timelines)
         return RecordPage(records=records, next_cursor=records[-1].id if len(rows) > limit else None)
 
     def record(self, device: str, epoch: str, seq: int) -> RecordRow | None:
@@ -100,7 +101,7 @@ class Queries:
             row = connection.execute(
                 f"{RECORD_COLUMNS} WHERE device = ? AND epoch = ? AND seq = ?", (device, epoch, seq)
             ).fetchone()
-        return None if row is None else record_row(row)
+            return None if row is None else retimed_records(connection, [record_row(row)], self.timelines)[0]
 
     def rejects(self, device: str | None = None, *, limit: int = 100) -> tuple[RejectRow, ...]:
         """Return what was refused, newest first, of one device or of all."""
@@ -168,16 +169,16 @@ ROUND_COLUMNS: Final = """SELECT device, epoch, seq, boot_id, round_id, start_ut
     verdict, rule_id, body, start_boottime_ns FROM record"""
 _REJECT: Final = "SELECT id, device, epoch, seq, reason, received_ns, topic, payload FROM reject"
 RECORD_COLUMNS: Final = """SELECT id, device, epoch, seq, received_ns, start_utc_ns, test, rung, target, target_name,
-    round_id, failure, verdict, body FROM record"""
+    round_id, failure, verdict, body, boot_id, start_boottime_ns, clock_quality, clock_error_ns FROM record"""
 
 
-def _device(connection: sqlite3.Connection, row: Sequence[object]) -> DeviceRow:
+def _device(connection: sqlite3.Connection, row: Sequence[object], timelines: Timelines) -> DeviceRow:
     match row:
         case [str(device), str(country), str(software), int(first), int(last), online, int(rejects)]:
             (waiting,) = connection.execute(
                 "SELECT waiting FROM epoch WHERE device = ? ORDER BY last_seen_ns DESC LIMIT 1", (device,)
             ).fetchone() or (None,)
-            rounds = _rounds(connection, device, 1)
+            rounds = _rounds(connection, device, 1, timelines)
             return DeviceRow(
                 id=device,
                 country=country,
@@ -195,7 +196,9 @@ def _device(connection: sqlite3.Connection, row: Sequence[object]) -> DeviceRow:
             raise StoreError(f"device: a row of another form: {row!r}")
 
 
-def _rounds(connection: sqlite3.Connection, device: str, limit: int) -> tuple[RoundRow, ...]:
+def _rounds(
+    connection: sqlite3.Connection, device: str, limit: int, timelines: Timelines
+) -> tuple[RoundRow, ...]:
     found: list[RoundRow] = []
     for (epoch,) in connection.execute(
         "SELECT epoch FROM epoch WHERE device = ? ORDER BY first_seen_ns DESC, epoch", (device,)
@@ -207,7 +210,7 @@ def _rounds(connection: sqlite3.Connection, device: str, limit: int) -> tuple[Ro
         found.extend(round_row(row) for row in rows)
         if len(found) >= limit:
             break
-    return retimed(connection, found)
+    return retimed(connection, found, timelines)
 
 
 def round_row(row: Sequence[object]) -> RoundRow:
@@ -306,7 +309,7 @@ def _where(wanted: RecordFilter) -> tuple[list[str], list[str | int]]:
 
 
 def record_row(row: Sequence[object]) -> RecordRow:
-    """Read a row of `RECORD_COLUMNS`."""
+    """Read a row of `RECORD_COLUMNS`; its `start` is as the device told it."""
     (
         ident,
         device,
@@ -322,6 +325,10 @@ def record_row(row: Sequence[object]) -> RecordRow:
         failure,
         verdict,
         body,
+        boot_id,
+        boottime,
+        quality,
+        error,
     ) = row
     return RecordRow(
         id=_integer(ident),
@@ -338,6 +345,13 @@ def record_row(row: Sequence[object]) -> RecordRow:
         failure=None if failure is None else str(failure),
         verdict=None if verdict is None else str(verdict),
         body=str(body),
+        boot_id=str(boot_id),
+        start=ClockReading(
+            boottime_ns=_integer(boottime),
+            utc_ns=_integer(start),
+            quality=ClockQuality(str(quality)),
+            error_ns=None if error is None else _integer(error),
+        ),
     )
 
 

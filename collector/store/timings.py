@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 from collector.ingest.arrivals import BatchArrived, Row
 from firmware.timing import Boot, SyncPoint, Timeline
@@ -17,6 +18,9 @@ _UPSERT = """INSERT INTO boot VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (device, boo
     last_boottime_ns = max(last_boottime_ns, excluded.last_boottime_ns),
     latest_start_ns = min(latest_start_ns, excluded.latest_start_ns),
     previous_boot_id = CASE previous_boot_id WHEN '' THEN excluded.previous_boot_id ELSE previous_boot_id END"""
+
+_BOOTS = """SELECT boot_id, first_boottime_ns, last_boottime_ns, latest_start_ns, previous_boot_id FROM boot
+    WHERE device = ?"""
 
 
 def note(connection: sqlite3.Connection, batches: Iterable[BatchArrived]) -> None:
@@ -34,6 +38,22 @@ def note(connection: sqlite3.Connection, batches: Iterable[BatchArrived]) -> Non
         )
 
 
+class Version(NamedTuple):
+    """What a device's timeline was made of: as long as it is the same, so is the timeline.
+
+    Points are only ever added, so that their number says which there are.
+    """
+
+    points: int
+    boots: tuple[tuple[str, int, int, int, str], ...]
+
+
+def version(connection: sqlite3.Connection, device: str) -> Version:
+    """Return what a device's timeline would be made of now."""
+    (points,) = connection.execute("SELECT count(*) FROM sync_point WHERE device = ?", (device,)).fetchone()
+    return Version(points=points, boots=tuple(connection.execute(_BOOTS, (device,))))
+
+
 def timeline(connection: sqlite3.Connection, device: str) -> Timeline:
     """Return what is known of when a device's boots were."""
     points: dict[str, list[SyncPoint]] = {}
@@ -43,11 +63,7 @@ def timeline(connection: sqlite3.Connection, device: str) -> Timeline:
         points.setdefault(boot_id, []).append(
             SyncPoint(boottime_ns=boottime_ns, utc_ns=utc_ns, error_ns=error_ns)
         )
-    rows = connection.execute(
-        "SELECT boot_id, first_boottime_ns, last_boottime_ns, latest_start_ns, previous_boot_id FROM boot"
-        " WHERE device = ?",
-        (device,),
-    )
+    rows = connection.execute(_BOOTS, (device,))
     return Timeline.of(
         Boot(
             boot_id=boot_id,

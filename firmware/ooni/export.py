@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from firmware.jsontypes import JsonObject, JsonValue, RecordError
@@ -14,7 +15,7 @@ from firmware.judgement.web import control_json
 from firmware.judgement.web.evidence import WebControl
 from firmware.ooni.keys import shown
 from firmware.ooni.write import Origin, measurement_of
-from firmware.record import Record, from_json
+from firmware.record import ClockReading, Record, from_json
 
 
 class Format(StrEnum):
@@ -26,13 +27,17 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A record as it is stored: whose it is, its JSON text, and what a control outside saw where one is known."""
+    """A record as it is stored: whose it is, its JSON text, and what a control outside saw where one is known.
+
+    `start` is when it was by all that is known by now; None: only what its device's clock said then is known.
+    """
 
     device: str
     epoch: str
     seq: int
     body: str
     control: WebControl | None = None
+    start: ClockReading | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,9 +69,20 @@ def lines(
 
 def _jsonl(one: Stored) -> str:
     """Return the record's own text, unchanged to the digit, in the form of the collector's API."""
-    head = json.dumps({"device": one.device, "epoch": one.epoch, "seq": one.seq})
+    start = {} if one.start is None else {"start": _moment(one.start)}
+    head = json.dumps({"device": one.device, "epoch": one.epoch, "seq": one.seq, **start})
     control = "" if one.control is None else f', "control": {json.dumps(control_to_json(one.control))}'
     return f'{head[:-1]}, "record": {one.body}{control}}}'
+
+
+def _moment(reading: ClockReading) -> JsonObject:
+    """Return a moment with its error, in the form of the collector's API."""
+    seconds, ns = divmod(reading.utc_ns, 1_000_000_000)
+    return {
+        "utc": f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ns:09}Z",
+        "error_s": None if reading.error_ns is None else reading.error_ns / 1e9,
+        "clock": str(reading.quality),
+    }
 
 
 def control_to_json(control: WebControl) -> JsonObject:
@@ -85,7 +101,7 @@ def control_from_json(value: JsonValue) -> WebControl:
 def _ooni(one: Stored, origin: Origin, account: Written) -> str | None:
     value: JsonValue = json.loads(one.body)
     record: Record = from_json(value)
-    measurement = measurement_of(record, origin, one.control)
+    measurement = measurement_of(record, origin, one.control, start=one.start)
     if measurement is None:
         account.left_out[record.test] += 1
         return None

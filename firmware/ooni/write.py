@@ -20,7 +20,7 @@ from firmware.ooni.measurement import WEB_CONNECTIVITY
 from firmware.ooni.pair import pair_of
 from firmware.ooni.parse import parse
 from firmware.ooni.steps import Details, df_007, steps_of
-from firmware.record import Record
+from firmware.record import ClockReading, Record
 
 DATA_FORMAT_VERSION: Final = "0.2.0"
 URLGETTER: Final = "urlgetter"
@@ -44,19 +44,25 @@ class Origin:
     architecture: str = ""
 
 
-def measurement_of(record: Record, origin: Origin, control: WebControl | None = None) -> "JsonObject | None":
-    """Return `record` as an OONI measurement, with `control` as its test helper; None for what has no like there."""
+def measurement_of(
+    record: Record, origin: Origin, control: WebControl | None = None, *, start: ClockReading | None = None
+) -> "JsonObject | None":
+    """Return `record` as an OONI measurement, with `control` as its test helper; None for what has no like there.
+
+    `start` is when it was, where more is known of that than its device's clock said.
+    """
     evidence = evidence_of(record)
     if evidence is None or not (record.test in PAGE_TESTS or record.test in STEP_SCHEMES):
         return None
     is_page = record.test in PAGE_TESTS
-    start = time_of(record.start.utc_ns)
+    began = record.start if start is None else start
+    start_time = time_of(began.utc_ns)
     measurement: JsonObject = {
-        "annotations": _annotations(record, origin),
+        "annotations": _annotations(record, origin, began),
         "data_format_version": DATA_FORMAT_VERSION,
         "extensions": dict.fromkeys(_EXTENSIONS, 0),
         "input": record.target if is_page else f"{STEP_SCHEMES[record.test]}://{record.target}",
-        "measurement_start_time": start,
+        "measurement_start_time": start_time,
         "probe_asn": _NO_ASN,
         "probe_cc": origin.country.upper() or _NO_COUNTRY,
         "probe_ip": _NO_ADDRESS,
@@ -70,7 +76,7 @@ def measurement_of(record: Record, origin: Origin, control: WebControl | None = 
         "test_keys": _page_keys(evidence, record, control) if is_page else _step_keys(evidence, record),
         "test_name": WEB_CONNECTIVITY if is_page else URLGETTER,
         "test_runtime": record.runtime_ns / 1e9,
-        "test_start_time": start,
+        "test_start_time": start_time,
         "test_version": record.test_version,
     }
     if is_page:
@@ -83,9 +89,14 @@ def time_of(utc_ns: int) -> str:
     return datetime.fromtimestamp(utc_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _annotations(record: Record, origin: Origin) -> JsonObject:
-    """Return text to text, as OONI's models require; our own keys say how sure the time is."""
-    clock = record.start
+def _annotations(record: Record, origin: Origin, clock: ClockReading) -> JsonObject:
+    """Return text to text, as OONI's models require; our own keys say how sure the time is.
+
+    Where that is not what the device's clock said, `x_device_start_time` has its word.
+    """
+    by_device: JsonObject = (
+        {} if clock == record.start else {"x_device_start_time": time_of(record.start.utc_ns)}
+    )
     return {
         "network_type": _NETWORK_TYPES.get(record.uplink, "unknown"),
         "platform": "linux",
@@ -96,6 +107,7 @@ def _annotations(record: Record, origin: Origin) -> JsonObject:
         "x_test": record.test,
         "x_clock_quality": str(clock.quality),
         "x_clock_error_ns": "unknown" if clock.error_ns is None else str(clock.error_ns),
+        **by_device,
     }
 
 

@@ -58,6 +58,40 @@ def test_what_ooni_has_no_like_of_is_counted(tmp_path: Path) -> None:
     assert done.stderr == ("0 records written; left out, since OONI's format has no like of them: 3 ping\n")
 
 
+def placed(data: Path) -> None:
+    """Store a record of a device that thinks it is 1970, and later a round of the same boot with a sync point."""
+    unknown: dict[str, Any] = {
+        "start_boottime_ns": 100 * NS,
+        "start_utc_ns": 100 * NS,
+        "clock_quality": "unsynchronised",
+        "clock_error_ns": None,
+    }
+    stored(data, test="http", target="https://www.example.org/", **unknown)
+    detail = {"sync_points": [[160 * NS, 1_794_000_060 * NS, NS // 100]]}
+    store = Store.open(data / "collector.sqlite3")
+    store.commit([arrived([4], test="ladder", detail=detail, **unknown)])
+    store.close()
+
+
+def test_a_line_has_when_it_was_by_all_that_is_known_now_beside_the_device_s_word(tmp_path: Path) -> None:
+    placed(tmp_path)
+    first = json.loads(export(tmp_path).stdout.splitlines()[0])
+    assert first["start"]["utc"].startswith("2026-11-06T21:2")
+    assert first["start"]["clock"] == "synchronised"
+    assert 0.01 <= first["start"]["error_s"] < 0.02
+    assert first["record"]["start_utc_ns"] == 100 * NS
+
+
+def test_an_ooni_measurement_begins_when_it_was_by_all_that_is_known_now(tmp_path: Path) -> None:
+    placed(tmp_path)
+    one = json.loads(export(tmp_path, "--format", "ooni").stdout.splitlines()[0])
+    assert one["measurement_start_time"].startswith("2026-11-06 21:2")
+    assert one["test_start_time"] == one["measurement_start_time"]
+    notes = one["annotations"]
+    assert (notes["x_clock_quality"], notes["x_device_start_time"]) == ("synchronised", "1970-01-01 00:01:40")
+    assert NS // 100 <= int(notes["x_clock_error_ns"]) < NS // 50
+
+
 def test_the_directory_may_stand_before_the_subcommand_or_in_the_settings(tmp_path: Path) -> None:
     stored(tmp_path)
     settings = tmp_path / "collector.toml"

@@ -1,6 +1,9 @@
 """Re-timing: the true time lies inside what is stated, whatever was wrong with the clocks, and no wider than it must."""
 
-from firmware.timing import DRIFT, FLOOR_UTC_NS, Boot, SyncPoint, Timeline, believed
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.timing import COMPARED, DRIFT, FLOOR_UTC_NS, Boot, SyncPoint, Timeline, believed
 
 S = 1_000_000_000
 NOON_NS = 1_790_000_000 * S
@@ -44,6 +47,39 @@ def test_where_nobody_has_a_majority_every_word_is_held() -> None:
     assert bounds is not None
     assert bounds.low_ns <= NOON_NS + 10 * S
     assert bounds.high_ns >= NOON_NS + 5010 * S
+
+
+POINTS = st.lists(
+    st.builds(
+        SyncPoint,
+        boottime_ns=st.integers(0, 50_000),
+        utc_ns=st.integers(0, 50_100),
+        error_ns=st.one_of(st.integers(0, 9), st.integers(20_000, 60_000)),
+    ),
+    max_size=12,
+)
+
+
+@given(POINTS)
+def test_believed_are_those_that_not_most_others_contradict(points: list[SyncPoint]) -> None:
+    ordered = sorted(set(points))
+    assert len(ordered) <= COMPARED
+
+    def contradict(one: SyncPoint, other: SyncPoint) -> bool:
+        apart = abs(one.boottime_ns - other.boottime_ns)
+        off = abs((one.utc_ns - one.boottime_ns) - (other.utc_ns - other.boottime_ns))
+        return off > one.error_ns + other.error_ns + -(-apart // 10_000)
+
+    kept = [one for one in ordered if 2 * sum(contradict(one, two) for two in ordered) <= len(ordered) - 1]
+    found = believed(points)
+    assert found.is_majority == (not ordered or 2 * len(kept) > len(ordered))
+    assert list(found.points) == (kept if found.is_majority else ordered)
+
+
+@given(POINTS, st.integers(0, 60_000))
+def test_the_nearest_point_is_the_nearest(points: list[SyncPoint], at: int) -> None:
+    found = believed(points)
+    assert found.distance_ns(at) == min((abs(one.boottime_ns - at) for one in found.points), default=None)
 
 
 def boots(*, synced_last: bool = True) -> list[Boot]:

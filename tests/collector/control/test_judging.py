@@ -15,7 +15,7 @@ from collector.store.controls import ControlLog
 from collector.store.database import Store
 from collector.store.queries import Queries
 from firmware.failures import Failure
-from firmware.jsontypes import JsonObject
+from firmware.jsontypes import JsonObject, JsonValue
 from firmware.judgement.web.evidence import ControlSource, WebControl
 from firmware.plan import PlannedTarget
 from firmware.record import ClockQuality, Record, Rung
@@ -187,6 +187,19 @@ def test_a_time_that_is_not_known_is_joined_to_nothing_where_the_control_changed
     here.deliver(BEGAN_S + 5000, clock_known=False)
     one = here.judged()
     assert (said(one), one.why_no_control) == ("inconclusive", CHANGED)
+
+
+def test_a_time_that_a_sync_point_tells_later_is_joined_to_the_control_of_that_time(here: Here) -> None:
+    for at, view in ((0, DOWN), (600, DOWN), (1200, WELL), (1800, DOWN), (6000, DOWN)):
+        here.control(BEGAN_S + at, view)
+    last = here.device.records[-1]
+    assert last.test == "ladder"
+    point: JsonValue = [[last.start.boottime_ns, last.start.utc_ns, 10_000_000]]
+    told = replace(last.outcome, detail={**last.outcome.detail, "sync_points": point})
+    here.device.records[-1] = replace(last, outcome=told)
+    here.deliver(BEGAN_S + 5000, clock_known=False)
+    one = here.judged()
+    assert (said(one), one.why_no_control) == ("service_down", "")
 
 
 def test_a_clock_ahead_of_the_arrival_spans_the_day_before_it(here: Here) -> None:

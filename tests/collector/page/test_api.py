@@ -84,6 +84,17 @@ def test_json_lines_stream_everything_and_the_records_are_what_devices_sent(even
     from_json(lines[5]["record"])
 
 
+def test_a_record_begins_when_its_round_does_in_every_form(evening: Served) -> None:
+    query = f"/api/v1/records?device={_SECOND}&test=ladder"
+    lines = [json.loads(line) for line in evening.get(f"{query}&format=ndjson").body.splitlines()]
+    assert lines == _json(evening, f"{query}&limit=1000")["records"]
+    rounds = _json(evening, f"/api/v1/devices/{_SECOND}/rounds?limit=500")["rounds"]
+    starts = {(one["epoch"], one["seq"]): one["start"] for one in rounds}
+    shared = [one for one in lines if (one["epoch"], one["seq"]) in starts]
+    assert shared
+    assert [one["start"] for one in shared] == [starts[(one["epoch"], one["seq"])] for one in shared]
+
+
 def test_json_lines_by_the_accept_header_go_on_after_a_cursor_and_stop_at_a_limit(evening: Served) -> None:
     def lines(query: str) -> list[Any]:
         answer = evening.get(f"/api/v1/records{query}", headers={"Accept": "application/x-ndjson"})

@@ -98,6 +98,7 @@ def _missed(seq: int, at_s: float, *, count: int = 1, boot: str = "boot") -> Mis
         start_utc_ns=0,
         count=count,
         reason="the day's budget of bytes was spent",
+        due=ClockReading(boottime_ns=0, utc_ns=0, quality=ClockQuality.UNSYNCHRONISED),
     )
 
 

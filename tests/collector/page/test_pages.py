@@ -150,6 +150,9 @@ def test_a_devices_page_has_rounds_records_completeness_and_health(evening: Serv
     assert "resident, worker 22,800,000 bytes" in text
     body = evening.get(f"/device/{_SECOND}").body.decode()
     assert "missed 4 rounds: the device was asleep, stalled or stopped." in body
+    assert re.search(
+        r'<tr><td><time datetime="[^"]+" title="15 Nov 2026">[0-9:]{8}</time> <span class="err">± ', body
+    )
 
 
 def test_older_rounds_have_an_address_that_stays(evening: Served) -> None:
