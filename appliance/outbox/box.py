@@ -93,11 +93,8 @@ class Outbox:
         connection, healed = open_or_begin(
             path, device=device, utc_ns=utc_ns(), make_space=shared.room.release
         )
-        handle = Handle(connection, path, shared, owner=True)
-        opened = cls._around(handle, healed=healed)
         shared.room.restore()
-        handle.bound_log()
-        return opened
+        return cls._around(Handle(connection, path, shared, owner=True), healed=healed)
 
     @classmethod
     def look(cls, path: Path) -> Self:
@@ -107,10 +104,7 @@ class Outbox:
 
     def again(self) -> Self:
         """Return the same outbox on a connection of the calling thread's own. May be called from any thread."""
-        handle = self._handle.again()
-        opened = self._around(handle)
-        handle.bound_log()
-        return opened
+        return self._around(self._handle.again())
 
     def past(self) -> list[Self]:
         """Return the ended epochs of which something waits, oldest first, on this connection (do not close them)."""
@@ -125,6 +119,8 @@ class Outbox:
     @classmethod
     def _around(cls, handle: Handle, *, healed: Healed | None = None) -> Self:
         try:
+            if not handle.shared.looks:
+                handle.bound_log()
             return cls(handle, healed=healed)
         except BaseException:
             handle.close()
@@ -348,7 +344,7 @@ class Outbox:
         """Return the last rounds' conclusions (their `ladder` records), newest first, sent or not."""
         found: list[Record] = []
         for (body,) in self._handle.rows("SELECT body FROM round ORDER BY seq DESC LIMIT ?", (limit,)):
-            with contextlib.suppress(ValueError):  # a bit that fell over on the card
+            with contextlib.suppress(ValueError, TypeError):  # bits that fell over on the card
                 found.append(from_json(json.loads(body)))
         return found
 

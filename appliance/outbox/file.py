@@ -6,6 +6,7 @@ goes into a new one, and a new epoch begins, so that measuring goes on. This fil
 """
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -27,6 +28,8 @@ BUSY_TIMEOUT_S: Final = 10.0
 _WAL_LIMIT_BYTES: Final = 4 * 1024 * 1024
 _DRAFT_LOG_PAGES: Final = 64
 """A log that a small ballast can take in, while a new database is filled from a damaged one."""
+_RESERVE_BYTES: Final = 1024 * 1024
+"""Kept free meanwhile, so that it can be brought to an end on a disk that has become full: a log, and the last rows."""
 _EPOCH_BYTES: Final = 8
 
 # Primary result codes, sqlite.org/rescode.html
@@ -39,10 +42,14 @@ _READ_ONLY: Final = frozenset(
 _DAMAGED: Final = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT}
 )
-
-
-# A place of the card that cannot be read any more: what is around it can, and is carried over.
-_UNREADABLE: Final = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
+# I/O errors that have a meaning of their own, by their extended codes.
+_AS: Final = {
+    # A place of the card that cannot be read any more: what is around it can, and is carried over.
+    sqlite3.SQLITE_IOERR_READ: sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_IOERR_CORRUPTFS: sqlite3.SQLITE_CORRUPT,
+    # No space for the index of the log, which SQLite makes even to read.
+    sqlite3.SQLITE_IOERR_SHMSIZE: sqlite3.SQLITE_FULL,
+}
 
 
 class OutboxError(ApplianceError):
@@ -83,7 +90,7 @@ def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> OutboxEr
     if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
         raise error
     extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    code = sqlite3.SQLITE_CORRUPT if extended in _UNREADABLE else extended & 0xFF
+    code = _AS.get(extended, extended & 0xFF)
     if code in _FULL:
         return OutboxFullError(
             f"the disk is full ({error})", where=path, remedy="Free some space: measuring and sending go on"
@@ -172,28 +179,39 @@ class Healed:
 
 
 def open_or_begin(
-    path: Path, *, device: str, utc_ns: int, make_space: Callable[[], object], damaged: bool = False
+    path: Path, *, device: str, utc_ns: int, make_space: Callable[[], bool], damaged: bool = False
 ) -> tuple[sqlite3.Connection, Healed | None]:
     """Return a connection to a checked, migrated database, and what became of a damaged one (None: it was sound).
 
-    `damaged` says that it is known to be; `make_space` is called where the disk is too full for a second one. Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`,
-    `OutboxFullError` or `OutboxError`.
+    `damaged` says that it is known to be; `make_space` is called where the disk is too full, and says whether it made
+    any. Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`, `OutboxFullError` or `OutboxError`.
     """
-    if _healed(path).exists():  # the power failed in the middle of the exchange below
-        _exchange(path, utc_ns=utc_ns)
-    if not damaged:
-        try:
-            return _open_checked(path, device=device, utc_ns=utc_ns), None
-        except OutboxDamagedError:
-            pass
     try:
+        return _open_or_begin(path, device=device, utc_ns=utc_ns, make_space=make_space, damaged=damaged)
+    except OutboxFullError:
+        # On a full disk SQLite does not even open: the index of the log has to be made.
+        if not (aside.forget(path, keep=0) + make_space()):
+            raise
+    return _open_or_begin(path, device=device, utc_ns=utc_ns, make_space=make_space, damaged=damaged)
+
+
+def _open_or_begin(
+    path: Path, *, device: str, utc_ns: int, make_space: Callable[[], bool], damaged: bool
+) -> tuple[sqlite3.Connection, Healed | None]:
+    try:
+        if _healed(path).exists():  # the power failed in the middle of the exchange below
+            _exchange(path, utc_ns=utc_ns)
+        if not damaged:
+            with contextlib.suppress(OutboxDamagedError):
+                return _open_checked(path, device=device, utc_ns=utc_ns), None
         aside.forget(path, keep=aside.KEPT - 1)
         saved, lost, fault = _salvage(path, device=device, utc_ns=utc_ns, make_space=make_space)
         name = _exchange(path, utc_ns=utc_ns)
     except sqlite3.Error as error:
         raise translate(error, path) from error
     except OSError as error:
-        raise OutboxError(
+        kind = OutboxFullError if error.errno == errno.ENOSPC else OutboxError
+        raise kind(
             f"a new one cannot be made beside the damaged one ({error.strerror})",
             where=path,
             remedy="Mount its disk read-write, or free some space",
@@ -202,9 +220,7 @@ def open_or_begin(
     return connection, Healed(aside=name, saved=saved, lost=lost, fault=fault)
 
 
-def _salvage(
-    path: Path, *, device: str, utc_ns: int, make_space: Callable[[], object]
-) -> tuple[int, int, str]:
+def _salvage(path: Path, *, device: str, utc_ns: int, make_space: Callable[[], bool]) -> tuple[int, int, str]:
     """Make a new database beside the damaged one, with what can be read of it; return saved, lost and a fault.
 
     On a disk too full for all of it the rest is given up, and told of: measuring has to go on.
@@ -212,8 +228,12 @@ def _salvage(
     draft = path.with_name(path.name + ".new")
     for suffix in ("", "-wal", "-shm"):
         draft.with_name(draft.name + suffix).unlink(missing_ok=True)
-    connection = connect(draft)
+    reserve = draft.with_name(draft.name + "-reserve")
+    connection: sqlite3.Connection | None = None
     try:
+        with reserve.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
+        connection = connect(draft)
         connection.execute(f"PRAGMA wal_autocheckpoint = {_DRAFT_LOG_PAGES}")
         migrations.apply(connection)
         fault = ""
@@ -221,14 +241,23 @@ def _salvage(
         try:
             salvage.move(connection, path, found, utc_ns=utc_ns)
         except sqlite3.Error as error:
-            fault = str(translate(error, draft))
+            refused = translate(error, draft)
+            if not isinstance(refused, OutboxFullError):
+                raise
+            fault = str(refused)
             aside.forget(path, keep=0)
             make_space()
+            reserve.unlink()
             connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
         saved, lost = salvage.settle(connection, found, utc_ns=utc_ns)
         _begin_epoch(connection, device=device, utc_ns=utc_ns)
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
+        reserve.unlink(missing_ok=True)
+    log = draft.with_name(draft.name + "-wal")
+    if log.exists() and log.stat().st_size > 0:
+        raise OSError(errno.ENOSPC, "the disk is too full to take in its log")
     draft.rename(_healed(path))
     sync_directory(path.parent)
     return saved, lost, fault
@@ -368,6 +397,7 @@ def _own(connection: sqlite3.Connection, path: Path, *, device: str, utc_ns: int
     # The first epochs may be gone without a trace: where no row waits there is none whose account could lack.
     holder = accounts[max(accounts)] if not highest else accounts.get(highest // SPAN + 1)
     fits = holder is not None and highest - holder.base <= holder.produced
+    fits = fits and all(account.is_possible for account in accounts.values())
     if not fits or not all(EPOCH_PATTERN.fullmatch(account.epoch) for account in accounts.values()):
         raise _damaged(path, "its counters contradict its rows")
     last = accounts[max(accounts)]
@@ -390,7 +420,7 @@ def write_hint(path: Path, account: Account) -> None:
     text = json.dumps({"v": 1, "device": account.device, "id": account.id, "epoch": account.epoch}) + "\n"
     hint = _hint(path)
     with contextlib.suppress(OSError):
-        if not hint.exists() or hint.read_text() != text:
+        if not hint.exists() or hint.read_bytes() != text.encode():
             draft = hint.with_name(hint.name + ".new")
             draft.write_text(text)
             draft.replace(hint)

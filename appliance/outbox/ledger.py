@@ -39,6 +39,12 @@ class Account:
         """How many records wait."""
         return self.produced - self.acknowledged - self.quarantined - self.given_up
 
+    @property
+    def is_possible(self) -> bool:
+        """Say whether the counters can be as they are: a bit that fell over in one may make two records of one seq."""
+        counted = (self.acknowledged, self.quarantined, self.given_up, self.unstored, self.waiting)
+        return self.produced < SPAN and all(0 <= count < SPAN for count in counted)
+
 
 _COLUMNS: Final = "id, device, epoch, produced, acknowledged, quarantined, given_up, unstored"
 

@@ -52,10 +52,10 @@ class Room:
         """Take ballast on again, if there is space for it and for others."""
         total, free = self._space()
         size = self.ballast_bytes
-        if self.ballast.exists() or size == 0 or free < _floor(total) + 2 * size:
+        if self.has_ballast(size) or size == 0 or free < _floor(total) + 2 * size:
             return
         try:
-            fd = os.open(self.ballast, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            fd = os.open(self.ballast, os.O_WRONLY | os.O_CREAT, 0o600)
         except OSError:
             return
         try:
@@ -70,6 +70,13 @@ class Room:
         """Return how large the database, now `file_bytes`, may be: the cap, or less where the disk is nearly full."""
         total, free = self._space()
         return max(1, min(self.cap_bytes, file_bytes + max(0, free - _floor(total))))
+
+    def has_ballast(self, size: int = 1) -> bool:
+        """Say whether there is ballast; a power cut may have left the name of one, and nothing in it."""
+        try:
+            return self.ballast.stat().st_size >= size
+        except OSError:
+            return False
 
     def _space(self) -> tuple[int, int]:
         try:

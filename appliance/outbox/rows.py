@@ -112,6 +112,8 @@ def read(
         (base + max(0, above), base + min(below, LAST_SEQ), limit),
     )
     for key, body, crc in cursor:
+        if not isinstance(body, str):
+            raise sqlite3.DatabaseError(f"the body at key {key} is no text any more")
         if crc is not None and zlib.crc32(body.encode()) != crc:
             spoilt.append(key - base)
             continue
@@ -131,7 +133,7 @@ def remembered(connection: sqlite3.Connection, account: Account) -> Memory:
         (account.base, account.base + SPAN, REMEMBERED),
     ).fetchall()
     for key, body in reversed(last):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, TypeError):  # bits that fell over on the card
             memory.add(key, facts_of(from_json(json.loads(body))))
     return memory
 
@@ -159,7 +161,8 @@ def give_up(connection: sqlite3.Connection, memory: Memory, *, wanted: int, reas
     for level in Value:
         found = connection.execute("SELECT seq FROM given_up_to WHERE value = ?", (int(level),)).fetchone()
         window = connection.execute(
-            "SELECT seq, coalesce(value, ?) FROM waiting WHERE seq > ? ORDER BY seq LIMIT ?",
+            # Older rows have none; and what stands there is in no checksum, so it may be anything.
+            "SELECT seq, iif(value BETWEEN 0 AND 3, value, ?) FROM waiting WHERE seq > ? ORDER BY seq LIMIT ?",
             (int(Value.SAMPLE), found[0] if found else 0, _WINDOW),
         ).fetchall()
         if not window:

@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeGuard
@@ -79,7 +79,9 @@ def move(connection: sqlite3.Connection, path: Path, found: Found, *, utc_ns: in
     for bunch in _bunches(pages.rows(path)):
         with _transaction(connection):
             for row in bunch:
-                _put(connection, row, found)
+                # A row that the tables refuse is one that changed on the card: it must not cost those after it.
+                with suppress(sqlite3.IntegrityError):
+                    _put(connection, row, found)
 
 
 def settle(connection: sqlite3.Connection, found: Found, *, utc_ns: int) -> tuple[int, int]:
@@ -125,10 +127,12 @@ def _put(connection: sqlite3.Connection, row: RawRow, found: Found) -> None:
         return
     if _is_waiting(values):
         if _is_whole(values):
+            value, crc = values[8:10] or (None, None)
             connection.execute(
                 "INSERT OR IGNORE INTO waiting (seq, body, test, rung, failure, verdict, start_utc_ns,"
                 " stored_utc_ns, value, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (row.rowid, *values[1:8], *(values[8:10] or (None, None))),
+                # In no checksum, and no reason to drop a record whose body is whole.
+                (row.rowid, *values[1:8], value if isinstance(value, int) else None, crc),
             )
     elif _is_quarantined(values):
         connection.execute(
@@ -208,7 +212,7 @@ def _as_account(row: RawRow) -> Account | None:
             and 0 < row.rowid < _MAX_EPOCHS
         ):
             given_up = more[0] if more and isinstance(more[0], int) else 0
-            return Account(
+            account = Account(
                 id=row.rowid,
                 device=device,
                 epoch=epoch,
@@ -218,6 +222,10 @@ def _as_account(row: RawRow) -> Account | None:
                 given_up=given_up,
                 unstored=unstored,
             )
+            if account.is_possible:
+                return account
+            # The name alone can be believed: without it the epoch's records would arrive under another.
+            return replace(account, produced=0, acknowledged=0, quarantined=0, given_up=0, unstored=0)
         case _:
             return None
 

@@ -84,7 +84,7 @@ class Space:
         """Take ballast on again, where there is space for it; return whether there is ballast."""
         room = self._handle.shared.room
         room.restore()
-        return room.ballast.exists()
+        return room.has_ballast()
 
     def _give_up(self, wanted: int, reason: str) -> int | None:
         with self._handle.transaction() as connection:

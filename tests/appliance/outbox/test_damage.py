@@ -1,0 +1,185 @@
+"""Single bits and single steps: what a worn card or a power cut may leave, and what it must not cost."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from appliance.outbox.box import Outbox
+from appliance.outbox.file import OutboxDamagedError, OutboxError
+from appliance.outbox.storing import Store
+from firmware.exchange import Ack
+from firmware.record import Record
+from tests.appliance import namespaces
+from tests.firmware.records import tcp_record
+
+DEVICE = "a1b2c3d4e5f6g7h8"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "outbox.sqlite3"
+
+
+def account(count: int, reason: str) -> Record:
+    return tcp_record(count, test="gap", failure="result_lost")
+
+
+def made(path: Path, count: int) -> str:
+    """Make an outbox with `count` records that wait, and return its epoch."""
+    with Outbox.open(path, device=DEVICE) as outbox:
+        outbox.append([tcp_record(number) for number in range(count)])
+        return outbox.epoch
+
+
+def change(path: Path, sql: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute(sql)
+    connection.commit()
+    connection.close()
+
+
+def flip(path: Path, before: bytes, after: bytes) -> None:
+    data = path.read_bytes()
+    assert before in data
+    path.write_bytes(data.replace(before, after, 1))
+
+
+def varint(number: int) -> bytes:
+    parts = [number & 0x7F]
+    while number := number >> 7:
+        parts.append(0x80 | number & 0x7F)
+    return bytes(reversed(parts))
+
+
+def test_a_hint_that_is_no_text_costs_nothing(path: Path) -> None:
+    epoch = made(path, 3)
+    path.with_name(path.name + ".epoch").write_bytes(b"\xff\xfe\xff")
+    with Outbox.open(path, device=DEVICE) as outbox:
+        assert (outbox.epoch, outbox.set_aside) == (epoch, None)
+
+
+def test_a_bit_in_what_no_checksum_covers_costs_no_record(path: Path) -> None:
+    epoch = made(path, 500)
+    # In the header of one row: the constant 0 of `value`, before the four or six bytes of `crc`, becomes an empty blob.
+    data = path.read_bytes()
+    at = next(n for n, byte in enumerate(data) if byte == 8 and data[n + 1] in {4, 5})
+    path.write_bytes(data[:at] + b"\x0c" + data[at + 1 :])
+    with Outbox.open(path, device=DEVICE) as outbox:
+        assert outbox.healed is not None
+        assert (outbox.healed.saved, outbox.healed.lost) == (500, 0)
+        (ended,) = outbox.past()
+        assert ended.epoch == epoch
+
+
+def test_a_value_that_there_is_not_ends_nothing(path: Path) -> None:
+    made(path, 10)
+    change(path, "UPDATE waiting SET value = 67 WHERE seq = 3")
+    with Outbox.open(path, device=DEVICE) as outbox:
+        assert outbox.give_up(10) == 10
+
+
+def test_a_counter_that_cannot_be_is_damage_and_gives_no_seq_twice(path: Path) -> None:
+    epoch = made(path, 5000)
+    with Outbox.open(path, device=DEVICE) as outbox:
+        outbox.acknowledge(Ack(epoch=epoch, upto=5000))
+    change(path, "UPDATE state SET produced = 904")  # one bit of 5,000
+    with Outbox.open(path, device=DEVICE) as outbox:
+        assert outbox.healed is not None
+        assert outbox.append([tcp_record(1)])[0].epoch != epoch
+
+
+def test_a_body_that_is_no_text_any_more_is_damage_and_heals(path: Path) -> None:
+    made(path, 20)
+    with Outbox.open(path, device=DEVICE) as outbox:
+        outbox._handle.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        size = len(outbox.oldest(5)[4].body)
+        # One bit of its type: text is odd, bytes of the same length are even.
+        flip(path, b"\0" + varint(13 + 2 * size), b"\0" + varint(12 + 2 * size))
+        with outbox.again() as other, pytest.raises(OutboxDamagedError, match="no text"):
+            other.oldest(20)
+        store = Store(outbox, account=account)
+        store.add(tcp_record(21), 0)
+        assert store.commit(0), store.fault
+        (ended,) = outbox.past()
+        assert len(ended.oldest(100)) + len(ended.tombstones(100)) == 20
+
+
+def test_ballast_of_which_a_power_cut_left_the_name_is_taken_on_again(path: Path) -> None:
+    made(path, 1)
+    ballast = path.with_name(path.name + ".ballast")
+    ballast.write_bytes(b"")
+    with Outbox.open(path, device=DEVICE) as outbox:
+        assert outbox.space.take_ballast()
+    assert ballast.stat().st_size > 0
+
+
+def test_a_connection_that_could_not_be_made_keeps_nobody_from_healing(path: Path) -> None:
+    made(path, 5)
+    with Outbox.open(path, device=DEVICE) as outbox:
+        shared = outbox._shared
+        handle = outbox._handle.again()
+        shared.note(OutboxDamagedError("found by another thread", where=path, remedy="none"))
+        with pytest.raises(OutboxError):
+            Outbox._around(handle)
+        assert outbox.heal() is not None
+
+
+EXCHANGE_ON_A_READ_ONLY_DISK = """
+import pathlib, subprocess, sys
+from appliance.outbox.box import Outbox
+from appliance.outbox.file import OutboxError
+folder = pathlib.Path(sys.argv[1])
+path = folder / "outbox.sqlite3"
+with Outbox.open(path, device="a1b2c3d4e5f6g7h8"):
+    pass
+path.rename(path.with_name(path.name + ".healed"))
+path.write_bytes(b"damaged")
+subprocess.run(["mount", "--bind", folder, folder], check=True)
+subprocess.run(["mount", "-o", "remount,bind,ro", folder], check=True)
+try:
+    Outbox.open(path, device="a1b2c3d4e5f6g7h8")
+except OutboxError as error:
+    print(error)
+"""
+
+
+def test_an_exchange_that_cannot_be_ended_is_told_as_the_outbox_s_error(tmp_path: Path) -> None:
+    said = namespaces.run(EXCHANGE_ON_A_READ_ONLY_DISK, mounts=":", directory=tmp_path)
+    assert "Read-only file system" in said
+
+
+START_ON_A_FULL_DISK = """
+import os, pathlib, sys
+from appliance.outbox.box import Outbox
+from tests.firmware.records import tcp_record
+folder = pathlib.Path(sys.argv[1])
+path = folder / "outbox.sqlite3"
+with Outbox.open(path, device="a1b2c3d4e5f6g7h8") as outbox:
+    for _ in range(20):
+        outbox.append([tcp_record(n) for n in range(100)])
+if (folder / "damage").exists():
+    with path.open("r+b") as file:
+        file.write(bytes(100))
+filler = os.open(folder / "filler", os.O_WRONLY | os.O_CREAT)
+for size in (1 << 20, 1 << 12, 1):
+    try:
+        while True:
+            os.write(filler, bytes(size))
+    except OSError:
+        pass
+with Outbox.open(path, device="a1b2c3d4e5f6g7h8") as outbox:
+    print(outbox.healed is not None, len(outbox.append([tcp_record(1)])))
+    every = (outbox, *outbox.past())
+    print(sum(len(one.oldest(10**6)) + sum(t.count for t in one.tombstones(10**6)) for one in every))
+"""
+
+
+@pytest.mark.parametrize("damage", ["", "; touch $DIR/damage"], ids=["sound", "damaged"])
+def test_a_start_on_a_disk_without_a_free_byte_throws_the_ballast_overboard(
+    tmp_path: Path, damage: str
+) -> None:
+    said = namespaces.run(
+        START_ON_A_FULL_DISK, mounts=f'mount -t tmpfs -o size=24m tmpfs "$DIR"{damage}', directory=tmp_path
+    )
+    assert said == f"{bool(damage)} 1\n2001\n"
