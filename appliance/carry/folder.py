@@ -119,11 +119,12 @@ class Folder:
 
     def sync(self) -> None:
         """Have everything on the stick that was written to it. Raises `OSError`."""
-        os.fsync(self._descriptor)
-        # The directory alone does not do on every file system: FAT keeps its tables elsewhere (syncfs(2)).
+        # The directory alone does not do: FAT gives a renamed file its size there when its inode is written (syncfs(2)).
         if _LIBC.syncfs(self._descriptor) != 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), str(self.path))
+        # And that alone neither: of FAT and exFAT only fsync has the stick empty its own cache, so it comes last.
+        os.fsync(self._descriptor)
 
     def close(self) -> None:
         """Let go of the stick."""

@@ -118,6 +118,9 @@ class StickWatch:
                 voice = Voice(self._identity())
                 folder.drop_parts(outbox.device)
                 taken = take(outbox, folder, voice)
+                # What was taken away is to be gone before its space is written anew: else a stick that is pulled then
+                # shows a bag with another's bytes in it.
+                folder.sync()
                 counts = outbox.counts()
                 if taken.records:
                     self._notify(

@@ -60,9 +60,12 @@ class Answering:
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._file.close()
             # Also after an error: what is in it was durable before it was written.
             self._draft.replace(self.path)
+            # Once more: on FAT the new name has the size only when the file is written out under it.
+            os.fsync(self._file.fileno())
+            self._file.close()
+            _sync_directory(self.path.parent)
         except OSError as fault:
             self._fail(fault)
 
@@ -88,7 +91,16 @@ class Answering:
             file, self._file = self._file, None
             with contextlib.suppress(OSError):  # the same fault again
                 file.close()
-            self._draft.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # of a stick that was pulled nothing can be taken away
+                self._draft.unlink()
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _ack(payload: bytes) -> Ack | None:

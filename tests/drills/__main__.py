@@ -53,6 +53,11 @@ DRILLS: Final = {
         30,
         "a virtual machine's disk goes read-only under the device, and comes back",
     ),
+    "stick": (
+        "tests.drills.stick",
+        30,
+        "a USB stick with FAT or exFAT, pulled from device and collector in mid-write",
+    ),
     "disk-full": ("tests.drills.disk_full", 20, "the disk fills, is mounted read-only, and comes back"),
     "damage": ("tests.drills.damage", 200, "bytes of the outbox overwritten, and what is salvaged of it"),
     "backlog": (

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import needs
-from tests.drills import read_only, read_only_guest, virtual_machine, virtual_machine_guest
+from tests.drills import (
+    read_only,
+    read_only_guest,
+    stick,
+    stick_guest,
+    virtual_machine,
+    virtual_machine_guest,
+)
 from tests.drills.virtual_machine_disk import SECTOR, Disk, Server
 
 SECTORS = 8
@@ -137,6 +144,18 @@ def test_the_guest_that_is_refused_says_what_it_stored(
     assert [" ".join(line) for line in lines[-3:]] == ["gaps 0", "counts 0", "audited"]
 
 
+def test_the_guest_with_a_stick_carries_there_and_back(capsys: pytest.CaptureFixture[str]) -> None:
+    stick_guest.rehearse()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.strip() for line in lines if line.startswith(("ended", "has", "waits", "account"))] == [
+        "ended 10 10 0",
+        "ended 0 0 10",
+        "has 1-10",
+        "waits -",
+        "account",
+    ]
+
+
 def need_emulator() -> None:
     if shutil.which("qemu-system-x86_64") is None:
         needs.lacking(
@@ -160,3 +179,15 @@ def test_a_disk_that_goes_read_only() -> None:
     seed = secrets.randbits(32)
     print(f"seed {seed}")
     assert read_only.drill(times=6, seed=seed)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_a_stick_that_is_pulled() -> None:
+    need_emulator()
+    for program, package in (("mkfs.vfat", "dosfstools"), ("mkfs.exfat", "exfatprogs")):
+        if shutil.which(program, path="/usr/sbin:/sbin") is None:
+            needs.lacking(f"needs {program}: sudo apt-get install --no-install-recommends {package}")
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")
+    assert stick.drill(times=8, seed=seed)

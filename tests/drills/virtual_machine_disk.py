@@ -3,7 +3,8 @@
 What was written and not flushed is only in the cache; at the cut each such write is kept, lost or torn at a
 sector's edge, independently of the others. A flush, or a write that asks for it (FUA), is honoured: what it covers is
 never lost. `lies` makes a disk that says so and does not: the drill's second control. While it `refuses`, each write
-and each flush ends with an input/output error, as on a card at its end, and it can be read.
+and each flush ends with an input/output error, as on a card at its end, and it can be read. One that writes `through` has
+no cache: what it answered is there.
 """
 
 import random
@@ -25,7 +26,7 @@ _IO_ERROR: Final = 5
 class Disk:
     """The content of one disk, and what of it is only in its cache."""
 
-    def __init__(self, content: bytes, *, lies: bool = False) -> None:
+    def __init__(self, content: bytes, *, lies: bool = False, through: bool = False) -> None:
         self.writes = 0
         """Write requests since it was made."""
         self._durable = bytearray(content)
@@ -33,6 +34,7 @@ class Disk:
         self._cached: list[tuple[int, bytes, bool]] = []
         """Writes since the last flush: offset, data, and whether the write itself was made durable."""
         self._lies = lies
+        self._through = through
         self.is_on = True
         self.refuses = False
         self._lock = threading.Lock()
@@ -48,7 +50,7 @@ class Disk:
                 return False
             self.writes += 1
             self._now[offset : offset + len(data)] = data
-            self._cached.append((offset, data, durable and not self._lies))
+            self._cached.append((offset, data, (durable or self._through) and not self._lies))
             return True
 
     def flush(self) -> bool:

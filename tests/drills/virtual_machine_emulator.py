@@ -30,6 +30,7 @@ class Running:
         self._control: Any = None
         self.events: list[str] = []
         """What the emulator told by itself while it was asked something."""
+        self._asking = threading.RLock()
 
     def lines(self) -> Iterator[str]:
         """Yield the guest's lines as they come, to the end; at its first `up` it is given its order.
@@ -56,14 +57,25 @@ class Running:
             self._process.stdin.flush()
 
     def ask(self, command: str, **arguments: object) -> Any:
-        """Ask the emulator something (QMP); return its answer. Raises `RuntimeError` where it refuses."""
+        """Ask the emulator something (QMP); return its answer. Raises `RuntimeError` where it refuses. From any thread."""
+        with self._asking:
+            return self._ask(command, arguments)
+
+    def await_event(self, name: str) -> None:
+        """Wait until the emulator tells `name`, and forget it."""
+        with self._asking:
+            while name not in self.events:
+                self.events.append(json.loads(self._control.readline()).get("event", ""))
+            self.events.remove(name)
+
+    def _ask(self, command: str, arguments: dict[str, object]) -> Any:
         if self._control is None:
             connection = socket.socket(socket.AF_UNIX)
             connection.connect(str(self._control_path))
             self._control = connection.makefile("rw")
             connection.close()  # the file keeps it open
             self._control.readline()  # its greeting
-            self.ask("qmp_capabilities")
+            self._ask("qmp_capabilities", {})
         self._control.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
         self._control.flush()
         while True:
@@ -109,12 +121,14 @@ class Emulator:
                     raise RuntimeError(f"the emulator did not save its state ({status})")
                 time.sleep(0.1)
 
-    def go_on(self, order: str) -> contextlib.AbstractContextManager[Running]:
+    def go_on(
+        self, order: str, *, limit_s: float = BOOT_LIMIT_S
+    ) -> contextlib.AbstractContextManager[Running]:
         """Begin again where it was saved, and give the guest its order; at the end of the block the power goes."""
-        return self._started(order, "-incoming", f"exec:cat {self._folder}/state")
+        return self._started(order, "-incoming", f"exec:cat {self._folder}/state", limit_s=limit_s)
 
     @contextlib.contextmanager
-    def _started(self, order: str, *more: str) -> Iterator[Running]:
+    def _started(self, order: str, *more: str, limit_s: float = BOOT_LIMIT_S) -> Iterator[Running]:
         control = self._folder / "control"
         control.unlink(missing_ok=True)
         # Emulation, not KVM: stock kernels do not boot under every KVM inside a virtual machine.
@@ -135,7 +149,7 @@ class Emulator:
         )
         with process:
             running = Running(process, control, order)
-            limit = threading.Timer(BOOT_LIMIT_S, running.cut)
+            limit = threading.Timer(limit_s, running.cut)
             limit.start()
             try:
                 yield running
