@@ -23,9 +23,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -61,6 +62,7 @@ class _Heard:
 
     message: str = ""
     progress_at: float = 0.0
+    ended: Counter[str] = field(default_factory=Counter)
 
 
 class EndedError(RuntimeError):
@@ -218,6 +220,8 @@ def _drain(data: DataDir, outbox: Outbox, beyond: FarSide, censor: Censor, asked
                 empty.set()
         elif isinstance(event, SyncChanged):
             heard.message = event.message
+            if event.state == "waiting":
+                heard.ended[event.message.partition("; next try")[0]] += 1
         elif isinstance(event, TransportTried) and event.tried.failure is None:
             stood_s.append(event.tried.runtime_ns / 1e9)
 
@@ -236,6 +240,7 @@ def _drain(data: DataDir, outbox: Outbox, beyond: FarSide, censor: Censor, asked
         time.sleep(asked.dark_s + random.Random(asked.seed).uniform(0.0, EVERY_S))
         censor.change(line(rate_bit_s, cut_every_s, silent=asked.silent))
         begun, before = time.monotonic(), on_the_wire()
+        heard.ended.clear()
         while not empty.wait(0.5) and (took_s := time.monotonic() - begun) < _LIMIT_S:
             _must_run(beyond, censor)
             if time.monotonic() - max(begun, heard.progress_at) > STILL_S:
@@ -257,7 +262,8 @@ def _drain(data: DataDir, outbox: Outbox, beyond: FarSide, censor: Censor, asked
         f" {ear.waiting:,} waiting), first record {ear.first_record_at - begun:.1f} s\n"
         f"  drained in {took_s / 60:.2f} min over {rate_bit_s:,} bit/s with {cuts} cuts: {ear.batches} batches,"
         f" {ear.hellos} hellos, {len(ear.seqs) - records:,} records sent twice, {ear.signed} messages signed\n"
-        f"  {len(stood_s)} connections, standing {statistics.median(stood_s):.2f} s after their try began (median)\n"
+        f"  {len(stood_s)} connections, standing {statistics.median(stood_s):.2f} s after their try began (median);"
+        f" ended: {dict(heard.ended) or 'none'}\n"
         f"  {up / records:.1f} bytes a record up on the wire and {down / records:.1f} down;"
         f" {useful / records:.1f} of them payload\n"
         f"  {up / capacity:.1%} of what the line carries was used, {useful / capacity:.1%} by payload that was new",
