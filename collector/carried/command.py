@@ -45,10 +45,16 @@ def import_(ctx: click.Context, /, *, paths: tuple[Path, ...], data: Path | None
         settings = load(CollectorSettings, before.get("config"), {"data": data or before.get("data")})
     except SettingsError as error:
         raise BadInputError(str(error)) from error
-    missing = next((path for path in paths if not path.exists()), None)
+    try:
+        missing = next((path for path in paths if not path.exists()), None)
+        found = [] if missing is not None else list(bags(paths))
+    except OSError as error:
+        raise CommandError(
+            f"{error.filename}: cannot be read ({error.strerror}); a stick that was pulled too early may need its "
+            "system's repair (fsck, chkdsk) or to be made anew: what was on it is still at the device"
+        ) from error
     if missing is not None:
         raise BadInputError(f"{missing}: it is not there; name a bag, a directory with bags, or a stick")
-    found = list(bags(paths))
     if not found:
         raise BadInputError(f"{paths[0]}: there is no bag in it (*.bag, or tidegauge-bags/*.bag on a stick)")
     try:

@@ -6,7 +6,7 @@ A device exports onto the stick by itself, as the product does, and the stick is
 or the power of the whole machine goes, or it is pulled the moment the light says that it may be. A stick loses what was
 in its cache: one kind has none (each write that was answered is there), the other has one and honours a flush
 (`virtual_machine_disk`). Then `tidegauge collector import` takes what is on it, sometimes pulled out too, and it goes
-back to the device with the answers. The judge is here, outside of the machine: what the light promised is at the
+back to the device with the answers. At the end come sticks that say they flushed and did not: that is to be noticed. The judge is here, outside of the machine: what the light promised is at the
 collector after the import; at every moment each record is at the collector or still waits at the device; at the end all
 are at the collector, once. The seed gives the same orders, not the same instants.
 """
@@ -59,6 +59,7 @@ class Found:
     partly: int = 0
     torn: int = 0
     unusable: int = 0
+    noticed: int = 0
     lost_writes: int = 0
     records: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
@@ -254,6 +255,8 @@ class Trial:
         if told[0] == "refused":
             scene.wrong.append(f"a stick that was pulled cannot be mounted: {' '.join(told)}")
         self._found.torn += told == ["imported", "1"]
+        if told not in (["imported", "0"], ["imported", "1"], ["imported", "2"]):
+            scene.wrong.append(f"the import ended with {told}")
         scene.pull()
         return scene.until("unplugged") is not None
 
@@ -302,7 +305,8 @@ def drill(*, times: int, seed: int) -> bool:
         f"{found.torn} imports found something torn; {found.unusable} times a stick was refused by the system"
     )
     print(f"  {scene.made:,} records, {found.lost_writes:,} writes lost or torn in the sticks' caches")
-    return not scene.wrong and (times < 5 or found.promised > 0)
+    print(f"  sticks that lie about a flush: noticed in {found.noticed} of 3")
+    return not scene.wrong and found.noticed > 0 and (times < 5 or found.promised > 0)
 
 
 def boot(scene: Scene, rng: random.Random, found: Found, times: int) -> bool:
@@ -314,11 +318,7 @@ def boot(scene: Scene, rng: random.Random, found: Found, times: int) -> bool:
         return bool(scene.wrong)
     while found.times < times:
         if found.times % TIMES_A_STICK == 0:
-            scene.new_stick()
-            scene.plug("maker")
-            scene.until("marked")
-            scene.pull(gently=True)
-            scene.until("unplugged")
+            bought(scene)
         found.times += 1
         name = f"{scene.kind}, {scene.cache}"
         found.kinds[name] = found.kinds.get(name, 0) + 1
@@ -331,10 +331,43 @@ def boot(scene: Scene, rng: random.Random, found: Found, times: int) -> bool:
         if not (trial.export() and trial.import_() and trial.judge()) or scene.wrong:
             return bool(scene.wrong)
         print(f"  {found.times} times, {scene.made:,} records", flush=True)
-    return last(scene, rng, found)
+    control(scene, found)
+    return last(scene)
 
 
-def last(scene: Scene, rng: random.Random, found: Found) -> bool:
+def bought(scene: Scene) -> None:
+    """Have a new stick with the marker on it."""
+    scene.new_stick()
+    scene.plug("maker")
+    scene.until("marked")
+    scene.pull(gently=True)
+    scene.until("unplugged")
+
+
+def control(scene: Scene, found: Found) -> None:
+    """Pull a stick that lies about its flushes, as soon as the light says so: what is gone must be noticed."""
+    for _ in range(3):
+        bought(scene)
+        scene.stick.lie()
+        scene.say("add 100")
+        scene.until("made")
+        scene.made += 100
+        scene.plug("device")
+        scene.until("ended")
+        scene.pull()
+        scene.until("unplugged")
+        scene.plug("collector")
+        scene.until("imported")
+        scene.pull()
+        scene.until("unplugged")
+        scene.say("account")
+        has, waits, account = scene.until("has"), scene.until("waits"), scene.until("account")
+        if has is not None and waits is not None and account is not None:
+            found.noticed += scene.made not in numbers(has[1])
+    bought(scene)
+
+
+def last(scene: Scene) -> bool:
     """Carry all of it, there and back, undisturbed: then the account has to be exact and nothing waits."""
     for role, word in (("device", "ended"), ("collector", "imported"), ("device", "ended")):
         scene.plug(role)

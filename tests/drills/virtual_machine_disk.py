@@ -69,6 +69,11 @@ class Disk:
             self._durable[:] = self._now[:] = content
             self._cached.clear()
 
+    def lie(self) -> None:
+        """Say from now on that it flushed, and do not."""
+        with self._lock:
+            self._lies = True
+
     def on(self) -> None:
         with self._lock:
             self.is_on = True
