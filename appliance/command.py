@@ -99,13 +99,13 @@ def status(*, data: Path, as_json: bool) -> None:
 def _run(settings: DeviceSettings, plan: Plan, *, rounds: int | None, page: str | None) -> None:
     """Open what the device works on, in the order in which it must be given back, and run it."""
     with ExitStack() as stack:
-        data = stack.enter_context(DataDir.open(settings.data))
+        data = stack.enter_context(DataDir.open(settings.data, patient=True))
         room = Room(
             path=data.outbox,
             cap_bytes=settings.outbox.cap_mb * 1024 * 1024,
             max_age_s=settings.outbox.max_age_days * 86_400,
         )
-        outbox = stack.enter_context(Outbox.open(data.outbox, device=data.device, room=room))
+        outbox = stack.enter_context(Outbox.open(data.outbox, device=data.device, room=room, patient=True))
         title = f"device {data.device}, plan {plan.name}, data {settings.data}"
         listeners = list(_views(stack, settings, plan, title=title, page=page))
         # After the view: in a terminal it catches the error output, which would break its picture.

@@ -86,7 +86,7 @@ class Device:
         now_ns, utc_ns = clock.now()
         boot_id = clock.read_boot_id()
         before = state_file.read(data.path)
-        past = outbox.recent_rounds(ROUNDS_KEPT)
+        past = outbox.recent_rounds(ROUNDS_KEPT) if outbox.is_open else []
         limit = settings.schedule.budget_bytes_per_day or plan.cadence.budget_bytes_per_day
         self._plan = plan
         self._listeners = listeners
@@ -425,6 +425,8 @@ class Device:
             self._sync.wake()
         self._sync.stop()
         self._pass_on_sync_events()
+        if self._journal.held:
+            _log.error("%d results were never stored, and end with this process", self._journal.held)
         self._tell_counts()
         self._journal.write_state(self._schedule)
         signal.set_wakeup_fd(-1)

@@ -50,14 +50,15 @@ class Journal:
         self._plan = plan
         self._outbox = outbox
         self._store = Store(outbox, account=self._given_up)
-        self._boot = boots.begin(outbox, state.boot_id)
-        self._clock = ClockTracker(boots.points(outbox, state.boot_id)[-_POINTS_KEPT:])
+        self._boot = boots.Begun()
+        self._boot_noted_in: int | None = None
+        self._clock = ClockTracker(())
         self._new_points: list[SyncPoint] = []
         self._place: Mapping[str, JsonValue] = {key: text for key, text in place.items() if text}
         self._before: health.Reading | None = None
         self._context: Mapping[str, JsonValue] = {}
-        if self._boot.is_new and self._boot.previous:
-            self._keep(records.of_boot(self.scene(), self._boot.previous))
+        self._at_start = self.scene()
+        self._note_boot()
 
     # What happened.
 
@@ -162,8 +163,15 @@ class Journal:
     def commit(self) -> bool:
         """Commit what is held; return whether something was stored."""
         stored = self._store.commit(boottime_ns())
+        if stored and self._boot_noted_in != self._outbox.generation:
+            self._note_boot()
         self.state = replace(self.state, storage_fault=self._store.fault, given_up=self._store.given_up_ever)
         return stored
+
+    @property
+    def held(self) -> int:
+        """How many records are in memory alone."""
+        return self._store.held
 
     def counts(self) -> OutboxChanged | None:
         """Return how the outbox stands, None when the disk does not say."""
@@ -231,10 +239,30 @@ class Journal:
             names=(),
         )
 
+    def _note_boot(self) -> None:
+        """Note in the outbox that this boot is under way, with its points, and learn what it knows of it.
+
+        At start, and again where the disk refused, or another database has taken the place of the one it was noted in.
+        """
+        boot_id = self.state.boot_id
+        begun = boots.begin(self._outbox, boot_id)
+        if not begun.is_noted:
+            return
+        if not self._boot.previous:
+            self._boot = begun
+            if begun.is_new and begun.previous:
+                self._keep(records.of_boot(self._at_start, begun.previous))
+        known = boots.points(self._outbox, boot_id)
+        own = [point for point in self._clock.points if point not in known]
+        self._clock = ClockTracker((*known, *own)[-_POINTS_KEPT:])
+        if all(boots.add_point(self._outbox, boot_id, point) for point in own):
+            self._boot_noted_in = self._outbox.generation
+
     def _add_point(self, point: SyncPoint) -> None:
         if point not in self._clock.points:
             self._new_points.append(point)
-            boots.add_point(self._outbox, self.state.boot_id, point)
+            if not boots.add_point(self._outbox, self.state.boot_id, point):
+                self._boot_noted_in = None
             self._clock = ClockTracker((*self._clock.points, point)[-_POINTS_KEPT:])
 
     def _look(self, worker: int | None) -> health.Reading:

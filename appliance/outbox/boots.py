@@ -18,10 +18,14 @@ POINTS_KEPT: Final = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """`previous` is the boot before this one ("" when none is known); `is_new` says that this is its first start."""
+    """`previous` is the boot before this one ("" when none is known); `is_new` says that this is its first start.
+
+    `is_noted` is false where the disk refused.
+    """
 
     previous: str = ""
     is_new: bool = False
+    is_noted: bool = True
 
 
 def begin(outbox: Outbox, boot_id: str) -> Begun:
@@ -37,11 +41,11 @@ def begin(outbox: Outbox, boot_id: str) -> Begun:
         if known is None:
             connection.execute("INSERT INTO boot (boot_id, last_boottime_ns) VALUES (?, 0)", (boot_id,))
         return Begun(previous="" if before is None else before[0], is_new=known is None)
-    return Begun()
+    return Begun(is_noted=False)
 
 
-def add_point(outbox: Outbox, boot_id: str, point: SyncPoint) -> None:
-    """Keep a sync point."""
+def add_point(outbox: Outbox, boot_id: str, point: SyncPoint) -> bool:
+    """Keep a sync point; return whether the disk let us."""
     with contextlib.suppress(OutboxError), outbox.transaction() as connection:
         connection.execute(
             "INSERT INTO sync_point (boot_id, boottime_ns, utc_ns, error_ns) VALUES (?, ?, ?, ?)",
@@ -50,6 +54,8 @@ def add_point(outbox: Outbox, boot_id: str, point: SyncPoint) -> None:
         connection.execute(
             "DELETE FROM sync_point WHERE id <= (SELECT max(id) FROM sync_point) - ?", (POINTS_KEPT,)
         )
+        return True
+    return False
 
 
 def points(outbox: Outbox, boot_id: str) -> tuple[SyncPoint, ...]:

@@ -29,7 +29,14 @@ from typing import Final, Self
 from appliance.outbox import acks, ledger, rows, split
 from appliance.outbox.acks import AckImpossibleError
 from appliance.outbox.eviction import facts_of
-from appliance.outbox.file import Healed, open_or_begin, open_read_only
+from appliance.outbox.file import (
+    Healed,
+    OutboxError,
+    OutboxForeignError,
+    OutboxTooNewError,
+    open_or_begin,
+    open_read_only,
+)
 from appliance.outbox.handle import Handle
 from appliance.outbox.ledger import SPAN, Account
 from appliance.outbox.recall import Recall
@@ -77,24 +84,60 @@ class Outbox:
         self._noted = ""
         self.space = Space(handle, self._recall)
         self.healed = healed
-        account = self._account()
-        self.device = account.device
-        self.epoch = account.epoch
+        self.device, self.epoch = handle.shared.device, ""
+        if self.is_open:
+            account = self._account()
+            self.device, self.epoch = account.device, account.epoch
 
     @classmethod
     def open(
-        cls, path: Path, *, device: str, utc_ns: Callable[[], int] = time.time_ns, room: Room | None = None
+        cls,
+        path: Path,
+        *,
+        device: str,
+        utc_ns: Callable[[], int] = time.time_ns,
+        room: Room | None = None,
+        patient: bool = False,
     ) -> Self:
         """Open the outbox of `device`, made if it is missing; a damaged one is set aside and a new epoch begins.
 
-        Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`, `OutboxFullError`, `OutboxError`.
+        Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`, `OutboxFullError`, `OutboxError`. With
+        `patient` only the first two: what else the disk refuses leaves it shut, until `open_at_last` has opened it.
         """
         shared = Shared(room=room or Room(path=path), run=secrets.token_hex(8), device=device, utc_ns=utc_ns)
-        connection, healed = open_or_begin(
-            path, device=device, utc_ns=utc_ns(), make_space=shared.room.release
-        )
+        try:
+            connection, healed = open_or_begin(
+                path, device=device, utc_ns=utc_ns(), make_space=shared.room.release
+            )
+        except (OutboxTooNewError, OutboxForeignError):
+            raise
+        except OutboxError as error:
+            if not patient:
+                raise
+            shared.shut = error
+            return cls(Handle(sqlite3.connect(":memory:"), path, shared, owner=True))
         shared.room.restore()
         return cls._around(Handle(connection, path, shared, owner=True), healed=healed)
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether there is a database to read and write; if not, everything but `open_at_last` raises `OutboxError`."""
+        return self._shared.shut is None
+
+    def open_at_last(self) -> None:
+        """Open what could not be opened at start; only for the thread that tried. Raises `OutboxError` where it still cannot be."""
+        connection, self.healed = open_or_begin(
+            self._handle.path,
+            device=self._shared.device,
+            utc_ns=self._shared.utc_ns(),
+            make_space=self._shared.room.release,
+        )
+        self._shared.room.restore()
+        self._handle.connection.close()
+        self._shared.is_open_at_last()
+        self._handle.renew(connection)
+        self._handle.bound_log()
+        self.epoch = self._account().epoch
 
     @classmethod
     def look(cls, path: Path) -> Self:
@@ -254,6 +297,11 @@ class Outbox:
     def set_aside(self) -> Path | None:
         """Where a damaged predecessor was put when this one was opened, else None."""
         return None if self.healed is None else self.healed.aside
+
+    @property
+    def generation(self) -> int:
+        """Which database it is: another number after one has taken another's place, or was opened late."""
+        return self._shared.generation
 
     @property
     def is_damaged(self) -> bool:

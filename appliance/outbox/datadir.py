@@ -25,6 +25,7 @@ from firmware.jsontypes import JsonValue, Reader, RecordError
 VERSION: Final = 1
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 _DEVICE_LENGTH: Final = 16
+_DISK_REFUSES: Final = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 _READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 
 
@@ -57,18 +58,21 @@ class DataDir:
         self._lock_fd = lock_fd
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, *, patient: bool = False) -> Self:
         """Create the directory if it is missing (0700), lock it, and read or make the identity.
+
+        With `patient`, a disk that is mounted read-only or full is no reason not to hold a directory that is a device's.
 
         Raises `DataDirInUseError`, `DataDirReadOnlyError`, `DeviceIdentityDamagedError` or `DataDirError`.
         """
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock_fd = _lock(path / "lock")
+            lock_fd = _lock(path / "lock", patient=patient)
         except OSError as error:
             raise translate_os_error(error, path) from error
         try:
-            _refuse_closed(path)
+            if not (patient and _is_read_only(path)):
+                _refuse_closed(path)
             device = _read_or_make_identity(path / "device.json")
         except OSError as error:
             os.close(lock_fd)
@@ -173,12 +177,28 @@ def _refuse_closed(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
-def _lock(path: Path) -> int:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def _is_read_only(path: Path) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def _open_lock(path: Path, *, patient: bool) -> int:
+    """Return what the lock is taken on: the file, or the directory where the disk does not let it be made."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        if not patient or error.errno not in _DISK_REFUSES:
+            raise
+    return os.open(path if path.exists() else path.parent, os.O_RDONLY)
+
+
+def _lock(path: Path, *, patient: bool) -> int:
+    fd = _open_lock(path, patient=patient)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        holder = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
+        holder = "unknown"
+        with contextlib.suppress(OSError):
+            holder = os.read(fd, 32).decode("ascii", "replace").strip() or holder
         os.close(fd)
         raise DataDirInUseError(
             f"in use by process {holder}",
@@ -193,7 +213,7 @@ def _lock(path: Path) -> int:
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
     except OSError as error:
         # The pid is only for the message another process prints; the lock itself needs no disk space.
-        if error.errno != errno.ENOSPC:
+        if error.errno != errno.ENOSPC and not (patient and error.errno in {errno.EBADF, errno.EINVAL}):
             os.close(fd)
             raise
     return fd

@@ -186,6 +186,7 @@ def open_or_begin(
     `damaged` says that it is known to be; `make_space` is called where the disk is too full, and says whether it made
     any. Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`, `OutboxFullError` or `OutboxError`.
     """
+    refuse_read_only(path)
     try:
         return _open_or_begin(path, device=device, utc_ns=utc_ns, make_space=make_space, damaged=damaged)
     except OutboxFullError:

@@ -28,6 +28,8 @@ class Shared:
     generation: int = 0
     damaged: bool = False
     """Some thread has found the database damaged."""
+    shut: OutboxError | None = None
+    """Why it could not be opened at start, as long as it could not."""
     _open: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -35,6 +37,7 @@ class Shared:
     def opening(self, path: Path) -> Iterator[None]:
         """Hold off a replacement while a connection is opened."""
         with self._lock:
+            self._refuse_shut(path)
             if self.damaged:
                 raise _replaced(path)
             yield
@@ -56,6 +59,7 @@ class Shared:
 
     def refuse_replaced(self, generation: int, path: Path, *, owner: bool) -> None:
         """Raise for an object whose database has been replaced, or is about to be: only its owner may stay."""
+        self._refuse_shut(path)
         if generation != self.generation or (self.damaged and not owner):
             raise _replaced(path)
 
@@ -72,6 +76,21 @@ class Shared:
         """Note that a new database stands in the old one's place."""
         with self._lock:
             self.damaged = False
+
+    def is_open_at_last(self) -> None:
+        """Note that what could not be opened at start has been."""
+        with self._lock:
+            self.shut = None
+            self.generation += 1
+
+    def _refuse_shut(self, path: Path) -> None:
+        shut = self.shut
+        if shut is not None:
+            raise OutboxBusyError(
+                f"not open yet ({shut.what})",
+                where=path,
+                remedy=f"{shut.remedy}: it is tried again and again",
+            )
 
 
 def _replaced(path: Path) -> OutboxBusyError:

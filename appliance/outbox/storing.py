@@ -50,7 +50,7 @@ class Store:
         self.given_up = 0
         """How many were given up since the last commit that worked."""
         self.given_up_ever = 0
-        if outbox.healed is not None:
+        if outbox.is_open:
             self._note_healed(outbox.healed)
 
     def add(self, record: Record, now_ns: int) -> None:
@@ -64,6 +64,11 @@ class Store:
             self.given_up_ever += 1
         if self._due_ns is None:
             self._due_ns = now_ns + COMMIT_NS
+
+    @property
+    def held(self) -> int:
+        """How many records are not committed yet."""
+        return len(self._held)
 
     def due_ns(self) -> int | None:
         """Return when the next commit is due, None when nothing waits for one."""
@@ -97,6 +102,9 @@ class Store:
 
     def _append(self) -> None:
         """Append what is held; where the disk is full or the database damaged, do something about it and try again."""
+        if not self._outbox.is_open:
+            self._outbox.open_at_last()
+            self._note_healed(self._outbox.healed)
         if self._outbox.is_damaged:
             self._heal()
         try:
@@ -129,7 +137,9 @@ class Store:
             )
         self._note_healed(healed)
 
-    def _note_healed(self, healed: Healed) -> None:
+    def _note_healed(self, healed: Healed | None) -> None:
+        if healed is None:
+            return
         reason = (
             f"the outbox was damaged and is kept as {healed.aside.name}; {healed.saved} waiting records were saved"
             + (f"; {healed.fault}" if healed.fault else "")

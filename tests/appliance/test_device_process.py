@@ -279,6 +279,65 @@ def test_a_full_disk_does_not_stop_the_measuring_and_nothing_is_lost_by_it(tmp_p
     assert all(per_round[round_id] == ROUND_TASKS + 1 for round_id in ids)
 
 
+def started_where_nothing_can_be_stored(folder: str, how: str) -> Any:
+    root = Path(folder)
+    data = root / "data"
+    with world(root) as settings:
+        data.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(data)], check=True)
+        with Device(settings, "--rounds", "1") as device:
+            device.wait()
+        before = status(data)
+        filler = data / "filler"
+        (data / "outbox.sqlite3.ballast").unlink(missing_ok=True)
+        if how == "full":
+            with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(4096))
+        else:
+            subprocess.run(["mount", "-o", "remount,ro", str(data)], check=True)
+        with Device(settings) as device:
+            known = len(device.lines)
+            device.await_(lambda: "results cannot be stored" in device.errors, "said that it cannot store")
+            device.await_(lambda: "\n".join(device.lines[known:]).count("verdict ok") >= 3, "it measures")
+            second = run("device", "--config", str(settings), "--rounds", "1")
+            asked = run("status", "--data", str(data)).returncode
+            if how == "full":
+                filler.unlink()
+            else:
+                subprocess.run(["mount", "-o", "remount,rw", str(data)], check=True)
+            device.await_(lambda: "results are stored again" in device.errors, "stored")
+            code = device.end()
+            return {
+                "code": code,
+                "asked": asked,
+                "second": [second.returncode, second.stderr],
+                "lines": device.lines,
+                "errors": device.errors,
+                "before": before,
+                "after": status(data),
+                "records": _kept(data),
+            }
+
+
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_it_measures_on_a_disk_that_takes_nothing_at_its_start_and_stores_it_later(
+    tmp_path: Path, how: str
+) -> None:
+    seen = namespaces.call(started_where_nothing_can_be_stored, str(tmp_path), how)
+    assert seen["code"] == seen["asked"] == 0
+    assert seen["second"][0] == 1
+    assert "in use by process" in seen["second"][1]
+    assert seen["after"]["epoch"] == seen["before"]["epoch"]
+    assert seen["after"]["unstored"] == 0
+    ids = [record["round_id"] for record in _of(seen["records"], "ladder")]
+    assert ids == list(range(1, len(ids) + 1))
+    assert len(ids) >= 4
+    assert {record["boot_id"] for record in seen["records"]} == {seen["records"][0]["boot_id"]}
+    if how == "read-only":
+        assert any("not open yet" in line for line in seen["lines"]), "the sender says why it waits"
+
+
 def two_on_one_directory(folder: str) -> Any:
     with world(Path(folder)) as settings, Device(settings) as device:
         device.await_line("verdict ok")

@@ -11,7 +11,8 @@ import pytest
 from appliance import state_file
 from appliance.measuring.journal import Journal, sync_point
 from appliance.measuring.schedule import Missed, Reason
-from appliance.outbox import storing
+from appliance.outbox import boots, storing
+from appliance.outbox.boots import Begun
 from appliance.outbox.box import Outbox
 from appliance.state_file import State
 from firmware.net.loop import boottime_ns
@@ -144,3 +145,30 @@ def test_the_round_number_is_never_used_twice(tmp_path: Path, outbox: Outbox) ->
     again = Journal(data=tmp_path, plan=PLAN, outbox=outbox, place={}, state=replace(STATE, round_id=41))
     assert [again.next_round_id(), again.next_round_id()] == [42, 43]
     assert state_file.read(tmp_path) is None
+
+
+def test_a_boot_and_its_points_are_noted_again_after_a_heal(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.sqlite3"
+    first, second = "1" * 36, "2" * 36
+    with Outbox.open(path, device="a" * 16) as outbox:
+        boots.begin(outbox, first)
+        made = Journal(
+            data=tmp_path, plan=PLAN, outbox=outbox, place={}, state=replace(STATE, boot_id=second)
+        )
+        made.result(ntp_task(), ntp_result(NTP), slot_ns=boottime_ns())
+        assert made.commit()
+        (point,) = boots.points(outbox, second)
+        with outbox.transaction() as connection:
+            connection.execute("DELETE FROM boot WHERE boot_id = ?", (second,))  # as lost with its page
+            connection.execute("DELETE FROM sync_point")
+        outbox.heal()
+        made.result(ntp_task(), ntp_result(failure="generic_timeout_error"), slot_ns=boottime_ns())
+        assert made.commit()
+        assert boots.points(outbox, second) == (point,)
+        assert boots.begin(outbox, second) == Begun(previous=first)
+        made.commit()
+        rows = [row for box in (outbox, *outbox.past()) for row in box.oldest(100)]
+        kept = [from_json(json.loads(row.body)) for row in rows]
+        assert (
+            sum(record.test == "gap" and "previous_boot_id" in record.outcome.detail for record in kept) == 1
+        )
