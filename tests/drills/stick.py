@@ -6,9 +6,11 @@ A device exports onto the stick by itself, as the product does, and the stick is
 or the power of the whole machine goes, or it is pulled the moment the light says that it may be. A stick loses what was
 in its cache: one kind has none (each write that was answered is there), the other has one and honours a flush
 (`virtual_machine_disk`). Then `tidegauge collector import` takes what is on it, sometimes pulled out too, and it goes
-back to the device with the answers. At the end come sticks that say they flushed and did not: that is to be noticed. The judge is here, outside of the machine: what the light promised is at the
-collector after the import; at every moment each record is at the collector or still waits at the device; at the end all
-are at the collector, once. The seed gives the same orders, not the same instants.
+back to the device with the answers. At the end come sticks that say they flushed and did not: that is to be noticed.
+
+The judge is here, outside of the machine: what the light promised is at the collector after the import; at every moment
+each record is at the collector or still waits at the device; at the end all are at the collector, once. The seed gives
+the same orders, not the same instants.
 """
 
 import random
