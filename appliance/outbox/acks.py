@@ -6,11 +6,15 @@ nor on the word of an ack that names what was never made.
 
 import sqlite3
 from pathlib import Path
+from typing import Final
 
 from appliance.outbox import ledger, rows
 from appliance.outbox.file import OutboxError
 from appliance.outbox.ledger import Account
 from firmware.exchange import Ack
+
+BUNCH: Final = 250
+"""Rows let go of in one transaction: its log must fit where the ballast was."""
 
 
 class AckImpossibleError(OutboxError):
@@ -28,21 +32,28 @@ def refuse_impossible(account: Account, ack: Ack, path: Path) -> None:
         )
 
 
-def take(connection: sqlite3.Connection, account: Account, ack: Ack, *, utc_ns: int) -> int:
-    """Let go of what `ack` says is durable, quarantine what it rejects; return how many rows left."""
+def take(connection: sqlite3.Connection, account: Account, ack: Ack, *, utc_ns: int) -> tuple[int, bool]:
+    """Let go of what `ack` says is durable, quarantine what it rejects.
+
+    Return how many rows left, and whether that was all: an ack of a whole backlog is taken in parts, each of which the
+    log on a nearly full disk can hold.
+    """
     quarantined = sum(
         rows.quarantine(connection, account, reject, said_by="collector", utc_ns=utc_ns)
         for reject in ack.rejects
         if reject.seq > 0
     )
-    removed = 0
+    removed, bound = 0, None
     for low, high in ((1, ack.upto), *ack.ranges):
         first, last = account.base + low, account.base + min(high, account.produced)
-        removed += rows.delete(connection, first, last)
-        ledger.settle(connection, first, last)
+        bound = rows.nth_key(connection, first, last, BUNCH - removed)
+        removed += rows.delete(connection, first, last if bound is None else bound)
+        ledger.settle(connection, first, last if bound is None else bound)
+        if bound is not None:
+            break
     if removed or quarantined:
         connection.execute(
             "UPDATE state SET acknowledged = acknowledged + ?, quarantined = quarantined + ? WHERE id = ?",
             (removed, quarantined, account.id),
         )
-    return removed + quarantined
+    return removed + quarantined, bound is None

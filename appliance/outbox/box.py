@@ -235,25 +235,29 @@ class Outbox:
         An ack that tells of a clash removes nothing: a new epoch begins (`epoch` names it then), into which goes
         what this device alone has; the rest waits in the `past` one, under the identity it has.
         """
-        return self._handle.with_ballast(lambda: self._acknowledge(ack))
+        left, is_all = 0, False
+        while not is_all:
+            gone, is_all = self._handle.with_ballast(lambda: self._acknowledge(ack))
+            left += gone
+        return left
 
-    def _acknowledge(self, ack: Ack) -> int:
+    def _acknowledge(self, ack: Ack) -> tuple[int, bool]:
         with self._handle.transaction() as connection:
             account = self._account()
             self.epoch = account.epoch
             if ack.epoch != account.epoch:
-                return 0
+                return 0, True
             if ack.clash is not None:
                 if self._number is None:
                     self._begin_after_clash(account, ack.clash)
-                return 0
+                return 0, True
             if self._number is None:
                 acks.refuse_impossible(account, ack, self._handle.path)
-            left = acks.take(connection, account, ack, utc_ns=self._shared.utc_ns())
+            taken = acks.take(connection, account, ack, utc_ns=self._shared.utc_ns())
             if ack.run == self._shared.run and not self._confirmed:
                 ledger.confirm_run(connection, account.epoch, ack.run)
                 self._confirmed = True
-        return left
+        return taken
 
     def quarantine(self, seq: int, reason: str) -> bool:
         """Set one waiting row aside because it can never be sent. Return whether it was waiting.

@@ -25,6 +25,8 @@ REMEMBERED: Final = 300
 """After a start, so many of the last records say what was last measured of each target."""
 LAST_SEQ: Final = SPAN - 1
 _WINDOW: Final = 500
+_WINDOWS: Final = 20
+"""Windows looked at in one transaction until there is something to give up: each costs a flush of the card."""
 _REASON_LENGTH: Final = 500
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
@@ -138,6 +140,15 @@ def remembered(connection: sqlite3.Connection, account: Account) -> Memory:
     return memory
 
 
+def nth_key(connection: sqlite3.Connection, first: int, last: int, count: int) -> int | None:
+    """Return the key of the last of `count` waiting rows from `first` on, None where there are no more than that to `last`."""
+    found = connection.execute(
+        "SELECT seq FROM waiting WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT 2 OFFSET ?",
+        (first, last, max(0, count - 1)),
+    ).fetchall()
+    return int(found[0][0]) if len(found) > 1 else None
+
+
 def delete(connection: sqlite3.Connection, first: int, last: int) -> int:
     """Let go of the rows with keys from `first` to `last`; return how many there were."""
     return connection.execute("DELETE FROM waiting WHERE seq BETWEEN ? AND ?", (first, last)).rowcount
@@ -157,32 +168,38 @@ def quarantine(
 
 
 def give_up(connection: sqlite3.Connection, memory: Memory, *, wanted: int, reason: str) -> int | None:
-    """Give up at most `wanted` of the least valuable records of one window; None when nothing is left."""
+    """Give up at most `wanted` of the least valuable records of a few windows; None when nothing is left."""
+    open_failures = memory.open_failures
+    looked = 0
     for level in Value:
         found = connection.execute("SELECT seq FROM given_up_to WHERE value = ?", (int(level),)).fetchone()
-        window = connection.execute(
-            # Older rows have none; and what stands there is in no checksum, so it may be anything.
-            "SELECT seq, iif(value BETWEEN 0 AND 3, value, ?) FROM waiting WHERE seq > ? ORDER BY seq LIMIT ?",
-            (int(Value.SAMPLE), found[0] if found else 0, _WINDOW),
-        ).fetchall()
-        if not window:
-            continue
-        picked = pick(
-            [(key, Value(value)) for key, value in window],
-            level=level,
-            wanted=wanted,
-            open_failures=memory.open_failures,
-        )
-        for key in picked.promoted:
-            _promote(connection, key)
-        connection.execute(
-            "INSERT INTO given_up_to (value, seq) VALUES (?, ?)"
-            " ON CONFLICT (value) DO UPDATE SET seq = excluded.seq",
-            (int(level), picked.upto),
-        )
-        _bury_all(connection, picked.victims, reason)
-        return len(picked.victims)
+        upto = found[0] if found else 0
+        while looked < _WINDOWS and (window := _window(connection, upto)):
+            looked += 1
+            picked = pick(window, level=level, wanted=wanted, open_failures=open_failures)
+            upto = picked.upto
+            for key in picked.promoted:
+                _promote(connection, key)
+            connection.execute(
+                "INSERT INTO given_up_to (value, seq) VALUES (?, ?)"
+                " ON CONFLICT (value) DO UPDATE SET seq = excluded.seq",
+                (int(level), upto),
+            )
+            if picked.victims:
+                _bury_all(connection, picked.victims, reason)
+                return len(picked.victims)
+        if looked == _WINDOWS:
+            return 0
     return None
+
+
+def _window(connection: sqlite3.Connection, above: int) -> list[tuple[int, Value]]:
+    rows = connection.execute(
+        # Older rows have none; and what stands there is in no checksum, so it may be anything.
+        "SELECT seq, iif(value BETWEEN 0 AND 3, value, ?) FROM waiting WHERE seq > ? ORDER BY seq LIMIT ?",
+        (int(Value.SAMPLE), above, _WINDOW),
+    ).fetchall()
+    return [(key, Value(value)) for key, value in rows]
 
 
 def give_up_upto(connection: sqlite3.Connection, key: int, *, wanted: int, reason: str) -> int:

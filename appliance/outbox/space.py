@@ -5,6 +5,7 @@ decides, how much room there is `appliance.outbox.room`. It must never read the 
 """
 
 import functools
+import itertools
 from typing import Final
 
 from appliance.outbox import aside, ledger, rows
@@ -17,6 +18,8 @@ TOO_OLD: Final = "too old"
 AGE_EVERY_NS: Final = 3_600_000_000_000
 _BUNCH: Final = 250
 """Records given up in one transaction: its log must fit where the ballast was."""
+_STEPS: Final = 20
+"""Transactions of one look: the thread that gives up has rounds to run as well."""
 _NS: Final = 1_000_000_000
 
 
@@ -28,14 +31,19 @@ class Space:
         self._recall = recall
         self._aged_ns: int | None = None
         self._is_tight = False
+        self._too_old = 0
+        self.is_behind = False
+        """The last look could not give up all it wanted in its steps: the next one should come soon."""
 
-    def give_up(self, wanted: int, reason: str = NO_ROOM) -> int:
+    def give_up(self, wanted: int, reason: str = NO_ROOM, *, steps: int | None = None) -> int:
         """Give up the `wanted` least valuable records, oldest first among equals; return how many went.
 
-        Each is in a tombstone from then on. May take several transactions, each of them whole.
+        Each is in a tombstone from then on. Takes several transactions, each of them whole; at most `steps`.
         """
         gone = 0
-        while gone < wanted:
+        for _ in itertools.count() if steps is None else range(steps):
+            if gone >= wanted:
+                break
             bunch = min(_BUNCH, wanted - gone)
             count = self._handle.with_ballast(functools.partial(self._give_up, bunch, reason))
             if count is None:
@@ -44,7 +52,7 @@ class Space:
         return gone
 
     def keep_room(self) -> int:
-        """Give up what does not fit in the room there is; return how many records went."""
+        """Give up what does not fit in the room there is, as far as a few steps go; return how many records went."""
         handle, room = self._handle, self._handle.shared.room
         with handle.translated():
             (size,) = handle.connection.execute("PRAGMA page_size").fetchone()
@@ -58,27 +66,33 @@ class Space:
         if self._is_tight and not was_tight:
             return 0  # others fill the disk, perhaps for a while: the next look decides
         wanted = rows_to_give_up(used_bytes=(pages - spare) * size, cap_bytes=allowed, rows=waiting)
-        return self.give_up(wanted) if wanted else 0
+        gone = self.give_up(wanted, steps=_STEPS) if wanted else 0
+        self.is_behind = gone < wanted
+        return gone
 
     def keep_age(self, now_ns: int) -> int:
-        """Give up what is too old at `now_ns` (CLOCK_BOOTTIME), looking once an hour; return how many records went."""
+        """Give up what is too old at `now_ns` (CLOCK_BOOTTIME), as far as a few steps go; return how many records went.
+
+        What that is, is looked at once an hour.
+        """
         limit_s = self._handle.shared.room.max_age_s
-        if not limit_s or (self._aged_ns is not None and now_ns - self._aged_ns < AGE_EVERY_NS):
-            return 0
-        passed_s = 0 if self._aged_ns is None else (now_ns - self._aged_ns) // _NS
-        with self._handle.transaction() as connection:
-            account = ledger.current(connection)
-            last = account.base + account.produced
-            ran_s = ledger.mark_age(connection, passed_s=passed_s, key=last)
-            key = ledger.last_before(connection, ran_s - limit_s)
-        self._aged_ns = now_ns
-        gone = 0
-        while True:
+        if limit_s and (self._aged_ns is None or now_ns - self._aged_ns >= AGE_EVERY_NS):
+            passed_s = 0 if self._aged_ns is None else (now_ns - self._aged_ns) // _NS
             with self._handle.transaction() as connection:
-                count = rows.give_up_upto(connection, key, wanted=_BUNCH, reason=TOO_OLD)
+                account = ledger.current(connection)
+                last = account.base + account.produced
+                ran_s = ledger.mark_age(connection, passed_s=passed_s, key=last)
+                self._too_old = ledger.last_before(connection, ran_s - limit_s)
+            self._aged_ns = now_ns
+        gone = 0
+        for _ in range(_STEPS if self._too_old else 0):
+            with self._handle.transaction() as connection:
+                count = rows.give_up_upto(connection, self._too_old, wanted=_BUNCH, reason=TOO_OLD)
             gone += count
             if count < _BUNCH:
-                return gone
+                self._too_old = 0
+                break
+        return gone
 
     def take_ballast(self) -> bool:
         """Take ballast on again, where there is space for it; return whether there is ballast."""

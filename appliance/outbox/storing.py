@@ -153,7 +153,7 @@ class Store:
         self._commits += 1
         try:
             old = self._outbox.space.keep_age(now_ns)
-            gone = self._outbox.space.keep_room() if self._commits % ROOM_EVERY == 1 else 0
+            gone = self._outbox.space.keep_room() if self._is_time_to_look() else 0
         except OutboxError as error:
             _log.warning("%s", error)
             return
@@ -161,3 +161,6 @@ class Store:
             _log.warning("%d records were too old, and were given up and told of", old)
         if gone:
             _log.warning("the outbox is full: its %d least valuable records were given up, and told of", gone)
+
+    def _is_time_to_look(self) -> bool:
+        return self._outbox.space.is_behind or self._commits % ROOM_EVERY == 1
