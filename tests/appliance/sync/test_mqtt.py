@@ -136,7 +136,6 @@ def test_what_a_websocket_has_in_hand_is_read_without_another_packet(tmp_path: P
         way = Way(transport=Transport.WSS, host="localhost", port=listener.getsockname()[1], path="/mqtt")
         link = MqttLink(SyncSettings(host="localhost"), way, device=DEVICE, tls=trusting)
         assert link.open() == []
-        until(link, Ready, wake_fd)
         assert until(link, Received, wake_fd) == Received(b"news")
         link.close()
         serving_thread.join(30)
