@@ -33,6 +33,7 @@ from collector.ingest.arrivals import (
     RefusedArrived,
     Row,
 )
+from collector.ingest.fitting import fitted
 from collector.ingest.rows import fits_store, kept, to_row, to_rows
 from firmware import exchange
 from firmware.exchange import Ack, Batch, Hello, Reject
@@ -112,17 +113,21 @@ def answer(judgement: Judgement, accounted: Accounted, epoch: str, *, pause_s: f
     `pause_s` is what the collector asks of everyone because it is behind.
     """
     assert judgement.to is not None
-    own = {one.seq for one in judgement.rejects}
+    rejects = judgement.rejects
+    if isinstance(judgement.arrival, BatchArrived):
+        # Of a batch out of turn nothing was stored, its rejects neither: told, they would be in nobody's account.
+        rejects = tuple(one for one in rejects if one.seq <= accounted.upto or one.seq in accounted.ranges)
+    own = {one.seq for one in rejects}
     ack = Ack(
         epoch=epoch,
         upto=accounted.upto,
         ranges=accounted.ranges,
-        rejects=(*judgement.rejects, *(one for one in accounted.rejects if one.seq not in own)),
+        rejects=(*rejects, *(one for one in accounted.rejects if one.seq not in own)),
         retry_after_s=max(judgement.pause_s, pause_s),
         run=accounted.run,
         clash=accounted.clash,
     )
-    return Answer(topic=exchange.topic(judgement.to, "dn", "ack"), payload=exchange.encode_ack(ack))
+    return Answer(topic=exchange.topic(judgement.to, "dn", "ack"), payload=fitted(ack))
 
 
 def unreadable(delivery: Delivery, reason: str) -> Judgement:
