@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from appliance.outbox import acks, ledger, rows, split
+from appliance.outbox import acks, hint, ledger, rows, split
 from appliance.outbox.acks import AckImpossibleError
 from appliance.outbox.eviction import facts_of
 from appliance.outbox.file import (
@@ -250,6 +250,7 @@ class Outbox:
             if ack.clash is not None:
                 if self._number is None:
                     self._begin_after_clash(account, ack.clash)
+                    hint.write(self._handle.path, ledger.accounts(connection))
                 return 0, True
             if self._number is None:
                 acks.refuse_impossible(account, ack, self._handle.path)

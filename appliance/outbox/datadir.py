@@ -4,7 +4,8 @@
     DIR/device.json       {"v": 1, "device": "<16 of a-z0-9>"}: random, made once, nothing personal in it
     DIR/outbox.sqlite3    the outbox (see `appliance.outbox.box`)
 
-It must never replace an identity it cannot read: records already sent carry the old one.
+It must never replace an identity it cannot read by a new one: records already sent carry the old one. What the outbox
+names is the old one.
 """
 
 import contextlib
@@ -13,16 +14,19 @@ import fcntl
 import json
 import os
 import secrets
+import sqlite3
 import string
 import types
 from pathlib import Path
 from typing import Final, Self
 
 from appliance.errors import ApplianceError
+from appliance.outbox import hint
 from firmware.exchange import DEVICE_PATTERN
 from firmware.jsontypes import JsonValue, Reader, RecordError
 
 VERSION: Final = 1
+OUTBOX: Final = "outbox.sqlite3"
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 _DEVICE_LENGTH: Final = 16
 _DISK_REFUSES: Final = frozenset({errno.EROFS, errno.ENOSPC, errno.EDQUOT})
@@ -45,6 +49,10 @@ class DeviceIdentityDamagedError(DataDirError):
     """`device.json` is there and cannot be read as a device's identity."""
 
 
+class DeviceIdentityTooNewError(DeviceIdentityDamagedError):
+    """`device.json` was written by a newer version of this software."""
+
+
 class DataDir:
     """An open, locked data directory. Close it (or leave its `with` block) to let another process have it.
 
@@ -54,7 +62,7 @@ class DataDir:
     def __init__(self, path: Path, *, device: str, lock_fd: int) -> None:
         self.path = path
         self.device = device
-        self.outbox = path / "outbox.sqlite3"
+        self.outbox = path / OUTBOX
         self._lock_fd = lock_fd
 
     @classmethod
@@ -73,7 +81,7 @@ class DataDir:
         try:
             if not (patient and _is_read_only(path)):
                 _refuse_closed(path)
-            device = _read_or_make_identity(path / "device.json")
+            device = _read_or_make_identity(path / "device.json", patient=patient)
         except OSError as error:
             os.close(lock_fd)
             raise translate_os_error(error, path) from error
@@ -219,13 +227,43 @@ def _lock(path: Path, *, patient: bool) -> int:
     return fd
 
 
-def _read_or_make_identity(path: Path) -> str:
+def _read_or_make_identity(path: Path, *, patient: bool) -> str:
+    """Return who we are; where the file is gone or damaged, as the outbox beside it says. New only where there is neither."""
     try:
         return _read_identity(path)
     except FileNotFoundError:
-        device = "".join(secrets.choice(_ALPHABET) for _ in range(_DEVICE_LENGTH))
+        device = _named_by_outbox(path.with_name(OUTBOX)) or "".join(
+            secrets.choice(_ALPHABET) for _ in range(_DEVICE_LENGTH)
+        )
+    except DeviceIdentityTooNewError:
+        raise
+    except DeviceIdentityDamagedError:
+        device = _named_by_outbox(path.with_name(OUTBOX))
+        if not device:
+            raise
+    try:
+        if path.exists():
+            path.replace(path.with_name(path.name + ".damaged"))
         write_durably(path, f"{json.dumps({'v': VERSION, 'device': device})}\n".encode())
-        return device
+    except OSError as error:
+        # Known all the same; an identity that is new would be another one after the next start.
+        if not patient or error.errno not in _DISK_REFUSES or not _named_by_outbox(path.with_name(OUTBOX)):
+            raise
+    return device
+
+
+def _named_by_outbox(path: Path) -> str:
+    """Return the device whose records the outbox at `path` holds, by itself and by the note beside it; "" if they do not agree."""
+    named = {account.device for account in hint.read(path)}
+    with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        with contextlib.closing(connection):
+            named |= {
+                device
+                for (device,) in connection.execute("SELECT device FROM state ORDER BY id DESC LIMIT 1")
+                if isinstance(device, str) and DEVICE_PATTERN.fullmatch(device)
+            }
+    return named.pop() if len(named) == 1 else ""
 
 
 def _read_identity(path: Path) -> str:
@@ -234,7 +272,11 @@ def _read_identity(path: Path) -> str:
         value: JsonValue = json.loads(text)
         reader = Reader(value, where="device.json")
         if reader.integer("v", low=1) > VERSION:
-            raise RecordError(f"v: found {value!r}; this software reads up to {VERSION}: upgrade tidegauge")
+            raise DeviceIdentityTooNewError(
+                f"was written by a newer version (v {reader.integer('v')}; this software reads up to {VERSION})",
+                where=path,
+                remedy="Upgrade tidegauge",
+            )
         device = reader.text("device")
         if not DEVICE_PATTERN.fullmatch(device):
             raise RecordError(f"device: found {device[:60]!r}; allowed is {DEVICE_PATTERN.pattern}")

@@ -7,7 +7,6 @@ goes into a new one, and a new epoch begins, so that measuring goes on. This fil
 
 import contextlib
 import errno
-import json
 import os
 import secrets
 import sqlite3
@@ -17,11 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from appliance.errors import ApplianceError
-from appliance.outbox import aside, ledger, migrations, salvage
+from appliance.outbox import aside, hint, ledger, migrations, salvage
 from appliance.outbox.datadir import sync_directory
 from appliance.outbox.ledger import SPAN, Account
 from firmware.exchange import EPOCH_PATTERN
-from firmware.jsontypes import Reader
 
 BUSY_TIMEOUT_S: Final = 10.0
 """How long one thread waits for the other's transaction; theirs last milliseconds, or one card's flush."""
@@ -226,6 +224,9 @@ def _salvage(path: Path, *, device: str, utc_ns: int, make_space: Callable[[], b
 
     On a disk too full for all of it the rest is given up, and told of: measuring has to go on.
     """
+    found = salvage.survey(path, device=device, hints=hint.read(path))
+    if found.foreign:
+        raise _foreign(path, found.foreign, device)
     draft = path.with_name(path.name + ".new")
     for suffix in ("", "-wal", "-shm"):
         draft.with_name(draft.name + suffix).unlink(missing_ok=True)
@@ -238,7 +239,6 @@ def _salvage(path: Path, *, device: str, utc_ns: int, make_space: Callable[[], b
         connection.execute(f"PRAGMA wal_autocheckpoint = {_DRAFT_LOG_PAGES}")
         migrations.apply(connection)
         fault = ""
-        found = salvage.survey(path, device=device, hint=_read_hint(path))
         try:
             salvage.move(connection, path, found, utc_ns=utc_ns)
         except sqlite3.Error as error:
@@ -403,53 +403,18 @@ def _own(connection: sqlite3.Connection, path: Path, *, device: str, utc_ns: int
         raise _damaged(path, "its counters contradict its rows")
     last = accounts[max(accounts)]
     if last.device != device:
-        if sum(one != other for one, other in zip(last.device, device, strict=False)) == 1:
+        if salvage.is_misspelt(last.device, device):
             raise _damaged(path, f"it names device {last.device}, one letter from our own")
-        raise OutboxForeignError(
-            f"holds the records of device {last.device}, but device.json says {device}",
-            where=path,
-            remedy=f"Put {last.device}'s device.json back, or move the outbox away to begin anew",
-        )
-    write_hint(path, last)
+        raise _foreign(path, last.device, device)
+    hint.write(path, list(accounts.values()))
 
 
-def write_hint(path: Path, account: Account) -> None:
-    """Note beside the database which epoch it is at, for the day when the database itself cannot say.
-
-    A convenience: where it cannot be written, a salvage that needs it gives the records a new epoch.
-    """
-    text = json.dumps({"v": 1, "device": account.device, "id": account.id, "epoch": account.epoch}) + "\n"
-    hint = _hint(path)
-    with contextlib.suppress(OSError):
-        if not hint.exists() or hint.read_bytes() != text.encode():
-            draft = hint.with_name(hint.name + ".new")
-            draft.write_text(text)
-            draft.replace(hint)
-
-
-def _read_hint(path: Path) -> Account | None:
-    try:
-        reader = Reader(json.loads(_hint(path).read_bytes()), where="hint")
-        epoch, device = reader.text("epoch"), reader.text("device")
-        number = reader.integer("id", low=1, high=2**18)
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not EPOCH_PATTERN.fullmatch(epoch):
-        return None
-    return Account(
-        id=number,
-        device=device,
-        epoch=epoch,
-        produced=0,
-        acknowledged=0,
-        quarantined=0,
-        given_up=0,
-        unstored=0,
+def _foreign(path: Path, found: str, device: str) -> OutboxForeignError:
+    return OutboxForeignError(
+        f"holds the records of device {found}, but device.json says {device}",
+        where=path,
+        remedy=f"Put {found}'s device.json back, or move the outbox away to begin anew",
     )
-
-
-def _hint(path: Path) -> Path:
-    return path.with_name(path.name + ".epoch")
 
 
 def _damaged(path: Path, found: str) -> OutboxDamagedError:

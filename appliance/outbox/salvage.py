@@ -9,7 +9,7 @@ import json
 import secrets
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,23 +34,34 @@ class Found:
 
     accounts: dict[int, Account] = field(default_factory=dict)
     highest: dict[int, int] = field(default_factory=dict)
+    foreign: str = ""
+    """Another device that it names, where it does not name our own: nothing in it is ours."""
 
 
-def survey(path: Path, *, device: str, hint: Account | None) -> Found:
-    """Return the epochs of the damaged database of `device`; `hint` is the last one, as was noted beside it."""
-    found = Found()
-    if hint is not None and hint.device == device:
-        found.accounts[hint.id] = hint
+def is_misspelt(found: str, device: str) -> bool:
+    """Say whether `found` is `device` with one letter changed: a bit that fell over, and not another's name."""
+    return sum(one != other for one, other in zip(found, device, strict=False)) == 1
+
+
+def survey(path: Path, *, device: str, hints: Sequence[Account]) -> Found:
+    """Return the epochs of the damaged database of `device`; `hints` are those noted beside it."""
+    found = Found(accounts={hint.id: hint for hint in hints if hint.device == device})
     for row in pages.rows(path):
         account = _as_account(row)
         if account is not None and account.device == device:
             known = found.accounts.get(account.id)
             if known is None or account.produced >= known.produced:
                 found.accounts[account.id] = account
+        elif account is not None and not is_misspelt(account.device, device):
+            found.foreign = account.device
         elif _is_waiting(row.values) or _is_quarantined(row.values):
             number = row.rowid // SPAN + 1
             if 0 < number < _MAX_EPOCHS:
                 found.highest[number] = max(found.highest.get(number, 0), row.rowid % SPAN)
+    if found.accounts:
+        found.foreign = ""
+    if found.foreign:
+        return found
     for number in found.highest.keys() - found.accounts.keys():
         # Whose epoch nobody can name any more: under a new name they may arrive twice, but they arrive.
         found.accounts[number] = Account(

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxDamagedError, OutboxError
+from appliance.outbox.datadir import (
+    DataDir,
+    DeviceIdentityDamagedError,
+    DeviceIdentityTooNewError,
+    read_device,
+)
+from appliance.outbox.file import OutboxDamagedError, OutboxError, OutboxForeignError
 from appliance.outbox.storing import Store
 from firmware.exchange import Ack
 from firmware.record import Record
@@ -224,3 +230,58 @@ def test_a_start_on_a_disk_without_a_free_byte_throws_the_ballast_overboard(
         START_ON_A_FULL_DISK, mounts=f'mount -t tmpfs -o size=24m tmpfs "$DIR"{damage}', directory=tmp_path
     )
     assert said == f"{bool(damage)} 1\n2001\n"
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_an_identity_that_is_gone_is_the_one_that_the_outbox_names(tmp_path: Path, damage: str) -> None:
+    with DataDir.open(tmp_path) as data:
+        device = data.device
+        Outbox.open(data.outbox, device=device).close()
+    identity = tmp_path / "device.json"
+    identity.unlink() if damage == "gone" else identity.write_text("{")
+    with DataDir.open(tmp_path) as data:
+        assert data.device == device
+        Outbox.open(data.outbox, device=data.device).close()
+    assert read_device(tmp_path) == device
+
+
+def test_an_identity_of_which_the_outbox_and_its_hint_disagree_is_not_guessed(tmp_path: Path) -> None:
+    with DataDir.open(tmp_path) as data:
+        Outbox.open(data.outbox, device=data.device).close()
+    note = tmp_path / "outbox.sqlite3.epoch"
+    note.write_text(note.read_text().replace(data.device, "z" * 16))
+    (tmp_path / "device.json").write_text("{")
+    with pytest.raises(DeviceIdentityDamagedError):
+        DataDir.open(tmp_path)
+
+
+def test_an_identity_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    with DataDir.open(tmp_path) as data:
+        Outbox.open(data.outbox, device=data.device).close()
+    (tmp_path / "device.json").write_text('{"v": 2, "device": "new"}')
+    with pytest.raises(DeviceIdentityTooNewError, match="Upgrade"):
+        DataDir.open(tmp_path)
+
+
+def test_a_damaged_outbox_of_another_device_is_not_taken_for_our_own(path: Path) -> None:
+    made(path, 50)
+    path.write_bytes(bytes(100) + path.read_bytes()[100:])
+    before = path.read_bytes()
+    with pytest.raises(OutboxForeignError, match=DEVICE):
+        Outbox.open(path, device="z" * 16)
+    assert path.read_bytes() == before
+
+
+def test_after_a_clash_every_epoch_has_its_name_even_where_the_accounts_are_destroyed(path: Path) -> None:
+    epoch = made(path, 500)
+    with Outbox.open(path, device=DEVICE) as outbox:
+        outbox.acknowledge(Ack(epoch=epoch, upto=0, clash=100))
+        named = {epoch: 100, outbox.epoch: 400}
+    connection = sqlite3.connect(path)
+    (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'state'").fetchone()
+    connection.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(bytes(4096))
+    with Outbox.open(path, device=DEVICE) as outbox:
+        assert {box.epoch: len(box.oldest(1000)) for box in outbox.past()} == named
