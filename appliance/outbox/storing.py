@@ -6,6 +6,7 @@ record as soon as one can be stored. A full disk makes room by value, a damaged 
 goes on. It must never raise for a storage fault.
 """
 
+import itertools
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -27,6 +28,8 @@ PATIENT_RECORDS: Final = 500
 """A full disk is often full for a while: so many records are held in memory before others are given up for them."""
 ROOM_FOR: Final = 400
 """Records given up when one commit found no room."""
+APPENDED: Final = 250
+"""Records stored in one transaction: its log must fit where the ballast was."""
 _log: Final = logging.getLogger(__name__)
 
 
@@ -82,6 +85,7 @@ class Store:
         """Commit what is held; return whether something was stored."""
         if not self._held and not self._owed:
             return False
+        given_up = self.given_up
         try:
             self._append()
         except OutboxError as error:
@@ -90,13 +94,10 @@ class Store:
                 _log.error("results cannot be stored, and are held in memory: %s", error)
             self.fault = str(error)
             return False
-        self._held.clear()
-        self._owed.clear()
         self._due_ns = None
         if self.fault:
-            _log.warning("results are stored again; %d were given up meanwhile", self.given_up)
+            _log.warning("results are stored again; %d were given up meanwhile", given_up)
         self.fault = ""
-        self.given_up = 0
         self._keep_room(now_ns)
         return True
 
@@ -125,7 +126,14 @@ class Store:
     def _append_once(self) -> None:
         owed = [(self.given_up, self.fault)] if self.given_up else []
         accounts = [self._account(count, reason) for count, reason in (*self._owed, *owed)]
-        self._outbox.append([*accounts, *(record for record, _ in self._held)], given_up=self.given_up)
+        while accounts or self._held:
+            # In parts: what was held for hours is more than a log on a full disk can take at once.
+            part = [record for record, _ in itertools.islice(self._held, APPENDED)]
+            self._outbox.append([*accounts, *part], given_up=self.given_up)
+            accounts, self.given_up = [], 0
+            self._owed.clear()
+            for _ in part:
+                self._held.popleft()
 
     def _heal(self) -> None:
         healed = self._outbox.heal()

@@ -6,8 +6,11 @@ import pytest
 
 from appliance.outbox import space
 from appliance.outbox.box import Outbox
+from appliance.outbox.file import connect
 from appliance.outbox.room import Room
+from appliance.outbox.storing import Store
 from firmware.exchange import Ack, Reject
+from firmware.record import Record
 from firmware.seqs import SeqRanges
 from tests.firmware.records import tcp_record
 
@@ -73,3 +76,28 @@ def test_what_is_too_old_goes_in_steps(path: Path, monkeypatch: pytest.MonkeyPat
             connection.execute("INSERT INTO age_mark (ran_s, seq) VALUES (0, 4900), (100, 4900)")
         gone = [outbox.space.keep_age(now_ns) for now_ns in range(6)]
         assert gone == [1000, 1000, 1000, 1000, 900, 0]
+
+
+def test_what_was_held_for_long_is_stored_in_parts_and_counted_once(path: Path) -> None:
+    counted: list[int] = []
+
+    def account(count: int, reason: str) -> Record:
+        counted.append(count)
+        return tcp_record(count, test="gap", failure="result_lost")
+
+    with Outbox.open(path, device=DEVICE) as outbox:
+        outbox._handle.connection.execute("PRAGMA busy_timeout = 10")
+        store = Store(outbox, account=account)
+        other = connect(path)
+        other.execute("BEGIN IMMEDIATE")
+        for record in (*RECORDS, *RECORDS[:3]):
+            store.add(record, 0)
+        assert not store.commit(0)
+        other.execute("ROLLBACK")
+        other.close()
+        seen = commits(outbox)
+        assert store.commit(0)
+        assert len(seen) >= 20
+        counts = outbox.counts()
+        assert (counts.produced, counts.unstored, store.held) == (len(RECORDS) + 1, 3, 0)
+        assert counted[-1] == 3
