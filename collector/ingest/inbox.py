@@ -2,13 +2,14 @@
 
 When it is full the subscriber stops reading from its socket, so that what is not yet taken stays with the
 broker and, unacknowledged, with the devices. One device has at most `PER_DEVICE` messages here: what it sends past that is
-not taken, so that one that floods holds up nobody else; one that keeps to the protocol never has so many on their way. It
-must never drop anything else, and never block its reader.
+not taken, so that one that floods holds up nobody else; one that keeps to the protocol never has so many on their way. What
+came by HTTPS is counted apart, since anybody may knock there under a device's name. It must never drop anything else, and
+never block its reader.
 """
 
 import threading
-from collections import deque
-from typing import Final
+from collections import OrderedDict, deque
+from typing import Final, TypeAlias
 
 from collector.ingest.judge import Delivery
 
@@ -17,17 +18,22 @@ PAUSE_FROM: Final = 0.5
 MAX_PAUSE_S: Final = 10.0
 PER_DEVICE: Final = 64
 """A device has eight batches on their way at most, and a hello now and then."""
+SHARE: Final = 16
+"""So many of one device are taken together at most: what takes long to store holds up the others no longer than that."""
+
+_Sender: TypeAlias = tuple[str, bool]
+"""Whose branch a message came on, and whether it came by a way of its own (HTTPS) rather than by the broker."""
 
 
 class Inbox:
-    """Deliveries in order of arrival, bounded in number and in bytes."""
+    """Deliveries, bounded in number and in bytes: of each device in order of arrival, the devices in turn."""
 
     def __init__(self, *, max_messages: int, max_bytes: int) -> None:
         self._max_messages = max_messages
         self._max_bytes = max_bytes
-        self._deliveries: deque[Delivery] = deque()
+        self._waiting: OrderedDict[_Sender, deque[Delivery]] = OrderedDict()
+        self._count = 0
         self._bytes = 0
-        self._of_device: dict[str, int] = {}
         self.refused = 0
         """How many were not taken because their device had too many here."""
         self._changed = threading.Condition()
@@ -38,36 +44,40 @@ class Inbox:
 
         The reader asks `has_room` before it reads from the socket.
         """
-        device = _device(delivery)
         with self._changed:
-            waiting = self._of_device.get(device, 0)
-            if waiting >= PER_DEVICE:
+            waiting = self._waiting.setdefault(_sender(delivery), deque())
+            if len(waiting) >= PER_DEVICE:
                 self.refused += 1
                 return False
-            self._of_device[device] = waiting + 1
-            self._deliveries.append(delivery)
+            waiting.append(delivery)
+            self._count += 1
             self._bytes += len(delivery.payload)
             self._changed.notify_all()
             return True
 
     def take(self, max_messages: int) -> list[Delivery]:
-        """Return up to `max_messages`, waiting for the first; an empty list once the inbox is closed."""
+        """Return up to `max_messages`, waiting for the first; an empty list once the inbox is closed.
+
+        Of a device it is `SHARE` at most; one that has more here comes after all others the next time.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._deliveries)
+            self._changed.wait_for(lambda: self._closed or self._count)
             if self._closed:
                 return []
-            taken = [self._deliveries.popleft() for _ in range(min(max_messages, len(self._deliveries)))]
+            taken: list[Delivery] = []
+            for sender in list(self._waiting):
+                if len(taken) == max_messages:
+                    break
+                waiting = self._waiting[sender]
+                count = min(SHARE, len(waiting), max_messages - len(taken))
+                taken += [waiting.popleft() for _ in range(count)]
+                if waiting:
+                    self._waiting.move_to_end(sender)
+                else:
+                    del self._waiting[sender]
+            self._count -= len(taken)
             self._bytes -= sum(len(delivery.payload) for delivery in taken)
-            for delivery in taken:
-                self._forget(_device(delivery))
             return taken
-
-    def _forget(self, device: str) -> None:
-        left = self._of_device[device] - 1
-        if left:
-            self._of_device[device] = left
-        else:
-            del self._of_device[device]
 
     def close(self) -> None:
         """End `take`. What is still here was never acknowledged: the devices hold it and send it again."""
@@ -82,7 +92,7 @@ class Inbox:
     @property
     def fill(self) -> float:
         """How much of the room is taken, by number or by bytes, whichever is fuller."""
-        return max(len(self._deliveries) / self._max_messages, self._bytes / self._max_bytes)
+        return max(self._count / self._max_messages, self._bytes / self._max_bytes)
 
 
 def pause_s(fill: float) -> float:
@@ -92,7 +102,7 @@ def pause_s(fill: float) -> float:
     return round(min(1.0, (fill - PAUSE_FROM) / (1 - PAUSE_FROM)) * MAX_PAUSE_S, 1)
 
 
-def _device(delivery: Delivery) -> str:
-    """Return whose branch a delivery came on, "" where it is none of ours; the broker lets nobody write on another's."""
+def _sender(delivery: Delivery) -> _Sender:
+    """Return whose branch it came on, "" where it is none of ours; the broker lets nobody write on another's."""
     parts = delivery.topic.split("/", 3)
-    return parts[2] if len(parts) > 2 else ""
+    return parts[2] if len(parts) > 2 else "", delivery.reply is not None

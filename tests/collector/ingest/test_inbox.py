@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.ingest.inbox import MAX_PAUSE_S, PAUSE_FROM, PER_DEVICE, Inbox, pause_s
+from collector.ingest.inbox import MAX_PAUSE_S, PAUSE_FROM, PER_DEVICE, SHARE, Inbox, pause_s
 from collector.ingest.judge import Delivery
 
 
@@ -62,5 +62,29 @@ def test_a_device_that_floods_takes_no_more_than_its_share() -> None:
     assert mine == [True] * PER_DEVICE + [False] * 5
     assert inbox.put(Delivery(topic=f"p1/up/{'b' * 16}/live", payload=b"y", received_ns=1))
     assert inbox.refused == 5
-    assert len(inbox.take(1000)) == PER_DEVICE + 1
+    assert len(inbox.take(1000)) == SHARE + 1
     assert inbox.put(Delivery(topic=f"p1/up/{'a' * 16}/live", payload=b"x", received_ns=1))
+
+
+def test_devices_have_their_turn_and_each_keeps_its_order() -> None:
+    inbox = Inbox(max_messages=1000, max_bytes=10**6)
+    for number in range(3 * SHARE):
+        inbox.put(Delivery(topic=f"p1/up/{'a' * 16}/bulk", payload=b"x", received_ns=number))
+    inbox.put(Delivery(topic=f"p1/up/{'b' * 16}/hello", payload=b"x", received_ns=10**6))
+    numbers = [[one.received_ns for one in inbox.take(256)] for _ in range(3)]
+    assert numbers[0] == [*range(SHARE), 10**6]
+    assert numbers[1] + numbers[2] == list(range(SHARE, 3 * SHARE))
+    assert inbox.fill == 0
+
+
+def test_who_knocks_at_the_intake_under_a_devices_name_does_not_keep_it_out_at_the_broker() -> None:
+    """At the broker a device's name is its certificate's; at the intake it is what the sender says, until it is checked."""
+    inbox = Inbox(max_messages=1000, max_bytes=10**6)
+    where = f"p1/up/{'a' * 16}/live"
+    posted = [
+        inbox.put(Delivery(topic=where, payload=b"?", received_ns=n, reply=lambda _: None))
+        for n in range(PER_DEVICE + 1)
+    ]
+    assert posted[-1] is False
+    assert inbox.put(Delivery(topic=where, payload=b"mine", received_ns=1))
+    assert b"mine" in [one.payload for one in inbox.take(1000)]

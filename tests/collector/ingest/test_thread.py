@@ -9,7 +9,7 @@ import pytest
 
 from collector.ingest import inbox as ingest_inbox
 from collector.ingest import thread as ingest_thread
-from collector.ingest.inbox import MAX_PAUSE_S, Inbox
+from collector.ingest.inbox import MAX_PAUSE_S, SHARE, Inbox
 from collector.ingest.judge import Answer, Delivery, Judgement, judge
 from collector.ingest.thread import IngestThread
 from collector.store.database import Store
@@ -45,14 +45,14 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_what_waits_together_is_committed_together_and_answered_apart(bench: Bench) -> None:
-    for seq in range(1, 21):
+    for seq in range(1, SHARE + 1):
         bench.deliver(encode_batch(batch_of([seq])))
     bench.deliver(encode_batch(batch_of([1], device=OTHER)), OTHER)
     bench.thread.start()
-    answers = [bench.answers.get(timeout=WAIT_S) for _ in range(21)]
+    answers = [bench.answers.get(timeout=WAIT_S) for _ in range(SHARE + 1)]
     # One transaction: every answer already knows of all of them.
-    assert {decode_ack(answer.payload).upto for answer in answers[:20]} == {20}
-    assert answers[20].topic == topic(OTHER, "dn", "ack")
+    assert {decode_ack(answer.payload).upto for answer in answers[:-1]} == {SHARE}
+    assert answers[-1].topic == topic(OTHER, "dn", "ack")
 
 
 def test_when_the_disk_is_full_nothing_is_acknowledged_and_later_it_goes_on(
