@@ -29,6 +29,7 @@ from appliance.events import (
     Listener,
     Measured,
     RoundStarted,
+    StorageChanged,
     SyncChanged,
     TransportTried,
     VerdictReached,
@@ -356,9 +357,12 @@ class Device:
                 self._heartbeat.progress(boottime_ns())  # keeping to the budget is what it is to do
 
     def _commit(self) -> None:
+        before = self._journal.state.storage_fault
         if self._journal.commit():
             self._sync.wake()
             self._tell_counts()
+        if (fault := self._journal.state.storage_fault) != before:
+            self._tell(StorageChanged(fault=fault))
         self._journal.write_state(self._schedule)
 
     # The way to the collector.

@@ -48,6 +48,13 @@ class OutboxChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StorageChanged:
+    """The disk began to refuse results, which are held in memory then, or takes them again (`fault` is "")."""
+
+    fault: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SyncChanged:
     """The way to the collector: `state` is `connected`, `connecting`, `waiting` or `off`; `message` says why."""
 
@@ -104,7 +111,7 @@ class StickGone:
 
 
 Event: TypeAlias = (
-    "RoundStarted | Measured | VerdictReached | OutboxChanged | SyncChanged | TransportTried | ControlHeard"
+    "RoundStarted | Measured | VerdictReached | OutboxChanged | StorageChanged | SyncChanged | TransportTried | ControlHeard"
     " | WorkerRestarted | ExportStarted | ExportProgressed | ExportEnded | StickGone"
 )
 

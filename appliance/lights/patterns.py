@@ -137,6 +137,12 @@ MEANINGS: Final[dict[str, Meaning]] = {
         pattern=_count(4),
         says="sites in the country answer, nothing abroad does",
     ),
+    "not_stored": Meaning(
+        light=Light.ATTENTION,
+        pattern=_count(5),
+        says="results cannot be stored: the card is full, or at its end; they are held until the plug is pulled",
+        do="leave it plugged in, and tell whoever gave you the device",
+    ),
     "not_measuring": Meaning(
         light=Light.ATTENTION,
         pattern=Pattern(rhythm=Rhythm.STEADY),
@@ -153,11 +159,13 @@ class Situation:
 
     `last_measured_ns` and `last_delivered_ns` are when the last measurement ended and the last acknowledgement
     came; `stalled_after_ns` is how long without a measurement means that the device does not measure. `stick` goes before
-    what else the delivery light says, for as long as one is plugged in.
+    what else the delivery light says, for as long as one is plugged in; that results are not stored (`is_stored`) before
+    any verdict: it is what is lost first.
     """
 
     verdict: str | None = None
     connected: bool = False
+    is_stored: bool = True
     started_ns: int = 0
     last_measured_ns: int | None = None
     last_delivered_ns: int | None = None
@@ -176,6 +184,8 @@ def pattern_of(light: Light, situation: Situation, now_ns: int) -> Pattern:
     alive_ns = situation.started_ns if situation.last_measured_ns is None else situation.last_measured_ns
     if now_ns - alive_ns > situation.stalled_after_ns:
         return MEANINGS["not_measuring"].pattern
+    if not situation.is_stored:
+        return MEANINGS["not_stored"].pattern
     meaning = MEANINGS.get(situation.verdict or "")
     return meaning.pattern if meaning is not None and meaning.light is light else DARK
 

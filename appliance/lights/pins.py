@@ -25,6 +25,7 @@ from appliance.events import (
     Measured,
     OutboxChanged,
     StickGone,
+    StorageChanged,
     SyncChanged,
     VerdictReached,
 )
@@ -111,6 +112,8 @@ class Lights:
                 self._situation = replace(self._situation, last_measured_ns=now_ns)
             case VerdictReached():
                 self._situation = replace(self._situation, verdict=event.verdict.verdict)
+            case StorageChanged():
+                self._situation = replace(self._situation, is_stored=not event.fault)
             case SyncChanged():
                 self._situation = replace(self._situation, connected=event.state == "connected")
             case OutboxChanged():

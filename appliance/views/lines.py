@@ -15,6 +15,7 @@ from appliance.events import (
     OutboxChanged,
     RoundStarted,
     StickGone,
+    StorageChanged,
     SyncChanged,
     VerdictReached,
     WorkerRestarted,
@@ -44,8 +45,19 @@ class Lines:
                 self._tell_verdict(event)
             case OutboxChanged():
                 self._tell_queue(event)
+            case StorageChanged():
+                self._write(
+                    f"storage: held in memory: {event.fault}" if event.fault else "storage: stored again"
+                )
             case SyncChanged():
                 self._write(f"collector {event.state}" + (f": {event.message}" if event.message else ""))
+            case ExportStarted() | ExportProgressed() | ExportEnded() | StickGone():
+                self._tell_stick(event)
+            case WorkerRestarted():
+                self._write(f"worker restarted, the gap is recorded: {event.reason}")
+
+    def _tell_stick(self, event: ExportStarted | ExportProgressed | ExportEnded | StickGone) -> None:
+        match event:
             case ExportStarted():
                 self._write(f"stick: plugged in, {event.waiting:,} records wait; do not pull it")
             case ExportProgressed():
@@ -54,8 +66,6 @@ class Lines:
                 self._write(str(event.carried))
             case StickGone():
                 self._write("stick: pulled")
-            case WorkerRestarted():
-                self._write(f"worker restarted, the gap is recorded: {event.reason}")
 
     def _tell_rungs(self, ladder: Ladder) -> None:
         for state in ladder.rungs:

@@ -334,6 +334,9 @@ def test_it_measures_on_a_disk_that_takes_nothing_at_its_start_and_stores_it_lat
     assert ids == list(range(1, len(ids) + 1))
     assert len(ids) >= 4
     assert {record["boot_id"] for record in seen["records"]} == {seen["records"][0]["boot_id"]}
+    held = [line for line in seen["lines"] if line.startswith("storage: ")]
+    assert held[0].startswith("storage: held in memory: ")
+    assert held[-1] == "storage: stored again"
     if how == "read-only":
         assert any("not open yet" in line for line in seen["lines"]), "the sender says why it waits"
 

@@ -75,6 +75,13 @@ def test_attention_counts_out_the_verdict(verdict: str, count: int) -> None:
     assert not any(lit[-COUNT_PAUSE_NS // step_ns :])
 
 
+@pytest.mark.parametrize("verdict", [None, "ok", "international_cut"])
+def test_that_results_are_not_stored_goes_before_the_verdict(verdict: str | None) -> None:
+    situation = Situation(verdict=verdict, is_stored=False, last_measured_ns=0)
+    assert pattern_of(Light.ATTENTION, situation, 0).count == 5
+    assert any("cannot be stored" in line for line in in_words(situation, 0))
+
+
 @pytest.mark.parametrize("verdict", [None, "ok", "inconclusive", "blocked_tls"])
 def test_attention_stays_dark_for_what_the_host_cannot_mend(verdict: str | None) -> None:
     situation = Situation(verdict=verdict, last_measured_ns=0)
