@@ -7,6 +7,7 @@ that of its gaps, never that of its members.
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,17 @@ class SeqRanges:
                 merged.append((seq, seq))
         return cls(tuple(merged))
 
+    @classmethod
+    def over(cls, ranges: Iterable[tuple[int, int]]) -> "SeqRanges":
+        """Return the set of what is in any of `ranges`, which may overlap and come in any order."""
+        merged: list[tuple[int, int]] = []
+        for low, high in sorted(ranges):
+            if merged and low <= merged[-1][1] + 1:
+                merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+            else:
+                merged.append((low, high))
+        return cls(tuple(merged))
+
     def add(self, low: int, high: int) -> "SeqRanges":
         """Return the set with every number from `low` to `high` in it."""
         if low > high:
@@ -39,18 +51,31 @@ class SeqRanges:
 
     def union(self, other: "SeqRanges") -> "SeqRanges":
         """Return the set of what is in either."""
-        result = self
-        for low, high in other.ranges:
-            result = result.add(low, high)
-        return result
+        return SeqRanges.over((*self.ranges, *other.ranges)) if other.ranges else self
+
+    def minus(self, other: "SeqRanges") -> "SeqRanges":
+        """Return the set of what is in this and not in `other`; one pass over both."""
+        left: list[tuple[int, int]] = []
+        at = 0
+        for low, high in self.ranges:
+            while at < len(other.ranges) and other.ranges[at][1] < low:
+                at += 1
+            cursor, look = low, at
+            while look < len(other.ranges) and other.ranges[look][0] <= high:
+                first, last = other.ranges[look]
+                if first > cursor:
+                    left.append((cursor, first - 1))
+                cursor = last + 1
+                look += 1
+            if cursor <= high:
+                left.append((cursor, high))
+        return SeqRanges(tuple(left))
 
     def gaps(self, low: int, high: int) -> "SeqRanges":
         """Return what is missing from `low` to `high`."""
         missing: list[tuple[int, int]] = []
         cursor = low
-        for first, last in self.ranges:
-            if last < cursor:
-                continue
+        for first, last in islice(self.ranges, bisect_left(self.ranges, low, key=lambda pair: pair[1]), None):
             if first > high:
                 break
             if first > cursor:

@@ -11,7 +11,7 @@ message. It must never change the store, and never take the store's word for wha
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -54,8 +54,8 @@ class _Epoch:
     messages: int = 0
     message_bytes: int = 0
     signed: int = 0
-    told_tombstoned: SeqRanges = field(default_factory=SeqRanges)
-    told_rejected: SeqRanges = field(default_factory=SeqRanges)
+    told_tombstoned: list[tuple[int, int]] = field(default_factory=list)
+    told_rejected: list[tuple[int, int]] = field(default_factory=list)
 
     def audited(self) -> EpochAudit:
         here = self._rows_against_account()
@@ -87,9 +87,9 @@ class _Epoch:
                     found.append((seq, seq))
             self.there += len(page)
         here, said = SeqRanges(tuple(found)), self.taken.coverage.stored
-        for low, high in _without(said, here):
+        for low, high in said.minus(here):
             self.faults.add("stored once, and its record is gone", low, high)
-        for low, high in _without(here, said):
+        for low, high in here.minus(said):
             self.faults.add("a record that the account does not know", low, high)
         return here
 
@@ -116,8 +116,8 @@ class _Epoch:
                 self._row(rows[seq], stored, one)
         for tombstone in said.tombstones:
             if tombstone.count == tombstone.high - tombstone.low + 1:
-                self.told_tombstoned = self.told_tombstoned.add(tombstone.low, tombstone.high)
-        self.told_rejected = self.told_rejected.union(SeqRanges.of(said.rejected))
+                self.told_tombstoned.append((tombstone.low, tombstone.high))
+        self.told_rejected.extend(SeqRanges.of(said.rejected))
 
     def _row(self, said: Row, stored: Stored, one: Message) -> None:
         differs = [] if stored.row == said else _differing(said, stored.row)
@@ -156,9 +156,9 @@ class _Epoch:
 
     def _account_against_messages(self) -> None:
         coverage = self.taken.coverage
-        for low, high in _without(coverage.tombstoned, self.told_tombstoned):
+        for low, high in coverage.tombstoned.minus(SeqRanges.over(self.told_tombstoned)):
             self.faults.add("called given up, and no message says so", low, high)
-        for low, high in _without(coverage.rejected, self.told_rejected):
+        for low, high in coverage.rejected.minus(SeqRanges.over(self.told_rejected)):
             self.faults.add("called rejected, and no message has it", low, high)
 
     def _high(self) -> int:
@@ -209,22 +209,3 @@ def _same_json(one: str, other: str) -> bool:
         return bool(json.loads(one) == json.loads(other))
     except ValueError:
         return False
-
-
-def _without(ranges: SeqRanges, taken: SeqRanges) -> Sequence[tuple[int, int]]:
-    """Return what is in `ranges` and not in `taken`; one pass over both."""
-    left: list[tuple[int, int]] = []
-    others = list(taken)
-    at = 0
-    for low, high in ranges:
-        while at < len(others) and others[at][1] < low:
-            at += 1
-        cursor, look = low, at
-        while look < len(others) and others[look][0] <= high:
-            if others[look][0] > cursor:
-                left.append((cursor, others[look][0] - 1))
-            cursor = max(cursor, others[look][1] + 1)
-            look += 1
-        if cursor <= high:
-            left.append((cursor, high))
-    return left

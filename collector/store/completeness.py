@@ -107,8 +107,8 @@ class Completeness:
 
 def of_epoch(coverage: EpochCoverage) -> EpochCompleteness:
     """Count one epoch."""
-    tombstoned = _without(coverage.tombstoned, coverage.stored)
-    rejected = _without(_without(coverage.rejected, coverage.stored), tombstoned)
+    tombstoned = coverage.tombstoned.minus(coverage.stored)
+    rejected = coverage.rejected.minus(coverage.stored).minus(tombstoned)
     accounted = coverage.stored.union(tombstoned).union(rejected)
     high = max(coverage.high, accounted.ranges[-1][1] if accounted else 0)
     gaps = accounted.gaps(1, high)
@@ -146,11 +146,3 @@ def describe(epoch: EpochCompleteness, *, gaps_shown: int = 3) -> str:
         more = len(epoch.gaps.ranges) - gaps_shown
         parts.append(f"{epoch.missing:,} missing ({shown}{f' and {more:,} more gaps' if more > 0 else ''})")
     return f"{whole}: " + ", ".join(parts)
-
-
-def _without(ranges: SeqRanges, taken: SeqRanges) -> SeqRanges:
-    """Return what is in `ranges` and not in `taken`."""
-    left: list[tuple[int, int]] = []
-    for low, high in ranges:
-        left.extend(taken.gaps(low, high).ranges)
-    return SeqRanges(tuple(left))

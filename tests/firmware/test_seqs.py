@@ -32,6 +32,17 @@ def test_union(left: set[int], right: set[int]) -> None:
     assert SeqRanges.of(left).union(SeqRanges.of(right)) == SeqRanges.of(left | right)
 
 
+@given(numbers, numbers)
+def test_minus(left: set[int], right: set[int]) -> None:
+    assert SeqRanges.of(left).minus(SeqRanges.of(right)) == SeqRanges.of(left - right)
+
+
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(0, 9))))
+def test_over_is_the_set_of_all_ranges(found: list[tuple[int, int]]) -> None:
+    ranges = [(low, low + extra) for low, extra in found]
+    assert SeqRanges.over(ranges) == SeqRanges.of(seq for low, high in ranges for seq in range(low, high + 1))
+
+
 @given(numbers, st.integers(1, 60), st.integers(0, 60))
 def test_gaps_are_what_is_missing(seqs: set[int], low: int, extra: int) -> None:
     window = set(range(low, low + extra + 1))
