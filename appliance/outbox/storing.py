@@ -8,6 +8,7 @@ goes on. It must never raise for a storage fault.
 
 import itertools
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -30,6 +31,8 @@ ROOM_FOR: Final = 400
 """Records given up when one commit found no room."""
 APPENDED: Final = 250
 """Records stored in one transaction: its log must fit where the ballast was."""
+MEND_PAUSES: Final = 10
+"""What failed is left alone for so many times as long as it took: a large file is read whole, and rounds have to run."""
 _log: Final = logging.getLogger(__name__)
 
 
@@ -49,6 +52,7 @@ class Store:
         self._due_ns: int | None = None
         self._commits = 0
         self._is_impatient = False
+        self._mend_at_ns = 0
         self.fault = ""
         self.given_up = 0
         """How many were given up since the last commit that worked."""
@@ -85,11 +89,14 @@ class Store:
         """Commit what is held; return whether something was stored."""
         if not self._held and not self._owed:
             return False
+        if now_ns < self._mend_at_ns:
+            self._due_ns = self._mend_at_ns
+            return False
         given_up = self.given_up
         try:
-            self._append()
+            self._append(now_ns)
         except OutboxError as error:
-            self._due_ns = now_ns + RETRY_NS
+            self._due_ns = max(now_ns + RETRY_NS, self._mend_at_ns)
             if not self.fault:
                 _log.error("results cannot be stored, and are held in memory: %s", error)
             self.fault = str(error)
@@ -101,13 +108,10 @@ class Store:
         self._keep_room(now_ns)
         return True
 
-    def _append(self) -> None:
+    def _append(self, now_ns: int) -> None:
         """Append what is held; where the disk is full or the database damaged, do something about it and try again."""
-        if not self._outbox.is_open:
-            self._outbox.open_at_last()
-            self._note_healed(self._outbox.healed)
-        if self._outbox.is_damaged:
-            self._heal()
+        if not self._outbox.is_open or self._outbox.is_damaged:
+            self._mend(now_ns)
         try:
             self._append_once()
         except OutboxFullError:
@@ -120,7 +124,7 @@ class Store:
             _log.warning("the disk is full: the %d least valuable records were given up, and told of", gone)
             self._append_once()
         except OutboxDamagedError:
-            self._heal()
+            self._mend(now_ns)
             self._append_once()
 
     def _append_once(self) -> None:
@@ -134,6 +138,19 @@ class Store:
             self._owed.clear()
             for _ in part:
                 self._held.popleft()
+
+    def _mend(self, now_ns: int) -> None:
+        """Open what could not be opened at start, or begin a new database in the place of a damaged one."""
+        began_ns = time.monotonic_ns()
+        try:
+            if not self._outbox.is_open:
+                self._outbox.open_at_last()
+                self._note_healed(self._outbox.healed)
+            else:
+                self._heal()
+        except OutboxError:
+            self._mend_at_ns = now_ns + MEND_PAUSES * (time.monotonic_ns() - began_ns)
+            raise
 
     def _heal(self) -> None:
         healed = self._outbox.heal()

@@ -183,7 +183,7 @@ with Outbox.open(path, device="a1b2c3d4e5f6g7h8", patient=True) as outbox:
         except OutboxBusyError as error:
             print("not open yet" in str(error))
     os.ftruncate(filler, 0)
-    print(outbox.is_open, store.commit(0), store.held, [row.seq for row in outbox.oldest(9)])
+    print(outbox.is_open, store.commit(store.due_ns()), store.held, [row.seq for row in outbox.oldest(9)])
     with outbox.again() as other:
         print(other.counts().produced)
 """

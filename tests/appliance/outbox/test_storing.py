@@ -85,11 +85,16 @@ def test_healing_that_failed_is_tried_again(path: Path) -> None:
         in_the_way = path.with_name(path.name + ".new")
         in_the_way.mkdir()
         store.add(tcp_record(2), 0)
+        now_ns = 0
         for _ in range(2):
-            assert not store.commit(0)
+            assert not store.commit(now_ns)
             assert "cannot be made beside the damaged one" in store.fault
+            due_ns = store.due_ns()
+            assert due_ns is not None
+            assert due_ns > now_ns
+            now_ns = due_ns
         in_the_way.rmdir()
-        assert store.commit(0), store.fault
+        assert store.commit(now_ns), store.fault
         assert store.fault == ""
         assert outbox.set_aside is not None
         assert [row.seq for row in outbox.oldest(10)] == [1, 2], (
