@@ -4,7 +4,9 @@
     2  every kept message bears a signature that holds (`collector.audit.seals`)
     3  every row is, in each of its columns, what its message says when it is judged anew
     4  every tombstone and every rejected seq of the account is in a message
-    5  the highest seq is at least what the device's signed hello says, be it the epoch's own or a later one's
+    5  the highest seq is at least what the device's signed hello says, be it the epoch's own or a later one's; a hello
+       is kept where a message says that there was one, and the epochs it names are known
+    6  what acks answer for is what the account has
 
 What is derived from records (boots, sync points) is not looked at. Memory is that of the gaps, one page of seqs and one
 message. It must never change the store, and never take the store's word for what a message says.
@@ -23,7 +25,7 @@ from collector.ingest.arrivals import BatchArrived, Row
 from collector.ingest.judge import Delivery, judge
 from collector.store.completeness import of_epoch
 from collector.store.queries import Queries
-from firmware.exchange import decode_hello, topic
+from firmware.exchange import Hello, decode_hello, topic
 from firmware.jsontypes import RecordError
 from firmware.seqs import SeqRanges
 
@@ -54,6 +56,7 @@ class _Epoch:
     messages: int = 0
     message_bytes: int = 0
     signed: int = 0
+    after_hello: bool = False
     told_tombstoned: list[tuple[int, int]] = field(default_factory=list)
     told_rejected: list[tuple[int, int]] = field(default_factory=list)
 
@@ -64,6 +67,7 @@ class _Epoch:
         if self.borne_out < self.there:
             self._name_unproved()
         self._account_against_messages()
+        self._answered_against_account()
         high = self._high()
         return EpochAudit(
             device=self.taken.device,
@@ -109,6 +113,7 @@ class _Epoch:
         if isinstance(said, str):
             self.faults.add(f"message {one.number}: {said}")
             return
+        self.after_hello = self.after_hello or said.run != ""
         rows = {row.seq: row for row in said.rows}
         found = reading.records(self.queries, self.taken, tuple(rows))
         for seq, stored in found.items():
@@ -161,10 +166,21 @@ class _Epoch:
         for low, high in coverage.rejected.minus(SeqRanges.over(self.told_rejected)):
             self.faults.add("called rejected, and no message has it", low, high)
 
+    def _answered_against_account(self) -> None:
+        """Compare what acks name with the account: by a range too many a device would let go of what is not here."""
+        coverage = self.taken.coverage
+        accounted = coverage.stored.union(coverage.tombstoned).union(coverage.rejected)
+        for low, high in self.taken.answered.minus(accounted):
+            self.faults.add("answered for, and in no account", low, high)
+        for low, high in accounted.minus(self.taken.answered):
+            self.faults.add("in the account, and not answered for", low, high)
+
     def _high(self) -> int:
         """Return the highest seq by the account and by the signed hello, which must not pass it."""
         high = self.taken.coverage.high
         if self.taken.hello is None:
+            if self.after_hello:  # a batch that names a run counts only after a hello that does
+                self.faults.add("its messages came after a hello, and none is kept")
             return high
         _, received_ns, data = self.taken.hello
         wrong = self.seals.fault(self.taken.device, "hello", data, received_ns)
@@ -177,9 +193,19 @@ class _Epoch:
         if wrong or hello.device != self.taken.device or said is None:
             self.faults.add(f"the hello that is kept: {wrong or 'it is of another epoch'}")
             return high
+        if hello.epoch == self.taken.coverage.epoch:
+            self._named(hello)
         if said > high:
             self.faults.add(f"the device said it gave {said:,} seqs, the account knows of {high:,}")
         return max(high, said)
+
+    def _named(self, hello: Hello) -> None:
+        """Look for the ended epochs that the kept hello names: one that never spoke stands in no other message."""
+        for epoch, said in () if hello.past else hello.ended:
+            known = reading.high(self.queries, hello.device, epoch)
+            if known is None or known < said:
+                found = "knows of none" if known is None else f"knows of {known:,}"
+                self.faults.add(f"the device said that epoch {epoch} gave {said:,} seqs, the account {found}")
 
 
 def _judged(taken: Snapshot, one: Message) -> BatchArrived | str:

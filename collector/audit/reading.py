@@ -25,6 +25,8 @@ class Snapshot:
 
     device: str
     coverage: EpochCoverage
+    answered: SeqRanges
+    """What acks name."""
     last_record: int
     last_message: int
     hello: "tuple[int, int, bytes] | None"
@@ -111,11 +113,21 @@ def snapshot(queries: Queries, device: str, epoch: str) -> Snapshot:
             tombstoned=_ranges(kinds, "tombstoned"),
             rejected=_ranges(kinds, "rejected"),
         ),
+        answered=_ranges(kinds, "accounted"),
         last_record=last_record,
         last_message=last_message,
         hello=hello,
         unnamed=unnamed,
     )
+
+
+def high(queries: Queries, device: str, epoch: str) -> int | None:
+    """Return the highest seq that the account knows of an epoch, None where it knows nothing of it."""
+    with queries.reading() as connection:
+        found = connection.execute(
+            "SELECT high FROM epoch WHERE device = ? AND epoch = ?", (device, epoch)
+        ).fetchone()
+    return None if found is None else int(found[0])
 
 
 def seqs(queries: Queries, taken: Snapshot) -> Iterator[tuple[int, ...]]:

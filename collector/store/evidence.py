@@ -31,6 +31,6 @@ def keep_hello(connection: sqlite3.Connection, arrived: HelloArrived) -> None:
                WHERE excluded.high > high""",
             [
                 (hello.device, epoch, high, arrived.received_ns, arrived.came)
-                for epoch, high in ((hello.epoch, hello.high), *hello.ended)
+                for epoch, high in ((hello.epoch, hello.high), *(() if hello.past else hello.ended))
             ],
         )

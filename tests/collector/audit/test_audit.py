@@ -177,6 +177,14 @@ TAMPERING = {
         "UPDATE epoch SET high = 5 WHERE device LIKE 'a%'",
         "the device said it gave 13 seqs, the account knows of 5",
     ),
+    "what is answered for": (
+        "UPDATE coverage SET high = 20 WHERE kind = 'accounted' AND device LIKE 'a%'",
+        "seq 14–20: answered for, and in no account",
+    ),
+    "what is not answered for": (
+        "UPDATE coverage SET high = 12 WHERE kind = 'accounted' AND device LIKE 'a%'",
+        "seq 13: in the account, and not answered for",
+    ),
     "an epoch gone": ("DELETE FROM coverage WHERE device LIKE 'b%'", "seq 1–2: a record that the account does not know"),
 }  # fmt: skip
 
@@ -188,6 +196,39 @@ def test_tampering_is_found(world: World, what: str) -> None:
     done = world.audit()
     assert done.exit_code == 1, done.output
     assert found in done.output, done.output
+
+
+def test_an_end_cut_off_with_the_hello_that_tells_of_it_is_found(world: World) -> None:
+    """Run by run: a batch that names one counts only after a hello that does, so there must be one."""
+    run = "5" * 16
+    hello = replace(hello_of(1, 4, device=A, epoch="e" * 16), runs=((run, 1),))
+    batches = [replace(batch_of([seq], device=A, epoch="e" * 16), run=run) for seq in (1, 2, 3, 4)]
+    world.take(("hello", encode_hello(hello)), *(("live", encode_batch(one)) for one in batches))
+    assert world.audit().exit_code == 0
+    last = "device = ? AND epoch = ? AND"
+    world.tamper(f"DELETE FROM record WHERE {last} seq = 4", A, "e" * 16)
+    world.tamper("DELETE FROM envelope WHERE id = (SELECT max(id) FROM envelope)")
+    world.tamper(f"UPDATE coverage SET high = 3 WHERE {last} high = 4", A, "e" * 16)
+    world.tamper(f"UPDATE epoch SET high = 3 WHERE {last} high = 4", A, "e" * 16)
+    world.tamper(f"DELETE FROM hello WHERE {last} high = 4", A, "e" * 16)
+    done = world.audit()
+    assert done.exit_code == 1
+    assert "its messages came after a hello, and none is kept" in done.output
+
+
+@pytest.mark.parametrize("table", ["epoch", "hello"])
+def test_an_ended_epoch_that_only_a_later_hello_names_cannot_be_taken_out(world: World, table: str) -> None:
+    ended = replace(hello_of(1, 13, device=A, epoch="e" * 16), ended=(("d" * 16, 7),))
+    world.take(
+        ("hello", encode_hello(ended)),
+        ("live", encode_batch(batch_of(range(1, 14), device=A, epoch="e" * 16))),
+    )
+    assert "not here: seq 1–7 (7)" in world.audit().output
+    world.tamper("DELETE FROM hello WHERE epoch = ?", "d" * 16)
+    if table == "epoch":
+        world.tamper("DELETE FROM epoch WHERE epoch = ?", "d" * 16)
+        assert "epoch dddddddddddddddd gave 7 seqs, the account knows of none" in world.audit().output
+    assert world.audit().exit_code == 1
 
 
 def test_a_key_that_was_revoked_later_still_proves_what_came_before(world: World) -> None:
