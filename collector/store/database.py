@@ -9,9 +9,10 @@ writer, one thread; readers (`collector.store.queries`) have their own connectio
 """
 
 import logging
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
@@ -48,8 +49,9 @@ log = logging.getLogger(__name__)
 class Store:
     """The SQLite store. Open it with `Store.open`, close it with `close`; used by one thread at a time."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._connection = connection
+        self._path = path
         self._rejects = Rejects(connection)
 
     @classmethod
@@ -72,7 +74,7 @@ class Store:
         except StoreError:
             connection.close()
             raise
-        return cls(connection)
+        return cls(connection, path)
 
     def close(self) -> None:
         """Close the database."""
@@ -87,9 +89,11 @@ class Store:
         try:
             with self._transaction():
                 self._write(arrivals)
-                return tuple(self._accounted(arrival) for arrival in arrivals)
+                accounted = tuple(self._accounted(arrival) for arrival in arrivals)
         except sqlite3.Error as error:
             raise StoreError(f"the database took nothing ({error})") from error
+        _refuse_read_only(self._path)
+        return accounted
 
     def accounted(self, device: str, epoch: str | None) -> tuple[str, Accounted] | None:
         """Return an epoch of `device` and what is accounted for of it; None when it was never heard.
@@ -356,6 +360,17 @@ def _record_values(
         device, epoch, received_ns = batch.device, batch.epoch, batch.received_ns
         for row in batch.rows:
             yield (device, epoch, row.seq, received_ns, *row[1:], envelope)
+
+
+def _refuse_read_only(path: Path) -> None:
+    """Raise `StoreError` where the disk has been mounted read-only under the open database.
+
+    After its emergency remount (sysrq u) ext4 goes on taking writes into open files and says of each flush that it
+    worked. So it is asked after the commit: what was flushed before the disk changed is durable, the rest is sent again.
+    """
+    with suppress(OSError):
+        if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+            raise StoreError("the database took nothing (its disk is mounted read-only)")
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
