@@ -14,6 +14,8 @@ from firmware.jsontypes import JsonObject, JsonValue, Reader, RecordError
 
 NAME: Final = "status.json"
 _VERSION: Final = 1
+_MAX_ROUND: Final = 2**53
+"""More than any device lives to: a number beyond it is damage, and the next one would fit into no database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +109,7 @@ def read(directory: Path) -> State | None:
             written_utc_ns=reader.integer("written_utc_ns"),
             written_boottime_ns=reader.integer("written_boottime_ns", low=0),
             settled_boottime_ns=reader.integer("settled_boottime_ns", low=0),
-            round_id=reader.integer("round_id", low=0),
+            round_id=reader.integer("round_id", low=0, high=_MAX_ROUND),
             period_s=reader.integer("period_s"),
             sync_state=reader.text("sync_state"),
             sync_message=reader.text("sync_message"),

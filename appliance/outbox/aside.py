@@ -30,7 +30,9 @@ def forget(path: Path, *, keep: int) -> int:
     """Delete all but the `keep` last written of those beside the database at `path`; return how many went."""
     gone = 0
     with contextlib.suppress(OSError):
-        found = sorted(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}"), key=_written)
+        # Also a log that is alone: a power cut in the middle of setting aside parts it from its database.
+        parts = path.parent.glob(f"{path.stem}.damaged-*{path.suffix}*")
+        found = sorted({_whole(part) for part in parts}, key=_written)
         for name in found[: len(found) - keep]:
             for suffix in SUFFIXES:
                 name.with_name(name.name + suffix).unlink(missing_ok=True)
@@ -38,5 +40,11 @@ def forget(path: Path, *, keep: int) -> int:
     return gone
 
 
+def _whole(part: Path) -> Path:
+    """Return the name of the database that `part` is, or is the log or the index of."""
+    return part.with_name(part.name.removesuffix("-wal").removesuffix("-shm"))
+
+
 def _written(name: Path) -> tuple[int, str]:
-    return name.stat().st_mtime_ns, name.name
+    parts = [name.with_name(name.name + suffix) for suffix in SUFFIXES]
+    return max(part.stat().st_mtime_ns for part in parts if part.exists()), name.name

@@ -22,7 +22,7 @@ COMMIT_NS: Final = 5_000_000_000
 """The longest a record waits for its commit: the loss window of a power cut."""
 RETRY_NS: Final = 10_000_000_000
 MAX_HELD: Final = 5_000
-"""Records held in memory while the disk refuses them: about 10 MB, some hours of measuring."""
+"""Records held in memory while the disk refuses them: about 35 MB, some hours of measuring."""
 ROOM_EVERY: Final = 20
 """After so many commits it is looked whether there is still room."""
 PATIENT_RECORDS: Final = 500

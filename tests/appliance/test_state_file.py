@@ -48,6 +48,7 @@ def test_a_directory_that_cannot_be_written_is_lived_with(tmp_path: Path) -> Non
         "[" * 100_000,
         '{"v": 1}',
         json.dumps({**state_file.to_json(STATE), "round_id": "twelve"}),
+        json.dumps({**state_file.to_json(STATE), "round_id": 2**63 - 1}),
         json.dumps({**state_file.to_json(STATE), "spent": [[1, 2, 3]]}),
         json.dumps({**state_file.to_json(STATE), "spent": [[-1, 2]]}),
         json.dumps({**state_file.to_json(STATE), "written_boottime_ns": -1}),

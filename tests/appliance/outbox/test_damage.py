@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.outbox import aside
 from appliance.outbox.box import Outbox
 from appliance.outbox.datadir import (
     DataDir,
@@ -133,6 +134,7 @@ def test_a_connection_that_could_not_be_made_keeps_nobody_from_healing(path: Pat
 
 EXCHANGE_ON_A_READ_ONLY_DISK = """
 import pathlib, subprocess, sys
+from appliance.outbox import aside
 from appliance.outbox.box import Outbox
 from appliance.outbox.file import OutboxError
 folder = pathlib.Path(sys.argv[1])
@@ -157,6 +159,7 @@ def test_an_exchange_that_cannot_be_ended_is_told_as_the_outbox_s_error(tmp_path
 
 WAITS_FOR_SPACE = """
 import os, pathlib, sys
+from appliance.outbox import aside
 from appliance.outbox.box import Outbox
 from appliance.outbox.file import OutboxBusyError
 from appliance.outbox.storing import Store
@@ -198,6 +201,7 @@ def test_an_outbox_that_could_not_be_opened_is_opened_by_the_first_commit_that_c
 
 START_ON_A_FULL_DISK = """
 import os, pathlib, sys
+from appliance.outbox import aside
 from appliance.outbox.box import Outbox
 from tests.firmware.records import tcp_record
 folder = pathlib.Path(sys.argv[1])
@@ -285,3 +289,11 @@ def test_after_a_clash_every_epoch_has_its_name_even_where_the_accounts_are_dest
         file.write(bytes(4096))
     with Outbox.open(path, device=DEVICE) as outbox:
         assert {box.epoch: len(box.oldest(1000)) for box in outbox.past()} == named
+
+
+def test_a_log_that_a_power_cut_parted_from_its_database_goes_as_well(path: Path) -> None:
+    made(path, 1)
+    log = path.with_name("outbox.damaged-19700101T000000Z.sqlite3-wal")
+    log.write_bytes(b"log")
+    assert aside.forget(path, keep=0) == 1
+    assert not log.exists()
