@@ -1,5 +1,7 @@
 """What a device's parts are made of, from its settings, its plan and its data directory. Nothing is started here."""
 
+import contextlib
+
 from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import Identity
 from appliance.identity.renewal import mend
@@ -56,7 +58,9 @@ def identity_of(data: DataDir) -> Identity | None:
     files = IdentityFiles(data=data.path)
     if not files.are_there:
         return None
-    mend(files)
+    # Where that cannot be done, or a part of it is damaged, loading says what does not fit.
+    with contextlib.suppress(OSError, ValueError):
+        mend(files)
     return Identity.load(files, device=data.device)
 
 
