@@ -30,7 +30,7 @@ from collector.ingest.arrivals import (
     Refusal,
     RefusedArrived,
 )
-from collector.store import ended, evidence, headlines, runs, timings
+from collector.store import ended, evidence, headlines, remedies, runs, timings
 from collector.store.migrations import MIGRATIONS
 from collector.store.rejects import Rejects
 from firmware.exchange import Tombstone
@@ -70,7 +70,7 @@ class Store:
             _prepare(connection, path)
         except sqlite3.Error as error:
             connection.close()
-            raise StoreError(f"{path}: cannot be used ({error})") from error
+            raise StoreError(remedies.in_words(path, error)) from error
         except StoreError:
             connection.close()
             raise
