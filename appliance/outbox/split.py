@@ -36,6 +36,8 @@ def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns
     ).fetchone()
     given_up = buried - both
     gone = moved - waiting - quarantined - given_up
+    # Of a seq that has left nothing says how: what cannot have been acknowledged was given up, and the collector knew.
+    from_acknowledged = min(gone, account.acknowledged)
     new = replace(
         account,
         id=account.id + 1,
@@ -50,8 +52,8 @@ def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns
         account,
         produced=fork,
         quarantined=account.quarantined - quarantined,
-        given_up=account.given_up - given_up,
-        acknowledged=account.acknowledged - gone,
+        given_up=account.given_up - given_up - (gone - from_acknowledged),
+        acknowledged=account.acknowledged - from_acknowledged,
     )
     holes = (
         ledger.holes(connection, first, account.base + account.produced, counted=("waiting", "quarantine"))
