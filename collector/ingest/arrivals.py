@@ -103,7 +103,7 @@ class Accounted:
 
     `run` is the hello's run that was noted. `clash` says that two give numbers in this epoch, which are the same up
     to that seq: then nothing of it was stored, and nothing else is said. `rejects` are those the device may not have
-    heard of yet.
+    heard of yet. `pause_s` is how long the device is asked to wait, since it has too much here already.
     """
 
     upto: int
@@ -111,3 +111,4 @@ class Accounted:
     rejects: tuple[Reject, ...] = ()
     run: str = ""
     clash: int | None = None
+    pause_s: float = 0.0

@@ -123,7 +123,7 @@ def answer(judgement: Judgement, accounted: Accounted, epoch: str, *, pause_s: f
         upto=accounted.upto,
         ranges=accounted.ranges,
         rejects=(*rejects, *(one for one in accounted.rejects if one.seq not in own)),
-        retry_after_s=max(judgement.pause_s, pause_s),
+        retry_after_s=max(judgement.pause_s, accounted.pause_s, pause_s),
         run=accounted.run,
         clash=accounted.clash,
     )

@@ -31,6 +31,7 @@ from collector.ingest.arrivals import (
     RefusedArrived,
 )
 from collector.store import ended, evidence, headlines, remedies, runs, timings
+from collector.store.bounds import FULL_PAUSE_S, Bounds
 from collector.store.migrations import MIGRATIONS
 from collector.store.rejects import Rejects
 from firmware.exchange import Tombstone
@@ -53,6 +54,7 @@ class Store:
         self._connection = connection
         self._path = path
         self._rejects = Rejects(connection)
+        self._bounds = Bounds(connection)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -117,11 +119,12 @@ class Store:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._connection.execute("COMMIT")
         except BaseException:
+            self._bounds.forget()
             if self._connection.in_transaction:  # A full disk has already undone it.
                 self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     def _write(self, arrivals: Sequence[Arrival]) -> None:
         batches: list[BatchArrived] = []
@@ -130,20 +133,25 @@ class Store:
             match arrival:
                 case HelloArrived(hello=hello, received_ns=received_ns):
                     self._seen(hello.device, received_ns, country=hello.country, software=hello.software)
+                    if not self._bounds.begins(hello.device, hello.epoch):
+                        continue
                     # Seen first, so that there is a row to note a clash in; what a clashing one counts to is nothing.
                     self._epoch_seen(hello.device, hello.epoch, received_ns, 0, None)
                     if runs.meet(self._connection, hello) is None:
                         self._epoch_seen(hello.device, hello.epoch, received_ns, hello.high, hello.waiting)
                         headlines.keep(self._connection, hello, received_ns)
-                        ended.note(self._connection, arrival)
-                        evidence.keep_hello(self._connection, arrival)
+                        named = self._with_ended_there_is_room_for(arrival)
+                        ended.note(self._connection, named)
+                        evidence.keep_hello(self._connection, named)
                         self._rejects.hello(hello)
                     else:
                         log.warning(
                             "device %s: its card was copied or restored; it begins a new epoch", hello.device
                         )
                 case BatchArrived():
-                    if not self._is_out_of_turn(arrival):
+                    if not self._is_out_of_turn(arrival) and self._bounds.begins(
+                        arrival.device, arrival.epoch
+                    ):
                         changed = self._batch(arrival)
                         batches.append(arrival)
                         envelopes.append(evidence.keep(self._connection, arrival) if changed else None)
@@ -152,7 +160,15 @@ class Store:
                 case RefusedArrived(device=device, received_ns=received_ns, topic=topic, refusals=refusals):
                     self._keep_refused(device, received_ns, topic, refusals)
         self._connection.executemany(_INSERT_RECORD, _record_values(batches, envelopes))
-        timings.note(self._connection, batches)
+        timings.note(self._connection, batches, self._bounds)
+
+    def _with_ended_there_is_room_for(self, arrival: HelloArrived) -> HelloArrived:
+        """Return a hello as it was, or with the ended epochs that it names counted as not named."""
+        hello = arrival.hello
+        if not hello.ended or self._bounds.has_room("epoch", hello.device, len(hello.ended)):
+            return arrival
+        beyond = hello.ended_beyond + len(hello.ended)
+        return replace(arrival, hello=replace(hello, ended=(), ended_beyond=beyond))
 
     def _batch(self, batch: BatchArrived) -> bool:
         """Note a batch; return whether it says anything that was not known."""
@@ -298,6 +314,8 @@ class Store:
     def _accounted(self, arrival: Arrival) -> Accounted | None:
         match arrival:
             case HelloArrived(hello=hello):
+                if not self._bounds.begins(hello.device, hello.epoch):
+                    return Accounted(upto=0, ranges=SeqRanges(), pause_s=FULL_PAUSE_S)
                 run = hello.runs[0][0] if hello.runs and not hello.past else ""
                 return self._clash(hello.device, hello.epoch) or replace(
                     self._answer(hello.device, hello.epoch, (), low=hello.low), run=run
@@ -305,6 +323,8 @@ class Store:
             case BatchArrived() if self._is_out_of_turn(arrival):
                 # Nothing is said of its seqs: they may be another's. The sender asks with a hello, and is told.
                 return Accounted(upto=0, ranges=SeqRanges())
+            case BatchArrived() if not self._bounds.begins(arrival.device, arrival.epoch):
+                return Accounted(upto=0, ranges=SeqRanges(), pause_s=FULL_PAUSE_S)
             case BatchArrived():
                 return self._answer(arrival.device, arrival.epoch, _seqs(arrival))
             case RefusedArrived() | PresenceArrived():

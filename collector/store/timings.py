@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from collector.ingest.arrivals import BatchArrived, Row
+from collector.store.bounds import Bounds
 from firmware.timing import Boot, SyncPoint, Timeline
 
 _UPSERT = """INSERT INTO boot VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (device, boot_id) DO UPDATE SET
@@ -23,19 +24,27 @@ _BOOTS = """SELECT boot_id, first_boottime_ns, last_boottime_ns, latest_start_ns
     WHERE device = ?"""
 
 
-def note(connection: sqlite3.Connection, batches: Iterable[BatchArrived]) -> None:
-    """Note the boots and sync points of what is being stored."""
+def note(connection: sqlite3.Connection, batches: Iterable[BatchArrived], bounds: Bounds) -> None:
+    """Note the boots and sync points of what is being stored, as far as `bounds` let a device have more of them."""
     for batch in batches:
-        connection.executemany(_UPSERT, list(_boots(batch)))
-        connection.executemany(
-            "INSERT OR IGNORE INTO sync_point VALUES (?, ?, ?, ?, ?)",
-            [
-                (batch.device, row.boot_id, point.boottime_ns, point.utc_ns, point.error_ns)
-                for row in batch.rows
-                if row.test == "ladder"
-                for point in _points(row)
-            ],
-        )
+        for boot in _boots(batch):
+            known = connection.execute(
+                "SELECT 1 FROM boot WHERE device = ? AND boot_id = ?", boot[:2]
+            ).fetchone()
+            if known is None:
+                if not bounds.has_room("boot", batch.device):
+                    continue
+                bounds.added("boot", batch.device, 1)
+            connection.execute(_UPSERT, boot)
+        points = [
+            (batch.device, row.boot_id, point.boottime_ns, point.utc_ns, point.error_ns)
+            for row in batch.rows
+            if row.test == "ladder"
+            for point in _points(row)
+        ]
+        if points and bounds.has_room("sync_point", batch.device, len(points)):
+            new = connection.executemany("INSERT OR IGNORE INTO sync_point VALUES (?, ?, ?, ?, ?)", points)
+            bounds.added("sync_point", batch.device, new.rowcount)
 
 
 class Version(NamedTuple):

@@ -168,7 +168,7 @@ def test_a_database_of_a_newer_version_is_refused_by_name(path: Path) -> None:
 
 def test_what_is_not_a_database_is_refused_by_name(path: Path) -> None:
     path.write_bytes(b"this is no database" * 100)
-    with pytest.raises(StoreError, match=r"collector\.sqlite3: cannot be used"):
+    with pytest.raises(StoreError, match=r"collector\.sqlite3: it is damaged"):
         Store.open(path)
 
 
