@@ -123,10 +123,21 @@ class TestRenewal:
         key = make_key()
         with Authority.open(path) as authority:
             authority.issue_device(make_request(DEVICE, make_key()), now=NOW)
-            for minutes in (1, 2):
+            for days in (400, 401):
                 (path / "requests" / f"{DEVICE}.csr").write_bytes(make_request(DEVICE, key))
-                authority.renew(now=NOW + dt.timedelta(minutes=minutes))
+                assert authority.renew(now=NOW + dt.timedelta(days=days)) == ((DEVICE, ""),)
             assert len(authority.issued()) == 2
+
+    def test_who_asks_for_one_after_the_other_gets_none_too_early(self, path: Path) -> None:
+        """As a device does whose clock is years ahead: it finds every certificate past the middle of its time."""
+        with Authority.open(path) as authority:
+            authority.issue_device(make_request(DEVICE, make_key()), now=NOW)
+            said = []
+            for days in range(0, 800, 20):
+                (path / "requests" / f"{DEVICE}.csr").write_bytes(make_request(DEVICE, make_key()))
+                said += [refused for _, refused in authority.renew(now=NOW + dt.timedelta(days=days))]
+            assert len(authority.issued()) == 1 + said.count("") == 4
+            assert said[0].startswith("it has one since ")
 
     @pytest.mark.parametrize(
         ("asks_for", "said"),
