@@ -51,8 +51,11 @@ class Rejects:
         return tuple(Reject(seq=seq, reason=reasons.get(seq, _LOST)) for seq in seqs[:TOLD_AGAIN])
 
     def _ranges(self, device: str, epoch: str, low: int) -> list[tuple[int, int]]:
+        # From the range that `low` may be in: what lies before it costs nothing, however much it is.
         return self._connection.execute(
-            "SELECT low, high FROM coverage WHERE device = ? AND epoch = ? AND kind = 'rejected' AND high >= ?"
-            " ORDER BY low LIMIT ?",
+            """SELECT low, high FROM coverage WHERE device = ?1 AND epoch = ?2 AND kind = 'rejected'
+                 AND low >= coalesce((SELECT max(low) FROM coverage
+                     WHERE device = ?1 AND epoch = ?2 AND kind = 'rejected' AND low <= ?3), ?3)
+                 AND high >= ?3 ORDER BY low LIMIT ?4""",
             (device, epoch, low, TOLD_AGAIN),
         ).fetchall()

@@ -8,6 +8,7 @@ has to ask for its next certificate somehow. TLS, which sees dates, is the broke
 
 import datetime as dt
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from firmware.jsontypes import RecordError
 LOOK_AGAIN_S: Final = 2.0
 """How old the list may be: a revocation counts here after this long at the latest."""
 MAX_REQUEST_BYTES: Final = 8 * 1024
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,8 @@ class Registry:
     _newest: dict[str, KnownKey] = field(default_factory=dict)
     _looked_s: float = -1e9
     _seen: tuple[int, ...] = ()
+    _told: set[str] = field(default_factory=set)
+    """What the log was told already."""
 
     def verify(self, device: str, leaf: str, envelope: Envelope) -> KnownKey:
         """Return the key that signed it for `device` and `leaf`. Raises `RecordError` saying why it does not count."""
@@ -89,7 +94,10 @@ class Registry:
         return self._newest.get(device)
 
     def leave_request(self, device: str, request: bytes) -> None:
-        """Leave a device's request for the authority; the last one counts. Raises `RecordError`, `TrustError`."""
+        """Leave a device's request for the authority; the last one counts. Raises `RecordError`.
+
+        Also where it cannot be left: that is this device's affair, and no reason to take in nothing from the others.
+        """
         if len(request) > MAX_REQUEST_BYTES:
             raise RecordError(f"renew: {len(request)} bytes; allowed is {MAX_REQUEST_BYTES}")
         path = self.directory / "requests" / f"{device}.csr"
@@ -98,7 +106,11 @@ class Registry:
             draft.write_bytes(request)
             draft.replace(path)
         except OSError as error:
-            raise TrustError(f"{path}: cannot be written ({error.strerror})") from error
+            told = f"{path}: cannot be written ({error.strerror})"
+            if told not in self._told:
+                self._told.add(told)
+                log.warning("%s: devices get no next certificate until it can", told)
+            raise RecordError(f"renew: {told}") from error
 
     def refresh(self) -> None:
         """Read what is new, if it is time to look. Raises `TrustError`."""
@@ -108,21 +120,36 @@ class Registry:
         try:
             seen = tuple((self.directory / name).stat().st_mtime_ns for name in ("issued", "revoked.json"))
             if seen != self._seen:
-                self._read()
+                self._seen = seen if self._read() else ()
         except OSError as error:
             raise TrustError(
                 f"{self.directory}: it is not an authority's directory ({error.strerror}: {error.filename}); "
                 "make one with: tidegauge provision ca, or copy one without its keys"
             ) from error
-        self._seen, self._looked_s = seen, now_s
+        self._looked_s = now_s
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Read all; return whether every certificate could be read.
+
+        One that cannot, as while it is being copied here, counts for nobody, and the others go on; but at the start it is
+        told to whoever starts us.
+        """
         root = _certificate(self.directory / "root.crt")
         revoked = _revoked(self.directory / "revoked.json")
         keys: dict[bytes, KnownKey] = {}
         newest: dict[str, KnownKey] = {}
+        whole = True
         for file in sorted((self.directory / "issued").glob("*.crt")):
-            serial, identifier, known = self._files.get(file.name) or self._load(file, root)
+            try:
+                serial, identifier, known = self._files.get(file.name) or self._load(file, root)
+            except TrustError as error:
+                if not self._keys:
+                    raise
+                whole = False
+                if str(error) not in self._told:
+                    self._told.add(str(error))
+                    log.warning("%s; it counts for nobody", error)
+                continue
             if serial in revoked:
                 known = KnownKey(
                     device=known.device,
@@ -137,6 +164,7 @@ class Registry:
             if known.revoked is None and (before is None or before.since_s < known.since_s):
                 newest[known.device] = known
         self._keys, self._newest = keys, newest
+        return whole
 
     def _load(self, file: Path, root: x509.Certificate) -> tuple[int, bytes, KnownKey]:
         chain = file.read_bytes()

@@ -56,3 +56,22 @@ def test_there_is_a_bound(store: Store) -> None:
     batch(store, rejected=tuple(range(1, 2 * TOLD_AGAIN)))
     said = hello(store, 1, 1000)
     assert [one.seq for one in said.rejects] == list(range(1, TOLD_AGAIN + 1))
+
+
+def test_what_was_heard_long_ago_costs_no_answer_anything(store: Store) -> None:
+    """Counted in the database's own steps: a device with many rejects behind it must not slow down every answer."""
+    steps: list[int] = []
+
+    def cost(seq: int) -> int:
+        steps.clear()
+        batch(store, seq)
+        return len(steps)
+
+    store._connection.set_progress_handler(lambda: steps.append(1), 100)
+    batch(store, 1)
+    hello(store, 100_000, 100_000)
+    before = cost(100_000)
+    for first in range(2, 20_000, 2000):
+        batch(store, rejected=tuple(range(first, first + 2000, 2)))
+    hello(store, 100_001, 100_001)
+    assert cost(100_001) <= before + 20

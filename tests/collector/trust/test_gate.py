@@ -163,6 +163,37 @@ def test_a_request_that_is_too_large_is_not_left(world: World) -> None:
     assert "10000 bytes" in admitted.refused
 
 
+def test_a_request_that_cannot_be_left_stops_nobody_else(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    (world.authority / "requests").rmdir()
+    for _ in range(2):
+        assert "cannot be written" in world.gate.admit(world.said(world.a, "renew")).refused
+    assert world.gate.admit(world.said(world.b, "live")).delivery is not None
+    assert [record.getMessage().endswith("until it can") for record in caplog.records] == [True]
+
+
+def test_a_certificate_that_cannot_be_read_stops_nobody_else_and_counts_when_it_can(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As while it is copied here: the file's name is there before all of it is."""
+    assert world.gate.admit(world.said(world.a, "live")).delivery is not None
+    with Authority.open(world.authority) as authority:
+        authority.revoke(B, now=NOW)
+    c = world.device("c" * 16)
+    (file,) = (world.authority / "issued").glob(f"{c.device}*")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    world.later()
+    assert world.gate.admit(world.said(world.a, "live")).delivery is not None
+    assert "revoked" in world.gate.admit(world.said(world.b, "live")).refused
+    assert "not known" in world.gate.admit(world.said(c, "live")).refused
+    assert [record.getMessage().endswith("it counts for nobody") for record in caplog.records] == [True]
+    file.write_bytes(whole)
+    world.later()
+    assert world.gate.admit(world.said(c, "live")).delivery is not None
+
+
 def test_a_last_will_passes_since_nobody_can_sign_it(world: World) -> None:
     will = delivery(f"p1/st/{A}", b'{"online": false}')
     assert world.gate.admit(will).delivery == will
