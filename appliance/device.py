@@ -425,7 +425,7 @@ class Device:
         self._tell_gaps(all_of_them=True)
         self._sticks.stop()
         self._pass_on_sync_events()
-        if self._journal.commit():
+        if self._journal.commit_last():
             self._sync.wake()
         self._sync.stop()
         self._pass_on_sync_events()

@@ -36,6 +36,8 @@ from firmware.task import Result, Task
 
 _POINTS_KEPT: Final = 32
 """Sync points that readings are judged by; each was told in a record when it came."""
+END_WAIT_S: Final = 60.0
+"""How long a process that ends waits for a large outbox that is being read through."""
 _log: Final = logging.getLogger(__name__)
 
 
@@ -167,6 +169,12 @@ class Journal:
             self._note_boot()
         self.state = replace(self.state, storage_fault=self._store.fault, given_up=self._store.given_up_ever)
         return stored
+
+    def commit_last(self) -> bool:
+        """Commit at the end of the process, after a check or a healing of the outbox that is under way."""
+        if self._store.held and not self._outbox.wait_until_ready(END_WAIT_S):
+            _log.error("the outbox was not ready within %.0f s", END_WAIT_S)
+        return self.commit()
 
     @property
     def held(self) -> int:

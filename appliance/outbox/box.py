@@ -33,12 +33,15 @@ from appliance.outbox.file import (
     Healed,
     OutboxError,
     OutboxForeignError,
+    OutboxNotReadyError,
     OutboxTooNewError,
     open_or_begin,
     open_read_only,
+    refuse_foreign,
 )
 from appliance.outbox.handle import Handle
 from appliance.outbox.ledger import SPAN, Account
+from appliance.outbox.mending import Mender, is_large, not_ready
 from appliance.outbox.recall import Recall
 from appliance.outbox.room import Room
 from appliance.outbox.rows import LAST_SEQ, ROUNDS_KEPT, Row
@@ -79,6 +82,7 @@ class Outbox:
         self._handle = handle
         self._shared = handle.shared
         self._number = number
+        self._mender = Mender(handle.path, handle.shared)
         self._recall = Recall()
         self._confirmed = False
         self._noted = ""
@@ -102,9 +106,16 @@ class Outbox:
         """Open the outbox of `device`, made if it is missing; a damaged one is set aside and a new epoch begins.
 
         Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`, `OutboxFullError`, `OutboxError`. With
-        `patient` only the first two: what else the disk refuses leaves it shut, until `open_at_last` has opened it.
+        `patient` only the first two: what else the disk refuses leaves it shut, until `open_at_last` has opened it, and so
+        does a database so large that to check it takes long.
         """
         shared = Shared(room=room or Room(path=path), run=secrets.token_hex(8), device=device, utc_ns=utc_ns)
+        if patient and is_large(path):
+            refuse_foreign(path, device=device)
+            shut = cls._shut(path, shared, not_ready(path))
+            with contextlib.suppress(OutboxNotReadyError):
+                shut.open_at_last()
+            return shut
         try:
             connection, healed = open_or_begin(
                 path, device=device, utc_ns=utc_ns(), make_space=shared.room.release
@@ -114,10 +125,14 @@ class Outbox:
         except OutboxError as error:
             if not patient:
                 raise
-            shared.shut = error
-            return cls(Handle(sqlite3.connect(":memory:"), path, shared, owner=True))
+            return cls._shut(path, shared, error)
         shared.room.restore()
         return cls._around(Handle(connection, path, shared, owner=True), healed=healed)
+
+    @classmethod
+    def _shut(cls, path: Path, shared: Shared, reason: OutboxError) -> Self:
+        shared.shut = reason
+        return cls(Handle(sqlite3.connect(":memory:"), path, shared, owner=True))
 
     @property
     def is_open(self) -> bool:
@@ -125,19 +140,21 @@ class Outbox:
         return self._shared.shut is None
 
     def open_at_last(self) -> None:
-        """Open what could not be opened at start; only for the thread that tried. Raises `OutboxError` where it still cannot be."""
-        connection, self.healed = open_or_begin(
-            self._handle.path,
-            device=self._shared.device,
-            utc_ns=self._shared.utc_ns(),
-            make_space=self._shared.room.release,
-        )
+        """Open what could not be opened at start; only for the thread that tried. Raises `OutboxError` where it still cannot be.
+
+        `OutboxNotReadyError` while it is being checked.
+        """
+        connection, self.healed = self._mender.mend(damaged=False)
         self._shared.room.restore()
         self._handle.connection.close()
         self._shared.is_open_at_last()
         self._handle.renew(connection)
         self._handle.bound_log()
         self.epoch = self._account().epoch
+
+    def wait_until_ready(self, timeout_s: float) -> bool:
+        """Wait for a check or a healing that is under way; return whether there is none any more."""
+        return self._mender.wait(timeout_s)
 
     @classmethod
     def look(cls, path: Path) -> Self:
@@ -316,20 +333,16 @@ class Outbox:
     def heal(self) -> Healed | None:
         """Set the damaged database aside and begin a new one with what could be read of it.
 
-        None when the sender still has the old one open (it lets go at its next step): ask again. Only for the
-        thread and the object that opened the outbox first. Raises `OutboxError` when no new one can be made.
+        None when the sender still has the old one open (it lets go at its next step): ask again. So it is where
+        `OutboxNotReadyError` is raised: a large one is healed in a thread of its own. Only for the thread and the
+        object that opened the outbox first. Raises `OutboxError` when no new one can be made.
         """
-        if not self._shared.may_replace():
-            return None
-        self._handle.connection.close()
+        if not self._mender.is_at_work:
+            if not self._shared.may_replace():
+                return None
+            self._handle.connection.close()
         # Where this fails the database stays known as damaged, and it is tried again.
-        connection, healed = open_or_begin(
-            self._handle.path,
-            device=self._shared.device,
-            utc_ns=self._shared.utc_ns(),
-            make_space=self._shared.room.release,
-            damaged=True,
-        )
+        connection, healed = self._mender.mend(damaged=True)
         self._shared.replaced()
         self._handle.renew(connection)
         self._recall.forget()

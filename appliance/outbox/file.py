@@ -78,6 +78,10 @@ class OutboxBusyError(OutboxError):
     """Another connection held the database for longer than `BUSY_TIMEOUT_S`."""
 
 
+class OutboxNotReadyError(OutboxBusyError):
+    """The database is being checked or healed, as it should be: ask again."""
+
+
 def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> OutboxError:
     """Return the outbox's error for SQLite's. A misuse of the module itself is raised as it is.
 
@@ -192,6 +196,35 @@ def open_or_begin(
         if not (aside.forget(path, keep=0) + make_space()):
             raise
     return _open_or_begin(path, device=device, utc_ns=utc_ns, make_space=make_space, damaged=damaged)
+
+
+def make_ready(
+    path: Path, *, device: str, utc_ns: int, make_space: Callable[[], bool], damaged: bool = False
+) -> Healed | None:
+    """Do what `open_or_begin` does, so that `connect` is all that is left to do. Raises as it does."""
+    connection, healed = open_or_begin(
+        path, device=device, utc_ns=utc_ns, make_space=make_space, damaged=damaged
+    )
+    connection.close()
+    return healed
+
+
+def refuse_foreign(path: Path, *, device: str) -> None:
+    """Raise `OutboxTooNewError` or `OutboxForeignError` where a look is enough to see it."""
+    try:
+        connection = open_read_only(path)
+    except OutboxTooNewError:
+        raise
+    except OutboxError:
+        return
+    try:
+        found = ledger.current(connection).device
+    except (sqlite3.Error, UnicodeDecodeError, TypeError):
+        return
+    finally:
+        connection.close()
+    if found != device and not salvage.is_misspelt(found, device):
+        raise _foreign(path, found, device)
 
 
 def _open_or_begin(

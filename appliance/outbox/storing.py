@@ -15,12 +15,20 @@ from typing import Final
 
 from appliance.outbox.box import Outbox
 from appliance.outbox.eviction import Memory, Value, facts_of
-from appliance.outbox.file import Healed, OutboxDamagedError, OutboxError, OutboxFullError
+from appliance.outbox.file import (
+    Healed,
+    OutboxDamagedError,
+    OutboxError,
+    OutboxFullError,
+    OutboxNotReadyError,
+)
 from firmware.record import Record
 
 COMMIT_NS: Final = 5_000_000_000
 """The longest a record waits for its commit: the loss window of a power cut."""
 RETRY_NS: Final = 10_000_000_000
+READY_NS: Final = 1_000_000_000
+"""A database that is being checked or healed is asked for so often."""
 MAX_HELD: Final = 5_000
 """Records held in memory while the disk refuses them: about 35 MB, some hours of measuring."""
 ROOM_EVERY: Final = 20
@@ -53,6 +61,7 @@ class Store:
         self._commits = 0
         self._is_impatient = False
         self._mend_at_ns = 0
+        self._mend_began_ns: int | None = None
         self.fault = ""
         self.given_up = 0
         """How many were given up since the last commit that worked."""
@@ -95,6 +104,9 @@ class Store:
         given_up = self.given_up
         try:
             self._append(now_ns)
+        except OutboxNotReadyError:
+            self._due_ns = now_ns + READY_NS
+            return False
         except OutboxError as error:
             self._due_ns = max(now_ns + RETRY_NS, self._mend_at_ns)
             if not self.fault:
@@ -141,13 +153,17 @@ class Store:
 
     def _mend(self, now_ns: int) -> None:
         """Open what could not be opened at start, or begin a new database in the place of a damaged one."""
-        began_ns = time.monotonic_ns()
+        began_ns = self._mend_began_ns or time.monotonic_ns()
+        self._mend_began_ns = None
         try:
             if not self._outbox.is_open:
                 self._outbox.open_at_last()
                 self._note_healed(self._outbox.healed)
             else:
                 self._heal()
+        except OutboxNotReadyError:
+            self._mend_began_ns = began_ns
+            raise
         except OutboxError:
             self._mend_at_ns = now_ns + MEND_PAUSES * (time.monotonic_ns() - began_ns)
             raise
