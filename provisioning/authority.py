@@ -125,6 +125,11 @@ class Authority:
         """Issue a certificate; return its chain, PEM, leaf and issuing. Raises `BadRequestError`."""
         if not _NAME.fullmatch(name):
             raise BadRequestError(f"name: found {name[:70]!r}; allowed is {_NAME.pattern}")
+        if now >= self.issuing.not_valid_after_utc:
+            raise ProvisioningError(
+                f"{self.path / 'issuing.crt'}: it ran out on {self.issuing.not_valid_after_utc:%Y-%m-%d}, and issues nothing "
+                "more; revoking still works. Make a new authority with: tidegauge provision ca"
+            )
         issuer = Issuer(certificate=self.issuing, key=self._issuing_key())
         given = {} if lifetime is None else {"lifetime": lifetime}
         leaf = make_leaf(name, role, public, issuer, now=now, hosts=hosts, **given)
@@ -139,6 +144,7 @@ class Authority:
         The first comer has the name: a request for an id that has a certificate in force is refused, since
         nothing in it shows that it is the same device. (A renewal is signed with the old key.)
         """
+        self._check_clock(now)
         device, public = read_request(request)
         held = [one for one in self.issued() if one.name == device and one.revoked is None]
         if held:
@@ -190,6 +196,7 @@ class Authority:
         all_of_it = [one for one in self.issued() if one.name == name]
         if not all_of_it:
             raise BadRequestError(f"{name}: no certificate of that name was issued by {self.path}")
+        self._check_clock(now)
         new = [one for one in all_of_it if one.revoked is None]
         issuer = Issuer(certificate=self.issuing, key=self._issuing_key())
         known = [
@@ -247,6 +254,14 @@ class Authority:
             )
         except (ValueError, TypeError, KeyError) as error:
             raise ProvisioningError(f"{file}: it is not a list of revocations ({error})") from error
+
+    def _check_clock(self, now: dt.datetime) -> None:
+        """Refuse a time before the authority was made: what is dated by it would count for nobody, or take back too much."""
+        made = self.issuing.not_valid_before_utc
+        if now < made:
+            raise BadRequestError(
+                f"this machine's clock says {now:%Y-%m-%d}, and {self.path} was made after {made:%Y-%m-%d}: set the clock"
+            )
 
     def _issuing_key(self) -> Key:
         file = self.path / "issuing.key"

@@ -160,7 +160,7 @@ def make_revocations(
         x509.CertificateRevocationListBuilder()
         .issuer_name(issuer.certificate.subject)
         .last_update(now - BACKDATED)
-        .next_update(issuer.certificate.not_valid_after_utc)
+        .next_update(max(issuer.certificate.not_valid_after_utc, now + BACKDATED))
         .add_extension(_authority(issuer.certificate), critical=False)
         .add_extension(x509.CRLNumber(int(now.timestamp())), critical=False)
     )

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from provisioning.authority import Authority
-from provisioning.certificates import LIFETIME, Role, make_key, make_request
+from provisioning.certificates import ISSUING_LIFETIME, LIFETIME, Role, make_key, make_request
 from provisioning.errors import BadRequestError, ProvisioningError
 from tests.needs import program
 
@@ -151,6 +151,29 @@ class TestRenewal:
             assert name == DEVICE
             assert said in refused
             assert not authority.issued()
+
+
+def test_an_authority_that_ran_out_says_so_and_still_revokes(path: Path) -> None:
+    """The collector believes a key after its certificate has run out, so it must be possible to take it back then."""
+    late = NOW + ISSUING_LIFETIME + dt.timedelta(days=3)
+    with Authority.open(path) as authority:
+        authority.issue_device(make_request(DEVICE, make_key()), now=NOW)
+        with pytest.raises(ProvisioningError, match=r"issuing\.crt: it ran out on .* provision ca"):
+            authority.issue_device(make_request("c" * 16, make_key()), now=late)
+        assert authority.revoke(DEVICE, now=late, reason="lost") == 1
+        assert [one.name for one in authority.revocations()] == [DEVICE]
+
+
+def test_a_clock_that_is_years_late_dates_nothing(path: Path) -> None:
+    """A certificate of then would have run out already; by a revocation of then all that was said since would count no more."""
+    early = NOW - dt.timedelta(days=3000)
+    with Authority.open(path) as authority:
+        authority.issue_device(make_request(DEVICE, make_key()), now=NOW)
+        with pytest.raises(BadRequestError, match=r"this machine's clock says .* set the clock"):
+            authority.issue_device(make_request("c" * 16, make_key()), now=early)
+        with pytest.raises(BadRequestError, match="set the clock"):
+            authority.revoke(DEVICE, now=early)
+        assert authority.revocations() == ()
 
 
 def test_a_changed_request_is_refused(path: Path) -> None:

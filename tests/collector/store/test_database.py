@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -217,3 +218,29 @@ def test_the_account_adds_up_whatever_comes_in_whatever_order(
     assert {row.seq for row in queries.records(RecordFilter()).records} == sets["stored"]
     queries.close()
     store.close()
+
+
+def test_a_hello_and_a_batch_cost_the_same_however_many_gaps_there_are(store: Store) -> None:
+    """Counted in the database's own steps: a device that leaves gaps everywhere must not slow down what it says next."""
+    steps: list[int] = []
+
+    def cost(seq: int) -> int:
+        steps.clear()
+        runs = tuple(
+            (f"{start:016x}", start) for start in (seq, seq - 1)
+        )  # started anew, as after each power cut
+        hello = replace(hello_of(seq, seq), runs=runs)
+        store.commit([HelloArrived(hello=hello, received_ns=1), arrived([seq])])
+        return len(steps)
+
+    store._connection.set_progress_handler(lambda: steps.append(1), 100)
+    commit_one(store, 1)
+    cost(100_000)
+    before = cost(100_001)
+    for first in range(3, 20_000, 2000):
+        commit_one(store, tombstones=[tombstone(seq) for seq in range(first, first + 2000, 2)])
+    assert cost(100_002) <= before + 20
+
+
+def tombstone(seq: int) -> Tombstone:
+    return Tombstone(low=seq, high=seq, count=1, reason="space")
