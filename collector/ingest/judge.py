@@ -50,6 +50,9 @@ MAX_SEQ: Final = 2**62
 MAX_BODIES_BYTES: Final = 4 * 1024 * 1024
 """What the records of one batch may be together, as JSON: columns that are the same for all multiply."""
 
+MAX_WORDS: Final = 100
+"""What a device says of its software and its country is cut to this many characters: every page shows it."""
+
 # The head of a batch, as `firmware.exchange.encode_batch` writes it: enough to reject by seq what is too large.
 _HEAD: Final = re.compile(
     rb'\{"v":1,"device":"([a-z0-9]{16})","epoch":"([0-9a-f]{16})","seqs":\[([0-9,]{1,100000})\]'
@@ -159,7 +162,7 @@ def _decoded_hello(payload: bytes) -> Hello:
     highest = max((hello.high, *(high for _, high in hello.ended)))
     if highest > MAX_SEQ or not fits_store((hello.software, hello.country, *told)):
         raise RecordError("hello: a seq past all counting, or text that is not Unicode")
-    return hello
+    return replace(hello, software=hello.software[:MAX_WORDS], country=hello.country[:MAX_WORDS])
 
 
 def _presence(delivery: Delivery, device: str) -> Judgement:

@@ -18,7 +18,7 @@ from collector.ingest.arrivals import (
     PresenceArrived,
     RefusedArrived,
 )
-from collector.ingest.judge import MAX_SEQ, Delivery, Judgement, answer, judge
+from collector.ingest.judge import MAX_SEQ, MAX_WORDS, Delivery, Judgement, answer, judge
 from firmware import record as records
 from firmware.exchange import (
     MAX_BATCH_BYTES,
@@ -228,6 +228,13 @@ def test_a_hello_is_noted_and_answered_for_its_epoch() -> None:
     judgement = judged(encode_hello(hello_of(3, 9)), on=HELLO)
     assert isinstance(judgement.arrival, HelloArrived)
     assert (judgement.to, judgement.epoch) == (DEVICE, EPOCH)
+
+
+def test_what_a_hello_says_for_pages_to_show_is_cut_and_no_reason_to_refuse_it() -> None:
+    long = replace(hello_of(1, 5), software="s" * 7000, country="c" * 7000)
+    arrival = judged(encode_hello(long), on=HELLO).arrival
+    assert isinstance(arrival, HelloArrived)
+    assert arrival.hello == replace(long, software="s" * MAX_WORDS, country="c" * MAX_WORDS)
 
 
 def test_a_hello_under_another_name_is_not_answered() -> None:
