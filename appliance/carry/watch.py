@@ -24,7 +24,7 @@ from appliance.errors import ApplianceError
 from appliance.events import Event, ExportEnded, ExportProgressed, ExportStarted, OutboxChanged, StickGone
 from appliance.identity.identity import Identity
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxError
+from appliance.outbox.errors import OutboxError
 from appliance.sync.voice import Voice
 from firmware.failures import Failure, from_os_error
 from firmware.net.loop import boottime_ns

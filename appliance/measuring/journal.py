@@ -19,7 +19,7 @@ from appliance.measuring.rounds import Round
 from appliance.measuring.schedule import Missed, Schedule
 from appliance.outbox import boots
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxError
+from appliance.outbox.errors import OutboxError
 from appliance.outbox.storing import Store
 from appliance.state_file import State
 from appliance.sync.ways import Tried

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.outbox import ledger, rows
-from appliance.outbox.file import OutboxError
+from appliance.outbox.errors import OutboxError
 from appliance.outbox.ledger import Account
 from firmware.exchange import Ack
 

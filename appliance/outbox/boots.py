@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxError
+from appliance.outbox.errors import OutboxError
 from firmware.timing import SyncPoint
 
 POINTS_KEPT: Final = 10_000

@@ -28,17 +28,9 @@ from typing import Final, Self
 
 from appliance.outbox import acks, hint, ledger, rows, split
 from appliance.outbox.acks import AckImpossibleError
+from appliance.outbox.errors import OutboxError, OutboxForeignError, OutboxNotReadyError, OutboxTooNewError
 from appliance.outbox.eviction import facts_of
-from appliance.outbox.file import (
-    Healed,
-    OutboxError,
-    OutboxForeignError,
-    OutboxNotReadyError,
-    OutboxTooNewError,
-    open_or_begin,
-    open_read_only,
-    refuse_foreign,
-)
+from appliance.outbox.file import Healed, open_or_begin, open_read_only, refuse_foreign
 from appliance.outbox.handle import Handle
 from appliance.outbox.ledger import SPAN, Account
 from appliance.outbox.mending import Mender, is_large, not_ready

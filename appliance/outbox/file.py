@@ -1,4 +1,4 @@
-"""The outbox's database as a file: opened, checked, migrated, set aside when damaged; SQLite's errors in words.
+"""The outbox's database as a file: opened, checked, migrated, set aside when damaged.
 
 A damaged database is never deleted and never repaired in place: it is moved aside whole, what can be read of it
 goes into a new one, and a new epoch begins, so that measuring goes on. This file must never read or write a record:
@@ -15,109 +15,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance.errors import ApplianceError
 from appliance.outbox import aside, hint, ledger, migrations, salvage
 from appliance.outbox.datadir import sync_directory
+from appliance.outbox.errors import (
+    BUSY_TIMEOUT_S,
+    OutboxDamagedError,
+    OutboxError,
+    OutboxForeignError,
+    OutboxFullError,
+    OutboxReadOnlyError,
+    OutboxTooNewError,
+    damage_found,
+    translate,
+)
 from appliance.outbox.ledger import SPAN, Account
 from firmware.exchange import EPOCH_PATTERN
 
-BUSY_TIMEOUT_S: Final = 10.0
-"""How long one thread waits for the other's transaction; theirs last milliseconds, or one card's flush."""
 _WAL_LIMIT_BYTES: Final = 4 * 1024 * 1024
 _DRAFT_LOG_PAGES: Final = 64
 """A log that a small ballast can take in, while a new database is filled from a damaged one."""
 _RESERVE_BYTES: Final = 1024 * 1024
 """Kept free meanwhile, so that it can be brought to an end on a disk that has become full: a log, and the last rows."""
 _EPOCH_BYTES: Final = 8
-
-# Primary result codes, sqlite.org/rescode.html
-_FULL: Final = frozenset({sqlite3.SQLITE_FULL})
-_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-_READ_ONLY: Final = frozenset(
-    {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH}
-)
-# SQLITE_ERROR here means a table that is not as the migrations left it; CONSTRAINT, counters that contradict rows.
-_DAMAGED: Final = frozenset(
-    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT}
-)
-# I/O errors that have a meaning of their own, by their extended codes.
-_AS: Final = {
-    # A place of the card that cannot be read any more: what is around it can, and is carried over.
-    sqlite3.SQLITE_IOERR_READ: sqlite3.SQLITE_CORRUPT,
-    sqlite3.SQLITE_IOERR_CORRUPTFS: sqlite3.SQLITE_CORRUPT,
-    # No space for the index of the log, which SQLite makes even to read.
-    sqlite3.SQLITE_IOERR_SHMSIZE: sqlite3.SQLITE_FULL,
-}
-
-
-class OutboxError(ApplianceError):
-    """The outbox cannot do what was asked. Nothing that was committed is lost by it."""
-
-
-class OutboxTooNewError(OutboxError):
-    """The database was written by a newer version of this software."""
-
-
-class OutboxDamagedError(OutboxError):
-    """The database cannot be trusted."""
-
-
-class OutboxForeignError(OutboxError):
-    """The database holds another device's records."""
-
-
-class OutboxFullError(OutboxError):
-    """The disk is full: what was to be stored is not stored."""
-
-
-class OutboxReadOnlyError(OutboxError):
-    """The database cannot be opened or written."""
-
-
-class OutboxBusyError(OutboxError):
-    """Another connection held the database for longer than `BUSY_TIMEOUT_S`."""
-
-
-class OutboxNotReadyError(OutboxBusyError):
-    """The database is being checked or healed, as it should be: ask again."""
-
-
-def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> OutboxError:
-    """Return the outbox's error for SQLite's. A misuse of the module itself is raised as it is.
-
-    A `UnicodeDecodeError` is what Python makes of a damaged name in SQLite's own words about it.
-    """
-    if isinstance(error, UnicodeDecodeError):
-        return _damaged(path, f"text that is not text, {error.reason}")
-    if isinstance(error, sqlite3.ProgrammingError | sqlite3.InterfaceError):
-        raise error
-    extended = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    code = _AS.get(extended, extended & 0xFF)
-    if code in _FULL:
-        return OutboxFullError(
-            f"the disk is full ({error})", where=path, remedy="Free some space: measuring and sending go on"
-        )
-    if code in _BUSY:
-        return OutboxBusyError(
-            f"held by another process for more than {BUSY_TIMEOUT_S:.0f} s",
-            where=path,
-            remedy="Close whatever else has the file open for writing",
-        )
-    if code in _READ_ONLY:
-        return OutboxReadOnlyError(
-            f"cannot be opened or written ({error})",
-            where=path,
-            remedy="Mount its disk read-write, as our own",
-        )
-    if code in _DAMAGED:
-        return OutboxDamagedError(
-            f"the database is damaged ({error})",
-            where=path,
-            remedy="Restart: it is set aside and a new one begins",
-        )
-    return OutboxError(
-        f"the disk failed ({error})", where=path, remedy="Look at the kernel's log; replace the card"
-    )
 
 
 def refuse_read_only(path: Path) -> None:
@@ -366,7 +285,7 @@ def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
     """
     had, known = migrations.applied(connection), migrations.NAMES
     if had[: len(known)] != known[: len(had)]:
-        raise _damaged(path, f"it has had migrations {', '.join(had)[:200]!r}, which never were")
+        raise damage_found(path, f"it has had migrations {', '.join(had)[:200]!r}, which never were")
     if len(had) > len(known):
         raise OutboxTooNewError(
             f"written by a newer version (it has had migration {had[-1]!r}, unknown here)",
@@ -396,7 +315,7 @@ def _open_checked(path: Path, *, device: str, utc_ns: int) -> sqlite3.Connection
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        raise _damaged(path, str(found))
+        raise damage_found(path, str(found))
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
@@ -433,11 +352,11 @@ def _own(connection: sqlite3.Connection, path: Path, *, device: str, utc_ns: int
     fits = holder is not None and highest - holder.base <= holder.produced
     fits = fits and all(account.is_possible for account in accounts.values())
     if not fits or not all(EPOCH_PATTERN.fullmatch(account.epoch) for account in accounts.values()):
-        raise _damaged(path, "its counters contradict its rows")
+        raise damage_found(path, "its counters contradict its rows")
     last = accounts[max(accounts)]
     if last.device != device:
         if salvage.is_misspelt(last.device, device):
-            raise _damaged(path, f"it names device {last.device}, one letter from our own")
+            raise damage_found(path, f"it names device {last.device}, one letter from our own")
         raise _foreign(path, last.device, device)
     hint.write(path, list(accounts.values()))
 
@@ -448,7 +367,3 @@ def _foreign(path: Path, found: str, device: str) -> OutboxForeignError:
         where=path,
         remedy=f"Put {found}'s device.json back, or move the outbox away to begin anew",
     )
-
-
-def _damaged(path: Path, found: str) -> OutboxDamagedError:
-    return OutboxDamagedError(f"the database is damaged ({found})", where=path, remedy="It is set aside")

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from appliance.outbox import aside
-from appliance.outbox.file import OutboxError, OutboxFullError, connect, refuse_read_only, translate
+from appliance.outbox.errors import OutboxError, OutboxFullError, translate
+from appliance.outbox.file import connect, refuse_read_only
 from appliance.outbox.shared import Shared
 
 _T = TypeVar("_T")

@@ -14,7 +14,8 @@ from concurrent.futures import wait as wait_for
 from pathlib import Path
 from typing import Final, TypedDict
 
-from appliance.outbox.file import Healed, OutboxNotReadyError, connect, make_ready, open_or_begin, translate
+from appliance.outbox.errors import OutboxNotReadyError, translate
+from appliance.outbox.file import Healed, connect, make_ready, open_or_begin
 from appliance.outbox.shared import Shared
 
 LARGE_BYTES: Final = 64 * 1024 * 1024

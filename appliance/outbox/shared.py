@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.outbox.file import OutboxBusyError, OutboxDamagedError, OutboxError
+from appliance.outbox.errors import OutboxBusyError, OutboxDamagedError, OutboxError
 from appliance.outbox.room import Room
 
 

@@ -14,14 +14,9 @@ from collections.abc import Callable
 from typing import Final
 
 from appliance.outbox.box import Outbox
+from appliance.outbox.errors import OutboxDamagedError, OutboxError, OutboxFullError, OutboxNotReadyError
 from appliance.outbox.eviction import Memory, Value, facts_of
-from appliance.outbox.file import (
-    Healed,
-    OutboxDamagedError,
-    OutboxError,
-    OutboxFullError,
-    OutboxNotReadyError,
-)
+from appliance.outbox.file import Healed
 from firmware.record import Record
 
 COMMIT_NS: Final = 5_000_000_000

@@ -13,7 +13,7 @@ from typing import Final
 
 from appliance.events import ControlHeard, Event, OutboxChanged, SyncChanged, TransportTried
 from appliance.outbox.box import ROUNDS_KEPT, Outbox, Row
-from appliance.outbox.file import OutboxError
+from appliance.outbox.errors import OutboxError
 from appliance.sync.headline import with_headline
 from appliance.sync.https import HttpsLink
 from appliance.sync.knock import is_silence

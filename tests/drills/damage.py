@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxError
+from appliance.outbox.errors import OutboxError
 from appliance.outbox.storing import Store
 from firmware.record import Record, to_json
 from tests.drills.exchange import Collector, deliver

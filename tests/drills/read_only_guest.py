@@ -24,7 +24,7 @@ from typing import Final
 
 from appliance.outbox import storing
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxError
+from appliance.outbox.errors import OutboxError
 from appliance.outbox.storing import Store
 from firmware.record import Record
 from tests.drills.audit import audit

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from appliance.events import Event
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxError
+from appliance.outbox.errors import OutboxError
 from appliance.outbox.storing import Store
 from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
@@ -120,7 +120,7 @@ def test_a_database_damaged_in_use_is_replaced_while_the_sender_has_it_open(tmp_
         outbox._shared.damaged = True
         until = time.monotonic() + 30
         store.add(tcp_record(200), 0)
-        while not store.commit(0):
+        while not store.commit(time.monotonic_ns()):
             assert time.monotonic() < until
             time.sleep(0.02)
         let_go.set()

@@ -17,7 +17,7 @@ from appliance.carry.answers import take
 from appliance.carry.folder import Folder
 from appliance.carry.writing import Speaker, write
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxError
+from appliance.outbox.errors import OutboxError
 from appliance.sync.voice import Voice
 from firmware import mailbag
 from firmware.exchange import encode_ack

@@ -14,15 +14,15 @@ import pytest
 
 from appliance.outbox import migrations
 from appliance.outbox.box import ROUNDS_KEPT, AckImpossibleError, Outbox
-from appliance.outbox.file import (
+from appliance.outbox.errors import (
     OutboxBusyError,
     OutboxError,
     OutboxForeignError,
     OutboxFullError,
     OutboxReadOnlyError,
     OutboxTooNewError,
-    connect,
 )
+from appliance.outbox.file import connect
 from firmware.exchange import Ack, Reject
 from firmware.record import Identity, Outcome, Record, Verdict, from_json, to_json
 from firmware.seqs import SeqRanges
@@ -482,7 +482,7 @@ def test_a_first_start_cut_short_begins_again(path: Path) -> None:
 FILL = """
 import sys, pathlib
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxFullError
+from appliance.outbox.errors import OutboxFullError
 from firmware.exchange import Ack
 from tests.firmware.records import tcp_record
 directory = pathlib.Path(sys.argv[1])

@@ -13,7 +13,7 @@ from appliance.outbox.datadir import (
     DeviceIdentityTooNewError,
     read_device,
 )
-from appliance.outbox.file import OutboxDamagedError, OutboxError, OutboxForeignError
+from appliance.outbox.errors import OutboxDamagedError, OutboxError, OutboxForeignError
 from appliance.outbox.storing import Store
 from firmware.exchange import Ack
 from firmware.record import Record
@@ -136,7 +136,7 @@ EXCHANGE_ON_A_READ_ONLY_DISK = """
 import pathlib, subprocess, sys
 from appliance.outbox import aside
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxError
+from appliance.outbox.errors import OutboxError
 folder = pathlib.Path(sys.argv[1])
 path = folder / "outbox.sqlite3"
 with Outbox.open(path, device="a1b2c3d4e5f6g7h8"):
@@ -161,7 +161,7 @@ WAITS_FOR_SPACE = """
 import os, pathlib, sys
 from appliance.outbox import aside
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxBusyError
+from appliance.outbox.errors import OutboxBusyError
 from appliance.outbox.storing import Store
 from tests.firmware.records import tcp_record
 folder = pathlib.Path(sys.argv[1])

@@ -6,7 +6,8 @@ import pytest
 
 from appliance.outbox import storing
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxDamagedError, connect
+from appliance.outbox.errors import OutboxDamagedError
+from appliance.outbox.file import connect
 from appliance.outbox.storing import COMMIT_NS, RETRY_NS, Store
 from firmware.record import Record
 from tests.firmware.records import tcp_record

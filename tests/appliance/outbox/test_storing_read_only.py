@@ -12,7 +12,7 @@ import pytest
 
 from appliance.outbox import storing
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import OutboxReadOnlyError
+from appliance.outbox.errors import OutboxReadOnlyError
 from appliance.outbox.storing import Store
 from firmware.record import Record
 from tests import namespaces
