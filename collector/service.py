@@ -89,9 +89,12 @@ def _run(
     parts.callback(store.close)
     queries = Queries(directory.database)
     parts.callback(queries.close)
-    broker_host, broker_port, broker_pid = take_in(settings, directory, store, parts, say, queries=queries)
+    taking = take_in(settings, directory, store, parts, say, queries=queries)
     addresses = Addresses(
-        page_url=_url(sock), broker_host=broker_host, broker_port=broker_port, broker_pid=broker_pid
+        page_url=_url(sock),
+        broker_host=taking.broker_host,
+        broker_port=taking.broker_port,
+        broker_pid=taking.broker_pid,
     )
 
     def ready() -> None:
@@ -109,7 +112,7 @@ def _run(
         on_ready(addresses)
 
     config = uvicorn.Config(
-        make_app(queries),
+        make_app(queries, storing_fault=taking.fault),
         http="h11",
         ws="none",
         log_config=None,

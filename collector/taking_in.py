@@ -9,6 +9,7 @@ import contextlib
 import ssl
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from collector.broker.child import Broker, choose_kind
@@ -34,6 +35,16 @@ FIRST_CONNECT_S: Final = 10.0
 """How long readiness waits for our own broker to take the subscription."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakingIn:
+    """Where what is taken in comes from ("": no broker), its broker's pid if it is ours, and why nothing can be stored."""
+
+    broker_host: str = ""
+    broker_port: int = 0
+    broker_pid: int | None = None
+    fault: Callable[[], str | None] = lambda: None
+
+
 def take_in(
     settings: CollectorSettings,
     directory: DataDir,
@@ -42,13 +53,13 @@ def take_in(
     say: Callable[[str], None],
     *,
     queries: Queries,
-) -> tuple[str, int, int | None]:
-    """Start it all; return the broker's host ("": there is none), port and, if it is ours, its pid."""
+) -> TakingIn:
+    """Start it all, each part to be ended by `parts`."""
     inbox = Inbox(max_messages=settings.ingest.waiting_messages, max_bytes=settings.ingest.waiting_bytes)
     broker = _broker(settings, directory, parts, say)
     host_port = broker_address(settings.broker.use) if broker is None else (broker.host, broker.port)
     if host_port is None and not settings.intake.port:
-        return "", 0, None
+        return TakingIn()
     connected = threading.Event()
 
     def on_state(state: LinkState, message: str) -> None:
@@ -98,7 +109,12 @@ def take_in(
         # A device that says hello before we listen would wait for its answer in vain.
         connected.wait(FIRST_CONNECT_S)
     host, port = host_port or ("", 0)
-    return host, port, None if broker is None else broker.pid
+    return TakingIn(
+        broker_host=host,
+        broker_port=port,
+        broker_pid=None if broker is None else broker.pid,
+        fault=lambda: ingest.fault,
+    )
 
 
 def _broker(

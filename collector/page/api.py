@@ -1,7 +1,7 @@
 """The JSON API, `/api/v1/…`: what the pages show, for programs. Thin: each answer is a query put into a model."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Final
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from collector.page import cards, texts, times
-from collector.page.errors import UnknownDeviceError
+from collector.page.errors import NotStoringError, UnknownDeviceError
 from collector.page.headers import LIVE, NEVER
 from collector.page.models import (
     DEVICE_FORM,
@@ -70,12 +70,15 @@ _DEVICE_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 
 
 class Api:
-    """The API's answers, from one store. `now_ns` is the collector's clock."""
+    """The API's answers, from one store. `now_ns` is the collector's clock; `storing_fault` as in `make_app`."""
 
-    def __init__(self, queries: Queries, now_ns: times.Clock) -> None:
+    def __init__(
+        self, queries: Queries, now_ns: times.Clock, storing_fault: Callable[[], str | None]
+    ) -> None:
         self._queries = queries
         self._history = History(queries)
         self._now_ns = now_ns
+        self._storing_fault = storing_fault
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -108,7 +111,7 @@ class Api:
             responses={200: {"content": {NDJSON: {"schema": _ONE_A_LINE}}}, **_ERRORS},
         )
         many("/api/v1/rejects", self.rejects, response_model=RejectsOut, summary="What was refused, and why")
-        many("/healthz", self.health, response_model=HealthOut, summary="Whether the collector’s page works")
+        many("/healthz", self.health, response_model=HealthOut, summary="Whether the collector works")
         return router
 
     def devices(self, response: Response, _none: Annotated[NoParameters, Query()]) -> DevicesOut:
@@ -175,7 +178,10 @@ class Api:
         return RejectsOut(rejects=[_reject(row) for row in found])
 
     def health(self, _none: Annotated[NoParameters, Query()]) -> HealthOut:
-        """Say whether the store can be read, and how much is in it. For monitoring; never kept by a cache."""
+        """Say whether the store can be read and written, and how much is in it. For monitoring; never kept by a cache."""
+        fault = self._storing_fault()
+        if fault is not None:
+            raise NotStoringError(fault)
         counts = self._queries.counts()
         return HealthOut(
             status="ok",

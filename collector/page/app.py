@@ -5,6 +5,7 @@ anywhere else, and must never write.
 """
 
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -18,7 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from collector.errors import StoreError
 from collector.page import headers, texts
 from collector.page.api import Api
-from collector.page.errors import BadParameterError, UnknownDeviceError
+from collector.page.errors import BadParameterError, NotStoringError, UnknownDeviceError
 from collector.page.headers import NEVER, Headers
 from collector.page.pages import Pages
 from collector.page.rendering import Templates
@@ -34,8 +35,16 @@ DESCRIPTION: Final = (
 _GZIP_FROM_BYTES: Final = 500
 
 
-def make_app(queries: Queries, *, now_ns: Clock = time.time_ns) -> FastAPI:
-    """Return the ASGI application that shows what `queries` finds. The caller closes `queries` after serving."""
+def make_app(
+    queries: Queries,
+    *,
+    now_ns: Clock = time.time_ns,
+    storing_fault: Callable[[], str | None] = lambda: None,
+) -> FastAPI:
+    """Return the ASGI application that shows what `queries` finds. The caller closes `queries` after serving.
+
+    `storing_fault` says why nothing can be stored at present, None when it can.
+    """
     app = FastAPI(
         title="Tidegauge collector",
         version=__version__,
@@ -46,7 +55,7 @@ def make_app(queries: Queries, *, now_ns: Clock = time.time_ns) -> FastAPI:
         middleware=[Middleware(Headers), Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES)],
     )
     templates = Templates()
-    app.include_router(Api(queries, now_ns).router())
+    app.include_router(Api(queries, now_ns, storing_fault).router())
     app.include_router(TargetApi(queries, now_ns).router())
     app.include_router(ScopeApi(queries, now_ns).router())
     app.include_router(Pages(queries, templates, now_ns, app.openapi).router())
@@ -66,6 +75,7 @@ class _Errors:
         app.add_exception_handler(BadParameterError, self.bad_parameter)
         app.add_exception_handler(RequestValidationError, self.invalid)
         app.add_exception_handler(StoreError, self.unavailable)
+        app.add_exception_handler(NotStoringError, self.not_storing)
         app.add_exception_handler(HTTPException, self.http)
         app.add_exception_handler(Exception, self.broken)
 
@@ -87,6 +97,12 @@ class _Errors:
         answer = self._answer(request, 503, "unavailable_title", text)
         answer.headers["retry-after"] = "30"
         return answer
+
+    def not_storing(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, NotStoringError)
+        return self._answer(
+            request, 503, "not_storing_title", texts.plain("not_storing_text", fault=error.fault)
+        )
 
     def http(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

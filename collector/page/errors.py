@@ -9,6 +9,14 @@ class UnknownDeviceError(LookupError):
         self.device = device
 
 
+class NotStoringError(RuntimeError):
+    """The page works, and what arrives cannot be stored: `fault` says why."""
+
+    def __init__(self, fault: str) -> None:
+        super().__init__(fault)
+        self.fault = fault
+
+
 class BadParameterError(ValueError):
     """A parameter of a page's address cannot be read."""
 

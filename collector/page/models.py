@@ -261,7 +261,9 @@ class RejectsOut(Answer):
 class HealthOut(Answer):
     """Whether the page can read the store, and how much is in it."""
 
-    status: Literal["ok"] = Field(description="`ok`; when the store cannot be read the answer is 503.")
+    status: Literal["ok"] = Field(
+        description="`ok`; when the store cannot be read, or nothing can be stored, the answer is 503."
+    )
     version: str = Field(description="The collector’s software.")
     devices: int = Field(description="Devices ever heard.")
     records: int = Field(description="Records stored.")

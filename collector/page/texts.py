@@ -310,6 +310,8 @@ ENGLISH: Final[Mapping[str, str]] = {
     ),
     "unavailable_title": "The collector’s database cannot be read",
     "unavailable_text": "Try again in a minute. If it lasts, the operator’s log has the details.",
+    "not_storing_title": "The collector can store nothing at present",
+    "not_storing_text": "What arrives waits at the devices, and nothing is acknowledged: {fault}.",
     "back": "Back to the devices",
 }
 

@@ -8,12 +8,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+import urllib.error
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from collector.broker.child import Broker, BrokerKind
-from firmware.exchange import encode_batch
+from firmware.exchange import Batch, Tombstone, encode_batch
 from tests.collector.process import CollectorProcess, wait_until_gone
 from tests.collector.scripted_device import DEVICE, WAIT_S, ScriptedDevice, batch_of
 from tests.needs import program
@@ -73,6 +75,42 @@ def test_killed_it_takes_its_broker_with_it_and_loses_nothing_acknowledged(tmp_p
         ScriptedDevice(collector.host, collector.port) as device,
     ):
         assert device.hello(1, 50).upto == 49
+
+
+def rename(data: Path, table: str, name: str) -> None:
+    with sqlite3.connect(data / "collector.sqlite3") as connection:
+        connection.execute(f"ALTER TABLE {table} RENAME TO {name}")
+    connection.close()
+
+
+def test_its_health_says_when_nothing_can_be_stored_and_when_it_can_again(tmp_path: Path) -> None:
+    program("mosquitto")
+    data = tmp_path / "data"
+    with CollectorProcess(data) as collector, ScriptedDevice(collector.host, collector.port) as device:
+        assert device.send(1).upto == 1
+        assert json.loads(collector.get("healthz"))["status"] == "ok"
+        rename(data, "tombstone", "gone")
+        device.publish_unawaited("live", encode_batch(given_up(2)))
+        until = time.monotonic() + WAIT_S
+        fault = ""
+        while not fault:
+            assert time.monotonic() < until
+            try:
+                collector.get("healthz")
+            except urllib.error.HTTPError as error:
+                fault = f"{error.code} {json.loads(error.read())['error']['message']}"
+        assert fault.startswith("503 ")
+        assert "nothing is acknowledged" in fault
+        assert "tombstone" in fault
+        rename(data, "gone", "tombstone")
+        while device.send(3).upto < 1:
+            assert time.monotonic() < until
+        assert json.loads(collector.get("healthz"))["status"] == "ok"
+
+
+def given_up(seq: int) -> Batch:
+    told = Tombstone(low=seq, high=seq, count=1, reason="no room")
+    return replace(batch_of([seq + 100]), tombstones=(told,))
 
 
 DIES_BEFORE_ITS_ACK = """
