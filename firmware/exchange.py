@@ -17,7 +17,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from firmware.jsontypes import JsonObject, JsonValue, NewerVersionError, Reader, RecordError
 from firmware.record import ClockQuality
@@ -350,12 +350,11 @@ def _matching(reader: Reader, key: str, pattern: re.Pattern[str]) -> str:
 
 
 def _integers(reader: Reader, key: str) -> tuple[int, ...]:
-    values: list[int] = []
-    for item in reader.array(key):
-        if not isinstance(item, int) or isinstance(item, bool) or not 1 <= item < 2**63:
+    values = reader.array(key)
+    for item in values:
+        if type(item) is not int or not 1 <= item < 2**63:
             raise RecordError(f"batch: {key}: found {item!r}; allowed is a whole number from 1")
-        values.append(item)
-    return tuple(values)
+    return tuple(cast("list[int]", values))
 
 
 def _pair(item: JsonValue, *, where: str) -> tuple[JsonValue, JsonValue]:

@@ -19,8 +19,14 @@ class SeqRanges:
     @classmethod
     def of(cls, seqs: Iterable[int]) -> "SeqRanges":
         """Return the set of `seqs`, in any order, repeats allowed."""
+        members = set(seqs)
+        if not members:
+            return cls()
+        low, high = min(members), max(members)
+        if high - low + 1 == len(members):  # nearly always
+            return cls(((low, high),))
         merged: list[tuple[int, int]] = []
-        for seq in sorted(set(seqs)):
+        for seq in sorted(members):
             if merged and merged[-1][1] + 1 == seq:
                 merged[-1] = (merged[-1][0], seq)
             else:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import repeat
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, Self
 
@@ -173,7 +174,7 @@ class Store:
     def _batch(self, batch: BatchArrived) -> bool:
         """Note a batch; return whether it says anything that was not known."""
         self._seen(batch.device, batch.received_ns)
-        stored = SeqRanges.of(row.seq for row in batch.rows)
+        stored = SeqRanges.of(map(_SEQ, batch.rows))
         rejected = SeqRanges.of(batch.rejected)
         known = self._ranges_at(batch.device, batch.epoch, "rejected", rejected)
         highest = max((ranges.ranges[-1][1] for ranges in (stored, rejected) if ranges), default=0)
@@ -357,9 +358,12 @@ class Store:
         )
 
 
+_SEQ: Final = attrgetter("seq")
+
+
 def _seqs(batch: BatchArrived) -> list[int]:
     """Return the seqs whose fate the answer must tell; of a tombstone its ends, which its range holds."""
-    seqs = [*(row.seq for row in batch.rows), *batch.rejected]
+    seqs = [*map(_SEQ, batch.rows), *batch.rejected]
     for tombstone in batch.tombstones:
         seqs += [tombstone.low, tombstone.high]
     return seqs

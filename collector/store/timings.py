@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from collector.ingest.arrivals import BatchArrived, Row
 from collector.store.bounds import Bounds
@@ -22,6 +22,9 @@ _UPSERT = """INSERT INTO boot VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (device, boo
 
 _BOOTS = """SELECT boot_id, first_boottime_ns, last_boottime_ns, latest_start_ns, previous_boot_id FROM boot
     WHERE device = ?"""
+
+
+_TELL_OF_BOOTS: Final = frozenset({"ladder", "gap"})
 
 
 def note(connection: sqlite3.Connection, batches: Iterable[BatchArrived], bounds: Bounds) -> None:
@@ -87,14 +90,14 @@ def timeline(connection: sqlite3.Connection, device: str) -> Timeline:
 
 
 def _boots(batch: BatchArrived) -> Iterator[tuple[str, str, int, int, int, str]]:
-    spans: dict[str, tuple[int, int]] = {}
+    starts: dict[str, list[int]] = {}
     previous: dict[str, str] = {}
     for row in batch.rows:
-        low, high = spans.get(row.boot_id, (row.start_boottime_ns, row.start_boottime_ns))
-        spans[row.boot_id] = (min(low, row.start_boottime_ns), max(high, row.start_boottime_ns))
-        if row.test in {"ladder", "gap"} and '"previous_boot_id":"' in row.body:
+        starts.setdefault(row.boot_id, []).append(row.start_boottime_ns)
+        if row.test in _TELL_OF_BOOTS and '"previous_boot_id":"' in row.body:
             previous[row.boot_id] = _previous(row)
-    for boot_id, (low, high) in spans.items():
+    for boot_id, times_ns in starts.items():
+        low, high = min(times_ns), max(times_ns)
         # The newest of them had not begun when the batch was received, give or take nothing: it is there.
         yield batch.device, boot_id, low, high, batch.received_ns - high, previous.get(boot_id, "")
 
