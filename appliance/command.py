@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ class BadInputError(click.ClickException):
 
 
 if TYPE_CHECKING:
-    from appliance.lights.pins import LightsConfig
+    from appliance.lights.pins import Lights, LightsConfig
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -126,13 +127,7 @@ def _views(
     """Open what shows how the device is: the lights, where there is somewhere to show them, and a view or lines."""
     watched = sys.stdout.isatty()
     if watched or settings.lights.factory != "auto" or Path("/dev/gpiochip0").exists():
-        # gpiozero and rich cost 5 MB: a device without pins and without a terminal need not hold them.
-        from appliance.lights.pins import Lights, LightsError  # noqa: PLC0415
-
-        try:
-            lights = stack.enter_context(Lights(_lights_config(settings, plan)))
-        except LightsError as error:
-            raise click.ClickException(str(error)) from error
+        lights = stack.enter_context(_lights(settings, plan))
         yield lights
     if watched:
         from appliance.views.terminal import Terminal  # noqa: PLC0415
@@ -150,6 +145,25 @@ def _say(line: str) -> None:
 
 def _log_to_errors(level: str) -> None:
     logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+
+
+def _lights(settings: DeviceSettings, plan: Plan) -> "Lights":
+    """Return the lights; where pins were not asked for and cannot be had, lights that only the terminal shows."""
+    # gpiozero and rich cost 5 MB: a device without pins and without a terminal need not hold them.
+    from appliance.lights.pins import Lights, LightsError, PinFactory  # noqa: PLC0415
+
+    config = _lights_config(settings, plan)
+    try:
+        try:
+            return Lights(config)
+        except LightsError as error:
+            if config.factory is not PinFactory.AUTO:
+                raise
+            lights = Lights(replace(config, factory=PinFactory.MOCK))
+            click.echo(f"No lights: {error}. Measuring goes on.", err=True)
+            return lights
+    except LightsError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _lights_config(settings: DeviceSettings, plan: Plan) -> "LightsConfig":
