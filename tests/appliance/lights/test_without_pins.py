@@ -11,7 +11,6 @@ from appliance.lights import pins
 from appliance.settings import DeviceSettings
 from firmware.plans.load import load
 
-
 HAS_PINS = pytest.mark.skipif(Path("/dev/gpiochip0").exists(), reason="this machine has pins: they open")
 
 
