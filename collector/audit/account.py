@@ -116,14 +116,21 @@ def sum_in_words(counts: "EpochCompleteness | Totals") -> str:
     return f"{counts.produced:,} produced = " + " + ".join(parts)
 
 
+def counted(number: int, what: str) -> str:
+    """Return `1 message`, `2,400 messages`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def in_words(epoch: EpochAudit, *, checked: bool) -> Iterator[str]:
     """Yield the lines that people read of one epoch; `checked` says whether signatures could be."""
     yield f"{epoch.device}  epoch {epoch.account.epoch}  {sum_in_words(epoch.account)}"
-    evidence = f"    {epoch.proved:,} records as {epoch.messages:,} messages said them"
+    evidence = f"    {counted(epoch.proved, 'record')} as {counted(epoch.messages, 'message')} said them"
     if epoch.messages:
         share = epoch.message_bytes / max(1, epoch.account.stored)
         evidence += f" ({epoch.message_bytes:,} bytes kept, {share:.0f} a record)"
-        evidence += f"; {epoch.signed:,} signatures hold" if checked else "; signatures not checked"
+        evidence += (
+            f"; {counted(epoch.signed, 'signature')} proved" if checked else "; signatures not checked"
+        )
     yield evidence
     gaps = epoch.account.gaps.ranges
     for low, high in gaps[:GAPS_NAMED]:

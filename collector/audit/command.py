@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from collector.audit.account import Totals, in_words, sum_in_words, to_json
+from collector.audit.account import Totals, counted, in_words, sum_in_words, to_json
 from collector.audit.auditor import audit as audit_epochs
 from collector.audit.reading import has_evidence
 from collector.audit.seals import Seals
@@ -101,7 +101,9 @@ def _run(queries: Queries, seals: Seals, device: str | None, *, as_json: bool) -
 
 
 def _summary(totals: Totals, *, checked: bool) -> str:
-    lines = [f"{totals.devices:,} devices, {totals.epochs:,} epochs: {sum_in_words(totals)}"]
+    lines = [
+        f"{counted(totals.devices, 'device')}, {counted(totals.epochs, 'epoch')}: {sum_in_words(totals)}"
+    ]
     if checked:
         lines.append(f"{totals.signed:,} of {totals.messages:,} messages bear a signature that holds")
     else:
