@@ -79,7 +79,7 @@ class DataDir:
         except OSError as error:
             raise translate_os_error(error, path) from error
         try:
-            if not (patient and _is_read_only(path)):
+            if not (patient and is_read_only(path)):
                 _refuse_closed(path)
             device = _read_or_make_identity(path / "device.json", patient=patient)
         except OSError as error:
@@ -185,7 +185,8 @@ def _refuse_closed(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
-def _is_read_only(path: Path) -> bool:
+def is_read_only(path: Path) -> bool:
+    """Say whether the kernel has mounted the disk of `path` read-only. Raises `OSError`."""
     return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.outbox import aside, hint, ledger, migrations, salvage
-from appliance.outbox.datadir import sync_directory
+from appliance.outbox.datadir import is_read_only, sync_directory
 from appliance.outbox.errors import (
     BUSY_TIMEOUT_S,
     OutboxDamagedError,
@@ -46,7 +46,7 @@ def refuse_read_only(path: Path) -> None:
     worked although nothing was written: only the mount says so.
     """
     with contextlib.suppress(OSError):
-        if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+        if is_read_only(path.parent):
             raise OutboxReadOnlyError(
                 "cannot be written (its disk is mounted read-only)",
                 where=path,
@@ -115,17 +115,6 @@ def open_or_begin(
         if not (aside.forget(path, keep=0) + make_space()):
             raise
     return _open_or_begin(path, device=device, utc_ns=utc_ns, make_space=make_space, damaged=damaged)
-
-
-def make_ready(
-    path: Path, *, device: str, utc_ns: int, make_space: Callable[[], bool], damaged: bool = False
-) -> Healed | None:
-    """Do what `open_or_begin` does, so that `connect` is all that is left to do. Raises as it does."""
-    connection, healed = open_or_begin(
-        path, device=device, utc_ns=utc_ns, make_space=make_space, damaged=damaged
-    )
-    connection.close()
-    return healed
 
 
 def refuse_foreign(path: Path, *, device: str) -> None:

@@ -12,14 +12,15 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final, TypeAlias
 
 from appliance.outbox.errors import OutboxNotReadyError, translate
-from appliance.outbox.file import Healed, connect, make_ready, open_or_begin
+from appliance.outbox.file import Healed, connect, open_or_begin
 from appliance.outbox.shared import Shared
 
 LARGE_BYTES: Final = 64 * 1024 * 1024
 """To read so much takes a card some 2 s, and a salvage of it some 10: what is smaller is done on the spot."""
+_Opening: TypeAlias = Callable[[], tuple[sqlite3.Connection, Healed | None]]
 _log: Final = logging.getLogger(__name__)
 
 
@@ -46,10 +47,12 @@ class Mender:
         It is the caller's to see that nobody else has it open. Raises `OutboxNotReadyError` while a thread is at it
         (ask again), and what `open_or_begin` raises.
         """
-        if self._future is None and is_large(self._path):
-            self._begin(damaged=damaged)
         if self._future is None:
-            return open_or_begin(self._path, **self._options(damaged=damaged))
+            if not is_large(self._path):
+                return self._opening(damaged=damaged)()
+            # However quick the thread is, what comes of it is for the next call: who begins it only wants it begun.
+            self._begin(damaged=damaged)
+            raise not_ready(self._path)
         if not self._future.done():
             raise not_ready(self._path)
         future, self._future = self._future, None
@@ -63,25 +66,20 @@ class Mender:
         what = "healed" if damaged else "checked"
         _log.info("%s is being %s; measuring goes on", self._path, what)
         self._future = Future()
-        work = functools.partial(make_ready, self._path, **self._options(damaged=damaged))
+        opening = self._opening(damaged=damaged)
         # As a daemon: a process that ends is a power cut to it, and it survives those.
-        threading.Thread(target=_run, args=(self._future, work), name="outbox", daemon=True).start()
+        threading.Thread(target=_run, args=(self._future, opening), name="outbox", daemon=True).start()
 
-    def _options(self, *, damaged: bool) -> "_Options":
-        shared = self._shared
-        return {
-            "device": shared.device,
-            "utc_ns": shared.utc_ns(),
-            "make_space": shared.room.release,
-            "damaged": damaged,
-        }
-
-
-class _Options(TypedDict):
-    device: str
-    utc_ns: int
-    make_space: Callable[[], bool]
-    damaged: bool
+    def _opening(self, *, damaged: bool) -> _Opening:
+        """Return what opens it in the thread that calls it."""
+        return functools.partial(
+            open_or_begin,
+            self._path,
+            device=self._shared.device,
+            utc_ns=self._shared.utc_ns(),
+            make_space=self._shared.room.release,
+            damaged=damaged,
+        )
 
 
 def is_large(path: Path) -> bool:
@@ -101,8 +99,11 @@ def not_ready(path: Path) -> OutboxNotReadyError:
     )
 
 
-def _run(future: "Future[Healed | None]", work: Callable[[], Healed | None]) -> None:
+def _run(future: "Future[Healed | None]", opening: _Opening) -> None:
+    """Have it sound, so that `connect` is all that is left to do."""
     try:
-        future.set_result(work())
+        connection, healed = opening()
+        connection.close()
+        future.set_result(healed)
     except BaseException as error:  # noqa: BLE001 - a thread's outermost: who asks for the result is told
         future.set_exception(error)
