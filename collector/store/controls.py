@@ -14,7 +14,7 @@ from typing import Final, Self
 from collector.control.log import NS, Run, Sample, continued
 from collector.control.targets import Key
 from collector.errors import StoreError
-from collector.store.database import BUSY_TIMEOUT_S
+from collector.store import writing
 from collector.store.queries import Queries
 from firmware.jsontypes import RecordError
 from firmware.judgement.web import control_json
@@ -59,15 +59,7 @@ class ControlLog:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open the database at `path`, which `Store.open` has made. Raises `StoreError`."""
-        try:
-            connection = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
-            for pragma in ("synchronous = FULL", "cache_size = -2048"):
-                connection.execute(f"PRAGMA {pragma}")
-        except sqlite3.Error as error:
-            raise StoreError(f"{path}: cannot be opened ({error})") from error
-        return cls(connection)
+        return cls(writing.connect_beside(path, "cache_size = -2048"))
 
     def close(self) -> None:
         """Close the connection."""
@@ -79,13 +71,8 @@ class ControlLog:
         Raises `StoreError`: then none is kept.
         """
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with writing.transaction(self._connection):
                 runs = tuple(self._add(sample, every_s) for sample in samples)
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreError(f"the control's log took nothing ({error})") from error
         return runs

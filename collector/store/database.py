@@ -31,7 +31,7 @@ from collector.ingest.arrivals import (
     Refusal,
     RefusedArrived,
 )
-from collector.store import ended, evidence, headlines, remedies, runs, timings
+from collector.store import ended, evidence, headlines, remedies, runs, timings, writing
 from collector.store.bounds import FULL_PAUSE_S, Bounds
 from collector.store.migrations import MIGRATIONS
 from collector.store.rejects import Rejects
@@ -44,7 +44,6 @@ REJECTS_KEPT: Final = 200
 """How many rejected payloads are kept for inspection of each device; the oldest go first."""
 PAYLOAD_KEPT_BYTES: Final = 16 * 1024
 """How much of a rejected payload is kept."""
-BUSY_TIMEOUT_S: Final = 30.0
 log = logging.getLogger(__name__)
 
 
@@ -63,12 +62,7 @@ class Store:
 
         Raises `NewerDatabaseError` or `StoreError`.
         """
-        try:
-            connection = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
-        except sqlite3.Error as error:
-            raise StoreError(f"{path}: cannot be opened ({error})") from error
+        connection = writing.connect(path)
         try:
             _prepare(connection, path)
         except sqlite3.Error as error:
@@ -90,7 +84,7 @@ class Store:
         the device's `low`. None for what is not answered here. Raises `StoreError`: then nothing was stored.
         """
         try:
-            with self._transaction():
+            with self._forgetting_bounds(), writing.transaction(self._connection):
                 self._write(arrivals)
                 accounted = tuple(self._accounted(arrival) for arrival in arrivals)
         except sqlite3.Error as error:
@@ -116,15 +110,12 @@ class Store:
             raise StoreError(f"the database cannot be read ({error})") from error
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
+    def _forgetting_bounds(self) -> Iterator[None]:
+        """Count anew what was counted in a transaction that came to nothing."""
         try:
             yield
-            self._connection.execute("COMMIT")
         except BaseException:
             self._bounds.forget()
-            if self._connection.in_transaction:  # A full disk has already undone it.
-                self._connection.execute("ROLLBACK")
             raise
 
     def _write(self, arrivals: Sequence[Arrival]) -> None:

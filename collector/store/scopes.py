@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from collector.errors import StoreError
-from collector.store.database import BUSY_TIMEOUT_S
+from collector.store import writing
 from collector.store.queries import Queries
 from firmware.jsontypes import JsonObject
 
@@ -77,14 +77,7 @@ class ScopeLog:
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open the database at `path`, which `Store.open` has made. Raises `StoreError`."""
-        try:
-            connection = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-            )
-            connection.execute("PRAGMA synchronous = FULL")
-        except sqlite3.Error as error:
-            raise StoreError(f"{path}: cannot be opened ({error})") from error
-        return cls(connection)
+        return cls(writing.connect_beside(path))
 
     def close(self) -> None:
         """Close the connection."""
@@ -130,13 +123,8 @@ class ScopeLog:
 
     def _in_one(self, write: Callable[[], None]) -> None:
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
+            with writing.transaction(self._connection):
                 write()
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreError(f"the log of scope verdicts took nothing ({error})") from error
 

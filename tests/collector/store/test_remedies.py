@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import StoreError
-from collector.store import database
+from collector.store import writing
 from collector.store.database import Store
 from tests.appliance import namespaces
 from tests.collector.rows_of import arrived
@@ -39,7 +39,7 @@ def test_a_damaged_database_is_said_to_be_and_left_as_it_is(tmp_path: Path, what
 def test_one_that_another_program_holds_is_said_to_be(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(writing, "BUSY_TIMEOUT_S", 0.1)
     path = made(tmp_path)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("PRAGMA locking_mode = EXCLUSIVE")
