@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from appliance.outbox import acks, hint, ledger, rows, split
+from appliance.outbox import acks, ledger, rows, split
 from appliance.outbox.acks import AckImpossibleError
 from appliance.outbox.errors import OutboxError, OutboxForeignError, OutboxNotReadyError, OutboxTooNewError
 from appliance.outbox.eviction import facts_of
@@ -38,6 +38,7 @@ from appliance.outbox.recall import Recall
 from appliance.outbox.room import Room
 from appliance.outbox.rows import LAST_SEQ, ROUNDS_KEPT, Row
 from appliance.outbox.shared import Shared
+from appliance.outbox.sidecar import SidecarFile
 from appliance.outbox.space import Space
 from firmware.exchange import Ack, Hello, Reject, Tombstone
 from firmware.record import Identity, Record, from_json
@@ -101,7 +102,13 @@ class Outbox:
         `patient` only the first two: what else the disk refuses leaves it shut, until `open_at_last` has opened it, and so
         does a database so large that to check it takes long.
         """
-        shared = Shared(room=room or Room(path=path), run=secrets.token_hex(8), device=device, utc_ns=utc_ns)
+        shared = Shared(
+            room=room or Room(path=path),
+            sidecar=SidecarFile(path),
+            run=secrets.token_hex(8),
+            device=device,
+            utc_ns=utc_ns,
+        )
         if patient and is_large(path):
             refuse_foreign(path, device=device)
             shut = cls._shut(path, shared, not_ready(path))
@@ -110,7 +117,11 @@ class Outbox:
             return shut
         try:
             connection, healed = open_or_begin(
-                path, device=device, utc_ns=utc_ns(), make_space=shared.room.release
+                path,
+                device=device,
+                utc_ns=utc_ns(),
+                make_space=shared.room.release,
+                noted=shared.sidecar,
             )
         except (OutboxTooNewError, OutboxForeignError):
             raise
@@ -151,7 +162,7 @@ class Outbox:
     @classmethod
     def look(cls, path: Path) -> Self:
         """Open an outbox only to read it, also while a daemon holds it: what is spoilt is passed over. Raises `OutboxError`."""
-        shared = Shared(room=Room(path=path), looks=True)
+        shared = Shared(room=Room(path=path), sidecar=SidecarFile(path), looks=True)
         return cls._around(Handle(open_read_only(path), path, shared, owner=False))
 
     def again(self) -> Self:
@@ -216,6 +227,9 @@ class Outbox:
             )
         self._recall.keep(account, memory)
         self._noted = account.epoch
+        ends_round = any(record.test == rows.LADDER_TEST for record in records)
+        if not self._shared.sidecar.note(account, account.produced + len(records), ends_round=ends_round):
+            self._note_epochs()
         return [
             Identity(device=self.device, epoch=account.epoch, seq=account.produced + 1 + i)
             for i in range(len(records))
@@ -251,6 +265,18 @@ class Outbox:
         return left
 
     def _acknowledge(self, ack: Ack) -> tuple[int, bool]:
+        before = self.epoch
+        taken = self._take(ack)
+        if ack.clash is not None and self.epoch != before:
+            self._note_epochs()
+        return taken
+
+    def _note_epochs(self) -> None:
+        """Have the sidecar name every epoch, after the commit that changed them."""
+        with self._handle.translated():
+            self._shared.sidecar.write(ledger.accounts(self._handle.connection))
+
+    def _take(self, ack: Ack) -> tuple[int, bool]:
         with self._handle.transaction() as connection:
             account = self._account()
             self.epoch = account.epoch
@@ -259,7 +285,6 @@ class Outbox:
             if ack.clash is not None:
                 if self._number is None:
                     self._begin_after_clash(account, ack.clash)
-                    hint.write(self._handle.path, ledger.accounts(connection))
                 return 0, True
             if self._number is None:
                 acks.refuse_impossible(account, ack, self._handle.path)
@@ -332,7 +357,7 @@ class Outbox:
         if not self._mender.is_at_work:
             if not self._shared.may_replace():
                 return None
-            self._handle.connection.close()
+            self._handle.close_damaged()
         # Where this fails the database stays known as damaged, and it is tried again.
         connection, healed = self._mender.mend(damaged=True)
         self._shared.replaced()

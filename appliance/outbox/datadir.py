@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from appliance.errors import ApplianceError
-from appliance.outbox import hint
+from appliance.outbox import sidecar
+from appliance.outbox.disk import is_read_only, sync_directory
 from firmware.exchange import DEVICE_PATTERN
 from firmware.jsontypes import JsonValue, Reader, RecordError
 
@@ -170,24 +171,10 @@ def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
     sync_directory(path.parent)
 
 
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable (a rename is not until its directory is synced)."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def _refuse_closed(path: Path) -> None:
     """Raise where nothing new can be made in `path`: its files may be writable all the same, and more will come."""
     if not os.access(path, os.W_OK, effective_ids=True):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
-
-def is_read_only(path: Path) -> bool:
-    """Say whether the kernel has mounted the disk of `path` read-only. Raises `OSError`."""
-    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 def _open_lock(path: Path, *, patient: bool) -> int:
@@ -255,7 +242,8 @@ def _read_or_make_identity(path: Path, *, patient: bool) -> str:
 
 def _named_by_outbox(path: Path) -> str:
     """Return the device whose records the outbox at `path` holds, by itself and by the note beside it; "" if they do not agree."""
-    named = {account.device for account in hint.read(path)}
+    noted = sidecar.read(path)
+    named = set() if noted is None else {noted.device}
     with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         with contextlib.closing(connection):

@@ -26,6 +26,8 @@ _DAMAGED: Final = frozenset(
 _AS: Final = {
     # A place of the card that cannot be read any more: what is around it can, and is carried over.
     sqlite3.SQLITE_IOERR_READ: sqlite3.SQLITE_CORRUPT,
+    # A file that ends before what its own counts say.
+    sqlite3.SQLITE_IOERR_SHORT_READ: sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_IOERR_CORRUPTFS: sqlite3.SQLITE_CORRUPT,
     # No space for the index of the log, which SQLite makes even to read.
     sqlite3.SQLITE_IOERR_SHMSIZE: sqlite3.SQLITE_FULL,

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance.outbox import aside, hint, ledger, migrations, salvage
-from appliance.outbox.datadir import is_read_only, sync_directory
+from appliance.outbox import aside, ledger, migrations, pages, salvage, sidecar
+from appliance.outbox.disk import is_read_only, sync_directory
 from appliance.outbox.errors import (
     BUSY_TIMEOUT_S,
     OutboxDamagedError,
@@ -29,6 +29,7 @@ from appliance.outbox.errors import (
     translate,
 )
 from appliance.outbox.ledger import SPAN, Account
+from appliance.outbox.sidecar import SidecarFile
 from firmware.exchange import EPOCH_PATTERN
 
 _WAL_LIMIT_BYTES: Final = 4 * 1024 * 1024
@@ -39,14 +40,14 @@ _RESERVE_BYTES: Final = 1024 * 1024
 _EPOCH_BYTES: Final = 8
 
 
-def refuse_read_only(path: Path) -> None:
-    """Raise `OutboxReadOnlyError` where the kernel has mounted the disk read-only, also under files that are open.
+def refuse_read_only(path: Path, folder: str) -> None:
+    """Raise `OutboxReadOnlyError` where the kernel has mounted the disk of `folder` read-only, also under open files.
 
     After its emergency remount (sysrq u) ext4 goes on taking writes into such a file, and says of each fsync that it
     worked although nothing was written: only the mount says so.
     """
     with contextlib.suppress(OSError):
-        if is_read_only(path.parent):
+        if is_read_only(folder):
             raise OutboxReadOnlyError(
                 "cannot be written (its disk is mounted read-only)",
                 where=path,
@@ -90,9 +91,12 @@ def _set_durable(connection: sqlite3.Connection, path: Path) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Healed:
-    """A damaged database was put at `aside`; of its waiting records `saved` are in the new one, `lost` are not."""
+    """A damaged database was put at `aside`; of its waiting records `saved` are in the new one, `lost` are not.
 
-    aside: Path
+    `aside` None: there was nothing left to put anywhere.
+    """
+
+    aside: Path | None
     saved: int = 0
     lost: int = 0
     fault: str = ""
@@ -100,21 +104,31 @@ class Healed:
 
 
 def open_or_begin(
-    path: Path, *, device: str, utc_ns: int, make_space: Callable[[], bool], damaged: bool = False
+    path: Path,
+    *,
+    device: str,
+    utc_ns: int,
+    make_space: Callable[[], bool],
+    noted: SidecarFile,
+    damaged: bool = False,
 ) -> tuple[sqlite3.Connection, Healed | None]:
     """Return a connection to a checked, migrated database, and what became of a damaged one (None: it was sound).
 
     `damaged` says that it is known to be; `make_space` is called where the disk is too full, and says whether it made
-    any. Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`, `OutboxFullError` or `OutboxError`.
+    any; `noted` is its sidecar, which is written anew. Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`, `OutboxFullError` or `OutboxError`.
     """
-    refuse_read_only(path)
+    refuse_read_only(path, str(path.parent))
     try:
-        return _open_or_begin(path, device=device, utc_ns=utc_ns, make_space=make_space, damaged=damaged)
+        return _open_or_begin(
+            path, device=device, utc_ns=utc_ns, make_space=make_space, noted=noted, damaged=damaged
+        )
     except OutboxFullError:
         # On a full disk SQLite does not even open: the index of the log has to be made.
         if not (aside.forget(path, keep=0) + make_space()):
             raise
-    return _open_or_begin(path, device=device, utc_ns=utc_ns, make_space=make_space, damaged=damaged)
+    return _open_or_begin(
+        path, device=device, utc_ns=utc_ns, make_space=make_space, noted=noted, damaged=damaged
+    )
 
 
 def refuse_foreign(path: Path, *, device: str) -> None:
@@ -136,14 +150,21 @@ def refuse_foreign(path: Path, *, device: str) -> None:
 
 
 def _open_or_begin(
-    path: Path, *, device: str, utc_ns: int, make_space: Callable[[], bool], damaged: bool
+    path: Path,
+    *,
+    device: str,
+    utc_ns: int,
+    make_space: Callable[[], bool],
+    noted: SidecarFile,
+    damaged: bool,
 ) -> tuple[sqlite3.Connection, Healed | None]:
     try:
         if _healed(path).exists():  # the power failed in the middle of the exchange below
             _exchange(path, utc_ns=utc_ns)
         if not damaged:
             with contextlib.suppress(OutboxDamagedError):
-                return _open_checked(path, device=device, utc_ns=utc_ns), None
+                _refuse_incomplete(path, device=device)
+                return _open_checked(path, device=device, utc_ns=utc_ns, noted=noted), None
         aside.forget(path, keep=aside.KEPT - 1)
         saved, lost, fault = _salvage(path, device=device, utc_ns=utc_ns, make_space=make_space)
         name = _exchange(path, utc_ns=utc_ns)
@@ -156,7 +177,7 @@ def _open_or_begin(
             where=path,
             remedy="Mount its disk read-write, or free some space",
         ) from error
-    connection = _open_checked(path, device=device, utc_ns=utc_ns)
+    connection = _open_checked(path, device=device, utc_ns=utc_ns, noted=noted)
     return connection, Healed(aside=name, saved=saved, lost=lost, fault=fault)
 
 
@@ -165,7 +186,7 @@ def _salvage(path: Path, *, device: str, utc_ns: int, make_space: Callable[[], b
 
     On a disk too full for all of it the rest is given up, and told of: measuring has to go on.
     """
-    found = salvage.survey(path, device=device, hints=hint.read(path))
+    found = salvage.survey(path, device=device, noted=sidecar.read(path))
     if found.foreign:
         raise _foreign(path, found.foreign, device)
     draft = path.with_name(path.name + ".new")
@@ -209,21 +230,25 @@ def _healed(path: Path) -> Path:
     return path.with_name(path.name + ".healed")
 
 
-def _exchange(path: Path, *, utc_ns: int) -> Path:
+def _exchange(path: Path, *, utc_ns: int) -> Path | None:
     """Move the damaged database, its log and its index aside under one new name, and the new one into its place.
+
+    Return that name; None where there was nothing to move.
 
     Until the last step the new one stands ready under its own name, so a power cut leaves something to go on with.
     The old log must be gone by then: SQLite would take it for the new one's.
     """
     name = aside.free_name(path, utc_ns=utc_ns)
+    moved = False
     for suffix in aside.SUFFIXES:
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(name.with_name(name.name + suffix))
+            moved = True
     sync_directory(path.parent)
     _healed(path).rename(path)
     sync_directory(path.parent)
-    return name
+    return name if moved else None
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
@@ -283,7 +308,37 @@ def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _open_checked(path: Path, *, device: str, utc_ns: int) -> sqlite3.Connection:
+def _refuse_incomplete(path: Path, *, device: str) -> None:
+    """Raise `OutboxDamagedError` where SQLite would open less than what was durable.
+
+    It only reads: SQLite removes a log that it has closed, and with it what it did not take of it.
+    """
+    log = pages.log_of(path)
+    if log.is_damaged:
+        raise damage_found(
+            path, f"its log is damaged, and {log.dropped_commits} commits stand behind the damage"
+        )
+    is_empty = not path.exists() or path.stat().st_size == 0
+    if is_empty and log.frames:
+        raise damage_found(path, "it is empty, and its log is not")
+    noted = sidecar.read(path)
+    if noted is None or noted.device != device:
+        return
+    missing = noted.missing_from([] if is_empty else _accounts(path))
+    if missing:
+        raise damage_found(path, missing)
+
+
+def _accounts(path: Path) -> list[Account]:
+    """Return the epochs of a database that nobody has open, read without a write. Raises `OutboxError`."""
+    try:
+        with contextlib.closing(_connect(path, mode="mode=ro")) as connection:
+            return ledger.accounts(connection)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise translate(error, path) from error
+
+
+def _open_checked(path: Path, *, device: str, utc_ns: int, noted: SidecarFile) -> sqlite3.Connection:
     try:
         connection = connect(path)
     except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -291,7 +346,7 @@ def _open_checked(path: Path, *, device: str, utc_ns: int) -> sqlite3.Connection
     try:
         _check(connection, path)
         _migrate(connection, path)
-        _own(connection, path, device=device, utc_ns=utc_ns)
+        noted.write(_own(connection, path, device=device, utc_ns=utc_ns))
     except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
         raise translate(error, path) from error
@@ -328,8 +383,11 @@ def _begin_epoch(connection: sqlite3.Connection, *, device: str, utc_ns: int) ->
     ledger.write(connection, account, created_utc_ns=utc_ns)
 
 
-def _own(connection: sqlite3.Connection, path: Path, *, device: str, utc_ns: int) -> None:
-    """Write who we are into a new database; refuse one whose counters and rows, or whose device, do not fit."""
+def _own(connection: sqlite3.Connection, path: Path, *, device: str, utc_ns: int) -> list[Account]:
+    """Write who we are into a new database; refuse one whose counters and rows, or whose device, do not fit.
+
+    Return its epochs, oldest first.
+    """
     (highest,) = connection.execute("SELECT coalesce(max(seq), 0) FROM waiting").fetchone()
     (begun,) = connection.execute("SELECT count(*) FROM state").fetchone()
     if not begun and highest == 0:
@@ -347,7 +405,7 @@ def _own(connection: sqlite3.Connection, path: Path, *, device: str, utc_ns: int
         if salvage.is_misspelt(last.device, device):
             raise damage_found(path, f"it names device {last.device}, one letter from our own")
         raise _foreign(path, last.device, device)
-    hint.write(path, list(accounts.values()))
+    return list(accounts.values())
 
 
 def _foreign(path: Path, found: str, device: str) -> OutboxForeignError:

@@ -78,6 +78,7 @@ class Mender:
             device=self._shared.device,
             utc_ns=self._shared.utc_ns(),
             make_space=self._shared.room.release,
+            noted=self._shared.sidecar,
             damaged=damaged,
         )
 

@@ -1,8 +1,10 @@
-"""Rows out of a damaged SQLite file, page by page, without SQLite: whatever still is a row is found.
+"""Rows out of a damaged SQLite file and its log, page by page, without SQLite: whatever still is a row is found.
 
-SQLite reads a table from its root down, and stops where the way is broken; here every page is looked at for itself.
-The write-ahead log counts as far as its last whole commit. Formats: sqlite.org/fileformat2.html, sections 1.3 to
-1.6, 2.1 and 4. It must never write, and never hold more than one page and its overflow in memory.
+SQLite reads a table from its root down, and stops where the way is broken; here every page is looked at for itself, in
+its last sound form (`appliance.outbox.wal` says which frames are). Where the log is damaged every other form of its pages
+is looked at too, and what stands there is not `is_sound`: a page may be an old one, or have bit flips. Formats:
+sqlite.org/fileformat2.html, sections 1.3 to 1.6 and 2.1. It must never write, and never hold more than one page and its
+overflow in memory.
 """
 
 import os
@@ -12,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, TypeAlias
 
+from appliance.outbox import wal
+
 RawValue: TypeAlias = "int | float | str | bytes | None"
 _MAGIC: Final = b"SQLite format 3\0"
 _PAGE_BYTES: Final = 4096
-_WAL_HEADER: Final = 32
-_FRAME_HEADER: Final = 24
 _LEAF: Final = 0x0D
 _INTEGER_BYTES: Final = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 _MAX_ROW_BYTES: Final = 4 * 1024 * 1024
@@ -28,54 +30,83 @@ class _BrokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """A row as it stands in the file: its rowid and its columns (an INTEGER PRIMARY KEY is None in there)."""
+    """A row as it stands in the file: its rowid and its columns (an INTEGER PRIMARY KEY is None in there).
+
+    Where it is not `is_sound` it is to be believed by its own checksum only: it may be damaged, or older than another.
+    """
 
     rowid: int
     values: tuple[RawValue, ...]
+    is_sound: bool = True
 
 
-def rows(path: Path) -> Iterator[RawRow]:
-    """Yield every row of every table that can be read from the database at `path` and its log."""
+def rows(path: Path, *, all_forms: bool = False) -> Iterator[RawRow]:
+    """Yield every row of every table that can be read from the database at `path` and its log, the sound ones first.
+
+    With `all_forms` also what stands in other forms of the log's pages, as of a damaged log always: of one that was cut
+    the file may have newer ones.
+    """
     with _File(path) as file:
         free = file.free_pages()
         for number in range(1, file.count + 1):
             if number not in free:
-                yield from _leaf(file, number)
+                yield from _leaf(file, file.page(number), is_first=number == 1)
+        for number, image in file.other_forms() if all_forms or not file.log.is_whole else ():
+            for row in _leaf(file, image, is_first=number == 1):
+                yield RawRow(row.rowid, row.values, is_sound=False)
+
+
+def log_of(path: Path) -> wal.Log:
+    """Return the log of the database at `path`, which may be gone."""
+    with _File(path) as file:
+        return file.log
 
 
 class _File:
-    """A database file under its log: pages by their number, from 1."""
+    """A database file under its log: pages by their number, from 1. Either may be gone."""
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        header = os.pread(self._fd, 100, 0)
+        self._fd = _open(path)
+        header = _pread(self._fd, 100, 0)
         size = int.from_bytes(header[16:18], "big")
+        size = 65536 if size == 1 else size
         sound = header.startswith(_MAGIC) and size >= 512 and size & (size - 1) == 0
         self.page_bytes = size if sound else _PAGE_BYTES
         self.usable = self.page_bytes - (header[20] if sound else 0)
         self._sound = sound
-        self._log = _read_log(path.with_name(path.name + "-wal"), self.page_bytes)
-        self._log_fd = -1
-        if self._log:
-            self._log_fd = os.open(path.with_name(path.name + "-wal"), os.O_RDONLY | os.O_CLOEXEC)
-        self.count = max(os.fstat(self._fd).st_size // self.page_bytes, max(self._log, default=0))
+        self.log = wal.read(path, self.page_bytes)
+        self._pages = self.log.pages
+        self._log_fd = _open(wal.wal_path(path)) if self.log.frames else -1
+        in_file = 0 if self._fd < 0 else os.fstat(self._fd).st_size // self.page_bytes
+        self.count = max(in_file, max(self._pages, default=0))
+        if self.log.is_whole and self.log.size_pages:
+            self.count = min(self.count, self.log.size_pages)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
-        if self._log_fd >= 0:
-            os.close(self._log_fd)
+        for fd in (self._fd, self._log_fd):
+            if fd >= 0:
+                os.close(fd)
 
     def page(self, number: int) -> bytes:
         """Return a page, b"" where it cannot be read."""
-        try:
-            if number in self._log:
-                return os.pread(self._log_fd, self.page_bytes, self._log[number])
-            return os.pread(self._fd, self.page_bytes, (number - 1) * self.page_bytes)
-        except OSError:
-            return b""
+        frame = self._pages.get(number)
+        if frame is not None:
+            return _pread(self._log_fd, self.page_bytes, frame.offset)
+        return self._in_file(number)
+
+    def other_forms(self) -> Iterator[tuple[int, bytes]]:
+        """Yield every form but the last sound one of each page that the log speaks of, with its number."""
+        for frame in self.log.frames:
+            if frame is not self._pages.get(frame.page):
+                yield frame.page, _pread(self._log_fd, self.page_bytes, frame.offset)
+        for number in self._pages:
+            yield number, self._in_file(number)
+
+    def _in_file(self, number: int) -> bytes:
+        return _pread(self._fd, self.page_bytes, (number - 1) * self.page_bytes)
 
     def free_pages(self) -> frozenset[int]:
         """Return the pages that hold nothing any more (what is in them is old), as far as their list is whole."""
@@ -92,59 +123,24 @@ class _File:
         return frozenset(free)
 
 
-def _read_log(path: Path, page_bytes: int) -> dict[int, int]:
-    """Return where in the log each page's last committed form stands; frames past the last commit do not count."""
+def _open(path: Path) -> int:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return {}
-    committed: dict[int, int] = {}
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return -1
+
+
+def _pread(fd: int, count: int, offset: int) -> bytes:
+    """Return what can be read there; b"" where nothing can."""
     try:
-        header = os.pread(fd, _WAL_HEADER, 0)
-        if len(header) < _WAL_HEADER:
-            return {}
-        magic, _, size, _, salt_1, salt_2, sum_1, sum_2 = struct.unpack(">8I", header)
-        if magic not in {0x377F0682, 0x377F0683} or size != page_bytes:
-            return {}
-        order = ">" if magic & 1 else "<"
-        sums = _checksum(header[:24], order, (0, 0))
-        if sums != (sum_1, sum_2):
-            return {}
-        pending: dict[int, int] = {}
-        offset = _WAL_HEADER
-        while True:
-            frame = os.pread(fd, _FRAME_HEADER + size, offset)
-            if len(frame) < _FRAME_HEADER + size:
-                break
-            number, commit, found_1, found_2, sum_1, sum_2 = struct.unpack(">6I", frame[:_FRAME_HEADER])
-            sums = _checksum(frame[:8], order, sums)
-            sums = _checksum(frame[_FRAME_HEADER:], order, sums)
-            if (found_1, found_2) != (salt_1, salt_2) or sums != (sum_1, sum_2):
-                break
-            pending[number] = offset + _FRAME_HEADER
-            if commit:
-                committed.update(pending)
-                pending.clear()
-            offset += _FRAME_HEADER + size
+        return os.pread(fd, count, offset) if fd >= 0 else b""
     except OSError:
-        pass
-    finally:
-        os.close(fd)
-    return committed
+        return b""
 
 
-def _checksum(data: bytes, order: str, sums: tuple[int, int]) -> tuple[int, int]:
-    first, second = sums
-    for one, two in struct.iter_unpack(f"{order}II", data):
-        first = (first + one + second) & 0xFFFFFFFF
-        second = (second + two + first) & 0xFFFFFFFF
-    return first, second
-
-
-def _leaf(file: _File, number: int) -> Iterator[RawRow]:
-    """Yield the rows of one page, if it is a table's leaf."""
-    page = file.page(number)
-    start = 100 if number == 1 else 0
+def _leaf(file: _File, page: bytes, *, is_first: bool) -> Iterator[RawRow]:
+    """Yield the rows of one page, if it is a table's leaf; the first one has the database's header before it."""
+    start = 100 if is_first else 0
     if len(page) < file.page_bytes or page[start] != _LEAF:
         return
     count = int.from_bytes(page[start + 3 : start + 5], "big")

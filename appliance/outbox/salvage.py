@@ -1,15 +1,16 @@
 """What can be read of a damaged outbox, put into a new one: every record under the identity it has.
 
 A record is taken only when its checksum fits: better a tombstone than evidence that was changed by a worn card.
-What was made and is neither here nor accounted for gets a tombstone, so that the collector's account closes; where
-even the counters are gone, nothing is invented. The damaged file is only read.
+What was made and is neither here nor accounted for gets a tombstone, so that the collector's account closes. How many
+were made the sidecar says where the database cannot; where both are gone, nothing is invented. The damaged file is only
+read.
 """
 
 import json
 import secrets
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Final, TypeGuard
 from appliance.outbox import ledger, pages
 from appliance.outbox.ledger import SPAN, Account
 from appliance.outbox.pages import RawRow, RawValue
+from appliance.outbox.sidecar import Sidecar
 from firmware.exchange import DEVICE_PATTERN, EPOCH_PATTERN
 from firmware.record import from_json
 
@@ -36,6 +38,10 @@ class Found:
     highest: dict[int, int] = field(default_factory=dict)
     foreign: str = ""
     """Another device that it names, where it does not name our own: nothing in it is ours."""
+    all_forms: bool = False
+    """More was durable than the log and the file show: older forms of their pages are looked at as well."""
+    is_patched: bool = False
+    """Rows came from other forms of pages: some may have left before, so that no count says what was lost."""
 
 
 def is_misspelt(found: str, device: str) -> bool:
@@ -43,21 +49,21 @@ def is_misspelt(found: str, device: str) -> bool:
     return sum(one != other for one, other in zip(found, device, strict=False)) == 1
 
 
-def survey(path: Path, *, device: str, hints: Sequence[Account]) -> Found:
-    """Return the epochs of the damaged database of `device`; `hints` are those noted beside it."""
-    found = Found(accounts={hint.id: hint for hint in hints if hint.device == device})
+def survey(path: Path, *, device: str, noted: Sidecar | None) -> Found:
+    """Return the epochs of the damaged database of `device`; `noted` is what its sidecar says."""
+    found = Found()
     for row in pages.rows(path):
-        account = _as_account(row)
-        if account is not None and account.device == device:
-            known = found.accounts.get(account.id)
-            if known is None or account.produced >= known.produced:
-                found.accounts[account.id] = account
-        elif account is not None and not is_misspelt(account.device, device):
-            found.foreign = account.device
-        elif _is_waiting(row.values) or _is_quarantined(row.values):
-            number = row.rowid // SPAN + 1
-            if 0 < number < _MAX_EPOCHS:
-                found.highest[number] = max(found.highest.get(number, 0), row.rowid % SPAN)
+        if row.is_sound:
+            _survey_row(found, row, device)
+    if noted is not None and noted.device == device:
+        found.all_forms = bool(
+            noted.missing_from([found.accounts[number] for number in sorted(found.accounts)])
+        )
+        _take_noted(found, noted)
+    for row in pages.rows(path, all_forms=found.all_forms):
+        if not row.is_sound:
+            found.is_patched = True
+            _survey_row(found, row, device)
     if found.accounts:
         found.foreign = ""
     if found.foreign:
@@ -77,6 +83,50 @@ def survey(path: Path, *, device: str, hints: Sequence[Account]) -> Found:
     return found
 
 
+def _survey_row(found: Found, row: RawRow, device: str) -> None:
+    account = _as_account(row) if row.is_sound else None
+    if account is not None and account.device == device:
+        known = found.accounts.get(account.id)
+        if known is None or _progress(account) >= _progress(known):
+            found.accounts[account.id] = account
+    elif account is not None and not is_misspelt(account.device, device):
+        found.foreign = account.device
+    elif _may_be_taken(row) or (row.is_sound and _is_quarantined(row.values)):
+        number = row.rowid // SPAN + 1
+        if 0 < number < _MAX_EPOCHS:
+            found.highest[number] = max(found.highest.get(number, 0), row.rowid % SPAN)
+
+
+def _progress(account: Account) -> tuple[int, int]:
+    """Return what only grows in the account of one epoch."""
+    return account.produced, account.acknowledged + account.quarantined + account.given_up
+
+
+def _take_noted(found: Found, noted: Sidecar) -> None:
+    """Add the epochs and the counters that only the sidecar knows.
+
+    Where the database holds a later epoch than all that are noted, the sidecar is the older one: then only names are
+    taken from it.
+    """
+    by_name = {account.epoch: account for account in found.accounts.values()}
+    latest = found.accounts[max(found.accounts)].epoch if found.accounts else ""
+    for account in noted.accounts:
+        known = by_name.get(account.epoch)
+        if known is None:
+            taken = account.id in found.accounts
+            number = max(found.accounts, default=0) + 1 if taken else account.id
+            found.accounts[number] = replace(account, id=number)
+        elif known.epoch == latest and account.produced > known.produced:
+            found.accounts[known.id] = replace(
+                account,
+                id=known.id,
+                acknowledged=max(account.acknowledged, known.acknowledged),
+                quarantined=max(account.quarantined, known.quarantined),
+                given_up=max(account.given_up, known.given_up),
+                unstored=known.unstored,
+            )
+
+
 def move(connection: sqlite3.Connection, path: Path, found: Found, *, utc_ns: int) -> None:
     """Put what can be read into the new database.
 
@@ -87,7 +137,7 @@ def move(connection: sqlite3.Connection, path: Path, found: Found, *, utc_ns: in
             produced = max(account.produced, found.highest.get(account.id, 0))
             empty = replace(account, produced=produced, acknowledged=produced, quarantined=0, given_up=0)
             ledger.write(connection, empty, created_utc_ns=utc_ns)
-    for bunch in _bunches(pages.rows(path)):
+    for bunch in _bunches(pages.rows(path, all_forms=found.all_forms)):
         with _transaction(connection):
             for row in bunch:
                 # A row that the tables refuse is one that changed on the card: it must not cost those after it.
@@ -100,7 +150,7 @@ def settle(connection: sqlite3.Connection, found: Found, *, utc_ns: int) -> tupl
     saved = lost = 0
     with _transaction(connection):
         for account in found.accounts.values():
-            kept, missed = _balance(connection, account, utc_ns=utc_ns)
+            kept, missed = _balance(connection, account, is_patched=found.is_patched, utc_ns=utc_ns)
             saved, lost = saved + kept, lost + missed
     return saved, lost
 
@@ -131,6 +181,8 @@ def _bunches(rows: Iterator[RawRow]) -> Iterator[list[RawRow]]:
 
 def _put(connection: sqlite3.Connection, row: RawRow, found: Found) -> None:
     values = row.values
+    if not row.is_sound and not _may_be_taken(row):
+        return
     if _put_time(connection, row):
         return
     account = found.accounts.get(row.rowid // SPAN + 1)
@@ -167,7 +219,9 @@ def _put_time(connection: sqlite3.Connection, row: RawRow) -> bool:
     return True
 
 
-def _balance(connection: sqlite3.Connection, account: Account, *, utc_ns: int) -> tuple[int, int]:
+def _balance(
+    connection: sqlite3.Connection, account: Account, *, is_patched: bool, utc_ns: int
+) -> tuple[int, int]:
     """Account for every seq of an epoch; return how many wait, and how many were lost."""
     now = ledger.by_id(connection, account.id)
     first, last = account.base + 1, account.base + now.produced
@@ -176,6 +230,10 @@ def _balance(connection: sqlite3.Connection, account: Account, *, utc_ns: int) -
         "DELETE FROM waiting WHERE seq BETWEEN ? AND ? AND EXISTS (SELECT 1 FROM tombstone"
         " WHERE low = (SELECT max(low) FROM tombstone WHERE low <= waiting.seq) AND high >= waiting.seq)",
         (first, last),
+    )
+    # So may an older form of a page with what was set aside since.
+    connection.execute(
+        "DELETE FROM waiting WHERE seq BETWEEN ? AND ? AND seq IN (SELECT seq FROM quarantine)", (first, last)
     )
     (waiting,) = connection.execute(
         "SELECT count(*) FROM waiting WHERE seq BETWEEN ? AND ?", (first, last)
@@ -198,7 +256,7 @@ def _balance(connection: sqlite3.Connection, account: Account, *, utc_ns: int) -
         ),
         created_utc_ns=utc_ns,
     )
-    if lost or not account.produced:
+    if lost or is_patched or not account.produced:
         # What was set aside counts as a hole: its own tombstone may have stood on a page that is gone.
         for low, high in ledger.holes(connection, first, last, counted=("waiting",)):
             ledger.bury(connection, account.base, low - account.base, high - account.base, DAMAGED)
@@ -273,6 +331,13 @@ def _is_tombstone(row: RawRow) -> bool:
 
 def _is_text(value: RawValue) -> TypeGuard[str]:
     return isinstance(value, str)
+
+
+def _may_be_taken(row: RawRow) -> bool:
+    """Say whether a row is a waiting one that can be believed, if need be by its own checksum."""
+    if not _is_waiting(row.values):
+        return False
+    return row.is_sound or (len(row.values) == 10 and row.values[9] is not None and _is_whole(row.values))
 
 
 def _is_whole(values: tuple[RawValue, ...]) -> bool:

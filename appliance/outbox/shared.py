@@ -14,6 +14,7 @@ from pathlib import Path
 
 from appliance.outbox.errors import OutboxBusyError, OutboxDamagedError, OutboxError
 from appliance.outbox.room import Room
+from appliance.outbox.sidecar import SidecarFile
 
 
 @dataclass(slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Shared:
     """Shared by every `Outbox` of one process. `run` names this start of the software; `looks` says that it only reads."""
 
     room: Room
+    sidecar: SidecarFile
     looks: bool = False
     run: str = ""
     device: str = ""

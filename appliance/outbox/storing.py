@@ -176,9 +176,9 @@ class Store:
     def _note_healed(self, healed: Healed | None) -> None:
         if healed is None:
             return
-        reason = (
-            f"the outbox was damaged and is kept as {healed.aside.name}; {healed.saved} waiting records were saved"
-            + (f"; {healed.fault}" if healed.fault else "")
+        kept = "is gone" if healed.aside is None else f"was damaged and is kept as {healed.aside.name}"
+        reason = f"the outbox {kept}; {healed.saved} waiting records were saved" + (
+            f"; {healed.fault}" if healed.fault else ""
         )
         _log.error("%s, %d were lost", reason, healed.lost)
         self._owed.append((healed.lost, reason))

@@ -1,11 +1,12 @@
 """Single bits and single steps: what a worn card or a power cut may leave, and what it must not cost."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from appliance.outbox import aside
+from appliance.outbox import aside, sidecar
 from appliance.outbox.box import Outbox
 from appliance.outbox.datadir import (
     DataDir,
@@ -14,6 +15,7 @@ from appliance.outbox.datadir import (
     read_device,
 )
 from appliance.outbox.errors import OutboxDamagedError, OutboxError, OutboxForeignError
+from appliance.outbox.sidecar import SidecarFile
 from appliance.outbox.storing import Store
 from firmware.exchange import Ack
 from firmware.record import Record
@@ -59,7 +61,7 @@ def varint(number: int) -> bytes:
     return bytes(reversed(parts))
 
 
-def test_a_hint_that_is_no_text_costs_nothing(path: Path) -> None:
+def test_a_sidecar_that_is_no_text_costs_nothing(path: Path) -> None:
     epoch = made(path, 3)
     path.with_name(path.name + ".epoch").write_bytes(b"\xff\xfe\xff")
     with Outbox.open(path, device=DEVICE) as outbox:
@@ -134,7 +136,7 @@ def test_a_connection_that_could_not_be_made_keeps_nobody_from_healing(path: Pat
 
 EXCHANGE_ON_A_READ_ONLY_DISK = """
 import pathlib, subprocess, sys
-from appliance.outbox import aside
+from appliance.outbox import aside, sidecar
 from appliance.outbox.box import Outbox
 from appliance.outbox.errors import OutboxError
 folder = pathlib.Path(sys.argv[1])
@@ -159,9 +161,10 @@ def test_an_exchange_that_cannot_be_ended_is_told_as_the_outbox_s_error(tmp_path
 
 WAITS_FOR_SPACE = """
 import os, pathlib, sys
-from appliance.outbox import aside
+from appliance.outbox import aside, sidecar
 from appliance.outbox.box import Outbox
 from appliance.outbox.errors import OutboxBusyError
+from appliance.outbox.sidecar import SidecarFile
 from appliance.outbox.storing import Store
 from tests.firmware.records import tcp_record
 folder = pathlib.Path(sys.argv[1])
@@ -201,7 +204,7 @@ def test_an_outbox_that_could_not_be_opened_is_opened_by_the_first_commit_that_c
 
 START_ON_A_FULL_DISK = """
 import os, pathlib, sys
-from appliance.outbox import aside
+from appliance.outbox import aside, sidecar
 from appliance.outbox.box import Outbox
 from tests.firmware.records import tcp_record
 folder = pathlib.Path(sys.argv[1])
@@ -249,11 +252,12 @@ def test_an_identity_that_is_gone_is_the_one_that_the_outbox_names(tmp_path: Pat
     assert read_device(tmp_path) == device
 
 
-def test_an_identity_of_which_the_outbox_and_its_hint_disagree_is_not_guessed(tmp_path: Path) -> None:
+def test_an_identity_of_which_the_outbox_and_its_sidecar_disagree_is_not_guessed(tmp_path: Path) -> None:
     with DataDir.open(tmp_path) as data:
         Outbox.open(data.outbox, device=data.device).close()
-    note = tmp_path / "outbox.sqlite3.epoch"
-    note.write_text(note.read_text().replace(data.device, "z" * 16))
+    noted = sidecar.read(data.outbox)
+    assert noted is not None
+    SidecarFile(data.outbox).write([replace(one, device="z" * 16) for one in noted.accounts])
     (tmp_path / "device.json").write_text("{")
     with pytest.raises(DeviceIdentityDamagedError):
         DataDir.open(tmp_path)
