@@ -16,6 +16,14 @@ from typing import Any
 class _StandIn(ModuleType):
     """Is the library to whoever uses it."""
 
+    def get_annotations(self, of: Any, **options: Any) -> dict[str, Any]:
+        """Return what `inspect.get_annotations` does: from Python 3.13 on `dataclasses` asks for those of each class."""
+        if isinstance(of, type) and not options:
+            found = of.__dict__.get("__annotations__")  # noqa: RUF063 - what it names instead is what is held back
+            return dict(found) if isinstance(found, dict) else {}
+        annotations: dict[str, Any] = self.__getattr__("get_annotations")(of, **options)
+        return annotations
+
     def __getattr__(self, name: str) -> Any:
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__]

@@ -32,6 +32,15 @@ def test_it_works_when_it_is_used_and_is_the_real_one_afterwards() -> None:
     )
 
 
+def test_annotations_of_a_class_are_the_real_ones_and_load_nothing() -> None:
+    classes = "class One:\n    a: int = 1\n    b: 'str'\nclass Two(One):\n    pass\n"
+    run(
+        f"{HELD}\n{classes}held = [mine.get_annotations(one) for one in (One, Two, int)]\nassert 'ast' not in sys.modules\n"
+        "import inspect\nassert held == [inspect.get_annotations(one) for one in (One, Two, int)], held\n"
+        "assert mine.get_annotations(One, eval_str=True) == inspect.get_annotations(One, eval_str=True)"
+    )
+
+
 def test_within_it_a_use_loads_the_real_one() -> None:
     run(
         "import sys\nfrom firmware.lean import held_back\n"
