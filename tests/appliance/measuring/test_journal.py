@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from unittest import mock
 
 import pytest
 
@@ -19,6 +20,7 @@ from firmware.net.loop import boottime_ns
 from firmware.plans import load as plans
 from firmware.record import ClockQuality, Outcome, Record, Zone, from_json
 from firmware.task import Result, Task
+from tests import namespaces, small_disk
 
 PLAN = plans.load()
 STATE = State(pid=1, software="t", boot_id="b", plan=PLAN.label, started_utc_ns=0)
@@ -59,8 +61,12 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
 
 @pytest.fixture
 def journal(tmp_path: Path, outbox: Outbox) -> Journal:
+    return journal_of(tmp_path, outbox)
+
+
+def journal_of(data: Path, outbox: Outbox) -> Journal:
     return Journal(
-        data=tmp_path,
+        data=data,
         plan=PLAN,
         outbox=outbox,
         place={"province": "Isfahan", "provider": "AS58224", "network_kind": ""},
@@ -117,28 +123,34 @@ def test_a_worker_that_dies_again_and_again_is_counted(journal: Journal, outbox:
     assert [record.outcome.detail["tasks"] for record in kept(outbox)] == [["t/ntp/1"], []]
 
 
-def test_what_memory_cannot_hold_while_the_disk_refuses_is_counted_and_told(
-    journal: Journal, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(storing, "MAX_HELD", 3)
-    # What SQLite says when it may not grow is what it says when the disk is full.
-    outbox._handle.connection.execute("PRAGMA max_page_count = 1")
-    big = ntp_result({f"padding_{number}": number for number in range(5_000)})
-    for _ in range(5):
-        journal.result(ntp_task(), big, slot_ns=0)
-        assert not journal.commit()
-    assert "the disk is full" in journal.state.storage_fault
-    assert journal.state.given_up == 2
-    outbox._handle.connection.execute("PRAGMA max_page_count = 1000000")
-    assert journal.commit()
-    assert journal.state.storage_fault == ""
-    gap, *rest = kept(outbox)
-    assert (gap.test, gap.target, gap.outcome.failure) == ("gap", "outbox", "result_lost")
-    assert gap.outcome.detail["count"] == 2
-    assert len(rest) == 3
-    assert outbox.counts().unstored == 2
-    assert journal.state.given_up == 2
-    assert not journal.commit(), "nothing is told twice"
+def holds_while_the_disk_is_full(folder: str) -> None:
+    with (
+        small_disk.mounted(Path(folder)) as disk,
+        mock.patch.object(storing, "MAX_HELD", 3),
+        Outbox.open(disk.path / "outbox.sqlite3", device="a" * 16) as outbox,
+    ):
+        journal = journal_of(disk.path, outbox)
+        disk.fill()
+        big = ntp_result({f"padding_{number}": number for number in range(5_000)})
+        for _ in range(5):
+            journal.result(ntp_task(), big, slot_ns=0)
+            assert not journal.commit()
+        assert "the disk is full" in journal.state.storage_fault
+        assert journal.state.given_up == 2
+        disk.empty()
+        assert journal.commit()
+        assert journal.state.storage_fault == ""
+        gap, *rest = kept(outbox)
+        assert (gap.test, gap.target, gap.outcome.failure) == ("gap", "outbox", "result_lost")
+        assert gap.outcome.detail["count"] == 2
+        assert len(rest) == 3
+        assert outbox.counts().unstored == 2
+        assert journal.state.given_up == 2
+
+
+@pytest.mark.namespace
+def test_what_memory_cannot_hold_while_the_disk_refuses_is_counted_and_told(tmp_path: Path) -> None:
+    namespaces.call(holds_while_the_disk_is_full, str(tmp_path))
 
 
 def test_the_round_number_is_never_used_twice(tmp_path: Path, outbox: Outbox) -> None:

@@ -3,7 +3,9 @@
 import queue
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -15,7 +17,9 @@ from collector.ingest.thread import IngestThread
 from collector.store.database import Store
 from collector.store.queries import Queries
 from firmware.exchange import Ack, decode_ack, encode_batch, topic
+from tests import namespaces, small_disk
 from tests.collector.scripted_device import DEVICE, OTHER, WAIT_S, batch_of
+from tests.waiting import until
 
 
 class Bench:
@@ -35,13 +39,19 @@ class Bench:
         return decode_ack(self.answers.get(timeout=WAIT_S).payload)
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path / "collector.sqlite3")
+@contextmanager
+def lent(path: Path) -> Iterator[Bench]:
+    made = Bench(path)
     yield made
     made.thread.stop()
     made.queries.close()
     made.store.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with lent(tmp_path / "collector.sqlite3") as made:
+        yield made
 
 
 def test_what_waits_together_is_committed_together_and_answered_apart(bench: Bench) -> None:
@@ -55,23 +65,27 @@ def test_what_waits_together_is_committed_together_and_answered_apart(bench: Ben
     assert answers[-1].topic == topic(OTHER, "dn", "ack")
 
 
-def test_when_the_disk_is_full_nothing_is_acknowledged_and_later_it_goes_on(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ingest_thread, "STORE_RETRY_S", 0.01)
-    pages = bench.store._connection.execute("PRAGMA page_count").fetchone()[0]
-    bench.store._connection.execute(f"PRAGMA max_page_count = {pages}")
-    bench.thread.start()
-    bench.deliver(encode_batch(batch_of(range(1, 40))))
-    while bench.thread.fault is None:
-        pass
-    assert "full" in bench.thread.fault
-    assert bench.answers.empty()
-    assert bench.queries.counts().records == 0
-    bench.store._connection.execute("PRAGMA max_page_count = 100000")
-    bench.deliver(encode_batch(batch_of(range(1, 40))))
-    assert bench.ack().upto == 39
-    assert bench.thread.fault is None
+def takes_in_on_a_full_disk(folder: str) -> None:
+    with (
+        small_disk.mounted(Path(folder)) as disk,
+        mock.patch.object(ingest_thread, "STORE_RETRY_S", 0.01),
+        lent(disk.path / "collector.sqlite3") as bench,
+    ):
+        disk.fill()
+        bench.thread.start()
+        bench.deliver(encode_batch(batch_of(range(1, 40))))
+        assert "full" in until(lambda: bench.thread.fault, "a fault")
+        assert bench.answers.empty()
+        assert bench.queries.counts().records == 0
+        disk.empty()
+        bench.deliver(encode_batch(batch_of(range(1, 40))))
+        assert bench.ack().upto == 39
+        assert bench.thread.fault is None
+
+
+@pytest.mark.namespace
+def test_when_the_disk_is_full_nothing_is_acknowledged_and_later_it_goes_on(tmp_path: Path) -> None:
+    namespaces.call(takes_in_on_a_full_disk, str(tmp_path))
 
 
 def test_a_message_that_breaks_us_is_kept_and_its_neighbours_are_served(
@@ -117,10 +131,13 @@ def test_a_damaged_batch_of_an_unknown_device_is_not_answered(bench: Bench) -> N
 def test_a_reader_never_sees_half_a_commit(bench: Bench, tmp_path: Path) -> None:
     bench.thread.start()
     bench.deliver(encode_batch(batch_of(range(1, 100))))
-    connection = sqlite3.connect(tmp_path / "collector.sqlite3")
-    seen = set()
-    while 99 not in seen:
-        seen.add(connection.execute("SELECT count(*) FROM record").fetchone()[0])
-    connection.close()
+    seen: set[int] = set()
+    with closing(sqlite3.connect(tmp_path / "collector.sqlite3")) as connection:
+
+        def all_are_there() -> bool:
+            seen.add(connection.execute("SELECT count(*) FROM record").fetchone()[0])
+            return 99 in seen
+
+        until(all_are_there, lambda: f"all records: {seen}", pause_s=0)
     assert seen <= {0, 99}
     assert bench.ack().upto == 99

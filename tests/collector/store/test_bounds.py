@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -15,6 +16,7 @@ from collector.store.database import Store
 from collector.store.queries import Queries
 from firmware.exchange import Hello
 from firmware.seqs import SeqRanges
+from tests import namespaces, small_disk
 from tests.collector.rows_of import arrived
 from tests.collector.scripted_device import DEVICE, EPOCH, OTHER, hello_of
 
@@ -90,14 +92,20 @@ def test_past_so_many_boots_and_points_records_are_stored_all_the_same(
     assert count(store, "boot", OTHER) == 1
 
 
-def test_what_was_undone_is_not_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MAX_OF, "boot", 2)
-    store.commit([arrived([1], boot_id="boot 1")])
-    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
-    store._connection.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(StoreError, match="full"):
-        store.commit([arrived(range(2, 200), boot_id="boot 2")])
-    store._connection.execute("PRAGMA max_page_count = 100000")
-    store.commit([arrived([2], boot_id="boot 2")])
-    assert count(store, "boot") == 2
-    assert store.accounted(DEVICE, EPOCH) == (EPOCH, Accounted(upto=2, ranges=SeqRanges()))
+def undoes_on_a_full_disk(folder: str) -> None:
+    with small_disk.mounted(Path(folder)) as disk, mock.patch.dict(MAX_OF, {"boot": 2}):
+        store = Store.open(disk.path / "collector.sqlite3")
+        store.commit([arrived([1], boot_id="boot 1")])
+        disk.fill()
+        with pytest.raises(StoreError, match="full"):
+            store.commit([arrived(range(2, 200), boot_id="boot 2")])
+        disk.empty()
+        store.commit([arrived([2], boot_id="boot 2")])
+        assert count(store, "boot") == 2
+        assert store.accounted(DEVICE, EPOCH) == (EPOCH, Accounted(upto=2, ranges=SeqRanges()))
+        store.close()
+
+
+@pytest.mark.namespace
+def test_what_was_undone_is_not_counted(tmp_path: Path) -> None:
+    namespaces.call(undoes_on_a_full_disk, str(tmp_path))

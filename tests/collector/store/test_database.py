@@ -18,6 +18,7 @@ from collector.store.migrations import MIGRATIONS
 from collector.store.queries import Queries
 from firmware.exchange import Tombstone
 from firmware.seqs import SeqRanges
+from tests import namespaces, small_disk
 from tests.collector.rows_of import arrived
 from tests.collector.scripted_device import DEVICE, EPOCH, OTHER, hello_of
 
@@ -145,15 +146,24 @@ def test_a_refused_payload_is_kept_up_to_its_bound(store: Store, queries: Querie
     assert queries.devices() == ()
 
 
-def test_a_commit_that_fails_stores_nothing(store: Store, queries: Queries) -> None:
-    commit_one(store, 1)
-    pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
-    store._connection.execute(f"PRAGMA max_page_count = {pages + 5}")  # the disk is full
-    with pytest.raises(StoreError, match="full"):
-        store.commit([arrived(range(2, 1000))])
-    assert queries.counts().records == 1
-    store._connection.execute("PRAGMA max_page_count = 100000")
-    assert commit_one(store, *range(2, 1000)).upto == 999
+def commits_on_a_full_disk(folder: str) -> None:
+    with small_disk.mounted(Path(folder)) as disk:
+        path = disk.path / "collector.sqlite3"
+        store, queries = Store.open(path), Queries(path)
+        commit_one(store, 1)
+        disk.fill()
+        with pytest.raises(StoreError, match="full"):
+            store.commit([arrived(range(2, 1000))])
+        assert queries.counts().records == 1
+        disk.empty()
+        assert commit_one(store, *range(2, 1000)).upto == 999
+        queries.close()
+        store.close()
+
+
+@pytest.mark.namespace
+def test_a_commit_that_fails_stores_nothing(tmp_path: Path) -> None:
+    namespaces.call(commits_on_a_full_disk, str(tmp_path))
 
 
 def test_a_database_of_a_newer_version_is_refused_by_name(path: Path) -> None:
