@@ -1,4 +1,6 @@
-"""What every test shares: how property tests search, and nothing else. What a test needs is in tests/needs.py."""
+"""What every test shares: how property tests search, and that Ctrl-C can be tried. What a test needs is in tests/needs.py."""
+
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -7,3 +9,7 @@ settings.register_profile(
     "tidegauge", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("tidegauge")
+
+# A shell starts what it puts into the background with SIGINT ignored, and whatever that starts inherits it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -25,16 +25,17 @@ import importlib.util
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from tests.needs import ROOT, namespace_command, program
+from tests.waiting import until
 
 _CLONE_NEWNET: Final = 0x40000000
 _RESULT: Final = "namespaces-result: "
-_LIMIT_S: Final = 120
+_LIMIT_S: Final = 600
+"""More than several waits of `tests.waiting.LIMIT_S` take that end well."""
 _THIS: Final = Path("/proc/thread-self/ns/net")
 
 
@@ -130,15 +131,6 @@ def write_file(path: str, text: str) -> None:
     cover = Path("/run", path.strip("/").replace("/", "-"))
     cover.write_text(text)
     subprocess.run(["mount", "--bind", str(cover), path], check=True)
-
-
-def until(condition: Callable[[], bool], what: str, *, limit_s: float = 30) -> None:
-    """Wait for `condition`, which the kernel brings about in its own time. Raises `AssertionError` with `what`."""
-    end = time.monotonic() + limit_s
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"after {limit_s} s: not {what}")
-        time.sleep(0.02)
 
 
 def _begin() -> None:

@@ -25,6 +25,7 @@ from firmware.exchange import (
 )
 from firmware.jsontypes import JsonObject
 from firmware.seqs import SeqRanges
+from tests.waiting import LIMIT_S
 
 
 @dataclass
@@ -77,7 +78,7 @@ class CollectorPeer:
         """Send `payload` to a device's ack topic, whatever it is."""
         self._client.publish(topic(device, "dn", "ack"), payload, qos=1)
 
-    def await_(self, what: Callable[["CollectorPeer"], bool], *, limit_s: float = 120) -> None:
+    def await_(self, what: Callable[["CollectorPeer"], bool], *, limit_s: float = LIMIT_S) -> None:
         """Return once `what` holds; fail after `limit_s`."""
         with self._changed:
             assert self._changed.wait_for(lambda: what(self), limit_s), "it did not come to that"

@@ -24,8 +24,9 @@ from appliance.outbox.box import Outbox
 from firmware.judgement import ladder
 from firmware.record import Rung, to_json
 from tests import namespaces
-from tests.appliance.world import LIMIT_S, ROUND_TASKS, TIDEGAUGE, Device, records, run, status, world
+from tests.appliance.world import ROUND_TASKS, TIDEGAUGE, Device, records, run, status, world
 from tests.collector.process import CollectorProcess, wait_until_gone
+from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.namespace
 

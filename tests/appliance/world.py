@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,9 +23,8 @@ from tests import namespaces
 from tests.servers.dns import DnsServer, zone
 from tests.servers.http import http, page
 from tests.servers.tcp import TcpServer, stay_silent
+from tests.waiting import LIMIT_S, until
 
-LIMIT_S: Final = 120
-"""How long anything may take before a test gives it up; nothing is timed."""
 TIDEGAUGE: Final = (sys.executable, "-m", "firmware.commands.main")
 SERVERS: Final = 4
 _LOCAL: Final = (
@@ -100,15 +98,24 @@ class Device:
 
     def await_(self, what: Callable[[], bool], said: str) -> None:
         """Wait until `what` holds, `said` in words."""
-        until_s = time.monotonic() + LIMIT_S
-        while not what():
-            assert self.process.poll() is None, f"it ended: {self.errors}\n{self.lines[-20:]}"
-            assert time.monotonic() < until_s, f"not {said}: {self.errors}\n{self.lines[-20:]}"
-            time.sleep(0.02)
+
+        def holds() -> bool:
+            ended = (
+                self.process.poll() is not None
+            )  # asked first: what it said last may be what is waited for
+            held = what()
+            assert held or not ended, f"it ended: {self.errors}\n{self.lines[-20:]}"
+            return held
+
+        until(holds, lambda: f"{said}: {self.errors}\n{self.lines[-20:]}")
 
     def await_line(self, part: str, *, times: int = 1) -> None:
         """Wait until `times` lines held `part`."""
         self.await_(lambda: sum(part in line for line in self.lines) >= times, f"{times} × {part!r}")
+
+    def await_more(self, part: str) -> None:
+        """Wait for one more line that holds `part`."""
+        self.await_line(part, times=1 + sum(part in line for line in self.lines))
 
     def worker(self) -> int:
         """Return the pid of its measuring process."""

@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any, Self
 
 from tests.collector.scripted_device import WAIT_S
+from tests.waiting import until
 
 COMMAND = (sys.executable, "-c", "from collector.command import collector; collector()")
 
@@ -34,12 +34,18 @@ class CollectorProcess:
                 env={**os.environ, **(environment or {})},
             )
         ready = data / "collector.json"
-        until_s = time.monotonic() + WAIT_S
-        # The pid tells this one's file from one that a killed collector left.
-        while not ready.exists() or json.loads(ready.read_text())["pid"] != self.process.pid:
+
+        def is_ready() -> bool:
             assert self.process.poll() is None, self.errors
-            assert time.monotonic() < until_s
-            time.sleep(0.01)
+            # The pid tells this one's file from one that a killed collector left.
+            return ready.exists() and json.loads(ready.read_text())["pid"] == self.process.pid
+
+        try:
+            until(is_ready, lambda: f"ready: {self.errors}")
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
         self.facts: dict[str, Any] = json.loads(ready.read_text())
         self.host: str = self.facts["broker_host"]
         self.port: int = self.facts["broker_port"]
@@ -70,13 +76,12 @@ class CollectorProcess:
 
 def wait_until_gone(pid: int) -> None:
     """Wait until no process `pid` runs (a zombie does not)."""
-    until_s = time.monotonic() + WAIT_S
-    while True:
+
+    def gone() -> bool:
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except (FileNotFoundError, ProcessLookupError):
-            return
-        if state == "Z":
-            return
-        assert time.monotonic() < until_s, f"process {pid} still runs"
-        time.sleep(0.01)
+            return True
+        return state == "Z"
+
+    until(gone, f"the end of process {pid}")

@@ -12,11 +12,12 @@ from firmware import record as records
 from firmware.exchange import Ack, Batch, Hello, decode_ack, encode_batch, encode_hello, topic
 from firmware.jsontypes import JsonObject
 from tests.firmware.records import tcp_record
+from tests.waiting import LIMIT_S
 
 DEVICE = "k3f9a7c2m1x8q5z0"
 OTHER = "aaaabbbbccccdddd"
 EPOCH = "0123456789abcdef"
-WAIT_S = 60.0
+WAIT_S = LIMIT_S
 
 
 def batch_of(seqs: Sequence[int], *, device: str = DEVICE, epoch: str = EPOCH, **changes: Any) -> Batch:

@@ -25,8 +25,9 @@ from firmware.record import Rung, to_json
 from tests.collector.page import invented
 from tests.collector.page.stories import SEEN, Placed, control, devices
 from tests.collector.process import CollectorProcess
-from tests.collector.scripted_device import WAIT_S, ScriptedDevice
+from tests.collector.scripted_device import ScriptedDevice
 from tests.needs import program
+from tests.waiting import until
 
 DATABASE = "collector.sqlite3"
 ROUNDS = 12
@@ -94,13 +95,16 @@ def tell(device: Placed, link: ScriptedDevice, weather: invented.Weather, *, ago
 
 def told(collector: CollectorProcess, verdict: str) -> dict[str, Any]:
     """Wait until the collector says `verdict` of the country; return its last change."""
-    until_s = time.monotonic() + 2 * WAIT_S
-    while True:
-        (last,) = json.loads(collector.get("api/v1/scopes/history?limit=1"))["changes"] or [None]
-        if last is not None and last["live"]["verdict"] == verdict:
-            return dict(last)
-        assert time.monotonic() < until_s, last
-        time.sleep(0.2)
+
+    def last() -> dict[str, Any]:
+        changes = json.loads(collector.get("api/v1/scopes/history?limit=1"))["changes"]
+        return dict(changes[0]) if changes else {}
+
+    def held() -> dict[str, Any]:
+        found = last()
+        return found if found and found["live"]["verdict"] == verdict else {}
+
+    return until(held, lambda: f"{verdict} but {last()}", pause_s=0.2)
 
 
 def ever(collector: CollectorProcess) -> set[str]:
@@ -178,8 +182,9 @@ def test_on_an_ordinary_evening_nothing_is_said(tmp_path: Path) -> None:
         for device, link in list(zip(made, links, strict=True))[4:7]:
             tell(device, link, invented.clear, ago_s=(1,))
         before = json.loads(collector.get("api/v1/scopes/history"))["judged"]["zz"]
-        until_s = time.monotonic() + 2 * WAIT_S
-        while json.loads(collector.get("api/v1/scopes/history"))["judged"]["zz"] == before:
-            assert time.monotonic() < until_s
-            time.sleep(0.2)
+        until(
+            lambda: json.loads(collector.get("api/v1/scopes/history"))["judged"]["zz"] != before,
+            "judged again",
+            pause_s=0.2,
+        )
         assert ever(collector) <= {"ok", "inconclusive"}

@@ -7,7 +7,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.error
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from firmware.exchange import Batch, Tombstone, encode_batch
 from tests.collector.process import CollectorProcess, wait_until_gone
 from tests.collector.scripted_device import DEVICE, WAIT_S, ScriptedDevice, batch_of
 from tests.needs import program
+from tests.waiting import until
 
 
 def stored(data: Path) -> list[int]:
@@ -91,21 +91,22 @@ def test_its_health_says_when_nothing_can_be_stored_and_when_it_can_again(tmp_pa
         assert json.loads(collector.get("healthz"))["status"] == "ok"
         rename(data, "tombstone", "gone")
         device.publish_unawaited("live", encode_batch(given_up(2)))
-        until = time.monotonic() + WAIT_S
-        fault = ""
-        while not fault:
-            assert time.monotonic() < until
-            try:
-                collector.get("healthz")
-            except urllib.error.HTTPError as error:
-                fault = f"{error.code} {json.loads(error.read())['error']['message']}"
+        fault = until(lambda: trouble(collector), "said that nothing can be stored")
         assert fault.startswith("503 ")
         assert "nothing is acknowledged" in fault
         assert "tombstone" in fault
         rename(data, "gone", "tombstone")
-        while device.send(3).upto < 1:
-            assert time.monotonic() < until
+        until(lambda: device.send(3).upto >= 1, "answered again")
         assert json.loads(collector.get("healthz"))["status"] == "ok"
+
+
+def trouble(collector: CollectorProcess) -> str:
+    """Return what its health says is wrong, nothing where all is well."""
+    try:
+        collector.get("healthz")
+    except urllib.error.HTTPError as error:
+        return f"{error.code} {json.loads(error.read())['error']['message']}"
+    return ""
 
 
 def given_up(seq: int) -> Batch:
@@ -155,11 +156,12 @@ def test_the_page_goes_on_while_the_broker_is_killed_and_comes_back(tmp_path: Pa
     program("mosquitto")
     with CollectorProcess(tmp_path / "data") as collector:
         os.kill(collector.facts["broker_pid"], signal.SIGKILL)
-        until_s = time.monotonic() + WAIT_S
-        while collector.errors.count("listening at the broker") < 2:
-            assert collector.get("")
-            assert time.monotonic() < until_s, collector.errors
-            time.sleep(0.05)
+
+        def listens_again() -> bool:
+            assert collector.get("")  # all the while
+            return collector.errors.count("listening at the broker") >= 2
+
+        until(listens_again, lambda: f"listening again: {collector.errors}")
         assert "mosquitto ended (signal 9); starting it again" in collector.errors
         with ScriptedDevice(collector.host, collector.port) as device:
             assert device.send(1).upto == 1
@@ -171,10 +173,7 @@ def test_without_a_broker_there_it_says_so_and_serves_the_page(tmp_path: Path) -
         port = nobody.getsockname()[1]
         with CollectorProcess(tmp_path / "data", "--broker", f"127.0.0.1:{port}") as collector:
             assert collector.get("")
-            until_s = time.monotonic() + WAIT_S
-            while f"broker 127.0.0.1:{port}" not in collector.errors:
-                assert time.monotonic() < until_s
-                time.sleep(0.01)
+            until(lambda: f"broker 127.0.0.1:{port}" in collector.errors, "said which broker")
             assert "refused" in collector.errors
             assert collector.end() == 0
 

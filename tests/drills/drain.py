@@ -44,6 +44,7 @@ from tests.drills.far_side import DEVICE, PLAIN_TOPIC, WAYS, FarSide, far_side
 from tests.nation.censor import wire
 from tests.nation.censor.process import Censor, CensorError
 from tests.nation.censor.street import SERVER, SERVER4, street
+from tests.waiting import until
 
 DEAD_S: Final = 1.0
 RESET_S: Final = 0.5
@@ -299,7 +300,7 @@ def _beside(folder: Path, beyond: FarSide, censor: Censor, asked: Asked) -> None
     client.connect_timeout = 30.0
     client.connect(SERVER4, beyond.port)
     client.loop_start()
-    namespaces.until(client.is_connected, "plain paho connected")
+    until(client.is_connected, "plain paho connected")
     before, begun = on_the_wire(), time.monotonic()
     for body in bodies:
         client.publish(PLAIN_TOPIC, body, qos=1)

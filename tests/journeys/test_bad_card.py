@@ -18,9 +18,9 @@ from firmware.record import Record
 from tests.collector.process import CollectorProcess
 from tests.firmware.records import tcp_record
 from tests.mosquitto import Mosquitto, broker  # noqa: F401 - a fixture
+from tests.waiting import LIMIT_S, until
 
 DEVICE = "a1b2c3d4e5f6g7h8"
-LIMIT_S = 120
 
 
 def account(count: int, reason: str) -> Record:
@@ -39,11 +39,11 @@ def deliver(outbox: Outbox, port: int) -> None:
         random=lambda: 0.0,
     )
     sync.start()
-    until = time.monotonic() + LIMIT_S
-    while outbox.counts().waiting or outbox.tombstones(1) or outbox.past():
-        assert time.monotonic() < until, f"{outbox.counts()} after {LIMIT_S} s"
-        time.sleep(0.02)
-    assert sync.stop(timeout_s=60)
+    until(
+        lambda: not (outbox.counts().waiting or outbox.tombstones(1) or outbox.past()),
+        lambda: f"delivered: {outbox.counts()}",
+    )
+    assert sync.stop(timeout_s=LIMIT_S)
 
 
 def completeness(collector: CollectorProcess) -> dict[str, int]:
@@ -116,15 +116,13 @@ def test_a_database_damaged_in_use_is_replaced_while_the_sender_has_it_open(tmp_
 
         thread = threading.Thread(target=send)
         thread.start()
-        assert looking.wait(30)
+        assert looking.wait(LIMIT_S)
         outbox._shared.damaged = True
-        until = time.monotonic() + 30
         store.add(tcp_record(200), 0)
-        while not store.commit(time.monotonic_ns()):
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        until(lambda: store.commit(time.monotonic_ns()), lambda: f"stored: {store.fault}")
         let_go.set()
-        thread.join(30)
+        thread.join(LIMIT_S)
+        assert not thread.is_alive()
         assert outbox.healed is not None
         assert outbox.healed.saved == 199
         with outbox.again() as anew:

@@ -7,7 +7,6 @@ The gateway answers in the blocked site's place and resets what names it.
 import json
 import os
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,8 +24,8 @@ from tests.servers.dns import DnsServer, zone
 from tests.servers.http import http, page
 from tests.servers.tcp import Behaviour, TcpServer, reset
 from tests.servers.tls import Authority, over_tls
+from tests.waiting import until
 
-LIMIT_S: Final = 90
 NEUTRAL: Final = 3
 WELL, DOWN, BLOCKED = "10.0.5.1", "10.0.6.1", "10.0.7.1"
 SITES: Final = {"well": WELL, "down": DOWN, "blocked": BLOCKED}
@@ -115,10 +114,7 @@ class Country:
         return {one["name"]: one["verdict"] for one in last["detail"].get("targets", [])}
 
     def await_(self, what: Callable[[], Any], said: str) -> None:
-        until_s = time.monotonic() + LIMIT_S
-        while not what():
-            assert time.monotonic() < until_s, f"not {said}: {self.collector.errors}"
-            time.sleep(0.2)
+        until(what, lambda: f"{said}: {self.collector.errors}", pause_s=0.2)
 
     def await_device(self) -> str:
         """Wait for a device's first round and return its id."""

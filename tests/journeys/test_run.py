@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from tests import namespaces
-from tests.appliance.world import LIMIT_S, TIDEGAUGE, status, world
+from tests.appliance.world import TIDEGAUGE, status, world
+from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.namespace
 

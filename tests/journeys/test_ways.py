@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -34,9 +33,9 @@ from tests.collector.process import CollectorProcess
 from tests.firmware.records import tcp_record
 from tests.provisioning.identities import Provisioned, RunningBroker
 from tests.provisioning.mqtt import Refused, connected
+from tests.waiting import LIMIT_S, until
 
 DEVICE = "abcd0123efgh4567"
-LIMIT_S = 120
 # paho leaves the socket of a handshake that failed to the collector of garbage.
 pytestmark = pytest.mark.filterwarnings(
     r"ignore:Exception ignored in. <ssl\.SSLSocket:pytest.PytestUnraisableExceptionWarning"
@@ -136,9 +135,9 @@ class Device:
 
     def await_(self, what: Callable[[Event], bool]) -> Event:
         """Return the next event for which `what` holds."""
-        until = time.monotonic() + LIMIT_S
+        end_s = time.monotonic() + LIMIT_S
         while True:
-            event = self.events.get(timeout=max(0.1, until - time.monotonic()))
+            event = self.events.get(timeout=max(0.1, end_s - time.monotonic()))
             self.seen.append(event)
             if what(event):
                 return event
@@ -247,14 +246,14 @@ def test_a_certificate_that_ran_out_while_offline_is_renewed_over_https(
         (Transport.HTTPS, True),
     ]
     request = place.world.authority / "requests" / f"{DEVICE}.csr"
-    _await(request.exists, "the request for the next certificate")
+    until(request.exists, "the request for the next certificate")
     first.stop()
     assert f"renewed  {DEVICE}" in place.world.provision("renew")
     place.reload()
 
     second = Device(place, stack, ways, held=first)
     second.start()
-    _await(lambda: not (place.data / "identity" / "next.pem").exists(), "the next certificate")
+    until(lambda: not (place.data / "identity" / "next.pem").exists(), "the next certificate")
     second.stop()
 
     third = Device(place, stack, ways, held=first)
@@ -289,15 +288,8 @@ def test_a_device_whose_clock_is_years_off_is_let_in(tmp_path: Path, way: Transp
         link = MqttLink(SyncSettings(host="localhost"), where, device=DEVICE, tls=who.tls())
         assert link.open() == []
         woken = os.eventfd(0)
-        _await(lambda: Ready() in link.step(0.1, wake_fd=woken), "let in")
+        until(lambda: Ready() in link.step(0.1, wake_fd=woken), "let in")
         os.close(woken)
         link.close()
         with pytest.raises(Refused, match=r"expired|not yet valid"), connected(given, broker.port):
             pytest.fail("a client that looks at dates was let in: the certificate is not of another time")
-
-
-def _await(condition: Callable[[], Any], what: str) -> None:
-    until = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < until, what
-        time.sleep(0.05)

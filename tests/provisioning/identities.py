@@ -13,7 +13,6 @@ import random
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,8 +23,7 @@ from click.testing import CliRunner
 from collector.broker.child import LISTENING_PORTS
 from provisioning.command import provision
 from tests.needs import program
-
-LIMIT_S = 30
+from tests.waiting import LIMIT_S, until
 
 
 @dataclass(frozen=True)
@@ -99,10 +97,11 @@ class Provisioned:
 
 
 def _await_port(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    end = time.monotonic() + LIMIT_S
-    while True:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
+
+    def open_() -> bool:
         assert process.poll() is None, log.read_text()
-        assert time.monotonic() < end, log.read_text()
-        time.sleep(0.02)
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+        return False
+
+    until(open_, log.read_text)

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-LIMIT_S = 30
+from tests.waiting import LIMIT_S
 
 
 class Refused(Exception):  # noqa: N818  # what the broker says, not a fault

@@ -54,6 +54,8 @@ def visits(folder_name: str) -> Any:
             imported = run(
                 "collector", "--data", str(folder / "collector"), "import", str(folder / "whole-made")
             )
+            # A round that ends now: else nothing may wait when the drive comes back, and none would be written onto it.
+            device.await_more("verdict")
             subprocess.run(["mount", "--bind", str(folder / "whole-made"), str(whole)], check=True)
             device.await_line("answered by the collector")
             pull(whole)

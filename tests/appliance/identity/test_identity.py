@@ -11,43 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.identity import renewal
-from appliance.identity.files import IdentityError, IdentityFiles
+from appliance.identity.files import IdentityError
 from appliance.identity.identity import Identity, UnknownSignerError
-from collector.trust.signing import Signer
 from firmware.envelope import OVERHEAD_BYTES, seal, unseal
 from firmware.jsontypes import RecordError
 from provisioning.authority import Authority, write
-from provisioning.certificates import Role, key_pem, make_key, make_leaf, make_request, pem
-
-NOW = dt.datetime(2026, 11, 21, 12, tzinfo=dt.UTC)
-DEVICE = "abcd0123efgh4567"
-
-
-class World:
-    """An authority, one device that has its identity, one collector."""
-
-    met: Identity
-
-    def __init__(self, folder: Path) -> None:
-        self.authority = folder / "authority"
-        Authority.make(self.authority, name="Test", now=NOW)
-        self.files = IdentityFiles(data=folder / "data")
-        key = make_key()
-        with Authority.open(self.authority) as authority:
-            _, chain = authority.issue_device(make_request(DEVICE, key), now=NOW)
-            collector = make_key()
-            self.collector_chain = authority.issue(
-                "collector", Role.COLLECTOR, collector.public_key(), now=NOW
-            )
-            self.root = pem(authority.root)
-        self.files.folder.mkdir(parents=True)
-        write(self.files.key, key_pem(key), mode=0o600)
-        write(self.files.certificate, chain)
-        write(self.files.trust, self.root)
-        self.signer = Signer(key=collector, chain=self.collector_chain)
-
-    def identity(self) -> Identity:
-        return Identity.load(self.files, device=DEVICE)
+from provisioning.certificates import Role, key_pem, make_key, make_leaf, pem
+from tests.appliance.identity.identified import DEVICE, NOW, World
 
 
 @pytest.fixture

@@ -15,8 +15,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import pytest
-
 from firmware.jsontypes import JsonObject
 from firmware.net.loop import boottime_ns
 from firmware.record import Zone
@@ -24,10 +22,10 @@ from firmware.task import Task, to_json
 from firmware.worker.outlet import MAX_UNSENT_BYTES
 from tests.appliance.measuring.stalled_daemon import STUCK_S
 from tests.needs import ROOT
+from tests.waiting import LIMIT_S
 
 MS = 1_000_000
 NS = 1_000_000_000
-LIMIT_S = 60
 PROBES = 50
 TEXTS = 40
 BIG = MAX_UNSENT_BYTES // 9000 + 150
@@ -116,7 +114,6 @@ def probes(sink: Sink, name: str, first_ns: int) -> list[JsonObject]:
     ]
 
 
-@pytest.mark.timeout(4 * LIMIT_S)
 def test_a_stopped_daemon_delays_no_send_and_learns_afterwards_of_every_loss() -> None:
     """Read: probes are read at once. Stopped: more than is kept waits unread, and the same probes are sent.
 

@@ -5,7 +5,6 @@ import selectors
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,8 +17,7 @@ from firmware.net.loop import boottime_ns
 from firmware.record import Zone
 from firmware.task import Task
 from tests.servers.tcp import TcpServer, say, stay_silent
-
-LIMIT_S = 60
+from tests.waiting import LIMIT_S, until
 
 
 @contextmanager
@@ -47,13 +45,18 @@ class Bench:
         self._selector = selector
 
     def until(self, what: Callable[[], bool]) -> None:
-        end_s = time.monotonic() + LIMIT_S
-        while not what():
-            assert time.monotonic() < end_s, self.news
+        """Turn the loop until `what` holds."""
+
+        def holds() -> bool:
+            if what():
+                return True
             due_ns = self._worker.next_due_ns()
             wait_s = 1.0 if due_ns is None else max(0.0, (due_ns - boottime_ns()) / NS)
             self._selector.select(min(wait_s, 1.0))
             self.news += self._worker.tend()
+            return False
+
+        until(holds, lambda: f"so far: {self.news}", pause_s=0)
 
     def of(self, kind: type[News]) -> list[News]:
         return [one for one in self.news if isinstance(one, kind)]

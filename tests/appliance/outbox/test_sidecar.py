@@ -4,6 +4,7 @@ import os
 import random
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -144,7 +145,7 @@ def test_a_database_that_is_deleted_under_a_running_device_loses_nothing(tmp_pat
         assert store.commit(0), store.fault
         (ended,) = outbox.past()
         assert (ended.epoch, len(ended.oldest(99)), ended.tombstones(9)) == (epoch, 20, [])
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         # What was held, and the record that tells of the damage.
         assert connection.execute("SELECT count(*) FROM waiting").fetchone() == (22,)
 

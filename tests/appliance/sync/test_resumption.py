@@ -1,7 +1,6 @@
 """A connection goes on from the session of the one before, with a real broker over mutual TLS; what it must not open."""
 
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +16,10 @@ from appliance.sync.resumption import Resumption
 from appliance.sync.ways import Transport, Way
 from tests.provisioning.identities import Provisioned, RunningBroker
 from tests.provisioning.mqtt import connected
+from tests.waiting import LIMIT_S, until
 
 DEVICE = "abcd0123efgh4567"
 WAYS = [Transport.WSS, Transport.MQTTS]
-LIMIT_S = 60
 
 
 class ShutOutError(Exception):
@@ -71,16 +70,20 @@ class Place:
 
 def _let_in(link: MqttLink) -> None:
     """Wait until the broker lets us in. Raises `ShutOutError`."""
-    end = time.monotonic() + LIMIT_S
     woken = os.eventfd(0)
     events = link.open()
+
+    def let_in() -> bool:
+        if Ready() in events:
+            return True
+        for event in events:
+            if isinstance(event, Lost):
+                raise ShutOutError(event.reason)
+        events[:] = link.step(0.1, wake_fd=woken)
+        return False
+
     try:
-        while Ready() not in events:
-            lost = [event for event in events if isinstance(event, Lost)]
-            if lost:
-                raise ShutOutError(lost[0].reason)
-            assert time.monotonic() < end
-            events = link.step(0.1, wake_fd=woken)
+        until(let_in, "let in", pause_s=0)
     finally:
         os.close(woken)
 
@@ -89,12 +92,15 @@ def _after(link: MqttLink, mid: int) -> list[LinkEvent]:
     """Return what comes until the broker has `mid`, or the connection ends."""
     found: list[LinkEvent] = []
     woken = os.eventfd(0)
-    end = time.monotonic() + LIMIT_S
-    while time.monotonic() < end and not any(
-        isinstance(event, Lost) or event == Taken(mid) for event in found
-    ):
-        found += link.step(0.1, wake_fd=woken)
-    os.close(woken)
+
+    def settled() -> bool:
+        found.extend(link.step(0.1, wake_fd=woken))
+        return any(isinstance(event, Lost) or event == Taken(mid) for event in found)
+
+    try:
+        until(settled, lambda: f"taken or lost: {found}", pause_s=0)
+    finally:
+        os.close(woken)
     return found
 
 

@@ -21,6 +21,7 @@ from firmware.record import Verdict, to_json
 from tests.appliance.collector_peer import Behaviour, CollectorPeer, well_behaved
 from tests.firmware.records import tcp_record
 from tests.mosquitto import Mosquitto, broker  # noqa: F401 - a fixture
+from tests.waiting import LIMIT_S
 
 DEVICE = "a1b2c3d4e5f6g7h8"
 
@@ -46,7 +47,7 @@ class Sender:
         )
         self.sync.start()
 
-    def await_(self, what: Callable[[Event], bool], *, limit_s: float = 120) -> Event:
+    def await_(self, what: Callable[[Event], bool], *, limit_s: float = LIMIT_S) -> Event:
         """Return the first event from now on for which `what` holds."""
         deadline = time.monotonic() + limit_s
         while True:
@@ -68,7 +69,7 @@ def start(outbox: Outbox) -> Iterator[Callable[..., Sender]]:
 
     yield _start
     for sender in senders:
-        assert sender.sync.stop(timeout_s=60)
+        assert sender.sync.stop(timeout_s=LIMIT_S)
 
 
 @pytest.fixture
@@ -368,7 +369,7 @@ def test_stop_does_not_wait_for_the_next_try(broker: Mosquitto, outbox: Outbox) 
     broker.stop()
     sender = Sender(broker.port, outbox, jitter=300)
     sender.await_(says("next try in 300 s"))
-    assert sender.sync.stop(timeout_s=10), "it slept on"
+    assert sender.sync.stop(timeout_s=LIMIT_S), "it slept on"
     sender.await_(state("off"))
     assert sender.sync.stop()
     sender.sync.wake()
@@ -415,7 +416,7 @@ def test_birth_and_last_will(
 ) -> None:
     sender = start(broker.port)
     peer.await_(lambda p: len(p.presence) == 1)
-    assert sender.sync.stop(timeout_s=60)
+    assert sender.sync.stop(timeout_s=LIMIT_S)
     peer.await_(lambda p: len(p.presence) == 2)
     assert [decode_presence(payload).online for payload in peer.presence] == [True, False]
 
@@ -452,10 +453,10 @@ def test_while_the_outside_is_gone_it_is_knocked_at_and_tried_when_a_knock_is_an
         sender.sync.link_is_gone()
         sender.await_(says("next try in 300 s"))
         taken, _ = server.accept()  # from here on SYNs are answered
-        sender.await_(state("connecting"), limit_s=60)
+        sender.await_(state("connecting"))
         taken.close()
     finally:
-        assert sender.sync.stop(timeout_s=60)
+        assert sender.sync.stop(timeout_s=LIMIT_S)
         filler.close()
         server.close()
 
@@ -465,18 +466,19 @@ def test_when_the_outside_is_back_the_next_try_is_at_once(
     outbox: Outbox,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("appliance.sync.sender.RETURN_JITTER_S", 0.1)
+    monkeypatch.setattr("appliance.sync.sender.RETURN_JITTER_S", 0.0001)
     broker.stop()
-    sender = Sender(broker.port, outbox, jitter=0.999)
+    sender = Sender(broker.port, outbox, jitter=300)
     try:
-        for _ in range(8):  # until the pause is of a minute
-            event = sender.await_(state("waiting"))
-            assert isinstance(event, SyncChanged)
+        for pause_s in (300, 300, 600):
+            sender.await_(says(f"next try in {pause_s} s"))
+            assert pause_s > LIMIT_S, "waited out, it would look the same"
             sender.sync.link_is_gone()
             sender.sync.link_is_back()
+        sender.await_(says("next try in 1200 s"))
         broker.start()
         sender.sync.link_is_gone()
         sender.sync.link_is_back()
-        sender.await_(state("connected"), limit_s=50)
+        sender.await_(state("connected"))
     finally:
-        assert sender.sync.stop(timeout_s=60)
+        assert sender.sync.stop(timeout_s=LIMIT_S)

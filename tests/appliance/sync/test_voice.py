@@ -6,7 +6,7 @@ import pytest
 
 from appliance.sync.link import ACK, COLLECTOR, Received
 from appliance.sync.voice import MAX_UNREAD, Voice
-from tests.appliance.identity.test_identity import DEVICE, World
+from tests.appliance.identity.identified import DEVICE, World
 
 ASK = (("ask", b""),)
 

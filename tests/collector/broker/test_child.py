@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from collector.errors import BrokerError, PortTakenError
 from tests.collector.process import wait_until_gone
 from tests.collector.scripted_device import WAIT_S
 from tests.needs import program
+from tests.waiting import until
 
 PARENT = """
 import sys, threading
@@ -51,8 +51,7 @@ def test_killed_it_comes_back_on_the_same_port_and_says_so(tmp_path: Path) -> No
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         assert "signal 9" in said.get(timeout=WAIT_S)
-        while broker.pid in {pid, None} or not answers(broker.host, port):
-            time.sleep(0.01)
+        until(lambda: broker.pid not in {pid, None} and answers(broker.host, port), "back on the same port")  # noqa: B023
     broker.stop()
     assert not answers("127.0.0.1", broker.port)
 

@@ -1,9 +1,7 @@
 """The control as it runs, against loopback: sweeps into the log, news to devices, gaps, and what the operator is told."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,9 +17,9 @@ from firmware.control_news import decode_news
 from firmware.exchange import Hello
 from tests.servers.http import http, page
 from tests.servers.tcp import TcpServer
+from tests.waiting import until
 
 DEVICE = "k3v9q2m7x1c8n5p4"
-WAIT_S = 60
 
 
 def plan_of(ports: list[int]) -> str:
@@ -77,12 +75,6 @@ class Running:
             self.database, self.queries, settings, send=self.sent.append, say=self.said.append
         )
 
-    def until(self, what: Callable[[], Any], said: str) -> None:
-        end_s = time.monotonic() + WAIT_S
-        while not what():
-            assert time.monotonic() < end_s, f"not {said}"
-            time.sleep(0.05)
-
 
 @pytest.fixture
 def plans(tmp_path: Path) -> Path:
@@ -98,7 +90,7 @@ def test_a_sweep_goes_into_the_log_and_down_to_the_device(tmp_path: Path, plans:
         assert running.thread.answer_hello(hello("zz")) is None
         running.thread.start()
         try:
-            running.until(lambda: running.sent, "news sent")
+            until(lambda: running.sent, "news sent")
         finally:
             running.thread.stop()
     assert {(run.key.target_name, run.failure) for run in running.controls.last()} == {
@@ -126,7 +118,7 @@ def test_a_control_that_reaches_nothing_keeps_that_and_tells_its_devices_nothing
     running = Running(tmp_path)
     running.thread.start()
     try:
-        running.until(running.controls.last, "samples")
+        until(running.controls.last, "samples")
     finally:
         running.thread.stop()
     assert {run.view.reachable for run in running.controls.last()} == {False}
@@ -139,7 +131,7 @@ def test_a_plan_that_is_not_known_is_said_once_and_nothing_is_measured(tmp_path:
     running = Running(tmp_path, country="qq")
     running.thread.start()
     try:
-        running.until(lambda: len(running.said) == 2, "both told")
+        until(lambda: len(running.said) == 2, "both told")
     finally:
         running.thread.stop()
     assert "no plan for 'qq'" in running.said[0]
@@ -163,7 +155,7 @@ def test_the_time_in_which_it_did_not_run_is_a_gap(tmp_path: Path, plans: Path) 
         log.close()
         running.thread.start()
         try:
-            running.until(running.controls.gaps, "a gap")
+            until(running.controls.gaps, "a gap")
         finally:
             running.thread.stop()
     (gap,) = running.controls.gaps()
@@ -183,7 +175,7 @@ def test_news_has_pages_first_since_the_last_are_cut_first(tmp_path: Path, plans
         running = Running(tmp_path)
         running.thread.start()
         try:
-            running.until(lambda: running.sent, "news sent")
+            until(lambda: running.sent, "news sent")
         finally:
             running.thread.stop()
     runs = running.controls.last()

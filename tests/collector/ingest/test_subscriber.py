@@ -14,6 +14,7 @@ from collector.ingest.subscriber import FIRST_RETRY_S, LONGEST_RETRY_S, LinkStat
 from firmware.exchange import Ack, encode_ack, topic
 from tests.collector.scripted_device import DEVICE, EPOCH, WAIT_S, ScriptedDevice
 from tests.collector.states import States
+from tests.waiting import until
 
 
 def test_while_the_inbox_is_full_nothing_more_is_read_and_nothing_is_lost(broker: Broker) -> None:
@@ -27,9 +28,13 @@ def test_while_the_inbox_is_full_nothing_more_is_read_and_nothing_is_lost(broker
             device.publish_unawaited("live", str(number).encode())
         device.publish("live", b"last")  # the broker has them all
         taken: list[bytes] = []
-        while len(taken) < 501:
+
+        def take_some() -> bool:
             assert inbox.fill <= 1
-            taken += [delivery.payload for delivery in inbox.take(3)]
+            taken.extend(delivery.payload for delivery in inbox.take(3))
+            return len(taken) >= 501
+
+        until(take_some, lambda: f"all 501: {len(taken)} are here", pause_s=0)
         assert taken == [*(str(number).encode() for number in range(500)), b"last"]
         # And it still hears and speaks.
         ack = Ack(epoch=EPOCH, upto=7)

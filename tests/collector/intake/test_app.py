@@ -15,10 +15,10 @@ from collector.intake import app as intake_app
 from collector.intake.app import MAX_BODY_BYTES, RETRY_AFTER_S, make_app
 from collector.intake.server import Intake
 from firmware import mailbag
+from tests.waiting import LIMIT_S
 
 DEVICE = "a1b2c3d4e5f6g7h8"
 PATH = f"/p1/up/{DEVICE}/live"
-LIMIT_S = 30.0
 
 
 @pytest.fixture

@@ -8,19 +8,9 @@ from collector.control.log import NS, UNREACHABLE
 from collector.judgement.gather import Scopes
 from collector.store.database import Store
 from collector.store.queries import Queries
-from tests.collector.page import invented
+from tests.collector.judgement.filling import fill
 from tests.collector.page.conftest import serving
-from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, control, devices
-
-
-def fill(store: Store, *, last_s: dict[str, int] | None = None) -> int:
-    """Store ten rounds of two devices a network, a round every 120 s; `last_s` cuts a network's short. Return the end."""
-    end_s = BEGAN_S + 1200
-    for device in devices():
-        for at_s in range(BEGAN_S, min(end_s, (last_s or {}).get(device.network, end_s)), 120):
-            device.measure_places(at_s, at_s + 1)
-            invented.deliver(store, device, (at_s + 5) * NS)
-    return end_s * NS
+from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, control
 
 
 def said(path: Path, now_ns: int) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from collector.judgement.thread import Keeper
 from collector.store.database import Store
 from collector.store.queries import Queries
 from collector.store.scopes import Change, ScopeQueries
-from tests.collector.judgement.test_gather import fill
+from tests.collector.judgement.filling import fill
 from tests.collector.page import invented
 from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, abroad_cut_from, control, devices
 

@@ -11,6 +11,7 @@ from firmware.net.host_view import DefaultRoute, Host, Interface
 from firmware.net.targets import TargetError
 from firmware.worker.single import measure_once
 from tests import namespaces
+from tests.waiting import until
 
 
 def look() -> list[Any]:
@@ -34,7 +35,7 @@ def piece_by_piece() -> dict[str, Any]:
     namespaces.ip("route add default via fd01::1")
     found["ipv6 only"] = look()
     namespaces.ip("link set eth0 down", node=router)
-    namespaces.until(lambda: look()[0] == "link_down", "link_down")
+    until(lambda: look()[0] == "link_down", "link_down")
     found["unplugged"] = look()
     return found
 

@@ -21,6 +21,7 @@ from firmware.paths import options as path_options
 from firmware.record import Phase, Stamp
 from tests import namespaces
 from tests.probing import probe
+from tests.waiting import until
 
 FAR_NS = 60 * 1_000_000_000
 ADDRESSES = ("127.0.0.1", "::1")
@@ -294,7 +295,7 @@ def too_big_for_the_link() -> list[Any]:
         with net.open_udp("10.0.0.2", 9) as flow:
             flow.set_option(*path_options.MTU_DISCOVER[4], path_options.PMTUDISC_PROBE)
             await flow.send(b"to a closed port")
-            namespaces.until(lambda: flow._drain() > 0 and bool(flow._pending), "told of it")
+            until(lambda: flow._drain() > 0 and bool(flow._pending), "told of it")
             try:
                 await flow.send(bytes(1473))
             except MeasurementFailedError as error:

@@ -6,6 +6,7 @@ import pytest
 
 from firmware.net.host import read_host, uplink_towards
 from tests import namespaces
+from tests.waiting import until
 
 pytestmark = pytest.mark.namespace
 
@@ -23,7 +24,7 @@ def reads_a_wired_host() -> dict[str, Any]:
     namespaces.ip("route add default via fd01::1")
     namespaces.write_file("/etc/resolv.conf", "nameserver 127.0.0.53\n")
     # The kernel passes a carrier's loss on with up to a second's delay (net/core/link_watch.c).
-    namespaces.until(lambda: not carriers()["eth1"], "eth1 without a carrier")
+    until(lambda: not carriers()["eth1"], "eth1 without a carrier")
     host = read_host()
     return {
         "carrier": carriers(),

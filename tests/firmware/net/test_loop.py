@@ -17,7 +17,8 @@ from firmware.net.loop import (
     boottime_ns,
 )
 
-FAR_NS = 60 * 1_000_000_000
+FAR_NS = 24 * 3600 * 1_000_000_000
+"""No test outlives a wait for this: one that waits for it does not pass."""
 MS = 1_000_000
 
 
@@ -75,7 +76,13 @@ def test_sleepers_wake_in_the_order_of_their_times_and_never_early(loop: Loop) -
 
 
 def test_a_moment_past_does_not_wait(loop: Loop) -> None:
-    loop.run(loop.sleep_until(0))
+    async def main() -> int:
+        token = loop.current().token  # counts the times that this job was let go on
+        await loop.sleep_until(boottime_ns() - 1)
+        await loop.sleep_until(0)
+        return loop.current().token - token
+
+    assert loop.run(main()) == 0
 
 
 def test_wait_returns_the_mask_of_what_is_ready(
@@ -438,11 +445,16 @@ def test_an_exact_sleeper_can_be_cancelled_and_leaves_nothing_behind(loop: Loop)
 
 
 def test_the_end_does_not_wait_for_an_exact_sleeper(loop: Loop) -> None:
+    jobs: list[Job[None]] = []
+
     async def main() -> None:
-        loop.spawn(loop.sleep_exactly_until(boottime_ns() + MS // 2))
-        loop.spawn(loop.sleep_exactly_until(far()))
+        # The first is within what is held free for it: nothing but it would be begun, had the end to wait for it.
+        jobs.extend(loop.spawn(loop.sleep_exactly_until(boottime_ns() + ns)) for ns in (MS // 2, FAR_NS))
 
     loop.run(main())
+    for job in jobs:
+        with pytest.raises(CancelledJobError):
+            job.result()
 
 
 def test_the_stretch_not_slept_stays_within_its_bounds(loop: Loop) -> None:

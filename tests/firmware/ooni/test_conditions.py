@@ -7,7 +7,7 @@ import pytest
 
 from firmware.ooni.explain import Explained, explain
 from firmware.ooni.read import Document, documents
-from tests.firmware.ooni.test_pair import CONDITIONS, PAIRS
+from tests.firmware.ooni.conditions import CONDITIONS, PAIRS
 
 VERDICTS: dict[str, str] = {
     "badssl_expired": "service_down",

@@ -14,7 +14,7 @@ import pytest
 
 from firmware.ooni.write import Origin, measurement_of
 from firmware.record import Record
-from tests.firmware.ooni.test_pair import CONDITIONS
+from tests.firmware.ooni.conditions import CONDITIONS
 from tests.needs import lacking
 
 OONIDATA = "oonidata==0.3.0"

@@ -15,7 +15,8 @@ from firmware.ooni.keys import OoniError
 from firmware.ooni.measurement import split_endpoint
 from firmware.ooni.parse import parse
 from firmware.ooni.read import Damage, Document, documents
-from tests.firmware.ooni.test_pair import CONDITIONS, PAIRS
+from tests.firmware.ooni.conditions import CONDITIONS, PAIRS
+from tests.firmware.ooni.mutilation import json_values, paths
 
 BLOCKED = (CONDITIONS / "tls_blocking_reset_consistent_dns.json").read_bytes()
 WELL = (CONDITIONS / "success_http.json").read_bytes()
@@ -247,27 +248,6 @@ def test_a_test_that_is_not_judged_says_so(name: str) -> None:
 )
 def test_endpoints(text: str, place: tuple[str, int]) -> None:
     assert split_endpoint(text) == place
-
-
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | st.text(max_size=8)
-    | st.sampled_from(["dns_nxdomain_error", "connection_reset", "https://www.example.com/", "A", "depth=1"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=5,
-)
-
-
-def paths(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """Return the path of everything in a JSON value."""
-    found = [path] if path else []
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        found += paths(item, (*path, key))
-    return found
 
 
 def judged(text: bytes) -> list[Explained | Damage]:

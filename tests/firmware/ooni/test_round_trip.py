@@ -15,7 +15,7 @@ from firmware.ooni.keys import OoniError
 from firmware.ooni.read import Document
 from firmware.ooni.write import Origin, measurement_of
 from firmware.record import Record, to_json
-from tests.firmware.ooni.test_read import json_values, paths
+from tests.firmware.ooni.mutilation import json_values, paths
 
 
 def test_every_kind_comes_to_the_verdict_of_its_record(real_records: dict[str, Record]) -> None:

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import termios
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +24,7 @@ from firmware.task import OptionValue, Result, Task, to_json
 from firmware.worker import framing
 from tests import namespaces
 from tests.needs import ROOT, lacking
+from tests.waiting import LIMIT_S, until
 
 MS = 1_000_000
 
@@ -34,7 +34,7 @@ class Daemon:
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self.socket, theirs = socket.socketpair()
-        self.socket.settimeout(60)
+        self.socket.settimeout(LIMIT_S)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "firmware.worker.process", "--fd", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
@@ -86,7 +86,7 @@ class Daemon:
 
     def end(self) -> tuple[int, str]:
         """Wait for the worker's own end; return its status and what it said on stderr."""
-        _, errors = self.process.communicate(timeout=60)
+        _, errors = self.process.communicate(timeout=LIMIT_S)
         return self.process.returncode, errors
 
     def unread_bytes(self) -> int:
@@ -244,13 +244,16 @@ def test_a_daemon_that_does_not_read_loses_nothing_within_the_bound(daemon: Daem
 def test_a_daemon_that_does_not_read_holds_up_no_send(daemon: Daemon, refused: str) -> None:
     """Every probe is sent, none long before its slot, while more waits for the daemon than the socket takes."""
     unread = [daemon.ask(f"unread {number}", "tcp", refused) for number in range(1000)]
-    waiting, before = daemon.unread_bytes(), -1
-    while waiting != before or not waiting:  # until the socket takes no more
-        time.sleep(0.1)
-        waiting, before = daemon.unread_bytes(), waiting
+    seen = [-1]
+
+    def full() -> bool:
+        seen.append(daemon.unread_bytes())
+        return seen[-1] > 0 and seen[-1] == seen[-2]
+
+    until(full, "a socket that takes no more", pause_s=0.1)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
         sink.bind(("127.0.0.1", 0))
-        sink.settimeout(60)
+        sink.settimeout(LIMIT_S)
         target = f"127.0.0.1:{sink.getsockname()[1]}"
         tasks = [
             daemon.ask(

@@ -23,6 +23,7 @@ from tests import namespaces
 from tests.nation.censor import wire
 from tests.nation.censor.process import Censor
 from tests.nation.censor.street import SERVER, SERVER4, street
+from tests.waiting import until
 
 _CHUNK: Final = bytes(1 << 17)
 _ELSEWHERE: Final = '[[rule]]\nname = "elsewhere"\nmatch = { to = "192.0.2.0/24" }\ndo = "drop"\n'
@@ -72,9 +73,7 @@ def _way(rules: str | None) -> Iterator[None]:
     for interface in ("inside", "outside"):
         namespaces.ip(f"link set {interface} master bridge", node="censor")
     namespaces.ip("link set bridge up", node="censor")
-    namespaces.until(
-        lambda: "forwarding" in namespaces.ip("-d link show dev outside", node="censor"), "a bridge"
-    )
+    until(lambda: "forwarding" in namespaces.ip("-d link show dev outside", node="censor"), "a bridge")
     yield
     namespaces.ip("link del bridge", node="censor")
 

@@ -1,7 +1,6 @@
 """What a censor reads in packets, against what OpenSSL, dnspython and plain HTTP write; and never a crash."""
 
 import ipaddress
-import ssl
 
 import dns.flags
 import dns.message
@@ -11,21 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.nation.censor import contents, forge
+from tests.nation.censor_tests.hellos import hello
 
 LABEL = st.from_regex(r"[a-z]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 NAMES = st.lists(LABEL, min_size=1, max_size=4).map(".".join)
-
-
-def hello(name: str | None) -> bytes:
-    """Return the first flight that OpenSSL sends."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    outgoing = ssl.MemoryBIO()
-    wrapped = context.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
-    with pytest.raises(ssl.SSLWantReadError):
-        wrapped.do_handshake()
-    return outgoing.read()
 
 
 @given(NAMES)

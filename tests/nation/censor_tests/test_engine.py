@@ -11,7 +11,7 @@ from tests.nation.censor import forge, rules
 from tests.nation.censor.engine import Engine, Send
 from tests.nation.censor.flows import FlowTable, later, quick_key
 from tests.nation.censor.packets import ACK, FIN, PSH, RST, SYN, TCP, UDP, Packet, parse
-from tests.nation.censor_tests.test_contents import hello
+from tests.nation.censor_tests.hellos import hello
 
 _S = 10**9
 MACS = bytes.fromhex("020000000002020000000001")

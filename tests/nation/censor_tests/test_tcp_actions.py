@@ -18,6 +18,7 @@ from tests.nation.censor_tests import lab
 from tests.servers.http import once, page
 from tests.servers.tcp import TcpServer, say, stay_silent
 from tests.servers.tls import Authority, over_tls
+from tests.waiting import until
 
 pytestmark = pytest.mark.namespace
 
@@ -228,8 +229,8 @@ def both_ends(rules: str) -> list[Any]:
         stack.enter_context(server)
         stack.enter_context(lab.censored(rules))
         got = lab.ask(lab.SERVER4, 80, GET.encode())
-        namespaces.until(lambda: bool(heard), "the server heard of it")
-        namespaces.until(lambda: not _unclosed(), "the client's connection is closed")
+        until(lambda: bool(heard), "the server heard of it")
+        until(lambda: not _unclosed(), "the client's connection is closed")
         return [got.partition("\r\n")[0], heard]
 
 
@@ -271,7 +272,7 @@ def beside_the_wire() -> list[Any]:
         stack.enter_context(lab.censored(rules))
         with lab.connect(lab.SERVER4, 80) as one:
             one.sendall(b"secret")
-            namespaces.until(lambda: "ConnectionResetError" in heard, "reset")
+            until(lambda: "ConnectionResetError" in heard, "reset")
     return heard
 
 
@@ -365,7 +366,7 @@ def one_direction(direction: str) -> list[Any]:
         with lab.connect(lab.SERVER4, 80) as one:
             answer = _exchange(one, b"secret", silent=True)
             if direction == "down":
-                namespaces.until(lambda: bool(heard), "the server hears")
+                until(lambda: bool(heard), "the server hears")
             return [answer, list(heard)]
 
 
