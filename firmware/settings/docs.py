@@ -4,6 +4,7 @@ Both come from the declarations alone, so they cannot lie. This file must never 
 setting: what is to be said of it is said where it is declared.
 """
 
+import inspect
 import json
 import textwrap
 from pathlib import Path
@@ -66,7 +67,8 @@ def _doc(cls: "type[DataclassInstance]") -> str:
     doc = cls.__doc__ or ""
     if not doc or doc.startswith(f"{cls.__name__}("):
         raise TypeError(f"{cls.__name__} needs a docstring: it is what a reader sees above its settings")
-    return textwrap.dedent(doc).strip()
+    # From Python 3.13 on the compiler has taken its indentation away.
+    return inspect.cleandoc(doc)
 
 
 def _row(one: Setting) -> str:

@@ -358,5 +358,7 @@ def test_every_test_runs_in_it_within_its_memory(tmp_path: Path) -> None:
         f"worker resident: {start:.1f} MB at the start, {plain:.1f} without libraries, {every:.1f} with all"
     )
     assert start <= 15, "MB, of 10⁶ bytes"
-    assert plain <= 15.5, "15 by the timing bench; half of one more, for what a busy machine maps ahead"
+    # What the same modules take of Python 3.13 is one more.
+    most = 15.5 if sys.version_info < (3, 13) else 16.5
+    assert plain <= most, "15 by the timing bench; half of one more, for what a busy machine maps ahead"
     assert every <= 25, "MB, of 10⁶ bytes"

@@ -72,7 +72,8 @@ class _Cursor:
 def server_name(data: bytes) -> str | None:
     """Return the name in the ClientHello that `data` begins with; empty where it has none, None for no ClientHello.
 
-    A ClientHello in several records is put together; one that is cut off is None.
+    A ClientHello in several records is put together. Of one that is cut off what is there is read, as boxes on the way do: with
+    the keys of a post-quantum exchange in it a hello is longer than a packet, and the name stands in the first.
     """
     if len(data) < 6 or data[0] != _HANDSHAKE or data[1] != 3 or data[5] != _CLIENT_HELLO:
         return None
@@ -82,9 +83,11 @@ def server_name(data: bytes) -> str | None:
         hello.vector(1)  # session
         hello.vector(2)  # cipher suites
         hello.vector(1)  # compression
+        without = "" if len(hello.data) == 4 + int.from_bytes(hello.data[1:4], "big") else None
         if hello.at == len(hello.data):
-            return ""
-        extensions = _Cursor(hello.vector(2))
+            return without
+        hello.take(2)
+        extensions = _Cursor(hello.data[hello.at :])
         while extensions.at < len(extensions.data):
             number = int.from_bytes(extensions.take(2), "big")
             body = extensions.vector(2)
@@ -94,18 +97,21 @@ def server_name(data: bytes) -> str | None:
                 return names.vector(2).decode("latin-1").lower().rstrip(".")
     except _CutError:
         return None
-    return ""
+    return without
 
 
 def _handshake(data: bytes) -> bytes:
-    """Return the first handshake message, header and all, of the records in `data`."""
+    """Return the first handshake message, header and all, of the records in `data`, as far as it is there."""
     records = _Cursor(data)
     message = b""
     while len(message) < 4 or len(message) < 4 + int.from_bytes(message[1:4], "big"):
+        if records.at >= len(data):
+            break
         if records.take(1)[0] != _HANDSHAKE:
             raise _CutError
         records.take(2)
-        message += records.vector(2)
+        size = int.from_bytes(records.take(2), "big")
+        message += records.take(min(size, len(data) - records.at))
     return message[: 4 + int.from_bytes(message[1:4], "big")]
 
 
