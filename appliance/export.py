@@ -71,10 +71,10 @@ def export(
             click.echo(to_directory(settings.data, directory, country=chosen.country))
             return
         origin = Origin(country=chosen.country, architecture=platform.machine())
-        with Outbox.look(settings.data / "outbox.sqlite3") as outbox:
+        with Outbox.look_whole(settings.data / "outbox.sqlite3") as outbox:
             epochs = (*outbox.past(), outbox)
             origins = {epoch.device: origin for epoch in epochs}
-            for line in lines(_waiting(epochs), Format(form), origins, account):
+            for line in lines(waiting(epochs), Format(form), origins, account):
                 click.echo(line)
     except (PlanError, SettingsError) as error:
         raise BadInputError(str(error)) from error
@@ -83,7 +83,7 @@ def export(
     click.echo(account.in_words(), err=True)
 
 
-def _waiting(epochs: Iterable[Outbox]) -> Iterator[Stored]:
+def waiting(epochs: Iterable[Outbox]) -> Iterator[Stored]:
     """Yield what waits of each epoch, lowest seq first; records of earlier epochs keep the identity they have."""
     for epoch in epochs:
         seq = 0

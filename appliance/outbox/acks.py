@@ -5,6 +5,7 @@ nor on the word of an ack that names what was never made.
 """
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -52,8 +53,12 @@ def take(connection: sqlite3.Connection, account: Account, ack: Ack, *, utc_ns: 
         if bound is not None:
             break
     if removed or quarantined:
-        connection.execute(
-            "UPDATE state SET acknowledged = acknowledged + ?, quarantined = quarantined + ? WHERE id = ?",
-            (removed, quarantined, account.id),
+        ledger.count(
+            connection,
+            replace(
+                account,
+                acknowledged=account.acknowledged + removed,
+                quarantined=account.quarantined + quarantined,
+            ),
         )
     return removed + quarantined, bound is None

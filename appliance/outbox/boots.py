@@ -8,6 +8,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import Final
 
+from appliance.outbox import reading
 from appliance.outbox.box import Outbox
 from appliance.outbox.errors import OutboxError
 from firmware.timing import SyncPoint
@@ -36,11 +37,16 @@ def begin(outbox: Outbox, boot_id: str) -> Begun:
         known = connection.execute("SELECT id FROM boot WHERE boot_id = ?", (boot_id,)).fetchone()
         number = 2**62 if known is None else known[0]
         before = connection.execute(
-            "SELECT boot_id FROM boot WHERE id < ? ORDER BY id DESC LIMIT 1", (number,)
+            "SELECT boot_id, last_boottime_ns, crc FROM boot WHERE id < ? ORDER BY id DESC LIMIT 1", (number,)
         ).fetchone()
         if known is None:
-            connection.execute("INSERT INTO boot (boot_id, last_boottime_ns) VALUES (?, 0)", (boot_id,))
-        return Begun(previous="" if before is None else before[0], is_new=known is None)
+            connection.execute(
+                "INSERT INTO boot (boot_id, last_boottime_ns, crc) VALUES (?, 0, ?)",
+                (boot_id, reading.mark(boot_id, 0)),
+            )
+        # Of one that is not as it was written none is known: a wrong one would place this boot falsely in time.
+        sound = before is not None and before[2] == reading.mark(*before[:2])
+        return Begun(previous=before[0] if sound else "", is_new=known is None)
     return Begun(is_noted=False)
 
 
@@ -48,8 +54,8 @@ def add_point(outbox: Outbox, boot_id: str, point: SyncPoint) -> bool:
     """Keep a sync point; return whether the disk let us."""
     with contextlib.suppress(OutboxError), outbox.transaction() as connection:
         connection.execute(
-            "INSERT INTO sync_point (boot_id, boottime_ns, utc_ns, error_ns) VALUES (?, ?, ?, ?)",
-            (boot_id, point.boottime_ns, point.utc_ns, point.error_ns),
+            "INSERT INTO sync_point (boot_id, boottime_ns, utc_ns, error_ns, crc) VALUES (?, ?, ?, ?, ?)",
+            (boot_id, *point, reading.mark(boot_id, *point)),
         )
         connection.execute(
             "DELETE FROM sync_point WHERE id <= (SELECT max(id) FROM sync_point) - ?", (POINTS_KEPT,)
@@ -62,9 +68,8 @@ def points(outbox: Outbox, boot_id: str) -> tuple[SyncPoint, ...]:
     """Return the points of one boot, oldest first."""
     with contextlib.suppress(OutboxError), outbox.transaction() as connection:
         rows = connection.execute(
-            "SELECT boottime_ns, utc_ns, error_ns FROM sync_point WHERE boot_id = ? ORDER BY id", (boot_id,)
+            "SELECT boottime_ns, utc_ns, error_ns, crc FROM sync_point WHERE boot_id = ? ORDER BY id",
+            (boot_id,),
         ).fetchall()
-        return tuple(
-            SyncPoint(boottime_ns=boottime, utc_ns=utc, error_ns=error) for boottime, utc, error in rows
-        )
+        return tuple(SyncPoint(*row[:3]) for row in rows if row[3] == reading.mark(boot_id, *row[:3]))
     return ()

@@ -15,14 +15,13 @@ thread opens the first and appends; the sender's thread makes its own with `agai
 """
 
 import contextlib
-import json
 import logging
 import secrets
 import sqlite3
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -35,13 +34,14 @@ from appliance.outbox.handle import Handle
 from appliance.outbox.ledger import SPAN, Account
 from appliance.outbox.mending import Mender, is_large, not_ready
 from appliance.outbox.recall import Recall
+from appliance.outbox.rescue import open_whole
 from appliance.outbox.room import Room
 from appliance.outbox.rows import LAST_SEQ, ROUNDS_KEPT, Row
 from appliance.outbox.shared import Shared
 from appliance.outbox.sidecar import SidecarFile
 from appliance.outbox.space import Space
 from firmware.exchange import Ack, Hello, Reject, Tombstone
-from firmware.record import Identity, Record, from_json
+from firmware.record import Identity, Record
 
 __all__ = ["ROUNDS_KEPT", "AckImpossibleError", "Counts", "Outbox", "Row"]
 
@@ -165,6 +165,12 @@ class Outbox:
         shared = Shared(room=Room(path=path), sidecar=SidecarFile(path), looks=True)
         return cls._around(Handle(open_read_only(path), path, shared, owner=False))
 
+    @classmethod
+    def look_whole(cls, path: Path) -> Self:
+        """Do as `look`, for who reads all of it; of a damaged one, what can be read is read from a copy. Raises `OutboxError`."""
+        shared = Shared(room=Room(path=path), sidecar=SidecarFile(path), looks=True)
+        return cls._around(Handle(open_whole(path), path, shared, owner=False))
+
     def again(self) -> Self:
         """Return the same outbox on a connection of the calling thread's own. May be called from any thread."""
         return self._around(self._handle.again())
@@ -221,9 +227,13 @@ class Outbox:
             first = account.base + account.produced + 1
             worths = [memory.add(first + index, facts_of(record)) for index, record in enumerate(records)]
             rows.insert(connection, records, bodies, worths, first=first, utc_ns=self._shared.utc_ns())
-            connection.execute(
-                "UPDATE state SET produced = ?, unstored = unstored + ? WHERE id = ?",
-                (account.produced + len(records), given_up, account.id),
+            ledger.count(
+                connection,
+                replace(
+                    account,
+                    produced=account.produced + len(records),
+                    unstored=account.unstored + given_up,
+                ),
             )
         self._recall.keep(account, memory)
         self._noted = account.epoch
@@ -313,9 +323,7 @@ class Outbox:
             )
             if moved:
                 ledger.bury(connection, account.base, seq, seq, reason)
-                connection.execute(
-                    "UPDATE state SET quarantined = quarantined + 1 WHERE id = ?", (account.id,)
-                )
+                ledger.count(connection, replace(account, quarantined=account.quarantined + 1))
         return bool(moved)
 
     def tombstones(self, limit: int) -> list[Tombstone]:
@@ -389,26 +397,28 @@ class Outbox:
             span = f"BETWEEN ({number} - 1) * {SPAN} AND {number} * {SPAN} - 1"
             # One statement, so that the numbers are of one moment.
             row = self._handle.connection.execute(
-                "SELECT id, epoch, produced, produced - acknowledged - quarantined - given_up,"  # noqa: S608
+                f"SELECT {ledger.COLUMNS},"  # noqa: S608
                 f" (SELECT min(seq) FROM waiting WHERE seq {span}),"
                 f" (SELECT min(low) FROM tombstone WHERE low {span}) FROM state WHERE id = {number}"
             ).fetchone()
-            base = (row[0] - 1) * SPAN
-            self.epoch = row[1]
-            lowest = min((key - base for key in row[4:] if key is not None), default=row[2] + 1)
-            noted = [] if self._number is not None else ledger.runs(self._handle.connection, row[1])
+            account = ledger.account_of(row and row[:-2])
+            self.epoch = account.epoch
+            lowest = min(
+                (key - account.base for key in row[-2:] if key is not None), default=account.produced + 1
+            )
+            noted = [] if self._number is not None else ledger.runs(self._handle.connection, account.epoch)
             ended, beyond = (
-                ((), 0) if self._number is not None else ledger.ended(self._handle.connection, row[0])
+                ((), 0) if self._number is not None else ledger.ended(self._handle.connection, account.id)
             )
         own = self._shared.run
         if self._number is None and own and own not in [run for run, _ in noted]:
-            noted = [(own, row[2] + 1), *noted]
+            noted = [(own, account.produced + 1), *noted]
         return Hello(
             device=self.device,
-            epoch=row[1],
+            epoch=account.epoch,
             low=lowest,
-            high=row[2],
-            waiting=row[3],
+            high=account.produced,
+            waiting=account.waiting,
             software=software,
             country=country,
             runs=tuple(noted),
@@ -424,12 +434,13 @@ class Outbox:
             ledger.note_run(connection, account, self._shared.run, account.produced + 1)
 
     def recent_rounds(self, limit: int) -> list[Record]:
-        """Return the last rounds' conclusions (their `ladder` records), newest first, sent or not."""
-        found: list[Record] = []
-        for (body,) in self._handle.rows("SELECT body FROM round ORDER BY seq DESC LIMIT ?", (limit,)):
-            with contextlib.suppress(ValueError, TypeError):  # bits that fell over on the card
-                found.append(from_json(json.loads(body)))
-        return found
+        """Return the last rounds' conclusions (their `ladder` records), newest first, sent or not.
+
+        A convenience: what is damaged is passed over, and what the disk refuses is as if there were none.
+        """
+        with contextlib.suppress(OutboxError), self._handle.translated():
+            return rows.recent_rounds(self._handle.connection, limit)
+        return []
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -453,8 +464,8 @@ class Outbox:
             for seq in spoilt:
                 if self._shared.looks:
                     _log.warning("record %d of epoch %s: %s", seq, account.epoch, SPOILT)
-                else:
-                    self.quarantine(seq, SPOILT)
+                elif not self.quarantine(seq, SPOILT):
+                    raise self._handle.noted(sqlite3.DatabaseError(f"record {seq} is not where it stands"))
             if found or not spoilt:
                 return found
             above, below = (above, min(spoilt)) if order.endswith("DESC") else (max(spoilt), below)

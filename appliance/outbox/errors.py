@@ -95,7 +95,7 @@ def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> OutboxEr
         )
     if code in _DAMAGED:
         return OutboxDamagedError(
-            f"the database is damaged ({error})",
+            f"the database is damaged ({_printable(str(error))})",
             where=path,
             remedy="Restart: it is set aside and a new one begins",
         )
@@ -106,4 +106,11 @@ def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> OutboxEr
 
 def damage_found(path: Path, found: str) -> OutboxDamagedError:
     """Return what is said of a database in which something is `found` that cannot be."""
-    return OutboxDamagedError(f"the database is damaged ({found})", where=path, remedy="It is set aside")
+    return OutboxDamagedError(
+        f"the database is damaged ({_printable(found)})", where=path, remedy="It is set aside"
+    )
+
+
+def _printable(found: str) -> str:
+    """Return what is said of damage in characters that any file and terminal takes."""
+    return found.encode("utf-8", "replace").decode()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance.outbox import aside, ledger, migrations, pages, salvage, sidecar
+from appliance.outbox import aside, ledger, migrations, pages, reading, salvage, sidecar
 from appliance.outbox.disk import is_read_only, sync_directory
 from appliance.outbox.errors import (
     BUSY_TIMEOUT_S,
@@ -72,9 +72,11 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(
+    connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None
     )
+    connection.text_factory = reading.text
+    return connection
 
 
 def _set_durable(connection: sqlite3.Connection, path: Path) -> None:
@@ -285,6 +287,8 @@ def _refuse_unfinished(connection: sqlite3.Connection, path: Path) -> None:
     """Raise `OutboxError` for a database that is only just being made."""
     made = bool(migrations.applied(connection))
     if not made or connection.execute("SELECT id FROM state WHERE id = 1").fetchone() is None:
+        if sidecar.read(path) is not None:
+            raise damage_found(path, "it says that it was never made, and its sidecar that it was")
         raise OutboxError(
             "not made yet: a device is being started here, or was stopped while it began",
             where=path,

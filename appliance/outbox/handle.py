@@ -39,7 +39,7 @@ class Handle:
             try:
                 connection = connect(self.path)
             except (sqlite3.Error, UnicodeDecodeError) as error:
-                raise self._noted(error) from error
+                raise self.noted(error) from error
             return Handle(connection, self.path, self.shared, owner=False)
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class Handle:
         try:
             yield
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise self._noted(error) from error
+            raise self.noted(error) from error
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -125,7 +125,7 @@ class Handle:
             self.shared.note(error)
             raise error
 
-    def _noted(self, error: sqlite3.Error | UnicodeDecodeError) -> OutboxError:
+    def noted(self, error: sqlite3.Error | UnicodeDecodeError) -> OutboxError:
         """Return the outbox's error for SQLite's, and let all know of damage."""
         found = translate(error, self.path)
         self.shared.note(found)

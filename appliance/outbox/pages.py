@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self, TypeAlias
 
-from appliance.outbox import wal
+from appliance.outbox import reading, wal
 
 RawValue: TypeAlias = "int | float | str | bytes | None"
 _MAGIC: Final = b"SQLite format 3\0"
@@ -209,7 +209,7 @@ def _value(payload: bytes, kind: int, offset: int) -> tuple[RawValue, int]:
         return int.from_bytes(data, "big", signed=True), after
     if kind == 7:
         return float(struct.unpack(">d", data)[0]), after
-    return (data.decode() if kind % 2 else data), after
+    return (reading.text(data) if kind % 2 else data), after
 
 
 def _varint(data: bytes, offset: int) -> tuple[int, int]:

@@ -7,12 +7,11 @@ may cost more because the backlog is long.
 import contextlib
 import json
 import sqlite3
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from appliance.outbox import ledger
+from appliance.outbox import ledger, reading
 from appliance.outbox.eviction import Memory, Value, Worth, facts_of, pick, to_ranges
 from appliance.outbox.ledger import SPAN, Account
 from firmware.exchange import Reject
@@ -70,7 +69,7 @@ def insert(
                 record.start.utc_ns,
                 utc_ns,
                 worth.value.value,
-                zlib.crc32(body.encode()),
+                reading.body_mark(first + index, body.encode()),
             )
             for index, (record, body, worth) in enumerate(zip(records, bodies, worths, strict=True))
         ],
@@ -79,12 +78,17 @@ def insert(
         if worth.promoted is not None:
             _promote(connection, worth.promoted)
     rounds = [
-        (first + index, record.round_id, bodies[index])
+        (
+            first + index,
+            record.round_id,
+            bodies[index],
+            reading.body_mark(first + index, bodies[index].encode()),
+        )
         for index, record in enumerate(records)
         if record.test == LADDER_TEST
     ]
     if rounds:
-        connection.executemany("INSERT INTO round (seq, round_id, body) VALUES (?, ?, ?)", rounds)
+        connection.executemany("INSERT INTO round (seq, round_id, body, crc) VALUES (?, ?, ?, ?)", rounds)
         connection.execute(
             "DELETE FROM round WHERE seq <= (SELECT seq FROM round ORDER BY seq DESC LIMIT 1 OFFSET ?)",
             (ROUNDS_KEPT,),
@@ -103,7 +107,8 @@ def read(
 ) -> tuple[list[Row], list[int]]:
     """Return waiting rows with above < seq < below, and the seqs of those whose text is not what was stored.
 
-    Reading stops after the row whose body takes the sum past `max_bytes`.
+    Reading stops after the row whose body takes the sum past `max_bytes`. Raises `sqlite3.DatabaseError` where it is the seq
+    that is not what it was.
     """
     rows: list[Row] = []
     spoilt: list[int] = []
@@ -113,10 +118,11 @@ def read(
         f"SELECT seq, body, crc FROM waiting WHERE seq > ? AND seq < ? {order} LIMIT ?",  # noqa: S608 - our own words
         (base + max(0, above), base + min(below, LAST_SEQ), limit),
     )
-    for key, body, crc in cursor:
-        if not isinstance(body, str):
-            raise sqlite3.DatabaseError(f"the body at key {key} is no text any more")
-        if crc is not None and zlib.crc32(body.encode()) != crc:
+    for key, stored, crc in cursor:
+        body = reading.whole(key, stored, crc)
+        if body is None:
+            if reading.moved_from(key, stored, crc) is not None:
+                raise sqlite3.DatabaseError(f"the record at key {key} is another's")
             spoilt.append(key - base)
             continue
         rows.append(Row(key - base, body))
@@ -131,13 +137,30 @@ def remembered(connection: sqlite3.Connection, account: Account) -> Memory:
     """Return what was last said of each target, by the last records that wait."""
     memory = Memory()
     last = connection.execute(
-        "SELECT seq, body FROM waiting WHERE seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+        "SELECT seq, body, crc FROM waiting WHERE seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
         (account.base, account.base + SPAN, REMEMBERED),
     ).fetchall()
-    for key, body in reversed(last):
-        with contextlib.suppress(ValueError, TypeError):  # bits that fell over on the card
-            memory.add(key, facts_of(from_json(json.loads(body))))
+    for key, stored, crc in reversed(last):
+        if (record := record_in(key, stored, crc)) is not None:
+            memory.add(key, facts_of(record))
     return memory
+
+
+def recent_rounds(connection: sqlite3.Connection, limit: int) -> list[Record]:
+    """Return the last rounds' conclusions, newest first; what is damaged is passed over."""
+    rows = connection.execute(
+        "SELECT seq, body, crc FROM round ORDER BY seq DESC LIMIT ?", (limit,)
+    ).fetchall()
+    return [record for row in rows if (record := record_in(*row)) is not None]
+
+
+def record_in(key: int, stored: reading.Value, crc: reading.Value) -> Record | None:
+    """Return the record that a row holds, None where it is not what was stored."""
+    body = reading.whole(key, stored, crc)
+    if body is not None:
+        with contextlib.suppress(ValueError, RecursionError):
+            return from_json(json.loads(body))
+    return None
 
 
 def nth_key(connection: sqlite3.Connection, first: int, last: int, count: int) -> int | None:
@@ -161,7 +184,8 @@ def quarantine(
     key = account.base + min(reject.seq, LAST_SEQ)
     connection.execute(
         "INSERT OR IGNORE INTO quarantine (seq, body, reason, said_by, moved_utc_ns)"
-        " SELECT seq, body, ?, ?, ? FROM waiting WHERE seq = ?",
+        # Bits that flipped may have made it another type, which the table does not take.
+        " SELECT seq, coalesce(CAST(body AS TEXT), ''), ?, ?, ? FROM waiting WHERE seq = ?",
         (reject.reason[:_REASON_LENGTH], said_by, utc_ns, key),
     )
     return delete(connection, key, key)
@@ -172,8 +196,7 @@ def give_up(connection: sqlite3.Connection, memory: Memory, *, wanted: int, reas
     open_failures = memory.open_failures
     looked = 0
     for level in Value:
-        found = connection.execute("SELECT seq FROM given_up_to WHERE value = ?", (int(level),)).fetchone()
-        upto = found[0] if found else 0
+        upto = _given_up_to(connection, level)
         while looked < _WINDOWS and (window := _window(connection, upto)):
             looked += 1
             picked = pick(window, level=level, wanted=wanted, open_failures=open_failures)
@@ -181,9 +204,8 @@ def give_up(connection: sqlite3.Connection, memory: Memory, *, wanted: int, reas
             for key in picked.promoted:
                 _promote(connection, key)
             connection.execute(
-                "INSERT INTO given_up_to (value, seq) VALUES (?, ?)"
-                " ON CONFLICT (value) DO UPDATE SET seq = excluded.seq",
-                (int(level), upto),
+                "INSERT OR REPLACE INTO given_up_to (value, seq, crc) VALUES (?, ?, ?)",
+                (int(level), upto, reading.mark(int(level), upto)),
             )
             if picked.victims:
                 _bury_all(connection, picked.victims, reason)
@@ -191,6 +213,14 @@ def give_up(connection: sqlite3.Connection, memory: Memory, *, wanted: int, reas
         if looked == _WINDOWS:
             return 0
     return None
+
+
+def _given_up_to(connection: sqlite3.Connection, level: Value) -> int:
+    """Return up to which key giving up got for a value; from the beginning again where the note is not as it was written."""
+    found = connection.execute(
+        "SELECT seq, crc FROM given_up_to WHERE value = ?", (int(level),)
+    ).fetchone() or (0, None)
+    return int(found[0]) if found[1] == reading.mark(int(level), found[0]) else 0
 
 
 def _window(connection: sqlite3.Connection, above: int) -> list[tuple[int, Value]]:
@@ -217,7 +247,8 @@ def _bury_all(connection: sqlite3.Connection, keys: Sequence[int], reason: str) 
         base = (number - 1) * SPAN
         gone = delete(connection, low, high)
         ledger.bury(connection, base, low - base, high - base, reason)
-        connection.execute("UPDATE state SET given_up = given_up + ? WHERE id = ?", (gone, number))
+        account = ledger.by_id(connection, number)
+        ledger.count(connection, replace(account, given_up=account.given_up + gone))
 
 
 def _promote(connection: sqlite3.Connection, key: int) -> None:

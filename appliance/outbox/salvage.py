@@ -9,14 +9,13 @@ read.
 import json
 import secrets
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, TypeGuard
+from typing import Final
 
-from appliance.outbox import ledger, pages
+from appliance.outbox import ledger, pages, reading
 from appliance.outbox.ledger import SPAN, Account
 from appliance.outbox.pages import RawRow, RawValue
 from appliance.outbox.sidecar import Sidecar
@@ -52,9 +51,10 @@ def is_misspelt(found: str, device: str) -> bool:
 def survey(path: Path, *, device: str, noted: Sidecar | None) -> Found:
     """Return the epochs of the damaged database of `device`; `noted` is what its sidecar says."""
     found = Found()
+    aside: dict[int, int] = {}
     for row in pages.rows(path):
         if row.is_sound:
-            _survey_row(found, row, device)
+            _survey_row(found, row, device, aside)
     if noted is not None and noted.device == device:
         found.all_forms = bool(
             noted.missing_from([found.accounts[number] for number in sorted(found.accounts)])
@@ -63,7 +63,11 @@ def survey(path: Path, *, device: str, noted: Sidecar | None) -> Found:
     for row in pages.rows(path, all_forms=found.all_forms):
         if not row.is_sound:
             found.is_patched = True
-            _survey_row(found, row, device)
+            _survey_row(found, row, device, aside)
+    for number, seq in aside.items():
+        # Its number is in no checksum: it counts only where nobody knows better.
+        if number not in found.accounts or not found.accounts[number].produced:
+            found.highest[number] = max(found.highest.get(number, 0), seq)
     if found.accounts:
         found.foreign = ""
     if found.foreign:
@@ -83,18 +87,20 @@ def survey(path: Path, *, device: str, noted: Sidecar | None) -> Found:
     return found
 
 
-def _survey_row(found: Found, row: RawRow, device: str) -> None:
+def _survey_row(found: Found, row: RawRow, device: str, aside: dict[int, int]) -> None:
     account = _as_account(row) if row.is_sound else None
     if account is not None and account.device == device:
         known = found.accounts.get(account.id)
-        if known is None or _progress(account) >= _progress(known):
+        if known is None or (account.produced and _progress(account) >= _progress(known)):
             found.accounts[account.id] = account
     elif account is not None and not is_misspelt(account.device, device):
         found.foreign = account.device
-    elif _may_be_taken(row) or (row.is_sound and _is_quarantined(row.values)):
-        number = row.rowid // SPAN + 1
+    elif (key := _key_of(row)) > 0:
+        number = key // SPAN + 1
         if 0 < number < _MAX_EPOCHS:
-            found.highest[number] = max(found.highest.get(number, 0), row.rowid % SPAN)
+            found.highest[number] = max(found.highest.get(number, 0), key % SPAN)
+    elif row.is_sound and _is_quarantined(row.values) and 0 < (number := row.rowid // SPAN + 1) < _MAX_EPOCHS:
+        aside[number] = max(aside.get(number, 0), row.rowid % SPAN)
 
 
 def _progress(account: Account) -> tuple[int, int]:
@@ -127,6 +133,14 @@ def _take_noted(found: Found, noted: Sidecar) -> None:
             )
 
 
+def devices(path: Path) -> Iterator[str]:
+    """Yield whom each account that can be read names."""
+    for row in pages.rows(path):
+        account = _as_account(row)
+        if account is not None:
+            yield account.device
+
+
 def move(connection: sqlite3.Connection, path: Path, found: Found, *, utc_ns: int) -> None:
     """Put what can be read into the new database.
 
@@ -145,12 +159,19 @@ def move(connection: sqlite3.Connection, path: Path, found: Found, *, utc_ns: in
                     _put(connection, row, found)
 
 
-def settle(connection: sqlite3.Connection, found: Found, *, utc_ns: int) -> tuple[int, int]:
-    """Account for every record of which something was found; return how many were saved, and how many lost."""
+def settle(
+    connection: sqlite3.Connection, found: Found, *, utc_ns: int, tells: bool = True
+) -> tuple[int, int]:
+    """Account for every record of which something was found; return how many were saved, and how many lost.
+
+    What was lost gets a tombstone, if it `tells`.
+    """
     saved = lost = 0
     with _transaction(connection):
         for account in found.accounts.values():
-            kept, missed = _balance(connection, account, is_patched=found.is_patched, utc_ns=utc_ns)
+            kept, missed = _balance(
+                connection, account, is_patched=found.is_patched, utc_ns=utc_ns, tells=tells
+            )
             saved, lost = saved + kept, lost + missed
     return saved, lost
 
@@ -181,46 +202,85 @@ def _bunches(rows: Iterator[RawRow]) -> Iterator[list[RawRow]]:
 
 def _put(connection: sqlite3.Connection, row: RawRow, found: Found) -> None:
     values = row.values
-    if not row.is_sound and not _may_be_taken(row):
+    if not row.is_sound and not _key_of(row):
         return
-    if _put_time(connection, row):
+    if row.is_sound and _put_beside(connection, row):
         return
-    account = found.accounts.get(row.rowid // SPAN + 1)
-    if account is None or row.rowid <= 0:
+    key = _key_of(row, is_parsed=True) or row.rowid
+    account = found.accounts.get(key // SPAN + 1)
+    if account is None or key <= 0:
         return
     if _is_waiting(values):
-        if _is_whole(values):
-            value, crc = values[8:10] or (None, None)
+        if key := _key_of(row, is_parsed=True):
+            body, crc = values[1], (values[9] if len(values) == 10 else None)
+            content = body if isinstance(body, bytes) else str(body).encode("utf-8", "surrogateescape")
             connection.execute(
                 "INSERT OR IGNORE INTO waiting (seq, body, test, rung, failure, verdict, start_utc_ns,"
-                " stored_utc_ns, value, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                # In no checksum, and no reason to drop a record whose body is whole.
-                (row.rowid, *values[1:8], value if isinstance(value, int) else None, crc),
+                " stored_utc_ns, value, crc) VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?, ?, ?, ?)",
+                # The rest is in no checksum, and no reason to drop a record whose body is whole.
+                (
+                    key,
+                    content,
+                    _text(values[2]) or "",
+                    *map(_text, values[3:6]),
+                    _number(values[6]) or 0,
+                    _number(values[7]) or 0,
+                    None if len(values) == 8 else _number(values[8]),
+                    crc,
+                ),
             )
     elif _is_quarantined(values):
         connection.execute(
-            "INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?, ?, ?)", (row.rowid, *values[1:])
+            "INSERT OR IGNORE INTO quarantine VALUES (?, ?, ?, ?, ?)",
+            (row.rowid, *map(_text, values[1:4]), values[4]),
         )
-    elif _is_tombstone(row) and isinstance(values[1], int) and values[1] - account.base <= SPAN:
-        connection.execute("INSERT OR IGNORE INTO tombstone VALUES (?, ?, ?)", (row.rowid, *values[1:]))
+    elif (tombstone := _as_tombstone(row)) is not None and tombstone[1] - account.base <= SPAN:
+        ledger.put_tombstone(connection, *tombstone)
 
 
-def _put_time(connection: sqlite3.Connection, row: RawRow) -> bool:
-    """Put what places boots in time; return whether the row was of that."""
+def _put_beside(connection: sqlite3.Connection, row: RawRow) -> bool:
+    """Put what stands beside the records: boots, points of their clocks, starts, rounds; return whether the row was of that.
+
+    Each is a convenience: what is not as it was written is left out.
+    """
     match row.values:
-        case (None, str(boot_id), int()) if len(boot_id) == _BOOT_ID:
-            connection.execute("INSERT OR IGNORE INTO boot VALUES (?, ?, ?)", (row.rowid, *row.values[1:]))
-        case (None, str(boot_id), int(), int(), int()) if len(boot_id) == _BOOT_ID:
+        case (None, str(boot_id), int(ran), *marks) if len(boot_id) == _BOOT_ID and len(marks) <= 1:
+            _insert(connection, "boot", row.rowid, (boot_id, ran), marks)
+        case (None, str(boot_id), int(one), int(two), int(three), *marks) if (
+            len(boot_id) == _BOOT_ID and len(marks) <= 1
+        ):
+            _insert(connection, "sync_point", row.rowid, (boot_id, one, two, three), marks)
+        case (None, str(epoch), str(run), int(first), int(confirmed), *marks) if (
+            EPOCH_PATTERN.fullmatch(epoch) and len(marks) == 1
+        ):
+            _insert(connection, "run", row.rowid, (epoch, run, first, confirmed), marks)
+        case (None, int(), str(body), crc) if (
+            crc is not None and reading.whole(row.rowid, body, crc) is not None
+        ):
             connection.execute(
-                "INSERT OR IGNORE INTO sync_point VALUES (?, ?, ?, ?, ?)", (row.rowid, *row.values[1:])
+                "INSERT OR IGNORE INTO round (seq, round_id, body, crc) VALUES (?, ?, ?, ?)",
+                (row.rowid, *row.values[1:]),
             )
         case _:
             return False
     return True
 
 
+def _insert(
+    connection: sqlite3.Connection,
+    table: str,
+    rowid: int,
+    values: tuple[RawValue, ...],
+    marks: list[RawValue],
+) -> None:
+    mark = reading.mark(*values)
+    if not marks or marks == [mark]:
+        holders = ", ".join("?" * (len(values) + 2))
+        connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({holders})", (rowid, *values, mark))  # noqa: S608
+
+
 def _balance(
-    connection: sqlite3.Connection, account: Account, *, is_patched: bool, utc_ns: int
+    connection: sqlite3.Connection, account: Account, *, is_patched: bool, utc_ns: int, tells: bool
 ) -> tuple[int, int]:
     """Account for every seq of an epoch; return how many wait, and how many were lost."""
     now = ledger.by_id(connection, account.id)
@@ -256,8 +316,8 @@ def _balance(
         ),
         created_utc_ns=utc_ns,
     )
-    if lost or is_patched or not account.produced:
-        # What was set aside counts as a hole: its own tombstone may have stood on a page that is gone.
+    # What was set aside counts as a hole: its own tombstone may have stood on a page that is gone. So may any other.
+    if tells and (lost or is_patched or not account.produced or account.given_up or account.quarantined):
         for low, high in ledger.holes(connection, first, last, counted=("waiting",)):
             ledger.bury(connection, account.base, low - account.base, high - account.base, DAMAGED)
     return waiting, lost
@@ -275,14 +335,33 @@ def _as_account(row: RawRow) -> Account | None:
             int(aside),
             int(unstored),
             *more,
-        ) if (
-            DEVICE_PATTERN.fullmatch(device)
-            and EPOCH_PATTERN.fullmatch(epoch)
-            and 0 < row.rowid < _MAX_EPOCHS
         ):
             given_up = more[0] if more and isinstance(more[0], int) else 0
-            account = Account(
-                id=row.rowid,
+            values = (row.rowid, device, epoch, made, acked, aside, given_up, unstored)
+            sound = reading.restored(values, more[1]) if len(more) > 1 else values
+            account = _account_of(sound or values)
+            if account is None or (sound is not None and account.is_possible):
+                return account
+            # The name alone can be believed: without it the epoch's records would arrive under another.
+            return replace(account, produced=0, acknowledged=0, quarantined=0, given_up=0, unstored=0)
+        case _:
+            return None
+
+
+def _account_of(values: tuple[RawValue, ...]) -> Account | None:
+    match values:
+        case (
+            int(number),
+            str(device),
+            str(epoch),
+            int(made),
+            int(acked),
+            int(aside),
+            int(given_up),
+            int(unstored),
+        ) if DEVICE_PATTERN.fullmatch(device) and EPOCH_PATTERN.fullmatch(epoch) and 0 < number < _MAX_EPOCHS:
+            return Account(
+                id=number,
                 device=device,
                 epoch=epoch,
                 produced=made,
@@ -291,64 +370,66 @@ def _as_account(row: RawRow) -> Account | None:
                 given_up=given_up,
                 unstored=unstored,
             )
-            if account.is_possible:
-                return account
-            # The name alone can be believed: without it the epoch's records would arrive under another.
-            return replace(account, produced=0, acknowledged=0, quarantined=0, given_up=0, unstored=0)
         case _:
             return None
 
 
 def _is_waiting(values: tuple[RawValue, ...]) -> bool:
-    return (
-        len(values) in {8, 10}
-        and values[0] is None
-        and isinstance(values[1], str)
-        and isinstance(values[2], str)
-        and isinstance(values[6], int)
-        and isinstance(values[7], int)
-        and all(value is None or isinstance(value, str) for value in values[3:6])
-    )
+    return len(values) in {8, 10} and values[0] is None and isinstance(values[1], str | bytes)
+
+
+def _key_of(row: RawRow, *, is_parsed: bool = False) -> int:
+    """Return the key of a waiting record that is what was stored; 0 for any other row.
+
+    Older rows have no checksum, and count where they can be read; if they are not to be parsed, by their form alone.
+    """
+    values = row.values
+    if not _is_waiting(values):
+        return 0
+    crc = values[9] if len(values) == 10 else None
+    if crc is None and not row.is_sound:
+        return 0
+    body = reading.whole(row.rowid, values[1], crc)
+    if body is None:
+        return reading.moved_from(row.rowid, values[1], crc) or 0
+    if crc is None:
+        if not (isinstance(values[2], str) and isinstance(values[6], int) and isinstance(values[7], int)):
+            return 0
+        if is_parsed:
+            try:
+                from_json(json.loads(body))
+            except (ValueError, RecursionError):
+                return 0
+    return row.rowid
 
 
 def _is_quarantined(values: tuple[RawValue, ...]) -> bool:
     return (
         len(values) == 5
         and values[0] is None
-        and all(_is_text(value) for value in values[1:4])
+        and all(isinstance(value, str) for value in values[1:4])
         and isinstance(values[4], int)
     )
 
 
-def _is_tombstone(row: RawRow) -> bool:
+def _as_tombstone(row: RawRow) -> tuple[int, int, str] | None:
     match row.values:
-        case (None, int(high), str(reason)):
+        case (None, int(high), str(reason), *marks) if len(marks) <= 1 and high >= row.rowid:
             # A round's conclusion has the same form; its text is a JSON object.
-            return high >= row.rowid and not reason.startswith("{")
+            is_sound = (
+                marks == [reading.mark(row.rowid, high, reason)] if marks else not reason.startswith("{")
+            )
+            return (row.rowid, high, reason) if is_sound else None
         case _:
-            return False
+            return None
 
 
-def _is_text(value: RawValue) -> TypeGuard[str]:
-    return isinstance(value, str)
+def _text(value: RawValue) -> str | None:
+    """Return what a column of text may be given: what is no text, or not UTF-8, in what is left of it."""
+    return (
+        value.encode("utf-8", "surrogateescape").decode(errors="replace") if isinstance(value, str) else None
+    )
 
 
-def _may_be_taken(row: RawRow) -> bool:
-    """Say whether a row is a waiting one that can be believed, if need be by its own checksum."""
-    if not _is_waiting(row.values):
-        return False
-    return row.is_sound or (len(row.values) == 10 and row.values[9] is not None and _is_whole(row.values))
-
-
-def _is_whole(values: tuple[RawValue, ...]) -> bool:
-    """Say whether a waiting row is what was stored."""
-    body = values[1]
-    assert isinstance(body, str)
-    crc = values[9] if len(values) == 10 else None
-    if crc is not None:
-        return zlib.crc32(body.encode()) == crc
-    try:
-        from_json(json.loads(body))
-    except (ValueError, RecursionError):
-        return False
-    return True
+def _number(value: RawValue) -> int | None:
+    return value if isinstance(value, int) else None

@@ -10,7 +10,7 @@ import hashlib
 import sqlite3
 from dataclasses import replace
 
-from appliance.outbox import ledger
+from appliance.outbox import ledger, reading
 from appliance.outbox.ledger import SPAN, Account
 
 
@@ -61,15 +61,14 @@ def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns
         else []
     )
     shift = new.base + 1 - first
-    for table in ("waiting", "quarantine", "round"):
+    connection.create_function("moved", 4, _moved, deterministic=True)
+    for table, marked in (("waiting", True), ("quarantine", False), ("round", True)):
+        again = ", crc = moved(seq, seq + ?1, CAST(body AS BLOB), crc)" if marked else ""
         connection.execute(
-            f"UPDATE {table} SET seq = seq + ? WHERE seq BETWEEN ? AND ?",  # noqa: S608 - our own words
+            f"UPDATE {table} SET seq = seq + ?1{again} WHERE seq BETWEEN ?2 AND ?3",  # noqa: S608 - our own words
             (shift, first, last),
         )
-    connection.execute(
-        "UPDATE tombstone SET low = low + ?1, high = high + ?1 WHERE low BETWEEN ?2 AND ?3",
-        (shift, first, last),
-    )
+    ledger.shift_tombstones(connection, first, last, shift)
     ledger.write(connection, old, created_utc_ns=utc_ns)
     ledger.write(connection, new, created_utc_ns=utc_ns)
     for low, high in holes:
@@ -77,22 +76,22 @@ def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns
         ledger.bury(connection, new.base, low + shift - new.base, high + shift - new.base, reason)
     connection.execute("DELETE FROM given_up_to")
     # The runs that made what was moved go with it; the one that was under way at the fork has its part in both.
-    connection.execute(
-        "INSERT INTO run (epoch, run, first, confirmed) SELECT ?2, run, max(1, first - ?3), 0 FROM run"
-        " WHERE epoch = ?1 AND id >= ifnull((SELECT max(id) FROM run WHERE epoch = ?1 AND first <= ?3 + 1), 0)"
-        " ORDER BY id",
-        (account.epoch, new.epoch, fork),
-    )
+    for run, begun in ledger.runs_from(connection, account.epoch, fork + 1):
+        ledger.put_run(connection, new.epoch, run, max(1, begun - fork))
     return new.epoch
 
 
 def _name(connection: sqlite3.Connection, epoch: str, fork: int) -> str:
     """Return the new epoch's name, by the run that made the first record after the fork."""
-    (run,) = connection.execute(
-        "SELECT run FROM run WHERE epoch = ?1 AND id = (SELECT max(id) FROM run WHERE epoch = ?1 AND first <= ?2 + 1)",
-        (epoch, fork),
-    ).fetchone() or ("",)
+    (run, begun), *_ = [*ledger.runs_from(connection, epoch, fork + 1), ("", 0)]
+    if begun > fork + 1:
+        run = ""
     return hashlib.blake2b(f"{epoch} {run} {fork}".encode(), digest_size=8).hexdigest()
+
+
+def _moved(key: int, to: int, body: bytes, crc: int | None) -> int | None:
+    """Return the mark of a record at its new key. One that does not fit its row stays one that does not."""
+    return crc if reading.whole(key, body, crc) is None or crc is None else reading.body_mark(to, body)
 
 
 def _count(connection: sqlite3.Connection, table: str, first: int, last: int) -> int:

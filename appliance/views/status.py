@@ -5,6 +5,7 @@ It reads and never writes, needs no lock and no right but to read. What cannot b
 
 import fcntl
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from appliance import state_file
 from appliance.outbox.box import Counts, Outbox
 from appliance.outbox.datadir import DataDirError, read_device
+from appliance.outbox.errors import OutboxDamagedError
 from appliance.state_file import State
 from appliance.views.rung_words import rung_line
 from firmware import record as record_json
@@ -43,7 +45,14 @@ def look(data: Path) -> Status:
             where=data,
             remedy="Start one with `tidegauge device`, or name its directory with --data",
         )
-    with Outbox.look(data / "outbox.sqlite3") as outbox:
+    try:
+        return _look(data, device, Outbox.look)
+    except OutboxDamagedError:
+        return _look(data, device, Outbox.look_whole)
+
+
+def _look(data: Path, device: str, opened: Callable[[Path], Outbox]) -> Status:
+    with opened(data / "outbox.sqlite3") as outbox:
         last = outbox.recent_rounds(1)
         return Status(
             data=data,

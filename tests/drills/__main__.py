@@ -60,6 +60,11 @@ DRILLS: Final = {
     ),
     "disk-full": ("tests.drills.disk_full", 20, "the disk fills, is mounted read-only, and comes back"),
     "damage": ("tests.drills.damage", 200, "bytes of the outbox overwritten, and what is salvaged of it"),
+    "flip-bits": (
+        "tests.drills.flip_bits",
+        2000,
+        "every bit of a whole row of each table, and drawn ones: start, export, send, append",
+    ),
     "backlog": (
         "tests.drills.backlog",
         1,

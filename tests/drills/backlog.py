@@ -12,8 +12,10 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+from appliance.outbox import ledger
 from appliance.outbox.box import Outbox
 from appliance.outbox.room import Room
 from firmware.exchange import Ack
@@ -42,7 +44,7 @@ def grow(outbox: Outbox, size: int) -> None:
             ((made + n, body, crc) for n in range(1, count + 1)),
         )
         made += count
-        connection.execute("UPDATE state SET produced = ?", (made,))
+        ledger.count(connection, replace(ledger.current(connection), produced=made))
         connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.execute("PRAGMA synchronous = FULL")

@@ -5,7 +5,7 @@ import secrets
 import pytest
 
 from tests import needs
-from tests.drills import backlog, clock, damage, disk_full, drain, outbox_kill, power_cut, wear
+from tests.drills import backlog, clock, damage, disk_full, drain, flip_bits, outbox_kill, power_cut, wear
 
 
 @pytest.fixture
@@ -52,6 +52,10 @@ def test_damage(seed: int) -> None:
     assert damage.drill(times=12, seed=seed)
 
 
+def test_flip_bits(seed: int) -> None:
+    assert flip_bits.drill(times=60, seed=seed)
+
+
 def test_backlog(seed: int) -> None:
     assert backlog.drill(times=1, seed=seed, sizes=(1000, 5000))
 
@@ -65,6 +69,7 @@ def test_wear(seed: int) -> None:
 def test_long_forms(seed: int) -> None:
     assert clock.drill(times=1000, seed=seed)
     assert damage.drill(times=200, seed=seed)
+    assert flip_bits.drill(times=2000, seed=seed)
     assert outbox_kill.drill(times=1000, seed=seed)
     assert power_cut.drill(times=100, seed=seed)
     assert disk_full.drill(times=20, seed=seed)

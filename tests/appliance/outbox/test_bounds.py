@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.outbox import space
+from appliance.outbox import reading, space
 from appliance.outbox.box import Outbox
 from appliance.outbox.file import connect
 from appliance.outbox.room import Room
@@ -73,7 +73,10 @@ def test_what_is_too_old_goes_in_steps(path: Path, monkeypatch: pytest.MonkeyPat
     with Outbox.open(path, device=DEVICE, room=Room(path=path, max_age_s=1)) as outbox:
         outbox.append(RECORDS)
         with outbox.transaction() as connection:
-            connection.execute("INSERT INTO age_mark (ran_s, seq) VALUES (0, 4900), (100, 4900)")
+            connection.executemany(
+                "INSERT INTO age_mark (ran_s, seq, crc) VALUES (?, ?, ?)",
+                [(ran_s, 4900, reading.mark(ran_s, 4900)) for ran_s in (0, 100)],
+            )
         gone = [outbox.space.keep_age(now_ns) for now_ns in range(6)]
         assert gone == [1000, 1000, 1000, 1000, 900, 0]
 
