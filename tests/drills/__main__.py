@@ -70,6 +70,11 @@ DRILLS: Final = {
         1,
         "an insert and a batch read at 10 thousand, 1 and 10 million rows",
     ),
+    "siege": (
+        "tests.drills.siege",
+        1_000_000,
+        "an hour of everything at real device, broker and collector: kills, bits, full disks, clocks, a stolen key",
+    ),
     "drain": (
         "tests.drills.drain",
         1,
