@@ -24,7 +24,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -242,10 +242,9 @@ class Siege:
         began_s = time.monotonic()
         words: list[str] = []
         failed = ""
-        bits: int | None = None
         try:
             self._be_behind(rng, device, kind, words)
-            bits = self._do(rng, device, kind, words)
+            self._do(rng, device, kind, words)
             words.append(f"measures again after {self._await_start(device):.1f} s")
             self._await_account(device if kind != "stolen-key" else None, words)
         except (FailedError, SceneError) as error:
@@ -257,7 +256,9 @@ class Siege:
         if kind.removesuffix("-running") in SINGLE_BITS and gone > LINE_LOSS:
             wrong.append(f"one bit cost {gone} records with account; allowed are {LINE_LOSS}")
         if gone and not harmed and kind not in DISKS:
-            words.append(f"{gone} records of earlier damage ({self._last_harm.get(device.name, 'none')}) gone")
+            words.append(
+                f"{gone} records of earlier damage ({self._last_harm.get(device.name, 'none')}) gone"
+            )
         if harmed:
             self._last_harm[device.name] = f"#{number} {kind}"
         with self._lock:
@@ -287,8 +288,8 @@ class Siege:
         self._await_told(device, behind, 10 * START_S)
         words.append(f"{behind} behind")
 
-    def _do(self, rng: random.Random, device: Device, kind: str, words: list[str]) -> int | None:
-        """Do it; return how many bits were flipped if that is all that was done."""
+    def _do(self, rng: random.Random, device: Device, kind: str, words: list[str]) -> None:
+        """Do it."""
         if kind in siege_faults.STOPPED:
             device.kill()
             device.snapshot(self._scene.folder / f"before-{device.name}")
@@ -298,7 +299,7 @@ class Siege:
             words.append(done.words)
             device.snapshot(self._scene.folder / f"damaged-{device.name}")
             device.start()
-            return done.bits
+            return
         if kind in siege_faults.RUNNING:
             device.snapshot(self._scene.folder / f"before-{device.name}")
             done = siege_faults.RUNNING[kind](rng, device.data)
@@ -310,9 +311,8 @@ class Siege:
                 device.kill()
                 device.start()
                 words.append("then killed")
-            return done.bits
+            return
         words.append(_OTHER[kind](self, rng, device))
-        return None
 
     def _kill_device(self, rng: random.Random, device: Device) -> str:
         device.kill()
@@ -375,7 +375,8 @@ class Siege:
             return "left out: there is no strace"
         inject = ["-e", f"trace={REFUSED_CALLS}", "-e", f"inject={REFUSED_CALLS}:error=EROFS"]
         tracer = subprocess.Popen(
-            ["strace", "-f", "-qq", *inject, "-o", "/dev/null", "-p", str(device.pid)], stderr=subprocess.DEVNULL
+            ["strace", "-f", "-qq", *inject, "-o", "/dev/null", "-p", str(device.pid)],
+            stderr=subprocess.DEVNULL,
         )
         refused_s = 3 + rng.random() * 10
         time.sleep(refused_s)
@@ -483,9 +484,7 @@ class Siege:
             self._did_not_start += 1
             self._notes["devices that did not start, given a new card"] += 1
             device.snapshot(self._scene.folder / f"did-not-start-{device.name}-{self._did_not_start}")
-            if device.process is not None and not device.has_ended():
-                device.kill()
-            device.process = None
+            _kill_what_runs(device)
             device.account.read()
             device.account.forgive(device.account.waiting(device.account.durable()))
             device.begin_anew()
@@ -564,17 +563,23 @@ class Siege:
                 one = said.get((device.name, epoch))
                 given = [seq for name, seq in account.told.durable if name == epoch]
                 if one is None:
-                    wrong.append(f"{device.name[0]}: epoch {epoch} ({len(given)} durable) is not in the audit")
+                    wrong.append(
+                        f"{device.name[0]}: epoch {epoch} ({len(given)} durable) is not in the audit"
+                    )
                     continue
                 if one["stored"] != stored[epoch]:
                     wrong.append(f"{epoch}: the audit has {one['stored']} stored, we {stored[epoch]}")
                 if given and one["produced"] < max(given):
-                    wrong.append(f"{epoch}: the audit has {one['produced']} produced, {max(given)} was durable")
+                    wrong.append(
+                        f"{epoch}: the audit has {one['produced']} produced, {max(given)} was durable"
+                    )
         return wrong
 
     def _show(self) -> None:
         """Print the table."""
-        print(f"\n  {'fault':<28} {'done':>5} {'failed':>6} {'gone with account':>18} {'most':>5} {'slowest':>8}")
+        print(
+            f"\n  {'fault':<28} {'done':>5} {'failed':>6} {'gone with account':>18} {'most':>5} {'slowest':>8}"
+        )
         for kind in [one for one in KINDS if one in self._tallies]:
             one = self._tallies[kind]
             print(
@@ -582,9 +587,13 @@ class Siege:
             )
         standing = [one.account.standing() for one in self._scene.devices]
         print(f"\n  {self._number} faults, {_in_words(standing)}")
-        print(f"  devices that ended by themselves {self._ended_by_themselves}, did not start {self._did_not_start}")
+        print(
+            f"  devices that ended by themselves {self._ended_by_themselves}, did not start {self._did_not_start}"
+        )
         if self._thief:
-            print(f"  a revoked key answered {len(self._thief)} times, and was sent {sum(self._thief)} records")
+            print(
+                f"  a revoked key answered {len(self._thief)} times, and was sent {sum(self._thief)} records"
+            )
         for failure in self.failures:
             print(f"  FAILED #{failure.number} {failure.kind} on {failure.device[0]}: {failure.what[:300]}")
         if self.failures:
@@ -604,6 +613,12 @@ _OTHER: Final[dict[str, Callable[[Siege, random.Random, Device], str]]] = {
     "clock-jump": Siege._jump,
     "stolen-key": Siege._steal,
 }
+
+
+def _kill_what_runs(device: Device) -> None:
+    if device.process is not None and not device.has_ended():
+        device.kill()
+    device.process = None
 
 
 def _deck(orders: Orders) -> Iterator[str]:

@@ -212,9 +212,7 @@ class Account:
                 found.append(f"{len(never)} stored that were never measured so: {never[:3]}")
                 self.wrong += never
             given = self.told.durable
-            other = [
-                identity for identity, digest in fresh if given.get(identity, digest) != digest
-            ]
+            other = [identity for identity, digest in fresh if given.get(identity, digest) != digest]
             if other:
                 found.append(f"{len(other)} stored otherwise than called durable: {other[:3]}")
             return found
@@ -242,9 +240,7 @@ class Account:
                 if there not in (None, digest):
                     found.changed.append(identity)
             found.changed += [
-                identity
-                for identity, digest in self.shelf.stored.items()
-                if digest not in self.told.measured
+                identity for identity, digest in self.shelf.stored.items() if digest not in self.told.measured
             ]
             found.copied = [second for _, second in self.shelf.copies]
             return found

@@ -32,10 +32,9 @@ Harm: TypeAlias = "Callable[[random.Random, Path], Done]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What was done, in words; `bits` is how many bits were flipped where nothing else was done, else None."""
+    """What was done, in words."""
 
     words: str
-    bits: int | None = None
 
 
 # Where things are.
@@ -158,7 +157,7 @@ def flip_log(rng: random.Random, data: Path) -> Done:
     """Flip one bit of the log."""
     if not _has(data, LOG):
         return flip_database(rng, data)
-    return Done(words=_flip(data / LOG, [_log_byte(rng, data)], rng), bits=1)
+    return Done(words=_flip(data / LOG, [_log_byte(rng, data)], rng))
 
 
 def flip_log_bits(rng: random.Random, data: Path) -> Done:
@@ -166,23 +165,23 @@ def flip_log_bits(rng: random.Random, data: Path) -> Done:
     if not _has(data, LOG):
         return flip_database_bits(rng, data)
     count = rng.randint(2, 20)
-    return Done(words=_flip(data / LOG, [_log_byte(rng, data) for _ in range(count)], rng), bits=count)
+    return Done(words=_flip(data / LOG, [_log_byte(rng, data) for _ in range(count)], rng))
 
 
 def flip_database(rng: random.Random, data: Path) -> Done:
     """Flip one bit of the database."""
     if not _has(data, DATABASE):
-        return Done(words="there is no database", bits=0)
-    return Done(words=_flip(data / DATABASE, [_database_byte(rng, data)], rng), bits=1)
+        return Done(words="there is no database")
+    return Done(words=_flip(data / DATABASE, [_database_byte(rng, data)], rng))
 
 
 def flip_database_bits(rng: random.Random, data: Path) -> Done:
     """Flip several bits of the database."""
     if not _has(data, DATABASE):
-        return Done(words="there is no database", bits=0)
+        return Done(words="there is no database")
     count = rng.randint(2, 20)
     offsets = [_database_byte(rng, data) for _ in range(count)]
-    return Done(words=_flip(data / DATABASE, offsets, rng), bits=count)
+    return Done(words=_flip(data / DATABASE, offsets, rng))
 
 
 def round_text(rng: random.Random, data: Path) -> Done:
@@ -190,7 +189,7 @@ def round_text(rng: random.Random, data: Path) -> Done:
     with copy_of(data) as connection:
         rows = connection.execute("SELECT seq, body FROM round ORDER BY seq DESC LIMIT 60").fetchall()
     if not rows:
-        return Done(words="no round is kept yet", bits=0)
+        return Done(words="no round is kept yet")
     key, body = rng.choice(rows)
     changed = bytearray(body.encode())
     at = rng.randrange(len(changed))
@@ -209,7 +208,7 @@ def round_text(rng: random.Random, data: Path) -> Done:
     subprocess.run(
         [sys.executable, "-c", program, str(data / DATABASE), str(key), changed.hex()], check=True, timeout=60
     )
-    return Done(words=f"round at key {key}: the top bit of byte {at} of {len(changed)} set", bits=1)
+    return Done(words=f"round at key {key}: the top bit of byte {at} of {len(changed)} set")
 
 
 # Whole files and parts of them.
@@ -218,7 +217,7 @@ def round_text(rng: random.Random, data: Path) -> Done:
 def _cut(rng: random.Random, data: Path, name: str) -> Done:
     path = data / name
     if not _has(data, name):
-        return Done(words=f"{name} is empty or not there", bits=0)
+        return Done(words=f"{name} is empty or not there")
     before = path.stat().st_size
     whole = before
     if name == LOG and rng.random() < 0.7:
@@ -232,7 +231,7 @@ def _cut(rng: random.Random, data: Path, name: str) -> Done:
 def _zero(rng: random.Random, data: Path, name: str, *, part: bool) -> Done:
     path = data / name
     if not _has(data, name):
-        return Done(words=f"{name} is empty or not there", bits=0)
+        return Done(words=f"{name} is empty or not there")
     length = path.stat().st_size
     first, last = 0, length
     if part:
@@ -325,29 +324,29 @@ def flip_sidecar(rng: random.Random, data: Path) -> Done:
     """Flip one bit of one sidecar."""
     found = [one for one in sidecars(data) if one.stat().st_size]
     if not found:
-        return Done(words="there is no sidecar", bits=0)
+        return Done(words="there is no sidecar")
     path = rng.choice(found)
-    return Done(words=_flip(path, [rng.randrange(path.stat().st_size)], rng), bits=1)
+    return Done(words=_flip(path, [rng.randrange(path.stat().st_size)], rng))
 
 
 def zero_sidecar(rng: random.Random, data: Path) -> Done:
     """Write zeroes over one sidecar, or over all of them."""
     if not (found := sidecars(data)):
-        return Done(words="there is no sidecar", bits=0)
+        return Done(words="there is no sidecar")
     chosen = _some(rng, found)
     for path in chosen:
         path.write_bytes(bytes(path.stat().st_size))
-    return Done(words=f"zeroed: {', '.join(path.name for path in chosen)}", bits=0)
+    return Done(words=f"zeroed: {', '.join(path.name for path in chosen)}")
 
 
 def delete_sidecar(rng: random.Random, data: Path) -> Done:
     """Delete one sidecar, or all of them."""
     if not (found := sidecars(data)):
-        return Done(words="there is no sidecar", bits=0)
+        return Done(words="there is no sidecar")
     chosen = _some(rng, found)
     for path in chosen:
         path.unlink()
-    return Done(words=f"deleted: {', '.join(path.name for path in chosen)}", bits=0)
+    return Done(words=f"deleted: {', '.join(path.name for path in chosen)}")
 
 
 STOPPED: Final[dict[str, Harm]] = {

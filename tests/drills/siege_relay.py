@@ -5,6 +5,7 @@ A cut resets what stands and refuses what comes, as a line does whose far end ha
 
 import asyncio
 import contextlib
+import functools
 import threading
 from collections.abc import Sequence
 
@@ -45,9 +46,7 @@ class Relay:
     async def _join(self) -> None:
         for own, far in self._pairs:
             self._servers.append(
-                await asyncio.start_server(
-                    lambda reader, writer, far=far: self._forward(reader, writer, far), HOST, own
-                )
+                await asyncio.start_server(functools.partial(self._forward, far=far), HOST, own)
             )
 
     async def _cut(self) -> None:

@@ -174,7 +174,9 @@ class Scene:
         """`kill -9`; return how many records it had taken."""
         _kill(self._thief, "thief")
         self._thief = None
-        with closing(sqlite3.connect(f"file:{self.thief_data / 'collector.sqlite3'}?mode=ro", uri=True)) as found:
+        with closing(
+            sqlite3.connect(f"file:{self.thief_data / 'collector.sqlite3'}?mode=ro", uri=True)
+        ) as found:
             return int(found.execute("SELECT count(*) FROM record").fetchone()[0])
 
     def audit(self) -> tuple[int, list[dict[str, Any]], str]:
@@ -223,7 +225,9 @@ class Device:
             f"websocket_port = {first}\ntls_port = {first + 1}\nhttps_port = {first + 2}\n"
             '[stick]\nwatch = ""\n[lights]\nfactory = "mock"\ndark = true\n[log]\nlevel = "info"\n'
         )
-        self.account = Account(log=self._log, database=scene.collector_data / "collector.sqlite3", device=name)
+        self.account = Account(
+            log=self._log, database=scene.collector_data / "collector.sqlite3", device=name
+        )
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> None:
@@ -233,7 +237,13 @@ class Device:
             errors.flush()
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-P", str(Path(siege_device.__file__)), str(self._log), str(self._clock)),
+                    *(
+                        sys.executable,
+                        "-P",
+                        str(Path(siege_device.__file__)),
+                        str(self._log),
+                        str(self._clock),
+                    ),
                     *(str(self._scene.product), "--config", str(self._settings), *options),
                 ],
                 cwd=self._scene.product,
@@ -346,7 +356,9 @@ def _plan(port: int) -> str:
         for rung, test, target, more in local
     ]
     for number in range(TARGETS):
-        test, target = ("http", f"http://127.0.0.1:{port}/") if number % 2 == 0 else ("tcp", f"127.0.0.1:{port}")
+        test, target = (
+            ("http", f"http://127.0.0.1:{port}/") if number % 2 == 0 else ("tcp", f"127.0.0.1:{port}")
+        )
         more = "options = { expect_status = 204, body_cap = 64 }\n" if number % 2 == 0 else ""
         targets.append(
             f'[[target]]\nname = "control-{number}"\nrung = "international"\nzone = "international"\n'

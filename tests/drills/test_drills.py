@@ -5,7 +5,28 @@ import secrets
 import pytest
 
 from tests import needs
-from tests.drills import backlog, clock, damage, disk_full, drain, flip_bits, outbox_kill, power_cut, wear
+from tests.drills import (
+    backlog,
+    clock,
+    damage,
+    disk_full,
+    drain,
+    flip_bits,
+    outbox_kill,
+    power_cut,
+    siege,
+    wear,
+)
+
+SHORT_SIEGE = (
+    "flip-log",
+    "flip-database",
+    "round-text",
+    "delete-database",
+    "zero-log-part",
+    "delete-sidecar",
+    "kill-device",
+)
 
 
 @pytest.fixture
@@ -62,6 +83,12 @@ def test_backlog(seed: int) -> None:
 
 def test_wear(seed: int) -> None:
     assert wear.drill(times=1, seed=seed, rounds=10)
+
+
+@pytest.mark.namespace
+def test_siege(seed: int) -> None:
+    needs.program("mosquitto")
+    assert siege.drill(times=10, seed=seed, minutes=4, devices=2, only=SHORT_SIEGE)
 
 
 @pytest.mark.long
