@@ -116,9 +116,14 @@ class _Epoch:
         self.after_hello = self.after_hello or said.run != ""
         rows = {row.seq: row for row in said.rows}
         found = reading.records(self.queries, self.taken, tuple(rows))
-        for seq, stored in found.items():
-            if stored.message == one.number:
-                self._row(rows[seq], stored, one)
+        last = 0
+        for seq, row in rows.items():
+            stored = found.get(seq)
+            if stored is not None and stored.message == one.number:
+                self._row(row, stored, one)
+                if stored.number < last:
+                    self.faults.add(f"it does not stand in the order of message {one.number}", seq)
+                last = stored.number
         for tombstone in said.tombstones:
             if tombstone.count == tombstone.high - tombstone.low + 1:
                 self.told_tombstoned.append((tombstone.low, tombstone.high))

@@ -3,8 +3,10 @@
 Reads only, also while a collector runs. It must never call whole what it could not look at.
 """
 
+import datetime as dt
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
@@ -13,6 +15,9 @@ import click
 
 from collector.audit.account import Totals, counted, in_words, sum_in_words, to_json
 from collector.audit.auditor import audit as audit_epochs
+from collector.audit.chain import ChainAudit, audit_chain
+from collector.audit.chain import to_json as chain_json
+from collector.audit.heads import kept_heads
 from collector.audit.reading import has_evidence
 from collector.audit.seals import Seals
 from collector.errors import CollectorError
@@ -38,6 +43,20 @@ TELL_EVERY_S: Final = 5.0
     "[default: what the settings file has as [trust] devices]",
 )
 @click.option(
+    "--digest",
+    "digests",
+    multiple=True,
+    metavar="NUMBER:DIGEST",
+    help="A digest of the chain that was kept elsewhere: is it still on the chain? Several may be given.",
+)
+@click.option(
+    "--digests",
+    "digest_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A file with such digests in it, such as a log of the collector or what audits printed.",
+)
+@click.option(
     "--json",
     "as_json",
     is_flag=True,
@@ -45,12 +64,21 @@ TELL_EVERY_S: Final = 5.0
 )
 @click.pass_context
 def audit(
-    ctx: click.Context, /, *, data: Path | None, device: str | None, ca: Path | None, as_json: bool
+    ctx: click.Context,
+    /,
+    *,
+    data: Path | None,
+    device: str | None,
+    ca: Path | None,
+    digests: tuple[str, ...],
+    digest_files: tuple[Path, ...],
+    as_json: bool,
 ) -> None:
     """Account for every record: produced = stored + tombstoned, with the gaps if any, and check it against the evidence.
 
     For each device and epoch: every record is compared with the message that brought it, and the message's
-    signature with the keys that were issued. Ends with 0 when all is accounted for and nothing was changed, with
+    signature with the keys that were issued; every row of what was received and said with the digest chain, and the
+    chain with the digests that were kept elsewhere; the devices with those that were issued. Ends with 0 when all is accounted for and nothing was changed, with
     1 when something is missing or wrong. Reads only, also while the collector runs.
     """
     # What stands before the subcommand's name counts as well: collector --config FILE audit
@@ -65,6 +93,7 @@ def audit(
     if not database.is_file():
         raise BadInputError(f"{database}: no collector has run here yet; name its directory with --data")
     authority = ca or settings.trust.devices
+    kept = kept_heads(digests, digest_files)
     queries = Queries(database)
     try:
         if not has_evidence(queries):
@@ -73,6 +102,7 @@ def audit(
             )
         seals = Seals(None if authority is None else Registry(authority))
         totals = _run(queries, seals, device, as_json=as_json)
+        chain = audit_chain(queries, kept=kept, issued=seals.devices(), device=device, progress=_Progress())
     except CollectorError as error:
         raise CommandError(str(error)) from error
     finally:
@@ -80,12 +110,18 @@ def audit(
     if as_json:
         click.echo(
             json.dumps(
-                {"v": 1, "whole": totals.is_whole, "signatures_checked": seals.checked, **asdict(totals)}
+                {
+                    "v": 1,
+                    "whole": totals.is_whole and chain.is_whole,
+                    "signatures_checked": seals.checked,
+                    **asdict(totals),
+                    "chain": chain_json(chain),
+                }
             )
         )
     else:
-        click.echo(_summary(totals, checked=seals.checked))
-    ctx.exit(0 if totals.is_whole else 1)
+        click.echo(_summary(totals, chain, checked=seals.checked))
+    ctx.exit(0 if totals.is_whole and chain.is_whole else 1)
 
 
 def _run(queries: Queries, seals: Seals, device: str | None, *, as_json: bool) -> Totals:
@@ -100,9 +136,10 @@ def _run(queries: Queries, seals: Seals, device: str | None, *, as_json: bool) -
     return totals
 
 
-def _summary(totals: Totals, *, checked: bool) -> str:
+def _summary(totals: Totals, chain: ChainAudit, *, checked: bool) -> str:
     lines = [
-        f"{counted(totals.devices, 'device')}, {counted(totals.epochs, 'epoch')}: {sum_in_words(totals)}"
+        *_chain_in_words(chain),
+        f"{counted(totals.devices, 'device')}, {counted(totals.epochs, 'epoch')}: {sum_in_words(totals)}",
     ]
     if checked:
         lines.append(f"{totals.signed:,} of {totals.messages:,} messages bear a signature that holds")
@@ -110,12 +147,34 @@ def _summary(totals: Totals, *, checked: bool) -> str:
         lines.append(
             "signatures not checked: name the authority's directory with --ca, or as [trust] devices"
         )
-    if totals.is_whole:
+    if totals.is_whole and chain.is_whole:
         lines.append("all accounted for")
     else:
         unnamed = f", {totals.unnamed:,} epochs not named yet" if totals.unnamed else ""
-        lines.append(f"NOT all accounted for: {totals.missing:,} not here{unnamed}, {totals.faults:,} faults")
+        faults = totals.faults + chain.faults.count
+        lines.append(f"NOT all accounted for: {totals.missing:,} not here{unnamed}, {faults:,} faults")
     return "\n".join(lines)
+
+
+def _chain_in_words(chain: ChainAudit) -> Iterator[str]:
+    """Yield what people read of the chain; its head is for them to keep."""
+    yield f"digest {chain.head}  ({_utc(chain.head.at_ns)})"
+    before = f", with {counted(chain.rows_before, 'row')} that were there before" if chain.rows_before else ""
+    yield f"    the chain began {_utc(chain.began_ns)}{before}"
+    if chain.kept:
+        yield f"    {chain.kept_that_fit:,} of {counted(chain.kept, 'digest')} that were kept lie on the chain"
+    else:
+        yield "    no digest kept elsewhere was given (--digest, --digests): keep this one"
+    for fault in chain.faults.named:
+        yield f"    FAULT {fault}"
+    if chain.faults.count > len(chain.faults.named):
+        yield f"    {chain.faults.count - len(chain.faults.named):,} more faults"
+    for device in chain.silent:
+        yield f"    issued and never heard: device {device}"
+
+
+def _utc(at_ns: int) -> str:
+    return dt.datetime.fromtimestamp(at_ns // 1_000_000_000, tz=dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 class _Progress:

@@ -50,10 +50,20 @@ class Stored(NamedTuple):
     row: Row
     received_ns: int
     message: int | None
+    number: int
+    """Its place in the order of arrival."""
 
 
 _AFTER: Final = "SELECT device, epoch FROM {} WHERE (device, epoch) > (?, ?) ORDER BY device, epoch LIMIT 1"
-_COLUMNS: Final = ", ".join((*Row._fields, "received_ns", "envelope"))
+_COLUMNS: Final = ", ".join((*Row._fields, "received_ns", "envelope", "id"))
+_OF_DEVICE: Final = (
+    ("device", "id"),
+    *(
+        (table, "device")
+        for table in ("epoch", "coverage", "record", "envelope", "hello", "tombstone", "reject", "run")
+    ),
+    *((table, "device") for table in ("boot", "sync_point", "turn", "unnamed_epochs")),
+)
 _RECORDS: Final = (
     f"SELECT {_COLUMNS} FROM record"  # noqa: S608  # names of our own
     " WHERE device = ? AND epoch = ? AND seq IN (SELECT value FROM json_each(?)) AND id <= ?"
@@ -61,9 +71,9 @@ _RECORDS: Final = (
 
 
 def has_evidence(queries: Queries) -> bool:
-    """Say whether the database has the tables of the evidence, to the last of them."""
+    """Say whether the database has the tables of the evidence and of the digest chain."""
     with queries.reading() as connection:
-        found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'unnamed_epochs'").fetchone()
+        found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'chain'").fetchone()
         return found is not None
 
 
@@ -81,6 +91,29 @@ def epochs(queries: Queries, device: str | None) -> Iterator[tuple[str, str]]:
             return
         after = following
         yield following
+
+
+def knows(queries: Queries, device: str) -> bool:
+    """Say whether any table has a row of a device."""
+    with queries.reading() as connection:
+        return any(
+            connection.execute(f"SELECT 1 FROM {table} WHERE {column} = ? LIMIT 1", (device,)).fetchone()  # noqa: S608
+            for table, column in _OF_DEVICE
+        )
+
+
+def arrivals(queries: Queries) -> Iterator[tuple[int, int | None]]:
+    """Yield the number and the message of every record, in order of arrival, a page at a time."""
+    after = 0
+    while True:
+        with queries.reading() as connection:
+            page = connection.execute(
+                "SELECT id, envelope FROM record WHERE id > ? ORDER BY id LIMIT ?", (after, SEQS_A_PAGE)
+            ).fetchall()
+        if not page:
+            return
+        after = page[-1][0]
+        yield from page
 
 
 def snapshot(queries: Queries, device: str, epoch: str) -> Snapshot:
@@ -168,7 +201,7 @@ def records(queries: Queries, taken: Snapshot, wanted: Sequence[int]) -> dict[in
             _RECORDS,
             (taken.device, taken.coverage.epoch, json.dumps(list(wanted)), taken.last_record),
         ).fetchall()
-    return {one[0]: Stored(Row(*one[:-2]), one[-2], one[-1]) for one in found}
+    return {one[0]: Stored(Row(*one[:-3]), *one[-3:]) for one in found}
 
 
 def links(queries: Queries, taken: Snapshot) -> Iterator[tuple[int, int | None]]:

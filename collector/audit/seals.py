@@ -26,6 +26,10 @@ class Seals:
         """Say whether signatures are checked at all."""
         return self._registry is not None
 
+    def devices(self) -> frozenset[str]:
+        """Return every device that a key was ever issued to; none without a registry. Raises `TrustError`."""
+        return frozenset() if self._registry is None else self._registry.devices()
+
     def fault(self, device: str, leaf: str, data: bytes, received_ns: int) -> str:
         """Return what is wrong with a message's signature, "" where nothing is. Raises `TrustError`."""
         if self._registry is None:

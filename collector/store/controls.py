@@ -15,6 +15,8 @@ from collector.control.log import NS, Run, Sample, continued
 from collector.control.targets import Key
 from collector.errors import StoreError
 from collector.store import writing
+from collector.store.chain import Chain
+from collector.store.covered import OBSERVED
 from collector.store.queries import Queries
 from firmware.jsontypes import RecordError
 from firmware.judgement.web import control_json
@@ -55,11 +57,12 @@ class ControlLog:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._chain = Chain(connection, OBSERVED, kind="observed")
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open the database at `path`, which `Store.open` has made. Raises `StoreError`."""
-        return cls(writing.connect_beside(path, "cache_size = -2048"))
+        return writing.holding(writing.connect_beside(path, "cache_size = -2048"), cls)
 
     def close(self) -> None:
         """Close the connection."""
@@ -71,7 +74,7 @@ class ControlLog:
         Raises `StoreError`: then none is kept.
         """
         try:
-            with writing.transaction(self._connection):
+            with self._chain.transaction():
                 runs = tuple(self._add(sample, every_s) for sample in samples)
         except sqlite3.Error as error:
             raise StoreError(f"the control's log took nothing ({error})") from error
@@ -93,13 +96,14 @@ class ControlLog:
         """Forget runs and gaps that ended more than `days` ago, and the oldest past `most`. Raises `StoreError`."""
         before_ns = now_utc_ns - days * DAY_NS
         try:
-            self._connection.execute("DELETE FROM control_run WHERE last_utc_ns < ?", (before_ns,))
-            self._connection.execute("DELETE FROM control_gap WHERE to_utc_ns < ?", (before_ns,))
-            self._connection.execute(
-                """DELETE FROM control_run WHERE last_utc_ns <=
-                   (SELECT last_utc_ns FROM control_run ORDER BY last_utc_ns DESC LIMIT 1 OFFSET ?)""",
-                (most,),
-            )
+            with self._chain.transaction():
+                self._connection.execute("DELETE FROM control_run WHERE last_utc_ns < ?", (before_ns,))
+                self._connection.execute("DELETE FROM control_gap WHERE to_utc_ns < ?", (before_ns,))
+                self._connection.execute(
+                    """DELETE FROM control_run WHERE last_utc_ns <=
+                       (SELECT last_utc_ns FROM control_run ORDER BY last_utc_ns DESC LIMIT 1 OFFSET ?)""",
+                    (most,),
+                )
         except sqlite3.Error as error:
             raise StoreError(f"the control's log could not be thinned ({error})") from error
 
@@ -129,7 +133,8 @@ class ControlLog:
 
     def _do(self, statement: str, gap: Gap) -> None:
         try:
-            self._connection.execute(statement, (gap.from_utc_ns, gap.to_utc_ns, gap.reason))
+            with self._chain.transaction():
+                self._connection.execute(statement, (gap.from_utc_ns, gap.to_utc_ns, gap.reason))
         except sqlite3.Error as error:
             raise StoreError(f"the control's log took nothing ({error})") from error
 

@@ -33,6 +33,8 @@ from collector.ingest.arrivals import (
 )
 from collector.store import ended, evidence, headlines, remedies, runs, timings, writing
 from collector.store.bounds import FULL_PAUSE_S, Bounds
+from collector.store.chain import TELL_EVERY_S, Chain
+from collector.store.covered import RECEIVED
 from collector.store.migrations import MIGRATIONS
 from collector.store.rejects import Rejects
 from firmware.exchange import Tombstone
@@ -55,6 +57,7 @@ class Store:
         self._path = path
         self._rejects = Rejects(connection)
         self._bounds = Bounds(connection)
+        self._chain = Chain(connection, RECEIVED, kind="received", tell_every_s=TELL_EVERY_S)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -65,13 +68,13 @@ class Store:
         connection = writing.connect(path)
         try:
             _prepare(connection, path)
+            return cls(connection, path)
         except sqlite3.Error as error:
             connection.close()
             raise StoreError(remedies.in_words(path, error)) from error
         except StoreError:
             connection.close()
             raise
-        return cls(connection, path)
 
     def close(self) -> None:
         """Close the database."""
@@ -84,7 +87,7 @@ class Store:
         the device's `low`. None for what is not answered here. Raises `StoreError`: then nothing was stored.
         """
         try:
-            with self._forgetting_bounds(), writing.transaction(self._connection):
+            with self._forgetting_bounds(), self._chain.transaction():
                 self._write(arrivals)
                 accounted = tuple(self._accounted(arrival) for arrival in arrivals)
         except sqlite3.Error as error:

@@ -18,12 +18,17 @@ that a step does not need to move.
     scope_said  what was said of countries: each change, and each revision of an earlier one; never edited
     scope_now   what holds of each country, and on what it rests by now
     unnamed_epochs  how many ended epochs a device's last hello had no room to name
+    chain      the digest of everything written into the others, entry by entry (collector.store.chain)
 """
 
+import time
 from typing import Final
 
 from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
+
+from collector.store import chain
+from collector.store.covered import FIRST_COVERED
 
 MIGRATIONS: Final = Migrations("collector")
 
@@ -285,3 +290,18 @@ def m006_unnamed_epochs(db: Database) -> None:
             count INTEGER NOT NULL CHECK (count > 0)
         ) STRICT, WITHOUT ROWID"""
     )
+
+
+@MIGRATIONS()
+def m007_digest_chain(db: Database) -> None:
+    """Make the digest chain, and begin it with what is there."""
+    db.execute(
+        """CREATE TABLE chain (
+            number INTEGER PRIMARY KEY,
+            at_ns INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            content TEXT NOT NULL,
+            digest TEXT NOT NULL
+        ) STRICT"""
+    )
+    chain.begin(db.conn, FIRST_COVERED, time.time_ns())

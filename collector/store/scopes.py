@@ -13,6 +13,8 @@ from typing import Any, Final, Self
 
 from collector.errors import StoreError
 from collector.store import writing
+from collector.store.chain import Chain
+from collector.store.covered import ASSESSED
 from collector.store.queries import Queries
 from firmware.jsontypes import JsonObject
 
@@ -73,11 +75,12 @@ class ScopeLog:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._chain = Chain(connection, ASSESSED, kind="assessed")
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open the database at `path`, which `Store.open` has made. Raises `StoreError`."""
-        return cls(writing.connect_beside(path))
+        return writing.holding(writing.connect_beside(path), cls)
 
     def close(self) -> None:
         """Close the connection."""
@@ -123,7 +126,7 @@ class ScopeLog:
 
     def _in_one(self, write: Callable[[], None]) -> None:
         try:
-            with writing.transaction(self._connection):
+            with self._chain.transaction():
                 write()
         except sqlite3.Error as error:
             raise StoreError(f"the log of scope verdicts took nothing ({error})") from error

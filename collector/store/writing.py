@@ -4,13 +4,14 @@ It must never leave a transaction open, whatever ends it.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from collector.errors import StoreError
 
+Made = TypeVar("Made")
 BUSY_TIMEOUT_S: Final = 30.0
 """How long one writer waits for another's transaction."""
 
@@ -33,6 +34,15 @@ def connect_beside(path: Path, *pragmas: str) -> sqlite3.Connection:
         connection.close()
         raise StoreError(f"{path}: cannot be opened ({error})") from error
     return connection
+
+
+def holding(connection: sqlite3.Connection, make: Callable[[sqlite3.Connection], Made]) -> Made:
+    """Return what `make` makes of a connection, which is closed where it cannot. Raises `StoreError`."""
+    try:
+        return make(connection)
+    except sqlite3.Error as error:
+        connection.close()
+        raise StoreError(f"the database cannot be opened ({error})") from error
 
 
 @contextmanager

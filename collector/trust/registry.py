@@ -93,6 +93,11 @@ class Registry:
         self.refresh()
         return self._newest.get(device)
 
+    def devices(self) -> frozenset[str]:
+        """Return every device that a key was ever issued to, revoked or not. Raises `TrustError`."""
+        self.refresh()
+        return frozenset(known.device for known in self._keys.values())
+
     def leave_request(self, device: str, request: bytes) -> None:
         """Leave a device's request for the authority; the last one counts. Raises `RecordError`.
 

@@ -2,88 +2,18 @@
 
 import datetime as dt
 import json
-import sqlite3
 from dataclasses import replace
 from pathlib import Path
-from queue import Queue
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
-from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
 from collector.command import collector
-from collector.ingest.inbox import Inbox
-from collector.ingest.judge import Answer, Delivery
-from collector.ingest.thread import IngestThread
-from collector.store.database import Store
-from collector.trust.gate import Gate
-from collector.trust.registry import Registry
-from firmware.exchange import Tombstone, encode_batch, encode_hello, topic
-from provisioning.authority import Authority, write
-from provisioning.certificates import key_pem, make_key, make_request, pem
+from firmware.exchange import Tombstone, encode_batch, encode_hello
+from provisioning.authority import Authority
+from tests.collector.audit.world import A, B, World, records
 from tests.collector.scripted_device import EPOCH, batch_of, hello_of
 from tests.waiting import LIMIT_S
-
-A, B = "a" * 16, "b" * 16
-ISSUED = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
-RECEIVED_NS = int(dt.datetime(2026, 6, 1, tzinfo=dt.UTC).timestamp()) * 10**9
-
-
-class World:
-    """An authority, two devices, and a collector's data directory into which their messages go as they came."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.data = folder / "collector"
-        self.data.mkdir()
-        self.path = self.data / "collector.sqlite3"
-        self.authority = folder / "authority"
-        Authority.make(self.authority, name="Test", now=ISSUED)
-        self.devices = {name: self._device(name) for name in (A, B)}
-
-    def _device(self, name: str) -> Identity:
-        files, key = IdentityFiles(data=self.folder / name), make_key()
-        files.folder.mkdir(parents=True)
-        with Authority.open(self.authority) as authority:
-            _, chain = authority.issue_device(make_request(name, key), now=ISSUED)
-            write(files.trust, pem(authority.root))
-        write(files.certificate, chain)
-        write(files.key, key_pem(key), mode=0o600)
-        return Identity.load(files, device=name)
-
-    def take(self, *messages: tuple[str, bytes], device: str = A, signed: bool = True) -> None:
-        """Have ingest take messages in: (leaf, payload)."""
-        inbox = Inbox(max_messages=1000, max_bytes=10**8)
-        store = Store.open(self.path)
-        answers: Queue[Answer] = Queue()
-        gate = Gate(registry=Registry(self.authority)) if signed else Gate()
-        thread = IngestThread(store, inbox, answers.put, gate=gate)
-        for leaf, payload in messages:
-            came = self.devices[device].sign(leaf, payload) if signed else payload
-            inbox.put(Delivery(topic=topic(device, "up", leaf), payload=came, received_ns=RECEIVED_NS))
-        thread.start()
-        for _ in messages:
-            answers.get(timeout=LIMIT_S)
-        thread.stop()
-        store.close()
-
-    def tamper(self, sql: str, *values: Any) -> None:
-        connection = sqlite3.connect(self.path)
-        assert connection.execute(sql, values).rowcount >= 1
-        connection.commit()
-        connection.close()
-
-    def audit(self, *words: str, ca: bool = True) -> Result:
-        where = ("--ca", str(self.authority)) if ca else ()
-        return CliRunner().invoke(
-            collector, ["audit", "--data", str(self.data), *where, *words], catch_exceptions=False
-        )
-
-
-def records(*seqs: int, device: str = A, tombstones: tuple[Tombstone, ...] = ()) -> tuple[str, bytes]:
-    return "live", encode_batch(replace(batch_of(seqs, device=device), tombstones=tombstones))
 
 
 @pytest.fixture
