@@ -110,7 +110,7 @@ def test_any_change_of_any_row_is_named(untouched: World, tmp_path: Path) -> Non
 def naming(table: str, row: dict[str, object]) -> str:
     """Return what a line must have that names a row: table and primary key, or a record's number."""
     if table == "record":
-        return rf"FAULT (seq {row['seq']}\b|seq \d+–\d+: |record.*order of arrival)"
+        return rf"FAULT (seq {row['seq']:,}\b|seq \d+–\d+: |record.*order of arrival)"
     (one,) = (one for one in COVERED if one.table == table)
     key = json.dumps([table, row[one.whose], *(row[name] for name in one.columns[: one.key_columns])])
     return rf"FAULT .*{re.escape(key.replace(', ', ','))}"
