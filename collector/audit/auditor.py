@@ -124,6 +124,10 @@ class _Epoch:
                 if stored.number < last:
                     self.faults.add(f"it does not stand in the order of message {one.number}", seq)
                 last = stored.number
+            elif stored is not None and stored.message is not None and stored.message > one.number:
+                self.faults.add(
+                    f"message {one.number} brought it, and it is said to be of message {stored.message}", seq
+                )
         for tombstone in said.tombstones:
             if tombstone.count == tombstone.high - tombstone.low + 1:
                 self.told_tombstoned.append((tombstone.low, tombstone.high))

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from appliance.outbox.box import Outbox
+from tests.drills import told as log
 from tests.drills.exchange import Collector, deliver
 
 
@@ -15,7 +16,7 @@ def audit(
     """Bring all to the collector and return what is wrong with the account; empty when nothing is.
 
     Records 1 to `durable` were told to be on the disk; `last` is the highest that may have been made. Each carries
-    its number as `round_id`. Those `may_be_gone` may be under a tombstone although nobody chose to give them up.
+    its number as `round_id`; where the folder has a log of what was told, contents are held against it. Those `may_be_gone` may be under a tombstone although nobody chose to give them up.
     """
     wrong: list[str] = []
     collector = Collector(folder)
@@ -51,5 +52,10 @@ def audit(
         wrong.append(
             f"{len(absent)} durable records are not stored, only {account.tombstoned} are tombstoned"
         )
+    told, stored = log.read(folder / log.NAME), collector.stored()
+    wrong += log.differing(told, stored)[:5]
+    lost = told.keys() - dict(stored).keys()
+    if len(lost) > account.tombstoned:
+        wrong.append(f"{len(lost)} told durable are not stored, only {account.tombstoned} are tombstoned")
     collector.close()
     return wrong

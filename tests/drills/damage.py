@@ -17,6 +17,7 @@ from appliance.outbox.box import Outbox
 from appliance.outbox.errors import OutboxError
 from appliance.outbox.storing import Store
 from firmware.record import Record, to_json
+from tests.drills import told as log
 from tests.drills.exchange import Collector, deliver
 from tests.firmware.records import tcp_record
 
@@ -83,12 +84,19 @@ def measured_after(rng: random.Random, outbox: Outbox, collector: Collector, odd
     return made
 
 
+def opened(path: Path) -> Outbox:
+    """Open the outbox with a log of what it tells beside it."""
+    outbox = Outbox.open(path, device=DEVICE)
+    log.log_appends(outbox, path.parent)
+    return outbox
+
+
 def trial(rng: random.Random, folder: Path) -> tuple[str, int, int, list[str]]:
     """Return what was done, how many records were made, how many are a gap, and what was wrong after."""
     path = folder / "outbox.sqlite3"
     collector = Collector(folder)
     odds = rng.choice([0.0, 0.3])
-    outbox = Outbox.open(path, device=DEVICE)
+    outbox = opened(path)
     made = measured_before(rng, outbox, collector, odds)
     given_up = outbox.counts().given_up
     running = rng.random() < 0.4
@@ -98,12 +106,12 @@ def trial(rng: random.Random, folder: Path) -> tuple[str, int, int, list[str]]:
         outbox.close()
     kind = damage(rng, path) + (" while in use" if running else "")
     if not running:
-        outbox = Outbox.open(path, device=DEVICE)
+        outbox = opened(path)
     made = measured_after(rng, outbox, collector, odds, made)
     outbox.close()
     wrong: list[str] = []
     for _ in range(2):
-        with Outbox.open(path, device=DEVICE) as again:
+        with opened(path) as again:
             store = Store(again, account=account)
             for _ in range(3):
                 # What nobody has read before may still turn out to be damaged: the next commit then heals it.
@@ -134,6 +142,7 @@ def judged(collector: Collector, made: int, given_up: int) -> tuple[int, list[st
     ]
     if changed:
         wrong.append(f"changed: {changed[:5]}")
+    wrong += log.differing(log.read(collector.directory / log.NAME), collector.stored())[:5]
     found = collector.completeness(DEVICE)
     if found.produced != found.stored + found.tombstoned + found.rejected + found.missing:
         wrong.append(f"figures do not add up: {found}")

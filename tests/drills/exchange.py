@@ -52,6 +52,11 @@ class Collector:
         rows = self.store._connection.execute("SELECT body FROM record ORDER BY id")
         return [body for (body,) in rows]
 
+    def stored(self) -> list[tuple[tuple[str, int], str]]:
+        """Return every record: its epoch and seq, and its body."""
+        rows = self.store._connection.execute("SELECT epoch, seq, body FROM record ORDER BY id")
+        return [((epoch, seq), body) for epoch, seq, body in rows]
+
     def close(self) -> None:
         self.store.close()
 

@@ -25,8 +25,8 @@ from appliance.sync import policy, sender
 from appliance.sync.mqtt import MqttLink
 from firmware.net.loop import boottime_ns
 from firmware.record import to_json
-from tests.drills.kill_told import line_of
 from tests.drills.orders import HELLO_SENT, Orders, after, before, watch_sql, write_pid
+from tests.drills.told import line_of
 
 SQL = {
     "INSERT INTO waiting": "device: in the transaction that stores records",

@@ -1,12 +1,9 @@
 """What the kill drill's device told of records that were durable, and whether the collector has exactly those.
 
-A line is the record's identity, a digest of its content, and whether it tells of a worker's death. A line that a kill
-cut off counts as never told.
+The log of what it told is `tests.drills.told`'s.
 """
 
-import hashlib
 import json
-import re
 import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,8 +13,7 @@ from typing import Any
 
 from appliance.measuring.sentinel import PREFIX
 from appliance.outbox.box import Outbox
-
-_LINE = re.compile(r"([0-9a-f]{16}) (\d+) ([0-9a-f]{32}) ([wr])")
+from tests.drills import told as log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,37 +24,16 @@ class Compared:
     told: int
 
 
-def line_of(epoch: str, seq: int, record: Mapping[str, Any]) -> str:
-    """Return the line of a record that is durable under this identity."""
-    death = record["test"] == "gap" and record["failure"] == "worker_died"
-    return f"{epoch} {seq} {_digest(record)} {'w' if death else 'r'}"
-
-
-def read_told(path: Path) -> dict[tuple[str, int], tuple[str, bool]]:
-    """Return what was told: digest, and whether it was a worker's death, by epoch and seq.
-
-    Two contents told under one identity are kept as one that nothing stored can match.
-    """
-    told: dict[tuple[str, int], tuple[str, bool]] = {}
-    for line in path.read_text().splitlines() if path.exists() else ():
-        found = _LINE.fullmatch(line)
-        if found is None:
-            continue
-        identity = (found[1], int(found[2]))
-        told[identity] = ("told twice", False) if identity in told else (found[3], found[4] == "w")
-    return told
-
-
 def compare(folder: Path, *, outbox: Path, collector: Path, said: str, worker_deaths: int) -> Compared:
     """Return what is wrong with the account; `said` is what the collector's own audit printed."""
-    told = read_told(folder / "told")
+    told = log.read(folder / log.NAME)
     with Outbox.look(outbox) as device:
         counts, epoch = device.counts(), device.epoch
     connection = sqlite3.connect(f"file:{collector}?mode=ro", uri=True)
     rows = connection.execute("SELECT epoch, seq, body FROM record").fetchall()
     connection.close()
     records = [((row[0], row[1]), json.loads(row[2])) for row in rows]
-    stored = {identity: _digest(record) for identity, record in records}
+    stored = {identity: log.digest(record) for identity, record in records}
     wrong: list[tuple[str, Collection[object]]] = [
         ("durable at the device and not stored", told.keys() - stored.keys()),
         (
@@ -97,8 +72,3 @@ def _deaths(records: Sequence[Mapping[str, Any]], killed: int) -> Iterator[str]:
     named = [name for gap in gaps for name in gap["detail"]["tasks"] if not name.startswith(PREFIX)]
     if len(named) != len(died) - len(gaps):
         yield f"{len(named)} tasks were with workers that died, {len(died) - len(gaps)} records tell of one"
-
-
-def _digest(record: Mapping[str, Any]) -> str:
-    text = json.dumps(record, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -18,6 +18,7 @@ from appliance.outbox.box import Outbox
 from appliance.outbox.storing import Store
 from firmware.exchange import Ack
 from tests.drills.exchange import Collector, deliver
+from tests.drills.told import log_appends
 from tests.firmware.records import tcp_record
 
 DEVICE: Final = "a1b2c3d4e5f6g7h8"
@@ -86,6 +87,7 @@ def main() -> None:
     outbox = Outbox.open(folder / "outbox.sqlite3", device=DEVICE)
     store = Store(outbox, account=lambda count, reason: tcp_record(0, test="gap", failure="result_lost"))
     watch(outbox, mine)
+    log_appends(outbox, folder)
     made = outbox.counts().produced
     orders = {"left": 10**9}
 
