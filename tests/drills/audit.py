@@ -52,10 +52,16 @@ def audit(
         wrong.append(
             f"{len(absent)} durable records are not stored, only {account.tombstoned} are tombstoned"
         )
-    told, stored = log.read(folder / log.NAME), collector.stored()
-    wrong += log.differing(told, stored)[:5]
-    lost = told.keys() - dict(stored).keys()
-    if len(lost) > account.tombstoned:
-        wrong.append(f"{len(lost)} told durable are not stored, only {account.tombstoned} are tombstoned")
+    wrong += _contents(folder, collector, tombstoned=account.tombstoned)
     collector.close()
+    return wrong
+
+
+def _contents(folder: Path, collector: Collector, *, tombstoned: int) -> list[str]:
+    """Hold what is stored against the log of what was told, if there is one."""
+    told, stored = log.read(folder / log.NAME), collector.stored()
+    wrong = log.differing(told, stored)[:5]
+    lost = told.keys() - dict(stored).keys()
+    if len(lost) > tombstoned:
+        wrong.append(f"{len(lost)} told durable are not stored, only {tombstoned} are tombstoned")
     return wrong
