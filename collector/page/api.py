@@ -18,6 +18,7 @@ from collector.page.models import (
     CompletenessOut,
     DeviceOut,
     DevicesOut,
+    DigestOut,
     EpochOut,
     ErrorOut,
     HealthOut,
@@ -38,6 +39,7 @@ from collector.page.models import (
     VerdictOut,
 )
 from collector.page.times import NS_PER_S
+from collector.store import chain
 from collector.store.answers import DeviceRow, RecordFilter, RecordRow, RejectRow, RoundRow
 from collector.store.completeness import Completeness, EpochCompleteness
 from collector.store.history import History, MissedRounds, Round
@@ -111,6 +113,12 @@ class Api:
             responses={200: {"content": {NDJSON: {"schema": _ONE_A_LINE}}}, **_ERRORS},
         )
         many("/api/v1/rejects", self.rejects, response_model=RejectsOut, summary="What was refused, and why")
+        many(
+            "/api/v1/digest",
+            self.digest,
+            response_model=DigestOut,
+            summary="The digest of all that was received and said",
+        )
         many("/healthz", self.health, response_model=HealthOut, summary="Whether the collector works")
         return router
 
@@ -176,6 +184,13 @@ class Api:
         response.headers["cache-control"] = LIVE
         found = self._queries.rejects(wanted.device, limit=wanted.limit)
         return RejectsOut(rejects=[_reject(row) for row in found])
+
+    def digest(self, response: Response, _none: Annotated[NoParameters, Query()]) -> DigestOut:
+        """Return the end of the digest chain: who keeps it can show later whether anything up to there was changed."""
+        response.headers["cache-control"] = LIVE
+        with self._queries.reading() as connection:
+            head = chain.head(connection)
+        return DigestOut(number=head.number, digest=head.digest, head=str(head), at_ns=head.at_ns)
 
     def health(self, _none: Annotated[NoParameters, Query()]) -> HealthOut:
         """Say whether the store can be read and written, and how much is in it. For monitoring; never kept by a cache."""

@@ -270,6 +270,22 @@ class HealthOut(Answer):
     rejects: int = Field(description="Records and payloads refused.")
 
 
+class DigestOut(Answer):
+    """The end of the digest chain over all that was received and said: keep it elsewhere, and hold an audit against it."""
+
+    number: int = Field(description="How many entries there are; an entry for each transaction.")
+    digest: str = Field(
+        description="SHA-256 of the last entry, over the one before it: 64 hexadecimal digits."
+    )
+    head: str = Field(
+        description="Both, as `tidegauge collector audit --digest` takes them.",
+        examples=[f"17:{'0' * 64}"],
+    )
+    at_ns: int = Field(
+        description="When the last entry was made, by the collector’s clock: ns since 1970, UTC."
+    )
+
+
 class ErrorDetail(Answer):
     """What was wrong with a request."""
 

@@ -2,13 +2,13 @@
 
 import json
 import sqlite3
-import zlib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from appliance.outbox import reading
 from appliance.outbox.box import Outbox
 from tests.drills import told as log
 from tests.drills.audit import audit
@@ -22,7 +22,8 @@ def _rewrite(connection: sqlite3.Connection, seq: int, body: str) -> None:
     ((before,),) = connection.execute("SELECT crc FROM waiting WHERE seq = ?", (seq,)).fetchall()
     assert before is not None
     connection.execute(
-        "UPDATE waiting SET body = ?, crc = ? WHERE seq = ?", (body, zlib.crc32(body.encode()), seq)
+        "UPDATE waiting SET body = ?, crc = ? WHERE seq = ?",
+        (body, reading.body_mark(seq, body.encode()), seq),
     )
 
 

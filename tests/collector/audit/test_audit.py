@@ -13,7 +13,6 @@ from firmware.exchange import Tombstone, encode_batch, encode_hello
 from provisioning.authority import Authority
 from tests.collector.audit.world import A, B, World, records
 from tests.collector.scripted_device import EPOCH, batch_of, hello_of
-from tests.waiting import LIMIT_S
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from provisioning.authority import Authority, write
 from provisioning.certificates import key_pem, make_key, make_request, pem
 from tests.collector.scripted_device import batch_of, hello_of
 from tests.firmware.records import tcp_record
+from tests.waiting import LIMIT_S
 
 A, B = "a" * 16, "b" * 16
 ISSUED = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
@@ -71,7 +72,7 @@ class World:
             inbox.put(Delivery(topic=topic(device, "up", leaf), payload=came, received_ns=RECEIVED_NS))
         thread.start()
         for _ in messages:
-            answers.get(timeout=60)
+            answers.get(timeout=LIMIT_S)
         thread.stop()
         store.close()
 

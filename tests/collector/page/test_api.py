@@ -1,6 +1,8 @@
 """The JSON API over a socket: what it answers, what it refuses, and that its own document tells the truth."""
 
+import hashlib
 import json
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -196,6 +198,26 @@ def test_health_is_never_cached_and_fails_when_the_store_does(
     broken = served.get("/healthz")
     assert (broken.status, broken.headers["retry-after"]) == (503, "30")
     assert b"cannot be read" in served.get("/").body
+
+
+def test_the_digest_is_the_last_of_the_chain_and_goes_on_with_what_is_stored(
+    serve: Callable[[Fill], Served],
+) -> None:
+    served = serve(invented.evening)
+    answer = json.loads(served.get("/api/v1/digest").body)
+    assert answer["head"] == f"{answer['number']}:{answer['digest']}"
+    connection = sqlite3.connect(served.database)
+    entries = connection.execute(
+        "SELECT number, digest, at_ns, kind, content FROM chain ORDER BY number"
+    ).fetchall()
+    connection.close()
+    # By the published construction, and not by the code that made them.
+    last = "0" * 64
+    for number, digest, at_ns, kind, content in entries:
+        text = f"{last}\n{number}\n{at_ns}\n{kind}\n{content}"
+        last = hashlib.sha256(text.encode()).hexdigest()
+        assert last == digest
+    assert (answer["number"], answer["digest"]) == (len(entries), last)
 
 
 def test_every_answer_is_as_the_document_says(evening: Served) -> None:
