@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from appliance.errors import ApplianceError
-from appliance.outbox import sidecar
+from appliance.outbox import salvage, sidecar
 from appliance.outbox.disk import is_read_only, sync_directory
 from firmware.exchange import DEVICE_PATTERN
 from firmware.jsontypes import JsonValue, Reader, RecordError
@@ -128,7 +128,7 @@ def adopt_device(path: Path, device: str) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if (path / "device.json").exists():
             return
-        write_durably(path / "device.json", f"{json.dumps({'v': VERSION, 'device': device})}\n".encode())
+        write_durably(path / "device.json", _identity_of(device))
     except OSError as error:
         raise translate_os_error(error, path) from error
 
@@ -216,9 +216,16 @@ def _lock(path: Path, *, patient: bool) -> int:
 
 
 def _read_or_make_identity(path: Path, *, patient: bool) -> str:
-    """Return who we are; where the file is gone or damaged, as the outbox beside it says. New only where there is neither."""
+    """Return who we are; where the file is gone or damaged, as the outbox beside it says. New only where there is neither.
+
+    What is a few letters from what was written for the device that the outbox and its sidecar name, which have checksums, is
+    that with bit flips.
+    """
     try:
-        return _read_identity(path)
+        named = _named_by_outbox(path.with_name(OUTBOX))
+        if not (named and salvage.is_misspelt(path.read_text("latin-1"), _identity_of(named).decode())):
+            return _read_identity(path)
+        device = named
     except FileNotFoundError:
         device = _named_by_outbox(path.with_name(OUTBOX)) or "".join(
             secrets.choice(_ALPHABET) for _ in range(_DEVICE_LENGTH)
@@ -232,12 +239,17 @@ def _read_or_make_identity(path: Path, *, patient: bool) -> str:
     try:
         if path.exists():
             path.replace(path.with_name(path.name + ".damaged"))
-        write_durably(path, f"{json.dumps({'v': VERSION, 'device': device})}\n".encode())
+        write_durably(path, _identity_of(device))
     except OSError as error:
         # Known all the same; an identity that is new would be another one after the next start.
         if not patient or error.errno not in _DISK_REFUSES or not _named_by_outbox(path.with_name(OUTBOX)):
             raise
     return device
+
+
+def _identity_of(device: str) -> bytes:
+    """Return what `device.json` has for a device."""
+    return f"{json.dumps({'v': VERSION, 'device': device})}\n".encode()
 
 
 def _named_by_outbox(path: Path) -> str:

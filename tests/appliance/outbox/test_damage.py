@@ -270,6 +270,23 @@ def test_an_identity_of_which_the_outbox_and_its_sidecar_disagree_is_not_guessed
         DataDir.open(tmp_path)
 
 
+def test_no_bit_of_device_json_makes_another_device_of_it(tmp_path: Path) -> None:
+    with DataDir.open(tmp_path) as data:
+        device = data.device
+        with Outbox.open(data.outbox, device=device) as outbox:
+            outbox.append([tcp_record(1)])
+    identity = tmp_path / "device.json"
+    whole = identity.read_bytes()
+    for at in range(len(whole)):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[at] ^= 1 << bit
+            identity.write_bytes(flipped)
+            with DataDir.open(tmp_path) as data:
+                assert data.device == device, (at, bit)
+            assert identity.read_bytes() == whole
+
+
 def test_an_identity_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     with DataDir.open(tmp_path) as data:
         Outbox.open(data.outbox, device=data.device).close()
