@@ -41,8 +41,6 @@ class Found:
     """Another device that it names, where it does not name our own: nothing in it is ours."""
     all_forms: bool = False
     """More was durable than the log and the file show: older forms of their pages are looked at as well."""
-    is_patched: bool = False
-    """Rows came from other forms of pages: some may have left before, so that no count says what was lost."""
 
 
 def is_misspelt(found: str, device: str) -> bool:
@@ -65,7 +63,6 @@ def survey(path: Path, *, device: str, noted: Sidecar | None) -> Found:
         _take_noted(found, noted)
     for row in pages.rows(path, all_forms=found.all_forms):
         if not row.is_sound:
-            found.is_patched = True
             _survey_row(found, row, device, aside)
     for number, seq in aside.items():
         # Its number is in no checksum: it counts only where nobody knows better.
@@ -172,9 +169,7 @@ def settle(
     saved = lost = 0
     with _transaction(connection):
         for account in found.accounts.values():
-            kept, missed = _balance(
-                connection, account, is_patched=found.is_patched, utc_ns=utc_ns, tells=tells
-            )
+            kept, missed = _balance(connection, account, utc_ns=utc_ns, tells=tells)
             saved, lost = saved + kept, lost + missed
     return saved, lost
 
@@ -283,7 +278,7 @@ def _insert(
 
 
 def _balance(
-    connection: sqlite3.Connection, account: Account, *, is_patched: bool, utc_ns: int, tells: bool
+    connection: sqlite3.Connection, account: Account, *, utc_ns: int, tells: bool
 ) -> tuple[int, int]:
     """Account for every seq of an epoch; return how many wait, and how many were lost."""
     now = ledger.by_id(connection, account.id)
@@ -319,8 +314,9 @@ def _balance(
         ),
         created_utc_ns=utc_ns,
     )
-    # What was set aside counts as a hole: its own tombstone may have stood on a page that is gone. So may any other.
-    if tells and (lost or is_patched or not account.produced or account.given_up or account.quarantined):
+    if tells:
+        # All that is not here, whatever the counts say: a row of an old page that had left makes up in them for one that is
+        # lost. What was set aside counts as a hole too, its own tombstone may have stood on a page that is gone.
         for low, high in ledger.holes(connection, first, last, counted=("waiting",)):
             ledger.bury(connection, account.base, low - account.base, high - account.base, DAMAGED)
     return waiting, lost

@@ -69,6 +69,24 @@ def test_what_is_gone_is_accounted_for_and_no_number_is_given_again(
     assert found.highest[epoch] == len(told.contents), "the hello names another highest number"
 
 
+def test_records_that_come_back_hide_none_that_are_lost(tmp_path: Path) -> None:
+    """Acknowledged and lost with the log, as many as came back from the database: counts alone would say that all is well."""
+    draft = tmp_path / "draft" / NAME
+    draft.parent.mkdir()
+    with Outbox.open(draft, device=DEVICE) as outbox:
+        outbox.append([snapshots.record(number) for number in range(100)])
+        outbox._handle.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=60))
+        outbox.append([snapshots.record(number) for number in range(100, 140)])
+        epoch = outbox.epoch
+        path = snapshots.copy(draft.parent, tmp_path / "data")
+    log(path.parent).write_bytes(b"")
+    with Outbox.open(path, device=DEVICE) as outbox:
+        found = snapshots.look(outbox)
+    assert found.waiting.keys() == {(epoch, seq) for seq in range(1, 101)}
+    assert found.buried == {(epoch, seq) for seq in range(101, 141)}
+
+
 @pytest.mark.parametrize("damage", [delete, empty, zero, halve])
 def test_a_sidecar_that_is_gone_costs_nothing(
     tmp_path: Path, killed: tuple[Path, Told], damage: Callable[[Path], None]
