@@ -73,7 +73,7 @@ def take_in(
         tls = _broker_tls(settings) if broker is None else None
         subscriber = Subscriber(*host_port, inbox, tls=tls, on_state=on_state)
     send = _nowhere if subscriber is None else subscriber.send
-    gate = gate_of(settings)
+    gate = _gate_told(settings, say)
     control: ControlThread | None = None
     if settings.control.enabled:
         control = ControlThread(
@@ -143,6 +143,14 @@ def gate_of(settings: CollectorSettings) -> Gate:
     registry = Registry(trust.devices)
     registry.refresh()
     return Gate(registry=registry, signer=Signer.load(trust.identity))
+
+
+def _gate_told(settings: CollectorSettings, say: Callable[[str], None]) -> Gate:
+    """Return the gate, and say so where our own key was revoked: the page is still to be read, so we start."""
+    gate = gate_of(settings)
+    if fault := gate.fault():
+        say(fault)
+    return gate
 
 
 def _broker_tls(settings: CollectorSettings) -> Callable[[], ssl.SSLContext] | None:

@@ -9,6 +9,7 @@ key. This file must never keep state: which record is where is the outbox's and 
     device → collector   p1/up/<device>/bulk    Batch     the backlog
     collector → device   p1/dn/<device>/ack     Ack       answers every Hello and every Batch
     collector → device   p1/dn/<device>/ctl     ControlNews (firmware.control_news)
+    collector → device   p1/dn/<device>/trust   SignedList (firmware.trust_list)
     device → everyone    p1/st/<device>         Presence  retained; the last will says offline
 """
 
@@ -71,6 +72,9 @@ class Hello:
     `headline` says what happened meanwhile, in a few hundred bytes ahead of any record: the last turns of the
     device's verdict, newest first, as far as it knows them.
 
+    `trust` is the number of the trust list the device holds (0: none yet), so that it is given a newer one; None where
+    it knows of no such lists.
+
     `ended` names epochs of the same outbox that have ended and are not known to be accounted for, as (epoch, the
     highest seq it gave), so that nobody calls a device's account whole who never heard of them; `ended_beyond` counts
     those there was no room to name. A past epoch's hello names none.
@@ -88,6 +92,7 @@ class Hello:
     headline: tuple[Turn, ...] = ()
     ended: tuple[tuple[str, int], ...] = ()
     ended_beyond: int = 0
+    trust: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +173,7 @@ def encode_hello(hello: Hello) -> bytes:
     """Return the hello as JSON text. Of ended epochs it has a word only where there are some."""
     ended: JsonObject = {"ended": [[epoch, high] for epoch, high in hello.ended]} if hello.ended else {}
     beyond: JsonObject = {"ended_beyond": hello.ended_beyond} if hello.ended_beyond else {}
+    trust: JsonObject = {} if hello.trust is None else {"trust": hello.trust}
     return _dump(
         {
             "v": VERSION,
@@ -186,6 +192,7 @@ def encode_hello(hello: Hello) -> bytes:
             ],
             **ended,
             **beyond,
+            **trust,
         }
     )
 
@@ -210,6 +217,7 @@ def decode_hello(payload: bytes) -> Hello:
         else (),
         ended=tuple(_ended(item) for item in ended[:MAX_ENDED]),
         ended_beyond=beyond + max(0, len(ended) - MAX_ENDED),
+        trust=reader.integer("trust", low=0) if reader.has("trust") else None,
     )
 
 

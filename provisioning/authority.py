@@ -5,6 +5,7 @@
     issued/       every certificate there is, NAME-SERIAL.crt; a collector knows its devices by them
     revoked.json  [{"serial", "name", "when", "reason"}, …]
     revoked.crl   the same as a revocation list, for brokers
+    trust-list.json   which collectors count, numbered and signed; devices let go of a record on no other's word
     requests/     what devices asked a collector for, NAME.csr, waiting for `renew`
 
 Files appear whole or not at all. Keys are readable by their owner only; the rest is no secret, and collectors read it. It must never make a device's key where it
@@ -26,6 +27,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from firmware.trust_list import FILE_NAME as TRUST_LIST
+from firmware.trust_list import TrustList, decode
+from provisioning import trust
 from provisioning.certificates import (
     Issuer,
     Key,
@@ -136,7 +140,65 @@ class Authority:
         chain = pem(leaf, self.issuing)
         with _told(self.path):
             write(self.path / "issued" / f"{name.replace(':', '_')}-{leaf.serial_number:x}.crt", chain)
+        if role is Role.COLLECTOR:
+            self.list_collectors(now=now)
         return chain
+
+    def trust_list(self) -> TrustList | None:
+        """Return the list of who counts, None before the first. Raises `ProvisioningError`."""
+        return trust.current(self.path)
+
+    def list_collectors(
+        self,
+        *,
+        now: dt.datetime,
+        lifetime: dt.timedelta = trust.LIFETIME,
+        root_key: Path | None = None,
+        number: int = 0,
+    ) -> TrustList:
+        """Write the next list of which collectors count, with `number` at least; return it. Raises `BadRequestError`.
+
+        With `root_key` the root signs it, and devices that have it take no list by the issuing key any more.
+        """
+        self._check_clock(now)
+        before = trust.current(self.path)
+        keys = [
+            trust.CollectorKey(
+                public=_public_key(one.chain),
+                name=one.name,
+                since=x509.load_pem_x509_certificate(one.chain).not_valid_before_utc,
+                revoked=None if one.revoked is None else one.revoked.when,
+            )
+            for one in self.issued()
+            if one.role is Role.COLLECTOR
+        ]
+        made = trust.make(
+            keys, number=max(number, (before.number if before else 0) + 1), now=now, lifetime=lifetime
+        )
+        by_root = root_key is not None or self._is_listed_by_root()
+        key = self._root_key(root_key or self.path / "root.key") if by_root else self._issuing_key()
+        with _told(self.path):
+            write(self.path / TRUST_LIST, trust.signed(made, key, issuing=None if by_root else self.issuing))
+        return made
+
+    def renew_list(self, *, now: dt.datetime) -> TrustList | None:
+        """Write the next list if there is none or the last is `trust.RENEWED_AFTER` old; None where it is not."""
+        before = trust.current(self.path)
+        collectors = any(one.role is Role.COLLECTOR for one in self.issued())
+        if not collectors or (before and _ns(now) < before.issued_utc_ns + _ns_of(trust.RENEWED_AFTER)):
+            return None
+        return self.list_collectors(now=now)
+
+    def _is_listed_by_root(self) -> bool:
+        """Say whether the last list is by the root: then the next must be, or devices would not take it."""
+        file = self.path / TRUST_LIST
+        return file.exists() and decode(file.read_bytes()).is_by_root
+
+    def _root_key(self, path: Path) -> Key:
+        key = _private_key(path, "the root's key is not here; name where it is kept: --root-key FILE")
+        if key.public_key() != self.root.public_key():
+            raise BadRequestError(f"{path}: it is not the key of {self.path / 'root.crt'}")
+        return key
 
     def issue_device(self, request: bytes, *, now: dt.datetime) -> tuple[str, bytes]:
         """Issue what a device asks for; return its id and its chain. Raises `BadRequestError`.
@@ -217,6 +279,8 @@ class Authority:
             crl = make_revocations([(one.serial, one.when) for one in known], issuer, now=now)
             write(self.path / "revoked.crl", crl)
             write(self.path / "revoked.json", json.dumps(text, indent=1).encode() + b"\n")
+        if any(one.role is Role.COLLECTOR for one in all_of_it):
+            self.list_collectors(now=now)
         return len(new)
 
     def issued(self) -> tuple[Issued, ...]:
@@ -264,18 +328,10 @@ class Authority:
             )
 
     def _issuing_key(self) -> Key:
-        file = self.path / "issuing.key"
-        try:
-            key = serialization.load_pem_private_key(file.read_bytes(), password=None)
-        except FileNotFoundError as error:
-            raise BadRequestError(
-                f"{file}: the issuing key is not here; nothing can be issued or revoked without it"
-            ) from error
-        except (ValueError, TypeError) as error:
-            raise ProvisioningError(f"{file}: it is not a private key ({error})") from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ProvisioningError(f"{file}: it is not an EC key")
-        return key
+        return _private_key(
+            self.path / "issuing.key",
+            "the issuing key is not here; nothing can be issued or revoked without it",
+        )
 
 
 def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -302,6 +358,32 @@ def _certificate(path: Path) -> x509.Certificate:
         raise ProvisioningError(f"{path}: it is not a certificate ({error})") from error
     except OSError as error:
         raise ProvisioningError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _private_key(path: Path, missing: str) -> Key:
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except FileNotFoundError as error:
+        raise BadRequestError(f"{path}: {missing}") from error
+    except (ValueError, TypeError) as error:
+        raise ProvisioningError(f"{path}: it is not a private key ({error})") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ProvisioningError(f"{path}: it is not an EC key")
+    return key
+
+
+def _public_key(chain: bytes) -> ec.EllipticCurvePublicKey:
+    public = x509.load_pem_x509_certificate(chain).public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)  # we issue no other
+    return public
+
+
+def _ns(moment: dt.datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000_000
+
+
+def _ns_of(span: dt.timedelta) -> int:
+    return int(span.total_seconds()) * 1_000_000_000
 
 
 @contextlib.contextmanager

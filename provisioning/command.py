@@ -11,12 +11,18 @@ from typing import Final
 import click
 
 from firmware.exchange import DEVICE_PATTERN
+from firmware.trust_list import FILE_NAME as TRUST_LIST
+from firmware.trust_list import TrustList
 from provisioning import broker as brokers
+from provisioning import trust
 from provisioning.authority import Authority, Issued, write
 from provisioning.certificates import Role, key_pem, make_key, make_request, pem
 from provisioning.errors import BadRequestError, ProvisioningError
 
 WATCH_S: Final = 5.0
+DRIVE_FOLDER: Final = "tidegauge-bags"
+DRIVE_MARKER: Final = "TIDEGAUGE"
+"""Where a device looks on a USB drive (`appliance.carry.folder`), and what it knows a drive of ours by."""
 _DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -85,10 +91,17 @@ def device(*, ca: Path, out: Path, request: Path | None, device: str | None) -> 
         _fresh(out)
         write(out / "certificate.pem", chain)
         write(out / "trust.pem", pem(authority.root))
+        listed = (authority.path / TRUST_LIST).exists()
+        if listed:
+            write(out / TRUST_LIST, (authority.path / TRUST_LIST).read_bytes())
         if key is not None:
             write(out / "key.pem", key_pem(key), mode=0o600)
     click.echo(f"device   {name}")
-    click.echo(f"written  {out}: certificate.pem, trust.pem" + (", key.pem (secret)" if key else ""))
+    click.echo(
+        f"written  {out}: certificate.pem, trust.pem"
+        + (f", {TRUST_LIST}" if listed else "")
+        + (", key.pem (secret)" if key else "")
+    )
     click.echo(f"next     on the device: tidegauge identity install {out.name}")
 
 
@@ -107,7 +120,10 @@ def collector(*, ca: Path, out: Path, name: str) -> None:
         key = make_key()
         chain = authority.issue(name, Role.COLLECTOR, key.public_key(), now=_now())
         _write_identity(authority, out, chain, key_pem(key))
+        listed = authority.trust_list()
     click.echo(f"written  {out}: certificate.pem, key.pem (secret), trust.pem")
+    if listed is not None:
+        click.echo(f"listed   {_list_line(listed)}: devices take it from a collector that has it")
 
 
 @provision.command()
@@ -182,10 +198,14 @@ def revoke(*, ca: Path, name: str, reason: str) -> None:
     A device's id, a collector's or a broker's name.
     """
     with _faults_in_words(), Authority.open(ca) as authority:
+        before = authority.trust_list()
         count = authority.revoke(name, now=_now(), reason=reason)
+        after = authority.trust_list()
     click.echo(
         f"revoked  {name}: {count} certificate{'s' if count != 1 else ''} that {'were' if count != 1 else 'was'} in force"
     )
+    if after is not None and after != before:
+        click.echo(f"listed   {_list_line(after)}: give {ca / TRUST_LIST} to each collector's copy of {ca}")
     click.echo(
         "next     tidegauge provision broker …, and kill -HUP the broker; a collector reads it by itself"
     )
@@ -195,18 +215,59 @@ def revoke(*, ca: Path, name: str, reason: str) -> None:
 @_ca_option
 @click.option("--watch", is_flag=True, help="Go on, looking every few seconds, until Ctrl-C.")
 def renew(*, ca: Path, watch: bool) -> None:
-    """Issue the next certificates.
+    """Issue the next certificates, and the next trust list.
 
-    Those that devices asked their collector for before theirs ran out, or after.
+    Those that devices asked their collector for before theirs ran out, or after; and the list of which collectors count,
+    when the last one is a month old.
     """
     while True:
         with _faults_in_words(), Authority.open(ca) as authority:
             done = authority.renew(now=_now())
+            listed = authority.renew_list(now=_now())
+        if listed is not None:
+            click.echo(f"listed   {_list_line(listed)}")
         for name, refused in done:
             click.echo(f"refused  {name}: {refused}" if refused else f"renewed  {name}")
         if not watch:
             break
         time.sleep(WATCH_S)
+
+
+@provision.command("trust")
+@_ca_option
+@click.option(
+    "--days",
+    default=trust.LIFETIME.days,
+    show_default=True,
+    help="How long it counts; devices then let go of nothing.",
+)
+@click.option(
+    "--root-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Have the root sign it: where the issuing key was stolen. Later ones must be by the root as well.",
+)
+@click.option(
+    "--number", default=0, help="Give it this number at least: where the directory was restored from a copy."
+)
+@click.option("--to", type=_DIRECTORY, help="Also write it there: a USB drive for devices, or a directory.")
+def trust_(*, ca: Path, days: int, root_key: Path | None, number: int, to: Path | None) -> None:
+    """Write the next list of which collectors count.
+
+    `collector`, `revoke` and `renew` do it by themselves. A device lets go of a record only on the word of a collector
+    in the newest list it has seen, and takes only a newer one.
+    """
+    with _faults_in_words(), Authority.open(ca) as authority:
+        made = authority.list_collectors(
+            now=_now(), lifetime=dt.timedelta(days=days), root_key=root_key, number=number
+        )
+        if to is not None:
+            folder = to / DRIVE_FOLDER
+            folder.mkdir(parents=True, exist_ok=True)
+            write(folder / TRUST_LIST, (authority.path / TRUST_LIST).read_bytes())
+            if not (to / DRIVE_MARKER).exists():
+                write(to / DRIVE_MARKER, b"")
+    click.echo(f"listed   {_list_line(made)}")
+    click.echo(f"written  {ca / TRUST_LIST}" + (f" and {folder / TRUST_LIST}" if to is not None else ""))
 
 
 @provision.command("list")
@@ -224,6 +285,15 @@ def list_(*, ca: Path, as_json: bool) -> None:
         click.echo(json.dumps(_to_json(one)) if as_json else _line(one, now))
     if not issued and not as_json:
         click.echo("no certificate was issued yet")
+
+
+def _list_line(listed: TrustList) -> str:
+    count = len(listed.collectors)
+    until = dt.datetime.fromtimestamp(listed.not_after_utc_ns / 1e9, tz=dt.UTC)
+    return (
+        f"trust list {listed.number}: {count} collector{'s' if count != 1 else ''}, {len(listed.revoked)} revoked, "
+        f"until {until:%Y-%m-%d}"
+    )
 
 
 def _line(one: Issued, now: dt.datetime) -> str:

@@ -3,18 +3,22 @@
 It must never let an answer count that would not count over a network: where the device has an identity, each is signed.
 """
 
+import contextlib
 import logging
 from dataclasses import dataclass
 from typing import Final
 
 from appliance.carry.folder import ANSWERS, BAG, Folder
 from appliance.outbox.box import AckImpossibleError, Outbox
-from appliance.sync.link import ACK, Received
+from appliance.outbox.moments import Moments
+from appliance.sync.link import ACK, TRUST, Received
 from appliance.sync.voice import Voice
 from firmware.exchange import decode_ack
 from firmware.jsontypes import RecordError
 from firmware.mailfile import BagFile
+from firmware.trust_list import FILE_NAME, MAX_BYTES
 
+_MAX_TRIED: Final = 64
 _NO_END: Final = 2**63
 _log: Final = logging.getLogger(__name__)
 
@@ -30,12 +34,17 @@ class Taken:
 def take(outbox: Outbox, folder: Folder, voice: Voice) -> Taken:
     """Take every answer to this device's bags. Raises `OutboxError`, and `OSError` where the stick cannot be read.
 
-    An answer that was taken is removed, and with it the bag, if there is an answer to each of its messages.
+    An answer that was taken is removed, and with it the bag, if there is an answer to each of its messages. A trust list
+    on the drive comes first: it says whose answers count.
     """
     taken = Taken()
+    moments = Moments(outbox)
+    voice.now_low_ns = moments.now_low_ns
+    _take_list(folder, voice)
+    _go_by_list(outbox, voice, moments)
     for stem in folder.answers(outbox.device):
         runs = outbox.hello(software="", country="").runs
-        reader, told = _Reader(outbox, voice, runs), 0
+        reader, told = _Reader(outbox, voice, runs, moments), 0
         try:
             with folder.read(stem + ANSWERS) as file:
                 read = BagFile(file)
@@ -52,7 +61,23 @@ def take(outbox: Outbox, folder: Folder, voice: Voice) -> Taken:
             if told and told == _messages(folder, stem + BAG):
                 folder.drop(stem + BAG)
             folder.drop(stem + ANSWERS)
+    for _ in range(_MAX_TRIED):
+        if not outbox.reclaim.owes or not outbox.reclaim.bring_back():
+            break
     return taken
+
+
+def _take_list(folder: Folder, voice: Voice) -> None:
+    """Take the trust list that lies on the drive by itself, if there is one; it stays, for other devices."""
+    with contextlib.suppress(OSError), folder.read(FILE_NAME) as file:
+        voice.heard(Received(file.read(MAX_BYTES + 1), TRUST))
+
+
+def _go_by_list(outbox: Outbox, voice: Voice, moments: Moments) -> None:
+    voice.has_new_list = False
+    if voice.identity is not None:
+        trust = voice.identity.held.trust
+        outbox.reclaim.settle(trust, latest_ns=moments.latest_ns, now_low_ns=moments.now_low_ns)
 
 
 @dataclass(slots=True)
@@ -65,6 +90,7 @@ class _Reader:
     outbox: Outbox
     voice: Voice
     runs: tuple[tuple[str, int], ...]
+    moments: Moments
     end: int = 0
     answers: int = 0
     records: int = 0
@@ -72,21 +98,27 @@ class _Reader:
     def take(self, received: Received) -> None:
         """Take one message, if it is an answer that counts."""
         payload, _ = self.voice.heard(received)
+        if self.voice.has_new_list:
+            _go_by_list(self.outbox, self.voice, self.moments)
         if payload is None or received.leaf != ACK:
             return
         try:
             ack = decode_ack(payload)
+            receipt = self.voice.receipt(boot_id=self.moments.boot_id, boottime_ns=self.moments.now_ns)
+            if ack.clash is not None and self.outbox.reclaim.owes:
+                _log.info("a clash is left for the next bag, which names every run again")
+                return
             if ack.run:
                 self.end = _end_of(ack.run, self.runs)
             if ack.epoch != self.outbox.epoch:
                 self.records += sum(
-                    box.acknowledge(ack) for box in self.outbox.past() if box.epoch == ack.epoch
+                    box.acknowledge(ack, receipt) for box in self.outbox.past() if box.epoch == ack.epoch
                 )
             elif (
                 max(ack.upto, *(high for _, high in ack.ranges), *(one.seq for one in ack.rejects), 0)
                 < self.end
             ):
-                self.records += self.outbox.acknowledge(ack)
+                self.records += self.outbox.acknowledge(ack, receipt)
             else:
                 _log.info(
                     "an answer on a stick says more than the bag was asked about: left for the next one"

@@ -26,7 +26,10 @@ def to_directory(data: Path, directory: Path, *, country: str) -> str:
     files = IdentityFiles(data=data)
     with Outbox.look_whole(data / "outbox.sqlite3") as outbox:
         identity = Identity.load(files, device=outbox.device) if files.are_there else None
-        speaker = Speaker(sealed=Voice(identity).said, software=SOFTWARE, country=country)
+        voice = Voice(identity)
+        speaker = Speaker(
+            sealed=voice.said, software=SOFTWARE, country=country, list_number=voice.list_number
+        )
         try:
             with Folder.open(directory) as folder:
                 done = write(outbox, folder, speaker, utc_ns=time.time_ns(), progress=_Progress())

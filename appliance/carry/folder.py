@@ -3,6 +3,7 @@
     DIR/tidegauge-bags/<device>-<epoch>-<utc>.bag        what a device exported (see `firmware.mailbag`)
     DIR/tidegauge-bags/<device>-<epoch>-<utc>.bag.part   the same while it is written: not to be relied on
     DIR/tidegauge-bags/<device>-<epoch>-<utc>.acks.bag   what the collector answered to it
+    DIR/tidegauge-bags/trust-list.json                   which collectors count (`tidegauge provision trust --to`)
 
 A stick may have been in anybody's hands. It must never follow a link there, wait for a pipe there, or leave its file system.
 """

@@ -135,7 +135,12 @@ class StickWatch:
                         OutboxError
                     ):  # a full card must not keep anything from going out
                         outbox.note_run()
-                    speaker = Speaker(sealed=voice.said, software=self._software, country=self._country)
+                    speaker = Speaker(
+                        sealed=voice.said,
+                        software=self._software,
+                        country=self._country,
+                        list_number=voice.list_number,
+                    )
                     written = write(outbox, folder, speaker, utc_ns=time.time_ns(), progress=self._progress())
                 folder.sync()
         except OSError as error:

@@ -42,6 +42,8 @@ class Speaker:
     sealed: Sealed
     software: str
     country: str
+    list_number: int | None = None
+    """The trust list that is held (`appliance.sync.voice.Voice.list_number`): the collector answers with a newer one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,8 @@ def messages(outbox: Outbox, speaker: Speaker) -> Iterator[tuple[Message, int]]:
 
 def _of_epoch(box: Outbox, speaker: Speaker) -> Iterator[tuple[str, bytes, int]]:
     hello = box.hello(software=speaker.software, country=speaker.country)
-    yield "hello", encode_hello(with_headline(hello, box.recent_rounds(ROUNDS_KEPT))), 0
+    headed = replace(with_headline(hello, box.recent_rounds(ROUNDS_KEPT)), trust=speaker.list_number)
+    yield "hello", encode_hello(headed), 0
     # An outbox that is only looked at has no run of its own: it speaks for the one that wrote last.
     run = "" if hello.past else hello.runs[0][0] if hello.runs else ""
     tombstones, step = box.tombstones(_TOMBSTONES_MAX), tombstone_limit(MAX_BATCH_BYTES)

@@ -14,6 +14,8 @@ from appliance.identity.files import IdentityError, IdentityFiles, read, write
 from appliance.identity.identity import Identity, leaf_name
 from appliance.identity.renewal import mend, request, span_of
 from appliance.outbox.datadir import DataDir, adopt_device, read_device
+from firmware.jsontypes import RecordError
+from firmware.trust_list import FILE_NAME
 
 _DATA: Final = click.option(
     "--data",
@@ -66,16 +68,18 @@ def install(*, source: Path, data: Path) -> None:
     with _faults_in_words():
         files = IdentityFiles(data=data)
         chain, trust = read(source / "certificate.pem"), read(source / "trust.pem")
-        brought = source / "key.pem"
+        brought, listed = source / "key.pem", source / FILE_NAME
         key = read(brought) if brought.exists() else read(files.key)
         device = leaf_name(chain, where=source)
         known = read_device(data) if data.exists() else None
-        Identity.of(files, key, chain, trust, device=known or device)
+        fitting = Identity.of(files, key, chain, trust, device=known or device)
         if known is None:
             adopt_device(data, device)
         write(files.trust, trust)
         write(files.certificate, chain)
         write(files.key, key, secret=True)
+        if listed.exists():
+            _take_list(fitting, listed)
     click.echo(f"device     {device}")
     click.echo(f"installed  {files.folder}")
     if brought.exists():
@@ -115,6 +119,17 @@ def show(*, data: Path, as_json: bool) -> None:
     click.echo(
         f"next one     {'asked for' if asked else 'asked for by itself from ' + format(before + (after - before) / 2, '%Y-%m-%d')}"
     )
+
+
+def _take_list(identity: Identity, listed: Path) -> None:
+    try:
+        identity.take_list(read(listed))
+    except RecordError as error:
+        raise IdentityError(
+            f"it cannot be taken ({error})",
+            where=listed,
+            remedy="Give the directory that `tidegauge provision device` wrote",
+        ) from error
 
 
 @contextmanager

@@ -4,6 +4,7 @@
     DATA/identity/certificate.pem   the device's certificate, then the issuing one
     DATA/identity/trust.pem         the authority's root
     DATA/identity/collectors.pem    certificates of collectors heard of, each verified against the root
+    DATA/identity/trust-list.json   which collectors count (`appliance.identity.trusted`)
     DATA/identity/next.pem          the key of the certificate that was asked for and has not come yet
 
 It must never send a key anywhere, never print one, and never leave the device without an identity it had.
@@ -15,6 +16,7 @@ from typing import Final
 
 from appliance.errors import ApplianceError
 from appliance.outbox.datadir import write_durably
+from firmware.trust_list import FILE_NAME
 
 FOLDER: Final = "identity"
 MAX_FILE_BYTES: Final = 64 * 1024
@@ -54,6 +56,11 @@ class IdentityFiles:
     def collectors(self) -> Path:
         """What collectors have shown us."""
         return self.folder / "collectors.pem"
+
+    @property
+    def trust_list(self) -> Path:
+        """Which collectors count."""
+        return self.folder / FILE_NAME
 
     @property
     def next_key(self) -> Path:

@@ -1,7 +1,8 @@
 """A device's identity at work: it signs what is said upwards, and believes downwards only what a collector signed.
 
-The certificates of collectors are checked against the root the device was given, by the `cryptography` library. Times
-play no part in that: a device's clock may be years off, and what it guards against is a forger, not an old collector.
+The certificates of collectors are checked against the root the device was given, by the `cryptography` library, and
+where the device holds a trust list (`appliance.identity.trusted`) nobody counts who is not in it. The dates of
+certificates play no part: a device's clock may be years off. A list's end does, by what the device is sure of.
 This file must never use a key for anything but `firmware.envelope.signed_text`, a request, and TLS.
 """
 
@@ -17,21 +18,28 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.x509.oid import NameOID
 
+from appliance.identity import trusted
+from appliance.identity.chains import leads_to, parsed, split
 from appliance.identity.files import IdentityError, IdentityFiles, read, write
+from appliance.identity.trusted import HeldList
 from firmware.envelope import Envelope, seal, signed_text, unseal
 from firmware.envelope import key_id as envelope_key_id
 from firmware.jsontypes import RecordError
+from firmware.trust_list import TrustList, fingerprint
 
 _P256: Final = ec.ECDSA(hashes.SHA256())
 _NO_CHECK_TIME: Final = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME (OpenSSL, X509_VERIFY_PARAM_set_flags(3)): Python has no name for it."""
 _COLLECTOR: Final = "collector"
 MAX_COLLECTORS: Final = 16
-_PEM_END: Final = b"-----END CERTIFICATE-----"
 
 
 class UnknownSignerError(RecordError):
     """It is signed with a key no collector has shown us: ask for its certificate."""
+
+
+class UncountedSignerError(RecordError):
+    """It is signed by a collector that does not count, or counts no longer."""
 
 
 @dataclass(slots=True)
@@ -45,6 +53,8 @@ class Identity:
     _root: x509.Certificate
     certificate: x509.Certificate
     collectors: dict[bytes, ec.EllipticCurvePublicKey] = field(default_factory=dict)
+    _held: HeldList = field(default_factory=HeldList)
+    _held_as: tuple[int, int] | None = None
 
     @classmethod
     def load(cls, files: IdentityFiles, *, device: str) -> Self:
@@ -72,7 +82,7 @@ class Identity:
             raise _misfit(
                 files, f"certificate.pem is for device {_name(leaf)[:60]}, and this is device {device}"
             )
-        if not _leads_to(root, chain):
+        if not leads_to(root, chain):
             raise _misfit(files, "certificate.pem was not issued under trust.pem")
         return cls(device, files, key, key_id(key.public_key()), root, leaf)
 
@@ -84,11 +94,17 @@ class Identity:
         return seal(Envelope(key_id=self._key_id, signature=signature, payload=payload))
 
     def open(self, leaf: str, data: bytes) -> bytes:
-        """Return what a collector signed for this device and `leaf`. Raises `UnknownSignerError`, `RecordError`."""
+        """Return what a collector that counts signed for this device and `leaf`.
+
+        Raises `UnknownSignerError`, `UncountedSignerError`, `RecordError`.
+        """
         envelope = unseal(data)
         public = self.collectors.get(envelope.key_id)
         if public is None:
             raise UnknownSignerError(f"{leaf}: signed with a key that is not known ({envelope.key_id.hex()})")
+        refusal = self._refusal(public)
+        if refusal:
+            raise UncountedSignerError(f"{leaf}: {refusal}")
         text = signed_text(device=self.device, leaf=leaf, payload=envelope.payload)
         r, s = (int.from_bytes(envelope.signature[at : at + 32], "big") for at in (0, 32))
         try:
@@ -96,6 +112,39 @@ class Identity:
         except InvalidSignature as error:
             raise RecordError(f"{leaf}: the collector's signature does not hold") from error
         return envelope.payload
+
+    @property
+    def held(self) -> HeldList:
+        """The trust list that is held now, whoever brought it."""
+        try:
+            found = self.files.trust_list.stat()
+            now_as = (found.st_ino, found.st_mtime_ns)
+        except OSError:
+            now_as = None
+        if now_as != self._held_as or now_as is None:
+            self._held, self._held_as = trusted.read_held(self.files, self._root), now_as
+        return self._held
+
+    def take_list(self, data: bytes) -> TrustList | None:
+        """Take a trust list; None where it is not newer than ours. Raises `RecordError`, `IdentityError`."""
+        found = trusted.take(self.files, self._root, data)
+        return None if found is None else found.trust
+
+    def _refusal(self, public: ec.EllipticCurvePublicKey) -> str:
+        """Return why a collector's key does not count, "" where it does."""
+        held = self.held
+        if held.fault:
+            return f"the trust list here cannot be read, so nobody counts ({held.fault})"
+        if held.trust is None:
+            return ""
+        key = fingerprint(_info(public))
+        if held.trust.is_revoked(key):
+            return f"signed with a key that trust list {held.number} revokes ({key[:16]})"
+        return (
+            ""
+            if held.trust.counts(key)
+            else f"signed with a key not in trust list {held.number} ({key[:16]})"
+        )
 
     def meet_collector(self, chain: bytes) -> None:
         """Take a collector's certificate chain (PEM), and keep it if the root vouches for it. Raises `RecordError`."""
@@ -126,12 +175,12 @@ class Identity:
     def believe(self, chain: bytes) -> None:
         """Take a collector's chain for as long as this object lives. Raises `RecordError`."""
         try:
-            certificates = _parsed(chain)
+            certificates = parsed(chain)
         except ValueError as error:
             raise RecordError(f"collector: not a certificate ({error})") from error
         public = certificates[0].public_key()
         units = certificates[0].subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
-        if not (units and units[0].value == _COLLECTOR and _leads_to(self._root, certificates)):
+        if not (units and units[0].value == _COLLECTOR and leads_to(self._root, certificates)):
             raise RecordError("collector: the certificate is not a collector's under our authority")
         if not isinstance(public, ec.EllipticCurvePublicKey):
             raise RecordError("collector: its key is not EC")
@@ -152,7 +201,7 @@ def parse_key(files: IdentityFiles, text: bytes, name: str) -> ec.EllipticCurveP
 def leaf_name(chain: bytes, *, where: object) -> str:
     """Return whom the first certificate of `chain` (PEM) names. Raises `IdentityError`."""
     try:
-        return _name(_parsed(chain)[0])
+        return _name(parsed(chain)[0])
     except ValueError as error:
         raise IdentityError(
             f"certificate.pem is not a certificate ({error})",
@@ -163,53 +212,23 @@ def leaf_name(chain: bytes, *, where: object) -> str:
 
 def key_id(public: ec.EllipticCurvePublicKey) -> bytes:
     """Return what names a key in an envelope."""
-    der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return envelope_key_id(der)
+    return envelope_key_id(_info(public))
 
 
-def _leads_to(root: x509.Certificate, chain: list[x509.Certificate]) -> bool:
-    """Say whether each certificate is signed by the next, and the last by the root, by those that may sign."""
-    issuers = [*chain[1:], root]
-    return all(_signed_by(one, issuer) for one, issuer in zip(chain, issuers, strict=True))
-
-
-def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    public = issuer.public_key()
-    algorithm = certificate.signature_hash_algorithm
-    if certificate.issuer != issuer.subject or not isinstance(public, ec.EllipticCurvePublicKey):
-        return False
-    try:
-        constraints = issuer.extensions.get_extension_for_class(x509.BasicConstraints).value
-        if algorithm is None or not constraints.ca:
-            return False
-        public.verify(certificate.signature, certificate.tbs_certificate_bytes, ec.ECDSA(algorithm))
-    except (ValueError, InvalidSignature, x509.ExtensionNotFound):
-        return False
-    return True
+def _info(public: ec.EllipticCurvePublicKey) -> bytes:
+    return public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _certificates(files: IdentityFiles, text: bytes, name: str) -> list[x509.Certificate]:
     try:
-        return _parsed(text)
+        return parsed(text)
     except ValueError as error:
         raise _misfit(files, f"{name} is not a certificate ({error})") from error
 
 
-def _parsed(text: bytes) -> list[x509.Certificate]:
-    """Read one certificate or more. Raises `ValueError`."""
-    parts = _split(text)
-    if not parts:
-        raise ValueError("there is none in it")
-    return [x509.load_pem_x509_certificate(part) for part in parts]
-
-
-def _split(text: bytes) -> list[bytes]:
-    return [part.strip() + b"\n" + _PEM_END + b"\n" for part in text.split(_PEM_END)[:-1]]
-
-
 def _bundles(text: bytes) -> list[bytes]:
     """Return the chains of `collectors.pem`, leaf and issuing certificate each."""
-    parts = _split(text)
+    parts = split(text)
     return [b"".join(parts[at : at + 2]) for at in range(0, len(parts), 2)]
 
 

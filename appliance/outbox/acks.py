@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from appliance.outbox import ledger, rows
+from appliance.outbox import delivered, ledger, rows
+from appliance.outbox.delivered import Receipt
 from appliance.outbox.errors import OutboxError
 from appliance.outbox.ledger import Account
 from firmware.exchange import Ack
@@ -33,14 +34,17 @@ def refuse_impossible(account: Account, ack: Ack, path: Path) -> None:
         )
 
 
-def take(connection: sqlite3.Connection, account: Account, ack: Ack, *, utc_ns: int) -> tuple[int, bool]:
-    """Let go of what `ack` says is durable, quarantine what it rejects.
+def take(
+    connection: sqlite3.Connection, account: Account, ack: Ack, *, utc_ns: int, receipt: Receipt | None = None
+) -> tuple[int, bool]:
+    """Let go of what `ack` says is durable, quarantine what it rejects; with a `receipt` so that it can be taken back.
 
     Return how many rows left, and whether that was all: an ack of a whole backlog is taken in parts, each of which the
     log on a nearly full disk can hold.
     """
+    said_by = "collector" if receipt is None else delivered.said_by(receipt.key)
     quarantined = sum(
-        rows.quarantine(connection, account, reject, said_by="collector", utc_ns=utc_ns)
+        rows.quarantine(connection, account, reject, said_by=said_by, utc_ns=utc_ns)
         for reject in ack.rejects
         if reject.seq > 0
     )
@@ -48,8 +52,11 @@ def take(connection: sqlite3.Connection, account: Account, ack: Ack, *, utc_ns: 
     for low, high in ((1, ack.upto), *ack.ranges):
         first, last = account.base + low, account.base + min(high, account.produced)
         bound = rows.nth_key(connection, first, last, BUNCH - removed)
-        removed += rows.delete(connection, first, last if bound is None else bound)
-        ledger.settle(connection, first, last if bound is None else bound)
+        end = last if bound is None else bound
+        if receipt is not None:
+            delivered.keep(connection, first, end, receipt)
+        removed += rows.delete(connection, first, end)
+        ledger.settle(connection, first, end)
         if bound is not None:
             break
     if removed or quarantined:

@@ -25,8 +25,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
-from appliance.outbox import acks, ledger, rows, split
+from appliance.outbox import acks, delivered, ledger, rows, split
 from appliance.outbox.acks import AckImpossibleError
+from appliance.outbox.delivered import Receipt
 from appliance.outbox.errors import OutboxError, OutboxForeignError, OutboxNotReadyError, OutboxTooNewError
 from appliance.outbox.eviction import facts_of
 from appliance.outbox.file import Healed, open_or_begin, open_read_only, refuse_foreign
@@ -34,6 +35,7 @@ from appliance.outbox.handle import Handle
 from appliance.outbox.ledger import SPAN, Account
 from appliance.outbox.mending import Mender, is_large, not_ready
 from appliance.outbox.recall import Recall
+from appliance.outbox.reclaim import Reclaim
 from appliance.outbox.rescue import open_whole
 from appliance.outbox.room import Room
 from appliance.outbox.rows import LAST_SEQ, ROUNDS_KEPT, Row
@@ -45,6 +47,8 @@ from firmware.record import Identity, Record
 
 __all__ = ["ROUNDS_KEPT", "AckImpossibleError", "Counts", "Outbox", "Row"]
 
+MAX_CLASHES: Final = 4
+"""Signed acks may begin so many epochs in one run: more than two cards' worth, and too few to do harm."""
 SPOILT: Final = "damaged on the card: its checksum does not fit"
 _log: Final = logging.getLogger(__name__)
 
@@ -80,6 +84,7 @@ class Outbox:
         self._confirmed = False
         self._noted = ""
         self.space = Space(handle, self._recall)
+        self.reclaim = Reclaim(handle)
         self.healed = healed
         self.device, self.epoch = handle.shared.device, ""
         if self.is_open:
@@ -260,23 +265,27 @@ class Outbox:
         """Return up to `limit` waiting rows with above < seq < below, lowest seq first; `max_bytes` as in `newest`."""
         return self._read("ORDER BY seq", above, below, limit, max_bytes)
 
-    def acknowledge(self, ack: Ack) -> int:
+    def acknowledge(self, ack: Ack, receipt: Receipt | None = None) -> int:
         """Let go of what `ack` says is durable, quarantine what it rejects; return how many rows left.
 
         One transaction. An ack of another epoch removes nothing; so does one that came before. Raises
         `AckImpossibleError` for one that speaks of a seq never given: removing on its word could lose records.
         An ack that tells of a clash removes nothing: a new epoch begins (`epoch` names it then), into which goes
         what this device alone has; the rest waits in the `past` one, under the identity it has.
+
+        With a `receipt` what leaves is kept until the authority has vouched for who signed (`reclaim`).
         """
         left, is_all = 0, False
         while not is_all:
-            gone, is_all = self._handle.with_ballast(lambda: self._acknowledge(ack))
+            gone, is_all = self._handle.with_ballast(lambda: self._acknowledge(ack, receipt))
             left += gone
+        if receipt is not None and ack.clash is None and self.reclaim.owes and ack.epoch == self.epoch:
+            self.reclaim.taken_over(self._account(), ack, receipt)
         return left
 
-    def _acknowledge(self, ack: Ack) -> tuple[int, bool]:
+    def _acknowledge(self, ack: Ack, receipt: Receipt | None) -> tuple[int, bool]:
         before = self.epoch
-        taken = self._take(ack)
+        taken = self._take(ack, receipt)
         if ack.clash is not None and self.epoch != before:
             self._note_epochs()
         return taken
@@ -286,19 +295,19 @@ class Outbox:
         with self._handle.translated():
             self._shared.sidecar.write(ledger.accounts(self._handle.connection))
 
-    def _take(self, ack: Ack) -> tuple[int, bool]:
+    def _take(self, ack: Ack, receipt: Receipt | None) -> tuple[int, bool]:
         with self._handle.transaction() as connection:
             account = self._account()
             self.epoch = account.epoch
             if ack.epoch != account.epoch:
                 return 0, True
             if ack.clash is not None:
-                if self._number is None:
+                if self._number is None and self._may_begin(receipt):
                     self._begin_after_clash(account, ack.clash)
                 return 0, True
             if self._number is None:
                 acks.refuse_impossible(account, ack, self._handle.path)
-            taken = acks.take(connection, account, ack, utc_ns=self._shared.utc_ns())
+            taken = acks.take(connection, account, ack, utc_ns=self._shared.utc_ns(), receipt=receipt)
             if ack.run == self._shared.run and not self._confirmed:
                 ledger.confirm_run(connection, account.epoch, ack.run)
                 self._confirmed = True
@@ -442,6 +451,13 @@ class Outbox:
             return rows.recent_rounds(self._handle.connection, limit)
         return []
 
+    def boots_and_points(self) -> tuple[list[str], dict[str, list[tuple[int, int, int]]], dict[str, int]]:
+        """Return the boots in their order, of each the points of its clock ((boottime, utc, error), in ns), and its last ack."""
+        with self._handle.translated():
+            names, points = rows.boots_and_points(self._handle.connection)
+        with self._handle.translated():
+            return names, points, delivered.last_moments(self._handle.connection)
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Lend the connection for what stands in the block, as one transaction; for the tables beside the queue."""
@@ -469,6 +485,15 @@ class Outbox:
             if found or not spoilt:
                 return found
             above, below = (above, min(spoilt)) if order.endswith("DESC") else (max(spoilt), below)
+
+    def _may_begin(self, receipt: Receipt | None) -> bool:
+        """Say whether a clash may begin an epoch: whoever has a collector's key could begin one after the other."""
+        if receipt is None:
+            return True
+        self._shared.clashes += 1
+        if self._shared.clashes > MAX_CLASHES:
+            _log.warning("a clash was ignored: there were %d since the start", MAX_CLASHES)
+        return self._shared.clashes <= MAX_CLASHES
 
     def _begin_after_clash(self, account: Account, fork: int) -> None:
         connection = self._handle.connection

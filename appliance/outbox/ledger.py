@@ -348,15 +348,31 @@ def runs_from(connection: sqlite3.Connection, epoch: str, seq: int) -> list[tupl
 
 
 def confirm_run(connection: sqlite3.Connection, epoch: str, run: str) -> None:
-    """Note that the collector knows `run`: those before it need not be told any more."""
+    """Note that the collector knows `run`: those before it need not be told any more.
+
+    They stay all the same, as many as a hello can name: it may turn out that whoever said so was no collector.
+    """
     first = next((first for one, first, _ in _runs(connection, epoch) if one == run), None)
     if first is None:
         return
+    _confirm(connection, epoch, run, first, confirmed=1)
     connection.execute(
-        "UPDATE run SET confirmed = 1, crc = ? WHERE epoch = ? AND run = ?",
-        (reading.mark(epoch, run, first, 1), epoch, run),
+        "DELETE FROM run WHERE epoch = ?1 AND id <= (SELECT id FROM run WHERE epoch = ?1"
+        " ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+        (epoch, MAX_RUNS),
     )
+
+
+def unconfirm_runs(connection: sqlite3.Connection) -> None:
+    """Tell of every run again: whoever confirmed them counts no longer."""
+    for epoch in [account.epoch for account in accounts(connection)]:
+        for run, first, confirmed in _runs(connection, epoch):
+            if confirmed:
+                _confirm(connection, epoch, run, first, confirmed=0)
+
+
+def _confirm(connection: sqlite3.Connection, epoch: str, run: str, first: int, *, confirmed: int) -> None:
     connection.execute(
-        "DELETE FROM run WHERE epoch = ?1 AND id < (SELECT max(id) FROM run WHERE epoch = ?1 AND run = ?2)",
-        (epoch, run),
+        "UPDATE run SET confirmed = ?, crc = ? WHERE epoch = ? AND run = ?",
+        (confirmed, reading.mark(epoch, run, first, confirmed), epoch, run),
     )

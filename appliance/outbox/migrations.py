@@ -139,7 +139,36 @@ def m004_marks(db: "Database") -> None:
         db.conn.execute(f"UPDATE {table} SET crc = mark({columns})")  # noqa: S608 - our own words
 
 
-STEPS: Final[tuple[Callable[["Database"], None], ...]] = (m001_outbox, m002_epochs, m003_age, m004_marks)
+def m005_delivered(db: "Database") -> None:
+    """Keep what was acknowledged until the authority has vouched for who acknowledged it."""
+    # One row an ack: `appliance.outbox.delivered.Parcel`. `seqs` and `told` are JSON, `crc` is the mark of all
+    # but `packed`, which is NULL where the bodies had to go.
+    db.create_table(
+        "delivered",
+        {
+            "id": int,
+            "signer": str,
+            "list": int,
+            "boot_id": str,
+            "boottime_ns": int,
+            "seqs": str,
+            "told": str,
+            "packed": bytes,
+            "crc": int,
+        },
+        pk="id",
+        not_null={"signer", "list", "boot_id", "boottime_ns", "seqs", "told", "crc"},
+        strict=True,
+    )
+
+
+STEPS: Final[tuple[Callable[["Database"], None], ...]] = (
+    m001_outbox,
+    m002_epochs,
+    m003_age,
+    m004_marks,
+    m005_delivered,
+)
 NAMES: Final[tuple[str, ...]] = tuple(step.__name__ for step in STEPS)
 
 

@@ -154,6 +154,23 @@ def recent_rounds(connection: sqlite3.Connection, limit: int) -> list[Record]:
     return [record for row in rows if (record := record_in(*row)) is not None]
 
 
+def boots_and_points(
+    connection: sqlite3.Connection,
+) -> tuple[list[str], dict[str, list[tuple[int, int, int]]]]:
+    """Return the boots in their order, and of each the points of its clock ((boottime, utc, error), in ns).
+
+    What is not as it was written is passed over.
+    """
+    boots = connection.execute("SELECT boot_id, last_boottime_ns, crc FROM boot ORDER BY id").fetchall()
+    points: dict[str, list[tuple[int, int, int]]] = {}
+    for *values, crc in connection.execute(
+        "SELECT boot_id, boottime_ns, utc_ns, error_ns, crc FROM sync_point ORDER BY id"
+    ):
+        if crc == reading.mark(*values):
+            points.setdefault(values[0], []).append((values[1], values[2], values[3]))
+    return [name for name, last, crc in boots if crc == reading.mark(name, last)], points
+
+
 def record_in(key: int, stored: reading.Value, crc: reading.Value) -> Record | None:
     """Return the record that a row holds, None where it is not what was stored."""
     body = reading.whole(key, stored, crc)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.outbox import ledger, pages, reading
+from appliance.outbox.delivered import is_whole
 from appliance.outbox.ledger import SPAN, Account
 from appliance.outbox.pages import RawRow, RawValue
 from appliance.outbox.sidecar import Sidecar
@@ -202,7 +203,7 @@ def _put(connection: sqlite3.Connection, row: RawRow, found: Found) -> None:
     values = row.values
     if not row.is_sound and not _key_of(row):
         return
-    if row.is_sound and _put_beside(connection, row):
+    if row.is_sound and (_put_parcel(connection, row) or _put_beside(connection, row)):
         return
     key = _key_of(row, is_parsed=True) or row.rowid
     account = found.accounts.get(key // SPAN + 1)
@@ -262,6 +263,20 @@ def _put_beside(connection: sqlite3.Connection, row: RawRow) -> bool:
         case _:
             return False
     return True
+
+
+def _put_parcel(connection: sqlite3.Connection, row: RawRow) -> bool:
+    """Put what was delivered and may have to be taken back; return whether the row was of that. A changed one is left out."""
+    match row.values:
+        case (None, str(), int(), str(), int(), str(), str(), bytes() | None, int()) if row.rowid > 0:
+            if is_whole((*row.values[1:7], row.values[8])):
+                connection.execute(
+                    "INSERT OR IGNORE INTO delivered VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (row.rowid, *row.values[1:]),
+                )
+            return True
+        case _:
+            return False
 
 
 def _insert(

@@ -8,8 +8,8 @@ import functools
 import itertools
 from typing import Final
 
-from appliance.outbox import aside, ledger, rows
-from appliance.outbox.eviction import rows_to_give_up
+from appliance.outbox import aside, delivered, ledger, rows
+from appliance.outbox.eviction import FULL_AFTER, rows_to_give_up
 from appliance.outbox.handle import Handle
 from appliance.outbox.recall import Recall
 
@@ -20,6 +20,10 @@ _BUNCH: Final = 250
 """Records given up in one transaction: its log must fit where the ballast was."""
 _STEPS: Final = 20
 """Transactions of one look: the thread that gives up has rounds to run as well."""
+_STRIPPED: Final = 20
+"""Parcels of what was delivered whose bodies go in one transaction."""
+DELIVERED_SHARE: Final = 16
+"""What was delivered takes at most this part of the room: 64 MiB of the default's 1 GiB, some 600,000 records."""
 _NS: Final = 1_000_000_000
 
 
@@ -55,10 +59,10 @@ class Space:
         """Give up what does not fit in the room there is, as far as a few steps go; return how many records went."""
         handle, room = self._handle, self._handle.shared.room
         with handle.translated():
-            (size,) = handle.connection.execute("PRAGMA page_size").fetchone()
-            (pages,) = handle.connection.execute("PRAGMA page_count").fetchone()
-            (spare,) = handle.connection.execute("PRAGMA freelist_count").fetchone()
-            waiting = sum(account.waiting for account in ledger.accounts(handle.connection))
+            kept = delivered.bytes_kept(handle.connection)
+        if kept > (most := room.cap_bytes // DELIVERED_SHARE):
+            self.drop_delivered(kept - most + most // DELIVERED_SHARE)
+        size, pages, spare, waiting = self._fill()
         allowed = room.allowed_bytes(pages * size)
         if allowed < room.cap_bytes and aside.forget(handle.path, keep=0):
             allowed = room.allowed_bytes(pages * size)
@@ -66,9 +70,42 @@ class Space:
         if self._is_tight and not was_tight:
             return 0  # others fill the disk, perhaps for a while: the next look decides
         wanted = rows_to_give_up(used_bytes=(pages - spare) * size, cap_bytes=allowed, rows=waiting)
+        if wanted and self.drop_delivered(int((pages - spare) * size - FULL_AFTER * allowed)):
+            size, pages, spare, waiting = self._fill()
+            wanted = rows_to_give_up(used_bytes=(pages - spare) * size, cap_bytes=allowed, rows=waiting)
         gone = self.give_up(wanted, steps=_STEPS) if wanted else 0
         self.is_behind = gone < wanted
         return gone
+
+    def drop_delivered(self, wanted_bytes: int) -> int:
+        """Drop copies of what was delivered, the oldest first; return how many bytes went, in a few steps at most.
+
+        They go before any record that waits; what they are copies of stays accounted for.
+        """
+        freed = 0
+        for _ in range(_STEPS):
+            gone = self._handle.with_ballast(functools.partial(self._drop_delivered, wanted_bytes - freed))
+            freed += gone
+            if not gone or freed >= wanted_bytes:
+                break
+        return freed
+
+    def _drop_delivered(self, wanted_bytes: int) -> int:
+        with self._handle.translated():
+            if not delivered.bytes_kept(self._handle.connection):
+                return 0
+        with self._handle.transaction() as connection:
+            return delivered.strip(connection, wanted_bytes=wanted_bytes, limit=_STRIPPED)
+
+    def _fill(self) -> tuple[int, int, int, int]:
+        """Return a page's size, how many pages there are, how many of them are free, and how many records wait."""
+        with self._handle.translated():
+            connection = self._handle.connection
+            (size,) = connection.execute("PRAGMA page_size").fetchone()
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            (spare,) = connection.execute("PRAGMA freelist_count").fetchone()
+            waiting = sum(account.waiting for account in ledger.accounts(connection))
+        return size, pages, spare, waiting
 
     def keep_age(self, now_ns: int) -> int:
         """Give up what is too old at `now_ns` (CLOCK_BOOTTIME), as far as a few steps go; return how many records went.

@@ -32,6 +32,8 @@ PATIENT_RECORDS: Final = 500
 """A full disk is often full for a while: so many records are held in memory before others are given up for them."""
 ROOM_FOR: Final = 400
 """Records given up when one commit found no room."""
+DELIVERED_FOR: Final = 1024 * 1024
+"""Bytes of copies of what was delivered that are dropped when one commit found no room, before any record goes."""
 APPENDED: Final = 250
 """Records stored in one transaction: its log must fit where the ballast was."""
 MEND_PAUSES: Final = 10
@@ -122,6 +124,10 @@ class Store:
         try:
             self._append_once()
         except OutboxFullError:
+            if self._outbox.space.drop_delivered(DELIVERED_FOR):
+                _log.warning("the disk is full: copies of what was delivered were dropped")
+                self._append_once()
+                return
             if len(self._held) < PATIENT_RECORDS and not self._is_impatient:
                 raise
             self._is_impatient = True

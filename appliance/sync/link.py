@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
 from appliance.sync.ways import Ports
+from firmware.trust_list import LEAF
 
 ACK: Final = "ack"
 """The topic's last word of what collectors acknowledge by."""
 CERTIFICATE: Final = "certificate"
 """… of the device's next certificate (PEM, unsigned: it proves itself)."""
+TRUST: Final = LEAF
+"""… of the authority's list of which collectors count (unsigned by the collector: it proves itself)."""
 COLLECTOR: Final = "collector"
 """… of the collector's own certificate, in answer to `ask` (PEM, unsigned)."""
 

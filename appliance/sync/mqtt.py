@@ -25,6 +25,7 @@ from appliance.sync.link import (
     ACK,
     CERTIFICATE,
     COLLECTOR,
+    TRUST,
     LinkEvent,
     Lost,
     Ready,
@@ -39,7 +40,7 @@ from firmware.exchange import Presence, encode_presence, topic
 from firmware.failures import UNKNOWN_PREFIX, Failure, from_os_error
 
 GOODBYE_S: Final = 1.0
-OTHERS: Final = (NEWS, CERTIFICATE, COLLECTOR)
+OTHERS: Final = (NEWS, CERTIFICATE, COLLECTOR, TRUST)
 """What else is listened to; without it a device only knows less."""
 _ONLINE: Final = encode_presence(Presence(online=True))
 _OFFLINE: Final = encode_presence(Presence(online=False))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from appliance.outbox.box import Outbox
+from appliance.outbox.delivered import Receipt
 from appliance.sync.packing import TooLarge, pack, pack_tombstones, read_bounds, tombstone_limit
 from firmware.exchange import Ack, encode_hello
 
@@ -73,11 +74,11 @@ class PastEpochs:
         self._told.discard(box.epoch)
         return self._due
 
-    def take(self, now: float, outbox: Outbox, ack: Ack) -> int | None:
+    def take(self, now: float, outbox: Outbox, ack: Ack, receipt: Receipt | None = None) -> int | None:
         """Take an answer; return how many records left, None when it is not about one of these epochs."""
         box = next((one for one in outbox.past() if one.epoch == ack.epoch), None)
         if box is None:
             return None
         self._told.add(box.epoch)
         self._due = now + ack.retry_after_s
-        return box.acknowledge(ack)
+        return box.acknowledge(ack, receipt)

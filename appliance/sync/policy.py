@@ -33,6 +33,8 @@ WINDOW_MAX: Final = 8
 TIMEOUT_START_S: Final = 3.0
 TIMEOUT_MIN_S: Final = 2.0
 TIMEOUT_MAX_S: Final = 120.0
+HOLD_ACROSS_S: Final = 300.0
+"""A pause that was asked for lasts so long past a new connection at most."""
 RECONNECT_BASE_S: Final = 1.0
 RECONNECT_CAP_S: Final = 300.0
 
@@ -129,6 +131,8 @@ class SyncPolicy:
         self._hello_due = now
         self._hello_open = False
         self._hello_sent = None
+        # Whoever asked for a longer pause may be gone, or may have been no collector.
+        self._hold_until = min(self._hold_until, now + HOLD_ACROSS_S)
         # That a collector was there a moment ago is believed once: where it does not answer, it is waited for again.
         self._trusted, self._answered = self._answered, False
         self._turn = Kind.LIVE
@@ -149,6 +153,16 @@ class SyncPolicy:
         if self._hello_due is not None and now >= self._hello_due:
             return SendHello()
         return self._batch(now, waiting=waiting) or Wait(self._next_moment(now, waiting=waiting))
+
+    def ask(self, now: float) -> None:
+        """Have a hello sent: what was said of this outbox before may not hold any more."""
+        self._hello_due = now
+        self._hold_until = min(self._hold_until, now)
+        self._empty.clear()
+
+    def more_waits(self) -> None:
+        """Take note that records wait again where none did."""
+        self._empty.clear()
 
     def hello_sent(self, now: float) -> None:
         """Take note that a hello is on its way; until an ack comes it is repeated, ever more rarely."""

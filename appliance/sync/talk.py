@@ -8,12 +8,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from appliance.events import ControlHeard, Event, OutboxChanged, SyncChanged, TransportTried
 from appliance.outbox.box import ROUNDS_KEPT, Outbox, Row
+from appliance.outbox.delivered import Receipt
 from appliance.outbox.errors import OutboxError
+from appliance.outbox.moments import Moments
 from appliance.sync.headline import with_headline
 from appliance.sync.https import HttpsLink
 from appliance.sync.knock import is_silence
@@ -78,6 +80,10 @@ class Talk:
         self._buried = False
         self._began_ns = 0
         self._told = False
+        self._moments: Moments | None = None
+        self._answered = False
+        self._in_doubt = False
+        self._uncounted = ""
         self.acks = 0
         self.stood = False
         self.was_silence = False
@@ -87,6 +93,9 @@ class Talk:
         settings = self._settings
         self._notify(SyncChanged(state="connecting", message=f"connecting to {self._way.named}"))
         self._began_ns = boottime_ns()
+        self._moments = Moments(outbox)
+        self._voice.now_low_ns = self._moments.now_low_ns
+        self._go_by_list(outbox)
         link = self._link(outbox.device)
         try:
             events = link.open()
@@ -103,6 +112,8 @@ class Talk:
                     if isinstance(action, GiveUp):
                         return f"{self._way.named}: {action.reason}"
                     action = self._act_on_past(action, outbox, link)
+                    if self._answered and self._bring_back(outbox):
+                        action = Wait(time.monotonic())
                     for leaf, payload in self._voice.unprompted(time.monotonic()):
                         self._say(link, leaf, payload)
                     if action.until is not None:
@@ -139,6 +150,10 @@ class Talk:
                 payload, replies = self._voice.heard(event)
                 for reply_leaf, reply in replies:
                     self._say(link, reply_leaf, reply)
+                if self._voice.has_new_list:
+                    self._take_list(outbox)
+                if self._voice.uncounted != self._uncounted:
+                    self._tell_uncounted()
                 if payload is not None and leaf == LEAF:
                     self._notify(ControlHeard(payload=payload))
                 elif payload is not None and leaf == ACK:
@@ -186,6 +201,7 @@ class Talk:
                     ):  # a full disk must not keep anything from being sent
                         outbox.note_run()
                     headed = with_headline(hello, outbox.recent_rounds(ROUNDS_KEPT))
+                    headed = replace(headed, trust=self._voice.list_number)
                     self._hello_mid = self._say(link, "hello", encode_hello(headed))
                     self._policy.hello_sent(now)
                     self._note_hello()
@@ -258,11 +274,18 @@ class Talk:
             _log.warning("an ack that cannot be read was ignored: %s", error)
             return
         self._buried = False
+        receipt = self._receipt()
         if ack.epoch != outbox.epoch:
-            if self._past.take(time.monotonic(), outbox, ack):
+            if self._past.take(time.monotonic(), outbox, ack, receipt):
                 self._notify_counts(outbox)
             return
-        removed = outbox.acknowledge(ack)
+        if ack.clash is not None and self._in_doubt:
+            # It answers a hello that left out what only a collector that counts no longer was told: ask anew.
+            self._in_doubt = False
+            self._policy.ask(time.monotonic())
+            return
+        removed = outbox.acknowledge(ack, receipt)
+        self._answered = True
         if outbox.epoch != ack.epoch:
             _log.warning(
                 "another device answers to this one's name, or its card was copied: %s", outbox.epoch
@@ -276,6 +299,47 @@ class Talk:
             self._notify(SyncChanged(state="connected", message=message))
         if removed:
             self._notify_counts(outbox)
+
+    def _receipt(self) -> Receipt | None:
+        assert self._moments is not None
+        return self._voice.receipt(boot_id=self._moments.boot_id, boottime_ns=boottime_ns())
+
+    def _go_by_list(self, outbox: Outbox) -> None:
+        """Let the newest trust list decide about what was delivered; where the disk refuses, the next connection does."""
+        identity, moments = self._voice.identity, self._moments
+        if identity is None or moments is None:
+            return
+        self._answered = False
+        try:
+            outbox.reclaim.settle(
+                identity.held.trust, latest_ns=moments.latest_ns, now_low_ns=moments.now_low_ns
+            )
+        except OutboxError as error:
+            _log.warning("what was delivered stays as it is: %s", error)
+        self._in_doubt = outbox.reclaim.owes
+
+    def _take_list(self, outbox: Outbox) -> None:
+        self._voice.has_new_list = False
+        self._go_by_list(outbox)
+        message = f"connected to {self._way.named}; trust list {self._voice.list_number} has come"
+        if outbox.reclaim.owes:
+            self._policy.ask(time.monotonic())
+            message += ": what was delivered to a collector that counts no longer is sent again"
+        self._notify(SyncChanged(state="connected", message=message))
+
+    def _bring_back(self, outbox: Outbox) -> bool:
+        """Let some of what is owed wait again; return whether any does."""
+        if not outbox.reclaim.owes or not outbox.reclaim.bring_back():
+            return False
+        self._policy.more_waits()
+        self._notify_counts(outbox)
+        return True
+
+    def _tell_uncounted(self) -> None:
+        self._uncounted = self._voice.uncounted
+        if self._uncounted:
+            message = f"connected to {self._way.named}; what it answers does not count, and all is kept: "
+            self._notify(SyncChanged(state="connected", message=message + self._uncounted))
 
     def _notify_counts(self, outbox: Outbox) -> None:
         counts = outbox.counts()

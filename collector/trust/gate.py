@@ -1,25 +1,31 @@
 """The gate between what arrived and what is judged: envelopes opened, signatures checked, answers signed.
 
-    hello live bulk …   passes on without its envelope once the signature holds
+    hello live bulk …   passes on without its envelope once the signature holds; a device whose trust list is older than
+                        ours is given ours first
     renew               a request for the next certificate: left for the authority
     ask                 a device that does not know our key: it is shown our certificate
     st                  presence and last will: no device can sign its last will; nothing depends on it
 
 Without a registry everything passes, signed or not: that is the collector on one machine, whose broker listens on the
-loopback. With one, what is not signed by a key in force is refused, and nobody is answered: who it was is not known.
+loopback. With one, what is not signed by a key in force is refused, and nobody is answered: who it was is not known. Where our own
+key was revoked nothing is taken in: no device would believe our answer, and it is no longer ours to give.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from collector.errors import TrustError
 from collector.ingest.judge import Answer, Delivery
 from collector.trust.registry import KnownKey, Registry
-from collector.trust.signing import Signer
+from collector.trust.signing import Signer, key_id
 from firmware.envelope import is_sealed, unseal
-from firmware.exchange import device_of, topic
+from firmware.exchange import decode_hello, device_of, topic
 from firmware.jsontypes import RecordError
+from firmware.trust_list import LEAF
 
 _UNSIGNED_BRANCH: Final = "st"
+_NO_LISTS: Final = 2**62
+"""What stands for a device whose software knows of no trust lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +43,8 @@ class Gate:
 
     registry: Registry | None = None
     signer: Signer | None = None
+    _held: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
+    """The number of the list each device is known to have, or was given."""
 
     def admit(self, delivery: Delivery) -> Admitted:
         """Decide on one delivery. Raises `TrustError` where the registry cannot be read."""
@@ -50,11 +58,25 @@ class Gate:
                     unseal(delivery.payload).payload if is_sealed(delivery.payload) else delivery.payload
                 )
                 return Admitted(delivery=replace(delivery, payload=payload))
+            if fault := self.fault():
+                raise TrustError(fault)
             envelope = unseal(delivery.payload)
             known = self.registry.verify(device, leaf, envelope)
             return self._admitted(replace(delivery, payload=envelope.payload), device, leaf, known)
         except RecordError as error:
             return Admitted(delivery=None, refused=str(error))
+
+    def fault(self) -> str:
+        """Return why our own word counts for nobody, "" where it counts. Raises `TrustError`."""
+        if self.registry is None or self.signer is None:
+            return ""
+        own = self.registry.key(key_id(self.signer.key.public_key()))
+        if own is not None and own.revoked is not None:
+            return (
+                f"the key of this collector ({own.device}) was revoked ({own.revoked or 'no reason given'}): nothing is "
+                "acknowledged; give it a new identity with: tidegauge provision collector --name NAME"
+            )
+        return ""
 
     def sealed(self, answer: Answer) -> Answer:
         """Return an answer as it goes out."""
@@ -77,9 +99,32 @@ class Gate:
                 shown = Answer(topic=topic(device, "dn", "collector"), payload=chain)
                 return Admitted(delivery=None, answers=(shown,) if chain else ())
             case "hello":
-                return Admitted(delivery=delivery, answers=self._next_certificate(device, known))
+                self._note_list(device, delivery.payload)
+                answers = (*self._next_certificate(device, known), *self._newer_list(device))
+                return Admitted(delivery=delivery, answers=answers)
             case _:
-                return Admitted(delivery=delivery)
+                return Admitted(delivery=delivery, answers=self._newer_list(device))
+
+    def _note_list(self, device: str, payload: bytes) -> None:
+        """Note which list a device says it has; one that names none knows of no lists."""
+        try:
+            hello = decode_hello(payload)
+        except RecordError:
+            return  # what is wrong with it is said where it is judged
+        if not hello.past:
+            self._held[device] = _NO_LISTS if hello.trust is None else hello.trust
+
+    def _newer_list(self, device: str) -> tuple[Answer, ...]:
+        """Return the trust list, where the device has an older one; it goes out as it is, since it proves itself.
+
+        A device that has been connected since before it was made is given it with its next message.
+        """
+        assert self.registry is not None
+        trust = self.registry.trust_list
+        if trust is None or trust.number <= self._held.get(device, 0):
+            return ()
+        self._held[device] = trust.number
+        return (Answer(topic=topic(device, "dn", LEAF), payload=self.registry.trust_list_text),)
 
     def _next_certificate(self, device: str, known: KnownKey) -> tuple[Answer, ...]:
         """Return the device's newer certificate, if there is one; it goes out unsigned, since it proves itself."""

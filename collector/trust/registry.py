@@ -1,7 +1,7 @@
 """The certificates of the devices this collector knows, as the authority's directory has them; read anew when they change.
 
 The directory is the authority's own (`tidegauge provision ca`), or a copy without its keys: root.crt, issued/,
-revoked.json, and requests/, where what devices ask for is left for `tidegauge provision renew`. A key that was issued and not
+revoked.json, trust-list.json, and requests/, where what devices ask for is left for `tidegauge provision renew`. A key that was issued and not
 revoked is believed, also after its certificate has run out: a device that was offline meanwhile still has records, and
 has to ask for its next certificate somehow. TLS, which sees dates, is the broker's. This file must never read a private key.
 """
@@ -26,6 +26,7 @@ from collector.errors import TrustError
 from collector.trust.signing import key_id
 from firmware.envelope import Envelope, signed_text
 from firmware.jsontypes import RecordError
+from firmware.trust_list import FILE_NAME, TrustList, decode, decode_text
 
 LOOK_AGAIN_S: Final = 2.0
 """How old the list may be: a revocation counts here after this long at the latest."""
@@ -65,6 +66,7 @@ class Registry:
     _keys: dict[bytes, KnownKey] = field(default_factory=dict)
     _files: dict[str, tuple[int, bytes, KnownKey]] = field(default_factory=dict)
     _newest: dict[str, KnownKey] = field(default_factory=dict)
+    _list: tuple[int, bytes, TrustList | None] = (0, b"", None)
     _looked_s: float = -1e9
     _seen: tuple[int, ...] = ()
     _told: set[str] = field(default_factory=set)
@@ -117,6 +119,17 @@ class Registry:
                 log.warning("%s: devices get no next certificate until it can", told)
             raise RecordError(f"renew: {told}") from error
 
+    @property
+    def trust_list(self) -> TrustList | None:
+        """The newest list of which collectors count, None where the directory has none."""
+        self.refresh()
+        return self._list[2]
+
+    @property
+    def trust_list_text(self) -> bytes:
+        """That list as it travels."""
+        return self._list[1]
+
     def refresh(self) -> None:
         """Read what is new, if it is time to look. Raises `TrustError`."""
         now_s = self._clock_s()
@@ -126,6 +139,7 @@ class Registry:
             seen = tuple((self.directory / name).stat().st_mtime_ns for name in ("issued", "revoked.json"))
             if seen != self._seen:
                 self._seen = seen if self._read() else ()
+            self._read_list()
         except OSError as error:
             raise TrustError(
                 f"{self.directory}: it is not an authority's directory ({error.strerror}: {error.filename}); "
@@ -170,6 +184,29 @@ class Registry:
                 newest[known.device] = known
         self._keys, self._newest = keys, newest
         return whole
+
+    def _read_list(self) -> None:
+        """Read the trust list where it has changed. One that cannot be read, or is older than ours, leaves ours."""
+        path = self.directory / FILE_NAME
+        try:
+            changed_ns = path.stat().st_mtime_ns
+            if changed_ns == self._list[0]:
+                return
+            text = path.read_bytes()
+            found = decode_text(decode(text).text)
+        except FileNotFoundError:
+            return
+        except RecordError as error:
+            if str(error) not in self._told:
+                self._told.add(str(error))
+                log.warning("%s: %s; devices get no newer one", path, error)
+            return
+        before = self._list[2]
+        self._list = (
+            (changed_ns, text, found)
+            if before is None or found.number >= before.number
+            else (changed_ns, *self._list[1:])
+        )
 
     def _load(self, file: Path, root: x509.Certificate) -> tuple[int, bytes, KnownKey]:
         chain = file.read_bytes()

@@ -14,6 +14,7 @@ from unittest import mock
 from appliance.measuring.rounds import Round
 from appliance.outbox import sidecar
 from appliance.outbox.box import Outbox
+from appliance.outbox.delivered import Receipt
 from firmware.exchange import Ack
 from firmware.plans.load import load
 from firmware.record import Outcome, Record
@@ -33,9 +34,13 @@ def drill(*, times: int, seed: int, rounds: int = 0) -> bool:
     a_round = len(Round(plan, round_id=1, slot_ns=0, start_ns=0).tasks) + round(beside)
     rounds = rounds or 86_400 // plan.cadence.calm_s
     for _ in range(times):
-        for words, acknowledges in (("with a collector", True), ("without one", False)):
+        for words, acknowledges, receipt in (
+            ("with a collector", True, None),
+            ("with one whose acks are signed", True, Receipt(key="a" * 16, number=1)),
+            ("without one", False, None),
+        ):
             with tempfile.TemporaryDirectory() as name:
-                report(Path(name), words, acknowledges, rounds=rounds, a_round=a_round)
+                report(Path(name), words, acknowledges, receipt, rounds=rounds, a_round=a_round)
     return True
 
 
@@ -44,7 +49,9 @@ def conclusion(number: int) -> Record:
     return replace(record, outcome=Outcome(detail={"ladder": "x" * 3300}))
 
 
-def report(folder: Path, words: str, acknowledges: bool, *, rounds: int, a_round: int) -> None:
+def report(
+    folder: Path, words: str, acknowledges: bool, receipt: Receipt | None, *, rounds: int, a_round: int
+) -> None:
     # Commits follow each other faster here than on a device, where each is seconds after the last and flushes the sidecar.
     with (
         mock.patch.object(sidecar, "SYNC_EVERY_S", 0.0),
@@ -56,7 +63,7 @@ def report(folder: Path, words: str, acknowledges: bool, *, rounds: int, a_round
             outbox.append([conclusion(number)])
             if acknowledges:
                 while rows := outbox.oldest(50):
-                    outbox.acknowledge(Ack(epoch=outbox.epoch, upto=rows[-1].seq))
+                    outbox.acknowledge(Ack(epoch=outbox.epoch, upto=rows[-1].seq), receipt)
         written = written_bytes() - begun
         count = rounds * (a_round + 1)
         print(

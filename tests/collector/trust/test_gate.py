@@ -11,7 +11,7 @@ from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import Identity
 from collector.errors import TrustError
 from collector.ingest.judge import Answer, Delivery
-from collector.trust.gate import Gate
+from collector.trust.gate import Admitted, Gate
 from collector.trust.registry import LOOK_AGAIN_S, Registry
 from collector.trust.signing import Signer
 from firmware.envelope import is_sealed
@@ -69,7 +69,15 @@ def world(tmp_path: Path) -> World:
 def test_what_a_device_signed_passes_without_its_envelope(world: World, leaf: str) -> None:
     admitted = world.gate.admit(world.said(world.a, leaf, b"payload"))
     assert admitted.delivery == delivery(f"p1/up/{A}/{leaf}", b"payload")
-    assert not admitted.answers
+    # It has not said which trust list it holds: it is given the newest, once.
+    (given,) = admitted.answers
+    assert given.topic == f"p1/dn/{A}/trust"
+    assert world.a.take_list(given.payload) is not None
+    assert not world.gate.admit(world.said(world.a, leaf, b"payload")).answers
+
+
+def certificates(admitted: Admitted) -> list[Answer]:
+    return [one for one in admitted.answers if one.topic == f"p1/dn/{A}/certificate"]
 
 
 def _unsigned(_: World) -> Delivery:
@@ -150,12 +158,11 @@ def test_a_device_gets_its_next_certificate_long_after_the_last_ran_out(world: W
         assert authority.renew(now=later) == ((A, ""),)
     world.later()
     for leaf in ("hello", "renew"):
-        (sent,) = world.gate.admit(world.said(world.a, leaf, asked)).answers
-        assert sent.topic == f"p1/dn/{A}/certificate"
+        (sent,) = certificates(world.gate.admit(world.said(world.a, leaf, asked)))
     assert not list((world.authority / "requests").iterdir())
     renewed = renewal.take(world.a, sent.payload)
     assert renewed is not None
-    assert world.gate.admit(world.said(renewed, "hello")).answers == ()
+    assert certificates(world.gate.admit(world.said(renewed, "hello"))) == []
 
 
 def test_a_request_that_is_too_large_is_not_left(world: World) -> None:
@@ -218,3 +225,13 @@ def test_no_registry_is_said(world: World) -> None:
     gate = Gate(registry=Registry(world.folder / "nowhere"))
     with pytest.raises(TrustError, match="tidegauge provision ca"):
         gate.admit(world.said(world.a, "live"))
+
+
+def test_a_collector_whose_own_key_was_revoked_takes_nothing_in_and_says_so(world: World) -> None:
+    assert world.gate.fault() == ""
+    with Authority.open(world.authority) as authority:
+        authority.revoke("collector", reason="its machine was taken", now=NOW)
+    world.later()
+    assert "was revoked (its machine was taken)" in world.gate.fault()
+    with pytest.raises(TrustError, match="nothing is acknowledged"):
+        world.gate.admit(world.said(world.a, "live", b"payload"))
