@@ -28,6 +28,7 @@ from firmware.record import Identity, Outcome, Record, Verdict, from_json, to_js
 from firmware.seqs import SeqRanges
 from tests.appliance import namespaces
 from tests.firmware.records import tcp_record
+from tests.waiting import LIMIT_S
 
 DEVICE = "a1b2c3d4e5f6g7h8"
 
@@ -267,12 +268,15 @@ def test_the_sender_s_thread_reads_and_acknowledges_while_the_daemon_appends(out
         except BaseException as fault:  # noqa: BLE001 - told by the test
             faults.append(fault)
 
-    thread = threading.Thread(target=send)
+    thread = threading.Thread(target=send, daemon=True)
     thread.start()
-    for number in range(1, 301):
-        outbox.append([tcp_record(number)])
-    produced.set()
-    thread.join(120)
+    try:
+        for number in range(1, 301):
+            outbox.append([tcp_record(number)])
+    finally:
+        produced.set()
+    thread.join(LIMIT_S)
+    assert not thread.is_alive()
     assert not faults
     counts = outbox.counts()
     assert (counts.produced, counts.acknowledged, counts.waiting) == (300, 300, 0)

@@ -117,7 +117,9 @@ def test_what_a_websocket_has_in_hand_is_read_without_another_packet(tmp_path: P
             with serving.wrap_socket(accepted, server_side=True) as talk:
                 asked = b""
                 while not asked.endswith(b"\r\n\r\n"):
-                    asked += talk.recv(4096)
+                    piece = talk.recv(4096)
+                    assert piece, "it went before it had asked"
+                    asked += piece
                 key = asked.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
                 accept = base64.b64encode(hashlib.sha1(key + WEBSOCKET).digest())
                 talk.sendall(

@@ -24,6 +24,7 @@ from collector.store.database import Store
 from collector.store.queries import Queries
 from firmware.commands.errors import BadInputError
 from firmware.exchange import encode_batch
+from tests import namespaces, small_disk
 from tests.collector.audit.tampering import every_tampering, tables, tamper
 from tests.collector.audit.world import RECEIVED_NS, A, B, C, World, every_table, records
 from tests.collector.scripted_device import batch_of
@@ -315,21 +316,26 @@ def test_a_database_from_before_begins_the_chain_with_what_is_there(
     assert f"FAULT envelope of {A}: 1 row not as the chain has it (entry 1)" in world.audit().output
 
 
+def stores_on_a_full_disk(folder: str) -> None:
+    with small_disk.mounted(Path(folder)) as disk:
+        collector = Collector(disk.path)
+        collector.take(A, "live", encode_batch(batch_of([1], device=A)))
+        disk.fill()
+        with pytest.raises(StoreError, match="full"):
+            collector.take(A, "live", encode_batch(batch_of(range(2, 400), device=A)))
+        disk.empty()
+        collector.take(A, "live", encode_batch(batch_of([2], device=A)))
+        queries = Queries(disk.path / "collector.sqlite3")
+        found = audit_chain(queries)
+        assert found.is_whole, found.faults.named
+        assert found.head.number == 3
+        queries.close()
+        collector.close()
+
+
+@pytest.mark.namespace
 def test_a_transaction_that_came_to_nothing_left_no_entry(tmp_path: Path) -> None:
-    collector = Collector(tmp_path)
-    collector.take(A, "live", encode_batch(batch_of([1], device=A)))
-    pages = collector.store._connection.execute("PRAGMA page_count").fetchone()[0]
-    collector.store._connection.execute(f"PRAGMA max_page_count = {pages}")  # the disk is full
-    with pytest.raises(StoreError):
-        collector.take(A, "live", encode_batch(batch_of(range(2, 400), device=A)))
-    collector.store._connection.execute("PRAGMA max_page_count = 100000")
-    collector.take(A, "live", encode_batch(batch_of([2], device=A)))
-    queries = Queries(tmp_path / "collector.sqlite3")
-    found = audit_chain(queries)
-    assert found.is_whole, found.faults.named
-    assert found.head.number == 3
-    queries.close()
-    collector.close()
+    namespaces.call(stores_on_a_full_disk, str(tmp_path))
 
 
 def test_the_log_is_told_the_digest_now_and_then(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

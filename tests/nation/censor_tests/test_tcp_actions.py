@@ -93,7 +93,10 @@ def _greet(connection: socket.socket) -> None:
     """Greet once the whole request is there."""
     heard = b""
     while not heard.endswith((b"\r\n\r\n", b"word")):
-        heard += connection.recv(1000)
+        piece = connection.recv(1000)
+        if not piece:
+            return  # it went before it had asked
+        heard += piece
     connection.sendall(GREETING)
 
 
