@@ -77,7 +77,7 @@ class OutboxSettings:
 
     cap_mb: int = setting(
         CAP_BYTES // 1024 // 1024,
-        doc="How large it may grow; less where the disk is nearly full.",
+        doc="How large it may grow; less where the disk is nearly full. 100 MiB hold about four days of a cut.",
         unit="MiB",
         low=16,
         high=1_000_000,

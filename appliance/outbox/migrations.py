@@ -162,12 +162,17 @@ def m005_delivered(db: "Database") -> None:
     )
 
 
+def m006_packed_bodies(db: "Database") -> None:
+    """Let bodies be packed (`appliance.outbox.packed`): the tables stay, and software that cannot unpack refuses them."""
+
+
 STEPS: Final[tuple[Callable[["Database"], None], ...]] = (
     m001_outbox,
     m002_epochs,
     m003_age,
     m004_marks,
     m005_delivered,
+    m006_packed_bodies,
 )
 NAMES: Final[tuple[str, ...]] = tuple(step.__name__ for step in STEPS)
 

@@ -14,6 +14,7 @@ from typing import Final
 from appliance.outbox import ledger, reading
 from appliance.outbox.eviction import Memory, Value, Worth, facts_of, pick, to_ranges
 from appliance.outbox.ledger import SPAN, Account
+from appliance.outbox.packed import MARK, pack, unpack
 from firmware.exchange import Reject
 from firmware.record import Record, from_json, to_json
 
@@ -61,7 +62,7 @@ def insert(
         [
             (
                 first + index,
-                body,
+                stored,
                 record.test,
                 None if record.rung is None else record.rung.value,  # SQLite takes a plain str without asking
                 record.outcome.failure,
@@ -69,9 +70,11 @@ def insert(
                 record.start.utc_ns,
                 utc_ns,
                 worth.value.value,
-                reading.body_mark(first + index, body.encode()),
+                reading.body_mark(first + index, stored.encode()),
             )
-            for index, (record, body, worth) in enumerate(zip(records, bodies, worths, strict=True))
+            for index, (record, stored, worth) in enumerate(
+                zip(records, _packed(records, bodies), worths, strict=True)
+            )
         ],
     )
     for worth in worths:
@@ -93,6 +96,13 @@ def insert(
             "DELETE FROM round WHERE seq <= (SELECT seq FROM round ORDER BY seq DESC LIMIT 1 OFFSET ?)",
             (ROUNDS_KEPT,),
         )
+
+
+def _packed(records: Sequence[Record], bodies: Sequence[str]) -> list[str]:
+    return [
+        pack(body, test=record.test, failed=record.outcome.failure is not None)
+        for record, body in zip(records, bodies, strict=True)
+    ]
 
 
 def read(
@@ -120,9 +130,11 @@ def read(
     )
     for key, stored, crc in cursor:
         body = reading.whole(key, stored, crc)
-        if body is None:
-            if reading.moved_from(key, stored, crc) is not None:
-                raise sqlite3.DatabaseError(f"the record at key {key} is another's")
+        if body is None and reading.moved_from(key, stored, crc) is not None:
+            raise sqlite3.DatabaseError(f"the record at key {key} is another's")
+        with contextlib.suppress(ValueError):  # one without a mark, changed
+            body = None if body is None else unpack(body)
+        if body is None or body.startswith(MARK):
             spoilt.append(key - base)
             continue
         rows.append(Row(key - base, body))
@@ -176,7 +188,7 @@ def record_in(key: int, stored: reading.Value, crc: reading.Value) -> Record | N
     body = reading.whole(key, stored, crc)
     if body is not None:
         with contextlib.suppress(ValueError, RecursionError):
-            return from_json(json.loads(body))
+            return from_json(json.loads(unpack(body)))
     return None
 
 
@@ -199,12 +211,16 @@ def quarantine(
 ) -> int:
     """Set one row aside; return whether it was waiting (1) or not (0)."""
     key = account.base + min(reject.seq, LAST_SEQ)
-    connection.execute(
-        "INSERT OR IGNORE INTO quarantine (seq, body, reason, said_by, moved_utc_ns)"
+    found = connection.execute("SELECT body FROM waiting WHERE seq = ?", (key,)).fetchone()
+    if found is not None:
         # Bits that flipped may have made it another type, which the table does not take.
-        " SELECT seq, coalesce(CAST(body AS TEXT), ''), ?, ?, ? FROM waiting WHERE seq = ?",
-        (reject.reason[:_REASON_LENGTH], said_by, utc_ns, key),
-    )
+        body = found[0].decode("utf-8", "replace") if isinstance(found[0], bytes) else str(found[0] or "")
+        with contextlib.suppress(ValueError):  # what is damaged goes as it is, for whoever looks
+            body = unpack(body)
+        connection.execute(
+            "INSERT OR IGNORE INTO quarantine (seq, body, reason, said_by, moved_utc_ns) VALUES (?, ?, ?, ?, ?)",
+            (key, body.encode("utf-8", "replace").decode(), reject.reason[:_REASON_LENGTH], said_by, utc_ns),
+        )
     return delete(connection, key, key)
 
 
@@ -244,7 +260,7 @@ def _window(connection: sqlite3.Connection, above: int) -> list[tuple[int, Value
     rows = connection.execute(
         # Older rows have none; and what stands there is in no checksum, so it may be anything.
         "SELECT seq, iif(value BETWEEN 0 AND 3, value, ?) FROM waiting WHERE seq > ? ORDER BY seq LIMIT ?",
-        (int(Value.SAMPLE), above, _WINDOW),
+        (int(Value.FAILING), above, _WINDOW),
     ).fetchall()
     return [(key, Value(value)) for key, value in rows]
 

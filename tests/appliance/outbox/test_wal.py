@@ -12,14 +12,14 @@ from tests.appliance.outbox.snapshots import DEVICE, NAME, Told
 
 WAL = f"{NAME}-wal"
 HEAD, FRAME, PAGE = 32, 24, 4096
-ON_A_PAGE = 8
+ON_A_PAGE = 16
 """More rows than one page can hold of `snapshots.record`."""
 
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
     folder = tmp_path_factory.mktemp("killed") / "data"
-    return folder, snapshots.make(folder, commits=20, per_commit=9, acknowledged=20, checkpoint_at=10)
+    return folder, snapshots.make(folder, commits=20, per_commit=20, acknowledged=40, checkpoint_at=10)
 
 
 def frames(wal: Path) -> int:
