@@ -3,11 +3,13 @@
 Four values, given up in this order, each from its oldest record on:
 
     ROUTINE  a success like the one before it
-    SAMPLE   one round in `SAMPLE_EVERY` of those, and a round's conclusion that says what the one before said
-    FAILING  a failure like the one before and the one after it; a conclusion that carries sync points
+    FAILING  a failure like the one before and the one after it
+    SAMPLE   one round in `SAMPLE_EVERY` of both, whole; each round's conclusion, which names what failed in it
     KEPT     a change (the first of its kind, the first and the last failure of a run of them), a new verdict, a gap
 
-So what an outage leaves behind longest is its edges. `Memory` gives each record its value as it is stored; that a
+So what an outage leaves behind longest is its edges, and before them one round in eight of it and what each round came to.
+A cut of months is nearly all failures like the one before: were they worth more than conclusions, as they once were, its first
+weeks would keep a dozen time-outs of every round and not one verdict. `Memory` gives each record its value as it is stored; that a
 failure was the last of its run is known only when the next success comes, and then `Worth.promoted` says so.
 Nothing here reads a clock: a clock that jumps must not make records worthless.
 """
@@ -33,8 +35,8 @@ class Value(IntEnum):
     """What a record is worth, least first."""
 
     ROUTINE = 0
-    SAMPLE = 1
-    FAILING = 2
+    FAILING = 1
+    SAMPLE = 2
     KEPT = 3
 
 
@@ -48,7 +50,6 @@ class Facts:
     round_id: int | None = None
     is_conclusion: bool = False
     is_gap: bool = False
-    carries: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,9 @@ class Memory:
             self._last.popitem(last=False)
         if before is None or before.said != facts.said:
             return Worth(Value.KEPT, before.seq if before is not None and before.failed else None)
-        if facts.failed or facts.carries:
-            return Worth(Value.FAILING)
-        sampled = facts.is_conclusion or (facts.round_id or 0) % SAMPLE_EVERY == 0
-        return Worth(Value.SAMPLE if sampled else Value.ROUTINE)
+        if facts.is_conclusion or (facts.round_id or 0) % SAMPLE_EVERY == 0:
+            return Worth(Value.SAMPLE)
+        return Worth(Value.FAILING if facts.failed else Value.ROUTINE)
 
     def copy(self) -> "Memory":
         """Return another that is told of what comes next without this one."""
@@ -107,7 +107,6 @@ def facts_of(record: Record) -> Facts:
             failed=verdict != "ok",
             round_id=record.round_id,
             is_conclusion=True,
-            carries=bool(record.outcome.detail.get("sync_points")),
         )
     failure = record.outcome.failure
     return Facts(

@@ -2,6 +2,7 @@
 
 import random
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -18,6 +19,7 @@ from appliance.outbox.eviction import (
 )
 from appliance.outbox.room import Room
 from firmware.exchange import Ack
+from firmware.record import Verdict
 from firmware.seqs import SeqRanges
 from tests.firmware.records import tcp_record
 
@@ -51,6 +53,36 @@ def test_one_round_in_eight_is_a_sample_and_a_gap_is_kept() -> None:
     told = said([""] * 17)
     assert [n for n, (value, _) in enumerate(told, start=1) if value is Value.SAMPLE] == [8, 16]
     assert Memory().add(1, Facts(key="g", said="x", failed=True, is_gap=True)).value is Value.KEPT
+
+
+def test_of_a_long_cut_each_conclusion_and_one_whole_round_in_eight_outlive_the_time_outs_between(
+    tmp_path: Path,
+) -> None:
+    """Sixty rounds of one cut: two failures and a success each, and what the round came to."""
+    cut = Verdict(verdict="international_cut", rule_id="international-cut")
+    made: dict[int, tuple[str, int]] = {}
+    with Outbox.open(tmp_path / "outbox.sqlite3", device=DEVICE) as outbox:
+        for number in range(1, 61):
+            told = [
+                replace(tcp_record(number, failure="generic_timeout_error"), target_name="abroad"),
+                replace(tcp_record(number, failure="generic_timeout_error"), target_name="far"),
+                replace(tcp_record(number), target_name="home"),
+                replace(tcp_record(number, test="ladder"), verdict=cut),
+            ]
+            names = ("failure", "failure", "success", "conclusion")
+            for identity, name in zip(outbox.append(told), names, strict=True):
+                made[identity.seq] = (name, number)
+        inside = range(2, 60)  # the first is a change, and of the last failures each may be its run's last
+        outbox.give_up(len([1 for name, n in made.values() if name == "success" and n > 1 and n % 8]))
+        left = [made[row.seq] for row in outbox.oldest(1000)]
+        assert [n for name, n in left if name == "success" and n in inside] == [8, 16, 24, 32, 40, 48, 56]
+        assert len([n for name, n in left if name == "failure"]) == 120
+        outbox.give_up(2 * len([n for n in inside if n % 8]))
+        left = [made[row.seq] for row in outbox.oldest(1000)]
+        assert len([n for name, n in left if name == "conclusion"]) == 60
+        assert [n for name, n in left if name == "failure" and n in inside] == [
+            n for n in (8, 16, 24, 32, 40, 48, 56) for _ in range(2)
+        ]
 
 
 def test_an_open_failure_is_marked_not_taken() -> None:
