@@ -58,6 +58,11 @@ DRILLS: Final = {
         30,
         "a USB stick with FAT or exFAT, pulled from device and collector in mid-write",
     ),
+    "longest-cut": (
+        "tests.drills.longest_cut",
+        1,
+        "87 days of a cut on an 8 GB card with 30 power cuts, in virtual time; start, drain, wear",
+    ),
     "disk-full": ("tests.drills.disk_full", 20, "the disk fills, is mounted read-only, and comes back"),
     "damage": ("tests.drills.damage", 200, "bytes of the outbox overwritten, and what is salvaged of it"),
     "flip-bits": (

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,7 +25,7 @@ from tests.drills.outbox_writer import DEVICE
 TURNS: Final = 60
 CUTS_A_TRACE: Final = 20
 SECTOR: Final = 512
-_CALLS: Final = "openat,close,write,pwrite64,fdatasync,fsync,ftruncate,fallocate,unlink,unlinkat,rename"
+CALLS: Final = "openat,close,write,pwrite64,fdatasync,fsync,ftruncate,fallocate,unlink,unlinkat,rename"
 _LINE: Final = re.compile(r"^\d+ +(\w+)\((.*)\) += (-?\d+)")
 _STRING: Final = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
@@ -44,13 +45,8 @@ class File:
 
     def after_cut(self, rng: random.Random) -> bytes:
         content = bytearray(self.durable)
-        for offset, data in self.pending:
-            fate = rng.random()
-            if fate < 0.4:
-                continue
-            torn = data is not None and fate < 0.6
-            sectors = rng.randint(0, max(1, len(data or b"") // SECTOR))
-            apply(content, offset, data[: SECTOR * sectors] if torn and data is not None else data)
+        for one in survivors(self.pending, rng):
+            apply(content, *one)
         return bytes(content)
 
     def now(self) -> bytes:
@@ -58,6 +54,19 @@ class File:
         for one in self.pending:
             apply(content, *one)
         return bytes(content)
+
+
+def survivors(
+    pending: list[tuple[int, bytes | None]], rng: random.Random
+) -> Iterator[tuple[int, bytes | None]]:
+    """Yield what a cut leaves of the writes that were not synced: each is kept, lost or torn, by itself."""
+    for offset, data in pending:
+        fate = rng.random()
+        if fate < 0.4:
+            continue
+        torn = data is not None and fate < 0.6
+        sectors = rng.randint(0, max(1, len(data or b"") // SECTOR))
+        yield offset, data[: SECTOR * sectors] if torn and data is not None else data
 
 
 def apply(content: bytearray, offset: int, data: bytes | None) -> None:
@@ -185,19 +194,21 @@ def trace(folder: Path, seed: int, turns: int) -> list[tuple[str, str, int]]:
     log = folder.with_suffix(".strace")
     command = [sys.executable, "-m", "tests.drills.outbox_writer", str(folder), str(seed), "none", str(turns)]
     subprocess.run(
-        ["strace", "-f", "-xx", "-s", "1000000", "-e", f"trace={_CALLS}", "-o", str(log), *command],
+        ["strace", "-f", "-xx", "-s", "1000000", "-e", f"trace={CALLS}", "-o", str(log), *command],
         check=True,
         stdout=subprocess.DEVNULL,
         timeout=300,
     )
-    calls = []
-    with log.open() as lines:
-        for line in lines:
-            found = _LINE.match(line)
-            if found is not None:
-                calls.append((found[1], found[2], int(found[3])))
+    calls = read_calls(log)
     log.unlink()
     return calls
+
+
+def read_calls(log: Path) -> list[tuple[str, str, int]]:
+    """Return the calls that strace wrote down: name, arguments, result."""
+    with log.open(errors="replace") as lines:
+        found = [_LINE.match(line) for line in lines]
+    return [(one[1], one[2], int(one[3])) for one in found if one is not None]
 
 
 def drill(*, times: int, seed: int, turns: int = TURNS) -> bool:

@@ -12,6 +12,7 @@ from tests.drills import (
     disk_full,
     drain,
     flip_bits,
+    longest_cut,
     outbox_kill,
     power_cut,
     siege,
@@ -47,6 +48,13 @@ def test_outbox_kill(seed: int) -> None:
 def test_power_cut(seed: int) -> None:
     needs.program("strace")
     assert power_cut.drill(times=8, seed=seed, turns=25)
+
+
+def test_longest_cut(seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Some hours with a cap that they do not fit in: thinned, cut twice, drained."""
+    needs.program("strace")
+    assert longest_cut.drill(times=1, seed=seed, days=0.3, cuts=2, made_days=0.06, cap_mb=2, drain_s=20.0)
+    assert " 0 under 0 tombstones" not in capsys.readouterr().out
 
 
 @pytest.mark.namespace

@@ -31,7 +31,7 @@ def records_a_week() -> int:
 def rounds(count: int, *, seed: int, until_utc_ns: int) -> Iterator[list[Record]]:
     """Yield `count` records, round by round; the last round begins a cadence before `until_utc_ns`."""
     rng = random.Random(seed)
-    well, cut = (_read(name) for name in ("ok", "cut"))
+    well, cut = (told_round(name) for name in ("ok", "cut"))
     well_count = count // 10 // len(well)
     rest = count - well_count * len(well)
     number = well_count + -(-rest // len(cut))
@@ -48,7 +48,8 @@ def rounds(count: int, *, seed: int, until_utc_ns: int) -> Iterator[list[Record]
         yield made[-left:] if left < len(made) else made
 
 
-def _read(name: str) -> list[JsonObject]:
+def told_round(name: str) -> list[JsonObject]:
+    """Return the JSON of the records of one of the rounds that were measured: `ok` or `cut`."""
     lines = (_ROUNDS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
@@ -56,7 +57,7 @@ def _read(name: str) -> list[JsonObject]:
 def _again(
     record: JsonObject, rng: random.Random, *, round_id: int, utc_ns: int, since_utc_ns: int
 ) -> Record:
-    told = {key: _shaken(key, value, rng) for key, value in record.items()}
+    told = {key: shaken(key, value, rng) for key, value in record.items()}
     offset_ns = rng.randrange(10 * _NS)
     boottime_ns = 10**15 + round_id * CALM_S * _NS + offset_ns
     told |= {
@@ -72,15 +73,15 @@ def _again(
     return from_json(told)
 
 
-def _shaken(key: str, value: JsonValue, rng: random.Random) -> JsonValue:
+def shaken(key: str, value: JsonValue, rng: random.Random) -> JsonValue:
     """Return a value like `value`: what was measured differs from round to round, what was asked does not."""
     match value:
         case bool() | str() | None:
             return value
         case dict():
-            return {inner: _shaken(inner, one, rng) for inner, one in value.items()}
+            return {inner: shaken(inner, one, rng) for inner, one in value.items()}
         case list():
-            return [_shaken(key, one, rng) for one in value]
+            return [shaken(key, one, rng) for one in value]
         case int() if key.endswith("ns") or (key == "flights" and value > 10_000):
             return max(0, round(value * rng.uniform(0.8, 1.3)))
         case float():
