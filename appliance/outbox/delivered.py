@@ -17,6 +17,8 @@ from typing import Final
 
 from appliance.outbox import ledger, reading
 from appliance.outbox.ledger import SPAN
+from appliance.outbox.packed import pack
+from appliance.outbox.rows import body_in
 from firmware.jsontypes import RecordError
 from firmware.record import Record, from_json
 from firmware.seqs import SeqRanges
@@ -75,7 +77,9 @@ def keep(connection: sqlite3.Connection, first: int, last: int, receipt: Receipt
         ).fetchall()
     ]
     sound = [
-        (key, body, value) for key, stored, crc, value in rows if (body := reading.whole(key, stored, crc))
+        (key, body, value)
+        for key, stored, crc, value in rows
+        if (body := body_in(key, stored, crc)) is not None
     ]
     if sound or told:
         seqs = SeqRanges.of(key for key, _, _ in sound)
@@ -256,10 +260,11 @@ def _wait_again(
         record = from_json(json.loads(body))
     except (RecordError, ValueError, RecursionError):
         return False
+    stored = pack(body, test=record.test, failed=record.outcome.failure is not None)
     connection.execute(
         "INSERT INTO waiting (seq, body, test, rung, failure, verdict, start_utc_ns, stored_utc_ns, value, crc)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (key, body, *_columns(record), utc_ns, value, reading.body_mark(key, body.encode())),
+        (key, stored, *_columns(record), utc_ns, value, reading.body_mark(key, stored.encode())),
     )
     return True
 

@@ -129,12 +129,10 @@ def read(
         (base + max(0, above), base + min(below, LAST_SEQ), limit),
     )
     for key, stored, crc in cursor:
-        body = reading.whole(key, stored, crc)
-        if body is None and reading.moved_from(key, stored, crc) is not None:
-            raise sqlite3.DatabaseError(f"the record at key {key} is another's")
-        with contextlib.suppress(ValueError):  # one without a mark, changed
-            body = None if body is None else unpack(body)
-        if body is None or body.startswith(MARK):
+        body = body_in(key, stored, crc)
+        if body is None:
+            if reading.moved_from(key, stored, crc) is not None:
+                raise sqlite3.DatabaseError(f"the record at key {key} is another's")
             spoilt.append(key - base)
             continue
         rows.append(Row(key - base, body))
@@ -183,12 +181,24 @@ def boots_and_points(
     return [name for name, last, crc in boots if crc == reading.mark(name, last)], points
 
 
+def body_in(key: int, stored: reading.Value, crc: reading.Value) -> str | None:
+    """Return a record's JSON text where the row is what was stored, else None."""
+    whole = reading.whole(key, stored, crc)
+    if whole is None:
+        return None
+    try:
+        body = unpack(whole)
+    except ValueError:  # one without a mark, changed
+        return None
+    return None if body.startswith(MARK) else body
+
+
 def record_in(key: int, stored: reading.Value, crc: reading.Value) -> Record | None:
     """Return the record that a row holds, None where it is not what was stored."""
-    body = reading.whole(key, stored, crc)
+    body = body_in(key, stored, crc)
     if body is not None:
         with contextlib.suppress(ValueError, RecursionError):
-            return from_json(json.loads(unpack(body)))
+            return from_json(json.loads(body))
     return None
 
 

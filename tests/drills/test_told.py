@@ -10,6 +10,7 @@ import pytest
 
 from appliance.outbox import reading
 from appliance.outbox.box import Outbox
+from appliance.outbox.packed import pack, unpack
 from tests.drills import told as log
 from tests.drills.audit import audit
 from tests.firmware.records import tcp_record
@@ -33,7 +34,8 @@ def _body(connection: sqlite3.Connection, seq: int) -> str:
 
 
 def change_a_body(connection: sqlite3.Connection) -> None:
-    _rewrite(connection, 3, _body(connection, 3).replace('"cpu_percent":3.5', '"cpu_percent":4.5'))
+    changed = unpack(_body(connection, 3)).replace('"cpu_percent":3.5', '"cpu_percent":4.5')
+    _rewrite(connection, 3, pack(changed, test="tcp", failed=False))
 
 
 def swap_two(connection: sqlite3.Connection) -> None:
