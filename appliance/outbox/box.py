@@ -203,6 +203,7 @@ class Outbox:
     def close(self) -> None:
         """Close this connection (from the thread that opened it)."""
         self._handle.close()
+        self._shared.sidecar.close()
 
     def __enter__(self) -> Self:
         return self

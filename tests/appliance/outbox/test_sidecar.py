@@ -205,6 +205,17 @@ def test_a_disk_that_refuses_it_ends_no_commit(tmp_path: Path) -> None:
         assert outbox.append([tcp_record(0)])[0].seq == 1
 
 
+def test_an_outbox_that_is_closed_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    path = tmp_path / NAME
+    Outbox.open(path, device=DEVICE).close()
+    before = set(os.listdir("/proc/self/fd"))
+    for number in range(5):
+        with Outbox.open(path, device=DEVICE) as outbox, outbox.again() as other:
+            outbox.append([tcp_record(number)])
+            assert other.counts().produced == number + 1
+    assert len(os.listdir("/proc/self/fd")) <= len(before)
+
+
 def test_what_is_missing_is_said_by_name_and_number() -> None:
     noted = Sidecar(device=DEVICE, accounts=(_epoch(1, "a" * 16, 7), _epoch(2, "b" * 16, 9)))
     assert noted.missing_from([_epoch(1, "a" * 16, 7), _epoch(2, "b" * 16, 9)]) == ""

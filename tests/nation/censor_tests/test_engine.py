@@ -199,7 +199,7 @@ HELLO = hello("x.com")
 # What is cut, the rule that looks for it, and how many bytes it takes to see the name.
 REQUESTS = (
     (GET, "host", GET.index(b"x.com\r\n") + len(b"x.com\r\n")),
-    (HELLO, "sni", len(HELLO)),
+    (HELLO, "sni", HELLO.index(b"\0\0\x05x.com") + len(b"\0\0\x05x.com")),
 )
 
 
