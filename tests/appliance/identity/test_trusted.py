@@ -60,6 +60,9 @@ def test_a_newer_list_is_held_and_outlasts_a_restart_and_an_older_one_is_never_g
     assert (world.device.held.number, world.reloaded().held.number) == (number, number)
 
 
+@pytest.mark.filterwarnings(
+    "ignore::cryptography.utils.CryptographyDeprecationWarning"
+)  # of what a flip makes
 def test_no_bit_of_a_list_can_be_changed(world: World) -> None:
     listed = world.listed()
     for at in range(len(listed)):

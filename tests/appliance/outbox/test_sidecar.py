@@ -208,12 +208,12 @@ def test_a_disk_that_refuses_it_ends_no_commit(tmp_path: Path) -> None:
 def test_an_outbox_that_is_closed_leaves_no_descriptor_open(tmp_path: Path) -> None:
     path = tmp_path / NAME
     Outbox.open(path, device=DEVICE).close()
-    before = set(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(5):
         with Outbox.open(path, device=DEVICE) as outbox, outbox.again() as other:
             outbox.append([tcp_record(number)])
             assert other.counts().produced == number + 1
-    assert len(os.listdir("/proc/self/fd")) <= len(before)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 def test_what_is_missing_is_said_by_name_and_number() -> None:
