@@ -73,6 +73,7 @@ class CollectorPeer:
         """Go away."""
         self._client.disconnect()
         self._client.loop_stop()
+        del self._client  # it holds two descriptors until nobody holds it: hundreds of tests share a process
 
     def say(self, device: str, payload: bytes) -> None:
         """Send `payload` to a device's ack topic, whatever it is."""

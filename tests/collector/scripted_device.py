@@ -61,6 +61,7 @@ class ScriptedDevice:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        del self._client  # it holds two descriptors until nobody holds it: hundreds of tests share a process
 
     def hello(self, low: int, high: int) -> Ack:
         """Say hello and return the answer."""

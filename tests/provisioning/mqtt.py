@@ -103,3 +103,6 @@ def connected(
     finally:
         client.disconnect()
         client.loop_stop()
+        client.on_message = (
+            None  # a circle: its two descriptors would stay open until a collection of garbage
+        )
