@@ -61,6 +61,11 @@ class TrustList:
         counting = frozenset(one.key for one in self.collectors if one.key not in gone)
         object.__setattr__(self, "_counting", counting)
 
+    @property
+    def counting(self) -> int:
+        """How many collectors count."""
+        return len(self._counting)
+
     def counts(self, key: str) -> bool:
         """Say whether `key`, or the key whose first 16 digits these are, is a collector's that counts."""
         return any(one.startswith(key) for one in self._counting) if len(key) >= 16 else False

@@ -73,6 +73,14 @@ def read_held(files: IdentityFiles, root: x509.Certificate) -> HeldList:
         return HeldList(fault=str(error))
 
 
+def read_held_of(files: IdentityFiles) -> HeldList:
+    """Return the list that is held, for who only looks: it takes no key to read it."""
+    try:
+        return read_held(files, parsed(read(files.trust))[0])
+    except (ValueError, IdentityError) as error:
+        return HeldList(fault=str(error))
+
+
 def take(files: IdentityFiles, root: x509.Certificate, data: bytes) -> HeldList | None:
     """Hold the list in `data` from now on; None where it is not newer. Raises `RecordError`, `IdentityError`."""
     found = verified(root, decode(data))

@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from appliance import state_file
+from appliance.identity.files import IdentityFiles
 from appliance.outbox.box import Counts, Outbox
 from appliance.outbox.datadir import DataDirError, read_device
 from appliance.outbox.errors import OutboxDamagedError
+from appliance.outbox.moments import Moments
 from appliance.state_file import State
 from appliance.views.rung_words import rung_line
 from firmware import record as record_json
@@ -34,6 +36,17 @@ class Status:
     counts: Counts
     last: Record | None
     state: State | None
+    trust: "Trust | None" = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """The list a device goes by: its number (0: none has come), how many collectors count, until when, and what is wrong."""
+
+    number: int = 0
+    collectors: int = 0
+    not_after_utc_ns: int = 0
+    fault: str = ""
 
 
 def look(data: Path) -> Status:
@@ -62,7 +75,30 @@ def _look(data: Path, device: str, opened: Callable[[Path], Outbox]) -> Status:
             counts=outbox.counts(),
             last=last[0] if last else None,
             state=state_file.read(data),
+            trust=_trust(data, outbox),
         )
+
+
+def _trust(data: Path, outbox: Outbox) -> Trust | None:
+    """Return which list the device goes by, None where it has no identity."""
+    files = IdentityFiles(data=data)
+    if not files.are_there:
+        return None
+    # Costs half a second on a small device: only where there is an identity.
+    from appliance.identity.trusted import read_held_of  # noqa: PLC0415
+
+    held = read_held_of(files)
+    if held.trust is None:
+        return Trust(fault=held.fault and f"it cannot be read, so nothing is let go of ({held.fault})")
+    fault = ""
+    if Moments(outbox).now_low_ns() > held.trust.not_after_utc_ns:
+        fault = "it has run out: nothing is let go of until a newer one comes"
+    return Trust(
+        number=held.number,
+        collectors=held.trust.counting,
+        not_after_utc_ns=held.trust.not_after_utc_ns,
+        fault=fault,
+    )
 
 
 def in_words(status: Status) -> str:
@@ -83,6 +119,8 @@ def in_words(status: Status) -> str:
         )
     if counts.unstored:
         rows.append(("lost", f"{counts.unstored:,} measured and never stored: the disk refused them"))
+    if status.trust is not None:
+        rows.append(("trust list", _trust_words(status.trust)))
     if state is not None:
         rows += _state_rows(state, running=status.running is not None)
     return "\n".join(f"{name:<10} {text}".rstrip() for name, text in rows)
@@ -102,9 +140,25 @@ def to_json(status: Status) -> JsonObject:
         "quarantined": counts.quarantined,
         "unstored": counts.unstored,
         "given_up": counts.given_up,
+        "trust_list": None
+        if status.trust is None
+        else {
+            "number": status.trust.number,
+            "collectors": status.trust.collectors,
+            "not_after_utc_ns": status.trust.not_after_utc_ns,
+            "fault": status.trust.fault,
+        },
         "last_round": None if status.last is None else record_json.to_json(status.last),
         "daemon": None if state is None else state_file.to_json(state),
     }
+
+
+def _trust_words(trust: Trust) -> str:
+    if not trust.number:
+        return trust.fault or "none yet: every collector of our authority counts"
+    counting = f"{trust.collectors} collector{'s' if trust.collectors != 1 else ''}"
+    told = f"number {trust.number}, {counting}, until {_moment(trust.not_after_utc_ns)}"
+    return f"{told}; {trust.fault}" if trust.fault else told
 
 
 def clock_words(clock: ClockReading) -> str:
