@@ -23,7 +23,7 @@ _STEPS: Final = 20
 _STRIPPED: Final = 20
 """Parcels of what was delivered whose bodies go in one transaction."""
 DELIVERED_SHARE: Final = 16
-"""What was delivered takes at most this part of the room: 64 MiB of the default's 1 GiB, some 600,000 records."""
+"""What was delivered takes at most this part of the room: 192 MiB of the default's 3 GiB, a million records and less."""
 _NS: Final = 1_000_000_000
 
 
