@@ -38,10 +38,10 @@ from firmware.record import to_json
 from tests.collector.process import CollectorProcess
 from tests.firmware.records import tcp_record
 from tests.provisioning.identities import Provisioned
+from tests.waiting import LIMIT_S
 
 DEVICE = "abcd0123efgh4567"
 RECORDS = 700
-LIMIT_S = 120
 pytestmark = pytest.mark.filterwarnings(
     r"ignore:Exception ignored in. <ssl\.SSLSocket:pytest.PytestUnraisableExceptionWarning"
 )
@@ -130,20 +130,23 @@ class Scene:
                 clock_is_sure=lambda: True,
             )
             sync.start()
-            end = time.monotonic() + LIMIT_S
-            # A record more says that all that was to be said before it has been.
-            self.made.append(tcp_record(len(self.made)))
-            self.outbox.append(self.made[-1:])
-            sync.wake()
-            quiet_since = None
-            while quiet_since is None or time.monotonic() - quiet_since < 5:
-                assert time.monotonic() < end, (running.errors, changes[-3:])
-                time.sleep(0.1)
-                if self.outbox.counts().waiting:
-                    quiet_since = None
-                elif quiet_since is None:
-                    quiet_since = time.monotonic()
-            assert sync.stop(timeout_s=LIMIT_S)
+            try:
+                end = time.monotonic() + LIMIT_S
+                # A record more says that all that was to be said before it has been.
+                self.made.append(tcp_record(len(self.made)))
+                self.outbox.append(self.made[-1:])
+                sync.wake()
+                quiet_since = None
+                while quiet_since is None or time.monotonic() - quiet_since < 5:
+                    assert time.monotonic() < end, (running.errors, changes[-3:])
+                    time.sleep(0.1)
+                    if self.outbox.counts().waiting:
+                        quiet_since = None
+                    elif quiet_since is None:
+                        quiet_since = time.monotonic()
+            finally:
+                ended = sync.stop(timeout_s=LIMIT_S)
+            assert ended
 
     def carry(self, settings: Path) -> None:
         """Export to the drive, import at a collector, and have the device take the answers."""
