@@ -23,6 +23,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,14 +201,10 @@ class Siege:
             for device in self._scene.devices:
                 device.start()
             leg_end_s = min(end_s, time.monotonic() + LEG_S)
-            threads = [
-                threading.Thread(target=self._besiege, args=(device, leg_end_s), name=device.name)
-                for device in self._scene.devices
-            ]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            with ThreadPoolExecutor(len(self._scene.devices), thread_name_prefix="besieged") as pool:
+                besieged = [pool.submit(self._besiege, device, leg_end_s) for device in self._scene.devices]
+            for one in besieged:
+                one.result()  # what nobody foresaw ends the siege, and never one device's part of it alone
             self._rest_and_audit()
         self._show()
         return not self.failures
