@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.outbox.errors import OutboxBusyError, OutboxDamagedError, OutboxError
+from appliance.outbox.errors import OutboxBusyError, OutboxDamagedError, OutboxError, damage_found
 from appliance.outbox.room import Room
 from appliance.outbox.sidecar import SidecarFile
 
@@ -43,7 +43,7 @@ class Shared:
         with self._lock:
             self._refuse_shut(path)
             if self.damaged:
-                raise _replaced(path)
+                raise self._replaced(path)
             yield
 
     def opened(self) -> None:
@@ -65,7 +65,7 @@ class Shared:
         """Raise for an object whose database has been replaced, or is about to be: only its owner may stay."""
         self._refuse_shut(path)
         if generation != self.generation or (self.damaged and not owner):
-            raise _replaced(path)
+            raise self._replaced(path)
 
     def may_replace(self) -> bool:
         """Say whether the caller is the only one who has it open; if not, the others are asked to let go."""
@@ -96,10 +96,12 @@ class Shared:
                 remedy=f"{shut.remedy}: it is tried again and again",
             )
 
-
-def _replaced(path: Path) -> OutboxBusyError:
-    return OutboxBusyError(
-        "the database is damaged, and is being replaced by a new one",
-        where=path,
-        remedy="Nothing: it heals itself",
-    )
+    def _replaced(self, path: Path) -> OutboxError:
+        if self.looks:
+            # Nobody in this process replaces it: who asks has to read what can be read.
+            return damage_found(path, "an earlier question met damage")
+        return OutboxBusyError(
+            "the database is damaged, and is being replaced by a new one",
+            where=path,
+            remedy="Nothing: it heals itself",
+        )
