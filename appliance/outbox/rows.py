@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from appliance.outbox import ledger, reading
+from appliance.outbox import ledger, packed, reading
 from appliance.outbox.eviction import Memory, Value, Worth, facts_of, pick, to_ranges
 from appliance.outbox.ledger import SPAN, Account
-from appliance.outbox.packed import MARK, pack, unpack
 from firmware.exchange import Reject
 from firmware.record import Record, from_json, to_json
 
@@ -42,6 +41,8 @@ class Row:
 def body_of(record: Record) -> str:
     """Return a record's JSON text, in characters that any reader of UTF-8 takes."""
     text = _ENCODE(to_json(record))
+    if text.isascii():
+        return text
     # Half a surrogate pair can reach us inside what a server said; left in, it could never be stored or sent.
     return text.encode("utf-8", "replace").decode()
 
@@ -100,7 +101,7 @@ def insert(
 
 def _packed(records: Sequence[Record], bodies: Sequence[str]) -> list[str]:
     return [
-        pack(body, test=record.test, failed=record.outcome.failure is not None)
+        packed.pack(body, test=record.test, failed=record.outcome.failure is not None)
         for record, body in zip(records, bodies, strict=True)
     ]
 
@@ -187,10 +188,10 @@ def body_in(key: int, stored: reading.Value, crc: reading.Value) -> str | None:
     if whole is None:
         return None
     try:
-        body = unpack(whole)
+        body = packed.unpack(whole)
     except ValueError:  # one without a mark, changed
         return None
-    return None if body.startswith(MARK) else body
+    return None if body.startswith(packed.MARK) else body
 
 
 def record_in(key: int, stored: reading.Value, crc: reading.Value) -> Record | None:
@@ -226,7 +227,7 @@ def quarantine(
         # Bits that flipped may have made it another type, which the table does not take.
         body = found[0].decode("utf-8", "replace") if isinstance(found[0], bytes) else str(found[0] or "")
         with contextlib.suppress(ValueError):  # what is damaged goes as it is, for whoever looks
-            body = unpack(body)
+            body = packed.unpack(body)
         connection.execute(
             "INSERT OR IGNORE INTO quarantine (seq, body, reason, said_by, moved_utc_ns) VALUES (?, ?, ?, ?, ?)",
             (key, body.encode("utf-8", "replace").decode(), reject.reason[:_REASON_LENGTH], said_by, utc_ns),
