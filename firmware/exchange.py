@@ -35,6 +35,7 @@ MAX_BATCH_RECORDS: Final = 1000
 """A batch of more is refused: columns that are the same for all must not multiply into memory."""
 DEVICE_PATTERN: Final = re.compile(r"[a-z0-9]{16}")
 EPOCH_PATTERN: Final = re.compile(r"[0-9a-f]{16}")
+_NO_END: Final = 2**200
 MAX_RUNS: Final = 64
 """A hello names at most so many runs."""
 MAX_ENDED: Final = 8
@@ -135,7 +136,8 @@ class Ack:
     `rejects` answers the records of one batch; a rejected record counts as answered, not as stored.
     `retry_after_s` asks the device to hold its next batch that long (0: carry on).
 
-    `run` is the newest of the hello's runs that the collector has noted ("" in the answer to anything else).
+    `run` is the run whose hello or batch is answered, which the collector has noted: nothing is said of a seq that a
+    later run gave ("" where no run was named: an ended epoch, or a message that was refused, which accounts for nothing).
     `clash` (None: there is none) says that somebody else gives numbers in this epoch too, from a copy of the card:
     up to that seq the two are the same. The device begins a new epoch, and nothing else is said of this one.
     """
@@ -233,11 +235,11 @@ def encode_batch(batch: Batch) -> bytes:
             "v": VERSION,
             "device": batch.device,
             "epoch": batch.epoch,
+            "run": batch.run,
             "seqs": list(batch.seqs),
             "same": table.same,
             "columns": dict(table.columns),
             "tombstones": [[t.low, t.high, t.count, t.reason] for t in batch.tombstones],
-            "run": batch.run,
         }
     )
     return zlib.compress(text, level=9)
@@ -369,6 +371,19 @@ def _pair(item: JsonValue, *, where: str) -> tuple[JsonValue, JsonValue]:
     if not isinstance(item, list) or len(item) != 2:
         raise RecordError(f"{where}: found {item!r}; two values belong here")
     return item[0], item[1]
+
+
+def end_of_run(run: str, runs: Sequence[tuple[str, int]]) -> int:
+    """Return the first seq that a run after `run` could give: what is lower was `run`'s to tell of; 0 where it is not in `runs`.
+
+    `runs` are (run, first seq), newest first, as in a hello. The newest has no end.
+    """
+    end = _NO_END
+    for name, first in runs:
+        if name == run:
+            return end
+        end = min(end, first)
+    return 0
 
 
 def _run(item: JsonValue) -> tuple[str, int]:

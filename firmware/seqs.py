@@ -77,6 +77,10 @@ class SeqRanges:
                 left.append((cursor, high))
         return SeqRanges(tuple(left))
 
+    def below(self, end: int) -> "SeqRanges":
+        """Return the set of what is in this and lower than `end`."""
+        return SeqRanges(tuple((low, min(high, end - 1)) for low, high in self.ranges if low < end))
+
     def gaps(self, low: int, high: int) -> "SeqRanges":
         """Return what is missing from `low` to `high`."""
         missing: list[tuple[int, int]] = []

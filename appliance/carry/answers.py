@@ -13,13 +13,12 @@ from appliance.outbox.box import AckImpossibleError, Outbox
 from appliance.outbox.moments import Moments
 from appliance.sync.link import ACK, TRUST, Received
 from appliance.sync.voice import Voice
-from firmware.exchange import decode_ack
+from firmware.exchange import decode_ack, end_of_run
 from firmware.jsontypes import RecordError
 from firmware.mailfile import BagFile
 from firmware.trust_list import FILE_NAME, MAX_BYTES
 
 _MAX_TRIED: Final = 64
-_NO_END: Final = 2**63
 _log: Final = logging.getLogger(__name__)
 
 
@@ -91,7 +90,6 @@ class _Reader:
     voice: Voice
     runs: tuple[tuple[str, int], ...]
     moments: Moments
-    end: int = 0
     answers: int = 0
     records: int = 0
 
@@ -108,16 +106,13 @@ class _Reader:
             if ack.clash is not None and self.outbox.reclaim.owes:
                 _log.info("a clash is left for the next bag, which names every run again")
                 return
-            if ack.run:
-                self.end = _end_of(ack.run, self.runs)
             if ack.epoch != self.outbox.epoch:
                 self.records += sum(
                     box.acknowledge(ack, receipt) for box in self.outbox.past() if box.epoch == ack.epoch
                 )
-            elif (
-                max(ack.upto, *(high for _, high in ack.ranges), *(one.seq for one in ack.rejects), 0)
-                < self.end
-            ):
+            elif max(
+                ack.upto, *(high for _, high in ack.ranges), *(one.seq for one in ack.rejects), 0
+            ) < end_of_run(ack.run, self.runs):
                 self.records += self.outbox.acknowledge(ack, receipt)
             else:
                 _log.info(
@@ -128,16 +123,6 @@ class _Reader:
             _log.warning("an answer on a stick was ignored: %s", error)
             return
         self.answers += 1
-
-
-def _end_of(run: str, runs: tuple[tuple[str, int], ...]) -> int:
-    """Return below which seq what `run` gave is this card's: 0 where it never ran here; `runs` are newest first."""
-    end = _NO_END
-    for name, first in runs:
-        if name == run:
-            return end
-        end = min(end, first)
-    return 0
 
 
 def _messages(folder: Folder, name: str) -> int:

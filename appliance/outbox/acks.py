@@ -13,7 +13,7 @@ from appliance.outbox import delivered, ledger, rows
 from appliance.outbox.delivered import Receipt
 from appliance.outbox.errors import OutboxError
 from appliance.outbox.ledger import Account
-from firmware.exchange import Ack
+from firmware.exchange import Ack, end_of_run
 
 BUNCH: Final = 250
 """Rows let go of in one transaction: its log must fit where the ballast was."""
@@ -21,6 +21,17 @@ BUNCH: Final = 250
 
 class AckImpossibleError(OutboxError):
     """An ack speaks of records this outbox never made."""
+
+
+def is_to_this_card(connection: sqlite3.Connection, account: Account, ack: Ack, *, run: str) -> bool:
+    """Return whether `ack` answers a run of this card, now `run`, and speaks only of what that run can have given.
+
+    From a copy of the card on, the same numbers are other records on the other: an answer to its runs lets nothing go here.
+    """
+    runs = [(run, account.produced + 1), *ledger.every_run(connection, account.epoch)]
+    return max([ack.upto, *(high for _, high in ack.ranges), *(one.seq for one in ack.rejects)]) < end_of_run(
+        ack.run, runs
+    )
 
 
 def refuse_impossible(account: Account, ack: Ack, path: Path) -> None:

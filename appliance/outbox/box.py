@@ -280,9 +280,22 @@ class Outbox:
         while not is_all:
             gone, is_all = self._handle.with_ballast(lambda: self._acknowledge(ack, receipt))
             left += gone
-        if receipt is not None and ack.clash is None and self.reclaim.owes and ack.epoch == self.epoch:
+        if (
+            receipt is not None
+            and ack.clash is None
+            and self.reclaim.owes
+            and ack.epoch == self.epoch
+            and self._is_to_this_card(ack)
+        ):
             self.reclaim.taken_over(self._account(), ack, receipt)
         return left
+
+    def _is_to_this_card(self, ack: Ack) -> bool:
+        """Return whether an ack answers a run of this card; of an ended epoch all cards have the same, and it counts."""
+        if self._number is not None:
+            return True
+        with self._handle.translated():
+            return acks.is_to_this_card(self._handle.connection, self._account(), ack, run=self._shared.run)
 
     def _acknowledge(self, ack: Ack, receipt: Receipt | None) -> tuple[int, bool]:
         before = self.epoch
@@ -301,6 +314,8 @@ class Outbox:
             account = self._account()
             self.epoch = account.epoch
             if ack.epoch != account.epoch:
+                return 0, True
+            if not self._is_to_this_card(ack):
                 return 0, True
             if ack.clash is not None:
                 if self._number is None and self._may_begin(receipt):

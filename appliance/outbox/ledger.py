@@ -329,6 +329,11 @@ def _runs(connection: sqlite3.Connection, epoch: str) -> list[tuple[str, int, in
     return found
 
 
+def every_run(connection: sqlite3.Connection, epoch: str) -> list[tuple[str, int]]:
+    """Return the runs that made an epoch on this card, newest first, as far as they are kept."""
+    return [(run, first) for run, first, _ in reversed(_runs(connection, epoch))]
+
+
 def runs(connection: sqlite3.Connection, epoch: str) -> list[tuple[str, int]]:
     """Return the runs to tell of: newest first, down to the last one that was confirmed."""
     told: list[tuple[str, int]] = []

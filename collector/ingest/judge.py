@@ -55,7 +55,7 @@ MAX_WORDS: Final = 100
 
 # The head of a batch, as `firmware.exchange.encode_batch` writes it: enough to reject by seq what is too large.
 _HEAD: Final = re.compile(
-    rb'\{"v":1,"device":"([a-z0-9]{16})","epoch":"([0-9a-f]{16})","seqs":\[([0-9,]{1,100000})\]'
+    rb'\{"v":1,"device":"([a-z0-9]{16})","epoch":"([0-9a-f]{16})",(?:"run":"([0-9a-f]{0,16})",)?"seqs":\[([0-9,]{1,100000})\]'
 )
 
 
@@ -244,7 +244,7 @@ def _whole_batch_refused(delivery: Delivery, device: str, reason: str) -> Judgem
     head = _head(delivery.payload)
     if head is None:
         return _refused(delivery, device, reason, pause_s=DAMAGED_PAUSE_S)
-    named, epoch, seqs = head
+    named, epoch, run, seqs = head
     if named != device:
         return _forged(delivery, device, named, epoch, seqs)
     short = _short(reason)
@@ -256,6 +256,7 @@ def _whole_batch_refused(delivery: Delivery, device: str, reason: str) -> Judgem
             topic=delivery.topic,
             rejected=seqs,
             refusals=(Refusal(epoch=epoch, seq=None, reason=short, payload=delivery.payload),),
+            run=run,
         ),
         to=device,
         epoch=epoch,
@@ -289,8 +290,8 @@ def _refused(
     )
 
 
-def _head(payload: bytes) -> tuple[str, str, tuple[int, ...]] | None:
-    """Return device, epoch and seqs of a batch whose compressed data is sound, however bad the rest; or None."""
+def _head(payload: bytes) -> tuple[str, str, str, tuple[int, ...]] | None:
+    """Return device, epoch, run and seqs of a batch whose compressed data is sound, however bad the rest; or None."""
     inflater = zlib.decompressobj()
     try:
         text = inflater.decompress(payload, exchange.MAX_INFLATED_BYTES)
@@ -299,9 +300,9 @@ def _head(payload: bytes) -> tuple[str, str, tuple[int, ...]] | None:
     found = _HEAD.match(text) if inflater.eof or inflater.unconsumed_tail else None
     if found is None:
         return None
-    numbers = [int(number) for number in found[3].split(b",") if 0 < len(number) < 20]
+    numbers = [int(number) for number in found[4].split(b",") if 0 < len(number) < 20]
     seqs = tuple(dict.fromkeys(seq for seq in numbers if 0 < seq <= MAX_SEQ))[: exchange.MAX_BATCH_RECORDS]
-    return (found[1].decode(), found[2].decode(), seqs) if seqs else None
+    return (found[1].decode(), found[2].decode(), (found[3] or b"").decode(), seqs) if seqs else None
 
 
 def _short(text: str) -> str:

@@ -17,6 +17,7 @@ from collector.ingest.judge import Answer, Delivery, Judgement, answer, judge, u
 from collector.store.database import Store
 from collector.trust.gate import Gate
 from firmware.exchange import Hello
+from firmware.seqs import SeqRanges
 
 GROUP: Final = 256
 """How many messages at most share one transaction."""
@@ -132,10 +133,11 @@ class IngestThread:
                 if news is not None:
                     yield self._gate.sealed(news)
             return
-        # Refused as a whole: the device is told what is durable of the epoch it is at, and to hold back.
-        known = self._store.accounted(judgement.to, judgement.epoch)
-        if known is not None:
-            yield self._gate.sealed(answer(judgement, known[1], known[0], pause_s=asked_s))
+        # Refused as a whole: the device is told to hold back, and of no record, since nobody knows which of its runs asks.
+        epoch = judgement.epoch or self._store.newest_epoch(judgement.to)
+        if epoch is not None:
+            nothing = Accounted(upto=0, ranges=SeqRanges())
+            yield self._gate.sealed(answer(judgement, nothing, epoch, pause_s=asked_s))
 
 
 def _with_evidence(judgement: Judgement, came: bytes) -> Judgement:

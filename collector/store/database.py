@@ -88,29 +88,24 @@ class Store:
         """
         try:
             with self._forgetting_bounds(), self._chain.transaction():
-                self._write(arrivals)
-                accounted = tuple(self._accounted(arrival) for arrival in arrivals)
+                forks = self._write(arrivals)
+                accounted = tuple(
+                    self._accounted(arrival, forks.get(place)) for place, arrival in enumerate(arrivals)
+                )
         except sqlite3.Error as error:
             raise StoreError(f"the database took nothing ({error})") from error
         _refuse_read_only(self._path)
         return accounted
 
-    def accounted(self, device: str, epoch: str | None) -> tuple[str, Accounted] | None:
-        """Return an epoch of `device` and what is accounted for of it; None when it was never heard.
-
-        `epoch` None asks for the epoch last heard of. Raises `StoreError`.
-        """
+    def newest_epoch(self, device: str) -> str | None:
+        """Return the epoch last heard of, None where the device was never heard. Raises `StoreError`."""
         try:
-            if epoch is None:
-                row = self._connection.execute(
-                    "SELECT epoch FROM epoch WHERE device = ? ORDER BY last_seen_ns DESC LIMIT 1", (device,)
-                ).fetchone()
-                if row is None:
-                    return None
-                epoch = str(row[0])
-            return epoch, self._answer(device, epoch, ())
+            row = self._connection.execute(
+                "SELECT epoch FROM epoch WHERE device = ? ORDER BY last_seen_ns DESC LIMIT 1", (device,)
+            ).fetchone()
         except sqlite3.Error as error:
             raise StoreError(f"the database cannot be read ({error})") from error
+        return None if row is None else str(row[0])
 
     @contextmanager
     def _forgetting_bounds(self) -> Iterator[None]:
@@ -121,10 +116,12 @@ class Store:
             self._bounds.forget()
             raise
 
-    def _write(self, arrivals: Sequence[Arrival]) -> None:
+    def _write(self, arrivals: Sequence[Arrival]) -> dict[int, int]:
+        """Store what arrived; return the fork of each clash, by the place of the hello that brought it to light."""
+        forks: dict[int, int] = {}
         batches: list[BatchArrived] = []
         envelopes: list[int | None] = []
-        for arrival in arrivals:
+        for place, arrival in enumerate(arrivals):
             match arrival:
                 case HelloArrived(hello=hello, received_ns=received_ns):
                     self._seen(hello.device, received_ns, country=hello.country, software=hello.software)
@@ -132,7 +129,8 @@ class Store:
                         continue
                     # Seen first, so that there is a row to note a clash in; what a clashing one counts to is nothing.
                     self._epoch_seen(hello.device, hello.epoch, received_ns, 0, None)
-                    if runs.meet(self._connection, hello) is None:
+                    fork = runs.meet(self._connection, hello)
+                    if fork is None:
                         self._epoch_seen(hello.device, hello.epoch, received_ns, hello.high, hello.waiting)
                         headlines.keep(self._connection, hello, received_ns)
                         named = self._with_ended_there_is_room_for(arrival)
@@ -140,6 +138,7 @@ class Store:
                         evidence.keep_hello(self._connection, named)
                         self._rejects.hello(hello)
                     else:
+                        forks[place] = fork
                         log.warning(
                             "device %s: its card was copied or restored; it begins a new epoch", hello.device
                         )
@@ -156,6 +155,7 @@ class Store:
                     self._keep_refused(device, received_ns, topic, refusals)
         self._connection.executemany(_INSERT_RECORD, _record_values(batches, envelopes))
         timings.note(self._connection, batches, self._bounds)
+        return forks
 
     def _with_ended_there_is_room_for(self, arrival: HelloArrived) -> HelloArrived:
         """Return a hello as it was, or with the ended epochs that it names counted as not named."""
@@ -306,14 +306,16 @@ class Store:
                 result = result.add(first, last)
         return result
 
-    def _accounted(self, arrival: Arrival) -> Accounted | None:
+    def _accounted(self, arrival: Arrival, fork: int | None) -> Accounted | None:
         match arrival:
             case HelloArrived(hello=hello):
                 if not self._bounds.begins(hello.device, hello.epoch):
                     return Accounted(upto=0, ranges=SeqRanges(), pause_s=FULL_PAUSE_S)
                 run = hello.runs[0][0] if hello.runs and not hello.past else ""
-                return self._clash(hello.device, hello.epoch) or replace(
-                    self._answer(hello.device, hello.epoch, (), low=hello.low), run=run
+                if fork is not None:
+                    return Accounted(upto=0, ranges=SeqRanges(), clash=fork, run=run)
+                return self._told(
+                    hello.device, hello.epoch, run, self._answer(hello.device, hello.epoch, (), low=hello.low)
                 )
             case BatchArrived() if self._is_out_of_turn(arrival):
                 # Nothing is said of its seqs: they may be another's. The sender asks with a hello, and is told.
@@ -321,7 +323,12 @@ class Store:
             case BatchArrived() if not self._bounds.begins(arrival.device, arrival.epoch):
                 return Accounted(upto=0, ranges=SeqRanges(), pause_s=FULL_PAUSE_S)
             case BatchArrived():
-                return self._answer(arrival.device, arrival.epoch, _seqs(arrival))
+                return self._told(
+                    arrival.device,
+                    arrival.epoch,
+                    arrival.run,
+                    self._answer(arrival.device, arrival.epoch, _seqs(arrival)),
+                )
             case RefusedArrived() | PresenceArrived():
                 return None
 
@@ -331,9 +338,18 @@ class Store:
             *where, batch.run, max(_seqs(batch), default=0)
         )
 
-    def _clash(self, device: str, epoch: str) -> Accounted | None:
-        fork = runs.clash(self._connection, device, epoch)
-        return None if fork is None else Accounted(upto=0, ranges=SeqRanges(), clash=fork)
+    def _told(self, device: str, epoch: str, run: str, known: Accounted) -> Accounted:
+        """Return what of `known` is told to `run`: what a later run gave may be another's, on a copy of the card."""
+        if not run:
+            return known
+        end = runs.end_of(self._connection, device, epoch, run)
+        return replace(
+            known,
+            upto=max(0, min(known.upto, end - 1)),
+            ranges=known.ranges.below(end),
+            rejects=tuple(one for one in known.rejects if one.seq < end),
+            run=run,
+        )
 
     def _answer(self, device: str, epoch: str, seqs: Iterable[int], *, low: int = 1) -> Accounted:
         first = self._overlapping(device, epoch, "accounted", 1, 1)

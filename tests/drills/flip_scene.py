@@ -75,7 +75,7 @@ def build(folder: Path) -> Truth:
         with _opened(data, room) as outbox:
             _start(outbox, BOOTS[0])
             _append(outbox, truth, range(91, 141))
-            outbox.acknowledge(Ack(epoch=first, upto=0, clash=FORK))
+            outbox.acknowledge(Ack(epoch=first, upto=0, clash=FORK, run=outbox.run))
             second = outbox.epoch
             for seq in range(FORK + 1, 141):
                 truth.every[second, seq - FORK] = truth.every.pop((first, seq))
@@ -86,7 +86,7 @@ def build(folder: Path) -> Truth:
             _start(outbox, BOOTS[1])
             for hours in (1, 3):
                 outbox.space.keep_age(hours * _HOUR_NS)
-            outbox.acknowledge(Ack(epoch=second, upto=7))
+            outbox.acknowledge(Ack(epoch=second, upto=7, run=outbox.run))
     truth.epochs = [first, second]
     _read_back(folder / "outbox.sqlite3", truth)
     return truth

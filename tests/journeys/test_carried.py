@@ -164,7 +164,7 @@ def test_the_name_of_a_file_is_not_believed(carried: Carried) -> None:
 
 def test_answers_that_no_collector_of_ours_signed_take_nothing_away(carried: Carried) -> None:
     bag = carried.export()
-    ack = Ack(epoch=carried.outbox.epoch, upto=RECORDS)
+    ack = Ack(epoch=carried.outbox.epoch, upto=RECORDS, run=carried.outbox.run)
     answers = bag.with_name(bag.name.removesuffix(".bag") + ".acks.bag")
     answers.write_bytes(mailbag.encode([Message(leaf="ack", payload=encode_ack(ack))]))
     assert carried.take_back() == Taken()

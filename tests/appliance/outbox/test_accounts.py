@@ -46,7 +46,13 @@ class Life:
                 ranges = ((max(upto + 2, low), made),) if max(upto + 2, low) <= made else ()
                 rejects = tuple(Reject(seq=self.rng.randint(1, made), reason="no") for _ in range(2))
                 box.acknowledge(
-                    Ack(epoch=account.epoch, upto=upto, ranges=SeqRanges(ranges), rejects=rejects)
+                    Ack(
+                        epoch=account.epoch,
+                        upto=upto,
+                        ranges=SeqRanges(ranges),
+                        rejects=rejects,
+                        run=self.sender.run,
+                    )
                 )
 
     def set_aside(self) -> None:
@@ -55,7 +61,9 @@ class Life:
 
     def clashed(self) -> None:
         account = self.sender._account()
-        self.sender.acknowledge(Ack(epoch=account.epoch, upto=0, clash=self.rng.randint(0, account.produced)))
+        self.sender.acknowledge(
+            Ack(epoch=account.epoch, upto=0, clash=self.rng.randint(0, account.produced), run=self.sender.run)
+        )
 
     def healed(self) -> None:
         self.sender.close()

@@ -53,7 +53,7 @@ def waiting(outbox: Outbox) -> list[int]:
 
 
 def ack(outbox: Outbox, upto: int = 0, *ranges: tuple[int, int], rejects: tuple[Reject, ...] = ()) -> Ack:
-    return Ack(epoch=outbox.epoch, upto=upto, ranges=SeqRanges(ranges), rejects=rejects)
+    return Ack(epoch=outbox.epoch, upto=upto, ranges=SeqRanges(ranges), rejects=rejects, run=outbox.run)
 
 
 # storing
@@ -183,6 +183,26 @@ def test_an_ack_of_another_epoch_changes_nothing(outbox: Outbox) -> None:
     outbox.append(records(1, 3))
     assert outbox.acknowledge(Ack(epoch="0123456789abcdef", upto=3)) == 0
     assert waiting(outbox) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("run", ["", "0123456789abcdef"])
+def test_an_ack_that_answers_no_run_of_this_card_changes_nothing(outbox: Outbox, run: str) -> None:
+    outbox.append(records(1, 3))
+    assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=3, run=run)) == 0
+    assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=0, clash=1, run=run)) == 0
+    assert waiting(outbox) == [1, 2, 3]
+    assert not outbox.past()
+
+
+def test_an_ack_to_an_earlier_run_counts_as_far_as_that_run_got(path: Path) -> None:
+    with Outbox.open(path, device=DEVICE) as outbox:
+        outbox.append(records(1, 3))
+        earlier = outbox.run
+    with Outbox.open(path, device=DEVICE) as outbox:
+        outbox.append(records(4, 5))
+        assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=4, run=earlier)) == 0
+        assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=3, run=earlier)) == 3
+        assert waiting(outbox) == [4, 5]
 
 
 @pytest.mark.parametrize("spans", [(4,), (0, (2, 4)), (2**62,)])
@@ -510,7 +530,7 @@ assert [row.seq for row in outbox.oldest(10**6)] == list(range(1, stored + 1))
 print(outbox.append([tcp_record(0)], given_up=60)[0].seq - stored, outbox.counts().unstored)
 outbox.close()
 outbox = Outbox.open(directory / "outbox.sqlite3", device="a1b2c3d4e5f6g7h8")
-print(outbox.set_aside, outbox.counts().unstored, outbox.acknowledge(Ack(epoch=outbox.epoch, upto=stored)) == stored)
+print(outbox.set_aside, outbox.counts().unstored, outbox.acknowledge(Ack(epoch=outbox.epoch, upto=stored, run=outbox.run)) == stored)
 outbox.close()
 """
 
@@ -539,7 +559,7 @@ room = Room(path=path)
 with Outbox.open(path, device="a1b2c3d4e5f6g7h8", room=room) as outbox:
     while path.stat().st_size < 8_000_000:
         outbox.append([tcp_record(n) for n in range(100)])
-    outbox.acknowledge(Ack(epoch=outbox.epoch, upto=100))
+    outbox.acknowledge(Ack(epoch=outbox.epoch, upto=100, run=outbox.run))
     epoch, made = outbox.epoch, outbox.counts().produced
 with path.open("r+b") as file:
     file.write(bytes(100))

@@ -130,7 +130,9 @@ def test_nothing_kept_goes_while_something_lesser_stays_and_all_is_accounted_for
             if rng.random() < 0.5 and outbox.counts().produced:
                 low = rng.randint(1, outbox.counts().produced)
                 high = rng.randint(low, outbox.counts().produced)
-                outbox.acknowledge(Ack(epoch=outbox.epoch, upto=0, ranges=SeqRanges(((low, high),))))
+                outbox.acknowledge(
+                    Ack(epoch=outbox.epoch, upto=0, ranges=SeqRanges(((low, high),)), run=outbox.run)
+                )
                 acked = acked.add(low, high)
                 left = [(one.low, one.high) for one in outbox.tombstones(10_000)]
                 assert not any(seq in acked for low, high in left for seq in (low, high))

@@ -54,21 +54,21 @@ def filled(path: Path, *, room: Room | None = None) -> tuple[Outbox, dict[tuple[
 def test_what_a_revoked_key_acknowledged_waits_again_with_its_content(path: Path) -> None:
     outbox, before = filled(path)
     with outbox:
-        assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT), receipt()) == COUNT
+        assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt()) == COUNT
         assert outbox.counts().waiting == 0
         settle(outbox, trust(2, revoked=True))
         assert snapshots.look(outbox).waiting == before
         counts = outbox.counts()
         assert (counts.waiting, counts.acknowledged, counts.given_up) == (COUNT, 0, 0)
         # The honest one's word counts again, and once.
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT), receipt(HONEST, 2))
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt(HONEST, 2))
         assert (outbox.counts().waiting, outbox.counts().acknowledged) == (0, COUNT)
 
 
 def test_it_does_after_a_kill_and_after_a_restart(path: Path, tmp_path: Path) -> None:
     outbox, before = filled(path)
     with outbox:
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT), receipt())
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt())
         copied = snapshots.copy(path.parent, tmp_path.with_name(tmp_path.name + "-killed"))
     with Outbox.open(copied, device=DEVICE) as again:
         settle(again, trust(2, revoked=True))
@@ -78,7 +78,7 @@ def test_it_does_after_a_kill_and_after_a_restart(path: Path, tmp_path: Path) ->
 def test_a_list_that_was_made_before_the_ack_vouches_for_nothing(path: Path) -> None:
     outbox, before = filled(path)
     with outbox:
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT), receipt())
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt())
         for listed in (
             None,
             trust(1, after_ns=VOUCHED_AFTER_NS),
@@ -93,7 +93,7 @@ def test_a_list_that_was_made_before_the_ack_vouches_for_nothing(path: Path) -> 
 def test_what_the_authority_has_vouched_for_is_gone_for_good(path: Path) -> None:
     outbox, _ = filled(path)
     with outbox:
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT), receipt())
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt())
         settle(outbox, trust(2, after_ns=VOUCHED_AFTER_NS))
         settle(outbox, trust(3, after_ns=VOUCHED_AFTER_NS, revoked=True))
         assert outbox.counts().waiting == 0
@@ -106,7 +106,7 @@ def test_what_a_revoked_key_rejected_and_the_tombstones_it_took_note_of_come_bac
         outbox.quarantine(7, "of our own")
         assert len(outbox.tombstones(9)) == 1
         rejects = (Reject(seq=3, reason="no"), Reject(seq=9, reason="no"))
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=20, rejects=rejects), receipt())
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=20, rejects=rejects, run=outbox.run), receipt())
         assert outbox.tombstones(9) == []
         settle(outbox, trust(2, revoked=True))
         found = snapshots.look(outbox)
@@ -117,7 +117,7 @@ def test_what_a_revoked_key_rejected_and_the_tombstones_it_took_note_of_come_bac
 def test_copies_go_before_any_record_that_waits_and_what_went_has_an_account(path: Path) -> None:
     outbox, before = filled(path)
     with outbox:
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=200), receipt())
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=200, run=outbox.run), receipt())
         assert outbox.space.drop_delivered(2**40) > 0
         assert outbox.counts().waiting == COUNT - 200
         settle(outbox, trust(2, revoked=True))
@@ -129,7 +129,7 @@ def test_copies_go_before_any_record_that_waits_and_what_went_has_an_account(pat
 def test_a_seized_card_shows_no_copy_that_is_older_than_its_bound(path: Path) -> None:
     outbox, _ = filled(path)
     with outbox:
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT), receipt())
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt())
         settle(outbox, None, now_ns=ACKED_NS + KEPT_NS + 1)
         with outbox.transaction() as connection:
             (bodies,) = connection.execute(
@@ -141,6 +141,6 @@ def test_a_seized_card_shows_no_copy_that_is_older_than_its_bound(path: Path) ->
 def test_without_an_identity_nothing_is_kept(path: Path) -> None:
     outbox, _ = filled(path)
     with outbox:
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT))
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run))
         with outbox.transaction() as connection:
             assert connection.execute("SELECT count(*) FROM delivered").fetchone() == (0,)
