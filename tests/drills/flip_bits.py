@@ -13,6 +13,7 @@ import os
 import random
 import shutil
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,7 @@ DRAWN_ROWS: Final = 60
 _STEPS: Final = 8
 SHOWN: Final = 5
 """Faults printed of each table."""
+_TELL_EVERY: Final = 1000
 WHOLE_FROM: Final = 2000
 """From so many drawn bits on every bit of the whole rows is flipped; below, as many of them are drawn."""
 
@@ -379,11 +381,18 @@ def flips(bench: Bench, *, times: int, rng: random.Random, whole: bool) -> list[
     return [*(every if whole else rng.sample(every, min(times, len(every)))), *bench.drawn(rng, times)]
 
 
-def run(bench: Bench, chosen: Iterable[Flip]) -> Counter[str]:
+def run(bench: Bench, chosen: Sequence[Flip]) -> Counter[str]:
     """Try each; print what was wrong, and return how often in which table ("" counts the trials)."""
     found: Counter[str] = Counter()
-    for flip in chosen:
+    began = time.monotonic()
+    for number, flip in enumerate(chosen, start=1):
         found[""] += 1
+        if number % _TELL_EVERY == 0:
+            print(
+                f"  {number:,} of {len(chosen):,} bits, {sum(found.values()) - number} cost more than their row,"
+                f" {time.monotonic() - began:,.0f} s so far",
+                flush=True,
+            )
         wrong = bench.trial(flip)
         if wrong:
             found[flip.cell.table] += 1
