@@ -13,6 +13,7 @@ drain to the real broker and collector on loopback. With `--made-days` the days 
 import argparse
 import multiprocessing
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -277,6 +278,15 @@ def _drain(place: Place, data: Path, limit_s: float) -> list[str]:
         flush=True,
     )
     code, said = place.audit()
-    if code or not sent:
-        return [f"the collector's audit ended with {code}: {said[-300:]}"]
-    return []
+    if sent and (not code or (not all_gone and _only_missing(said) in range(1, left + 1))):
+        return []
+    return [f"{left:,} wait on the card, and the collector's audit ended with {code}: {said[-300:]}"]
+
+
+def _only_missing(said: str) -> int:
+    """Return how many records an audit misses that finds nothing else wrong; 0 where it says another thing.
+
+    What the end of a drain left on the card is not at the collector. An ack that came too late leaves less than that.
+    """
+    found = re.search(r"NOT all accounted for: ([\d,]+) not here, 0 faults", said)
+    return 0 if found is None else int(found[1].replace(",", ""))
