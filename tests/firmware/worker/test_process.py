@@ -358,7 +358,8 @@ def test_every_test_runs_in_it_within_its_memory(tmp_path: Path) -> None:
         f"worker resident: {start:.1f} MB at the start, {plain:.1f} without libraries, {every:.1f} with all"
     )
     assert start <= 15, "MB, of 10⁶ bytes"
-    # What the same modules take of Python 3.13 is one more.
-    most = 15.5 if sys.version_info < (3, 13) else 16.5
+    # What the same modules take of Python 3.13 is one more; a bare interpreter with one TLS context takes 2.1 more of Debian 13
+    # (19.0 for 16.9: Python 3.13, OpenSSL 3.5).
+    most, most_of_all = (15.5, 25) if sys.version_info < (3, 13) else (16.5, 28)
     assert plain <= most, "15 by the timing bench; half of one more, for what a busy machine maps ahead"
-    assert every <= 25, "MB, of 10⁶ bytes"
+    assert every <= most_of_all, "MB, of 10⁶ bytes"
