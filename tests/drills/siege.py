@@ -6,6 +6,8 @@ below), most of them with a backlog behind a line that is cut. After each the de
 that it ever called durable must be at the collector with the content it had, once, or be named by a tombstone or reject there. Every
 ten minutes and at the end all is drained and `tidegauge collector audit` must agree. `--product` besieges another checkout.
 
+A stolen key is a theft (`tests.drills.siege_theft`): devices believe the thief, and what it acknowledged must come in all the same.
+
 What no account can survive is left out: database or log destroyed and every sidecar too before the device has started again.
 The device's keys and its lock are not touched; certificates are checked by the true time, whatever the clock jumps to.
 """
@@ -30,10 +32,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests import needs
-from tests.drills import siege_faults
+from tests.drills import siege_faults, siege_theft
 from tests.drills.disk_full import Filler
 from tests.drills.siege_account import Identity, Standing
+from tests.drills.siege_faults import Done
 from tests.drills.siege_scene import Device, Scene, SceneError
+from tests.drills.siege_threads import ThreadFaults
 from tests.servers.http import http, page
 from tests.servers.tcp import TcpServer
 
@@ -128,7 +132,9 @@ class FailedError(Exception):
 class Tally:
     """One kind of fault: how often, and what it cost with account."""
 
-    done: int = 0
+    drawn: int = 0
+    put_in: int = 0
+    """How often it was really done: there may have been nothing to do it to."""
     failed: int = 0
     gone: int = 0
     most: int = 0
@@ -178,9 +184,11 @@ class Orders:
 class Siege:
     """One siege, from its first leg to its table."""
 
-    def __init__(self, scene: Scene, orders: Orders) -> None:
+    def __init__(self, scene: Scene, orders: Orders, threads: ThreadFaults) -> None:
         self._scene = scene
         self._orders = orders
+        self._threads = threads
+        self._is_broken = False
         self._began_s = time.monotonic()
         self._deck = _deck(orders)
         self._number = 0
@@ -189,7 +197,9 @@ class Siege:
         self.failures: list[Failure] = []
         self._tallies: dict[str, Tally] = defaultdict(Tally)
         self._last_harm: dict[str, str] = {}
-        self._thief: list[int] = []
+        self._thefts: list[siege_theft.Outcome] = []
+        self._believed: siege_theft.Believed | None = None
+        """What the theft that goes on came to; no other fault goes on beside it."""
         self._notes: Counter[str] = Counter()
         self._ended_by_themselves = 0
         self._did_not_start = 0
@@ -207,9 +217,11 @@ class Siege:
                 one.result()  # what nobody foresaw ends the siege, and never one device's part of it alone
             self._rest_and_audit()
         self._show()
-        return not self.failures
+        return not self.failures and not self._threads.found
 
     def _is_over(self, end_s: float) -> bool:
+        if self._is_broken or self._threads.found:
+            return True
         spent = self._number >= self._orders.times or (self._orders.first and bool(self.failures))
         return spent or time.monotonic() >= end_s
 
@@ -221,6 +233,13 @@ class Siege:
     # One fault after the other.
 
     def _besiege(self, device: Device, end_s: float) -> None:
+        try:
+            self._put_in_faults(device, end_s)
+        except BaseException:
+            self._is_broken = True  # the other devices' threads end as well
+            raise
+
+    def _put_in_faults(self, device: Device, end_s: float) -> None:
         try:
             self._await_start(device)
         except FailedError as error:
@@ -238,15 +257,25 @@ class Siege:
         gone_before = len(account.gone)
         began_s = time.monotonic()
         words: list[str] = []
-        failed = ""
+        failed, put_in = "", False
         try:
             self._be_behind(rng, device, kind, words)
-            self._do(rng, device, kind, words)
+            put_in = True  # a device that fails meanwhile fails under it
+            put_in = self._do(rng, device, kind, words)
             words.append(f"measures again after {self._await_start(device):.1f} s")
             self._await_account(device if kind != "stolen-key" else None, words)
         except (FailedError, SceneError) as error:
+            put_in = put_in and not isinstance(error, SceneError)
             failed = str(error)
             self._rescue(device)
+        if self._believed is not None:
+            put_in = True
+            theft = self._note_theft(self._believed)
+            words.append(str(theft))
+            self._believed = None
+            if not failed and theft.tombstoned:
+                # Nothing else was done to the devices meanwhile: each copy must have been there.
+                failed = f"{theft.tombstoned} records that a stolen key acknowledged have only a tombstone"
         wrong = [*([failed] if failed else []), *account.faults()]
         gone = len(account.gone) - gone_before
         harmed = kind in siege_faults.STOPPED or kind in siege_faults.RUNNING
@@ -260,7 +289,8 @@ class Siege:
             self._last_harm[device.name] = f"#{number} {kind}"
         with self._lock:
             tally = self._tallies[kind]
-            tally.done += 1
+            tally.drawn += 1
+            tally.put_in += put_in
             tally.failed += bool(wrong)
             tally.gone += gone
             tally.most = max(tally.most, gone)
@@ -285,8 +315,8 @@ class Siege:
         self._await_told(device, behind, 10 * START_S)
         words.append(f"{behind} behind")
 
-    def _do(self, rng: random.Random, device: Device, kind: str, words: list[str]) -> None:
-        """Do it."""
+    def _do(self, rng: random.Random, device: Device, kind: str, words: list[str]) -> bool:
+        """Do it; return whether there was something to do it to."""
         if kind in siege_faults.STOPPED:
             device.kill()
             device.snapshot(self._scene.folder / f"before-{device.name}")
@@ -296,7 +326,7 @@ class Siege:
             words.append(done.words)
             device.snapshot(self._scene.folder / f"damaged-{device.name}")
             device.start()
-            return
+            return done.put_in
         if kind in siege_faults.RUNNING:
             device.snapshot(self._scene.folder / f"before-{device.name}")
             done = siege_faults.RUNNING[kind](rng, device.data)
@@ -308,24 +338,27 @@ class Siege:
                 device.kill()
                 device.start()
                 words.append("then killed")
-            return
-        words.append(_OTHER[kind](self, rng, device))
+            return done.put_in
+        done = _OTHER[kind](self, rng, device)
+        words.append(done.words)
+        return done.put_in
 
-    def _kill_device(self, rng: random.Random, device: Device) -> str:
+    def _kill_device(self, rng: random.Random, device: Device) -> Done:
         device.kill()
         device.start()
-        return "killed"
+        return Done(words="killed")
 
-    def _kill_worker(self, rng: random.Random, device: Device) -> str:
-        return "worker killed" if device.kill_worker() else "there was no worker"
+    def _kill_worker(self, rng: random.Random, device: Device) -> Done:
+        found = device.kill_worker()
+        return Done(words="worker killed" if found else "there was no worker", put_in=found)
 
-    def _kill_broker(self, rng: random.Random, device: Device) -> str:
+    def _kill_broker(self, rng: random.Random, device: Device) -> Done:
         return self._kill_shared(rng, self._scene.kill_broker, self._scene.start_broker)
 
-    def _kill_collector(self, rng: random.Random, device: Device) -> str:
+    def _kill_collector(self, rng: random.Random, device: Device) -> Done:
         return self._kill_shared(rng, self._scene.kill_collector, self._scene.start_collector)
 
-    def _kill_shared(self, rng: random.Random, kill: Callable[[], None], start: Callable[[], None]) -> str:
+    def _kill_shared(self, rng: random.Random, kill: Callable[[], None], start: Callable[[], None]) -> Done:
         away_s = rng.choice([0.0, rng.random() * 8])
         with self._scene_lock:
             self._scene.whole = False
@@ -333,11 +366,11 @@ class Siege:
             time.sleep(away_s)
             start()
             self._scene.whole = True
-        return f"away for {away_s:.1f} s"
+        return Done(words=f"away for {away_s:.1f} s")
 
     _scene_lock = threading.Lock()
 
-    def _fill_disk(self, rng: random.Random, device: Device) -> str:
+    def _fill_disk(self, rng: random.Random, device: Device) -> Done:
         filler = Filler(device.disk / "filler")
         full_s = 3 + rng.random() * 12
         filler.fill()
@@ -352,9 +385,9 @@ class Siege:
             self._must_run(device)
         finally:
             filler.empty()
-        return f"full for {full_s:.0f} s{', killed meanwhile' if killed else ''}"
+        return Done(words=f"full for {full_s:.0f} s{', killed meanwhile' if killed else ''}")
 
-    def _start_on_full_disk(self, rng: random.Random, device: Device) -> str:
+    def _start_on_full_disk(self, rng: random.Random, device: Device) -> Done:
         device.kill()
         filler = Filler(device.disk / "filler")
         filler.fill()
@@ -365,11 +398,11 @@ class Siege:
             self._must_run(device)
         finally:
             filler.empty()
-        return f"killed, started on a full disk, {full_s:.0f} s later emptied"
+        return Done(words=f"killed, started on a full disk, {full_s:.0f} s later emptied")
 
-    def _refuse_writes(self, rng: random.Random, device: Device) -> str:
+    def _refuse_writes(self, rng: random.Random, device: Device) -> Done:
         if shutil.which("strace") is None:
-            return "left out: there is no strace"
+            return Done(words="left out: there is no strace", put_in=False)
         inject = ["-e", f"trace={REFUSED_CALLS}", "-e", f"inject={REFUSED_CALLS}:error=EROFS"]
         tracer = subprocess.Popen(
             ["strace", "-f", "-qq", *inject, "-o", "/dev/null", "-p", str(device.pid)],
@@ -387,9 +420,9 @@ class Siege:
         tracer.wait(20)
         if killed:
             device.start()
-        return f"every write refused for {refused_s:.0f} s{', then killed' if killed else ''}"
+        return Done(words=f"every write refused for {refused_s:.0f} s{', then killed' if killed else ''}")
 
-    def _start_read_only(self, rng: random.Random, device: Device) -> str:
+    def _start_read_only(self, rng: random.Random, device: Device) -> Done:
         device.kill()
         device.mount("ro")
         try:
@@ -399,29 +432,35 @@ class Siege:
             self._must_run(device)
         finally:
             device.mount("rw")
-        return f"killed, started on a read-only disk, {held_s:.0f} s later writable"
+        return Done(words=f"killed, started on a read-only disk, {held_s:.0f} s later writable")
 
-    def _jump(self, rng: random.Random, device: Device) -> str:
+    def _jump(self, rng: random.Random, device: Device) -> Done:
         offset_s = rng.choice([-1, 1]) * rng.choice([7, 3_600, 86_400 * 30, 86_400 * 3650, 0]) * rng.random()
         device.set_clock(int(offset_s * 1e9))
         killed = rng.random() < 0.5
         if killed:
             device.kill()
             device.start()
-        return f"clock off by {offset_s:,.0f} s{', and killed' if killed else ''}"
+        return Done(words=f"clock off by {offset_s:,.0f} s{', and killed' if killed else ''}")
 
-    def _steal(self, rng: random.Random, device: Device) -> str:
-        """Let a collector with a revoked key and an empty database answer in the place of the one that runs."""
+    def _steal(self, rng: random.Random, device: Device) -> Done:
+        """Let a thief with the collector's key be believed; then do what the operator does."""
+        number = self._orders.seed + len(self._thefts)
+        plan = siege_theft.Plan.of(number, rng, has_lists=self._scene.has_lists)
         self._scene.whole = False
-        self._scene.kill_collector()
-        self._scene.start_thief()
-        held_s = 8 + rng.random() * 6
-        time.sleep(held_s)
-        taken = self._scene.kill_thief()
-        self._scene.start_collector()
-        self._scene.whole = True
-        self._thief.append(taken)
-        return f"a revoked key answered for {held_s:.0f} s; the thief took {taken} records"
+        try:
+            self._believed = siege_theft.be_believed(self._scene, rng, plan)
+        finally:
+            siege_theft.act(self._scene, rng, self._believed)
+            self._scene.whole = True
+        return Done(words=f"stolen {plan}")
+
+    def _note_theft(self, believed: siege_theft.Believed) -> siege_theft.Outcome:
+        for device in self._scene.devices:
+            device.account.read()
+        found = siege_theft.outcome(self._scene, believed)
+        self._thefts.append(found)
+        return found
 
     # What must hold.
 
@@ -449,6 +488,7 @@ class Siege:
             one.relay.join()
         waited_s = 0.0
         began_s = time.monotonic()
+        lost: list[str] = []
         for one in devices:
             while True:
                 one.account.read()
@@ -458,11 +498,14 @@ class Siege:
                 self._must_run(one)
                 if waited_s > RESOLVE_S:
                     one.account.forgive(left)
-                    raise FailedError(
-                        f"LOST: {len(left)} durable records of {one.name[0]} without account: {_ranges(left)}"
+                    lost.append(
+                        f"{len(left)} durable records of {one.name[0]} without account: {_ranges(left)}"
                     )
+                    break
                 time.sleep(PAUSE_S)
                 waited_s += PAUSE_S if self._scene.whole else 0
+        if lost:
+            raise FailedError(f"LOST: {'; '.join(lost)}")
         words.append(f"accounted for after {time.monotonic() - began_s:.1f} s")
 
     def _rescue(self, device: Device) -> None:
@@ -573,24 +616,28 @@ class Siege:
         return wrong
 
     def _show(self) -> None:
-        """Print the table."""
+        """Print the table: each kind that could be drawn, also where it never was."""
         print(
-            f"\n  {'fault':<28} {'done':>5} {'failed':>6} {'gone with account':>18} {'most':>5} {'slowest':>8}"
+            f"\n  {'fault':<28} {'drawn':>5} {'put in':>6} {'failed':>6} {'gone with account':>18} {'most':>5} {'slowest':>8}"
         )
-        for kind in [one for one in KINDS if one in self._tallies]:
+        kinds = [one for one in KINDS if one in (self._orders.only or KINDS)]
+        for kind in kinds:
             one = self._tallies[kind]
             print(
-                f"  {kind:<28} {one.done:>5} {one.failed:>6} {one.gone:>18} {one.most:>5} {one.slowest_s:>6.0f} s"
+                f"  {kind:<28} {one.drawn:>5} {one.put_in:>6} {one.failed:>6} {one.gone:>18} {one.most:>5}"
+                f" {one.slowest_s:>6.0f} s"
             )
+        if never := [kind for kind in kinds if not self._tallies[kind].put_in]:
+            print(f"  NEVER PUT IN: {', '.join(never)}")
         standing = [one.account.standing() for one in self._scene.devices]
         print(f"\n  {self._number} faults, {_in_words(standing)}")
         print(
             f"  devices that ended by themselves {self._ended_by_themselves}, did not start {self._did_not_start}"
         )
-        if self._thief:
-            print(
-                f"  a revoked key answered {len(self._thief)} times, and was sent {sum(self._thief)} records"
-            )
+        if self._thefts:
+            print(f"  {siege_theft.in_words(self._thefts)}")
+        for what in self._threads.found:
+            print(f"  FAILED: a thread ended by an exception: {what}")
         for failure in self.failures:
             print(f"  FAILED #{failure.number} {failure.kind} on {failure.device[0]}: {failure.what[:300]}")
         if self.failures:
@@ -598,7 +645,7 @@ class Siege:
         sys.stdout.flush()
 
 
-_OTHER: Final[dict[str, Callable[[Siege, random.Random, Device], str]]] = {
+_OTHER: Final[dict[str, Callable[[Siege, random.Random, Device], Done]]] = {
     "kill-device": Siege._kill_device,
     "kill-worker": Siege._kill_worker,
     "kill-broker": Siege._kill_broker,
@@ -667,14 +714,14 @@ def main() -> None:
     ):
         subprocess.run(words.split(), check=True)
     target = TcpServer(http(lambda _: page(status=204, content_type="")))
-    with target:
+    with ThreadFaults() as threads, target:
         scene = Scene(Path(orders.folder), Path(orders.product), target_port=target.port, calm_s=CALM_S)
         try:
             scene.set_up(list(NAMES[: orders.devices]))
-            ok = Siege(scene, orders).run()
+            ok = Siege(scene, orders, threads).run()
         finally:
             scene.close()
-    sys.exit(0 if ok else 1)
+    sys.exit(0 if ok and not threads.found else 1)
 
 
 if __name__ == "__main__":

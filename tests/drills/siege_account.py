@@ -187,6 +187,28 @@ class Account:
         with self._lock:
             return sorted(self._open.intersection(among) - self.forgiven)
 
+    def only_on(self, shelf: Shelf) -> set[Identity]:
+        """Return what somebody else's shelf has, as it was called durable, and the collector's has not."""
+        with self._lock:
+            return {
+                identity
+                for identity, digest in shelf.stored.items()
+                if self.told.durable.get(identity) == digest and not self._is_stored(identity)
+            }
+
+    def whereabouts(self, identities: Collection[Identity]) -> Standing:
+        """Say of these, all of them called durable, what has become of them."""
+        with self._lock:
+            found = Standing(durable=len(identities))
+            for identity in sorted(identities):
+                if self._is_stored(identity):
+                    found.stored += 1
+                elif self.shelf.why_gone(identity):
+                    found.tombstoned += 1
+                else:
+                    found.lost.append(identity)
+            return found
+
     def durable(self) -> set[Identity]:
         """Return what was called durable so far."""
         with self._lock:

@@ -32,9 +32,10 @@ Harm: TypeAlias = "Callable[[random.Random, Path], Done]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """What was done, in words."""
+    """What was done, in words; `put_in` says whether it was what was to be done."""
 
     words: str
+    put_in: bool = True
 
 
 # Where things are.
@@ -153,17 +154,21 @@ def _has(data: Path, name: str) -> bool:
     return path.exists() and path.stat().st_size > 0
 
 
+def _instead(done: Done) -> Done:
+    return Done(words=f"there is no log, so {done.words}", put_in=False)
+
+
 def flip_log(rng: random.Random, data: Path) -> Done:
     """Flip one bit of the log."""
     if not _has(data, LOG):
-        return flip_database(rng, data)
+        return _instead(flip_database(rng, data))
     return Done(words=_flip(data / LOG, [_log_byte(rng, data)], rng))
 
 
 def flip_log_bits(rng: random.Random, data: Path) -> Done:
     """Flip several bits of the log."""
     if not _has(data, LOG):
-        return flip_database_bits(rng, data)
+        return _instead(flip_database_bits(rng, data))
     count = rng.randint(2, 20)
     return Done(words=_flip(data / LOG, [_log_byte(rng, data) for _ in range(count)], rng))
 
@@ -171,14 +176,14 @@ def flip_log_bits(rng: random.Random, data: Path) -> Done:
 def flip_database(rng: random.Random, data: Path) -> Done:
     """Flip one bit of the database."""
     if not _has(data, DATABASE):
-        return Done(words="there is no database")
+        return Done(words="there is no database", put_in=False)
     return Done(words=_flip(data / DATABASE, [_database_byte(rng, data)], rng))
 
 
 def flip_database_bits(rng: random.Random, data: Path) -> Done:
     """Flip several bits of the database."""
     if not _has(data, DATABASE):
-        return Done(words="there is no database")
+        return Done(words="there is no database", put_in=False)
     count = rng.randint(2, 20)
     offsets = [_database_byte(rng, data) for _ in range(count)]
     return Done(words=_flip(data / DATABASE, offsets, rng))
@@ -186,10 +191,11 @@ def flip_database_bits(rng: random.Random, data: Path) -> Done:
 
 def round_text(rng: random.Random, data: Path) -> Done:
     """Make the text of one of the last rounds invalid UTF-8 by one bit, in a commit of its own that is left in the log."""
-    with copy_of(data) as connection:
+    rows = []
+    with suppress(sqlite3.Error), copy_of(data) as connection:
         rows = connection.execute("SELECT seq, body FROM round ORDER BY seq DESC LIMIT 60").fetchall()
     if not rows:
-        return Done(words="no round is kept yet")
+        return Done(words="no round is kept yet, or none can be read", put_in=False)
     key, body = rng.choice(rows)
     changed = bytearray(body.encode())
     at = rng.randrange(len(changed))
@@ -217,7 +223,7 @@ def round_text(rng: random.Random, data: Path) -> Done:
 def _cut(rng: random.Random, data: Path, name: str) -> Done:
     path = data / name
     if not _has(data, name):
-        return Done(words=f"{name} is empty or not there")
+        return Done(words=f"{name} is empty or not there", put_in=False)
     before = path.stat().st_size
     whole = before
     if name == LOG and rng.random() < 0.7:
@@ -231,7 +237,7 @@ def _cut(rng: random.Random, data: Path, name: str) -> Done:
 def _zero(rng: random.Random, data: Path, name: str, *, part: bool) -> Done:
     path = data / name
     if not _has(data, name):
-        return Done(words=f"{name} is empty or not there")
+        return Done(words=f"{name} is empty or not there", put_in=False)
     length = path.stat().st_size
     first, last = 0, length
     if part:
@@ -248,14 +254,14 @@ def _empty(data: Path, name: str) -> Done:
     path = data / name
     before = path.stat().st_size if path.exists() else 0
     path.write_bytes(b"")
-    return Done(words=f"{name} emptied ({before} bytes)")
+    return Done(words=f"{name} emptied ({before} bytes)", put_in=bool(before))
 
 
 def _delete(data: Path, *names: str) -> Done:
     gone = [name for name in names if (data / name).exists()]
     for name in gone:
         (data / name).unlink()
-    return Done(words=f"deleted: {', '.join(gone) or 'nothing, none was there'}")
+    return Done(words=f"deleted: {', '.join(gone) or 'nothing, none was there'}", put_in=bool(gone))
 
 
 def cut_log(rng: random.Random, data: Path) -> Done:
@@ -324,7 +330,7 @@ def flip_sidecar(rng: random.Random, data: Path) -> Done:
     """Flip one bit of one sidecar."""
     found = [one for one in sidecars(data) if one.stat().st_size]
     if not found:
-        return Done(words="there is no sidecar")
+        return Done(words="there is no sidecar", put_in=False)
     path = rng.choice(found)
     return Done(words=_flip(path, [rng.randrange(path.stat().st_size)], rng))
 
@@ -332,7 +338,7 @@ def flip_sidecar(rng: random.Random, data: Path) -> Done:
 def zero_sidecar(rng: random.Random, data: Path) -> Done:
     """Write zeroes over one sidecar, or over all of them."""
     if not (found := sidecars(data)):
-        return Done(words="there is no sidecar")
+        return Done(words="there is no sidecar", put_in=False)
     chosen = _some(rng, found)
     for path in chosen:
         path.write_bytes(bytes(path.stat().st_size))
@@ -342,7 +348,7 @@ def zero_sidecar(rng: random.Random, data: Path) -> Done:
 def delete_sidecar(rng: random.Random, data: Path) -> Done:
     """Delete one sidecar, or all of them."""
     if not (found := sidecars(data)):
-        return Done(words="there is no sidecar")
+        return Done(words="there is no sidecar", put_in=False)
     chosen = _some(rng, found)
     for path in chosen:
         path.unlink()

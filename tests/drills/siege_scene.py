@@ -27,8 +27,8 @@ LIMIT_S: Final = 60.0
 PAUSE_S: Final = 0.05
 DISK: Final = "32m"
 MQTT, WEBSOCKET, INTAKE, RELAYS = 21_001, 21_002, 21_003, 21_010
-STOLEN: Final = "collector"
-"""The collector whose key was stolen, and was revoked since; the one that runs has another."""
+SPAN: Final = 2**44
+"""How many numbers of rows each epoch has in an outbox."""
 TARGETS: Final = 8
 
 
@@ -50,6 +50,9 @@ class Scene:
         self._broker: subprocess.Popen[bytes] | None = None
         self._collector: subprocess.Popen[bytes] | None = None
         self._thief: subprocess.Popen[bytes] | None = None
+        self._authority = folder / "authority"
+        self._generation = 1
+        """Which collector it is: one more than keys were stolen."""
         self.plan = folder / "plan.toml"
         self.plan.write_text(_plan(target_port))
 
@@ -74,29 +77,68 @@ class Scene:
         return done.returncode, done.stdout, done.stderr
 
     def set_up(self, names: list[str]) -> None:
-        """Make the authority and all identities, have one collector's key stolen and revoked, start everything."""
-        authority = self.folder / "authority"
-        ca = ("--ca", str(authority))
-        self.tidegauge("provision", "ca", str(authority))
-        for name, out in ((STOLEN, "stolen-identity"), ("collector-2", "collector-identity")):
-            self.tidegauge("provision", "collector", *ca, "--out", str(self.folder / out), "--name", name)
+        """Make the authority and all identities, each device's with a list in which the collector counts; start everything."""
+        self.tidegauge("provision", "ca", str(self._authority))
+        self._make_collector()
         for name in names:
-            self.tidegauge("provision", "device", *ca, "--device", name, "--out", str(self._given(name)))
-        self.tidegauge(
-            *("provision", "broker", *ca, "--out", str(self.folder / "broker"), "--address", "127.0.0.1"),
-            *("--port", str(MQTT), "--websocket-port", str(WEBSOCKET), "--host", "localhost"),
-            *("--host", "127.0.0.1", "--user", pwd.getpwuid(os.geteuid()).pw_name),
-        )
-        # The thief's view of the world is from before, and nobody tells the broker: the worst case that is real.
-        shutil.copytree(authority, self.folder / "stolen-authority")
-        self.tidegauge("provision", "revoke", *ca, STOLEN, "--reason", "stolen")
-        self._settings("collector.toml", "authority", "collector-identity", INTAKE)
-        self._settings("thief.toml", "stolen-authority", "stolen-identity", 0)
+            self.tidegauge(
+                "provision", "device", *self._ca, "--device", name, "--out", str(self._given(name))
+            )
+        self._write_broker("--host", "localhost", "--host", "127.0.0.1")
         self.start_broker()
         self.start_collector()
         for index, name in enumerate(names):
             self.devices.append(Device(self, name, index))
         self.whole = True
+
+    @property
+    def _ca(self) -> tuple[str, str]:
+        return "--ca", str(self._authority)
+
+    @property
+    def collector_name(self) -> str:
+        """Whose key the collector that runs has, or ran with."""
+        return f"collector-{self._generation}"
+
+    def _make_collector(self) -> None:
+        name = self.collector_name
+        out = self.folder / f"identity-{name}"
+        self.tidegauge("provision", "collector", *self._ca, "--out", str(out), "--name", name)
+        self._settings("collector.toml", self._authority, out, self.folder / "broker")
+
+    def _write_broker(self, *hosts: str) -> None:
+        self.tidegauge(
+            *("provision", "broker", *self._ca, "--out", str(self.folder / "broker")),
+            *("--address", "127.0.0.1", "--port", str(MQTT), "--websocket-port", str(WEBSOCKET)),
+            *("--user", pwd.getpwuid(os.geteuid()).pw_name, *hosts),
+        )
+
+    # What the operator does about a stolen key.
+
+    @property
+    def has_lists(self) -> bool:
+        """Say whether this product's authority says in a list which collectors count."""
+        return (self._authority / "trust-list.json").exists()
+
+    def list_text(self) -> bytes:
+        """Return the newest list."""
+        return (self._authority / "trust-list.json").read_bytes()
+
+    def replace_identity(self) -> None:
+        """Revoke the collector's key and make the next one; nothing that runs knows of it yet."""
+        self.tidegauge(
+            "provision", "revoke", *self._ca, self.collector_name, "--reason", "its machine was taken"
+        )
+        self._generation += 1
+        self._make_collector()
+        self._write_broker()
+
+    def write_drive(self) -> Path:
+        """Make a USB drive with the newest list on it, which is made for that."""
+        drive = self.folder / f"drive-{self._generation}"
+        drive.mkdir()
+        self.tidegauge("provision", "trust", *self._ca, "--to", str(drive))
+        return drive
 
     def _given(self, name: str) -> Path:
         return self.folder / f"identity-{name}"
@@ -105,11 +147,11 @@ class Scene:
         """Give a data directory a device's identity."""
         self.tidegauge("identity", "install", str(self._given(name)), "--data", str(data))
 
-    def _settings(self, file: str, authority: str, identity: str, intake: int) -> None:
+    def _settings(self, file: str, authority: Path, identity: Path, intake: Path) -> None:
         (self.folder / file).write_text(
             f'[broker]\nuse = "localhost:{MQTT}"\n'
-            f'[trust]\ndevices = "{self.folder / authority}"\nidentity = "{self.folder / identity}"\n'
-            + (f'[intake]\nport = {intake}\nidentity = "{self.folder / "broker"}"\n' if intake else "")
+            f'[trust]\ndevices = "{authority}"\nidentity = "{identity}"\n'
+            f'[intake]\nport = {INTAKE}\nidentity = "{intake}"\n'
         )
 
     # Broker and collectors.
@@ -135,8 +177,15 @@ class Scene:
         self._collector = self._start_collector("collector.toml", self.collector_data)
 
     def start_thief(self) -> None:
-        """Start another with the stolen key, on an empty database."""
-        shutil.rmtree(self.thief_data, ignore_errors=True)
+        """Start another with all that lies on the collector's machine, on an empty database."""
+        taken = self.folder / "taken"
+        for one in (self.thief_data, taken):
+            shutil.rmtree(one, ignore_errors=True)
+        # The issuing key is on another machine, as the how-to has it.
+        shutil.copytree(self._authority, taken / "authority", ignore=shutil.ignore_patterns("*.key", ".lock"))
+        shutil.copytree(self.folder / f"identity-{self.collector_name}", taken / "identity")
+        shutil.copytree(self.folder / "broker", taken / "broker")
+        self._settings("thief.toml", taken / "authority", taken / "identity", taken / "broker")
         self._thief = self._start_collector("thief.toml", self.thief_data)
 
     def _start_collector(self, settings: str, data: Path) -> "subprocess.Popen[bytes]":
@@ -170,14 +219,13 @@ class Scene:
         """`kill -9`."""
         _kill(self._collector, "collector")
 
-    def kill_thief(self) -> int:
-        """`kill -9`; return how many records it had taken."""
-        _kill(self._thief, "thief")
-        self._thief = None
-        with closing(
-            sqlite3.connect(f"file:{self.thief_data / 'collector.sqlite3'}?mode=ro", uri=True)
-        ) as found:
-            return int(found.execute("SELECT count(*) FROM record").fetchone()[0])
+    def end_thief(self) -> None:
+        """`kill -9` of the thief's, if it runs, or of the collector if the thief's never did."""
+        if self._thief is not None:
+            _kill(self._thief, "thief")
+            self._thief = None
+        elif self._collector is not None and self._collector.poll() is None:
+            self.kill_collector()
 
     def audit(self) -> tuple[int, list[dict[str, Any]], str]:
         """Run `tidegauge collector audit`; return its status, its objects (the sums last) and its complaints."""
@@ -217,13 +265,16 @@ class Device:
         first = RELAYS + 3 * index
         self.relay = Relay(((first, WEBSOCKET), (first + 1, MQTT), (first + 2, INTAKE)))
         self.relay.join()
+        self._media = scene.folder / f"media-{name}"
+        (self._media / "drive").mkdir(parents=True)
         self._settings = scene.folder / f"{name}.toml"
         self._settings.write_text(
             f'data = "{self.data}"\nplan = "{scene.plan}"\n'
             f"[schedule]\ncalm_s = {scene.calm_s}\ntransition_s = {scene.calm_s}\n"
             '[broker]\nhost = "localhost"\nretry_max_s = 1\n'
             f"websocket_port = {first}\ntls_port = {first + 1}\nhttps_port = {first + 2}\n"
-            '[stick]\nwatch = ""\n[lights]\nfactory = "mock"\ndark = true\n[log]\nlevel = "info"\n'
+            f'[stick]\nwatch = "{self._media}"\n'
+            '[lights]\nfactory = "mock"\ndark = true\n[log]\nlevel = "info"\n'
         )
         self.account = Account(
             log=self._log, database=scene.collector_data / "collector.sqlite3", device=name
@@ -300,6 +351,29 @@ class Device:
     def mount(self, how: str) -> None:
         """Mount its disk anew, `ro` or `rw`."""
         subprocess.run(["mount", "-o", f"remount,{how}", str(self.disk)], check=True)
+
+    def waits(self) -> set[tuple[str, int]]:
+        """Return the identity of each record that waits in its outbox, as the tables say."""
+        with closing(
+            sqlite3.connect(f"file:{self.data / 'outbox.sqlite3'}?mode=ro", uri=True, timeout=20)
+        ) as outbox:
+            epochs = dict(outbox.execute("SELECT id, epoch FROM state"))
+            keys = [key for (key,) in outbox.execute("SELECT seq FROM waiting")]
+        return {(epochs.get(key // SPAN + 1, ""), key % SPAN) for key in keys}
+
+    def plug(self, drive: Path) -> None:
+        """Plug a USB drive in."""
+        subprocess.run(["mount", "--bind", str(drive), str(self._media / "drive")], check=True)
+
+    def unplug(self) -> None:
+        """Pull it, once the device has closed it."""
+        end_s = time.monotonic() + LIMIT_S
+        while subprocess.run(
+            ["umount", str(self._media / "drive")], stderr=subprocess.DEVNULL, check=False
+        ).returncode:
+            if time.monotonic() > end_s:
+                raise SceneError(f"device {self.name[0]} does not let go of the drive")
+            time.sleep(PAUSE_S)
 
     def begin_anew(self) -> None:
         """Throw its data away, as an operator does with a card that is lost."""

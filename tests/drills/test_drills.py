@@ -27,6 +27,7 @@ SHORT_SIEGE = (
     "zero-log-part",
     "delete-sidecar",
     "kill-device",
+    "stolen-key",
 )
 
 
@@ -94,9 +95,12 @@ def test_wear(seed: int) -> None:
 
 
 @pytest.mark.namespace
-def test_siege(seed: int) -> None:
+def test_siege(seed: int, capfd: pytest.CaptureFixture[str]) -> None:
     needs.program("mosquitto")
-    assert siege.drill(times=10, seed=seed, minutes=4, devices=2, only=SHORT_SIEGE)
+    assert siege.drill(times=len(SHORT_SIEGE), seed=seed, minutes=4, devices=2, only=SHORT_SIEGE)
+    out = capfd.readouterr().out
+    print(out)
+    assert "1 thefts (" in out
 
 
 @pytest.mark.long
