@@ -332,7 +332,14 @@ class Device:
             now_ns, verdict, ladder, utc_ns=self._journal.scene().utc_ns, targets=judged.targets
         )
         since_utc_ns = self._history.since_utc_ns
-        self._journal.conclude(ended, judged, ladder, since_utc_ns=since_utc_ns, worker=self._worker.pid)
+        self._journal.conclude(
+            ended,
+            judged,
+            ladder,
+            ended_ns=now_ns,
+            since_utc_ns=since_utc_ns,
+            worker=self._worker.pid,
+        )
         self._schedule.ended(ROUND, ended.cost_bytes, now_ns)
         aspect = " ".join(f"{one.name}:{one.verdict}:{one.step}" for one in judged.targets)
         self._schedule.concluded(verdict.verdict, now_ns, aspect=aspect)

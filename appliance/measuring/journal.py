@@ -116,20 +116,31 @@ class Journal:
         self._fault("device", Failure.INTERRUPTED, operation="measure", reason="told to stop", tasks=tasks)
 
     def conclude(
-        self, ended: Round, judged: RoundJudgement, ladder: Ladder, *, since_utc_ns: int, worker: int | None
+        self,
+        ended: Round,
+        judged: RoundJudgement,
+        ladder: Ladder,
+        *,
+        ended_ns: int,
+        since_utc_ns: int,
+        worker: int | None,
     ) -> None:
-        """Keep a round's conclusion, with the device's health over it, and commit it with all that came before."""
+        """Keep a round's conclusion, with the device's health over it, and commit it with all that came before.
+
+        `ended_ns` is the moment as of which it was judged.
+        """
         after = self._look(worker)
         points, self._new_points = self._new_points, []
         conclusion = records.Conclusion(
             round_id=ended.round_id,
             slot_ns=ended.slot_ns,
             start_ns=ended.start_ns,
-            end_ns=boottime_ns(),
+            end_ns=ended_ns,
             uplink=ended.uplink,
             ladder=ladder,
             verdict=judged.verdict,
             targets=judged.targets,
+            silent=() if ended.is_over(ended_ns) else ended.out,
             since_utc_ns=since_utc_ns,
             traffic=(ended.bytes_up, ended.bytes_down),
             health={

@@ -17,8 +17,9 @@ from firmware.jsontypes import JsonObject, JsonValue
 from firmware.judgement import ladder as ladder_json
 from firmware.judgement.ladder import Ladder
 from firmware.judgement.observation import context_of
-from firmware.judgement.web import targets as targets_json
-from firmware.judgement.web.targets import TargetJudgement
+from firmware.judgement.round_records import SILENT
+from firmware.judgement.web import target_judgement as targets_json
+from firmware.judgement.web.target_judgement import TargetJudgement
 from firmware.plan import Plan
 from firmware.record import Outcome, Phase, Record, Stamp, Verdict, Zone
 from firmware.task import Result, Task
@@ -66,6 +67,8 @@ class Conclusion:
     sync_points: Sequence[SyncPoint] = ()
     previous_boot_id: str = ""
     targets: Sequence[TargetJudgement] = ()
+    silent: Sequence[str] = ()
+    """The targets that were still out and taken to be silent, where the round ended early."""
 
 
 def of_result(
@@ -183,7 +186,7 @@ def of_round(scene: Scene, ended: Conclusion) -> Record:
     """Return a round's conclusion.
 
     Detail `ladder` (see `firmware.judgement.ladder.to_json`), `targets` (what is said of each platform by itself, see
-    `firmware.judgement.web.targets`), `since_utc_ns`, `previous_boot_id`, and `sync_points` (`[boottime_ns, utc_ns,
+    `firmware.judgement.web.target_judgement`), `silent` (who was still out, where it ended early), `since_utc_ns`, `previous_boot_id`, and `sync_points` (`[boottime_ns, utc_ns,
     error_ns]` each); the context is the device's health.
     """
     points: list[JsonValue] = [
@@ -206,6 +209,7 @@ def of_round(scene: Scene, ended: Conclusion) -> Record:
             detail={
                 "ladder": ladder_json.to_json(ended.ladder),
                 "targets": targets_json.to_json(ended.targets),
+                SILENT: [*ended.silent],
                 "since_utc_ns": ended.since_utc_ns,
                 "sync_points": points,
                 "previous_boot_id": ended.previous_boot_id,

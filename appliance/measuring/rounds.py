@@ -6,21 +6,16 @@ are arguments, CLOCK_BOOTTIME in ns. A round ends when all is in, or at its dead
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Final
 
 from appliance.measuring.budget import NS, wire_bytes
-from firmware.failures import Failure
-from firmware.jsontypes import RecordError
-from firmware.judgement import ladder as ladder_json
-from firmware.judgement.facts import FAR, Past
+from firmware.judgement.facts import Past
 from firmware.judgement.ladder import Ladder, climb, confirmation_tasks, round_tasks
 from firmware.judgement.observation import Observation, from_record, owner_of
-from firmware.judgement.verdict import RoundJudgement, judge_round
-from firmware.judgement.web import targets as targets_json
-from firmware.judgement.web.evidence import WebControl, WebEvidence
-from firmware.judgement.web.from_record import evidence_of
-from firmware.judgement.web.targets import TargetJudgement
+from firmware.judgement.round_records import HISTORY_ROUNDS, PastRound, judge_records, past_round, silence
+from firmware.judgement.verdict import EARLY_NS, RoundJudgement
+from firmware.judgement.web.evidence import WebControl
+from firmware.judgement.web.target_judgement import TargetJudgement
 from firmware.judgement.words import VerdictWord
 from firmware.plan import Plan
 from firmware.plans.checks import estimate_bytes
@@ -29,11 +24,6 @@ from firmware.task import Task
 
 GRACE_NS: Final = NS
 """How long after its deadline a round waits for results that are on their way from the worker."""
-HISTORY_ROUNDS: Final = 150
-"""How many rounds are remembered: more than an hour of quick ones, which is as far back as a rule asks."""
-EARLY_NS: Final = 10 * NS
-"""What has been asked for so long without an answer is taken to be silent, if that is all the round waits for: four
-SYNs, and longer than any line takes. What still comes is a record like any other."""
 DARK: Final = frozenset(
     {VerdictWord.INTERNATIONAL_CUT, VerdictWord.ISP_OR_WIDER_OUTAGE, VerdictWord.LOCAL_FAULT}
 )
@@ -58,7 +48,7 @@ class Round:
         self._first = frozenset(self._open)
         self._seen: dict[str, Observation] = {}
         self._confirmed = False
-        self._pages: dict[str, WebEvidence] = {}
+        self._records: dict[str, Record] = {}
         self._asked = {task.task_id: task for task in self.tasks}
         self._is_early = False
 
@@ -76,13 +66,11 @@ class Round:
         outcome = record.outcome
         self._open.discard(task.task_id)
         self._seen[task.task_id] = from_record(record)
+        self._records[task.task_id] = record
         self.bytes_up += outcome.bytes_up
         self.bytes_down += outcome.bytes_down
         self.wire_bytes += wire_bytes(outcome.bytes_up + outcome.bytes_down)
         self.uplink = record.uplink or self.uplink
-        page = evidence_of(record) if record.rung in FAR else None
-        if page is not None:
-            self._pages[task.target_name] = page
         return self._confirmation(self._seen.values(), now_ns)
 
     def look(self, now_ns: int) -> tuple[Task, ...]:
@@ -106,12 +94,14 @@ class Round:
 
     def _with_silence(self, now_ns: int) -> dict[str, Observation]:
         """Return the observations, with silence for what was asked `EARLY_NS` ago and is still out."""
-        silent = {
-            task_id: _silence(self._plan, task)
-            for task_id in self._open
+        return {**self._seen, **self._silent(now_ns)}
+
+    def _silent(self, now_ns: int) -> dict[str, Observation]:
+        return {
+            task_id: silence(_asked(self._plan, task))
+            for task_id in sorted(self._open)
             if (task := self._asked[task_id]).start_boottime_ns + EARLY_NS <= now_ns
         }
-        return {**self._seen, **silent}
 
     def ends_ns(self) -> int:
         """Return when it is over at the latest."""
@@ -125,13 +115,9 @@ class Round:
         """Return the climb so far."""
         return climb(self._plan, self._seen, ended=ended)
 
-    def judge(
-        self, history: Iterable[Past], controls: Mapping[str, WebControl] | None = None
-    ) -> RoundJudgement:
+    def judge(self, history: Iterable[Past], views: Mapping[str, WebControl] | None = None) -> RoundJudgement:
         """Return what the round's evidence carries, given the rounds before it and the control's last views."""
-        return judge_round(
-            tuple(self._seen.values()), tuple(history), pages=self._pages, page_controls=controls
-        )
+        return judge_records(self._records.values(), tuple(history), views)
 
     def early(self, history: Iterable[Past], now_ns: int) -> tuple[RoundJudgement, Ladder] | None:
         """Return the verdict and the ladder if the round may end now, before all is in; else None.
@@ -142,13 +128,16 @@ class Round:
             return None
         if any(self._asked[task_id].start_boottime_ns + EARLY_NS > now_ns for task_id in self._open):
             return None
-        seen = self._with_silence(now_ns)
-        judged = judge_round(tuple(seen.values()), tuple(history), pages=self._pages)
+        silent = self._silent(now_ns)
+        judged = judge_records(self._records.values(), tuple(history), silent=silent.values())
         if judged.verdict.verdict not in DARK:
             return None
-        line = f"{len(self._open)} of the targets had been asked for {EARLY_NS // NS} s, and were taken to be silent"
-        verdict = replace(judged.verdict, evidence=(*judged.verdict.evidence, line))
-        return replace(judged, verdict=verdict), climb(self._plan, seen, ended=True)
+        return judged, climb(self._plan, {**self._seen, **silent}, ended=True)
+
+    @property
+    def out(self) -> tuple[str, ...]:
+        """The names of the targets that are still out."""
+        return tuple(sorted({self._asked[task_id].target_name for task_id in self._open}))
 
     @property
     def cost_bytes(self) -> int:
@@ -171,7 +160,8 @@ def most_bytes(plan: Plan) -> int:
     return max(plan.round.max_bytes, sum(estimate_bytes(target) for target in plan.targets) + again)
 
 
-def _silence(plan: Plan, task: Task) -> Observation:
+def _asked(plan: Plan, task: Task) -> Observation:
+    """Return a task as an observation that nothing has come of yet."""
     return Observation(
         test=task.test,
         rung=task.rung,
@@ -179,10 +169,8 @@ def _silence(plan: Plan, task: Task) -> Observation:
         target=task.target,
         target_name=task.target_name,
         network=owner_of(plan, task.target_name),
-        failure=Failure.TIMEOUT,
-        failed_operation="connect",
         start_ns=task.start_boottime_ns,
-        end_ns=task.start_boottime_ns + EARLY_NS,
+        end_ns=task.start_boottime_ns,
     )
 
 
@@ -190,9 +178,7 @@ class History:
     """The last rounds, for the rules that ask what was before; their ages are as of the moment of asking."""
 
     def __init__(self) -> None:
-        self._rounds: deque[tuple[int, Verdict, Ladder, tuple[TargetJudgement, ...]]] = deque(
-            maxlen=HISTORY_ROUNDS
-        )
+        self._rounds: deque[PastRound] = deque(maxlen=HISTORY_ROUNDS)
         self._verdict = ""
         self.since_utc_ns = 0
         """When the present verdict was first reached."""
@@ -202,19 +188,10 @@ class History:
         """Return the history that `ladder` records tell, newest first. Only rounds of this boot have an age."""
         history = cls()
         for record in reversed(tuple(rounds)):
-            if record.verdict is None:
-                continue
-            try:
-                ladder = ladder_json.from_json(record.outcome.detail.get("ladder"))
-            except RecordError:
+            past = past_round(record)
+            if past is None:
                 continue  # of other software: as if it had not been
-            history.add(
-                record.start.boottime_ns + record.runtime_ns,
-                record.verdict,
-                ladder,
-                utc_ns=0,
-                targets=_targets_of(record),
-            )
+            history._add(past, utc_ns=0)
             since_utc_ns = record.outcome.detail.get("since_utc_ns")
             history.since_utc_ns = since_utc_ns if isinstance(since_utc_ns, int) else record.start.utc_ns
             if record.boot_id != boot_id:
@@ -231,20 +208,14 @@ class History:
         targets: tuple[TargetJudgement, ...] = (),
     ) -> None:
         """Add a round that ended at `ended_ns`, `utc_ns` by the wall clock."""
-        if verdict.verdict != self._verdict:
-            self._verdict, self.since_utc_ns = verdict.verdict, utc_ns
-        self._rounds.append((ended_ns, verdict, ladder, targets))
+        past = PastRound(ended_ns=ended_ns, verdict=verdict, ladder=ladder, targets=targets)
+        self._add(past, utc_ns=utc_ns)
+
+    def _add(self, past: PastRound, *, utc_ns: int) -> None:
+        if past.verdict.verdict != self._verdict:
+            self._verdict, self.since_utc_ns = past.verdict.verdict, utc_ns
+        self._rounds.append(past)
 
     def before(self, now_ns: int) -> tuple[Past, ...]:
         """Return the rounds before `now_ns`, oldest first."""
-        return tuple(
-            Past(verdict=verdict, ladder=ladder, age_s=(now_ns - ended_ns) / NS, targets=targets)
-            for ended_ns, verdict, ladder, targets in self._rounds
-        )
-
-
-def _targets_of(record: Record) -> tuple[TargetJudgement, ...]:
-    try:
-        return targets_json.from_json(record.outcome.detail.get("targets", []))
-    except RecordError:
-        return ()  # of other software: as if nothing had been said of them
+        return tuple(past.before(now_ns) for past in self._rounds)

@@ -13,7 +13,7 @@ from typing import Final
 from collector.control.targets import ControlTarget, Key
 from firmware.judgement.observation import Outlook, from_record
 from firmware.judgement.web.control_json import MAX_ADDRESSES
-from firmware.judgement.web.evidence import ControlSource, WebControl
+from firmware.judgement.web.evidence import ControlSource, Looked, WebControl
 from firmware.judgement.web.from_record import control_of
 from firmware.record import Record
 
@@ -136,26 +136,38 @@ def nearest(runs: Sequence[Run], utc_ns: int, *, window_s: float = JOIN_WINDOW_S
 
 
 def joined(runs: Sequence[Run], moment_ns: int, first_ns: int, last_ns: int) -> tuple[WebControl | None, str]:
-    """Return the view for a measurement made at `moment_ns`, or None and why there is none.
+    """Return the view for something that ended at `moment_ns`, and on which side of it the control looked.
 
-    It may as well have been made at any time from `first_ns` to `last_ns`. `runs` are those that touch that time, and the
-    one on either side. The control must have looked before and after,
-    and found the same: a site that went down, or came back, between its last look and the measurement would
-    otherwise pass for one that is blocked.
+    It may as well have been at any time from `first_ns` to `last_ns`. `runs` are those that touch that time, and the one
+    on either side. None, and why, where the control did not look, or found different things meanwhile: a site that
+    went down, or came back, between two looks would otherwise pass for one that is blocked. Where it looked on one
+    side only, the reason says so: what such a look is worth, `firmware.judgement.web` knows.
     """
+    window_ns = round(JOIN_WINDOW_S * NS)
+    runs = [run for run in runs if first_ns - run.last_utc_ns <= window_ns >= run.first_utc_ns - last_ns]
     view = nearest(runs, moment_ns)
     if view is None:
         return None, NO_CONTROL
     before = [run for run in runs if run.first_utc_ns <= first_ns]
     after = [run for run in runs if run.last_utc_ns >= last_ns]
-    if not before or not after:
-        return None, ONE_SIDED
-    begin_ns = max(run.first_utc_ns for run in before)
-    end_ns = min(run.last_utc_ns for run in after)
+    begin_ns = max((run.first_utc_ns for run in before), default=first_ns)
+    end_ns = min((run.last_utc_ns for run in after), default=last_ns)
     between = [run for run in runs if run.first_utc_ns >= begin_ns and run.last_utc_ns <= end_ns]
-    if len({_outcome(run) for run in between}) != 1:
+    if len({_outcome(run) for run in between}) > 1:
         return None, CHANGED
-    return view, ""
+    if before and after:
+        return replace(view, looked=Looked.AROUND), ""
+    if before:
+        last = max(before, key=lambda run: run.first_utc_ns)
+        age_ns = last_ns - _last_look_by(last, first_ns)
+        return replace(last.view, age_s=age_ns / NS, looked=Looked.BEFORE), ONE_SIDED
+    return (replace(view, looked=Looked.AFTER), ONE_SIDED) if after else (None, ONE_SIDED)
+
+
+def _last_look_by(run: Run, utc_ns: int) -> int:
+    """Return a time by which `run`, which had begun by `utc_ns`, was sampled last before it, or a little sooner."""
+    between_ns = (run.last_utc_ns - run.first_utc_ns) // max(1, run.samples - 1)
+    return run.last_utc_ns if run.last_utc_ns <= utc_ns else max(run.first_utc_ns, utc_ns - between_ns)
 
 
 def _outcome(run: Run) -> tuple[bool, ...]:

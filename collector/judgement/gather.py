@@ -19,8 +19,9 @@ from collector.store.controls import ControlQueries
 from collector.store.queries import Queries
 from collector.store.retiming import placed
 from firmware.jsontypes import JsonValue, RecordError
-from firmware.judgement.web import targets as targets_json
-from firmware.judgement.web.targets import FAILED, TargetJudgement
+from firmware.judgement.web import target_judgement as targets_json
+from firmware.judgement.web.target_judgement import TargetJudgement
+from firmware.judgement.web.targets import FAILED
 from firmware.record import Verdict
 
 ROUNDS: Final = 60

@@ -66,7 +66,7 @@ class ControlOut(Answer):
     reachable: bool = Field(
         description="False: the control reached nothing itself then, and says nothing of the target."
     )
-    age_s: float = Field(description="How far from the measurement the nearest sample is, in seconds.")
+    age_s: float = Field(description="How far from the end of the round the look is, in seconds.")
     dns_failure: str | None = Field(description="The failure of its lookup; null: none, or it did not ask.")
     http_failure: str | None = Field(description="The failure of its request; null: none, or it made none.")
     status: int | None = Field(description="The page’s status as the control got it.", examples=[200])

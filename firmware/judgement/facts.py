@@ -4,19 +4,15 @@ The unit of evidence is an unrelated network, never a target: three addresses of
 together are one failure. An observation of no known network counts as none.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from firmware.failures import Failure
 from firmware.judgement.ladder import Ladder, RungProgress, counts, latest_by_target
 from firmware.judgement.observation import Observation, Outlook
-from firmware.judgement.web.evidence import WebControl, WebEvidence
-from firmware.judgement.web.targets import TargetJudgement, judge_targets, resolver_lies
+from firmware.judgement.web.target_judgement import TargetJudgement
 from firmware.record import Rung, Verdict
-
-Control: TypeAlias = Mapping[str, Observation]
-"""What a control outside the country saw of the same targets, by target name."""
 
 PORTAL_STATUSES: Final = frozenset({200, 301, 302, 303, 307, 308, 511})
 """How a sign-in page answers a request for something else: its own page, a redirect, or 511 (RFC 6585).
@@ -77,54 +73,28 @@ class Reach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that a rule may ask: the last observation of each target, counts of networks, past, control."""
+    """All that a rule may ask: the last observation of each target, counts of networks, the past, the platforms."""
 
     latest: tuple[Observation, ...]
     domestic: Reach
     international: Reach
     platforms: Reach
     history: tuple[Past, ...]
-    control: Control | None
-    targets: tuple[TargetJudgement, ...] = ()
-    """What is said of each platform by itself."""
     resolver_lies: bool = False
+    """Whether the resolver gives unrelated names one answer: set by `judge_round`, from the round's pages."""
+    targets: tuple[TargetJudgement, ...] = ()
+    """What is said of each platform by itself: set by `judge_round`, once that has been asked."""
 
     @classmethod
-    def of(
-        cls,
-        observations: Iterable[Observation],
-        history: Sequence[Past] = (),
-        control: Control | None = None,
-        *,
-        pages: Mapping[str, WebEvidence] | None = None,
-        page_controls: Mapping[str, WebControl] | None = None,
-    ) -> "Facts":
-        """Count. The order of `observations` does not matter; `history` is oldest first.
-
-        `pages` is what the round's measurements saw of pages, `page_controls` what a control outside saw of them,
-        both by the target's name.
-        """
+    def of(cls, observations: Iterable[Observation], history: Sequence[Past] = ()) -> "Facts":
+        """Count. The order of `observations` does not matter; `history` is oldest first."""
         latest = tuple(latest_by_target(observations).values())
-        facts = cls._counted(latest, history, control)
-        if not pages:
-            return facts
-        return replace(
-            facts,
-            targets=judge_targets(facts, pages, page_controls or {}),
-            resolver_lies=resolver_lies(pages.values()),
-        )
-
-    @classmethod
-    def _counted(
-        cls, latest: tuple[Observation, ...], history: Sequence[Past], control: Control | None
-    ) -> "Facts":
         return cls(
             latest=latest,
             domestic=_reach(latest, Rung.DOMESTIC),
             international=_reach(latest, Rung.INTERNATIONAL),
             platforms=_reach(latest, Rung.PLATFORMS),
             history=tuple(history),
-            control=control,
         )
 
     def on(self, rung: Rung) -> tuple[Observation, ...]:

@@ -6,6 +6,7 @@ Each asks the facts and nothing else. Why each is as it is: docs/explanation/ver
 from typing import Final
 
 from firmware.failures import Failure
+from firmware.judgement.web.evidence import Looked
 from firmware.judgement.web.facts import WebFacts
 from firmware.judgement.web.journey import (
     CERTIFICATE,
@@ -107,7 +108,7 @@ def control_not_since(facts: WebFacts) -> bool:
     """Say whether the control has not looked since the page began to fail."""
     if facts.round is None or facts.control is None or facts.round.failing_for_s is None:
         return False
-    return facts.control.age_s > facts.round.failing_for_s
+    return facts.control.looked is Looked.BEFORE and facts.control.age_s > facts.round.failing_for_s
 
 
 def control_name(facts: WebFacts) -> bool:

@@ -22,6 +22,16 @@ class ControlSource(StrEnum):
     """OONI's web-connectivity helper, in a measurement of theirs."""
 
 
+class Looked(StrEnum):
+    """On which side of a round's end a control looked."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    """Only after it: what was so at the time it cannot know."""
+    AROUND = "around"
+    """On both sides, and found the same."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
     """One question for a name and what was answered.
@@ -107,12 +117,14 @@ class WebControl:
 
     `connects` and `handshakes` map `ADDRESS:PORT` to a failure or None. `asns` maps an address to its network's
     number where known. `reachable` is False where the control itself could not be asked: then nothing else is
-    filled. `age_s` is how long before (or after) the measurement it was taken.
+    filled. `looked` is when, and `age_s` how far from the end of the measurement's round, or from the measurement where it
+    was in none.
     """
 
     source: ControlSource
     reachable: bool = True
     age_s: float = 0.0
+    looked: Looked = Looked.BEFORE
     dns_failure: str | None = None
     addresses: tuple[str, ...] = ()
     asns: Mapping[str, int] = field(default_factory=dict)

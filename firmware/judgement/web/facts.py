@@ -14,6 +14,7 @@ from firmware.judgement.web.evidence import (
     CONTROL_FRESH_S,
     Connect,
     Handshake,
+    Looked,
     Lookup,
     Request,
     WebControl,
@@ -46,7 +47,6 @@ class RoundView:
     `controls_reached`: neutral controls outside proved themselves, which also proves the clock. `names_resolve`:
     the system's resolver answered for other names. `resolver_lies`: it gives unrelated names one answer.
     `repeated`: this target failed in the same step in the round before, and has failed for `failing_for_s`.
-    `headline` is the round's own verdict.
     """
 
     controls_reached: bool | None = None
@@ -55,7 +55,6 @@ class RoundView:
     tunnelled: bool = False
     repeated: bool | None = None
     failing_for_s: float | None = None
-    headline: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +97,7 @@ class WebFacts:
         round: RoundView | None,
     ) -> "WebFacts":
         """Count."""
-        if control is not None and (not control.reachable or control.age_s > CONTROL_OLDEST_S):
+        if control is not None and not _may_tell(control):
             control = None
         first = host_of(evidence.url)
         url, last, ended = hop_of(evidence)
@@ -247,6 +246,11 @@ class WebFacts:
     def is_stale(self) -> bool:
         """Say whether the control's view is a last known one."""
         return self.control is not None and self.control.age_s > CONTROL_FRESH_S
+
+
+def _may_tell(control: WebControl) -> bool:
+    """Say whether the control looked at a time that says something of the measurement's."""
+    return control.reachable and control.looked is not Looked.AFTER and control.age_s <= CONTROL_OLDEST_S
 
 
 def _is_proven(evidence: WebEvidence) -> bool:

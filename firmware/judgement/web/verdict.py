@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from firmware.failures import Failure
 from firmware.judgement.fingerprints.load import builtin
 from firmware.judgement.fingerprints.table import Fingerprints
-from firmware.judgement.web.evidence import WebControl, WebEvidence
+from firmware.judgement.web.evidence import Looked, WebControl, WebEvidence
 from firmware.judgement.web.facts import RoundView, WebFacts
 from firmware.judgement.web.journey import Stage
 from firmware.judgement.web.pages import is_slow
@@ -81,7 +81,7 @@ def _evidence(facts: WebFacts, control: WebControl | None) -> Iterator[str]:
     yield from _control_lines(facts, control)
     if facts.round is not None and facts.round.controls_reached is not None:
         reached = "were reached" if facts.round.controls_reached else "were not reached"
-        yield f"round: neutral controls {reached}; its verdict: {facts.round.headline or 'none yet'}"
+        yield f"round: neutral controls {reached}"
     if facts.stage is Stage.HTTP and facts.evidence.requests:
         size = facts.evidence.requests[-1].body_length
         progress = facts.evidence.requests[-1].progress
@@ -108,6 +108,8 @@ def _control_lines(facts: WebFacts, control: WebControl | None) -> Iterator[str]
         yield "control: nobody outside looked"
     elif not control.reachable:
         yield "control: could not be asked"
+    elif control.looked is Looked.AFTER:
+        yield "control: it looked only after this, which says nothing of how it was then"
     elif facts.control is None:
         yield f"control: its last view is {control.age_s / 3600:.0f} h old, too old to say anything"
     else:

@@ -15,11 +15,12 @@ from appliance.measuring.records import (
     of_result,
     of_round,
 )
-from appliance.measuring.rounds import EARLY_NS, GRACE_NS, History, Round, most_bytes
+from appliance.measuring.rounds import GRACE_NS, History, Round, most_bytes
 from appliance.measuring.schedule import Missed, Reason
 from firmware.clock import ClockTracker, SyncPoint
 from firmware.failures import Failure
 from firmware.judgement.ladder import Ladder, RungProgress, climb
+from firmware.judgement.verdict import EARLY_NS
 from firmware.plans import load as plans
 from firmware.plans.checks import round_bytes
 from firmware.record import ClockQuality, Outcome, Phase, Record, Rung, Stamp, Verdict, from_json, to_json

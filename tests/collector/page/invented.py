@@ -16,8 +16,10 @@ from collector.store.database import Store
 from firmware.exchange import Hello, Tombstone
 from firmware.failures import Failure
 from firmware.jsontypes import JsonValue
-from firmware.judgement import ladder, observation, verdict
+from firmware.judgement import ladder, observation
 from firmware.judgement.facts import Past
+from firmware.judgement.round_records import judge_records
+from firmware.judgement.web.target_judgement import to_json as targets_json
 from firmware.plan import Cadence, Network, Plan, PlannedTarget
 from firmware.record import ClockQuality, ClockReading, Outcome, Phase, Record, Rung, Stamp, Zone, to_json
 
@@ -113,8 +115,9 @@ class Device:
         climbed = ladder.climb(PLAN, seen, ended=True)
         end_ns = at_ns + 25 * NS_PER_S
         history = [replace(past, age_s=(end_ns - then) / NS_PER_S) for then, past in self.past[-5:]]
-        concluded = verdict.decide(seen.values(), history)
-        self.past.append((end_ns, Past(verdict=concluded, ladder=climbed, age_s=0.0)))
+        judged = judge_records(made, history)
+        concluded = judged.verdict
+        self.past.append((end_ns, Past(verdict=concluded, ladder=climbed, age_s=0.0, targets=judged.targets)))
         health: dict[str, JsonValue] = {
             "cpu_percent": round(chance.uniform(2, 9), 1),
             "memory_percent": 31.4,
@@ -138,7 +141,12 @@ class Device:
                 slot_boottime_ns=at_ns - self.booted_utc_ns,
                 start=self._reading(at_ns),
                 runtime_ns=end_ns - at_ns,
-                outcome=Outcome(detail={"ladder": ladder.to_json(climbed)}),
+                outcome=Outcome(
+                    detail={
+                        "ladder": ladder.to_json(climbed),
+                        "targets": targets_json(judged.targets),
+                    }
+                ),
                 context=health,
                 verdict=concluded,
                 software=SOFTWARE,

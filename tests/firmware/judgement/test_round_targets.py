@@ -23,7 +23,7 @@ from firmware.judgement.web.evidence import (
     WebControl,
     WebEvidence,
 )
-from firmware.judgement.web.targets import TargetJudgement, from_json, to_json
+from firmware.judgement.web.target_judgement import TargetJudgement, from_json, to_json
 from firmware.judgement.words import VerdictWord
 from firmware.record import Rung
 from tests.firmware.rounds import cut, everything_works, many, near, past, seen
@@ -90,7 +90,7 @@ def judged(
         one_fails(step) if observations is None else observations,
         history,
         pages={NAME: evidence(step)},
-        page_controls=controls,
+        views=controls,
     )
 
 
@@ -154,9 +154,7 @@ def test_a_resolver_that_lies_for_every_name_blocks_none() -> None:
         for name in names
     ]
     observations = [*near(), *many(Rung.INTERNATIONAL, 5), *failed]
-    found = judge_round(
-        observations, failed_before("tls"), pages=pages, page_controls=dict.fromkeys(names, UP)
-    )
+    found = judge_round(observations, failed_before("tls"), pages=pages, views=dict.fromkeys(names, UP))
     assert found.verdict.rule_id == "resolver-lies"
     assert {one.verdict for one in found.targets} == {"inconclusive"}
     # with one name that is answered truly the others are blocked, not the resolver broken

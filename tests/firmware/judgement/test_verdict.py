@@ -407,7 +407,7 @@ def test_the_evidence_counts_and_names() -> None:
 
 def test_another_table_of_rules_is_taken_as_it_is() -> None:
     rule = replace(RULES[-1], rule_id="mine", verdict=VerdictWord.BLOCKED_TLS)
-    assert decide([], control={}, rules=(rule,)).rule_id == "mine"
+    assert decide([], rules=(rule,)).rule_id == "mine"
 
 
 # What must hold whatever the network does.

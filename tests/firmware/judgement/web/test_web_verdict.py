@@ -30,7 +30,7 @@ CONDITIONS = Path(__file__).parents[3] / "data" / "ooni"
 URL, HOST = "https://www.example.com/", "www.example.com"
 TRUE, OTHER, FALSE = "93.184.216.34", "93.184.216.99", "130.192.182.17"
 SILENT, RESET, REFUSED = Failure.TIMEOUT, Failure.CONNECTION_RESET, Failure.CONNECTION_REFUSED
-WELL = RoundView(controls_reached=True, names_resolve=True, repeated=False, headline="ok")
+WELL = RoundView(controls_reached=True, names_resolve=True, repeated=False)
 TWICE = replace(WELL, repeated=True)
 
 OK, DOWN, UNSURE = "ok", "service_down", "inconclusive"
@@ -297,7 +297,7 @@ class TestRound:
     """What the device's own round takes away."""
 
     def test_in_an_outage_no_page_is_blocked(self) -> None:
-        dark = RoundView(controls_reached=False, headline="international_cut")
+        dark = RoundView(controls_reached=False)
         assert said(stopped(RESET), CONTROL, dark) == (UNSURE, "round-not-well")
 
     def test_through_a_tunnel_no_page_is_blocked(self) -> None:
