@@ -52,6 +52,7 @@ from appliance.state_file import State
 from appliance.sync.sender import Sync
 from firmware import clock
 from firmware.failures import Failure
+from firmware.judgement.web.evidence import WebControl
 from firmware.judgement.words import VerdictWord
 from firmware.net.loop import boottime_ns
 from firmware.plan import Plan
@@ -319,10 +320,10 @@ class Device:
             return
         before = self._history.before(now_ns)
         if ended.is_over(now_ns):
-            judged = ended.judge(before, self._controls.views(self._now()))
+            judged = ended.judge(before, self._views())
             ladder = ended.ladder(ended=True)
         else:
-            early = ended.early(before, now_ns)
+            early = ended.early(before, now_ns, self._views)
             if early is None:
                 return
             judged, ladder = early
@@ -355,6 +356,9 @@ class Device:
         self._tell(
             VerdictReached(round_id=ended.round_id, ladder=ladder, verdict=verdict, since_utc_ns=since_utc_ns)
         )
+
+    def _views(self) -> dict[str, WebControl]:
+        return self._controls.views(self._now())
 
     def _tell_gaps(self, *, all_of_them: bool = False) -> None:
         for gap in self._schedule.missed(boottime_ns(), all_of_them=all_of_them):

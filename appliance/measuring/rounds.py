@@ -5,7 +5,7 @@ are arguments, CLOCK_BOOTTIME in ns. A round ends when all is in, or at its dead
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from appliance.measuring.budget import NS, wire_bytes
@@ -119,17 +119,23 @@ class Round:
         """Return what the round's evidence carries, given the rounds before it and the control's last views."""
         return judge_records(self._records.values(), tuple(history), views)
 
-    def early(self, history: Iterable[Past], now_ns: int) -> tuple[RoundJudgement, Ladder] | None:
+    def early(
+        self,
+        history: Iterable[Past],
+        now_ns: int,
+        views: Callable[[], Mapping[str, WebControl]] = dict,
+    ) -> tuple[RoundJudgement, Ladder] | None:
         """Return the verdict and the ladder if the round may end now, before all is in; else None.
 
-        It may when all that is out has been silent for `EARLY_NS` and the verdict is one of `DARK`.
+        It may when all that is out has been silent for `EARLY_NS` and the verdict is one of `DARK`. `views` is asked
+        for the control's last views only then.
         """
         if not self._open or now_ns < self.early_ns():
             return None
         if any(self._asked[task_id].start_boottime_ns + EARLY_NS > now_ns for task_id in self._open):
             return None
         silent = self._silent(now_ns)
-        judged = judge_records(self._records.values(), tuple(history), silent=silent.values())
+        judged = judge_records(self._records.values(), tuple(history), views(), silent=silent.values())
         if judged.verdict.verdict not in DARK:
             return None
         return judged, climb(self._plan, {**self._seen, **silent}, ended=True)

@@ -28,6 +28,11 @@ DRILLS: Final = {
         3,
         "one device floods, forges, replays, inflates, sends 100 MB; another delivers",
     ),
+    "one-judgement": (
+        "tests.drills.one_judgement",
+        10_000,
+        "drawn rounds judged by the device and, from its records, by the collector: the same words for the same reasons",
+    ),
     "fleet": (
         "tests.drills.fleet",
         1,
