@@ -9,6 +9,7 @@ same reasons. The device is given the view that the looks make of the moment, al
 import heapq
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from firmware.clock import ClockTracker
 from firmware.judgement.ladder import Ladder
 from firmware.judgement.verdict import RoundJudgement
 from firmware.judgement.web.evidence import WebControl
+from firmware.plan import PlannedTarget
 from firmware.record import ClockQuality, ClockReading, Record
 from firmware.task import Result, Task
 from tests.drills.exchange import Collector, deliver
@@ -98,76 +100,85 @@ def drill(*, times: int, seed: int) -> bool:
     return not found
 
 
-def play(
-    seed: int, numbers: Sequence[int], tally: dict[str, int] | None = None
-) -> Iterator[tuple[int, list[Difference]]]:
-    """Yield, of each story, how many rounds were judged on both sides and what differs."""
-    counted = {} if tally is None else tally
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with Outbox.open(folder / "outbox.sqlite3", device=DEVICE) as outbox:
-            collector = Collector(folder)
+def play(seed: int, numbers: Sequence[int], tally: dict[str, int]) -> Iterator[tuple[int, list[Difference]]]:
+    """Yield, of each story, how many rounds were judged on both sides and what differs; count the words in `tally`."""
+    with Scene.begun() as scene:
+        for number in numbers:
+            told = scene.play(story(seed, number))
+            differences = []
+            for round_id, identity, judged in told:
+                device = said_by_device(judged)
+                collector = said_by_collector(Judging(scene.queries), identity)
+                for name in sorted(device.keys() | collector.keys()):
+                    one = Difference(
+                        seed=seed,
+                        number=number,
+                        round_id=round_id,
+                        of=name or "the round",
+                        device=device.get(name),
+                        collector=collector.get(name),
+                    )
+                    differences += [one] if one.device != one.collector else []
+                for name in device.keys() - {""}:
+                    tally[device[name][0]] = tally.get(device[name][0], 0) + 1
+            yield len(told), differences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A device's outbox and a collector's store, with the control's log in it."""
+
+    outbox: Outbox
+    collector: Collector
+    log: ControlLog
+    queries: Queries
+
+    @classmethod
+    @contextmanager
+    def begun(cls) -> Iterator["Scene"]:
+        """Make them, empty, and remove them."""
+        with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+            folder = Path(name)
+            outbox = stack.enter_context(Outbox.open(folder / "outbox.sqlite3", device=DEVICE))
+            collector = stack.enter_context(closing(Collector(folder)))
             database = folder / "collector.sqlite3"
-            log, queries = ControlLog.open(database), Queries(database)
-            try:
-                for number in numbers:
-                    drawn = story(seed, number)
-                    told = play_story(drawn, outbox, collector, log)
-                    differences = []
-                    for round_id, identity, judged in told:
-                        by_device, by_collector = (
-                            said_by_device(judged),
-                            said_by_collector(Judging(queries), identity),
-                        )
-                        for word, *_ in [one for name, one in by_device.items() if name]:
-                            counted[word] = counted.get(word, 0) + 1
-                        differences += [
-                            Difference(
-                                seed=seed,
-                                number=number,
-                                round_id=round_id,
-                                of=name or "the round",
-                                device=by_device.get(name),
-                                collector=by_collector.get(name),
-                            )
-                            for name in sorted(by_device.keys() | by_collector.keys())
-                            if by_device.get(name) != by_collector.get(name)
-                        ]
-                    yield len(told), differences
-            finally:
-                queries.close()
-                log.close()
-                collector.close()
+            log = stack.enter_context(closing(ControlLog.open(database)))
+            queries = stack.enter_context(closing(Queries(database)))
+            yield cls(outbox=outbox, collector=collector, log=log, queries=queries)
 
+    def play(self, drawn: Story) -> list[tuple[int, tuple[str, int], RoundJudgement]]:
+        """Play a story up to the collector's store.
 
-def play_story(
-    drawn: Story, outbox: Outbox, collector: Collector, log: ControlLog
-) -> list[tuple[int, tuple[str, int], RoundJudgement]]:
-    """Play a story on both sides; return, of each round, its number, its record's (epoch, seq) and what the device said."""
-    # When rounds end does not depend on who looks from outside, and the looks are told from the last end.
-    ends = [played.end_ns for played, _ in _device(drawn, {}, None)]
-    looks = {
-        name: tuple(Look(utc_ns=drawn.booted_utc_ns + ends[-1] + at_ns, sight=sight) for at_ns, sight in told)
-        for name, told in drawn.offsets.items()
-    }
-    told = []
-    for number, (played, identity) in enumerate(_device(drawn, looks, outbox)):
-        assert played.end_ns == ends[number]
-        told.append((number + 1, identity, played.judged))
-    collector.now_ns = drawn.booted_utc_ns + ends[-1] + 2 * 86_400 * NS
-    deliver(outbox, collector)
-    for target in PLATFORMS:
-        key = Key(test=target.test, target=target.target, target_name=target.name)
-        for look in looks[target.name]:
-            sample = Sample(
-                key=key,
-                utc_ns=look.utc_ns,
-                failure=failure_of(look.sight),
-                failed_operation="connect" if failure_of(look.sight) else None,
-                view=view_of(look.sight, target),
+        Return, of each round, its number, its record's (epoch, seq) and what the device said.
+        """
+        # When rounds end does not depend on who looks from outside, and the looks are told from the last end.
+        ends = [played.end_ns for played, _ in _device(drawn, {}, None)]
+        looks = {
+            name: tuple(
+                Look(utc_ns=drawn.booted_utc_ns + ends[-1] + at_ns, sight=sight) for at_ns, sight in told
             )
-            log.add([sample], every_s=EVERY_S)
-    return told
+            for name, told in drawn.offsets.items()
+        }
+        told = []
+        for number, (played, identity) in enumerate(_device(drawn, looks, self.outbox)):
+            assert played.end_ns == ends[number]
+            told.append((number + 1, identity, played.judged))
+        self.collector.now_ns = drawn.booted_utc_ns + ends[-1] + 2 * 86_400 * NS
+        deliver(self.outbox, self.collector)
+        for target in PLATFORMS:
+            self.log.add([_sample(look, target) for look in looks[target.name]], every_s=EVERY_S)
+        return told
+
+
+def _sample(look: Look, target: PlannedTarget) -> Sample:
+    failure = failure_of(look.sight)
+    return Sample(
+        key=Key(test=target.test, target=target.target, target_name=target.name),
+        utc_ns=look.utc_ns,
+        failure=failure,
+        failed_operation="connect" if failure else None,
+        view=view_of(look.sight, target),
+    )
 
 
 def said_by_device(judged: RoundJudgement) -> dict[str, Said]:
