@@ -6,8 +6,7 @@ Events are facts in the past tense. A listener must never block or raise: it is 
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from appliance.carry.outcome import Carried
-from appliance.sync.ways import Tried
+from appliance.transports import Tried
 from firmware.judgement.ladder import Ladder
 from firmware.record import Record, Verdict
 
@@ -96,6 +95,30 @@ class ExportProgressed:
 
     written: int
     waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """One visit of one stick. Times are CLOCK_BOOTTIME in ns.
+
+    `records` of `waiting` were written, `size` bytes; `taken` left the outbox by answers that were on it. `failure` is a
+    failure word and `fault` its words, None and "" where all of it is on the stick.
+    """
+
+    start_boottime_ns: int
+    runtime_ns: int
+    records: int
+    waiting: int
+    size: int
+    taken: int
+    fault: str = ""
+    failure: str | None = None
+
+    def __str__(self) -> str:
+        told = f"stick: {self.records:,} of {self.waiting:,} records written"
+        if self.taken:
+            told += f", {self.taken:,} answered by the collector"
+        return f"{told}{f'; {self.fault}' if self.fault else ''}; the stick may be pulled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from appliance.measuring.sentinel import BYTES_PER_DAY, controls_of
 from appliance.outbox.datadir import DataDir
 from appliance.settings import DeviceSettings
 from appliance.sync.link import SyncSettings
-from appliance.sync.ways import Ports
+from appliance.transports import Ports
 from firmware.plan import Plan
 from firmware.plans.checks import estimate_bytes, round_bytes
 

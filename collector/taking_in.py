@@ -15,13 +15,13 @@ from typing import Final
 from collector.broker.child import Broker, choose_kind
 from collector.control.thread import ControlThread
 from collector.ingest.inbox import Inbox
-from collector.ingest.judge import Answer
 from collector.ingest.subscriber import LinkState, Subscriber
 from collector.ingest.thread import IngestThread
 from collector.intake.app import make_app
 from collector.intake.server import Intake
 from collector.judgement.thread import ScopeThread
 from collector.listening import listen
+from collector.messages import Answer
 from collector.settings import CollectorSettings, broker_address
 from collector.store.database import Store
 from collector.store.datadir import DataDir

@@ -22,7 +22,7 @@ from appliance.events import Event, OutboxChanged
 from appliance.outbox.box import Outbox
 from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
-from appliance.sync.ways import Ports
+from appliance.transports import Ports
 from firmware.record import to_json
 from tests.appliance import rates as outbox_rates
 from tests.collector import rates as collector_rates

@@ -18,10 +18,17 @@ from typing import BinaryIO, Final
 from appliance.carry.answers import Taken, take
 from appliance.carry.folder import Folder, is_for, read_marker
 from appliance.carry.mounts import Mount, parse
-from appliance.carry.outcome import Carried
 from appliance.carry.writing import Speaker, Written, write
 from appliance.errors import ApplianceError
-from appliance.events import Event, ExportEnded, ExportProgressed, ExportStarted, OutboxChanged, StickGone
+from appliance.events import (
+    Carried,
+    Event,
+    ExportEnded,
+    ExportProgressed,
+    ExportStarted,
+    OutboxChanged,
+    StickGone,
+)
 from appliance.identity.identity import Identity
 from appliance.outbox.box import Outbox
 from appliance.outbox.errors import OutboxError

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance import state_file
-from appliance.carry.outcome import Carried, to_record
-from appliance.events import OutboxChanged, SyncChanged
+from appliance.events import Carried, OutboxChanged, SyncChanged
 from appliance.measuring import health, records
 from appliance.measuring.rounds import Round
 from appliance.measuring.schedule import Missed, Schedule
@@ -22,7 +21,7 @@ from appliance.outbox.box import Outbox
 from appliance.outbox.errors import OutboxError
 from appliance.outbox.storing import Store
 from appliance.state_file import State
-from appliance.sync.ways import Tried
+from appliance.transports import Tried
 from firmware import clock
 from firmware.clock import ClockTracker, SyncPoint
 from firmware.failures import Failure
@@ -165,7 +164,7 @@ class Journal:
 
     def carried(self, carried: Carried) -> None:
         """Keep the record of a stick that was written to."""
-        self._keep(to_record(self.scene(), carried))
+        self._keep(records.of_export(self.scene(), carried))
 
     # The way to the disk.
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import firmware
+from appliance.events import Carried
 from appliance.measuring.schedule import Missed
-from appliance.sync.ways import Transport, Tried
+from appliance.transports import Transport, Tried
 from firmware.clock import ClockTracker, SyncPoint
 from firmware.failures import Failure
 from firmware.jsontypes import JsonObject, JsonValue
@@ -27,6 +28,7 @@ from firmware.task import Result, Task
 SOFTWARE: Final = f"tidegauge {firmware.__version__}"
 TRANSPORT: Final = "transport"
 TRANSPORT_VERSION: Final = "0.1.0"
+_DRIVE: Final = "stick"
 CONCLUSION_VERSION: Final = "0.1.0"
 """The version of what a `ladder` and a `gap` record hold."""
 
@@ -248,3 +250,28 @@ def _gap(
 
 _REASON_LENGTH: Final = 300
 _NAMES: Final = 50
+
+
+def of_export(scene: Scene, carried: Carried) -> Record:
+    """Return its record: a way out like the others. Detail `records`, `waiting`, `answered`; nothing names the stick."""
+    return Record(
+        boot_id=scene.boot_id,
+        test=TRANSPORT,
+        test_version=TRANSPORT_VERSION,
+        target=_DRIVE,
+        target_name=_DRIVE,
+        zone=Zone.LOCAL,
+        slot_boottime_ns=carried.start_boottime_ns,
+        start=scene.clock.reading(
+            boottime_ns=carried.start_boottime_ns, utc_ns=scene.utc_at(carried.start_boottime_ns)
+        ),
+        runtime_ns=carried.runtime_ns,
+        outcome=Outcome(
+            failure=carried.failure,
+            failed_operation="export" if carried.failure else None,
+            phases={"export": Phase(ns=carried.runtime_ns, stamp=Stamp.USER)},
+            detail={"records": carried.records, "waiting": carried.waiting, "answered": carried.taken},
+        ),
+        context={"plan": scene.plan.label},
+        software=SOFTWARE,
+    )

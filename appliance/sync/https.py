@@ -19,7 +19,7 @@ import requests
 import requests.adapters
 
 from appliance.sync.link import LinkEvent, Lost, Ready, Received, SyncSettings, Taken, drain
-from appliance.sync.ways import Way
+from appliance.transports import Way
 from firmware import mailbag
 from firmware.exchange import topic
 from firmware.failures import Failure, from_os_error

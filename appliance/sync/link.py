@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeAlias
 
-from appliance.sync.ways import Ports
+from appliance.transports import Ports
 from firmware.trust_list import LEAF
 
 ACK: Final = "ack"

@@ -34,7 +34,7 @@ from appliance.sync.link import (
     Taken,
     drain,
 )
-from appliance.sync.ways import BROKEN_OFF, Transport, Way
+from appliance.transports import BROKEN_OFF, Transport, Way
 from firmware.control_news import LEAF as NEWS
 from firmware.exchange import Presence, encode_presence, topic
 from firmware.failures import UNKNOWN_PREFIX, Failure, from_os_error

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from cryptography import x509
 
 from appliance.identity.identity import Identity
-from appliance.sync.ways import Way
+from appliance.transports import Way
 
 
 @dataclass(slots=True)

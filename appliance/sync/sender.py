@@ -1,6 +1,6 @@
 """The sender: a thread that brings the outbox to the collector and lets a record go only on the collector's ack.
 
-It does what `appliance.sync.policy` decides, along the first of the ways (`appliance.sync.ways`) that stands, with an outbox
+It does what `appliance.sync.policy` decides, along the first of the ways (`appliance.transports`) that stands, with an outbox
 connection of its own; what each try came to is told. It must never hold a record that is not in the outbox, and never stop the measuring: whatever fails here becomes a
 `SyncChanged` that says what, and when the next try is.
 """
@@ -29,7 +29,7 @@ from appliance.sync.policy import SyncPolicy, reconnect_delay_s
 from appliance.sync.resumption import Resumption
 from appliance.sync.talk import Speaker, Talk
 from appliance.sync.voice import Voice
-from appliance.sync.ways import ways
+from appliance.transports import ways
 
 RETURN_JITTER_S: Final = 2.0
 """Within this after the outside has come back it is tried again: a country's devices do not return at one moment."""

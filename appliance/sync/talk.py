@@ -33,7 +33,7 @@ from appliance.sync.past import PastEpochs
 from appliance.sync.policy import GiveUp, Kind, SendBatch, SendHello, SyncPolicy, Wait
 from appliance.sync.resumption import Resumption
 from appliance.sync.voice import Voice
-from appliance.sync.ways import BROKEN_OFF, Transport, Tried, Way
+from appliance.transports import BROKEN_OFF, Transport, Tried, Way
 from firmware.control_news import LEAF
 from firmware.exchange import decode_ack, encode_hello
 from firmware.failures import Failure

@@ -21,8 +21,9 @@ from collector.audit import reading
 from collector.audit.account import EpochAudit, Faults
 from collector.audit.reading import Message, Snapshot, Stored
 from collector.audit.seals import Seals, payload_of
-from collector.ingest.arrivals import BatchArrived, Row
-from collector.ingest.judge import Delivery, judge
+from collector.ingest.judge import judge
+from collector.messages import Delivery
+from collector.store.arrivals import BatchArrived, Row
 from collector.store.completeness import of_epoch
 from collector.store.queries import Queries
 from firmware.exchange import Hello, decode_hello, topic

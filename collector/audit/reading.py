@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from collector.ingest.arrivals import Row
+from collector.store.arrivals import Row
 from collector.store.completeness import EpochCoverage
 from collector.store.queries import Queries
 from firmware.seqs import SeqRanges

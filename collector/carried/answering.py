@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
-from collector.ingest.judge import Answer
+from collector.messages import Answer
 from firmware.envelope import is_sealed, unseal
 from firmware.exchange import Ack, decode_ack
 from firmware.jsontypes import RecordError

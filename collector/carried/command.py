@@ -14,8 +14,8 @@ from collector.carried.importing import Handle, bags, import_bag
 from collector.carried.posting import Poster
 from collector.errors import CollectorError, DataDirInUseError
 from collector.ingest.inbox import Inbox
-from collector.ingest.judge import Answer
 from collector.ingest.thread import IngestThread
+from collector.messages import Answer
 from collector.settings import CollectorSettings
 from collector.store.database import Store
 from collector.store.datadir import DataDir

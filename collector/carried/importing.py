@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from collector.carried.answering import ANSWERS, Answering
-from collector.ingest.judge import Answer, Delivery
+from collector.messages import Answer, Delivery
 from firmware.envelope import is_sealed, unseal
 from firmware.exchange import decode_batch, decode_hello, topic
 from firmware.jsontypes import RecordError

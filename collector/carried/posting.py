@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from collector.errors import CollectorError
-from collector.ingest.judge import Answer, Delivery
+from collector.messages import Answer, Delivery
 from collector.settings import IntakeSettings
 from firmware.exchange import device_of, topic
 from firmware.jsontypes import RecordError

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from collector.control.log import NS, joined
-from collector.control.targets import Key
+from collector.control.log import joined
 from collector.store.answers import RecordRow, RoundRow
+from collector.store.control_runs import NS, Key
 from collector.store.controls import ControlQueries
 from collector.store.history import History
 from collector.store.queries import Queries

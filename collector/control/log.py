@@ -7,22 +7,18 @@ off the nearest sample was is part of every answer.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from collector.control.targets import ControlTarget, Key
+from collector.control.targets import ControlTarget
+from collector.store.control_runs import NS, Key, Run, Sample
 from firmware.judgement.observation import Outlook, from_record
-from firmware.judgement.web.control_json import MAX_ADDRESSES
 from firmware.judgement.web.evidence import ControlSource, Looked, WebControl
 from firmware.judgement.web.from_record import control_of
 from firmware.record import Record
 
-NS: Final = 1_000_000_000
 JOIN_WINDOW_S: Final = 24 * 3600.0
 """A control further from a measurement than this says nothing about it. From `CONTROL_FRESH_S` on it is called old."""
-RUN_LONGEST_NS: Final = 24 * 3600 * NS
-SAMPLES_MISSED: Final = 3
-"""A run ends when this many samples in a row did not come."""
 MIN_NEUTRAL: Final = 2
 """Unrelated neutral networks that must answer before the control is taken to be connected itself."""
 
@@ -33,30 +29,6 @@ CHANGED: Final = "the control found different things before and after this measu
 UNREACHABLE: Final = WebControl(
     source=ControlSource.COLLECTOR, reachable=False, saw_dns=False, saw_http=False
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One measurement of one target by the control."""
-
-    key: Key
-    utc_ns: int
-    failure: str | None
-    failed_operation: str | None
-    view: WebControl
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """The same finding from `first_utc_ns` to `last_utc_ns`, `samples` times. The view's `age_s` is 0."""
-
-    key: Key
-    first_utc_ns: int
-    last_utc_ns: int
-    samples: int
-    failure: str | None
-    failed_operation: str | None
-    view: WebControl
 
 
 def is_connected(targets: Iterable[ControlTarget], records: Iterable[Record]) -> bool:
@@ -93,28 +65,6 @@ def sample_of(record: Record, *, connected: bool) -> Sample | None:
 def key_of(record: Record) -> Key:
     """Return which target a record is of."""
     return Key(test=record.test, target=record.target, target_name=record.target_name)
-
-
-def continued(run: Run | None, sample: Sample, *, every_s: float) -> Run:
-    """Return the run that `sample` continues, or the one it begins (its `first_utc_ns` is then the sample's own)."""
-    if run is None or not _belongs(run, sample, every_s):
-        return Run(
-            key=sample.key,
-            first_utc_ns=sample.utc_ns,
-            last_utc_ns=sample.utc_ns,
-            samples=1,
-            failure=sample.failure,
-            failed_operation=sample.failed_operation,
-            view=sample.view,
-        )
-    addresses = dict.fromkeys((*run.view.addresses, *sample.view.addresses))
-    view = replace(
-        sample.view,
-        addresses=tuple(addresses)[-MAX_ADDRESSES:],
-        connects=_newest({**run.view.connects, **sample.view.connects}),
-        handshakes=_newest({**run.view.handshakes, **sample.view.handshakes}),
-    )
-    return replace(run, last_utc_ns=sample.utc_ns, samples=run.samples + 1, view=view)
 
 
 def age_s(run: Run, utc_ns: int) -> float:
@@ -180,22 +130,3 @@ def _outcome(run: Run) -> tuple[bool, ...]:
         view.dns_failure is None,
         view.http_failure is None and is_well,
     )
-
-
-def _belongs(run: Run, sample: Sample, every_s: float) -> bool:
-    gap_ns = sample.utc_ns - run.last_utc_ns
-    return (
-        0 < gap_ns <= SAMPLES_MISSED * every_s * NS
-        and sample.utc_ns - run.first_utc_ns < RUN_LONGEST_NS
-        and _finding(run.failure, run.failed_operation, run.view)
-        == _finding(sample.failure, sample.failed_operation, sample.view)
-    )
-
-
-def _finding(failure: str | None, operation: str | None, view: WebControl) -> tuple[object, ...]:
-    """Return what makes two samples the same finding: not the addresses, which large sites change all the time."""
-    return (failure, operation, view.reachable, view.dns_failure, view.http_failure, view.status)
-
-
-def _newest(places: dict[str, str | None]) -> dict[str, str | None]:
-    return dict(list(places.items())[-MAX_ADDRESSES:])

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from collector.store.control_runs import Key
 from firmware.judgement.observation import PROVING_TESTS
 from firmware.plan import Plan, PlanError, PlannedTarget, PlannedTask
 from firmware.plans.load import countries, load
@@ -24,15 +25,6 @@ PAGE_OPTIONS: Final[dict[str, OptionValue]] = {"addresses": 8, "fetch": True, "b
 """A control looks at more of a page than a device can afford to."""
 
 _FAR: Final = frozenset({Rung.DOMESTIC, Rung.INTERNATIONAL, Rung.PLATFORMS})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Key:
-    """Which target: as records name it."""
-
-    test: str
-    target: str
-    target_name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

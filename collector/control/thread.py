@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from collector.control import sweep
-from collector.control.log import NS, SAMPLES_MISSED, Run, is_connected, sample_of
+from collector.control.log import is_connected, sample_of
 from collector.control.targets import Chosen, ControlTarget, choose, read_plans, targets_of
 from collector.errors import StoreError
-from collector.ingest.judge import Answer
+from collector.messages import Answer
 from collector.settings import ControlSettings
+from collector.store.control_runs import NS, SAMPLES_MISSED, Run
 from collector.store.controls import ControlLog, ControlQueries, Gap
 from collector.store.queries import Queries
 from firmware import exchange

@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict, deque
 from typing import Final, TypeAlias
 
-from collector.ingest.judge import Delivery
+from collector.messages import Delivery
 
 PAUSE_FROM: Final = 0.5
 """From this share of the room on, devices are asked to hold back."""

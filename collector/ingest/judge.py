@@ -19,11 +19,13 @@ What a payload that is not acceptable is answered with:
 
 import re
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from collector.ingest.arrivals import (
+from collector.ingest.fitting import fitted
+from collector.ingest.rows import fits_store, kept, to_row, to_rows
+from collector.messages import Answer, Delivery
+from collector.store.arrivals import (
     Accounted,
     Arrival,
     BatchArrived,
@@ -33,8 +35,6 @@ from collector.ingest.arrivals import (
     RefusedArrived,
     Row,
 )
-from collector.ingest.fitting import fitted
-from collector.ingest.rows import fits_store, kept, to_row, to_rows
 from firmware import exchange
 from firmware.exchange import Ack, Batch, Hello, Reject
 from firmware.jsontypes import NewerVersionError, RecordError
@@ -60,19 +60,6 @@ _HEAD: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One message as it came: topic, payload, and when (UTC, ns).
-
-    `reply` takes what is answered to it, once that may go out; None: it is published to the broker. It must not block.
-    """
-
-    topic: str
-    payload: bytes
-    received_ns: int
-    reply: "Callable[[tuple[Answer, ...]], None] | None" = field(default=None, compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """What to store and how to answer: to which device (None: nobody) and epoch (None: its newest one)."""
 
@@ -81,14 +68,6 @@ class Judgement:
     epoch: str | None = None
     rejects: tuple[Reject, ...] = ()
     pause_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """An ack on its way: topic and payload."""
-
-    topic: str
-    payload: bytes
 
 
 def judge(delivery: Delivery) -> Judgement:

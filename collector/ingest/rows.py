@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, Final, cast
 
-from collector.ingest.arrivals import Row
+from collector.store.arrivals import Row
 from firmware import record as records
 from firmware.jsontypes import JsonObject, JsonValue, RecordError
 from firmware.record_columns import all_records

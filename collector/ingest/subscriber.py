@@ -26,7 +26,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from collector.errors import TrustError
 from collector.ingest.inbox import Inbox
-from collector.ingest.judge import Answer, Delivery
+from collector.messages import Answer, Delivery
 from firmware.exchange import ROOT
 
 SUBSCRIPTIONS: Final = ((f"{ROOT}/up/+/+", 1), (f"{ROOT}/st/+", 1))

@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Final
 
 from collector.errors import StoreError, TrustError
-from collector.ingest.arrivals import Accounted, BatchArrived, HelloArrived
 from collector.ingest.inbox import Inbox, pause_s
-from collector.ingest.judge import Answer, Delivery, Judgement, answer, judge, unreadable
+from collector.ingest.judge import Judgement, answer, judge, unreadable
+from collector.messages import Answer, Delivery
+from collector.store.arrivals import Accounted, BatchArrived, HelloArrived
 from collector.store.database import Store
 from collector.trust.gate import Gate
 from firmware.exchange import Hello

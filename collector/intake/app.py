@@ -15,7 +15,7 @@ from typing import Final
 from fastapi import FastAPI, Request, Response
 
 from collector.ingest.inbox import Inbox
-from collector.ingest.judge import Answer, Delivery
+from collector.messages import Answer, Delivery
 from firmware import mailbag
 from firmware.exchange import DEVICE_PATTERN, topic
 

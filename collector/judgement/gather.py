@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from collector.control.log import NS, Run
 from collector.judgement.devices import SILENT_PERIODS, DeviceState, RoundSaid, State, in_hindsight, state_of
 from collector.judgement.onset import Onset, onset
 from collector.judgement.scope import Outside, ServiceLost, judge_scope
 from collector.store import timings
 from collector.store.answers import RoundRow
+from collector.store.control_runs import NS, Run
 from collector.store.controls import ControlQueries
 from collector.store.queries import Queries
 from collector.store.retiming import placed

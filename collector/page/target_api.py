@@ -10,7 +10,6 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from collector.control.judging import JudgedRound, JudgedTarget, Judging
-from collector.control.log import Run
 from collector.page import times
 from collector.page.api import moment, until_of, until_text
 from collector.page.errors import UnknownDeviceError
@@ -26,6 +25,7 @@ from collector.page.models import (
     NoParameters,
     Seq,
 )
+from collector.store.control_runs import Run
 from collector.store.controls import ControlQueries
 from collector.store.queries import Queries
 from firmware.judgement.web.evidence import WebControl

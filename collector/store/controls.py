@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
-from collector.control.log import NS, Run, Sample, continued
-from collector.control.targets import Key
 from collector.errors import StoreError
 from collector.store import writing
 from collector.store.chain import Chain
+from collector.store.control_runs import NS, Key, Run, Sample, continued
 from collector.store.covered import OBSERVED
 from collector.store.queries import Queries
 from firmware.jsontypes import RecordError

@@ -22,7 +22,8 @@ from typing import Final, Self
 from sqlite_utils.db import Database
 
 from collector.errors import NewerDatabaseError, StoreError
-from collector.ingest.arrivals import (
+from collector.store import ended, evidence, headlines, remedies, runs, timings, writing
+from collector.store.arrivals import (
     Accounted,
     Arrival,
     BatchArrived,
@@ -31,7 +32,6 @@ from collector.ingest.arrivals import (
     Refusal,
     RefusedArrived,
 )
-from collector.store import ended, evidence, headlines, remedies, runs, timings, writing
 from collector.store.bounds import FULL_PAUSE_S, Bounds
 from collector.store.chain import TELL_EVERY_S, Chain
 from collector.store.covered import RECEIVED

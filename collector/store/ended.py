@@ -7,7 +7,7 @@ say that a device was heard in such an epoch, nor that anything of it is here.
 
 import sqlite3
 
-from collector.ingest.arrivals import HelloArrived
+from collector.store.arrivals import HelloArrived
 
 
 def note(connection: sqlite3.Connection, arrived: HelloArrived) -> None:

@@ -7,7 +7,7 @@ byte of a message, and never decide what is in one: `collector.audit` reads them
 
 import sqlite3
 
-from collector.ingest.arrivals import BatchArrived, HelloArrived
+from collector.store.arrivals import BatchArrived, HelloArrived
 
 
 def keep(connection: sqlite3.Connection, batch: BatchArrived) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from collector.ingest.arrivals import BatchArrived, Row
+from collector.store.arrivals import BatchArrived, Row
 from collector.store.bounds import Bounds
 from firmware.timing import Boot, SyncPoint, Timeline
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from collector.errors import TrustError
-from collector.ingest.judge import Answer, Delivery
+from collector.messages import Answer, Delivery
 from collector.trust.registry import KnownKey, Registry
 from collector.trust.signing import Signer, key_id
 from firmware.envelope import is_sealed, unseal

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from collector.ingest.arrivals import BatchArrived
-from collector.ingest.judge import Delivery, judge
+from collector.ingest.judge import judge
+from collector.messages import Delivery
+from collector.store.arrivals import BatchArrived
 from collector.store.database import _INSERT_RECORD, Store, _record_values
 from firmware.exchange import encode_batch, topic
 from tests.collector.process import CollectorProcess

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from collector.ingest.arrivals import BatchArrived, Refusal
 from collector.ingest.rows import to_row
+from collector.store.arrivals import BatchArrived, Refusal
 from firmware.exchange import Tombstone
 from tests.collector.scripted_device import DEVICE, EPOCH, batch_of
 

@@ -7,8 +7,7 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from collector.command import collector
-from collector.control.log import NS, Sample
-from collector.control.targets import Key
+from collector.store.control_runs import NS, Key, Sample
 from collector.store.controls import ControlLog
 from collector.store.database import Store
 from firmware.judgement.web.evidence import ControlSource, WebControl

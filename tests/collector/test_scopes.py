@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from collector.control.log import NS, UNREACHABLE
+from collector.control.log import UNREACHABLE
+from collector.store.control_runs import NS
 from collector.store.database import Store
 from firmware.exchange import Batch, encode_batch, encode_hello
 from firmware.failures import Failure

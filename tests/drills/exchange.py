@@ -7,8 +7,9 @@ from pathlib import Path
 
 from appliance.outbox.box import Outbox
 from appliance.sync.packing import TooLarge, pack, pack_tombstones
-from collector.ingest.arrivals import BatchArrived, HelloArrived
-from collector.ingest.judge import Delivery, answer, judge
+from collector.ingest.judge import answer, judge
+from collector.messages import Delivery
+from collector.store.arrivals import BatchArrived, HelloArrived
 from collector.store.completeness import Completeness
 from collector.store.database import Store
 from collector.store.queries import Queries

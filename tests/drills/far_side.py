@@ -19,7 +19,7 @@ from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
 from appliance.identity.command import identity
-from appliance.sync.ways import Ports
+from appliance.transports import Ports
 from firmware.envelope import is_sealed, unseal
 from firmware.exchange import decode_batch, decode_hello, topic
 from tests import namespaces

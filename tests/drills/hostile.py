@@ -27,7 +27,7 @@ from appliance.outbox.box import Outbox
 from appliance.outbox.datadir import DataDir
 from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
-from appliance.sync.ways import Ports
+from appliance.transports import Ports
 from firmware.exchange import Tombstone, encode_batch, encode_hello
 from tests.collector.scripted_device import batch_of, hello_of
 from tests.drills import light_mqtt as mqtt

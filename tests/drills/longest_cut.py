@@ -33,7 +33,7 @@ from appliance.outbox.box import Outbox
 from appliance.outbox.datadir import DataDir
 from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
-from appliance.sync.ways import Ports
+from appliance.transports import Ports
 from tests.drills.longest_cut_audit import audit, device_of, show
 from tests.drills.longest_cut_card import Card, Tracer, card
 from tests.drills.place import Place

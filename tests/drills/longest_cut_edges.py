@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from appliance.events import Event, TransportTried
 from appliance.measuring.worker import Measured, News
-from appliance.sync.ways import Ports, Tried, ways
+from appliance.transports import Ports, Tried, ways
 from firmware.task import Task
 from tests.drills.longest_cut_line import Line, result
 

@@ -18,8 +18,7 @@ from appliance.measuring import records
 from appliance.measuring.rounds import History, Round
 from appliance.outbox.box import Outbox
 from collector.control.judging import Judging
-from collector.control.log import Sample
-from collector.control.targets import Key
+from collector.store.control_runs import Key, Sample
 from collector.store.controls import ControlLog
 from collector.store.queries import Queries
 from firmware.clock import ClockTracker

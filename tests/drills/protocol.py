@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from appliance.outbox.box import Outbox
 from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
-from appliance.sync.ways import Ports
+from appliance.transports import Ports
 from collector.command import collector
 from tests.collector.process import CollectorProcess
 from tests.drills.kill_device import hurried

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import wraps
 
 from collector.command import collector
-from collector.ingest.arrivals import Accounted, Arrival
+from collector.store.arrivals import Accounted, Arrival
 from collector.store.database import Store
 
 

@@ -13,7 +13,7 @@ from appliance.outbox.errors import OutboxError
 from appliance.outbox.storing import Store
 from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
-from appliance.sync.ways import Ports
+from appliance.transports import Ports
 from firmware.record import Record
 from tests.collector.process import CollectorProcess
 from tests.firmware.records import tcp_record

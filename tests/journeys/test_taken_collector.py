@@ -30,7 +30,7 @@ from appliance.parts import identity_of
 from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
 from appliance.sync.voice import Voice
-from appliance.sync.ways import Ports
+from appliance.transports import Ports
 from collector.broker.child import LISTENING_PORTS
 from collector.command import collector as collector_command
 from firmware.jsontypes import JsonObject

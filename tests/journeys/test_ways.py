@@ -23,7 +23,7 @@ from appliance.parts import identity_of
 from appliance.sync.link import Ready, SyncSettings
 from appliance.sync.mqtt import MqttLink
 from appliance.sync.sender import Sync
-from appliance.sync.ways import Ports, Transport, Tried, Way
+from appliance.transports import Ports, Transport, Tried, Way
 from collector.broker.child import LISTENING_PORTS
 from collector.store.queries import Queries
 from collector.trust.registry import LOOK_AGAIN_S

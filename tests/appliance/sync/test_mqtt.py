@@ -14,7 +14,7 @@ import pytest
 
 from appliance.sync.link import LinkEvent, Lost, Ready, Received, SyncSettings
 from appliance.sync.mqtt import MqttLink
-from appliance.sync.ways import Transport, Way
+from appliance.transports import Transport, Way
 from tests.provisioning.identities import Provisioned
 
 DEVICE = "a1b2c3d4e5f6g7h8"

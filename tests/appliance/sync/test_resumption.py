@@ -13,7 +13,7 @@ from appliance.parts import identity_of
 from appliance.sync.link import LinkEvent, Lost, Ready, SyncSettings, Taken
 from appliance.sync.mqtt import MqttLink
 from appliance.sync.resumption import Resumption
-from appliance.sync.ways import Transport, Way
+from appliance.transports import Transport, Way
 from tests.provisioning.identities import Provisioned, RunningBroker
 from tests.provisioning.mqtt import connected
 from tests.waiting import LIMIT_S, until

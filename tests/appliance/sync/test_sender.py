@@ -15,7 +15,7 @@ from appliance.events import Event, OutboxChanged, SyncChanged
 from appliance.outbox.box import Outbox
 from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
-from appliance.sync.ways import Ports
+from appliance.transports import Ports
 from firmware.exchange import Batch, Hello, decode_presence
 from firmware.record import Verdict, to_json
 from tests.appliance.collector_peer import Behaviour, CollectorPeer, well_behaved

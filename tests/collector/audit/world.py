@@ -12,12 +12,11 @@ from click.testing import CliRunner, Result
 from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import Identity
 from collector.command import collector
-from collector.control.log import Sample
-from collector.control.targets import Key
-from collector.ingest.arrivals import PresenceArrived
 from collector.ingest.inbox import Inbox
-from collector.ingest.judge import Answer, Delivery
 from collector.ingest.thread import IngestThread
+from collector.messages import Answer, Delivery
+from collector.store.arrivals import PresenceArrived
+from collector.store.control_runs import Key, Sample
 from collector.store.controls import ControlLog, Gap
 from collector.store.database import Store
 from collector.store.scopes import Said, ScopeLog

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from collector.carried.answering import Answering
-from collector.ingest.judge import Answer
+from collector.messages import Answer
 from firmware.exchange import Ack, encode_ack, topic
 from firmware.mailfile import BagFile
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from collector.control.judging import JudgedTarget, Judging, span
-from collector.control.log import CHANGED, NO_CONTROL, NS, UNREACHABLE, Sample
-from collector.control.targets import Key
+from collector.control.log import CHANGED, NO_CONTROL, UNREACHABLE
+from collector.store.control_runs import NS, Key, Sample
 from collector.store.controls import ControlLog
 from collector.store.database import Store
 from collector.store.queries import Queries

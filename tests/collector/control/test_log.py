@@ -7,21 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.control.log import (
-    JOIN_WINDOW_S,
-    NS,
-    RUN_LONGEST_NS,
-    SAMPLES_MISSED,
-    UNREACHABLE,
-    Run,
-    Sample,
-    age_s,
-    continued,
-    is_connected,
-    nearest,
-    sample_of,
-)
-from collector.control.targets import ControlTarget, Key
+from collector.control.log import JOIN_WINDOW_S, UNREACHABLE, age_s, is_connected, nearest, sample_of
+from collector.control.targets import ControlTarget
+from collector.store.control_runs import NS, RUN_LONGEST_NS, SAMPLES_MISSED, Key, Run, Sample, continued
 from firmware.failures import Failure
 from firmware.judgement.web.evidence import ControlSource, WebControl
 from firmware.record import ClockQuality, ClockReading, Outcome, Record, Zone

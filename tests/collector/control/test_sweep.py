@@ -4,7 +4,8 @@ import sys
 from threading import Event
 
 from collector.control import sweep
-from collector.control.targets import ControlTarget, Key
+from collector.control.targets import ControlTarget
+from collector.store.control_runs import Key
 from tests.servers.tcp import TcpServer, stay_silent
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.control.log import NS
 from collector.control.thread import ControlThread, news_of
-from collector.ingest.arrivals import HelloArrived, PresenceArrived
-from collector.ingest.judge import Answer
+from collector.messages import Answer
 from collector.settings import ControlSettings
+from collector.store.arrivals import HelloArrived, PresenceArrived
+from collector.store.control_runs import NS
 from collector.store.controls import ControlLog, ControlQueries
 from collector.store.database import Store
 from collector.store.queries import Queries

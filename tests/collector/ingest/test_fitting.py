@@ -6,8 +6,9 @@ import pytest
 
 from collector.ingest.fitting import MAX_ACK_BYTES, NO_REASON, fitted
 from collector.ingest.inbox import Inbox
-from collector.ingest.judge import MAX_SEQ, Answer, Delivery
+from collector.ingest.judge import MAX_SEQ
 from collector.ingest.thread import IngestThread
+from collector.messages import Answer, Delivery
 from collector.store.database import Store
 from firmware.exchange import (
     MAX_BATCH_RECORDS,

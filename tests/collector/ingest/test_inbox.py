@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.ingest.inbox import MAX_PAUSE_S, PAUSE_FROM, PER_DEVICE, SHARE, Inbox, pause_s
-from collector.ingest.judge import Delivery
+from collector.messages import Delivery
 
 
 def delivery(number: int, size: int = 0) -> Delivery:

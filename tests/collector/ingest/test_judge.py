@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.ingest.arrivals import (
+from collector.ingest.judge import MAX_SEQ, MAX_WORDS, Judgement, answer, judge
+from collector.messages import Delivery
+from collector.store.arrivals import (
     Accounted,
     BatchArrived,
     HelloArrived,
     PresenceArrived,
     RefusedArrived,
 )
-from collector.ingest.judge import MAX_SEQ, MAX_WORDS, Delivery, Judgement, answer, judge
 from firmware import record as records
 from firmware.exchange import (
     MAX_BATCH_BYTES,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.ingest.arrivals import Row
 from collector.ingest.rows import MAX_RECORD_BYTES, to_row, to_rows
+from collector.store.arrivals import Row
 from firmware.exchange import Batch, decode_batch, encode_batch
 from firmware.jsontypes import JsonObject, JsonValue, RecordError
 from firmware.record import Record, to_json

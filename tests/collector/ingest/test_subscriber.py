@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from collector.broker.child import Broker
 from collector.ingest.inbox import Inbox
-from collector.ingest.judge import Answer
 from collector.ingest.subscriber import FIRST_RETRY_S, LONGEST_RETRY_S, LinkState, Subscriber, retry_wait_s
+from collector.messages import Answer
 from firmware.exchange import Ack, encode_ack, topic
 from tests.collector.scripted_device import DEVICE, EPOCH, WAIT_S, ScriptedDevice
 from tests.collector.states import States

@@ -12,8 +12,9 @@ import pytest
 from collector.ingest import inbox as ingest_inbox
 from collector.ingest import thread as ingest_thread
 from collector.ingest.inbox import MAX_PAUSE_S, SHARE, Inbox
-from collector.ingest.judge import Answer, Delivery, Judgement, judge
+from collector.ingest.judge import Judgement, judge
 from collector.ingest.thread import IngestThread
+from collector.messages import Answer, Delivery
 from collector.store.database import Store
 from collector.store.queries import Queries
 from firmware.exchange import Ack, decode_ack, encode_batch, topic

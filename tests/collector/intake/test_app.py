@@ -10,10 +10,10 @@ from http.client import HTTPConnection, HTTPResponse
 import pytest
 
 from collector.ingest.inbox import PER_DEVICE, Inbox
-from collector.ingest.judge import Answer, Delivery
 from collector.intake import app as intake_app
 from collector.intake.app import MAX_BODY_BYTES, RETRY_AFTER_S, make_app
 from collector.intake.server import Intake
+from collector.messages import Answer, Delivery
 from firmware import mailbag
 from tests.waiting import LIMIT_S
 

@@ -1,6 +1,6 @@
 """A store with rounds of devices in every kind of network, for tests of a country's verdict. It judges nothing."""
 
-from collector.control.log import NS
+from collector.store.control_runs import NS
 from collector.store.database import Store
 from tests.collector.page import invented
 from tests.collector.page.stories import BEGAN_S, devices

@@ -4,8 +4,9 @@ import json
 import urllib.request
 from pathlib import Path
 
-from collector.control.log import NS, UNREACHABLE
+from collector.control.log import UNREACHABLE
 from collector.judgement.gather import Scopes
+from collector.store.control_runs import NS
 from collector.store.database import Store
 from collector.store.queries import Queries
 from tests.collector.judgement.filling import fill

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from collector.control.log import NS, UNREACHABLE
+from collector.control.log import UNREACHABLE
 from collector.judgement.thread import Keeper
+from collector.store.control_runs import NS
 from collector.store.database import Store
 from collector.store.queries import Queries
 from collector.store.scopes import Change, ScopeQueries

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
-from collector.ingest.arrivals import Arrival, BatchArrived, HelloArrived, Refusal
 from collector.ingest.rows import to_row
+from collector.store.arrivals import Arrival, BatchArrived, HelloArrived, Refusal
 from collector.store.database import Store
 from firmware.exchange import Hello, Tombstone
 from firmware.failures import Failure

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from collector.control.log import NS, Sample
-from collector.control.targets import Key
-from collector.ingest.arrivals import Arrival
 from collector.judgement.thread import Keeper
+from collector.store.arrivals import Arrival
+from collector.store.control_runs import NS, Key, Sample
 from collector.store.controls import ControlLog
 from collector.store.database import Store
 from collector.store.queries import Queries

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.control.log import NS
 from collector.judgement.scope import SCOPE_RULES
 from collector.page import countries, texts
+from collector.store.control_runs import NS
 from collector.store.scopes import Change, Holding, Said
 from tests.collector.page.conftest import Served, serving
 

@@ -13,10 +13,10 @@ from typing import Final
 
 import pytest
 
-from collector.ingest.arrivals import HelloArrived
 from collector.page import texts
 from collector.page.headers import SECURITY
 from collector.page.pages import DEVICES_A_PAGE, ROUNDS_SHOWN
+from collector.store.arrivals import HelloArrived
 from collector.store.database import Store
 from firmware.exchange import Hello, Turn
 from firmware.failures import Failure

@@ -10,7 +10,7 @@ from unittest import mock
 import pytest
 
 from collector.errors import StoreError
-from collector.ingest.arrivals import Accounted, HelloArrived
+from collector.store.arrivals import Accounted, HelloArrived
 from collector.store.bounds import FULL_PAUSE_S, MAX_OF
 from collector.store.database import Store
 from collector.store.queries import Queries

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.control.log import NS, Sample, nearest
-from collector.control.targets import Key
+from collector.control.log import nearest
+from collector.store.control_runs import NS, Key, Sample
 from collector.store.controls import DAY_NS, ControlLog, ControlQueries, Gap
 from collector.store.database import Store
 from collector.store.queries import Queries

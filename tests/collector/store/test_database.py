@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sqlite_utils.db import Database
 
 from collector.errors import NewerDatabaseError, StoreError
-from collector.ingest.arrivals import Accounted, HelloArrived, Refusal, RefusedArrived
 from collector.store.answers import RecordFilter
+from collector.store.arrivals import Accounted, HelloArrived, Refusal, RefusedArrived
 from collector.store.database import MAX_ACK_RANGES, PAYLOAD_KEPT_BYTES, REJECTS_KEPT, Store
 from collector.store.migrations import MIGRATIONS
 from collector.store.queries import Queries

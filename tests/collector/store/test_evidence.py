@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.ingest.arrivals import HelloArrived
+from collector.store.arrivals import HelloArrived
 from collector.store.database import Store
 from firmware.exchange import Tombstone
 from tests.collector.rows_of import arrived

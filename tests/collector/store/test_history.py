@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from appliance.measuring.schedule import ROUND
-from collector.ingest.arrivals import BatchArrived
 from collector.ingest.rows import to_row
+from collector.store.arrivals import BatchArrived
 from collector.store.database import Store
 from collector.store.history import MISSED_TARGET, History
 from collector.store.queries import Queries

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from collector.errors import StoreError
-from collector.ingest.judge import Delivery, judge
+from collector.ingest.judge import judge
+from collector.messages import Delivery
 from collector.store.database import Store
 from firmware.exchange import encode_batch, topic
 from tests import namespaces

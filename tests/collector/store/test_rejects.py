@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.ingest.arrivals import Accounted, HelloArrived
+from collector.store.arrivals import Accounted, HelloArrived
 from collector.store.database import Store
 from collector.store.rejects import TOLD_AGAIN
 from tests.collector.rows_of import arrived

@@ -10,7 +10,7 @@ from appliance.identity import renewal
 from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import Identity
 from collector.errors import TrustError
-from collector.ingest.judge import Answer, Delivery
+from collector.messages import Answer, Delivery
 from collector.trust.gate import Admitted, Gate
 from collector.trust.registry import LOOK_AGAIN_S, Registry
 from collector.trust.signing import Signer
