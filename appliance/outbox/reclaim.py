@@ -81,15 +81,18 @@ class Reclaim:
     def bring_back(self, *, upto: int = BACK_UPTO, steps: int = _STEPS) -> int:
         """Let what is owed wait again, while fewer than `upto` records wait; return how many do now.
 
-        In `steps` transactions at most; ask again while `owes`. Raises `OutboxError`.
+        In `steps` transactions, and more only until the first record: 0 says that none is owed, or that enough wait. Ask
+        again while `owes`. Raises `OutboxError`.
         """
-        again = 0
-        for _ in range(steps):
+        again = done = 0
+        # Any number of parcels without copies may lie before the first that has some.
+        while self._owed and (done < steps or not again):
             with self._handle.translated():
                 waiting = sum(account.waiting for account in ledger.accounts(self._handle.connection))
-            if not self._owed or waiting >= upto:
+            if waiting >= upto:
                 break
             again += self._handle.with_ballast(functools.partial(self._bring_back, self._owed[0]))
+            done += 1
         return again
 
     def taken_over(self, account: ledger.Account, ack: Ack, receipt: Receipt) -> None:

@@ -270,6 +270,10 @@ class Siege:
             self._rescue(device)
         if self._believed is not None:
             put_in = True
+            if failed:
+                # What is lost is seen only once the next collector has had its time.
+                with suppress(FailedError):
+                    self._await_account(None, words)
             theft = self._note_theft(self._believed)
             words.append(str(theft))
             self._believed = None

@@ -126,6 +126,20 @@ def test_copies_go_before_any_record_that_waits_and_what_went_has_an_account(pat
         assert {seq for _, seq in found.buried} == set(range(1, 201))
 
 
+def test_many_parcels_without_copies_do_not_hide_those_that_have_some(path: Path) -> None:
+    outbox, before = filled(path)
+    with outbox:
+        for seq in range(1, 101):
+            # Lists of their own, so that their numbers stay apart.
+            outbox.acknowledge(Ack(epoch=outbox.epoch, upto=seq), receipt(number=seq))
+        assert outbox.space.drop_delivered(2**40) > 0
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT), receipt(number=101))
+        settle(outbox, trust(102, revoked=True))
+        found = snapshots.look(outbox)
+        assert found.waiting == {key: one for key, one in before.items() if key[1] > 100}
+        assert {seq for _, seq in found.buried} == set(range(1, 101))
+
+
 def test_a_seized_card_shows_no_copy_that_is_older_than_its_bound(path: Path) -> None:
     outbox, _ = filled(path)
     with outbox:
