@@ -431,6 +431,8 @@ class Outbox:
             lowest = min(
                 (key - account.base for key in row[-2:] if key is not None), default=account.produced + 1
             )
+            if not 1 <= lowest <= account.produced + 1 or account.waiting < 0:
+                raise self._handle.noted(sqlite3.DatabaseError(f"the lowest that waits would be {lowest}"))
             noted = [] if self._number is not None else ledger.runs(self._handle.connection, account.epoch)
             ended, beyond = (
                 ((), 0) if self._number is not None else ledger.ended(self._handle.connection, account.id)
@@ -498,6 +500,9 @@ class Outbox:
                     _log.warning("record %d of epoch %s: %s", seq, account.epoch, SPOILT)
                 elif not self.quarantine(seq, SPOILT):
                     raise self._handle.noted(sqlite3.DatabaseError(f"record {seq} is not where it stands"))
+            if not found and not spoilt and above <= 0 and below >= LAST_SEQ:
+                with self._handle.translated():
+                    rows.refuse_hidden(self._handle.connection, account.id)
             if found or not spoilt:
                 return found
             above, below = (above, min(spoilt)) if order.endswith("DESC") else (max(spoilt), below)

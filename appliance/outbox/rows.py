@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 from appliance.outbox import ledger, packed, reading
@@ -119,29 +120,83 @@ def read(
     """Return waiting rows with above < seq < below, and the seqs of those whose text is not what was stored.
 
     Reading stops after the row whose body takes the sum past `max_bytes`. Raises `sqlite3.DatabaseError` where it is the seq
-    that is not what it was.
+    that is not what it was, or a row does not stand where its seq belongs: a page's pointer to it is damaged, and what
+    was there is hidden.
     """
     rows: list[Row] = []
     spoilt: list[int] = []
     total = 0
     base = account.base
+    step = -1 if order.endswith("DESC") else 1
+    last: int | None = None
     cursor = connection.execute(
+        # One more than is wanted: its key shows whether the last one is followed by what may follow it.
         f"SELECT seq, body, crc FROM waiting WHERE seq > ? AND seq < ? {order} LIMIT ?",  # noqa: S608 - our own words
-        (base + max(0, above), base + min(below, LAST_SEQ), limit),
+        (base + max(0, above), base + min(below, LAST_SEQ), limit + 1),
     )
     for key, stored, crc in cursor:
+        if last is None:
+            _refuse_disorder_before(connection, key, step)
+        elif (key - last) * step <= 0:
+            raise sqlite3.DatabaseError(f"key {key} stands behind key {last}")
+        last = key
+        if len(rows) + len(spoilt) == limit or total > max_bytes:
+            break
         body = body_in(key, stored, crc)
         if body is None:
-            if reading.moved_from(key, stored, crc) is not None:
-                raise sqlite3.DatabaseError(f"the record at key {key} is another's")
+            _refuse_moved(connection, key, stored, crc)
             spoilt.append(key - base)
             continue
         rows.append(Row(key - base, body))
         total += len(body)
-        if total > max_bytes:
-            break
     cursor.close()
     return rows, spoilt
+
+
+def _refuse_disorder_before(connection: sqlite3.Connection, key: int, step: int) -> None:
+    """Raise `sqlite3.DatabaseError` where what stands before `key`, read backwards, is not in order.
+
+    A search that meets a key that is too small passes over what stands there.
+    """
+    sign, order = ("<", "DESC") if step > 0 else (">", "ASC")
+    before = connection.execute(
+        f"SELECT seq FROM waiting WHERE seq {sign} ? ORDER BY seq {order} LIMIT 2",  # noqa: S608 - our own words
+        (key,),
+    ).fetchall()
+    keys = [key, *(found for (found,) in before)]
+    if any((later - earlier) * step <= 0 for later, earlier in pairwise(keys)):
+        raise sqlite3.DatabaseError(f"keys {keys} stand in this order")
+
+
+def _refuse_moved(
+    connection: sqlite3.Connection, key: int, stored: reading.Value, crc: reading.Value
+) -> None:
+    """Raise `sqlite3.DatabaseError` where a row that is not what was stored at `key` is not that key's row at all."""
+    if reading.moved_from(key, stored, crc) is not None:
+        raise sqlite3.DatabaseError(f"the record at key {key} is another's")
+    sought = connection.execute("SELECT body, crc FROM waiting WHERE seq = ?", (key,)).fetchall()
+    if sought != [(stored, crc)]:
+        raise sqlite3.DatabaseError(f"a row says that it is key {key}, and is not found there")
+    (is_outermost,) = connection.execute(
+        "SELECT ?1 IN ((SELECT min(seq) FROM waiting), (SELECT max(seq) FROM waiting))", (key,)
+    ).fetchone()
+    if is_outermost:
+        # There any key too small or too large is in order: only the pages tell whether the row has bytes of its own.
+        (fault,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if fault != "ok":
+            raise sqlite3.DatabaseError(fault)
+
+
+def refuse_hidden(connection: sqlite3.Connection, number: int) -> None:
+    """Raise `sqlite3.DatabaseError` where an epoch's account has records waiting and no row is found."""
+    # One statement, so that both are of one moment.
+    waiting, found = connection.execute(
+        "SELECT produced - acknowledged - quarantined - given_up,"
+        " (SELECT count(*) FROM waiting WHERE seq BETWEEN ?2 AND ?3) FROM state WHERE id = ?1",
+        (number, (number - 1) * SPAN, number * SPAN - 1),
+    ).fetchone()
+    if waiting and not found:
+        raise sqlite3.DatabaseError(f"{waiting} records wait in epoch {number}, and none is found")
 
 
 def remembered(connection: sqlite3.Connection, account: Account) -> Memory:

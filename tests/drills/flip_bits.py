@@ -2,8 +2,8 @@
 
     python -m tests.drills flip-bits [--times N] [--seed N]
 
-Every bit of every byte of one whole row of each table (the pointer to its cell, its header, its values), and bytes drawn
-from 60 rows; each flipped while the device is off and, for the drawn ones, also while it runs. Where a row stands is found by
+Every bit of every byte of one whole row of each table (the pointer to its cell, its header, its values), of the pointer to every row
+that waits, and bytes drawn from 60 rows; each flipped while the device is off, the pointers' while it runs, and half of the drawn ones. Where a row stands is found by
 `tests.drills.cells`, what has to arrive is known from `tests.drills.flip_scene`: neither asks the code on trial.
 """
 
@@ -131,6 +131,13 @@ class Bench:
                 for at in cell.places:
                     for bit in range(8):
                         yield Flip(cell=cell, at=at, bit=bit)
+
+    def pointers(self) -> Iterator[Flip]:
+        """Give every bit of every pointer to a row that waits, while the device runs: it hides the row and shows another."""
+        for cell in self.cells["waiting"]:
+            for at in cell.places[:2]:
+                for bit in range(8):
+                    yield Flip(cell=cell, at=at, bit=bit, running=True)
 
     def drawn(self, rng: random.Random, count: int) -> Iterator[Flip]:
         """Give `count` bits of drawn bytes of 60 rows, half of them while the device runs."""
@@ -376,9 +383,14 @@ def folder_in_memory() -> Path | None:
 
 
 def flips(bench: Bench, *, times: int, rng: random.Random, whole: bool) -> list[Flip]:
-    """Return what is flipped: `times` drawn bits, and every bit of the whole rows or every `times`-th of them."""
-    every = list(bench.whole_rows())
-    return [*(every if whole else rng.sample(every, min(times, len(every)))), *bench.drawn(rng, times)]
+    """Return what is flipped: `times` drawn bits, and every bit of the whole rows and of the pointers, or so many of each."""
+    every, pointers = list(bench.whole_rows()), list(bench.pointers())
+    if not whole:
+        every, pointers = (
+            rng.sample(every, min(times, len(every))),
+            rng.sample(pointers, min(times // 2, len(pointers))),
+        )
+    return [*every, *pointers, *bench.drawn(rng, times)]
 
 
 def run(bench: Bench, chosen: Sequence[Flip]) -> Counter[str]:

@@ -139,7 +139,9 @@ def _play(
     log = where / "log"
     free = card.free_bytes()
     end_ns = round(days * _DAY_NS)
-    at_ns = sorted(rng.randrange(end_ns // 20, end_ns) for _ in range(cuts))
+    # What is told again must have been made first: an outage could last longer than the days that are.
+    first_ns = max(end_ns // 20, round(made_days * _DAY_NS) if made_days < days else 0)
+    at_ns = sorted(rng.randrange(first_ns, end_ns) for _ in range(cuts))
     since_ns, written, torn, began = 0, 0, 0, time.monotonic()
     for number, until_ns in enumerate([*at_ns, end_ns]):
         before = card.written_bytes()
