@@ -131,9 +131,9 @@ def test_many_parcels_without_copies_do_not_hide_those_that_have_some(path: Path
     with outbox:
         for seq in range(1, 101):
             # Lists of their own, so that their numbers stay apart.
-            outbox.acknowledge(Ack(epoch=outbox.epoch, upto=seq), receipt(number=seq))
+            outbox.acknowledge(Ack(epoch=outbox.epoch, upto=seq, run=outbox.run), receipt(number=seq))
         assert outbox.space.drop_delivered(2**40) > 0
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT), receipt(number=101))
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt(number=101))
         settle(outbox, trust(102, revoked=True))
         found = snapshots.look(outbox)
         assert found.waiting == {key: one for key, one in before.items() if key[1] > 100}
