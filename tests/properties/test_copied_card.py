@@ -22,7 +22,7 @@ from appliance.sync.voice import Voice
 from firmware import mailbag
 from firmware.exchange import encode_ack
 from firmware.mailbag import Message
-from tests.drills.exchange import Collector, deliver
+from tests.drills.exchange import Collector, deliver, talk
 from tests.firmware.records import tcp_record
 
 DEVICE = "a1b2c3d4e5f6g7h8"
@@ -137,6 +137,31 @@ def test_an_answer_to_a_run_that_two_cards_share_lets_go_only_of_what_that_run_h
         assert outbox.counts().waiting == 2
         deliver(outbox, collector)
     assert sorted(json.loads(body)["round_id"] for body in collector.bodies()) == [1, 2, 3, 4, 5, 6, 7, 8]
+    collector.close()
+
+
+def test_an_answer_about_an_epoch_that_has_ended_lets_nothing_go_where_it_goes_on(tmp_path: Path) -> None:
+    """A clash ends the epoch on one card; its copy, in which the epoch goes on, is given the drive with the answers."""
+    collector = Collector(tmp_path)
+    cards = Cards(tmp_path, random.Random(0))
+    cards.new_card()
+    first = cards.cards[0]
+    with Outbox.open(first / "outbox.sqlite3", device=DEVICE) as outbox:
+        outbox.append([tcp_record(1)])
+    cards.new_card(first)
+    with Outbox.open(cards.cards[1] / "outbox.sqlite3", device=DEVICE) as outbox:
+        outbox.append([tcp_record(2), tcp_record(3)])
+        deliver(outbox, collector)
+    with Outbox.open(first / "outbox.sqlite3", device=DEVICE) as outbox:
+        outbox.append([tcp_record(4), tcp_record(5)])
+        cards.new_card(first)
+        talk(outbox, collector)
+        assert [box.counts().produced for box in outbox.past()] == [3]
+    stick = cards.export(first)
+    cards.bring(collector, stick)
+    cards.take_back(cards.cards[2], stick)
+    with Outbox.open(cards.cards[2] / "outbox.sqlite3", device=DEVICE) as copy:
+        assert [row.seq for row in copy.oldest(10)] == [1, 2, 3]
     collector.close()
 
 
