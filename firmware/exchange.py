@@ -150,6 +150,11 @@ class Ack:
     run: str = ""
     clash: int | None = None
 
+    @property
+    def highest(self) -> int:
+        """The highest seq that anything is said of."""
+        return max(self.upto, *(high for _, high in self.ranges), *(one.seq for one in self.rejects), 0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:

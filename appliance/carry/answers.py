@@ -110,9 +110,7 @@ class _Reader:
                 self.records += sum(
                     box.acknowledge(ack, receipt) for box in self.outbox.past() if box.epoch == ack.epoch
                 )
-            elif max(
-                ack.upto, *(high for _, high in ack.ranges), *(one.seq for one in ack.rejects), 0
-            ) < end_of_run(ack.run, self.runs):
+            elif ack.highest < end_of_run(ack.run, self.runs):
                 self.records += self.outbox.acknowledge(ack, receipt)
             else:
                 _log.info(

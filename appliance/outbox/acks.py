@@ -29,17 +29,14 @@ def is_to_this_card(connection: sqlite3.Connection, account: Account, ack: Ack, 
     From a copy of the card on, the same numbers are other records on the other: an answer to its runs lets nothing go here.
     """
     runs = [(run, account.produced + 1), *ledger.every_run(connection, account.epoch)]
-    return max([ack.upto, *(high for _, high in ack.ranges), *(one.seq for one in ack.rejects)]) < end_of_run(
-        ack.run, runs
-    )
+    return ack.highest < end_of_run(ack.run, runs)
 
 
 def refuse_impossible(account: Account, ack: Ack, path: Path) -> None:
     """Raise `AckImpossibleError` for an ack of more than was ever made."""
-    highest = max([ack.upto, *(high for _, high in ack.ranges), *(one.seq for one in ack.rejects)])
-    if highest > account.produced:
+    if ack.highest > account.produced:
         raise AckImpossibleError(
-            f"the collector has record {highest:,} of this epoch, but only {account.produced:,} were ever made here",
+            f"the collector has record {ack.highest:,} of this epoch, but only {account.produced:,} were ever made here",
             where=path,
             remedy="The card was copied or restored: the next hello settles it, and a new epoch begins",
         )

@@ -192,7 +192,7 @@ def refuse_hidden(connection: sqlite3.Connection, number: int) -> None:
     # One statement, so that both are of one moment.
     waiting, found = connection.execute(
         "SELECT produced - acknowledged - quarantined - given_up,"
-        " (SELECT count(*) FROM waiting WHERE seq BETWEEN ?2 AND ?3) FROM state WHERE id = ?1",
+        " EXISTS (SELECT 1 FROM waiting WHERE seq BETWEEN ?2 AND ?3) FROM state WHERE id = ?1",
         (number, (number - 1) * SPAN, number * SPAN - 1),
     ).fetchone()
     if waiting and not found:
