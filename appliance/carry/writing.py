@@ -100,10 +100,17 @@ def write(
 
 
 def messages(outbox: Outbox, speaker: Speaker) -> Iterator[tuple[Message, int]]:
-    """Give every message, and how many records are in it: the epoch that lasts, then the ended ones. Raises `OutboxError`."""
+    """Give every message, and how many records are in it: the epoch that lasts, then the ended ones. Raises `OutboxError`.
+
+    Where the first hello had no room to name them all it is said again at the end, when each has had its own.
+    """
+    hello = outbox.hello(software=speaker.software, country=speaker.country)
     for box in (outbox, *outbox.past()):
         for leaf, payload, records in _of_epoch(box, speaker):
             yield Message(leaf=leaf, payload=speaker.sealed(leaf, payload)), records
+    if hello.ended_beyond:
+        payload = encode_hello(replace(hello, ended_beyond=0))
+        yield Message(leaf="hello", payload=speaker.sealed("hello", payload)), 0
 
 
 def _of_epoch(box: Outbox, speaker: Speaker) -> Iterator[tuple[str, bytes, int]]:

@@ -76,6 +76,7 @@ class Talk:
         self._ready = False
         self._hellos = 0
         self._hello_mid = 0
+        self._not_named = 0
         self._past = PastEpochs(speaker.software, speaker.country)
         self._buried = False
         self._began_ns = 0
@@ -203,6 +204,7 @@ class Talk:
                     headed = with_headline(hello, outbox.recent_rounds(ROUNDS_KEPT))
                     headed = replace(headed, trust=self._voice.list_number)
                     self._hello_mid = self._say(link, "hello", encode_hello(headed))
+                    self._not_named = hello.ended_beyond
                     self._policy.hello_sent(now)
                     self._note_hello()
                 case SendBatch():
@@ -278,6 +280,7 @@ class Talk:
         if ack.epoch != outbox.epoch:
             if self._past.take(time.monotonic(), outbox, ack, receipt):
                 self._notify_counts(outbox)
+            self._name_the_rest(outbox)
             return
         if ack.clash is not None and self._in_doubt:
             # It answers a hello that left out what only a collector that counts no longer was told: ask anew.
@@ -299,6 +302,12 @@ class Talk:
             self._notify(SyncChanged(state="connected", message=message))
         if removed:
             self._notify_counts(outbox)
+
+    def _name_the_rest(self, outbox: Outbox) -> None:
+        """Have a hello sent once it has room for every ended epoch: the collector counts those that none has named."""
+        if self._not_named and not outbox.hello(software=self._software, country=self._country).ended_beyond:
+            self._not_named = 0
+            self._policy.ask(time.monotonic())
 
     def _receipt(self) -> Receipt | None:
         assert self._moments is not None

@@ -14,6 +14,7 @@ from appliance.outbox.storing import Store
 from appliance.sync.link import SyncSettings
 from appliance.sync.sender import Sync
 from appliance.transports import Ports
+from firmware.exchange import MAX_ENDED
 from firmware.record import Record
 from tests.collector.process import CollectorProcess
 from tests.firmware.records import tcp_record
@@ -27,10 +28,9 @@ def account(count: int, reason: str) -> Record:
     return tcp_record(0, test="gap", failure="result_lost")
 
 
-def deliver(outbox: Outbox, port: int) -> None:
-    """Let a sender bring all of it, every epoch, away."""
+def sender(outbox: Outbox, port: int) -> Sync:
     events: queue.Queue[Event] = queue.Queue()
-    sync = Sync(
+    return Sync(
         SyncSettings(host="127.0.0.1", ports=Ports(mqtt=port)),
         outbox,
         software="tidegauge test",
@@ -38,6 +38,11 @@ def deliver(outbox: Outbox, port: int) -> None:
         notify=events.put,
         random=lambda: 0.0,
     )
+
+
+def deliver(outbox: Outbox, port: int) -> None:
+    """Let a sender bring all of it, every epoch, away."""
+    sync = sender(outbox, port)
     sync.start()
     until(
         lambda: not (outbox.counts().waiting or outbox.tombstones(1) or outbox.past()),
@@ -91,6 +96,34 @@ def test_all_is_accounted_for_whatever_the_card_did(
         lines = collector.get(f"api/v1/records?device={DEVICE}&format=ndjson&limit=1000").splitlines()
         stored = [json.loads(line)["record"]["round_id"] for line in lines]
         assert len(stored) == len(set(stored))
+
+
+def test_a_device_that_delivered_all_and_went_away_has_no_epoch_left_to_name(
+    tmp_path: Path,
+    broker: Mosquitto,  # noqa: F811
+) -> None:
+    path = tmp_path / "outbox.sqlite3"
+    epochs = MAX_ENDED + 3
+    for number in range(1, epochs + 1):
+        with Outbox.open(path, device=DEVICE) as outbox:
+            outbox.append([tcp_record(number)])
+        path.write_bytes(bytes(100) + path.read_bytes()[100:])
+    with (
+        CollectorProcess(tmp_path / "collector", "--broker", f"127.0.0.1:{broker.port}") as collector,
+        Outbox.open(path, device=DEVICE) as outbox,
+    ):
+        assert outbox.hello(software="", country="").ended_beyond == 3
+        sync = sender(outbox, broker.port)
+        sync.start()
+        said: dict[str, int] = {}
+
+        def is_whole() -> bool:
+            said.update(json.loads(collector.get(f"api/v1/devices/{DEVICE}/completeness")))
+            return said["stored"] >= epochs and not said["missing"] and not said["unnamed_epochs"]
+
+        # One connection, which nothing ends.
+        until(is_whole, lambda: f"whole: {said}")
+        assert sync.stop(timeout_s=LIMIT_S)
 
 
 def test_a_database_damaged_in_use_is_replaced_while_the_sender_has_it_open(tmp_path: Path) -> None:
