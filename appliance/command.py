@@ -16,13 +16,13 @@ from appliance.device import Device
 from appliance.errors import ApplianceError
 from appliance.events import Listener
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
-from appliance.outbox.room import Room
 from appliance.settings import DeviceSettings
+from appliance.storage.datadir import DataDir
+from appliance.storage.quota import Room
 from appliance.views import status as statuses
 from appliance.views.lines import Lines
+from firmware.model.plan import Plan, PlanError
 from firmware.net.targets import TargetError, parse_host_port
-from firmware.plan import Plan, PlanError
 from firmware.plans import load as plans
 from firmware.settings.load import SettingsError, load
 

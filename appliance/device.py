@@ -1,7 +1,7 @@
 """The daemon of one device: the one place where its objects are wired together, and the loop that runs them.
 
 Slots become tasks, tasks become records, records go to the outbox in few commits, a round's records become a
-verdict. It decides nothing itself: `schedule`, `rounds` and `firmware.judgement.verdict` do. It must never wait for the
+verdict. It decides nothing itself: `schedule`, `rounds` and `firmware.judgement.round.verdict` do. It must never wait for the
 network, the worker or the collector, and never stop measuring because something else is broken.
 
 Loss window: a record is committed at its round's end, and at the latest `storing.COMMIT_NS` after it came. A power
@@ -20,8 +20,8 @@ from queue import Empty, SimpleQueue
 from typing import Final
 
 from appliance import state_file
-from appliance.carry.watch import StickWatch
-from appliance.controls import Controls, Now
+from appliance.delivery.network.sender import Sync
+from appliance.delivery.removable.watch import StickWatch
 from appliance.events import (
     ControlHeard,
     Event,
@@ -45,19 +45,19 @@ from appliance.measuring.worker import Died, News, Unanswered, Worker
 from appliance.measuring.worker import Measured as TaskMeasured
 from appliance.notify import Heartbeat, Notifier
 from appliance.outbox.box import ROUNDS_KEPT, Outbox
-from appliance.outbox.datadir import DataDir
 from appliance.parts import identity_of, make_schedule, sync_settings
 from appliance.settings import DeviceSettings
 from appliance.state_file import State
-from appliance.sync.sender import Sync
-from firmware import clock
-from firmware.failures import Failure
-from firmware.judgement.web.evidence import WebControl
-from firmware.judgement.words import VerdictWord
+from appliance.storage.datadir import DataDir
+from appliance.vantage import Controls, Now
+from firmware.clock import clocks
+from firmware.judgement.site.evidence import WebControl
+from firmware.model.failures import Failure
+from firmware.model.plan import Plan
+from firmware.model.record import ClockQuality, Record
+from firmware.model.task import Result, Task
+from firmware.model.verdict_words import VerdictWord
 from firmware.net.loop import boottime_ns
-from firmware.plan import Plan
-from firmware.record import ClockQuality, Record
-from firmware.task import Result, Task
 
 TASK_DEADLINE_NS: Final = 60 * NS
 LINGER_NS: Final = 10 * NS
@@ -85,8 +85,8 @@ class Device:
         listeners: Sequence[Listener],
         rounds: int | None = None,
     ) -> None:
-        now_ns, utc_ns = clock.now()
-        boot_id = clock.read_boot_id()
+        now_ns, utc_ns = clocks.now()
+        boot_id = clocks.read_boot_id()
         before = state_file.read(data.path)
         past = outbox.recent_rounds(ROUNDS_KEPT) if outbox.is_open else []
         limit = settings.schedule.budget_bytes_per_day or plan.cadence.budget_bytes_per_day
@@ -410,7 +410,7 @@ class Device:
             self._tell(counts)
 
     def _now(self) -> Now:
-        boottime, utc = clock.now()
+        boottime, utc = clocks.now()
         return Now(boot_id=self._boot_id, boottime_ns=boottime, utc_ns=utc)
 
     # Around the loop.

@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 
 from appliance.transports import Tried
 from firmware.judgement.ladder import Ladder
-from firmware.record import Record, Verdict
+from firmware.model.record import Record, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,16 +11,16 @@ from typing import Final
 
 import click
 
-from appliance.carry.command import to_directory
+from appliance.delivery.removable.command import to_directory
 from appliance.errors import ApplianceError
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import read_device
 from appliance.settings import DeviceSettings
+from appliance.storage.datadir import read_device
 from firmware.commands.errors import BadInputError, CommandError
-from firmware.jsontypes import RecordError
+from firmware.model.jsontypes import RecordError
+from firmware.model.plan import PlanError
 from firmware.ooni.export import Format, Stored, Written, lines
 from firmware.ooni.write import Origin
-from firmware.plan import PlanError
 from firmware.plans import load as plans
 from firmware.settings.load import SettingsError, load
 

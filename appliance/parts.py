@@ -2,6 +2,7 @@
 
 import contextlib
 
+from appliance.delivery.network.link import SyncSettings
 from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import Identity
 from appliance.identity.renewal import mend
@@ -9,11 +10,10 @@ from appliance.measuring.budget import NS, Budget, wire_bytes
 from appliance.measuring.rounds import most_bytes
 from appliance.measuring.schedule import ROUND, Job, Schedule
 from appliance.measuring.sentinel import BYTES_PER_DAY, controls_of
-from appliance.outbox.datadir import DataDir
 from appliance.settings import DeviceSettings
-from appliance.sync.link import SyncSettings
+from appliance.storage.datadir import DataDir
 from appliance.transports import Ports
-from firmware.plan import Plan
+from firmware.model.plan import Plan
 from firmware.plans.checks import estimate_bytes, round_bytes
 
 

@@ -17,7 +17,7 @@ from typing import Final
 
 import click
 
-from firmware.children import end_with_parent
+from appliance.child_processes import end_with_parent
 
 DEFAULT_PORT: Final = 8464
 READY_TIMEOUT_S: Final = 60.0

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.lights.patterns import DEFAULT_PINS, Light
-from appliance.outbox.room import CAP_BYTES
+from appliance.storage.quota import CAP_BYTES
 from firmware.settings.load import setting, table
 
 _MAX_PIN: Final = 27

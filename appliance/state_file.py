@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from firmware.jsontypes import JsonObject, JsonValue, Reader, RecordError
+from firmware.model.jsontypes import JsonObject, JsonValue, Reader, RecordError
 
 NAME: Final = "status.json"
 _VERSION: Final = 1

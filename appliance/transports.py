@@ -12,7 +12,7 @@ device without an identity has only the plain way.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from firmware.failures import Failure
+from firmware.model.failures import Failure
 
 
 class Transport(StrEnum):

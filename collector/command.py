@@ -10,10 +10,10 @@ from typing import Any
 import click
 
 from collector.audit.command import audit
-from collector.carried.command import import_
 from collector.errors import CollectorError
 from collector.export import export
-from collector.service import Addresses, serve
+from collector.receive.bundles.command import import_
+from collector.service.serving import Addresses, serve
 from collector.settings import CollectorSettings
 from firmware.settings.load import SettingsError, load
 

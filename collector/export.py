@@ -12,16 +12,16 @@ from typing import Final
 
 import click
 
-from collector.control.judging import Judging
 from collector.errors import CollectorError
 from collector.settings import CollectorSettings
 from collector.store.answers import RecordFilter
 from collector.store.queries import Queries
+from collector.vantage.judging import Judging
 from firmware.commands.errors import BadInputError, CommandError
-from firmware.jsontypes import RecordError
+from firmware.model.jsontypes import RecordError
+from firmware.model.record import from_json
 from firmware.ooni.export import Format, Stored, Written, lines
 from firmware.ooni.write import Origin
-from firmware.record import from_json
 from firmware.settings.load import SettingsError, load
 
 _ROWS: Final = 500

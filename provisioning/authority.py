@@ -27,8 +27,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from firmware.trust_list import FILE_NAME as TRUST_LIST
-from firmware.trust_list import TrustList, decode
+from firmware.wire.trust_list import FILE_NAME as TRUST_LIST
+from firmware.wire.trust_list import TrustList, decode
 from provisioning import trust
 from provisioning.certificates import (
     Issuer,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from firmware.exchange import DEVICE_PATTERN, ROOT
+from firmware.wire.messages import DEVICE_PATTERN, ROOT
 
 MQTT_PORT: Final = 8883
 WEBSOCKET_PORT: Final = 443

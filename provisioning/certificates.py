@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from firmware.exchange import DEVICE_PATTERN
+from firmware.wire.messages import DEVICE_PATTERN
 from provisioning.errors import BadRequestError
 
 ROOT_LIFETIME: Final = dt.timedelta(days=20 * 365)

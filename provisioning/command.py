@@ -10,9 +10,9 @@ from typing import Final
 
 import click
 
-from firmware.exchange import DEVICE_PATTERN
-from firmware.trust_list import FILE_NAME as TRUST_LIST
-from firmware.trust_list import TrustList
+from firmware.wire.messages import DEVICE_PATTERN
+from firmware.wire.trust_list import FILE_NAME as TRUST_LIST
+from firmware.wire.trust_list import TrustList
 from provisioning import broker as brokers
 from provisioning import trust
 from provisioning.authority import Authority, Issued, write
@@ -22,7 +22,7 @@ from provisioning.errors import BadRequestError, ProvisioningError
 WATCH_S: Final = 5.0
 DRIVE_FOLDER: Final = "tidegauge-bags"
 DRIVE_MARKER: Final = "TIDEGAUGE"
-"""Where a device looks on a USB drive (`appliance.carry.folder`), and what it knows a drive of ours by."""
+"""Where a device looks on a USB drive (`appliance.delivery.removable.folder`), and what it knows a drive of ours by."""
 _DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from firmware.jsontypes import RecordError
-from firmware.trust_list import (
+from firmware.model.jsontypes import RecordError
+from firmware.wire.trust_list import (
     FILE_NAME,
     MAX_KEYS,
     ListedKey,

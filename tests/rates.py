@@ -18,12 +18,12 @@ import time
 from pathlib import Path
 from typing import Final
 
+from appliance.delivery.network.link import SyncSettings
+from appliance.delivery.network.sender import Sync
 from appliance.events import Event, OutboxChanged
 from appliance.outbox.box import Outbox
-from appliance.sync.link import SyncSettings
-from appliance.sync.sender import Sync
 from appliance.transports import Ports
-from firmware.record import to_json
+from firmware.model.record import to_json
 from tests.appliance import rates as outbox_rates
 from tests.collector import rates as collector_rates
 from tests.collector.process import CollectorProcess

@@ -13,9 +13,9 @@ from appliance.errors import ApplianceError
 from appliance.identity.files import IdentityError, IdentityFiles, read, write
 from appliance.identity.identity import Identity, leaf_name
 from appliance.identity.renewal import mend, request, span_of
-from appliance.outbox.datadir import DataDir, adopt_device, read_device
-from firmware.jsontypes import RecordError
-from firmware.trust_list import FILE_NAME
+from appliance.storage.datadir import DataDir, adopt_device, read_device
+from firmware.model.jsontypes import RecordError
+from firmware.wire.trust_list import FILE_NAME
 
 _DATA: Final = click.option(
     "--data",

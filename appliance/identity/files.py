@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from appliance.errors import ApplianceError
-from appliance.outbox.datadir import write_durably
-from firmware.trust_list import FILE_NAME
+from appliance.storage.datadir import write_durably
+from firmware.wire.trust_list import FILE_NAME
 
 FOLDER: Final = "identity"
 MAX_FILE_BYTES: Final = 64 * 1024

@@ -3,7 +3,7 @@
 The certificates of collectors are checked against the root the device was given, by the `cryptography` library, and
 where the device holds a trust list (`appliance.identity.trusted`) nobody counts who is not in it. The dates of
 certificates play no part: a device's clock may be years off. A list's end does, by what the device is sure of.
-This file must never use a key for anything but `firmware.envelope.signed_text`, a request, and TLS.
+This file must never use a key for anything but `firmware.wire.envelope.signed_text`, a request, and TLS.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ from appliance.identity import trusted
 from appliance.identity.chains import leads_to, parsed, split
 from appliance.identity.files import IdentityError, IdentityFiles, read, write
 from appliance.identity.trusted import HeldList
-from firmware.envelope import Envelope, seal, signed_text, unseal
-from firmware.envelope import key_id as envelope_key_id
-from firmware.jsontypes import RecordError
-from firmware.trust_list import TrustList, fingerprint
+from firmware.model.jsontypes import RecordError
+from firmware.wire.envelope import Envelope, seal, signed_text, unseal
+from firmware.wire.envelope import key_id as envelope_key_id
+from firmware.wire.trust_list import TrustList, fingerprint
 
 _P256: Final = ec.ECDSA(hashes.SHA256())
 _NO_CHECK_TIME: Final = 0x200000

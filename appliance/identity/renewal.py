@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from appliance.identity.files import IdentityError, IdentityFiles, read, write
 from appliance.identity.identity import Identity, parse_key
-from firmware.jsontypes import RecordError
+from firmware.model.jsontypes import RecordError
 
 ASK_AGAIN_S: Final = 3600.0
 """How long after it asked a device asks again: somebody may have to look at it first."""

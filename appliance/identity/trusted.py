@@ -1,6 +1,6 @@
 """The trust list a device holds: verified against its root, taken only with a higher number, and never given back.
 
-    DATA/identity/trust-list.json     the newest one it has seen, as `firmware.trust_list` has it
+    DATA/identity/trust-list.json     the newest one it has seen, as `firmware.wire.trust_list` has it
 
 A list by the root itself outranks any by an issuing key, and after one no other is taken: so an authority whose issuing
 key was stolen can still be heard. It must never take an older list for a newer one's place, nor one by a certificate
@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from appliance.identity.chains import leads_to, may_issue, parsed
 from appliance.identity.files import IdentityError, IdentityFiles, read, write
-from firmware.jsontypes import RecordError
-from firmware.trust_list import SignedList, TrustList, decode, decode_text, signed_text
+from firmware.model.jsontypes import RecordError
+from firmware.wire.trust_list import SignedList, TrustList, decode, decode_text, signed_text
 
 _LOCK: Final = threading.Lock()
 """The sender and a USB drive may bring one at the same time."""

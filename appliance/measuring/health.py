@@ -12,7 +12,7 @@ from typing import Final
 
 import psutil
 
-from firmware.jsontypes import JsonObject
+from firmware.model.jsontypes import JsonObject
 from firmware.net.host import read_host
 from firmware.net.host_view import Host
 

@@ -18,20 +18,20 @@ from appliance.measuring.rounds import Round
 from appliance.measuring.schedule import Missed, Schedule
 from appliance.outbox import boots
 from appliance.outbox.box import Outbox
-from appliance.outbox.errors import OutboxError
-from appliance.outbox.storing import Store
+from appliance.outbox.group_commit import Store
 from appliance.state_file import State
+from appliance.storage.errors import OutboxError
 from appliance.transports import Tried
-from firmware import clock
-from firmware.clock import ClockTracker, SyncPoint
-from firmware.failures import Failure
-from firmware.jsontypes import JsonValue
+from firmware.clock import clocks
+from firmware.clock.clocks import ClockTracker, SyncPoint
 from firmware.judgement.ladder import Ladder
-from firmware.judgement.verdict import RoundJudgement
+from firmware.judgement.round.verdict import RoundJudgement
+from firmware.model.failures import Failure
+from firmware.model.jsontypes import JsonValue
+from firmware.model.plan import Plan
+from firmware.model.record import Record
+from firmware.model.task import Result, Task
 from firmware.net.loop import boottime_ns
-from firmware.plan import Plan
-from firmware.record import Record
-from firmware.task import Result, Task
 
 _POINTS_KEPT: Final = 32
 """Sync points that readings are judged by; each was told in a record when it came."""
@@ -65,10 +65,10 @@ class Journal:
 
     def begin_round(self, *, worker: int | None) -> None:
         """Look at the clock and at the machine, as they are at a round's start."""
-        point = clock.read_timesync()
+        point = clocks.read_timesync()
         if point is not None:
             self._add_point(point)
-        now_ns, utc_ns = clock.now()
+        now_ns, utc_ns = clocks.now()
         reading = self._clock.reading(boottime_ns=now_ns, utc_ns=utc_ns)
         self._before = self._look(worker)
         self._context = health.context(self._before)
@@ -153,7 +153,7 @@ class Journal:
 
     def sync_changed(self, event: SyncChanged) -> None:
         """Note how the way to the collector is, and since when."""
-        _, utc_ns = clock.now()
+        _, utc_ns = clocks.now()
         if event.state != self.state.sync_state:
             self.state = replace(self.state, sync_since_utc_ns=utc_ns)
         self.state = replace(self.state, sync_state=event.state, sync_message=event.message)
@@ -204,7 +204,7 @@ class Journal:
 
     def write_state(self, schedule: Schedule) -> None:
         """Write the state file, with the schedule's and the budget's accounts as they are now."""
-        now_ns, utc_ns = clock.now()
+        now_ns, utc_ns = clocks.now()
         self.state = replace(
             self.state,
             written_utc_ns=utc_ns,
@@ -217,7 +217,7 @@ class Journal:
 
     def scene(self) -> records.Scene:
         """Return what the device knows of itself at this moment."""
-        now_ns, utc_ns = clock.now()
+        now_ns, utc_ns = clocks.now()
         return records.Scene(
             boot_id=self.state.boot_id,
             plan=self._plan,

@@ -12,18 +12,18 @@ import firmware
 from appliance.events import Carried
 from appliance.measuring.schedule import Missed
 from appliance.transports import Transport, Tried
-from firmware.clock import ClockTracker, SyncPoint
-from firmware.failures import Failure
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.clock.clocks import ClockTracker, SyncPoint
 from firmware.judgement import ladder as ladder_json
+from firmware.judgement import target_judgement as targets_json
 from firmware.judgement.ladder import Ladder
 from firmware.judgement.observation import context_of
-from firmware.judgement.round_records import SILENT
-from firmware.judgement.web import target_judgement as targets_json
-from firmware.judgement.web.target_judgement import TargetJudgement
-from firmware.plan import Plan
-from firmware.record import Outcome, Phase, Record, Stamp, Verdict, Zone
-from firmware.task import Result, Task
+from firmware.judgement.round.from_records import SILENT
+from firmware.judgement.target_judgement import TargetJudgement
+from firmware.model.failures import Failure
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.plan import Plan
+from firmware.model.record import Outcome, Phase, Record, Stamp, Verdict, Zone
+from firmware.model.task import Result, Task
 
 SOFTWARE: Final = f"tidegauge {firmware.__version__}"
 TRANSPORT: Final = "transport"
@@ -172,7 +172,7 @@ def of_transport(scene: Scene, tried: Tried) -> Record:
 def of_boot(scene: Scene, previous_boot_id: str) -> Record:
     """Return the record of the time between the boot before this one and this daemon's start: nothing was measured.
 
-    How long that was no clock here can say; it is told when both boots have been placed in time (`firmware.timing`).
+    How long that was no clock here can say; it is told when both boots have been placed in time (`firmware.clock.retiming`).
     Detail `count` (of such pauses: 1), `reason`, `previous_boot_id`.
     """
     detail: JsonObject = {
@@ -188,7 +188,7 @@ def of_round(scene: Scene, ended: Conclusion) -> Record:
     """Return a round's conclusion.
 
     Detail `ladder` (see `firmware.judgement.ladder.to_json`), `targets` (what is said of each platform by itself, see
-    `firmware.judgement.web.target_judgement`), `silent` (who was still out, where it ended early), `since_utc_ns`, `previous_boot_id`, and `sync_points` (`[boottime_ns, utc_ns,
+    `firmware.judgement.target_judgement`), `silent` (who was still out, where it ended early), `since_utc_ns`, `previous_boot_id`, and `sync_points` (`[boottime_ns, utc_ns,
     error_ns]` each); the context is the device's health.
     """
     points: list[JsonValue] = [

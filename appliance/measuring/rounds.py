@@ -1,6 +1,6 @@
 """One round on its way, and the rounds before it: what was asked, what came back, when it is over. Pure.
 
-It holds the state of a round and decides nothing that `firmware.judgement.ladder` and `firmware.judgement.verdict` decide; times
+It holds the state of a round and decides nothing that `firmware.judgement.ladder` and `firmware.judgement.round.verdict` decide; times
 are arguments, CLOCK_BOOTTIME in ns. A round ends when all is in, or at its deadline and a little: never later.
 """
 
@@ -12,15 +12,21 @@ from appliance.measuring.budget import NS, wire_bytes
 from firmware.judgement.facts import Past
 from firmware.judgement.ladder import Ladder, climb, confirmation_tasks, round_tasks
 from firmware.judgement.observation import Observation, from_record, owner_of
-from firmware.judgement.round_records import HISTORY_ROUNDS, PastRound, judge_records, past_round, silence
-from firmware.judgement.verdict import EARLY_NS, RoundJudgement
-from firmware.judgement.web.evidence import WebControl
-from firmware.judgement.web.target_judgement import TargetJudgement
-from firmware.judgement.words import VerdictWord
-from firmware.plan import Plan
+from firmware.judgement.round.from_records import (
+    HISTORY_ROUNDS,
+    PastRound,
+    judge_records,
+    past_round,
+    silence,
+)
+from firmware.judgement.round.verdict import EARLY_NS, RoundJudgement
+from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.target_judgement import TargetJudgement
+from firmware.model.plan import Plan
+from firmware.model.record import Record, Rung, Verdict
+from firmware.model.task import Task
+from firmware.model.verdict_words import VerdictWord
 from firmware.plans.checks import estimate_bytes
-from firmware.record import Record, Rung, Verdict
-from firmware.task import Task
 
 GRACE_NS: Final = NS
 """How long after its deadline a round waits for results that are on their way from the worker."""

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Final
 
 from appliance.measuring.budget import DAY_NS, NS, Budget
-from firmware.judgement.words import VerdictWord
+from firmware.model.verdict_words import VerdictWord
 
 ROUND: Final = "round"
 """The name of the round among the jobs and in `gap` records."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from appliance.measuring.budget import DAY_NS, NS, Budget, wire_bytes
-from firmware.judgement.words import VerdictWord
+from firmware.model.plan import Plan
+from firmware.model.record import Rung, Zone
+from firmware.model.task import Task
+from firmware.model.verdict_words import VerdictWord
 from firmware.net.targets import family_of
-from firmware.plan import Plan
-from firmware.record import Rung, Zone
-from firmware.task import Task
 
 NAME: Final = "sentinel"
 PREFIX: Final = f"{NAME}/"

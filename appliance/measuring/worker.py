@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO, Final, TypeAlias
 
-from firmware.jsontypes import Reader, RecordError
-from firmware.task import Result, Task, to_json
+from firmware.model.jsontypes import Reader, RecordError
+from firmware.model.task import Result, Task, to_json
 from firmware.worker import framing
 
 NS: Final = 1_000_000_000

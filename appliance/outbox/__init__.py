@@ -1,1 +1,1 @@
-"""What was measured and not yet delivered: the data directory, the database, the way into it."""
+"""The queue between measuring and the collector: what waits, what an ack lets go, what is evicted."""

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from appliance.outbox import delivered, ledger, rows
-from appliance.outbox.delivered import Receipt
-from appliance.outbox.errors import OutboxError
-from appliance.outbox.ledger import Account
-from firmware.exchange import Ack, end_of_run
+from appliance.storage.errors import OutboxError
+from appliance.storage.tables import delivered, ledger, rows
+from appliance.storage.tables.delivered import Receipt
+from appliance.storage.tables.ledger import Account
+from firmware.wire.messages import Ack, end_of_run
 
 BUNCH: Final = 250
 """Rows let go of in one transaction: its log must fit where the ballast was."""

@@ -8,10 +8,10 @@ import contextlib
 from dataclasses import dataclass
 from typing import Final
 
-from appliance.outbox import reading
 from appliance.outbox.box import Outbox
-from appliance.outbox.errors import OutboxError
-from firmware.timing import SyncPoint
+from appliance.storage.errors import OutboxError
+from appliance.storage.tables import checked
+from firmware.clock.retiming import SyncPoint
 
 POINTS_KEPT: Final = 10_000
 """Half a year of timesyncd's points; the oldest go first. All were told in records when they came."""
@@ -42,10 +42,10 @@ def begin(outbox: Outbox, boot_id: str) -> Begun:
         if known is None:
             connection.execute(
                 "INSERT INTO boot (boot_id, last_boottime_ns, crc) VALUES (?, 0, ?)",
-                (boot_id, reading.mark(boot_id, 0)),
+                (boot_id, checked.mark(boot_id, 0)),
             )
         # Of one that is not as it was written none is known: a wrong one would place this boot falsely in time.
-        sound = before is not None and before[2] == reading.mark(*before[:2])
+        sound = before is not None and before[2] == checked.mark(*before[:2])
         return Begun(previous=before[0] if sound else "", is_new=known is None)
     return Begun(is_noted=False)
 
@@ -55,7 +55,7 @@ def add_point(outbox: Outbox, boot_id: str, point: SyncPoint) -> bool:
     with contextlib.suppress(OutboxError), outbox.transaction() as connection:
         connection.execute(
             "INSERT INTO sync_point (boot_id, boottime_ns, utc_ns, error_ns, crc) VALUES (?, ?, ?, ?, ?)",
-            (boot_id, *point, reading.mark(boot_id, *point)),
+            (boot_id, *point, checked.mark(boot_id, *point)),
         )
         connection.execute(
             "DELETE FROM sync_point WHERE id <= (SELECT max(id) FROM sync_point) - ?", (POINTS_KEPT,)
@@ -71,5 +71,5 @@ def points(outbox: Outbox, boot_id: str) -> tuple[SyncPoint, ...]:
             "SELECT boottime_ns, utc_ns, error_ns, crc FROM sync_point WHERE boot_id = ? ORDER BY id",
             (boot_id,),
         ).fetchall()
-        return tuple(SyncPoint(*row[:3]) for row in rows if row[3] == reading.mark(boot_id, *row[:3]))
+        return tuple(SyncPoint(*row[:3]) for row in rows if row[3] == checked.mark(boot_id, *row[:3]))
     return ()

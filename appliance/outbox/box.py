@@ -4,8 +4,8 @@ A record gets its seq in the transaction that stores it: from 1, without a gap, 
 A row leaves only by `acknowledge` (the collector has it on its own disk), into quarantine (it never will), or by
 `give_up` (there is no room), and then a tombstone says so until the collector knows. No count and no read here may
 cost more because the backlog is long: everything is a primary-key range or a counter. Not asked here: what to send
-when (`appliance.sync.policy`), how (`appliance.sync.sender`), what is worth least (`appliance.outbox.eviction`). What
-holds a transaction together is `appliance.outbox.handle`.
+when (`appliance.delivery.network.policy`), how (`appliance.delivery.network.sender`), what is worth least (`appliance.storage.tables.priority`). What
+holds a transaction together is `appliance.storage.handle`.
 
 One database holds several epochs when an earlier one was damaged, or its card copied: new records go into the last,
 `past` gives the others, whose records keep the identity they have.
@@ -25,25 +25,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
-from appliance.outbox import acks, delivered, ledger, rows, split
+from appliance.outbox import acks, conflict
 from appliance.outbox.acks import AckImpossibleError
-from appliance.outbox.delivered import Receipt
-from appliance.outbox.errors import OutboxError, OutboxForeignError, OutboxNotReadyError, OutboxTooNewError
-from appliance.outbox.eviction import facts_of
-from appliance.outbox.file import Healed, open_or_begin, open_read_only, refuse_foreign
-from appliance.outbox.handle import Handle
-from appliance.outbox.ledger import SPAN, Account
-from appliance.outbox.mending import Mender, is_large, not_ready
-from appliance.outbox.recall import Recall
+from appliance.outbox.damaged_copy import open_whole
+from appliance.outbox.eviction.free_space import Space
+from appliance.outbox.eviction.last_seen import Recall
 from appliance.outbox.reclaim import Reclaim
-from appliance.outbox.rescue import open_whole
-from appliance.outbox.room import Room
-from appliance.outbox.rows import LAST_SEQ, ROUNDS_KEPT, Row
-from appliance.outbox.shared import Shared
-from appliance.outbox.sidecar import SidecarFile
-from appliance.outbox.space import Space
-from firmware.exchange import Ack, Hello, Reject, Tombstone
-from firmware.record import Identity, Record
+from appliance.storage.errors import OutboxError, OutboxForeignError, OutboxNotReadyError, OutboxTooNewError
+from appliance.storage.file import Healed, open_or_begin, open_read_only, refuse_foreign
+from appliance.storage.handle import Handle
+from appliance.storage.opening import Mender, is_large, not_ready
+from appliance.storage.quota import Room
+from appliance.storage.shared import Shared
+from appliance.storage.sidecar import SidecarFile
+from appliance.storage.tables import delivered, ledger, rows
+from appliance.storage.tables.delivered import Receipt
+from appliance.storage.tables.ledger import SPAN, Account
+from appliance.storage.tables.priority import facts_of
+from appliance.storage.tables.rows import LAST_SEQ, ROUNDS_KEPT, Row
+from firmware.model.record import Identity, Record
+from firmware.wire.messages import Ack, Hello, Reject, Tombstone
 
 __all__ = ["ROUNDS_KEPT", "AckImpossibleError", "Counts", "Outbox", "Row"]
 
@@ -519,7 +520,7 @@ class Outbox:
     def _begin_after_clash(self, account: Account, fork: int) -> None:
         connection = self._handle.connection
         ledger.note_run(connection, account, self._shared.run, account.produced + 1)
-        self.epoch = split.begin(connection, account, fork, utc_ns=self._shared.utc_ns())
+        self.epoch = conflict.begin(connection, account, fork, utc_ns=self._shared.utc_ns())
         self._confirmed = False
 
     def _account(self) -> Account:

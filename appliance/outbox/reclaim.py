@@ -15,11 +15,11 @@ import logging
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from appliance.outbox import delivered, ledger
-from appliance.outbox.delivered import Receipt
-from appliance.outbox.handle import Handle
-from firmware.exchange import Ack
-from firmware.trust_list import TrustList
+from appliance.storage.handle import Handle
+from appliance.storage.tables import delivered, ledger
+from appliance.storage.tables.delivered import Receipt
+from firmware.wire.messages import Ack
+from firmware.wire.trust_list import TrustList
 
 DAY_NS: Final = 86_400_000_000_000
 VOUCHED_AFTER_NS: Final = 14 * DAY_NS

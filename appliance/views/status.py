@@ -13,16 +13,16 @@ from pathlib import Path
 from appliance import state_file
 from appliance.identity.files import IdentityFiles
 from appliance.outbox.box import Counts, Outbox
-from appliance.outbox.datadir import DataDirError, read_device
-from appliance.outbox.errors import OutboxDamagedError
-from appliance.outbox.moments import Moments
+from appliance.outbox.time_bounds import Moments
 from appliance.state_file import State
+from appliance.storage.datadir import DataDirError, read_device
+from appliance.storage.errors import OutboxDamagedError
 from appliance.views.rung_words import rung_line
-from firmware import record as record_json
-from firmware.jsontypes import JsonObject, RecordError
 from firmware.judgement import ladder as ladder_json
 from firmware.judgement.ladder import Ladder
-from firmware.record import ClockReading, Record
+from firmware.model import record as record_json
+from firmware.model.jsontypes import JsonObject, RecordError
+from firmware.model.record import ClockReading, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from collector.store.completeness import EpochCompleteness
-from firmware.jsontypes import JsonObject
+from firmware.model.jsontypes import JsonObject
 
 FAULTS_NAMED: Final = 50
 """How many faults of an epoch are told one by one; all are counted."""

@@ -21,14 +21,14 @@ from collector.audit import reading
 from collector.audit.account import EpochAudit, Faults
 from collector.audit.reading import Message, Snapshot, Stored
 from collector.audit.seals import Seals, payload_of
-from collector.ingest.judge import judge
 from collector.messages import Delivery
+from collector.receive.validation import judge
 from collector.store.arrivals import BatchArrived, Row
 from collector.store.completeness import of_epoch
 from collector.store.queries import Queries
-from firmware.exchange import Hello, decode_hello, topic
-from firmware.jsontypes import RecordError
-from firmware.seqs import SeqRanges
+from firmware.model.jsontypes import RecordError
+from firmware.model.seqs import SeqRanges
+from firmware.wire.messages import Hello, decode_hello, topic
 
 Progress = Callable[[str], None]
 _BODY: Final = len(Row._fields) - 1

@@ -25,8 +25,8 @@ from collector.settings import CollectorSettings
 from collector.store.queries import Queries
 from collector.trust.registry import Registry
 from firmware.commands.errors import BadInputError, CommandError
-from firmware.exchange import DEVICE_PATTERN
 from firmware.settings.load import SettingsError, load
+from firmware.wire.messages import DEVICE_PATTERN
 
 TELL_EVERY_S: Final = 5.0
 

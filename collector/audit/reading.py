@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from collector.store.arrivals import Row
 from collector.store.completeness import EpochCoverage
 from collector.store.queries import Queries
-from firmware.seqs import SeqRanges
+from firmware.model.seqs import SeqRanges
 
 SEQS_A_PAGE: Final = 20_000
 MESSAGES_A_PAGE: Final = 32

@@ -7,8 +7,8 @@ after its revocation does not. Without a registry nothing is checked, and the au
 from typing import Final
 
 from collector.trust.registry import LOOK_AGAIN_S, Registry
-from firmware.envelope import is_sealed, unseal
-from firmware.jsontypes import RecordError
+from firmware.model.jsontypes import RecordError
+from firmware.wire.envelope import is_sealed, unseal
 
 _NS: Final = 1_000_000_000
 REVOCATION_SLACK_S: Final = 60.0

@@ -11,8 +11,8 @@ from collector.judgement.devices import State
 from collector.judgement.gather import Scope
 from collector.judgement.scope import Outside, ScopeFacts, ServiceLost
 from collector.store.scopes import Change, Said
-from firmware.jsontypes import JsonObject, JsonValue
-from firmware.judgement.words import VerdictWord
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.verdict_words import VerdictWord
 
 _NS: Final = 1_000_000_000
 

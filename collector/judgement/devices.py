@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from firmware.judgement.words import VerdictWord
+from firmware.model.verdict_words import VerdictWord
 
 SILENT_PERIODS: Final = 3
 """A device that missed so many of its rounds is silent."""

@@ -14,15 +14,15 @@ from collector.judgement.onset import Onset, onset
 from collector.judgement.scope import Outside, ServiceLost, judge_scope
 from collector.store import timings
 from collector.store.answers import RoundRow
-from collector.store.control_runs import NS, Run
-from collector.store.controls import ControlQueries
 from collector.store.queries import Queries
 from collector.store.retiming import placed
-from firmware.jsontypes import JsonValue, RecordError
-from firmware.judgement.web import target_judgement as targets_json
-from firmware.judgement.web.target_judgement import TargetJudgement
-from firmware.judgement.web.targets import FAILED
-from firmware.record import Verdict
+from collector.store.vantage_log import ControlQueries
+from collector.store.vantage_streaks import NS, Run
+from firmware.judgement import target_judgement as targets_json
+from firmware.judgement.site.targets import FAILED
+from firmware.judgement.target_judgement import TargetJudgement
+from firmware.model.jsontypes import JsonValue, RecordError
+from firmware.model.record import Verdict
 
 ROUNDS: Final = 60
 """How many of a device's last rounds are looked at: half an hour of quick ones, three of calm ones."""

@@ -9,8 +9,8 @@ from typing import Final
 
 from collector.judgement.devices import DeviceState, State
 from collector.judgement.scope import MIN_DEVICES, Outside, ScopeFacts
-from firmware.judgement.words import VerdictWord
-from firmware.record import Verdict
+from firmware.model.record import Verdict
+from firmware.model.verdict_words import VerdictWord
 
 _NOT_OF_DEVICES: Final = frozenset({VerdictWord.INCONCLUSIVE, VerdictWord.SERVICE_MAINTENANCE})
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from collector.judgement.devices import DeviceState, State, burst
-from firmware.judgement.words import VerdictWord
-from firmware.record import Verdict
+from firmware.model.record import Verdict
+from firmware.model.verdict_words import VerdictWord
 
 MIN_DEVICES: Final = 3
 """Fewer devices of a country than this carry no scope."""

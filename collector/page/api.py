@@ -45,8 +45,8 @@ from collector.store.completeness import Completeness, EpochCompleteness
 from collector.store.history import History, MissedRounds, Round
 from collector.store.queries import MAX_PAGE, Queries
 from firmware import __version__
-from firmware.exchange import Turn
-from firmware.record import ClockQuality, ClockReading
+from firmware.model.record import ClockQuality, ClockReading
+from firmware.wire.messages import Turn
 
 NDJSON: Final = "application/x-ndjson"
 DEFAULT_RECORDS: Final = 100

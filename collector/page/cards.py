@@ -16,9 +16,9 @@ from collector.page.times import NS_PER_S, Moment
 from collector.store.answers import DeviceRow, RoundRow
 from collector.store.completeness import EpochCompleteness
 from collector.store.history import VerdictRun
-from firmware.judgement.words import VerdictWord
-from firmware.record import ClockQuality, Verdict, from_json
-from firmware.seqs import SeqRanges
+from firmware.model.record import ClockQuality, Verdict, from_json
+from firmware.model.seqs import SeqRanges
+from firmware.model.verdict_words import VerdictWord
 
 LATELY_S: Final = 900
 """A device heard from within this time counts as heard from lately; a calm round is well below it."""

@@ -14,7 +14,7 @@ from collector.page.cards import Said
 from collector.page.times import NS_PER_S, Moment
 from collector.store import scopes
 from collector.store.scopes import Change, Holding
-from firmware.judgement.words import VerdictWord
+from firmware.model.verdict_words import VerdictWord
 
 STALE_S: Final = 300
 """A verdict that was not made anew for so long is shown as one of the past."""

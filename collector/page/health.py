@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 
 from collector.page import texts
 from collector.store.answers import DeviceRow
-from firmware.jsontypes import JsonValue
-from firmware.record import from_json
+from firmware.model.jsontypes import JsonValue
+from firmware.model.record import from_json
 
 
 def lines(device: DeviceRow) -> tuple[tuple[str, str], ...]:

@@ -14,8 +14,8 @@ from collector.page import texts, times
 from collector.page.times import Moment
 from collector.store.history import MissedRounds, Round, Rounds
 from firmware.judgement.ladder import RungProgress, RungState
-from firmware.record import Rung
-from firmware.seqs import SeqRanges
+from firmware.model.record import Rung
+from firmware.model.seqs import SeqRanges
 
 NS_PER_S: Final = times.NS_PER_S
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from firmware.judgement.ladder import RungProgress
-from firmware.record import ClockQuality, Rung
+from firmware.model.record import ClockQuality, Rung
 
 DEVICE_FORM = "[a-z0-9]{16}"
 EPOCH_FORM = "[0-9a-f]{16}"

@@ -14,7 +14,6 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse
 
-from collector.control.judging import JudgedTarget, Judging
 from collector.judgement.gather import CONTROL_S, connected_of
 from collector.judgement.scope import SCOPE_RULES
 from collector.page import cards, countries, health, matrix, reference, texts, times
@@ -26,15 +25,16 @@ from collector.page.models import DEVICE_FORM, EPOCH_FORM
 from collector.page.rendering import Templates
 from collector.page.times import Clock, Moment
 from collector.store.answers import DeviceRow, RecordRow
-from collector.store.controls import ControlQueries
 from collector.store.history import History
 from collector.store.queries import Queries
 from collector.store.scopes import ScopeQueries
-from firmware import failure_meanings
-from firmware.failures import ADDITIONS
-from firmware.judgement.verdict import RULES
-from firmware.judgement.words import COLLECTOR_ONLY, MEANINGS, VerdictWord
-from firmware.record import from_json
+from collector.store.vantage_log import ControlQueries
+from collector.vantage.judging import JudgedTarget, Judging
+from firmware.judgement.round.verdict import RULES
+from firmware.model import failure_meanings
+from firmware.model.failures import ADDITIONS
+from firmware.model.record import from_json
+from firmware.model.verdict_words import COLLECTOR_ONLY, MEANINGS, VerdictWord
 
 REFRESH_S: Final = 30
 DEVICES_A_PAGE: Final = 20

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from collector.control.judging import JudgedRound, JudgedTarget, Judging
 from collector.page import times
 from collector.page.api import moment, until_of, until_text
 from collector.page.errors import UnknownDeviceError
@@ -25,10 +24,11 @@ from collector.page.models import (
     NoParameters,
     Seq,
 )
-from collector.store.control_runs import Run
-from collector.store.controls import ControlQueries
 from collector.store.queries import Queries
-from firmware.judgement.web.evidence import WebControl
+from collector.store.vantage_log import ControlQueries
+from collector.store.vantage_streaks import Run
+from collector.vantage.judging import JudgedRound, JudgedTarget, Judging
+from firmware.judgement.site.evidence import WebControl
 
 SHOWN_NS: Final = 24 * 3600 * times.NS_PER_S
 """The control's targets are listed when heard within this long."""

@@ -10,9 +10,9 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from firmware import failure_meanings
-from firmware.failures import is_failure
-from firmware.record import Rung
+from firmware.model import failure_meanings
+from firmware.model.failures import is_failure
+from firmware.model.record import Rung
 
 LANGUAGE: Final = "en"
 DIRECTION: Final = "ltr"

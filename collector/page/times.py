@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
 from collector.page import texts
-from firmware.record import ClockQuality
+from firmware.model.record import ClockQuality
 
 Clock: TypeAlias = Callable[[], int]
 """The collector's own clock: UTC in ns since 1970."""

@@ -6,8 +6,8 @@ Times are UTC in ns since 1970. A round is a ladder record and the measurements 
 from dataclasses import dataclass
 
 from collector.store.completeness import Completeness
-from firmware.exchange import Turn
-from firmware.record import ClockReading, Rung
+from firmware.model.record import ClockReading, Rung
+from firmware.wire.messages import Turn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

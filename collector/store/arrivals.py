@@ -6,8 +6,8 @@ A store (SQLite now, another later) takes `Arrival`s and answers with `Accounted
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from firmware.exchange import Hello, Reject, Tombstone
-from firmware.seqs import SeqRanges
+from firmware.model.seqs import SeqRanges
+from firmware.wire.messages import Hello, Reject, Tombstone
 
 
 class Row(NamedTuple):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.seqs import SeqRanges
+from firmware.model.seqs import SeqRanges
 
 _NONE: Final = SeqRanges()
 

@@ -2,7 +2,7 @@
 
 `Store` is the whole interface between ingest and storage: `commit` takes what arrived and returns, for each
 arrival, what is accounted for. Nothing outside this file writes what devices sent (the control's log, tables of its
-own, is `collector.store.controls`), and nothing in it decides what is acceptable: that is `collector.ingest.judge`. It must never return from `commit` before the data is on the disk.
+own, is `collector.store.vantage_log`), and nothing in it decides what is acceptable: that is `collector.receive.validation`. It must never return from `commit` before the data is on the disk.
 
 SQLite here, with WAL and synchronous=FULL: a commit survives a power cut if the disk honours a flush. One
 writer, one thread; readers (`collector.store.queries`) have their own connections and never wait for it.
@@ -22,7 +22,7 @@ from typing import Final, Self
 from sqlite_utils.db import Database
 
 from collector.errors import NewerDatabaseError, StoreError
-from collector.store import ended, evidence, headlines, remedies, runs, timings, writing
+from collector.store import ended_epochs, headlines, incarnations, provenance, remedies, timings, writing
 from collector.store.arrivals import (
     Accounted,
     Arrival,
@@ -37,8 +37,8 @@ from collector.store.chain import TELL_EVERY_S, Chain
 from collector.store.covered import RECEIVED
 from collector.store.migrations import MIGRATIONS
 from collector.store.rejects import Rejects
-from firmware.exchange import Tombstone
-from firmware.seqs import SeqRanges
+from firmware.model.seqs import SeqRanges
+from firmware.wire.messages import Tombstone
 
 MAX_ACK_RANGES: Final = 64
 """An ack names at most this many ranges beside those its own message touched."""
@@ -129,13 +129,13 @@ class Store:
                         continue
                     # Seen first, so that there is a row to note a clash in; what a clashing one counts to is nothing.
                     self._epoch_seen(hello.device, hello.epoch, received_ns, 0, None)
-                    fork = runs.meet(self._connection, hello)
+                    fork = incarnations.meet(self._connection, hello)
                     if fork is None:
                         self._epoch_seen(hello.device, hello.epoch, received_ns, hello.high, hello.waiting)
                         headlines.keep(self._connection, hello, received_ns)
                         named = self._with_ended_there_is_room_for(arrival)
-                        ended.note(self._connection, named)
-                        evidence.keep_hello(self._connection, named)
+                        ended_epochs.note(self._connection, named)
+                        provenance.keep_hello(self._connection, named)
                         self._rejects.hello(hello)
                     else:
                         forks[place] = fork
@@ -148,7 +148,7 @@ class Store:
                     ):
                         changed = self._batch(arrival)
                         batches.append(arrival)
-                        envelopes.append(evidence.keep(self._connection, arrival) if changed else None)
+                        envelopes.append(provenance.keep(self._connection, arrival) if changed else None)
                 case PresenceArrived(device=device, online=online, received_ns=received_ns):
                     self._seen(device, received_ns, online=online)
                 case RefusedArrived(device=device, received_ns=received_ns, topic=topic, refusals=refusals):
@@ -334,7 +334,7 @@ class Store:
 
     def _is_out_of_turn(self, batch: BatchArrived) -> bool:
         where = (self._connection, batch.device, batch.epoch)
-        return runs.clash(*where) is not None or runs.is_out_of_turn(
+        return incarnations.clash(*where) is not None or incarnations.is_out_of_turn(
             *where, batch.run, max(_seqs(batch), default=0)
         )
 
@@ -342,7 +342,7 @@ class Store:
         """Return what of `known` is told to `run`: what a later run gave may be another's, on a copy of the card."""
         if not run:
             return known
-        end = runs.end_of(self._connection, device, epoch, run)
+        end = incarnations.end_of(self._connection, device, epoch, run)
         return replace(
             known,
             upto=max(0, min(known.upto, end - 1)),

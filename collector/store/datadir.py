@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from collector.errors import DataDirError, DataDirInUseError
-from firmware.jsontypes import JsonObject
+from firmware.model.jsontypes import JsonObject
 
 _REMEDY: Final = "give another directory with --data"
 

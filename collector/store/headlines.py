@@ -5,8 +5,8 @@ It is the device's own word, not a record: it must never be counted as one, and 
 
 import sqlite3
 
-from firmware.exchange import Hello, Turn
-from firmware.record import ClockQuality
+from firmware.model.record import ClockQuality
+from firmware.wire.messages import Hello, Turn
 
 
 def keep(connection: sqlite3.Connection, hello: Hello, received_ns: int) -> None:

@@ -14,11 +14,11 @@ from typing import Final
 from collector.store.answers import RecordRow, RoundRow
 from collector.store.queries import RECORD_COLUMNS, ROUND_COLUMNS, Queries, record_row, round_row, rung_cells
 from collector.store.retiming import Timelines, reading_at, retimed, retimed_records
-from firmware.jsontypes import RecordError
+from firmware.clock.retiming import Timeline
 from firmware.judgement import ladder
 from firmware.judgement.ladder import Ladder, RungProgress, RungState
-from firmware.record import ClockReading, Record, from_json
-from firmware.timing import Timeline
+from firmware.model.jsontypes import RecordError
+from firmware.model.record import ClockReading, Record, from_json
 
 MAX_ROUNDS: Final = 500
 """The most rounds one call returns."""

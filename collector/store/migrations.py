@@ -120,7 +120,7 @@ def m001_first_form(db: Database) -> None:
         db.execute(statement)
 
 
-# A run is one finding of the control about one target, from its first sample to its last (collector.control.log).
+# A run is one finding of the control about one target, from its first sample to its last (collector.vantage.log).
 _CONTROLS: Final = (
     """CREATE TABLE control_run (
         id INTEGER PRIMARY KEY,
@@ -198,7 +198,7 @@ def m003_runs_and_boots(db: Database) -> None:
         db.execute(statement)
 
 
-# The proof of what is stored (collector.store.evidence). A record from before has none, and says so by NULL.
+# The proof of what is stored (collector.store.provenance). A record from before has none, and says so by NULL.
 _EVIDENCE: Final = (
     """CREATE TABLE envelope (
         id INTEGER PRIMARY KEY,

@@ -28,8 +28,8 @@ from collector.store.answers import (
 )
 from collector.store.completeness import Completeness, EpochCoverage, of_device
 from collector.store.retiming import Timelines, retimed, retimed_records
-from firmware.record import ClockQuality, ClockReading, Rung
-from firmware.seqs import SeqRanges
+from firmware.model.record import ClockQuality, ClockReading, Rung
+from firmware.model.seqs import SeqRanges
 
 MAX_PAGE: Final = 1000
 """The most records one call returns."""

@@ -9,7 +9,7 @@ import sqlite3
 from collections import OrderedDict
 from typing import Final
 
-from firmware.exchange import Hello, Reject
+from firmware.wire.messages import Hello, Reject
 
 TOLD_AGAIN: Final = 256
 """An answer names at most so many beside those of its own message."""

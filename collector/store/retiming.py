@@ -14,9 +14,9 @@ from typing import Final
 
 from collector.store import timings
 from collector.store.answers import RecordRow, RoundRow
-from firmware.clock import SYNCHRONISED_FOR_NS
-from firmware.record import ClockQuality, ClockReading
-from firmware.timing import Timeline
+from firmware.clock.clocks import SYNCHRONISED_FOR_NS
+from firmware.clock.retiming import Timeline
+from firmware.model.record import ClockQuality, ClockReading
 
 POINTS_KEPT: Final = 200_000
 """Timelines are kept until they have so many sync points between them: some 50 MB."""

@@ -16,7 +16,7 @@ from collector.store import writing
 from collector.store.chain import Chain
 from collector.store.covered import ASSESSED
 from collector.store.queries import Queries
-from firmware.jsontypes import JsonObject
+from firmware.model.jsontypes import JsonObject
 
 MAX_SAID: Final = 500
 """The most changes one call returns."""

@@ -1,7 +1,7 @@
 """What places a device's boots in time, kept beside its records: spans, the boot before, sync points.
 
 Written in the transaction that stores the records, one row a boot and batch. It must never judge a point: what is
-to be believed is decided where times are asked for (`firmware.timing`), with all that is known by then.
+to be believed is decided where times are asked for (`firmware.clock.retiming`), with all that is known by then.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from collector.store.arrivals import BatchArrived, Row
 from collector.store.bounds import Bounds
-from firmware.timing import Boot, SyncPoint, Timeline
+from firmware.clock.retiming import Boot, SyncPoint, Timeline
 
 _UPSERT = """INSERT INTO boot VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (device, boot_id) DO UPDATE SET
     first_boottime_ns = min(first_boottime_ns, excluded.first_boottime_ns),

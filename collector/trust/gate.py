@@ -16,12 +16,13 @@ from typing import Final
 
 from collector.errors import TrustError
 from collector.messages import Answer, Delivery
+from collector.settings import CollectorSettings
 from collector.trust.registry import KnownKey, Registry
 from collector.trust.signing import Signer, key_id
-from firmware.envelope import is_sealed, unseal
-from firmware.exchange import decode_hello, device_of, topic
-from firmware.jsontypes import RecordError
-from firmware.trust_list import LEAF
+from firmware.model.jsontypes import RecordError
+from firmware.wire.envelope import is_sealed, unseal
+from firmware.wire.messages import decode_hello, device_of, topic
+from firmware.wire.trust_list import LEAF
 
 _UNSIGNED_BRANCH: Final = "st"
 _NO_LISTS: Final = 2**62
@@ -139,3 +140,13 @@ def _place(topic_name: str) -> tuple[str, str]:
     """Return branch and last word of one of our topics."""
     _, branch, _, *leaf = topic_name.split("/")
     return branch, leaf[0] if leaf else ""
+
+
+def gate_of(settings: CollectorSettings) -> Gate:
+    """Return who is believed. Raises `TrustError` where that cannot be read: better no collector than an open one."""
+    trust = settings.trust
+    if trust.devices is None or trust.identity is None:
+        return Gate()
+    registry = Registry(trust.devices)
+    registry.refresh()
+    return Gate(registry=registry, signer=Signer.load(trust.identity))

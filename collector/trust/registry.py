@@ -24,9 +24,9 @@ from cryptography.x509.oid import NameOID
 
 from collector.errors import TrustError
 from collector.trust.signing import key_id
-from firmware.envelope import Envelope, signed_text
-from firmware.jsontypes import RecordError
-from firmware.trust_list import FILE_NAME, TrustList, decode, decode_text
+from firmware.model.jsontypes import RecordError
+from firmware.wire.envelope import Envelope, signed_text
+from firmware.wire.trust_list import FILE_NAME, TrustList, decode, decode_text
 
 LOOK_AGAIN_S: Final = 2.0
 """How old the list may be: a revocation counts here after this long at the latest."""

@@ -1,6 +1,6 @@
 """What the collector says to devices, signed: a device lets go of a record on no other word.
 
-This file must never sign anything but `firmware.envelope.signed_text`.
+This file must never sign anything but `firmware.wire.envelope.signed_text`.
 """
 
 import ssl
@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from collector.errors import TrustError
-from firmware.envelope import Envelope, seal, signed_text
-from firmware.envelope import key_id as envelope_key_id
+from firmware.wire.envelope import Envelope, seal, signed_text
+from firmware.wire.envelope import key_id as envelope_key_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

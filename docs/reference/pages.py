@@ -18,14 +18,14 @@ from collector.page.app import make_app
 from collector.settings import CollectorSettings
 from collector.store.queries import Queries
 from firmware.commands.main import tidegauge
-from firmware.failure_meanings import MEANINGS as FAILURES
-from firmware.failures import ADDITIONS, Failure
-from firmware.judgement.rules import RULES, Rule
-from firmware.judgement.web.rules import WEB_RULES, WebRule
-from firmware.judgement.words import COLLECTOR_ONLY, VerdictWord
-from firmware.judgement.words import MEANINGS as VERDICTS
+from firmware.judgement.round.rules import RULES, Rule
+from firmware.judgement.site.rules import WEB_RULES, WebRule
 from firmware.measurements import MEASUREMENTS
-from firmware.plan import Plan
+from firmware.model.failure_meanings import MEANINGS as FAILURES
+from firmware.model.failures import ADDITIONS, Failure
+from firmware.model.plan import Plan
+from firmware.model.verdict_words import COLLECTOR_ONLY, VerdictWord
+from firmware.model.verdict_words import MEANINGS as VERDICTS
 from firmware.plans import load as plans
 from firmware.settings.docs import example, reference
 
@@ -95,7 +95,7 @@ def failures() -> str:
     rows = [
         (
             f"`{word}`",
-            told(FAILURES.get(word), f"firmware/failure_meanings.py: {word}"),
+            told(FAILURES.get(word), f"firmware/model/failure_meanings.py: {word}"),
             "ours" if word in ADDITIONS else "OONI",
         )
         for word in Failure
@@ -113,7 +113,7 @@ def verdicts() -> str:
         (
             f"`{word}`",
             "collector" if word in COLLECTOR_ONLY else "device",
-            told(VERDICTS.get(word), f"firmware/judgement/words.py: {word}"),
+            told(VERDICTS.get(word), f"firmware/model/verdict_words.py: {word}"),
         )
         for word in VerdictWord
     ]

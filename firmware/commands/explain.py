@@ -14,7 +14,7 @@ from typing import IO, Final
 import click
 
 from firmware.commands.errors import BadInputError
-from firmware.jsontypes import RecordError
+from firmware.model.jsontypes import RecordError
 from firmware.ooni.explain import Explained, to_json
 from firmware.ooni.explain import explain as explain_document
 from firmware.ooni.keys import OoniError

@@ -12,11 +12,11 @@ import click
 
 from firmware.commands.errors import BadInputError
 from firmware.commands.report import report
-from firmware.failures import Failure
 from firmware.measurements import MEASUREMENTS
+from firmware.model.failures import Failure
+from firmware.model.record import Outcome
+from firmware.model.task import Result, result_to_json
 from firmware.net.targets import TargetError
-from firmware.record import Outcome
-from firmware.task import Result, result_to_json
 from firmware.worker.single import measure_once
 
 _UNRESOLVED = 3

@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from firmware.judgement.observation import PROVING_TESTS
+from firmware.model.record import Rung
 from firmware.plans.checks import day_bytes, estimate_bytes, round_bytes, round_s
 from firmware.plans.load import GENERIC, Plan, PlanError, load
-from firmware.record import Rung
 
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from firmware.failure_meanings import meaning
-from firmware.jsontypes import JsonObject, JsonValue
-from firmware.record import Outcome, Phase, Stamp
-from firmware.task import Result
+from firmware.model.failure_meanings import meaning
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.record import Outcome, Phase, Stamp
+from firmware.model.task import Result
 
 _STAMPS: Final[Mapping[Stamp, str]] = {
     Stamp.HW: "by the network card",

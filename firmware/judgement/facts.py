@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.failures import Failure
 from firmware.judgement.ladder import Ladder, RungProgress, counts, latest_by_target
 from firmware.judgement.observation import Observation, Outlook
-from firmware.judgement.web.target_judgement import TargetJudgement
-from firmware.record import Rung, Verdict
+from firmware.judgement.target_judgement import TargetJudgement
+from firmware.model.failures import Failure
+from firmware.model.record import Rung, Verdict
 
 PORTAL_STATUSES: Final = frozenset({200, 301, 302, 303, 307, 308, 511})
 """How a sign-in page answers a request for something else: its own page, a redirect, or 511 (RFC 6585).

@@ -2,7 +2,7 @@
 
 Pure: times are arguments, results come as observations. Every rung is asked in every round and nothing aborts
 one: the moment of failure is the product. This file counts; it must never conclude, that is
-`firmware.judgement.verdict`'s. See docs/explanation/ladder.md.
+`firmware.judgement.round.verdict`'s. See docs/explanation/ladder.md.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from firmware.jsontypes import JsonObject, JsonValue, Reader, RecordError
 from firmware.judgement.observation import Observation, Outlook, settle
-from firmware.plan import Plan, PlannedTarget
-from firmware.record import Rung
-from firmware.task import Task
+from firmware.model.jsontypes import JsonObject, JsonValue, Reader, RecordError
+from firmware.model.plan import Plan, PlannedTarget
+from firmware.model.record import Rung
+from firmware.model.task import Task
 
 NS_PER_MS: Final = 1_000_000
 NS_PER_S: Final = 1_000_000_000

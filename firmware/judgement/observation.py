@@ -10,12 +10,12 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import urlsplit
 
-from firmware.failures import UNKNOWN_PREFIX, Failure
-from firmware.jsontypes import JsonValue
+from firmware.model.failures import UNKNOWN_PREFIX, Failure
+from firmware.model.jsontypes import JsonValue
+from firmware.model.plan import Plan
+from firmware.model.record import Outcome, Record, Rung, Zone
+from firmware.model.task import Result, Task
 from firmware.net.targets import family_of
-from firmware.plan import Plan
-from firmware.record import Outcome, Record, Rung, Zone
-from firmware.task import Result, Task
 
 CONNECTIVITY_TESTS: Final = frozenset({"ping", "tcp", "tls", "http", "web_connectivity"})
 """Tests whose success says that packets travelled to the target and back, now. `dns` is not one: resolvers

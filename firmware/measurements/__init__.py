@@ -9,9 +9,9 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final, Protocol, Self, cast
 
+from firmware.model.record import Outcome
+from firmware.model.task import OptionValue
 from firmware.net.access import Net
-from firmware.record import Outcome
-from firmware.task import OptionValue
 
 
 class Measurement(Protocol):

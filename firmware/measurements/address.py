@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import ClassVar, Final, Self
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonValue
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonValue
+from firmware.model.record import Outcome
+from firmware.model.task import OptionValue
 from firmware.net.access import Net
 from firmware.net.host_view import Host
 from firmware.net.targets import only_target
-from firmware.record import Outcome
-from firmware.task import OptionValue
 
 TARGET = "@host"
 

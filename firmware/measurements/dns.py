@@ -14,8 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonValue
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonValue
+from firmware.model.record import Outcome
+from firmware.model.task import OptionValue
 from firmware.net.access import Net
 from firmware.net.host_view import Host
 from firmware.net.targets import Options, TargetError, family_of, parse_host, parse_host_port
@@ -23,8 +25,6 @@ from firmware.protocols.dns_exchange import OPERATION, PORT, Exchange, Patience,
 from firmware.protocols.dns_wire import RECORD_TYPES
 from firmware.protocols.fit import fit
 from firmware.protocols.names import ISP, ask_system, label, system_options, system_servers
-from firmware.record import Outcome
-from firmware.task import OptionValue
 
 SYSTEM: Final = "@system"
 _DEFAULT_WINDOW_MS: Final = {SYSTEM: 300, ISP: 300}

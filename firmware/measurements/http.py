@@ -19,15 +19,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonValue
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonValue
+from firmware.model.record import Outcome
+from firmware.model.task import OptionValue
 from firmware.net.access import Net
 from firmware.net.targets import Options, TargetError, family_of
 from firmware.protocols.fit import fit
 from firmware.protocols.http_fetch import Fetch, follow
 from firmware.protocols.http_urls import OPERATION, Url, parse_url
-from firmware.record import Outcome
-from firmware.task import OptionValue
 
 BODY_CAP: Final = 524_288
 MAX_REDIRECTS: Final = 10

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.record import Outcome, Phase
+from firmware.model.task import OptionValue
 from firmware.net.access import Datagram, DatagramFlow, Net
 from firmware.net.targets import Options, family_of, parse_host_port
 from firmware.protocols.names import resolve
 from firmware.protocols.ntp_wire import NtpError, NtpReply, decode_reply, encode_question, sample
-from firmware.record import Outcome, Phase
-from firmware.task import OptionValue
 
 PORT: Final = 123
 _TRIES: Final = 3

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.record import Outcome, Phase, Stamp
+from firmware.model.task import OptionValue
 from firmware.net.access import Net
 from firmware.net.echo import EchoForm, EchoSample, EchoTimes, best_rtt, echo, icmp_form, udp_form
 from firmware.net.targets import GATEWAY, Options, family_of, parse_host
 from firmware.protocols.names import resolve
-from firmware.record import Outcome, Phase, Stamp
-from firmware.task import OptionValue
 
 METHODS: Final = ("icmp", "udp", "tcp")
 _UDP_PORT: Final = 33434

@@ -16,14 +16,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonValue
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonValue
+from firmware.model.record import Outcome, Phase
+from firmware.model.task import OptionValue
 from firmware.net.access import Net
 from firmware.net.targets import Options, family_of, parse_host
 from firmware.paths.mtu_probe import MtuProbe, Tries
 from firmware.protocols.names import resolve
-from firmware.record import Outcome, Phase
-from firmware.task import OptionValue
 
 METHODS: Final = ("udp", "icmp")
 OPERATION: Final = "pmtu"

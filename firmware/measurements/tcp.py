@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from firmware.failures import MeasurementFailedError
-from firmware.jsontypes import JsonValue
+from firmware.model.failures import MeasurementFailedError
+from firmware.model.jsontypes import JsonValue
+from firmware.model.record import Outcome, Phase
+from firmware.model.task import OptionValue
 from firmware.net.access import CONNECT_TIMEOUT_S, ConnectAttempt, Net
 from firmware.net.targets import Options, parse_host_port
 from firmware.protocols.names import resolve
-from firmware.record import Outcome, Phase
-from firmware.task import OptionValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
-from firmware.failures import MeasurementFailedError
-from firmware.jsontypes import JsonValue
+from firmware.model.failures import MeasurementFailedError
+from firmware.model.jsontypes import JsonValue
+from firmware.model.record import Outcome, Phase
+from firmware.model.task import OptionValue
 from firmware.net.access import Net
 from firmware.net.targets import HostPort, Options, TargetError, parse_host, parse_host_port
 from firmware.protocols.fit import fit
 from firmware.protocols.reach import Way, reach
-from firmware.record import Outcome, Phase
-from firmware.task import OptionValue
 
 PORT: Final = 443
 BROWSER_ALPN: Final = "h2,http/1.1"

@@ -25,8 +25,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonValue
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonValue
+from firmware.model.record import Outcome, Phase
+from firmware.model.task import OptionValue
 from firmware.net.access import Net
 from firmware.net.targets import Options, TargetError, family_of, parse_host
 from firmware.paths.hops import End, HopTable, Limits
@@ -37,8 +39,6 @@ from firmware.paths.trace import DatagramTrace, trace_by_syn
 from firmware.paths.trace_record import target_rtt, to_json, why
 from firmware.protocols.fit import fit
 from firmware.protocols.names import resolve
-from firmware.record import Outcome, Phase
-from firmware.task import OptionValue
 
 METHODS: Final = ("udp", "icmp", "tcp")
 _DEFAULT_PORT: Final = {"udp": 33434, "icmp": 0, "tcp": 443}

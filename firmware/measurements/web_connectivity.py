@@ -24,8 +24,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Self
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.record import Outcome, Phase
+from firmware.model.task import OptionValue
 from firmware.net.access import Net
 from firmware.net.targets import Options, TargetError, family_of, parse_host, parse_host_port
 from firmware.protocols.dns_exchange import PORT, Exchange, Patience, Question, Server, ask
@@ -35,8 +37,6 @@ from firmware.protocols.http_urls import Url, parse_url
 from firmware.protocols.names import TYPE_OF_FAMILY, Resolved, lookup
 from firmware.protocols.scrub import scrub_url
 from firmware.protocols.web_endpoint import Endpoint
-from firmware.record import Outcome, Phase
-from firmware.task import OptionValue
 
 RESOLVER: Final = "8.8.8.8"
 """The other resolver: a public one that injectors on the way forge answers of, too, so that both kinds show."""

@@ -8,8 +8,9 @@ import socket
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from firmware.failures import MeasurementFailedError, from_os_error
-from firmware.jsontypes import JsonValue
+from firmware.model.failures import MeasurementFailedError, from_os_error
+from firmware.model.jsontypes import JsonValue
+from firmware.model.record import Outcome, Phase
 from firmware.net import datagrams, streams
 from firmware.net.datagrams import Datagram, DatagramFlow
 from firmware.net.host import Host, read_host, uplink_towards
@@ -18,7 +19,6 @@ from firmware.net.loop import Loop, boottime_ns
 from firmware.net.stamps import Departure
 from firmware.net.streams import ConnectAttempt, TcpStream, Traffic
 from firmware.net.targets import family_of
-from firmware.record import Outcome, Phase
 
 UdpFlow: TypeAlias = DatagramFlow
 

@@ -14,13 +14,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
-from firmware.failures import UNKNOWN_PREFIX, Failure, MeasurementFailedError, from_os_error
+from firmware.model.failures import UNKNOWN_PREFIX, Failure, MeasurementFailedError, from_os_error
+from firmware.model.record import Phase
 from firmware.net import kernel, stamps
 from firmware.net.kernel import Ancillary, IcmpError
 from firmware.net.loop import READABLE, WRITABLE, Loop, boottime_ns
 from firmware.net.stamps import Arrival, Departure, WallTimes
 from firmware.net.streams import Traffic
-from firmware.record import Phase
 
 _MAX_DATAGRAM: Final = 65535
 _MAX_EMPTY_WAKES: Final = 100

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from firmware.failures import Failure, MeasurementFailedError
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.record import Phase
 from firmware.net.access import Datagram, DatagramFlow, Net
-from firmware.record import Phase
 
 _ICMP: Final = struct.Struct(">BBHHH")
 _ECHO_REQUEST: Final = {4: 8, 6: 128}

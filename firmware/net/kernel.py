@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from firmware.failures import Failure, from_os_error
+from firmware.model.failures import Failure, from_os_error
 
 SO_TIMESTAMPING_NEW: Final = 65
 _TX_SOFTWARE: Final = 1 << 1

@@ -21,7 +21,7 @@ from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any, Final, TypeAlias, TypeVar
 
 from firmware.net.job import CancelledJobError, Job, matters, suspend
-from firmware.net.lead import Lead
+from firmware.net.send_compensation import Lead
 
 T = TypeVar("T")
 

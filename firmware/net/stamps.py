@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from firmware.model.record import Phase, Stamp
 from firmware.net import kernel
 from firmware.net.kernel import Ancillary, ClockOffset
 from firmware.net.loop import boottime_ns
-from firmware.record import Phase, Stamp
 
 _OPT_ID_TCP: Final = 1 << 16
 """Number a stream's bytes from the next one written (Linux 6.2); without it, from the oldest unacknowledged."""

@@ -14,12 +14,12 @@ import time
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
-from firmware.failures import Failure, MeasurementFailedError, from_os_error
+from firmware.model.failures import Failure, MeasurementFailedError, from_os_error
+from firmware.model.record import Phase, Stamp
 from firmware.net import kernel, stamps, syn
 from firmware.net.kernel import IcmpError, TcpInfo
 from firmware.net.loop import ERROR, READABLE, WRITABLE, Loop, boottime_ns
 from firmware.net.stamps import Arrival, Departure
-from firmware.record import Phase, Stamp
 
 _RECVERR: Final = {
     socket.AF_INET: (socket.IPPROTO_IP, kernel.IP_RECVERR),

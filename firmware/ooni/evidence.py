@@ -9,8 +9,7 @@ leave out a step on the way to the page.
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from firmware.failures import ADDITIONS, UNKNOWN_PREFIX, Failure, is_failure
-from firmware.judgement.web.evidence import (
+from firmware.judgement.site.evidence import (
     Connect,
     ControlSource,
     Handshake,
@@ -19,6 +18,7 @@ from firmware.judgement.web.evidence import (
     WebControl,
     WebEvidence,
 )
+from firmware.model.failures import ADDITIONS, UNKNOWN_PREFIX, Failure, is_failure
 from firmware.ooni import networks
 from firmware.ooni.measurement import (
     Control,

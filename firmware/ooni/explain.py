@@ -8,11 +8,13 @@ its own conclusion is passed on and never used. This file must never judge a tes
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.jsontypes import JsonObject, JsonValue, RecordError
-from firmware.judgement.web import from_record
-from firmware.judgement.web.evidence import WebControl
-from firmware.judgement.web.verdict import judge
-from firmware.judgement.words import VerdictWord
+from firmware.judgement.site import from_record
+from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.verdict import judge
+from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
+from firmware.model.record import ClockQuality, ClockReading, Record, Verdict, Zone, from_json
+from firmware.model.task import result_from_json
+from firmware.model.verdict_words import VerdictWord
 from firmware.ooni import evidence as ooni_evidence
 from firmware.ooni.export import control_from_json
 from firmware.ooni.keys import OoniError, shown
@@ -21,8 +23,6 @@ from firmware.ooni.pair import pair_of
 from firmware.ooni.parse import parse
 from firmware.ooni.read import Document
 from firmware.ooni.write import Origin, measurement_of, time_of
-from firmware.record import ClockQuality, ClockReading, Record, Verdict, Zone, from_json
-from firmware.task import result_from_json
 
 NOT_JUDGED: Final = "test-not-judged"
 """The rule id where there is nothing that a rule could judge."""

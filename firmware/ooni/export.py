@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from firmware.jsontypes import JsonObject, JsonValue, RecordError
-from firmware.judgement.web import control_json
-from firmware.judgement.web.evidence import WebControl
+from firmware.judgement.site import vantage_json
+from firmware.judgement.site.evidence import WebControl
+from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
+from firmware.model.record import ClockReading, Record, from_json
 from firmware.ooni.keys import shown
 from firmware.ooni.write import Origin, measurement_of
-from firmware.record import ClockReading, Record, from_json
 
 
 class Format(StrEnum):
@@ -87,7 +87,7 @@ def _moment(reading: ClockReading) -> JsonObject:
 
 def control_to_json(control: WebControl) -> JsonObject:
     """Return a control's view with its age, as a line has it. `control_from_json` is its inverse."""
-    return {**control_json.to_json(control), "age_s": control.age_s}
+    return {**vantage_json.to_json(control), "age_s": control.age_s}
 
 
 def control_from_json(value: JsonValue) -> WebControl:
@@ -95,7 +95,7 @@ def control_from_json(value: JsonValue) -> WebControl:
     age_s = value.get("age_s") if isinstance(value, dict) else None
     if isinstance(age_s, bool) or not isinstance(age_s, int | float):
         raise RecordError(f"control: age_s: found {shown(age_s)}; allowed is a number of seconds")
-    return control_json.from_json(value, age_s=age_s)
+    return vantage_json.from_json(value, age_s=age_s)
 
 
 def _ooni(one: Stored, origin: Origin, account: Written) -> str | None:

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.judgement.web.evidence import Connect, Handshake, Lookup, Request, WebEvidence
-from firmware.judgement.web.places import host_of, port_of
+from firmware.judgement.site.evidence import Connect, Handshake, Lookup, Request, WebEvidence
+from firmware.judgement.site.places import host_of, port_of
 
 _FIRST: Final = 30_001
 

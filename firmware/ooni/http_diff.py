@@ -2,7 +2,7 @@
 
 Status, share of the body's length, names of uncommon headers, long words of the title; None is a comparison that
 cannot be made. Source: ts-017 and probe-cli's `minipipeline` (0.5) and `webconnectivity` (0.4), whose results these
-reproduce, oddities included; our own judgement of a page is `firmware.judgement.web`, not this.
+reproduce, oddities included; our own judgement of a page is `firmware.judgement.site`, not this.
 """
 
 import re

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from typing import Final, Self
 
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.jsontypes import JsonObject, JsonValue
 
 _SHOWN: Final = 60
 _BASE64: Final = "base64"

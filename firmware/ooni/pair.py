@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.judgement.web.places import host_of, same_host
+from firmware.judgement.site.places import host_of, same_host
 from firmware.ooni import networks
 from firmware.ooni.http_diff import compare
 from firmware.ooni.measurement import (

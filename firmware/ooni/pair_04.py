@@ -6,7 +6,7 @@ that exists for nobody is "accessible"). Source: ts-017 and the behaviour of pro
 
 from typing import Final
 
-from firmware.judgement.web.places import host_of, is_address, same_host
+from firmware.judgement.site.places import host_of, is_address, same_host
 from firmware.ooni import networks
 from firmware.ooni.http_diff import compare
 from firmware.ooni.measurement import Measurement, Pair

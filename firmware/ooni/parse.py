@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from firmware.jsontypes import JsonValue
-from firmware.judgement.web.places import host_of
+from firmware.judgement.site.places import host_of
+from firmware.model.jsontypes import JsonValue
 from firmware.ooni.keys import Keys, OoniError, shown
 from firmware.ooni.measurement import (
     COLLECTOR,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, Final
 
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.ooni.keys import shown
 
 MAX_BYTES: Final = 64 * 1024 * 1024

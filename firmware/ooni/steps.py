@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.failures import ADDITIONS, UNKNOWN_PREFIX
-from firmware.jsontypes import JsonObject, JsonValue
-from firmware.judgement.web.evidence import Handshake, Lookup, Request, WebEvidence
-from firmware.judgement.web.places import host_of
+from firmware.judgement.site.evidence import Handshake, Lookup, Request, WebEvidence
+from firmware.judgement.site.places import host_of
+from firmware.model.failures import ADDITIONS, UNKNOWN_PREFIX
+from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.ooni.flows import Flow, depths, flows_of, is_system
 from firmware.ooni.measurement import CONTROL_TAG, SYSTEM_ENGINE, endpoint
 

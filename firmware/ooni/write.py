@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 from typing import Final
 
 from firmware import __version__
-from firmware.jsontypes import JsonObject, JsonValue
-from firmware.judgement.web.evidence import WebControl, WebEvidence
-from firmware.judgement.web.from_record import evidence_of
-from firmware.judgement.web.places import host_of
+from firmware.judgement.site.evidence import WebControl, WebEvidence
+from firmware.judgement.site.from_record import evidence_of
+from firmware.judgement.site.places import host_of
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.record import ClockReading, Record
 from firmware.ooni.measurement import WEB_CONNECTIVITY
 from firmware.ooni.pair import pair_of
 from firmware.ooni.parse import parse
 from firmware.ooni.steps import Details, df_007, steps_of
-from firmware.record import ClockReading, Record
 
 DATA_FORMAT_VERSION: Final = "0.2.0"
 URLGETTER: Final = "urlgetter"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from firmware.record import Phase
+from firmware.model.record import Phase
 
 AHEAD: Final = 3
 """How many first probes may wait for their answers at once."""

@@ -6,8 +6,9 @@ This file must never decide which size comes next: that is `firmware.paths.mtu_s
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.record import Phase
 from firmware.net.access import DatagramFlow, Net
 from firmware.net.host_view import Host
 from firmware.net.path_labels import path_labels
@@ -16,7 +17,6 @@ from firmware.paths.hops import Answer, Kind
 from firmware.paths.mtu_search import MtuSearch
 from firmware.paths.options import IP_HEADER, MTU, MTU_DISCOVER, PMTUDISC_PROBE, TRANSPORT_HEADER
 from firmware.paths.probes import IcmpForm, PathProbes, UdpForm
-from firmware.record import Phase
 
 SMALL: Final = 60
 """A packet that every path takes."""

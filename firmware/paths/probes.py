@@ -13,12 +13,12 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from firmware.failures import MeasurementFailedError
+from firmware.model.failures import MeasurementFailedError
+from firmware.model.record import Phase
 from firmware.net.access import Datagram, DatagramFlow
 from firmware.net.kernel import IcmpError
 from firmware.paths.hops import Answer, Kind
 from firmware.paths.options import TTL
-from firmware.record import Phase
 
 _ICMP: Final = struct.Struct(">BBHHH")
 _ECHO_REQUEST: Final = {4: 8, 6: 128}

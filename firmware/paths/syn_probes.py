@@ -16,7 +16,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import Final
 
-from firmware.failures import Failure, MeasurementFailedError, from_os_error
+from firmware.model.failures import Failure, MeasurementFailedError, from_os_error
+from firmware.model.record import Phase, Stamp
 from firmware.net import kernel, stamps, syn
 from firmware.net.access import Net
 from firmware.net.loop import WRITABLE
@@ -25,7 +26,6 @@ from firmware.net.streams import connect_phase
 from firmware.paths.hops import Answer, Kind
 from firmware.paths.options import IPV6_AUTOFLOWLABEL, TTL
 from firmware.paths.probes import error_answer
-from firmware.record import Phase, Stamp
 
 _RESET_ON_CLOSE: Final = struct.pack("=ii", 1, 0)
 _OPTIONS: Final = {

@@ -6,13 +6,13 @@ Addresses go through `firmware.net.path_labels` and no other way.
 from collections.abc import Mapping
 from typing import Final
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonObject
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonObject
+from firmware.model.record import Phase
 from firmware.net.echo import EchoSample, best_rtt
 from firmware.net.host_view import Host
 from firmware.net.path_labels import path_labels
 from firmware.paths.hops import Answer, End, HopTable, Kind, Slot
-from firmware.record import Phase
 
 OPERATION: Final = "traceroute"
 _ATLAS_ERR: Final = {

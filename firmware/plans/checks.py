@@ -10,9 +10,9 @@ from typing import Final
 
 from firmware.judgement.ladder import CONNECT_TIMEOUT_S
 from firmware.judgement.observation import PROVING_TESTS
-from firmware.plan import GENERIC, Fault, Network, Plan, PlannedTarget, PlannedTask
-from firmware.record import Rung, Zone
-from firmware.task import OptionValue
+from firmware.model.plan import GENERIC, Fault, Network, Plan, PlannedTarget, PlannedTask
+from firmware.model.record import Rung, Zone
+from firmware.model.task import OptionValue
 
 MIN_NETWORKS: Final = 3
 """Unrelated networks that a country's anchors, and the controls outside, are spread over at least."""

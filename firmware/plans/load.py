@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from firmware.plan import (
+from firmware.model.plan import (
     GENERIC,
     Cadence,
     Fault,

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from firmware.measurements import MEASUREMENTS
-from firmware.net.targets import TargetError
-from firmware.plan import (
+from firmware.model.plan import (
     GENERIC,
     ROUND_MAX_BYTES,
     ROUND_MAX_S,
@@ -26,13 +25,14 @@ from firmware.plan import (
     PlannedTask,
     RoundLimits,
 )
+from firmware.model.record import Rung, Zone
+from firmware.model.task import OptionValue
+from firmware.net.targets import TargetError
 from firmware.plans import citizenlab
 from firmware.plans.checks import check
 from firmware.plans.table import Table
-from firmware.record import Rung, Zone
 from firmware.settings.toml import find_lines, syntax_fault
 from firmware.settings.values import show
-from firmware.task import OptionValue
 
 _DAY_S: Final = 86_400
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,39}")

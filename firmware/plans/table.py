@@ -8,9 +8,9 @@ import datetime as dt
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 
-from firmware.plan import Fault
+from firmware.model.plan import Fault
+from firmware.model.task import OptionValue
 from firmware.settings.values import show
-from firmware.task import OptionValue
 
 
 class Table:
@@ -35,7 +35,7 @@ class Table:
             self.fault("", show(values), "a table")
 
     def fault(self, key: str, found: str, allowed: str = "") -> None:
-        """Note a fault at `key`, or at the table itself with an empty key (`firmware.plan.Fault`)."""
+        """Note a fault at `key`, or at the table itself with an empty key (`firmware.model.plan.Fault`)."""
         line = self._line_of(key) or self._line_of("")
         self._faults.append(Fault(place=self.place(key), found=found, allowed=allowed, line=line))
 

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.record import Phase
 from firmware.net.access import Datagram, Net, UdpFlow
 from firmware.protocols import dns_wire
 from firmware.protocols.dns_wire import Reply, ReplyError
-from firmware.record import Phase
 
 OPERATION: Final = "resolve"
 PORT: Final = 53

@@ -12,8 +12,8 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.failures import Failure
-from firmware.jsontypes import JsonObject
+from firmware.model.failures import Failure
+from firmware.model.jsontypes import JsonObject
 from firmware.protocols import dns_rdata
 from firmware.protocols.bogons import is_bogon, is_special_use_name
 from firmware.protocols.dns_names import DnsFormatError, read_name, write_name

@@ -8,7 +8,7 @@ most and a certificate must stay whole; texts only after that. This file must ne
 import json
 from typing import Final
 
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.jsontypes import JsonObject, JsonValue
 
 MAX_DETAIL_BYTES: Final = 12_288
 CUT: Final = "cut"

@@ -10,11 +10,11 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from firmware.failures import Failure, MeasurementFailedError
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.record import Phase, Stamp
 from firmware.net.access import Net
 from firmware.net.stamps import Arrival, Departure, offsets
 from firmware.protocols.http_urls import OPERATION, Url
-from firmware.record import Phase, Stamp
 
 if TYPE_CHECKING:
     import h11

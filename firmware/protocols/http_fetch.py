@@ -7,15 +7,15 @@ a server says is scrubbed before it is kept. This file must never keep what was 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from firmware.failures import MeasurementFailedError
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.failures import MeasurementFailedError
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.record import Phase
 from firmware.net.access import Net, TcpStream
 from firmware.protocols.html_title import title_of
 from firmware.protocols.http_exchange import Response, exchange, thin
 from firmware.protocols.http_urls import Url, next_url
 from firmware.protocols.reach import Way, reach
 from firmware.protocols.scrub import scrub, scrub_headers, scrub_url
-from firmware.record import Phase
 
 if TYPE_CHECKING:
     from firmware.protocols.tls_stream import TlsStream

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.failures import Failure, MeasurementFailedError
+from firmware.model.failures import Failure, MeasurementFailedError
 from firmware.net.targets import TargetError, parse_host, parse_port
 
 OPERATION: Final = "http_round_trip"

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonObject
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonObject
+from firmware.model.record import Phase
 from firmware.net.access import Net
 from firmware.net.files import FilePath, read_text
 from firmware.net.host_view import Host
@@ -23,7 +24,6 @@ from firmware.net.targets import family_of, parse_host_port
 from firmware.protocols.bogons import is_bogon
 from firmware.protocols.dns_exchange import OPERATION, PORT, Exchange, Patience, Question, Server, ask
 from firmware.protocols.resolver_files import ResolverOptions, parse_hosts, parse_resolver_options
-from firmware.record import Phase
 
 ISP: Final = "@isp"
 """How a record names a resolver whose address is the host's own business."""

@@ -7,12 +7,12 @@ file must never hide an attempt that failed because a later one worked.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.record import Phase
 from firmware.net.access import ConnectAttempt, Net, TcpStream
 from firmware.net.path_labels import error_label
 from firmware.protocols.names import lookup
-from firmware.record import Phase
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Collection
 from typing import Final
 
-from firmware.jsontypes import JsonValue
+from firmware.model.jsontypes import JsonValue
 from firmware.protocols.bogons import is_bogon
 
 BLANK: Final = "@address"

@@ -13,8 +13,8 @@ import ssl
 import sys
 from typing import Final
 
-from firmware.failures import MeasurementFailedError, from_ssl_error
-from firmware.jsontypes import JsonObject
+from firmware.model.failures import MeasurementFailedError, from_ssl_error
+from firmware.model.jsontypes import JsonObject
 
 OPERATION: Final = "tls_handshake"
 _READ_BYTES: Final = 65_536

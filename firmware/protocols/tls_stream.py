@@ -13,12 +13,12 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Final
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.record import Phase, Stamp
 from firmware.net.access import Net, TcpStream
 from firmware.net.stamps import Arrival, Departure, offsets
 from firmware.protocols.tls_bio import OPERATION, TlsMachine, verifying_context
-from firmware.record import Phase, Stamp
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 """From the ClientHello on, as OONI's; a throttled handshake takes over 3 s and still ends."""

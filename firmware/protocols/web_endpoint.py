@@ -8,13 +8,13 @@ the control for the page: its session is closed as soon as the far end has answe
 
 from typing import TYPE_CHECKING, Final, Self
 
-from firmware.failures import Failure, MeasurementFailedError
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.record import Phase
 from firmware.net.access import Net, TcpStream
 from firmware.protocols.http_fetch import HTTP_ALPN
 from firmware.protocols.http_urls import Url
 from firmware.protocols.reach import attempt_to_json
-from firmware.record import Phase
 
 if TYPE_CHECKING:
     from firmware.protocols.tls_stream import Handshake, TlsStream

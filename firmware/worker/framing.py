@@ -9,8 +9,8 @@ import struct
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
-from firmware.jsontypes import JsonObject
-from firmware.task import Result
+from firmware.model.jsontypes import JsonObject
+from firmware.model.task import Result
 from firmware.worker import packing
 
 Message: TypeAlias = "JsonObject | Result"

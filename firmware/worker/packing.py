@@ -17,10 +17,10 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from firmware.failures import is_failure
-from firmware.jsontypes import JsonObject, JsonValue, RecordError
-from firmware.record import Outcome, Phase, Stamp
-from firmware.task import Result
+from firmware.model.failures import is_failure
+from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
+from firmware.model.record import Outcome, Phase, Stamp
+from firmware.model.task import Result
 from firmware.worker import tables
 
 KIND: Final = b"\1"

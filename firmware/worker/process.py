@@ -18,18 +18,18 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from firmware.lean import held_back
+from firmware.worker.lean import held_back
 
 with held_back("inspect"), held_back("copy"):
     import dataclasses  # noqa: F401  # here first, so that it is the one that gets the stand-ins
 
 # ruff: isort: split
 import firmware
-from firmware.failures import UNKNOWN_PREFIX
-from firmware.jsontypes import JsonObject, RecordError
-from firmware.net.keeper import StampKeeper
+from firmware.model.failures import UNKNOWN_PREFIX
+from firmware.model.jsontypes import JsonObject, RecordError
+from firmware.model.task import Result, Task, from_json
 from firmware.net.loop import READABLE, Loop, boottime_ns
-from firmware.task import Result, Task, from_json
+from firmware.net.timestamp_keepalive import StampKeeper
 from firmware.worker import framing, runner, warmup
 from firmware.worker.outlet import Outlet
 

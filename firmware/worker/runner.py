@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from firmware import clock
-from firmware.failures import UNKNOWN_PREFIX, Failure
-from firmware.jsontypes import JsonObject
+from firmware.clock import clocks
 from firmware.measurements import MEASUREMENTS, Measurement
+from firmware.model.failures import UNKNOWN_PREFIX, Failure
+from firmware.model.jsontypes import JsonObject
+from firmware.model.record import Outcome, Phase
+from firmware.model.task import Result, Task
 from firmware.net import kernel
 from firmware.net.access import Net
 from firmware.net.host_view import Host
@@ -22,8 +24,6 @@ from firmware.net.loop import Loop
 from firmware.net.path_labels import error_label
 from firmware.net.stamps import read_clock_offset
 from firmware.net.targets import TargetError
-from firmware.record import Outcome, Phase
-from firmware.task import Result, Task
 
 _GRACE_NS = 250_000_000
 """Every wait of a measurement ends at its deadline by itself, and it reports what it had. One that has not
@@ -42,7 +42,7 @@ async def run_task(loop: Loop, task: Task) -> Result:
         return failed_result(task.task_id, task.test, task.target, failure=failure, operation="parse")
     slot_ns = task.start_boottime_ns
     await loop.sleep_until(slot_ns - _LEAD_NS)
-    ready_ns, ready_utc_ns = clock.now()
+    ready_ns, ready_utc_ns = clocks.now()
     net = Net(loop, deadline_ns=task.deadline_boottime_ns, slot_ns=slot_ns)
     if ready_ns >= task.deadline_boottime_ns:
         outcome = Outcome(failure=Failure.MISSED_SLOT, failed_operation="start")
@@ -76,7 +76,7 @@ def parse(task: Task) -> Measurement:
 
 def failed_result(task_id: str, test: str, target: str, *, failure: str, operation: str) -> Result:
     """Return the result of a task that could not be measured, as of now."""
-    boottime_ns, utc_ns = clock.now()
+    boottime_ns, utc_ns = clocks.now()
     kind = MEASUREMENTS.get(test)
     return Result(
         task_id=task_id,

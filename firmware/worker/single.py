@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from firmware.net.keeper import StampKeeper
+from firmware.model.record import Zone
+from firmware.model.task import OptionValue, Result, Task
 from firmware.net.loop import Loop, boottime_ns
-from firmware.record import Zone
-from firmware.task import OptionValue, Result, Task
+from firmware.net.timestamp_keepalive import StampKeeper
 from firmware.worker import runner
 
 _CONFIRM_NS = 200_000_000

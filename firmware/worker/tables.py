@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import repeat
 from typing import Final, cast
 
-from firmware.jsontypes import JsonObject, JsonValue, RecordError
+from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
 
 MIN_ROWS: Final = 8
 """A shorter list is as small, and as quick, in JSON."""

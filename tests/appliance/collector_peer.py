@@ -12,7 +12,9 @@ from typing import Any
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from firmware.exchange import (
+from firmware.model.jsontypes import JsonObject
+from firmware.model.seqs import SeqRanges
+from firmware.wire.messages import (
     Ack,
     Batch,
     Hello,
@@ -23,8 +25,6 @@ from firmware.exchange import (
     encode_ack,
     topic,
 )
-from firmware.jsontypes import JsonObject
-from firmware.seqs import SeqRanges
 from tests.waiting import LIMIT_S
 
 

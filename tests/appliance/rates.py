@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance.outbox import packed
 from appliance.outbox.box import Outbox
-from firmware.exchange import Batch, encode_batch
-from firmware.record import to_json
+from appliance.storage.tables import packed
+from firmware.model.record import to_json
+from firmware.wire.messages import Batch, encode_batch
 from tests.firmware.records import tcp_record
 
 TURNS: Final = 5

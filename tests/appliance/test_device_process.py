@@ -22,7 +22,7 @@ from sqlite_utils import Database
 
 from appliance.outbox.box import Outbox
 from firmware.judgement import ladder
-from firmware.record import Rung, to_json
+from firmware.model.record import Rung, to_json
 from tests import namespaces
 from tests.appliance.world import ROUND_TASKS, TIDEGAUGE, Device, records, run, status, world
 from tests.collector.process import CollectorProcess, wait_until_gone

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from appliance.export import export
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
+from appliance.storage.datadir import DataDir
 from tests.firmware.records import tcp_record
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from appliance.errors import ApplianceError
 from appliance.identity.files import IdentityFiles
-from appliance.outbox.datadir import DataDir
 from appliance.parts import identity_of
+from appliance.storage.datadir import DataDir
 
 
 def test_a_change_of_identity_that_was_broken_off_over_a_damaged_certificate_is_told(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 import psutil
 
 from appliance.outbox.box import Outbox
-from firmware.record import Record, from_json
+from firmware.model.record import Record, from_json
 from tests import namespaces
 from tests.servers.dns import DnsServer, zone
 from tests.servers.http import http, page

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from firmware.jsontypes import JsonValue
-from firmware.task import Result, result_from_json, result_to_json
+from firmware.model.jsontypes import JsonValue
+from firmware.model.task import Result, result_from_json, result_to_json
 from firmware.worker import packing
 
 _RESULTS: Final = Path(__file__).with_name("results.json")

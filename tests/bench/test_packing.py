@@ -3,7 +3,7 @@
 import pytest
 
 from firmware.measurements import MEASUREMENTS
-from firmware.task import Result
+from firmware.model.task import Result
 from firmware.worker import packing
 from tests.bench.packing import compare, from_json_bytes, samples, to_json_bytes
 

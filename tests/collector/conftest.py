@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from collector.broker.child import Broker, BrokerKind
-from collector.ingest.inbox import Inbox
-from collector.ingest.subscriber import LinkState, Subscriber
-from collector.ingest.thread import IngestThread
+from collector.receive.inbox import Inbox
+from collector.receive.ingest import IngestThread
+from collector.receive.mqtt.subscriber import LinkState, Subscriber
 from collector.store.database import Store
 from collector.store.queries import Queries
 from tests.collector.states import States

@@ -16,11 +16,11 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from collector.ingest.judge import judge
 from collector.messages import Delivery
+from collector.receive.validation import judge
 from collector.store.arrivals import BatchArrived
 from collector.store.database import _INSERT_RECORD, Store, _record_values
-from firmware.exchange import encode_batch, topic
+from firmware.wire.messages import encode_batch, topic
 from tests.collector.process import CollectorProcess
 from tests.collector.scripted_device import ScriptedDevice, batch_of
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from collector.ingest.rows import to_row
+from collector.receive.record_rows import to_row
 from collector.store.arrivals import BatchArrived, Refusal
-from firmware.exchange import Tombstone
+from firmware.wire.messages import Tombstone
 from tests.collector.scripted_device import DEVICE, EPOCH, batch_of
 
 

@@ -8,9 +8,9 @@ from typing import Any, Self
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from firmware import record as records
-from firmware.exchange import Ack, Batch, Hello, decode_ack, encode_batch, encode_hello, topic
-from firmware.jsontypes import JsonObject
+from firmware.model import record as records
+from firmware.model.jsontypes import JsonObject
+from firmware.wire.messages import Ack, Batch, Hello, decode_ack, encode_batch, encode_hello, topic
 from tests.firmware.records import tcp_record
 from tests.waiting import LIMIT_S
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from collector.ingest.subscriber import LinkState
+from collector.receive.mqtt.subscriber import LinkState
 from tests.collector.scripted_device import WAIT_S
 
 

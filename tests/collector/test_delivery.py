@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from collector.broker.child import Broker
-from collector.ingest.subscriber import LinkState
+from collector.receive.mqtt.subscriber import LinkState
 from collector.store.answers import RecordFilter
-from firmware.exchange import Presence, Tombstone, encode_batch, encode_presence
-from firmware.seqs import SeqRanges
+from firmware.model.seqs import SeqRanges
+from firmware.wire.messages import Presence, Tombstone, encode_batch, encode_presence
 from tests.collector.conftest import Running
 from tests.collector.scripted_device import DEVICE, EPOCH, OTHER, ScriptedDevice, batch_of
 

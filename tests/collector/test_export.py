@@ -7,10 +7,10 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from collector.command import collector
-from collector.store.control_runs import NS, Key, Sample
-from collector.store.controls import ControlLog
 from collector.store.database import Store
-from firmware.judgement.web.evidence import ControlSource, WebControl
+from collector.store.vantage_log import ControlLog
+from collector.store.vantage_streaks import NS, Key, Sample
+from firmware.judgement.site.evidence import ControlSource, WebControl
 from firmware.ooni.explain import explain
 from firmware.ooni.read import Document
 from tests.collector.rows_of import arrived

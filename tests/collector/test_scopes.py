@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from collector.control.log import UNREACHABLE
-from collector.store.control_runs import NS
 from collector.store.database import Store
-from firmware.exchange import Batch, encode_batch, encode_hello
-from firmware.failures import Failure
-from firmware.judgement.web.evidence import WebControl
-from firmware.plan import PlannedTarget
-from firmware.record import Rung, to_json
+from collector.store.vantage_streaks import NS
+from collector.vantage.log import UNREACHABLE
+from firmware.judgement.site.evidence import WebControl
+from firmware.model.failures import Failure
+from firmware.model.plan import PlannedTarget
+from firmware.model.record import Rung, to_json
+from firmware.wire.messages import Batch, encode_batch, encode_hello
 from tests.collector.page import invented
 from tests.collector.page.stories import SEEN, Placed, control, devices
 from tests.collector.process import CollectorProcess

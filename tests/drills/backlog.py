@@ -15,12 +15,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from appliance.outbox import ledger
 from appliance.outbox.box import Outbox
-from appliance.outbox.room import Room
-from firmware.exchange import Ack
-from firmware.record import to_json
-from firmware.seqs import SeqRanges
+from appliance.storage.quota import Room
+from appliance.storage.tables import ledger
+from firmware.model.record import to_json
+from firmware.model.seqs import SeqRanges
+from firmware.wire.messages import Ack
 from tests.firmware.records import tcp_record
 
 SIZES = (10_000, 1_000_000, 10_000_000)

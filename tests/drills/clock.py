@@ -9,7 +9,7 @@ import random
 import statistics
 from dataclasses import dataclass, field
 
-from firmware.timing import Boot, SyncPoint, Timeline
+from firmware.clock.retiming import Boot, SyncPoint, Timeline
 
 S = 1_000_000_000
 DAY = 86_400 * S

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from appliance.outbox.box import Outbox
-from appliance.outbox.errors import OutboxError
-from appliance.outbox.storing import Store
-from firmware.record import Record, to_json
+from appliance.outbox.group_commit import Store
+from appliance.storage.errors import OutboxError
+from firmware.model.record import Record, to_json
 from tests.drills import told as log
 from tests.drills.exchange import Collector, deliver
 from tests.firmware.records import tcp_record

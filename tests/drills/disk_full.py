@@ -19,11 +19,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-from appliance.outbox import storing
+from appliance.outbox import group_commit
 from appliance.outbox.box import Outbox
-from appliance.outbox.room import Room
-from appliance.outbox.storing import Store
-from firmware.record import Record
+from appliance.outbox.group_commit import Store
+from appliance.storage.quota import Room
+from firmware.model.record import Record
 from tests.drills.audit import audit
 from tests.drills.exchange import Collector, deliver
 from tests.firmware.records import tcp_record
@@ -103,7 +103,7 @@ def main() -> None:
         return tcp_record(0, test="gap", failure="result_lost")
 
     # Half of them as a device does, half as one whose disk has been full for long.
-    storing.PATIENT_RECORDS = rng.choice([500, 50])  # type: ignore[misc]
+    group_commit.PATIENT_RECORDS = rng.choice([500, 50])  # type: ignore[misc]
     outbox = Outbox.open(disk / "outbox.sqlite3", device=DEVICE, room=Room(path=disk / "outbox.sqlite3"))
     store = Store(outbox, account=account)
     filler = Filler(disk / "filler")

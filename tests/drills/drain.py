@@ -30,14 +30,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from appliance.delivery.network.link import SyncSettings
+from appliance.delivery.network.reachability import EVERY_S
+from appliance.delivery.network.sender import Sync
 from appliance.events import Event, OutboxChanged, SyncChanged, TransportTried
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
-from appliance.outbox.room import Room
 from appliance.parts import identity_of
-from appliance.sync.knock import EVERY_S
-from appliance.sync.link import SyncSettings
-from appliance.sync.sender import Sync
+from appliance.storage.datadir import DataDir
+from appliance.storage.quota import Room
 from tests import namespaces
 from tests.drills import week
 from tests.drills.far_side import DEVICE, PLAIN_TOPIC, WAYS, FarSide, far_side

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from appliance.delivery.messages.batches import TooLarge, pack, pack_tombstones
 from appliance.outbox.box import Outbox
-from appliance.sync.packing import TooLarge, pack, pack_tombstones
-from collector.ingest.judge import answer, judge
 from collector.messages import Delivery
+from collector.receive.validation import answer, judge
 from collector.store.arrivals import BatchArrived, HelloArrived
 from collector.store.completeness import Completeness
 from collector.store.database import Store
 from collector.store.queries import Queries
-from firmware.exchange import Ack, decode_ack, encode_hello, topic
+from firmware.wire.messages import Ack, decode_ack, encode_hello, topic
 
 
 def never() -> bool:

@@ -20,8 +20,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from appliance.identity.command import identity
 from appliance.transports import Ports
-from firmware.envelope import is_sealed, unseal
-from firmware.exchange import decode_batch, decode_hello, topic
+from firmware.wire.envelope import is_sealed, unseal
+from firmware.wire.messages import decode_batch, decode_hello, topic
 from tests import namespaces
 from tests.collector.process import CollectorProcess
 from tests.mosquitto import Mosquitto

@@ -23,7 +23,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from collector.command import collector
-from firmware.exchange import Ack, decode_ack, encode_batch, encode_hello, topic
+from firmware.wire.messages import Ack, decode_ack, encode_batch, encode_hello, topic
 from tests.collector.process import CollectorProcess
 from tests.collector.scripted_device import batch_of, hello_of
 from tests.drills import light_mqtt as mqtt

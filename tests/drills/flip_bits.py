@@ -20,26 +20,34 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from appliance.carry.command import to_directory
+from appliance.delivery.messages.batches import TooLarge, pack, pack_tombstones
+from appliance.delivery.messages.headline import with_headline
+from appliance.delivery.removable.command import to_directory
 from appliance.device import Device
 from appliance.errors import ApplianceError
 from appliance.export import waiting as to_export
-from appliance.outbox import salvage
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
-from appliance.outbox.storing import RETRY_NS
+from appliance.outbox.group_commit import RETRY_NS
 from appliance.settings import DeviceSettings
-from appliance.sync.headline import with_headline
-from appliance.sync.packing import TooLarge, pack, pack_tombstones
+from appliance.storage.datadir import DataDir
+from appliance.storage.recovery import salvage
 from appliance.views import status
-from firmware.exchange import Ack, Tombstone, decode_ack, decode_batch, decode_hello, encode_ack, encode_hello
-from firmware.jsontypes import JsonObject
-from firmware.mailfile import BagFile
+from firmware.model.jsontypes import JsonObject
+from firmware.model.plan import Plan
+from firmware.model.record import Identity, Record, to_json
+from firmware.model.seqs import SeqRanges
 from firmware.net.loop import boottime_ns
-from firmware.plan import Plan
 from firmware.plans import load as plans
-from firmware.record import Identity, Record, to_json
-from firmware.seqs import SeqRanges
+from firmware.wire.bundle_file import BagFile
+from firmware.wire.messages import (
+    Ack,
+    Tombstone,
+    decode_ack,
+    decode_batch,
+    decode_hello,
+    encode_ack,
+    encode_hello,
+)
 from tests.drills.cells import Cell, cells
 from tests.drills.flip_scene import Name, build, made
 
@@ -273,7 +281,7 @@ class _Trial:
             self.wrong.append(f"{store.held} results are not stored: {store.fault}")
 
     def _send(self, outbox: Outbox, *, batches: int = 10, newest: bool = False) -> None:
-        """Send as `appliance.sync.talk` and `appliance.sync.past` do."""
+        """Send as `appliance.delivery.network.session` and `appliance.delivery.network.ended_epochs` do."""
         for _ in range(batches):
             busy = False
             rounds = outbox.recent_rounds(60)

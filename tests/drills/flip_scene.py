@@ -13,12 +13,12 @@ from typing import Final, TypeAlias
 
 from appliance.outbox import boots
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
-from appliance.outbox.room import Room
-from firmware.exchange import Ack
-from firmware.jsontypes import JsonObject
-from firmware.record import Record, Verdict, to_json
-from firmware.timing import SyncPoint
+from appliance.storage.datadir import DataDir
+from appliance.storage.quota import Room
+from firmware.clock.retiming import SyncPoint
+from firmware.model.jsontypes import JsonObject
+from firmware.model.record import Record, Verdict, to_json
+from firmware.wire.messages import Ack
 from tests.firmware.records import tcp_record
 
 Name: TypeAlias = "tuple[str, int]"

@@ -21,14 +21,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from appliance.delivery.network.link import SyncSettings
+from appliance.delivery.network.sender import Sync
 from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import Identity
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
-from appliance.sync.link import SyncSettings
-from appliance.sync.sender import Sync
+from appliance.storage.datadir import DataDir
 from appliance.transports import Ports
-from firmware.exchange import Tombstone, encode_batch, encode_hello
+from firmware.wire.messages import Tombstone, encode_batch, encode_hello
 from tests.collector.scripted_device import batch_of, hello_of
 from tests.drills import light_mqtt as mqtt
 from tests.drills.place import Place

@@ -12,8 +12,8 @@ from typing import Any
 from paho.mqtt.client import Client
 
 from collector.command import collector
-from collector.ingest import subscriber
-from collector.ingest.inbox import Inbox
+from collector.receive.inbox import Inbox
+from collector.receive.mqtt import subscriber
 from collector.store.database import Store
 from tests.drills.orders import Orders, after, watch_sql
 

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from appliance.command import device
+from appliance.delivery.network import policy, sender
+from appliance.delivery.network.mqtt import MqttLink
 from appliance.device import Device
 from appliance.measuring import worker
 from appliance.measuring.schedule import Due, Schedule
 from appliance.measuring.worker import Worker
-from appliance.outbox import storing
+from appliance.outbox import group_commit
 from appliance.outbox.box import Outbox
-from appliance.sync import policy, sender
-from appliance.sync.mqtt import MqttLink
+from firmware.model.record import to_json
 from firmware.net.loop import boottime_ns
-from firmware.record import to_json
 from tests.drills.orders import HELLO_SENT, Orders, after, before, watch_sql, write_pid
 from tests.drills.told import line_of
 
@@ -35,7 +35,7 @@ SQL = {
 }
 LOOK_NS = 50_000_000
 SHORTER: tuple[tuple[Any, str, Any], ...] = (
-    (storing, "COMMIT_NS", 100_000_000),
+    (group_commit, "COMMIT_NS", 100_000_000),
     (worker, "RESTART_WAITS_S", (0.05, 0.2)),
     (policy, "RECONNECT_BASE_S", 0.1),
 )

@@ -26,13 +26,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from appliance.delivery.network.link import SyncSettings
+from appliance.delivery.network.sender import Sync
 from appliance.events import Event, OutboxChanged
 from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import Identity
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
-from appliance.sync.link import SyncSettings
-from appliance.sync.sender import Sync
+from appliance.storage.datadir import DataDir
 from appliance.transports import Ports
 from tests.drills.longest_cut_audit import audit, device_of, show
 from tests.drills.longest_cut_card import Card, Tracer, card

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from appliance.outbox.box import Outbox, Row
-from appliance.outbox.datadir import DataDir
-from appliance.outbox.eviction import Value
+from appliance.storage.datadir import DataDir
+from appliance.storage.tables.priority import Value
 
 _PAGE: Final = 2000
 _CONCLUSION: Final = "c"

@@ -30,17 +30,17 @@ from unittest import mock
 from appliance import device as device_module
 from appliance.device import Device
 from appliance.measuring import journal as journal_module
-from appliance.outbox import rows
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
-from appliance.outbox.eviction import Memory, facts_of
-from appliance.outbox.room import Room
-from appliance.outbox.storing import Store
+from appliance.outbox.group_commit import Store
 from appliance.settings import DeviceSettings
-from firmware import clock
-from firmware.clock import SyncPoint
+from appliance.storage.datadir import DataDir
+from appliance.storage.quota import Room
+from appliance.storage.tables import rows
+from appliance.storage.tables.priority import Memory, facts_of
+from firmware.clock import clocks
+from firmware.clock.clocks import SyncPoint
+from firmware.model.record import Identity, Record
 from firmware.plans.load import load
-from firmware.record import Identity, Record
 from tests.drills.longest_cut_edges import NS, NoSticks, SilentSync, Time, VirtualSelector, VirtualWorker
 from tests.drills.longest_cut_line import Line, Sky
 
@@ -202,9 +202,9 @@ def main() -> None:
     VirtualSelector.passed = passed
     VirtualSelector.paused = staticmethod(look)
     patches: list[AbstractContextManager[object]] = [
-        mock.patch.object(clock, "now", passed.now),
-        mock.patch.object(clock, "read_boot_id", return_value=boot_id),
-        mock.patch.object(clock, "read_timesync", timesync),
+        mock.patch.object(clocks, "now", passed.now),
+        mock.patch.object(clocks, "read_boot_id", return_value=boot_id),
+        mock.patch.object(clocks, "read_timesync", timesync),
         mock.patch.object(device_module, "boottime_ns", passed.boottime_ns),
         mock.patch.object(journal_module, "boottime_ns", passed.boottime_ns),
         mock.patch.object(selectors, "DefaultSelector", VirtualSelector),

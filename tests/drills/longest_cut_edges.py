@@ -12,7 +12,7 @@ from typing import Any, Final
 from appliance.events import Event, TransportTried
 from appliance.measuring.worker import Measured, News
 from appliance.transports import Ports, Tried, ways
-from firmware.task import Task
+from firmware.model.task import Task
 from tests.drills.longest_cut_line import Line, result
 
 NS: Final = 1_000_000_000

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from firmware.jsontypes import JsonObject, Reader
 from firmware.measurements.ntp import Ntp
-from firmware.plan import Plan, PlannedTarget, PlannedTask
-from firmware.record import Outcome, Zone, outcome_from_json, outcome_to_json
-from firmware.task import Result, Task
+from firmware.model.jsontypes import JsonObject, Reader
+from firmware.model.plan import Plan, PlannedTarget, PlannedTask
+from firmware.model.record import Outcome, Zone, outcome_from_json, outcome_to_json
+from firmware.model.task import Result, Task
 from firmware.worker.single import measure_once
 from tests.drills.week import shaken, told_round
 from tests.servers.ntp import NtpServer, truthful

@@ -17,17 +17,17 @@ from pathlib import Path
 from appliance.measuring import records
 from appliance.measuring.rounds import History, Round
 from appliance.outbox.box import Outbox
-from collector.control.judging import Judging
-from collector.store.control_runs import Key, Sample
-from collector.store.controls import ControlLog
 from collector.store.queries import Queries
-from firmware.clock import ClockTracker
+from collector.store.vantage_log import ControlLog
+from collector.store.vantage_streaks import Key, Sample
+from collector.vantage.judging import Judging
+from firmware.clock.clocks import ClockTracker
 from firmware.judgement.ladder import Ladder
-from firmware.judgement.verdict import RoundJudgement
-from firmware.judgement.web.evidence import WebControl
-from firmware.plan import PlannedTarget
-from firmware.record import ClockQuality, ClockReading, Record
-from firmware.task import Result, Task
+from firmware.judgement.round.verdict import RoundJudgement
+from firmware.judgement.site.evidence import WebControl
+from firmware.model.plan import PlannedTarget
+from firmware.model.record import ClockQuality, ClockReading, Record
+from firmware.model.task import Result, Task
 from tests.drills.exchange import Collector, deliver
 from tests.drills.one_judgement_scene import (
     NS,

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from firmware.failures import Failure
-from firmware.jsontypes import JsonObject, JsonValue
-from firmware.judgement.web.evidence import ControlSource, Looked, WebControl
-from firmware.plan import Cadence, Network, Plan, PlannedTarget
-from firmware.record import Outcome, Phase, Rung, Stamp, Zone
+from firmware.judgement.site.evidence import ControlSource, Looked, WebControl
+from firmware.model.failures import Failure
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.plan import Cadence, Network, Plan, PlannedTarget
+from firmware.model.record import Outcome, Phase, Rung, Stamp, Zone
 
 NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * NS

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from appliance.outbox.box import Outbox
-from appliance.outbox.storing import Store
-from firmware.exchange import Ack
+from appliance.outbox.group_commit import Store
+from firmware.wire.messages import Ack
 from tests.drills.exchange import Collector, deliver
 from tests.drills.told import log_appends
 from tests.firmware.records import tcp_record

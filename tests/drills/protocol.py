@@ -15,9 +15,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from appliance.delivery.network.link import SyncSettings
+from appliance.delivery.network.sender import Sync
 from appliance.outbox.box import Outbox
-from appliance.sync.link import SyncSettings
-from appliance.sync.sender import Sync
 from appliance.transports import Ports
 from collector.command import collector
 from tests.collector.process import CollectorProcess

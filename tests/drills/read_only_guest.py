@@ -22,11 +22,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from appliance.outbox import storing
+from appliance.outbox import group_commit
 from appliance.outbox.box import Outbox
-from appliance.outbox.errors import OutboxError
-from appliance.outbox.storing import Store
-from firmware.record import Record
+from appliance.outbox.group_commit import Store
+from appliance.storage.errors import OutboxError
+from firmware.model.record import Record
 from tests.drills.audit import audit
 from tests.drills.exchange import Collector, deliver
 from tests.drills.outbox_writer import DEVICE
@@ -54,7 +54,7 @@ def main() -> None:
         mount_disk("vda", DEVICE_DISK, _OPTIONS)
         mount_disk("vdb", COLLECTOR_DISK)
         account(DEVICE_DISK, COLLECTOR_DISK)
-        storing.MAX_HELD = bound  # type: ignore[misc]
+        group_commit.MAX_HELD = bound  # type: ignore[misc]
         work(DEVICE_DISK, COLLECTOR_DISK, seed=seed, turn=turn, turns=10**9)
 
 

@@ -22,14 +22,14 @@ LOOK_S = 0.1
 def digest_of(record: Any) -> str:
     """Return the digest of a record's whole content, as it is in JSON."""
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    # Half a surrogate pair is stored as a question mark (`appliance.outbox.rows`).
+    # Half a surrogate pair is stored as a question mark (`appliance.storage.tables.rows`).
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def log_what_is_durable(log: Path) -> None:
     """Have every append of every outbox in this process logged."""
     from appliance.outbox.box import Outbox
-    from firmware.record import to_json
+    from firmware.model.record import to_json
 
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     real = Outbox.append

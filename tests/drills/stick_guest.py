@@ -2,7 +2,7 @@
 
 What the system does with a stick (udev and systemd on a Raspberry Pi) is done here by a thread: it mounts what appears
 below /dev/sd*, with the options of docs/how-to/carry.md, and lets go of what has vanished. All else is the product: the
-watching and exporting of `appliance.carry`, and `tidegauge collector import`.
+watching and exporting of `appliance.delivery.removable`, and `tidegauge collector import`.
 
 On the serial line, in: `go ENTROPY`, then `add N`; `next ROLE CACHE` for the stick that comes (ROLE: `device`, `collector`, or
 `maker`, who puts the marker on it; CACHE: what the kernel is to think of its cache); `account`. Out: `ready`; `made N`;
@@ -26,11 +26,11 @@ from typing import Final
 import anyio
 import click
 
-from appliance.carry.folder import MARKER
-from appliance.carry.watch import StickWatch
+from appliance.delivery.removable.folder import MARKER
+from appliance.delivery.removable.watch import StickWatch
 from appliance.events import Event, ExportEnded, ExportStarted, StickGone
 from appliance.outbox.box import Outbox
-from collector.carried.command import import_
+from collector.receive.bundles.command import import_
 from tests.drills.exchange import Collector
 from tests.drills.outbox_writer import DEVICE
 from tests.drills.read_only_guest import ranges

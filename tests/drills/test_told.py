@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from appliance.outbox import reading
 from appliance.outbox.box import Outbox
-from appliance.outbox.packed import pack, unpack
+from appliance.storage.tables import checked
+from appliance.storage.tables.packed import pack, unpack
 from tests.drills import told as log
 from tests.drills.audit import audit
 from tests.firmware.records import tcp_record
@@ -24,7 +24,7 @@ def _rewrite(connection: sqlite3.Connection, seq: int, body: str) -> None:
     assert before is not None
     connection.execute(
         "UPDATE waiting SET body = ?, crc = ? WHERE seq = ?",
-        (body, reading.body_mark(seq, body.encode()), seq),
+        (body, checked.body_mark(seq, body.encode()), seq),
     )
 
 

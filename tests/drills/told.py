@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from appliance.outbox.box import Outbox
-from firmware.record import Identity, Record, to_json
+from firmware.model.record import Identity, Record, to_json
 
 Key: TypeAlias = tuple[str, int]
 """Epoch and seq: of one device, what names a record."""

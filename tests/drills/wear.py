@@ -12,12 +12,12 @@ from pathlib import Path
 from unittest import mock
 
 from appliance.measuring.rounds import Round
-from appliance.outbox import sidecar
 from appliance.outbox.box import Outbox
-from appliance.outbox.delivered import Receipt
-from firmware.exchange import Ack
+from appliance.storage import sidecar
+from appliance.storage.tables.delivered import Receipt
+from firmware.model.record import Outcome, Record
 from firmware.plans.load import load
-from firmware.record import Outcome, Record
+from firmware.wire.messages import Ack
 from tests.firmware.records import tcp_record
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from appliance.measuring.rounds import Round
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.jsontypes import JsonObject, JsonValue
+from firmware.model.record import Record, from_json
 from firmware.plans.load import load
-from firmware.record import Record, from_json
 
 _ROUNDS: Final = Path(__file__).parents[1] / "data" / "rounds"
 _NS: Final = 1_000_000_000

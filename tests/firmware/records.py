@@ -2,8 +2,8 @@
 
 from hypothesis import strategies as st
 
-from firmware.failures import Failure
-from firmware.record import (
+from firmware.model.failures import Failure
+from firmware.model.record import (
     ClockQuality,
     ClockReading,
     Outcome,

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from firmware.failures import Failure
 from firmware.judgement.facts import Past
 from firmware.judgement.ladder import Ladder, RungProgress, RungState
 from firmware.judgement.observation import Observation
-from firmware.record import Rung, Verdict, Zone
+from firmware.model.failures import Failure
+from firmware.model.record import Rung, Verdict, Zone
 
 S = 1_000_000_000
 SILENCE_S = 20

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from firmware.failures import MeasurementFailedError
+from firmware.model.failures import MeasurementFailedError
+from firmware.model.record import Outcome
+from firmware.model.task import OptionValue, result_to_json
 from firmware.net.access import Net
 from firmware.net.kernel import stream_hints
-from firmware.record import Outcome
-from firmware.task import OptionValue, result_to_json
 from firmware.worker.runner import with_evidence
 from firmware.worker.single import measure_once
 from tests import namespaces

@@ -5,11 +5,11 @@ from typing import Any, cast
 import dns.message
 import pytest
 
-from firmware.failures import Failure
 from firmware.measurements.dns import Dns
+from firmware.model.failures import Failure
+from firmware.model.record import Outcome
+from firmware.model.task import OptionValue
 from firmware.net.host_view import Host, Resolvers
-from firmware.record import Outcome
-from firmware.task import OptionValue
 from tests.probing import NOWHERE, probe
 from tests.servers.dns import Answers, DnsServer, reply, zone
 

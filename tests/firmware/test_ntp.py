@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from firmware.measurements.ntp import Ntp
+from firmware.model.record import Outcome
+from firmware.model.task import OptionValue
 from firmware.net.access import Net
 from firmware.net.targets import TargetError
-from firmware.record import Outcome
-from firmware.task import OptionValue
 from firmware.worker.single import measure_once
 from tests.probing import probe
 from tests.servers.ntp import Answer, NtpServer, truthful

@@ -13,11 +13,11 @@ import pytest
 
 from firmware.judgement.ladder import Ladder, RungProgress, climb, confirmation_tasks, round_tasks
 from firmware.judgement.observation import Observation, from_result, owner_of
-from firmware.judgement.verdict import decide
+from firmware.judgement.round.verdict import decide
+from firmware.model.record import Rung, Verdict, Zone
+from firmware.model.task import Task
 from firmware.net.loop import Loop, boottime_ns
 from firmware.plans.load import Cadence, Network, Plan, PlannedTarget
-from firmware.record import Rung, Verdict, Zone
-from firmware.task import Task
 from firmware.worker.runner import run_task
 from tests.servers.dns import DnsServer, zone
 from tests.servers.http import http, page, redirect

@@ -10,15 +10,15 @@ from typing import Any, cast
 
 import pytest
 
-from firmware.failures import Failure
 from firmware.measurements.tls import Tls
+from firmware.model.failures import Failure
+from firmware.model.record import Outcome, Stamp
+from firmware.model.task import OptionValue
 from firmware.net import kernel
 from firmware.net.host_view import Host, Resolvers
-from firmware.net.keeper import StampKeeper
 from firmware.net.loop import Loop, boottime_ns
 from firmware.net.targets import TargetError
-from firmware.record import Outcome, Stamp
-from firmware.task import OptionValue
+from firmware.net.timestamp_keepalive import StampKeeper
 from tests.probing import NOWHERE, probe
 from tests.servers.dns import DnsServer, zone
 from tests.servers.tcp import (

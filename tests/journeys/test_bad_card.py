@@ -7,15 +7,15 @@ import threading
 import time
 from pathlib import Path
 
+from appliance.delivery.network.link import SyncSettings
+from appliance.delivery.network.sender import Sync
 from appliance.events import Event
 from appliance.outbox.box import Outbox
-from appliance.outbox.errors import OutboxError
-from appliance.outbox.storing import Store
-from appliance.sync.link import SyncSettings
-from appliance.sync.sender import Sync
+from appliance.outbox.group_commit import Store
+from appliance.storage.errors import OutboxError
 from appliance.transports import Ports
-from firmware.exchange import MAX_ENDED
-from firmware.record import Record
+from firmware.model.record import Record
+from firmware.wire.messages import MAX_ENDED
 from tests.collector.process import CollectorProcess
 from tests.firmware.records import tcp_record
 from tests.mosquitto import Mosquitto, broker  # noqa: F401 - a fixture

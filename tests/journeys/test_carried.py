@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from appliance.carry.answers import Taken, take
-from appliance.carry.folder import Folder
+from appliance.delivery.messages.authentication import Voice
+from appliance.delivery.removable.answers import Taken, take
+from appliance.delivery.removable.folder import Folder
 from appliance.export import export
 from appliance.identity.command import identity
 from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import Identity
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
-from appliance.sync.voice import Voice
+from appliance.storage.datadir import DataDir
 from collector.broker.child import LISTENING_PORTS
 from collector.command import collector
 from collector.store.queries import Queries
-from firmware import mailbag
-from firmware.exchange import Ack, encode_ack
-from firmware.mailbag import Message
+from firmware.wire import bundle
+from firmware.wire.bundle import Message
+from firmware.wire.messages import Ack, encode_ack
 from tests.collector.process import CollectorProcess
 from tests.firmware.records import tcp_record
 from tests.provisioning.identities import Provisioned
@@ -134,7 +134,7 @@ def test_a_bag_cut_short_is_taken_to_the_cut_and_the_rest_stays_at_the_device(ca
 
 def changed(bag: Path, change: Callable[[Message], Message]) -> None:
     """Write a bag anew with its messages changed, and checksums that fit."""
-    bag.write_bytes(mailbag.encode(map(change, mailbag.decode(bag.read_bytes()).messages)))
+    bag.write_bytes(bundle.encode(map(change, bundle.decode(bag.read_bytes()).messages)))
 
 
 def test_a_bag_that_was_changed_is_refused_and_nothing_leaves_the_device(carried: Carried) -> None:
@@ -166,7 +166,7 @@ def test_answers_that_no_collector_of_ours_signed_take_nothing_away(carried: Car
     bag = carried.export()
     ack = Ack(epoch=carried.outbox.epoch, upto=RECORDS, run=carried.outbox.run)
     answers = bag.with_name(bag.name.removesuffix(".bag") + ".acks.bag")
-    answers.write_bytes(mailbag.encode([Message(leaf="ack", payload=encode_ack(ack))]))
+    answers.write_bytes(bundle.encode([Message(leaf="ack", payload=encode_ack(ack))]))
     assert carried.take_back() == Taken()
     assert carried.outbox.counts().waiting == RECORDS
     assert answers.exists()
@@ -253,13 +253,13 @@ def test_without_an_identity_it_works_for_a_collector_that_checks_nothing(tmp_pa
     [
         (b"", "does not begin as one"),
         (b"PK\3\4", "does not begin as one"),
-        (mailbag.MAGIC, "0 records"),
-        (mailbag.encode([Message(leaf="bulk", payload=b"x")]), "does not begin with a device's hello"),
+        (bundle.MAGIC, "0 records"),
+        (bundle.encode([Message(leaf="bulk", payload=b"x")]), "does not begin with a device's hello"),
         (
-            mailbag.encode([Message(leaf="hello", payload=b"{" * 60_000)]),
+            bundle.encode([Message(leaf="hello", payload=b"{" * 60_000)]),
             "does not begin with a device's hello",
         ),
-        (mailbag.MAGIC + b"\x04bulk\xff\xff\xff\xff", "4294967295 bytes; allowed is"),
+        (bundle.MAGIC + b"\x04bulk\xff\xff\xff\xff", "4294967295 bytes; allowed is"),
     ],
 )
 def test_what_is_no_bag_harms_nothing(carried: Carried, tmp_path: Path, content: bytes, said: str) -> None:
@@ -267,7 +267,7 @@ def test_what_is_no_bag_harms_nothing(carried: Carried, tmp_path: Path, content:
     other.write_bytes(content)
     done = carried.bring(other, carried.export())
     assert said in done.stdout
-    assert done.exit_code == (0 if content == mailbag.MAGIC else 1)
+    assert done.exit_code == (0 if content == bundle.MAGIC else 1)
     assert carried.stored() == "seq 1–700 all here"
     assert not (tmp_path / "other.acks.bag").exists()
 

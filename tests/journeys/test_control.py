@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import pytest
 
-from appliance.controls import NAME as NEWS_FILE
 from appliance.state_file import read as read_state
+from appliance.vantage import NAME as NEWS_FILE
 from tests import namespaces
 from tests.appliance.world import Device
 from tests.collector.process import CollectorProcess

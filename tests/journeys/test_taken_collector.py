@@ -17,24 +17,24 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from appliance.carry.answers import take
-from appliance.carry.folder import Folder
+from appliance.delivery.messages.authentication import Voice
+from appliance.delivery.network.link import SyncSettings
+from appliance.delivery.network.sender import Sync
+from appliance.delivery.removable.answers import take
+from appliance.delivery.removable.folder import Folder
 from appliance.events import OutboxChanged
 from appliance.export import export
 from appliance.identity.command import identity
 from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import Identity
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
 from appliance.parts import identity_of
-from appliance.sync.link import SyncSettings
-from appliance.sync.sender import Sync
-from appliance.sync.voice import Voice
+from appliance.storage.datadir import DataDir
 from appliance.transports import Ports
 from collector.broker.child import LISTENING_PORTS
 from collector.command import collector as collector_command
-from firmware.jsontypes import JsonObject
-from firmware.record import to_json
+from firmware.model.jsontypes import JsonObject
+from firmware.model.record import to_json
 from tests.collector.process import CollectorProcess
 from tests.firmware.records import tcp_record
 from tests.provisioning.identities import Provisioned

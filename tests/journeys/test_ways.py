@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from appliance.delivery.network.link import Ready, SyncSettings
+from appliance.delivery.network.mqtt import MqttLink
+from appliance.delivery.network.sender import Sync
 from appliance.events import Event, OutboxChanged, SyncChanged, TransportTried
 from appliance.identity.command import identity
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
 from appliance.parts import identity_of
-from appliance.sync.link import Ready, SyncSettings
-from appliance.sync.mqtt import MqttLink
-from appliance.sync.sender import Sync
+from appliance.storage.datadir import DataDir
 from appliance.transports import Ports, Transport, Tried, Way
 from collector.broker.child import LISTENING_PORTS
 from collector.store.queries import Queries

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from firmware.judgement.words import VerdictWord
+from firmware.model.verdict_words import VerdictWord
 from tests import namespaces
 from tests.nation.country import leave_after
 from tests.nation.scenario import CensorAt, Expected, Scenario

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from firmware.judgement.words import VerdictWord
+from firmware.model.verdict_words import VerdictWord
 from tests.nation.atlas import ACCESS, BY_NAME
 from tests.nation.changes import CHANGES
 from tests.nation.sites import FAULTS

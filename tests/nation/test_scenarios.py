@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.judgement.words import VerdictWord
+from firmware.model.verdict_words import VerdictWord
 from firmware.plans.load import load as load_plan
 from tests.nation import table
 from tests.nation.__main__ import command

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.measuring.schedule import QUICK_ROUNDS
-from firmware.judgement.words import VerdictWord
+from firmware.model.verdict_words import VerdictWord
 from tests import namespaces
 from tests.nation.country import leave_after
 from tests.nation.scenario import load

@@ -13,15 +13,15 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from appliance.carry.answers import take
-from appliance.carry.folder import Folder
-from appliance.carry.writing import Speaker, write
+from appliance.delivery.messages.authentication import Voice
+from appliance.delivery.removable.answers import take
+from appliance.delivery.removable.bundles import Speaker, write
+from appliance.delivery.removable.folder import Folder
 from appliance.outbox.box import Outbox
-from appliance.outbox.errors import OutboxError
-from appliance.sync.voice import Voice
-from firmware import mailbag
-from firmware.exchange import encode_ack
-from firmware.mailbag import Message
+from appliance.storage.errors import OutboxError
+from firmware.wire import bundle
+from firmware.wire.bundle import Message
+from firmware.wire.messages import encode_ack
 from tests.drills.exchange import Collector, deliver, talk
 from tests.firmware.records import tcp_record
 
@@ -76,10 +76,10 @@ class Cards:
         for bag in stick.glob("tidegauge-bags/*Z.bag"):
             told = [
                 Message(leaf="ack", payload=encode_ack(ack))
-                for one in mailbag.decode(bag.read_bytes()).messages
+                for one in bundle.decode(bag.read_bytes()).messages
                 if (ack := collector.take(DEVICE, one.leaf, one.payload)) is not None
             ]
-            bag.with_suffix(".acks.bag").write_bytes(mailbag.encode(told))
+            bag.with_suffix(".acks.bag").write_bytes(bundle.encode(told))
 
     def take_back(self, card: Path, stick: Path) -> None:
         """Plug a stick into any card."""

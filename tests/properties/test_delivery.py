@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.sync.policy import WINDOW_MAX, GiveUp, Kind, SendBatch, SendHello, SyncPolicy, Wait
-from firmware.exchange import Ack, Reject
-from firmware.seqs import SeqRanges
+from appliance.delivery.network.policy import WINDOW_MAX, GiveUp, Kind, SendBatch, SendHello, SyncPolicy, Wait
+from firmware.model.seqs import SeqRanges
+from firmware.wire.messages import Ack, Reject
 
 EPOCH = "0123456789abcdef"
 TROUBLE_ENDS_S = 400.0

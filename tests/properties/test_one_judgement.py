@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from collector.control import judging
-from collector.control.judging import Judging
-from firmware.judgement import round_records
+from collector.vantage import judging
+from collector.vantage.judging import Judging
 from firmware.judgement.facts import Facts, Past
 from firmware.judgement.observation import Outlook, from_record
-from firmware.judgement.round_records import judge_stored
-from firmware.judgement.verdict import RoundJudgement
-from firmware.judgement.web.evidence import WebControl
-from firmware.judgement.web.facts import RoundView
-from firmware.judgement.web.from_record import evidence_of
-from firmware.judgement.web.verdict import judge
-from firmware.record import Record, Rung
+from firmware.judgement.round import from_records
+from firmware.judgement.round.from_records import judge_stored
+from firmware.judgement.round.verdict import RoundJudgement
+from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.facts import RoundView
+from firmware.judgement.site.from_record import evidence_of
+from firmware.judgement.site.verdict import judge
+from firmware.model.record import Record, Rung
 from tests.drills import one_judgement
 from tests.drills.one_judgement import Scene, said_by_collector, said_by_device
 from tests.drills.one_judgement_scene import NS, PLAN, PLATFORMS, DrawnRound, Fate, Sight, Story
@@ -117,6 +117,6 @@ def test_a_side_that_remembers_otherwise_is_found(monkeypatch: pytest.MonkeyPatc
             for one in history_of(conclusions, boot_id=boot_id, before_ns=before_ns)
         )
 
-    history_of = round_records.history_of
-    monkeypatch.setattr(round_records, "history_of", ageless)
+    history_of = from_records.history_of
+    monkeypatch.setattr(from_records, "history_of", ageless)
     assert not one_judgement.drill(times=40, seed=1)

@@ -5,7 +5,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware.timing import Timeline
+from firmware.clock.retiming import Timeline
 from tests.drills.clock import history
 
 

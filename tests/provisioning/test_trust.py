@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from firmware.trust_list import FILE_NAME, TrustList, decode, decode_text
+from firmware.wire.trust_list import FILE_NAME, TrustList, decode, decode_text
 from provisioning.authority import Authority
 from provisioning.certificates import Role, make_key
 from provisioning.command import provision

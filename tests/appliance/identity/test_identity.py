@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from appliance.identity import renewal
 from appliance.identity.files import IdentityError
 from appliance.identity.identity import Identity, UnknownSignerError
-from firmware.envelope import OVERHEAD_BYTES, seal, unseal
-from firmware.jsontypes import RecordError
+from firmware.model.jsontypes import RecordError
+from firmware.wire.envelope import OVERHEAD_BYTES, seal, unseal
 from provisioning.authority import Authority, write
 from provisioning.certificates import Role, key_pem, make_key, make_leaf, pem
 from tests.appliance.identity.identified import DEVICE, NOW, World

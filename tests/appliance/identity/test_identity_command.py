@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from appliance.identity.command import identity
-from appliance.outbox.datadir import DataDir, read_device
+from appliance.storage.datadir import DataDir, read_device
 from provisioning.authority import Authority
 from provisioning.command import provision
 

@@ -7,8 +7,8 @@ import pytest
 
 from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import Identity
-from firmware import trust_list
-from firmware.jsontypes import RecordError
+from firmware.model.jsontypes import RecordError
+from firmware.wire import trust_list
 from provisioning.authority import Authority, write
 from provisioning.certificates import Role, key_pem, make_key, make_request, pem
 

@@ -9,8 +9,8 @@ import selectors
 import sys
 
 from appliance.measuring.worker import NS, Died, Measured, News, Unanswered, Worker
+from firmware.model.task import from_json, result_to_json
 from firmware.net.loop import boottime_ns
-from firmware.task import from_json, result_to_json
 
 STUCK_S = 3
 

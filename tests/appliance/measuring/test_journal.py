@@ -12,14 +12,14 @@ import pytest
 from appliance import state_file
 from appliance.measuring.journal import Journal, sync_point
 from appliance.measuring.schedule import Missed, Reason
-from appliance.outbox import boots, storing
+from appliance.outbox import boots, group_commit
 from appliance.outbox.boots import Begun
 from appliance.outbox.box import Outbox
 from appliance.state_file import State
+from firmware.model.record import ClockQuality, Outcome, Record, Zone, from_json
+from firmware.model.task import Result, Task
 from firmware.net.loop import boottime_ns
 from firmware.plans import load as plans
-from firmware.record import ClockQuality, Outcome, Record, Zone, from_json
-from firmware.task import Result, Task
 from tests import namespaces, small_disk
 
 PLAN = plans.load()
@@ -126,7 +126,7 @@ def test_a_worker_that_dies_again_and_again_is_counted(journal: Journal, outbox:
 def holds_while_the_disk_is_full(folder: str) -> None:
     with (
         small_disk.mounted(Path(folder)) as disk,
-        mock.patch.object(storing, "MAX_HELD", 3),
+        mock.patch.object(group_commit, "MAX_HELD", 3),
         Outbox.open(disk.path / "outbox.sqlite3", device="a" * 16) as outbox,
     ):
         journal = journal_of(disk.path, outbox)

@@ -17,14 +17,24 @@ from appliance.measuring.records import (
 )
 from appliance.measuring.rounds import GRACE_NS, History, Round, most_bytes
 from appliance.measuring.schedule import Missed, Reason
-from firmware.clock import ClockTracker, SyncPoint
-from firmware.failures import Failure
+from firmware.clock.clocks import ClockTracker, SyncPoint
 from firmware.judgement.ladder import Ladder, RungProgress, climb
-from firmware.judgement.verdict import EARLY_NS
+from firmware.judgement.round.verdict import EARLY_NS
+from firmware.model.failures import Failure
+from firmware.model.record import (
+    ClockQuality,
+    Outcome,
+    Phase,
+    Record,
+    Rung,
+    Stamp,
+    Verdict,
+    from_json,
+    to_json,
+)
+from firmware.model.task import Result, Task
 from firmware.plans import load as plans
 from firmware.plans.checks import round_bytes
-from firmware.record import ClockQuality, Outcome, Phase, Record, Rung, Stamp, Verdict, from_json, to_json
-from firmware.task import Result, Task
 
 PLAN = plans.load("ir")
 START = 5_000 * NS

@@ -18,8 +18,8 @@ from appliance.measuring.sentinel import (
     Sentinel,
     controls_of,
 )
+from firmware.model.task import Task
 from firmware.plans import load as plans
-from firmware.task import Task
 
 START = 1_000 * NS
 CONTROLS = tuple(Control(name=f"c{number}", target=f"192.0.2.{number}:443") for number in range(1, 4))

@@ -15,10 +15,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from firmware.jsontypes import JsonObject
+from firmware.model.jsontypes import JsonObject
+from firmware.model.record import Zone
+from firmware.model.task import Task, to_json
 from firmware.net.loop import boottime_ns
-from firmware.record import Zone
-from firmware.task import Task, to_json
 from firmware.worker.outlet import MAX_UNSENT_BYTES
 from tests.appliance.measuring.stalled_daemon import STUCK_S
 from tests.needs import ROOT

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from appliance.measuring.worker import NS, RESTART_WAITS_S, Died, Measured, News, Unanswered, Worker
+from firmware.model.record import Zone
+from firmware.model.task import Task
 from firmware.net.loop import boottime_ns
-from firmware.record import Zone
-from firmware.task import Task
 from tests.servers.tcp import TcpServer, say, stay_silent
 from tests.waiting import LIMIT_S, until
 

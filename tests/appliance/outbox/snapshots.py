@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from appliance.outbox.box import Outbox
-from firmware.exchange import Ack
-from firmware.jsontypes import JsonValue
-from firmware.record import Outcome, Record, to_json
+from firmware.model.jsontypes import JsonValue
+from firmware.model.record import Outcome, Record, to_json
+from firmware.wire.messages import Ack
 from tests.firmware.records import tcp_record
 
 DEVICE: Final = "a1b2c3d4e5f6g7h8"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from appliance.outbox import ledger
 from appliance.outbox.box import Outbox
-from appliance.outbox.ledger import SPAN
-from firmware.exchange import Ack, Reject
-from firmware.seqs import SeqRanges
+from appliance.storage.tables import ledger
+from appliance.storage.tables.ledger import SPAN
+from firmware.model.seqs import SeqRanges
+from firmware.wire.messages import Ack, Reject
 from tests.firmware.records import tcp_record
 
 DEVICE = "a1b2c3d4e5f6g7h8"

@@ -5,7 +5,7 @@ from pathlib import Path
 from appliance.outbox import boots
 from appliance.outbox.boots import Begun
 from appliance.outbox.box import Outbox
-from firmware.timing import SyncPoint
+from firmware.clock.retiming import SyncPoint
 from tests.firmware.records import tcp_record
 
 DEVICE = "a1b2c3d4e5f6g7h8"

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from appliance.outbox import reading, space
 from appliance.outbox.box import Outbox
-from appliance.outbox.file import connect
-from appliance.outbox.room import Room
-from appliance.outbox.storing import Store
-from firmware.exchange import Ack, Reject
-from firmware.record import Record
-from firmware.seqs import SeqRanges
+from appliance.outbox.eviction import free_space
+from appliance.outbox.group_commit import Store
+from appliance.storage.file import connect
+from appliance.storage.quota import Room
+from appliance.storage.tables import checked
+from firmware.model.record import Record
+from firmware.model.seqs import SeqRanges
+from firmware.wire.messages import Ack, Reject
 from tests.firmware.records import tcp_record
 
 DEVICE = "a1b2c3d4e5f6g7h8"
@@ -70,13 +71,13 @@ def test_what_is_kept_is_passed_over_in_few_transactions(path: Path) -> None:
 
 
 def test_what_is_too_old_goes_in_steps(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(space, "_STEPS", 4)
+    monkeypatch.setattr(free_space, "_STEPS", 4)
     with Outbox.open(path, device=DEVICE, room=Room(path=path, max_age_s=1)) as outbox:
         outbox.append(RECORDS)
         with outbox.transaction() as connection:
             connection.executemany(
                 "INSERT INTO age_mark (ran_s, seq, crc) VALUES (?, ?, ?)",
-                [(ran_s, 4900, reading.mark(ran_s, 4900)) for ran_s in (0, 100)],
+                [(ran_s, 4900, checked.mark(ran_s, 4900)) for ran_s in (0, 100)],
             )
         gone = [outbox.space.keep_age(now_ns) for now_ns in range(6)]
         assert gone == [1000, 1000, 1000, 1000, 900, 0]

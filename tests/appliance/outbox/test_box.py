@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.outbox import migrations
 from appliance.outbox.box import ROUNDS_KEPT, AckImpossibleError, Outbox
-from appliance.outbox.errors import (
+from appliance.storage.errors import (
     OutboxBusyError,
     OutboxError,
     OutboxForeignError,
@@ -22,10 +21,11 @@ from appliance.outbox.errors import (
     OutboxReadOnlyError,
     OutboxTooNewError,
 )
-from appliance.outbox.file import connect
-from firmware.exchange import Ack, Reject
-from firmware.record import Identity, Outcome, Record, Verdict, from_json, to_json
-from firmware.seqs import SeqRanges
+from appliance.storage.file import connect
+from appliance.storage.tables import migrations
+from firmware.model.record import Identity, Outcome, Record, Verdict, from_json, to_json
+from firmware.model.seqs import SeqRanges
+from firmware.wire.messages import Ack, Reject
 from tests.appliance import namespaces
 from tests.firmware.records import tcp_record
 from tests.waiting import LIMIT_S
@@ -506,8 +506,8 @@ def test_a_first_start_cut_short_begins_again(path: Path) -> None:
 FILL = """
 import sys, pathlib
 from appliance.outbox.box import Outbox
-from appliance.outbox.errors import OutboxFullError
-from firmware.exchange import Ack
+from appliance.storage.errors import OutboxFullError
+from firmware.wire.messages import Ack
 from tests.firmware.records import tcp_record
 directory = pathlib.Path(sys.argv[1])
 outbox = Outbox.open(directory / "outbox.sqlite3", device="a1b2c3d4e5f6g7h8")
@@ -551,8 +551,8 @@ def test_a_full_disk_is_told_counted_and_survived(tmp_path: Path) -> None:
 HEAL_ON_A_FULL_DISK = """
 import sys, pathlib
 from appliance.outbox.box import Outbox
-from appliance.outbox.room import Room
-from firmware.exchange import Ack
+from appliance.storage.quota import Room
+from firmware.wire.messages import Ack
 from tests.firmware.records import tcp_record
 path = pathlib.Path(sys.argv[1]) / "outbox.sqlite3"
 room = Room(path=path)

@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from appliance.outbox import aside, sidecar
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import (
+from appliance.storage import sidecar
+from appliance.storage.datadir import (
     DataDir,
     DeviceIdentityDamagedError,
     DeviceIdentityTooNewError,
     read_device,
 )
-from appliance.outbox.errors import OutboxDamagedError, OutboxError, OutboxForeignError
-from appliance.outbox.sidecar import SidecarFile
-from firmware.exchange import Ack
-from firmware.record import Record
+from appliance.storage.errors import OutboxDamagedError, OutboxError, OutboxForeignError
+from appliance.storage.recovery import quarantined_files
+from appliance.storage.sidecar import SidecarFile
+from firmware.model.record import Record
+from firmware.wire.messages import Ack
 from tests.appliance import namespaces
 from tests.firmware.records import tcp_record
 
@@ -143,9 +144,10 @@ def test_a_connection_that_could_not_be_made_keeps_nobody_from_healing(path: Pat
 
 EXCHANGE_ON_A_READ_ONLY_DISK = """
 import pathlib, subprocess, sys
-from appliance.outbox import aside, sidecar
+from appliance.storage import sidecar
+from appliance.storage.recovery import quarantined_files
 from appliance.outbox.box import Outbox
-from appliance.outbox.errors import OutboxError
+from appliance.storage.errors import OutboxError
 folder = pathlib.Path(sys.argv[1])
 path = folder / "outbox.sqlite3"
 with Outbox.open(path, device="a1b2c3d4e5f6g7h8"):
@@ -168,11 +170,12 @@ def test_an_exchange_that_cannot_be_ended_is_told_as_the_outbox_s_error(tmp_path
 
 WAITS_FOR_SPACE = """
 import os, pathlib, sys
-from appliance.outbox import aside, sidecar
+from appliance.storage import sidecar
+from appliance.storage.recovery import quarantined_files
 from appliance.outbox.box import Outbox
-from appliance.outbox.errors import OutboxBusyError
-from appliance.outbox.sidecar import SidecarFile
-from appliance.outbox.storing import Store
+from appliance.storage.errors import OutboxBusyError
+from appliance.storage.sidecar import SidecarFile
+from appliance.outbox.group_commit import Store
 from tests.firmware.records import tcp_record
 folder = pathlib.Path(sys.argv[1])
 path = folder / "outbox.sqlite3"
@@ -211,7 +214,8 @@ def test_an_outbox_that_could_not_be_opened_is_opened_by_the_first_commit_that_c
 
 START_ON_A_FULL_DISK = """
 import os, pathlib, sys
-from appliance.outbox import aside, sidecar
+from appliance.storage import sidecar
+from appliance.storage.recovery import quarantined_files
 from appliance.outbox.box import Outbox
 from tests.firmware.records import tcp_record
 folder = pathlib.Path(sys.argv[1])
@@ -323,5 +327,5 @@ def test_a_log_that_a_power_cut_parted_from_its_database_goes_as_well(path: Path
     made(path, 1)
     log = path.with_name("outbox.damaged-19700101T000000Z.sqlite3-wal")
     log.write_bytes(b"log")
-    assert aside.forget(path, keep=0) == 1
+    assert quarantined_files.forget(path, keep=0) == 1
     assert not log.exists()

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from appliance.outbox.box import Outbox
-from appliance.outbox.delivered import Receipt
 from appliance.outbox.reclaim import DAY_NS, KEPT_NS, VOUCHED_AFTER_NS
-from appliance.outbox.room import Room
-from firmware.exchange import Ack, Reject
-from firmware.trust_list import ListedKey, TrustList
+from appliance.storage.quota import Room
+from appliance.storage.tables.delivered import Receipt
+from firmware.wire.messages import Ack, Reject
+from firmware.wire.trust_list import ListedKey, TrustList
 from tests.appliance.outbox import snapshots
 from tests.appliance.outbox.snapshots import DEVICE
 

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.outbox import delivered, ledger
 from appliance.outbox.box import MAX_CLASHES, Outbox
-from appliance.outbox.delivered import Receipt
 from appliance.outbox.reclaim import DAY_NS, VOUCHED_AFTER_NS
-from appliance.outbox.room import Room
-from firmware.exchange import Ack, Reject
-from firmware.seqs import SeqRanges
-from firmware.timing import CEILING_UTC_NS
-from firmware.trust_list import ListedKey, TrustList
+from appliance.storage.quota import Room
+from appliance.storage.tables import delivered, ledger
+from appliance.storage.tables.delivered import Receipt
+from firmware.clock.retiming import CEILING_UTC_NS
+from firmware.model.seqs import SeqRanges
+from firmware.wire.messages import Ack, Reject
+from firmware.wire.trust_list import ListedKey, TrustList
 from tests.firmware.records import tcp_record
 
 DEVICE = "a1b2c3d4e5f6g7h8"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
+from appliance.storage.datadir import DataDir
 from appliance.views.status import in_words, look
 from tests.drills.cells import SCHEMA, Cell, cells
 from tests.firmware.records import tcp_record

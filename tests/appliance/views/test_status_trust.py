@@ -8,12 +8,12 @@ import pytest
 from appliance.identity.command import identity
 from appliance.outbox import boots
 from appliance.outbox.box import Outbox
-from appliance.outbox.datadir import DataDir
+from appliance.storage.datadir import DataDir
 from appliance.views.status import in_words, look, to_json
-from firmware import clock
+from firmware.clock import clocks
+from firmware.clock.retiming import SyncPoint
 from firmware.net.loop import boottime_ns
-from firmware.timing import SyncPoint
-from firmware.trust_list import FILE_NAME
+from firmware.wire.trust_list import FILE_NAME
 from tests.firmware.records import tcp_record
 from tests.provisioning.identities import Provisioned
 
@@ -36,9 +36,9 @@ def fill(data: Path, point: SyncPoint | None = None) -> None:
         Outbox.open(directory.outbox, device=directory.device) as outbox,
     ):
         outbox.append([tcp_record(1)])
-        boots.begin(outbox, clock.read_boot_id())
+        boots.begin(outbox, clocks.read_boot_id())
         if point is not None:
-            boots.add_point(outbox, clock.read_boot_id(), point)
+            boots.add_point(outbox, clocks.read_boot_id(), point)
 
 
 def row(data: Path) -> str:

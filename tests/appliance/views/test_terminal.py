@@ -19,7 +19,7 @@ from appliance.views.lines import Lines
 from appliance.views.rung_words import rung_line
 from appliance.views.terminal import Terminal
 from firmware.judgement.ladder import Ladder, RungProgress, RungState
-from firmware.record import Rung, Verdict
+from firmware.model.record import Rung, Verdict
 from tests.firmware.records import tcp_record
 
 CUT = Verdict(

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from firmware.model.record import Outcome
 from firmware.net.loop import boottime_ns
-from firmware.record import Outcome
 from tests.bench.timing.worker_client import WorkerClient
 
 _ADDRESS: Final = "10.77.3.1"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from firmware.model.record import ClockQuality, ClockReading, Outcome, Phase, Record, Stamp, Zone
+from firmware.model.task import OptionValue, Result
 from firmware.net.loop import boottime_ns
-from firmware.record import ClockQuality, ClockReading, Outcome, Phase, Record, Stamp, Zone
-from firmware.task import OptionValue, Result
 from tests.bench.timing.accuracy import Truth, capturing
 from tests.bench.timing.readings import readings_of
 from tests.bench.timing.worker_client import WorkerClient

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from firmware.failures import Failure
 from firmware.measurements import MEASUREMENTS, link
 from firmware.measurements import address as address_test
-from firmware.task import OptionValue, Result, Task
+from firmware.model.failures import Failure
+from firmware.model.task import OptionValue, Result, Task
 from tests.bench.timing.lab import ADDRESS_OF, Lab, program
 from tests.bench.timing.probers import scrape
 from tests.bench.timing.responder import DNS_PORT, NTP_PORT, SERVER_NAME, TCP_PORT, TLS_PORT

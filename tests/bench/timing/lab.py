@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from firmware.children import end_with_parent
+from appliance.child_processes import end_with_parent
 from tests import namespaces
 from tests.needs import ROOT
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from firmware.net.lead import MAX_LEAD_NS
+from firmware.model.task import OptionValue
 from firmware.net.loop import boottime_ns
-from firmware.task import OptionValue
+from firmware.net.send_compensation import MAX_LEAD_NS
 from tests.bench.timing.accuracy import Truth, capturing
 from tests.bench.timing.figures import Spread, from_histogram, spread
 from tests.bench.timing.lab import ADDRESS_OF, program

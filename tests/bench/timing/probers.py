@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from firmware.task import OptionValue, Result
+from firmware.model.task import OptionValue, Result
 from firmware.worker.single import measure_once
 from tests.bench.timing.lab import ADDRESS_OF, Lab, program
 from tests.bench.timing.readings import Reading, read_fping, read_irtt, read_metrics, read_ping, readings_of

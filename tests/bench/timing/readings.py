@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.record import Outcome
+from firmware.model.record import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from firmware.model.task import OptionValue
 from firmware.net import kernel
 from firmware.net.echo import icmp_form
 from firmware.net.loop import boottime_ns
-from firmware.task import OptionValue
 from tests.bench.timing.worker_client import WorkerClient
 
 _ADDRESS: Final = "10.77.2.1"

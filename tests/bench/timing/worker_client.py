@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
+from firmware.model.record import Zone
+from firmware.model.task import OptionValue, Result, Task, to_json
 from firmware.net.loop import boottime_ns
-from firmware.record import Zone
-from firmware.task import OptionValue, Result, Task, to_json
 from firmware.worker import framing
 from tests.bench.timing import granted_worker
 from tests.needs import ROOT

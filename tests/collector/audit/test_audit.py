@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from collector.command import collector
-from firmware.exchange import Tombstone, encode_batch, encode_hello
+from firmware.wire.messages import Tombstone, encode_batch, encode_hello
 from provisioning.authority import Authority
 from tests.collector.audit.world import A, B, World, records
 from tests.collector.scripted_device import EPOCH, batch_of, hello_of

@@ -23,7 +23,7 @@ from collector.store.covered import COVERED, row_digest
 from collector.store.database import Store
 from collector.store.queries import Queries
 from firmware.commands.errors import BadInputError
-from firmware.exchange import encode_batch
+from firmware.wire.messages import encode_batch
 from tests import namespaces, small_disk
 from tests.collector.audit.tampering import every_tampering, tables, tamper
 from tests.collector.audit.world import RECEIVED_NS, A, B, C, World, every_table, records

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.carry.writing import Speaker, messages
+from appliance.delivery.removable.bundles import Speaker, messages
 from appliance.outbox.box import Outbox
 from collector.command import collector as command
 from collector.store.queries import Queries
-from firmware.exchange import MAX_ENDED, Hello, encode_hello
+from firmware.wire.messages import MAX_ENDED, Hello, encode_hello
 from tests.collector.scripted_device import hello_of
 from tests.drills.exchange import Collector, deliver, talk
 from tests.firmware.records import tcp_record

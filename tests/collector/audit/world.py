@@ -12,20 +12,20 @@ from click.testing import CliRunner, Result
 from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import Identity
 from collector.command import collector
-from collector.ingest.inbox import Inbox
-from collector.ingest.thread import IngestThread
 from collector.messages import Answer, Delivery
+from collector.receive.inbox import Inbox
+from collector.receive.ingest import IngestThread
 from collector.store.arrivals import PresenceArrived
-from collector.store.control_runs import Key, Sample
-from collector.store.controls import ControlLog, Gap
 from collector.store.database import Store
 from collector.store.scopes import Said, ScopeLog
+from collector.store.vantage_log import ControlLog, Gap
+from collector.store.vantage_streaks import Key, Sample
 from collector.trust.gate import Gate
 from collector.trust.registry import Registry
-from firmware.exchange import Tombstone, Turn, encode_batch, encode_hello, topic
-from firmware.jsontypes import JsonValue
-from firmware.judgement.web.evidence import ControlSource, WebControl
-from firmware.record import ClockQuality, Outcome, to_json
+from firmware.judgement.site.evidence import ControlSource, WebControl
+from firmware.model.jsontypes import JsonValue
+from firmware.model.record import ClockQuality, Outcome, to_json
+from firmware.wire.messages import Tombstone, Turn, encode_batch, encode_hello, topic
 from provisioning.authority import Authority, write
 from provisioning.certificates import key_pem, make_key, make_request, pem
 from tests.collector.scripted_device import batch_of, hello_of

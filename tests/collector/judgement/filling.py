@@ -1,7 +1,7 @@
 """A store with rounds of devices in every kind of network, for tests of a country's verdict. It judges nothing."""
 
-from collector.store.control_runs import NS
 from collector.store.database import Store
+from collector.store.vantage_streaks import NS
 from tests.collector.page import invented
 from tests.collector.page.stories import BEGAN_S, devices
 

@@ -4,11 +4,11 @@ import json
 import urllib.request
 from pathlib import Path
 
-from collector.control.log import UNREACHABLE
 from collector.judgement.gather import Scopes
-from collector.store.control_runs import NS
 from collector.store.database import Store
 from collector.store.queries import Queries
+from collector.store.vantage_streaks import NS
+from collector.vantage.log import UNREACHABLE
 from tests.collector.judgement.filling import fill
 from tests.collector.page.conftest import serving
 from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, control

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from collector.judgement.devices import BURST_S, DeviceState, RoundSaid, State, burst, state_of
 from collector.judgement.scope import SCOPE_RULES, Outside, ServiceLost, judge_scope
-from firmware.judgement.words import COLLECTOR_ONLY
+from firmware.model.verdict_words import COLLECTOR_ONLY
 
 NOW = 1_795_000_000.0
 UP = Outside(connected=True)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from collector.control.log import UNREACHABLE
 from collector.judgement.thread import Keeper
-from collector.store.control_runs import NS
 from collector.store.database import Store
 from collector.store.queries import Queries
 from collector.store.scopes import Change, ScopeQueries
+from collector.store.vantage_streaks import NS
+from collector.vantage.log import UNREACHABLE
 from tests.collector.judgement.filling import fill
 from tests.collector.page import invented
 from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, abroad_cut_from, control, devices

@@ -1,7 +1,7 @@
 """An invented country's devices, written into a real store through its own write API.
 
 Targets, networks and events are invented (RFC 2606 names, RFC 5398 networks); ladders and verdicts are not:
-they are what `firmware.judgement.ladder` and `firmware.judgement.verdict` make of the invented observations.
+they are what `firmware.judgement.ladder` and `firmware.judgement.round.verdict` make of the invented observations.
 """
 
 import datetime as dt
@@ -10,18 +10,28 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
-from collector.ingest.rows import to_row
+from collector.receive.record_rows import to_row
 from collector.store.arrivals import Arrival, BatchArrived, HelloArrived, Refusal
 from collector.store.database import Store
-from firmware.exchange import Hello, Tombstone
-from firmware.failures import Failure
-from firmware.jsontypes import JsonValue
 from firmware.judgement import ladder, observation
 from firmware.judgement.facts import Past
-from firmware.judgement.round_records import judge_records
-from firmware.judgement.web.target_judgement import to_json as targets_json
-from firmware.plan import Cadence, Network, Plan, PlannedTarget
-from firmware.record import ClockQuality, ClockReading, Outcome, Phase, Record, Rung, Stamp, Zone, to_json
+from firmware.judgement.round.from_records import judge_records
+from firmware.judgement.target_judgement import to_json as targets_json
+from firmware.model.failures import Failure
+from firmware.model.jsontypes import JsonValue
+from firmware.model.plan import Cadence, Network, Plan, PlannedTarget
+from firmware.model.record import (
+    ClockQuality,
+    ClockReading,
+    Outcome,
+    Phase,
+    Record,
+    Rung,
+    Stamp,
+    Zone,
+    to_json,
+)
+from firmware.wire.messages import Hello, Tombstone
 
 NS_PER_S: Final = 1_000_000_000
 NS_PER_MS: Final = 1_000_000

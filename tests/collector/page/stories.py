@@ -6,14 +6,14 @@ from pathlib import Path
 
 from collector.judgement.thread import Keeper
 from collector.store.arrivals import Arrival
-from collector.store.control_runs import NS, Key, Sample
-from collector.store.controls import ControlLog
 from collector.store.database import Store
 from collector.store.queries import Queries
-from firmware.failures import Failure
-from firmware.judgement.web.evidence import ControlSource, WebControl
-from firmware.plan import PlannedTarget
-from firmware.record import Zone
+from collector.store.vantage_log import ControlLog
+from collector.store.vantage_streaks import NS, Key, Sample
+from firmware.judgement.site.evidence import ControlSource, WebControl
+from firmware.model.failures import Failure
+from firmware.model.plan import PlannedTarget
+from firmware.model.record import Zone
 from tests.collector.page import invented
 
 BEGAN_S = 1_795_000_000

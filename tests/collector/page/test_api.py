@@ -11,7 +11,7 @@ import pytest
 
 from collector.page import texts
 from collector.store.database import Store
-from firmware.record import ClockQuality, from_json
+from firmware.model.record import ClockQuality, from_json
 from tests.collector.page import invented
 from tests.collector.page.conftest import Fill, Served
 

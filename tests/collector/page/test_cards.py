@@ -8,7 +8,7 @@ from collector.page import cards
 from collector.page.times import NS_PER_S
 from collector.store.answers import DeviceRow
 from collector.store.completeness import Completeness, EpochCompleteness
-from firmware.seqs import SeqRanges
+from firmware.model.seqs import SeqRanges
 
 _NOW = 1_794_760_327 * NS_PER_S
 

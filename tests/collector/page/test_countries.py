@@ -9,8 +9,8 @@ import pytest
 
 from collector.judgement.scope import SCOPE_RULES
 from collector.page import countries, texts
-from collector.store.control_runs import NS
 from collector.store.scopes import Change, Holding, Said
+from collector.store.vantage_streaks import NS
 from tests.collector.page.conftest import Served, serving
 
 AT_NS = 1_795_000_000 * NS

@@ -9,8 +9,8 @@ from collector.page.times import NS_PER_S
 from collector.store.answers import RoundRow
 from collector.store.history import MissedRounds, Round, Rounds
 from firmware.judgement.ladder import Ladder, RungProgress, RungState
-from firmware.record import ClockQuality, ClockReading, Outcome, Record, Rung, Zone
-from firmware.seqs import SeqRanges
+from firmware.model.record import ClockQuality, ClockReading, Outcome, Record, Rung, Zone
+from firmware.model.seqs import SeqRanges
 
 _START_NS = 1_794_760_327 * NS_PER_S
 _DEVICE = "k3v9q2m7x1c8n5p4"

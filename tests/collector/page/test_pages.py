@@ -18,11 +18,11 @@ from collector.page.headers import SECURITY
 from collector.page.pages import DEVICES_A_PAGE, ROUNDS_SHOWN
 from collector.store.arrivals import HelloArrived
 from collector.store.database import Store
-from firmware.exchange import Hello, Turn
-from firmware.failures import Failure
-from firmware.judgement.verdict import RULES
-from firmware.judgement.words import VerdictWord
-from firmware.record import ClockQuality, Verdict
+from firmware.judgement.round.verdict import RULES
+from firmware.model.failures import Failure
+from firmware.model.record import ClockQuality, Verdict
+from firmware.model.verdict_words import VerdictWord
+from firmware.wire.messages import Hello, Turn
 from tests.collector.page import invented
 from tests.collector.page.conftest import Fill, Served
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import collector.page
 from collector.page import texts
-from firmware.failures import Failure
 from firmware.judgement.ladder import RungProgress
-from firmware.judgement.words import VerdictWord
-from firmware.record import Rung
+from firmware.model.failures import Failure
+from firmware.model.record import Rung
+from firmware.model.verdict_words import VerdictWord
 
 _HERE = Path(collector.page.__file__).parent
 _ASKED = re.compile(r'(?:say|plain|count)\(\s*"([a-z_0-9]+)"')

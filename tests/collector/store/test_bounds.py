@@ -14,8 +14,8 @@ from collector.store.arrivals import Accounted, HelloArrived
 from collector.store.bounds import FULL_PAUSE_S, MAX_OF
 from collector.store.database import Store
 from collector.store.queries import Queries
-from firmware.exchange import Hello
-from firmware.seqs import SeqRanges
+from firmware.model.seqs import SeqRanges
+from firmware.wire.messages import Hello
 from tests import namespaces, small_disk
 from tests.collector.rows_of import arrived
 from tests.collector.scripted_device import DEVICE, OTHER, hello_of

@@ -3,7 +3,7 @@
 import pytest
 
 from collector.store.completeness import EpochCoverage, describe, of_device, of_epoch
-from firmware.seqs import SeqRanges
+from firmware.model.seqs import SeqRanges
 
 EPOCH = "0" * 16
 

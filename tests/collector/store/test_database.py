@@ -16,8 +16,8 @@ from collector.store.arrivals import Accounted, HelloArrived, Refusal, RefusedAr
 from collector.store.database import MAX_ACK_RANGES, PAYLOAD_KEPT_BYTES, REJECTS_KEPT, Store
 from collector.store.migrations import MIGRATIONS
 from collector.store.queries import Queries
-from firmware.exchange import Tombstone
-from firmware.seqs import SeqRanges
+from firmware.model.seqs import SeqRanges
+from firmware.wire.messages import Tombstone
 from tests import namespaces, small_disk
 from tests.collector.rows_of import arrived
 from tests.collector.scripted_device import DEVICE, EPOCH, OTHER, hello_of

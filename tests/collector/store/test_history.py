@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from appliance.measuring.schedule import ROUND
-from collector.ingest.rows import to_row
+from collector.receive.record_rows import to_row
 from collector.store.arrivals import BatchArrived
 from collector.store.database import Store
 from collector.store.history import MISSED_TARGET, History
 from collector.store.queries import Queries
 from firmware.judgement.ladder import RungProgress
-from firmware.record import Outcome, Rung, to_json
+from firmware.model.record import Outcome, Rung, to_json
 from tests.collector.page import invented
 from tests.collector.page.invented import NS_PER_S, Device, clear, cut_from, dark_from, deliver, utc
 

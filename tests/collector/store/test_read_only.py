@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from collector.errors import StoreError
-from collector.ingest.judge import judge
 from collector.messages import Delivery
+from collector.receive.validation import judge
 from collector.store.database import Store
-from firmware.exchange import encode_batch, topic
+from firmware.wire.messages import encode_batch, topic
 from tests import namespaces
 from tests.collector.scripted_device import batch_of
 

@@ -11,10 +11,10 @@ from collector.store import retiming, timings
 from collector.store.answers import RecordFilter
 from collector.store.history import MISSED_TARGET, History
 from collector.store.queries import Queries
-from firmware.exchange import Batch, encode_batch
-from firmware.jsontypes import JsonValue
-from firmware.record import ClockQuality, ClockReading, Outcome, Record, to_json
-from firmware.timing import Timeline
+from firmware.clock.retiming import Timeline
+from firmware.model.jsontypes import JsonValue
+from firmware.model.record import ClockQuality, ClockReading, Outcome, Record, to_json
+from firmware.wire.messages import Batch, encode_batch
 from tests.drills.exchange import Collector
 from tests.firmware.records import tcp_record
 

@@ -14,7 +14,7 @@ from collector.messages import Answer, Delivery
 from collector.trust.gate import Admitted, Gate
 from collector.trust.registry import LOOK_AGAIN_S, Registry
 from collector.trust.signing import Signer
-from firmware.envelope import is_sealed
+from firmware.wire.envelope import is_sealed
 from provisioning.authority import Authority, write
 from provisioning.certificates import Role, key_pem, make_key, make_request, pem
 

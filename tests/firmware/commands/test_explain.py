@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from firmware.commands import main as command
-from firmware.record import to_json
+from firmware.model.record import to_json
 from tests.firmware.records import tcp_record
 from tests.servers.tcp import TcpServer, reset
 

@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from firmware.commands import main as command
-from firmware.failures import Failure
-from firmware.jsontypes import Reader
 from firmware.measurements import MEASUREMENTS
-from firmware.record import outcome_from_json
+from firmware.model.failures import Failure
+from firmware.model.jsontypes import Reader
+from firmware.model.record import outcome_from_json
 from tests.servers.dns import DnsServer, reply, zone
 from tests.servers.http import http, page
 from tests.servers.tcp import TcpServer, stay_silent

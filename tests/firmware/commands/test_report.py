@@ -5,9 +5,9 @@ import re
 import pytest
 
 from firmware.commands.report import milliseconds, report
-from firmware.failures import Failure
-from firmware.record import Outcome, Phase, Stamp
-from firmware.task import Result
+from firmware.model.failures import Failure
+from firmware.model.record import Outcome, Phase, Stamp
+from firmware.model.task import Result
 
 
 def result(outcome: Outcome) -> Result:

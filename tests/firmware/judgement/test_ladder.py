@@ -8,8 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.failures import Failure
-from firmware.jsontypes import JsonValue, RecordError
 from firmware.judgement.ladder import (
     NS_PER_MS,
     RungProgress,
@@ -20,8 +18,10 @@ from firmware.judgement.ladder import (
     to_json,
 )
 from firmware.judgement.observation import Observation
+from firmware.model.failures import Failure
+from firmware.model.jsontypes import JsonValue, RecordError
+from firmware.model.record import Rung
 from firmware.plans.load import Plan, load
-from firmware.record import Rung
 from tests.firmware.rounds import S, seen
 
 START_NS = 1_000 * S

@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from firmware.failures import Failure
-from firmware.jsontypes import JsonValue
 from firmware.judgement.observation import (
     Observation,
     Outlook,
@@ -15,9 +13,11 @@ from firmware.judgement.observation import (
     owner_of,
     settle,
 )
+from firmware.model.failures import Failure
+from firmware.model.jsontypes import JsonValue
+from firmware.model.record import ClockQuality, ClockReading, Outcome, Phase, Record, Rung, Stamp, Zone
+from firmware.model.task import Result, Task
 from firmware.plans.load import load
-from firmware.record import ClockQuality, ClockReading, Outcome, Phase, Record, Rung, Stamp, Zone
-from firmware.task import Result, Task
 from tests.firmware.rounds import seen
 
 TASK = Task(

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from firmware.measurements.ping import Ping
+from firmware.model.record import Phase, Stamp
+from firmware.model.task import OptionValue, result_to_json
 from firmware.net.echo import EchoSample, best_rtt
 from firmware.net.targets import TargetError
-from firmware.record import Phase, Stamp
-from firmware.task import OptionValue, result_to_json
 from firmware.worker.single import measure_once
 from tests import namespaces
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.measurements.pmtu import Pmtu
+from firmware.model.task import OptionValue, result_to_json
 from firmware.net.targets import TargetError
 from firmware.paths.mtu_search import MtuSearch
-from firmware.task import OptionValue, result_to_json
 from firmware.worker.single import measure_once
 from tests import namespaces
 from tests.chains import Chain, chain

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from firmware.measurements.tcp import Tcp
+from firmware.model.task import OptionValue, result_to_json
 from firmware.net.targets import TargetError
-from firmware.task import OptionValue, result_to_json
 from firmware.worker.single import measure_once
 from tests import namespaces
 

@@ -10,9 +10,9 @@ import pytest
 
 from firmware.commands.report import report
 from firmware.measurements.traceroute import Traceroute
+from firmware.model.task import OptionValue, result_to_json
 from firmware.net.targets import TargetError
 from firmware.paths.probes import UdpForm
-from firmware.task import OptionValue, result_to_json
 from firmware.worker.single import measure_once
 from tests import namespaces
 from tests.bench.timing.lab import no_offloads

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from firmware.failures import Failure
 from firmware.measurements.web_connectivity import START_CHARS, WebConnectivity
+from firmware.model.failures import Failure
+from firmware.model.record import Outcome
+from firmware.model.task import OptionValue
 from firmware.net.host_view import Address, DefaultRoute, Host, Resolvers
 from firmware.net.targets import TargetError
-from firmware.record import Outcome
-from firmware.task import OptionValue
 from tests.probing import probe
 from tests.servers.dns import DnsServer, reply, zone
 from tests.servers.http import Request, http, page, redirect

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from firmware.failures import Failure, MeasurementFailedError
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.record import Phase, Stamp
 from firmware.net import datagrams, kernel
 from firmware.net.access import Datagram, DatagramFlow, Net
-from firmware.net.keeper import StampKeeper
-from firmware.net.lead import MAX_LEAD_NS
 from firmware.net.loop import Loop, boottime_ns
+from firmware.net.send_compensation import MAX_LEAD_NS
 from firmware.net.stamps import Arrival, Departure, read_clock_offset
+from firmware.net.timestamp_keepalive import StampKeeper
 from firmware.paths import options as path_options
-from firmware.record import Phase, Stamp
 from tests import namespaces
 from tests.probing import probe
 from tests.waiting import until

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from firmware.failures import Failure
+from firmware.model.failures import Failure
 from firmware.net.kernel import (
     SCHED,
     SND,

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware.model.record import Phase, Stamp
 from firmware.net import stamps
 from firmware.net.kernel import SCHED, SND, Ancillary, ClockOffset
 from firmware.net.stamps import Arrival, Departure
-from firmware.record import Phase, Stamp
 
 OFFSET = ClockOffset(10**18, 200, 0)
 STEPPED = ClockOffset(10**18 + 10**9, 200, 0)

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from firmware.failures import Failure, MeasurementFailedError
+from firmware.model.failures import Failure, MeasurementFailedError
+from firmware.model.record import Phase, Stamp
 from firmware.net import kernel
 from firmware.net.access import ConnectAttempt, Net, TcpStream
-from firmware.net.keeper import StampKeeper
 from firmware.net.kernel import TcpInfo
 from firmware.net.loop import Loop, boottime_ns
 from firmware.net.streams import connect_phase
-from firmware.record import Phase, Stamp
+from firmware.net.timestamp_keepalive import StampKeeper
 from tests import namespaces
 from tests.probing import probe
 from tests.servers.tcp import TcpServer

@@ -8,8 +8,8 @@ import pytest
 
 from firmware.net import syn
 from firmware.net.access import Net
-from firmware.net.lead import MAX_LEAD_NS
 from firmware.net.loop import Loop, boottime_ns
+from firmware.net.send_compensation import MAX_LEAD_NS
 from tests import namespaces
 from tests.probing import probe
 

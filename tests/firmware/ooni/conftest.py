@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from firmware.record import Record
+from firmware.model.record import Record
 from tests.firmware.ooni import measured
 from tests.servers.tls import Authority
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from firmware.measurements import MEASUREMENTS
+from firmware.model.record import Record
+from firmware.model.task import OptionValue
 from firmware.net.host_view import Host, Resolvers
-from firmware.record import Record
-from firmware.task import OptionValue
 from tests.firmware.records import tcp_record
 from tests.probing import probe
 from tests.servers.dns import DnsServer, zone

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from firmware.model.record import Record
 from firmware.ooni.write import Origin, measurement_of
-from firmware.record import Record
 from tests.firmware.ooni.conditions import CONDITIONS
 from tests.needs import lacking
 

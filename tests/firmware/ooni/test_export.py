@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from firmware.jsontypes import RecordError
-from firmware.judgement.web.evidence import ControlSource, WebControl
+from firmware.judgement.site.evidence import ControlSource, WebControl
+from firmware.model.jsontypes import RecordError
+from firmware.model.record import Verdict, to_json
 from firmware.ooni.explain import explain
 from firmware.ooni.export import Format, Stored, Written, control_from_json, control_to_json, lines
 from firmware.ooni.read import Document
 from firmware.ooni.write import Origin
-from firmware.record import Verdict, to_json
 from tests.firmware.records import tcp_record
 
 BODY = json.dumps(to_json(tcp_record(1)))

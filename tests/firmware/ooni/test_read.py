@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.jsontypes import RecordError
+from firmware.model.jsontypes import RecordError
 from firmware.ooni.explain import Explained, explain, to_json
 from firmware.ooni.keys import OoniError
 from firmware.ooni.measurement import split_endpoint

@@ -6,15 +6,15 @@ from typing import Any, cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.jsontypes import RecordError
-from firmware.judgement.web.from_record import evidence_of as evidence_of_record
-from firmware.judgement.web.verdict import judge
+from firmware.judgement.site.from_record import evidence_of as evidence_of_record
+from firmware.judgement.site.verdict import judge
+from firmware.model.jsontypes import RecordError
+from firmware.model.record import Record, to_json
 from firmware.ooni.explain import explain
 from firmware.ooni.explain import to_json as explained_to_json
 from firmware.ooni.keys import OoniError
 from firmware.ooni.read import Document
 from firmware.ooni.write import Origin, measurement_of
-from firmware.record import Record, to_json
 from tests.firmware.ooni.mutilation import json_values, paths
 
 

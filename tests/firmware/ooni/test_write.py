@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.failures import Failure
-from firmware.judgement.web.evidence import (
+from firmware.judgement.site.evidence import (
     Connect,
     ControlSource,
     Handshake,
@@ -18,12 +17,13 @@ from firmware.judgement.web.evidence import (
     WebControl,
     WebEvidence,
 )
-from firmware.judgement.web.from_record import evidence_of as evidence_of_record
+from firmware.judgement.site.from_record import evidence_of as evidence_of_record
+from firmware.model.failures import Failure
+from firmware.model.record import Record
 from firmware.ooni.evidence import control_of, evidence_of
 from firmware.ooni.parse import parse
 from firmware.ooni.steps import Details, steps_of
 from firmware.ooni.write import Origin, measurement_of
-from firmware.record import Record
 from tests.firmware.records import records, tcp_record
 
 ORIGIN = Origin(country="ir", architecture="aarch64")

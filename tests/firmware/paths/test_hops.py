@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware.model.record import Phase, Stamp
 from firmware.paths.hops import AHEAD, Answer, End, HopTable, Kind, Limits
-from firmware.record import Phase, Stamp
 
 MS = 1_000_000
 TIMEOUT = 2_000 * MS

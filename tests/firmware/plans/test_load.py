@@ -7,10 +7,10 @@ import pytest
 
 from firmware.judgement.observation import PROVING_TESTS
 from firmware.measurements import MEASUREMENTS
+from firmware.model.record import Rung, Zone
 from firmware.net.targets import family_of
 from firmware.plans.checks import ESTIMATES, day_bytes, estimate_bytes, round_bytes, round_s
 from firmware.plans.load import GENERIC, PlanError, countries, load
-from firmware.record import Rung, Zone
 
 DATA = Path(__file__).parents[2] / "data"
 BROKEN = DATA / "broken_plans"

@@ -6,7 +6,7 @@ from typing import Final
 import dns.message
 import pytest
 
-from firmware.failures import Failure
+from firmware.model.failures import Failure
 from firmware.protocols.dns_exchange import Exchange, Patience, Question, Server, ask
 from tests.probing import probe
 from tests.servers.dns import Answers, DnsServer, Respond, reply

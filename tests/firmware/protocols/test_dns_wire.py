@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.failures import Failure
+from firmware.model.failures import Failure
 from firmware.protocols import dns_wire
 from firmware.protocols.dns_wire import (
     ReplyError,

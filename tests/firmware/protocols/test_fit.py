@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.jsontypes import JsonObject, JsonValue
+from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.protocols.fit import MAX_DETAIL_BYTES, fit
 
 VALUES: "st.SearchStrategy[JsonValue]" = st.recursive(

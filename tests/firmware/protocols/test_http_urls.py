@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.failures import MeasurementFailedError
+from firmware.model.failures import MeasurementFailedError
 from firmware.net.targets import TargetError
 from firmware.protocols.http_urls import Url, parse_url, redirected
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import dns.message
 import pytest
 
-from firmware.failures import Failure, MeasurementFailedError
+from firmware.model.failures import Failure, MeasurementFailedError
 from firmware.net.host_view import Address, Host, Resolvers
 from firmware.protocols import names
 from firmware.protocols.dns_exchange import Question

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.failures import Failure, MeasurementFailedError
+from firmware.model.failures import Failure, MeasurementFailedError
 from firmware.protocols.tls_bio import TlsMachine, utc_s, verifying_context
 from tests.needs import program
 from tests.servers.tls import Authority

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.task import Result
+from firmware.model.task import Result
 from firmware.worker.framing import MAX_FRAME_BYTES, Decoder, FramingError, Message, encode
 from tests.firmware.records import big, json_objects, outcomes, words
 

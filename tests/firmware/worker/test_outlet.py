@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from firmware.jsontypes import JsonObject
+from firmware.model.jsontypes import JsonObject
+from firmware.model.task import Result
 from firmware.net.loop import Loop, boottime_ns
-from firmware.task import Result
 from firmware.worker import framing
 from firmware.worker.framing import Decoder, FramingError
 from firmware.worker.outlet import Outlet

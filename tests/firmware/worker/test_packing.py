@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.jsontypes import JsonObject, JsonValue, RecordError
-from firmware.record import Outcome, Phase, Stamp
-from firmware.task import Result, result_to_json
+from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
+from firmware.model.record import Outcome, Phase, Stamp
+from firmware.model.task import Result, result_to_json
 from firmware.worker import tables
 from firmware.worker.packing import pack, unpack
 from tests.firmware.records import big, json_values, outcomes, words

@@ -15,12 +15,12 @@ from typing import Any, cast
 import pytest
 
 from firmware import __version__
-from firmware.jsontypes import JsonObject
 from firmware.measurements import MEASUREMENTS
-from firmware.net.lead import MAX_LEAD_NS
+from firmware.model.jsontypes import JsonObject
+from firmware.model.record import Zone
+from firmware.model.task import OptionValue, Result, Task, to_json
 from firmware.net.loop import boottime_ns
-from firmware.record import Zone
-from firmware.task import OptionValue, Result, Task, to_json
+from firmware.net.send_compensation import MAX_LEAD_NS
 from firmware.worker import framing
 from tests import namespaces
 from tests.needs import ROOT, lacking

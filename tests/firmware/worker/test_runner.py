@@ -8,14 +8,14 @@ from typing import Any, ClassVar, Self
 import pytest
 
 from firmware.measurements import MEASUREMENTS
+from firmware.model.record import Outcome, Zone
+from firmware.model.task import OptionValue, Result, Task
 from firmware.net.access import Net
 from firmware.net.host_view import DefaultRoute, Host
 from firmware.net.job import CancelledJobError
 from firmware.net.kernel import IcmpError
 from firmware.net.loop import Loop, boottime_ns
 from firmware.net.targets import TargetError
-from firmware.record import Outcome, Zone
-from firmware.task import OptionValue, Result, Task
 from firmware.worker import runner
 from firmware.worker.runner import failed_result, run_task, with_evidence
 from firmware.worker.single import measure_once

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TextIO
 
-from firmware.jsontypes import JsonObject
+from firmware.model.jsontypes import JsonObject
 from tests.nation.censor import rules, wire
 from tests.nation.censor.engine import Engine, Send
 from tests.nation.censor.events import Event

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from firmware.jsontypes import JsonObject
+from firmware.model.jsontypes import JsonObject
 
 _TIMEOUT_S: Final = 30
 

@@ -8,7 +8,7 @@ import ipaddress
 from dataclasses import dataclass, field
 from typing import Final
 
-from firmware.jsontypes import JsonObject
+from firmware.model.jsontypes import JsonObject
 from tests.nation.censor.flows import Flow
 from tests.nation.censor.model import Rule
 from tests.nation.censor.packets import ICMP, ICMP6, TCP, UDP, Packet

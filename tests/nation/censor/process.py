@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Final, Self, TextIO
 
-from firmware.jsontypes import JsonObject
+from firmware.model.jsontypes import JsonObject
 from tests.nation.censor import control
 
 _ROOT: Final = Path(__file__).parents[3]

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from firmware.jsontypes import JsonObject
+from firmware.model.jsontypes import JsonObject
 from tests import namespaces
 from tests.nation.censor.process import Censor
 from tests.nation.censor.street import CLIENT4, CLIENT6, SERVER, SERVER4, SERVER6, street

@@ -1,0 +1,1 @@
+"""What is said, whichever way it goes: batches, the headline, signatures."""

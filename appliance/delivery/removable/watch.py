@@ -1,0 +1,189 @@
+"""A stick that is plugged in: answers taken from it, what waits written to it, and told when it may be pulled.
+
+A thread of its own, at low priority, with an outbox connection of its own. It looks for file systems that appear below the
+watched directories and have the marker; mounting is the system's matter, since a device has no right to. It must never touch
+a file system without the marker, write to one while it says that it may be pulled, or keep the device from measuring.
+"""
+
+import contextlib
+import logging
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from appliance.delivery.messages.authentication import Voice
+from appliance.delivery.removable.answers import Taken, take
+from appliance.delivery.removable.bundles import Speaker, Written, write
+from appliance.delivery.removable.folder import Folder, is_for, read_marker
+from appliance.delivery.removable.mounts import Mount, parse
+from appliance.errors import ApplianceError
+from appliance.events import (
+    Carried,
+    Event,
+    ExportEnded,
+    ExportProgressed,
+    ExportStarted,
+    OutboxChanged,
+    StickGone,
+)
+from appliance.identity.identity import Identity
+from appliance.outbox.box import Outbox
+from appliance.storage.errors import OutboxError
+from firmware.model.failures import Failure, from_os_error
+from firmware.net.loop import boottime_ns
+
+LOOK_S: Final = 2.0
+AGAIN_S: Final = 24 * 3600.0
+"""After this long a stick that stays plugged in is written again."""
+TELL_EVERY_S: Final = 1.0
+_NICE: Final = 10
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+_log: Final = logging.getLogger(__name__)
+
+
+class StickWatch:
+    """Watches from `start` to `stop`. `notify` is called from its thread and must not block; `identity` as in `Sync`."""
+
+    def __init__(
+        self,
+        watched: Sequence[Path],
+        outbox: Outbox,
+        *,
+        software: str,
+        country: str,
+        notify: Callable[[Event], None],
+        identity: Callable[[], Identity | None],
+    ) -> None:
+        self._watched = watched
+        self._outbox = outbox
+        self._software = software
+        self._country = country
+        self._notify = notify
+        self._identity = identity
+        self._seen: dict[Mount, float | None] = {}
+        self._stopping = threading.Event()
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._thread = threading.Thread(target=self._run, name="stick", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch, if there is anything to watch."""
+        if self._watched:
+            self._thread.start()
+
+    def stop(self, *, timeout_s: float = 5.0) -> None:
+        """End; a bag that is not whole is taken away. A stick that hangs is left to end with the process."""
+        self._stopping.set()
+        os.eventfd_write(self._wake_fd, 1)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        if not self._thread.is_alive():
+            os.close(self._wake_fd)
+
+    def _run(self) -> None:
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        try:
+            with _MOUNTS.open("rb", buffering=0) as table:
+                poller = select.poll()
+                # The kernel says by these two that the table has changed (proc(5)).
+                poller.register(table, select.POLLPRI | select.POLLERR)
+                poller.register(self._wake_fd, select.POLLIN)
+                while not self._stopping.is_set():
+                    self._look(table)
+                    poller.poll(LOOK_S * 1000)
+        except OSError as error:
+            _log.warning("%s: sticks are not watched (%s)", _MOUNTS, error.strerror)
+
+    def _look(self, table: BinaryIO) -> None:
+        table.seek(0)
+        there = parse(table.read(), self._watched)
+        for gone in self._seen.keys() - set(there):
+            if self._seen.pop(gone) is not None:
+                self._notify(StickGone())
+        for mount in there:
+            due = self._seen.get(mount, 0.0)
+            if self._stopping.is_set() or due is None or time.monotonic() < due:
+                continue
+            marker = read_marker(mount.path)
+            if marker is None or not is_for(marker, self._outbox.device):
+                self._seen[mount] = None
+                continue
+            self._carry(mount.path)
+            self._seen[mount] = time.monotonic() + AGAIN_S
+
+    def _carry(self, root: Path) -> None:
+        """Take what is there, write what waits, and tell of it once the stick is closed."""
+        began_ns = boottime_ns()
+        taken, written = Taken(), Written()
+        try:
+            with self._outbox.again() as outbox, Folder.open(root) as folder:
+                self._notify(ExportStarted(waiting=outbox.counts().waiting))
+                voice = Voice(self._identity())
+                folder.drop_parts(outbox.device)
+                taken = take(outbox, folder, voice)
+                # What was taken away is to be gone before its space is written anew: else a stick that is pulled then
+                # shows a bag with another's bytes in it.
+                folder.sync()
+                counts = outbox.counts()
+                if taken.records:
+                    self._notify(
+                        OutboxChanged(
+                            waiting=counts.waiting,
+                            acknowledged=counts.acknowledged,
+                            quarantined=counts.quarantined,
+                        )
+                    )
+                if counts.waiting or outbox.tombstones(1):
+                    with contextlib.suppress(
+                        OutboxError
+                    ):  # a full card must not keep anything from going out
+                        outbox.note_run()
+                    speaker = Speaker(
+                        sealed=voice.said,
+                        software=self._software,
+                        country=self._country,
+                        list_number=voice.list_number,
+                    )
+                    written = write(outbox, folder, speaker, utc_ns=time.time_ns(), progress=self._progress())
+                folder.sync()
+        except OSError as error:
+            fault = f"the stick cannot be used ({error.strerror or error})"
+            written = Written(waiting=written.waiting, fault=fault, failure=from_os_error(error))
+        except ApplianceError as error:
+            written = Written(waiting=written.waiting, fault=str(error), failure=Failure.RESULT_LOST)
+        except Exception as error:  # noqa: BLE001
+            # The outermost of a visit: a fault of ours must not leave the light at "do not pull", nor end the watching.
+            _log.exception("a stick could not be written")
+            fault = f"a fault of this program ({error!r})"
+            written = Written(waiting=written.waiting, fault=fault, failure=Failure.RESULT_LOST)
+        self._notify(
+            ExportEnded(
+                carried=Carried(
+                    start_boottime_ns=began_ns,
+                    runtime_ns=boottime_ns() - began_ns,
+                    records=written.records if written.path is not None else 0,
+                    waiting=written.waiting,
+                    size=written.size,
+                    taken=taken.records,
+                    fault=written.fault,
+                    failure=written.failure,
+                )
+            )
+        )
+
+    def _progress(self) -> Callable[[int, int], bool]:
+        told_s = time.monotonic()
+
+        def progress(done: int, waiting: int) -> bool:
+            nonlocal told_s
+            now_s = time.monotonic()
+            if now_s - told_s >= TELL_EVERY_S:
+                told_s = now_s
+                self._notify(ExportProgressed(written=done, waiting=waiting))
+            return not self._stopping.is_set()
+
+        return progress

@@ -1,0 +1,1 @@
+"""What leaves when not all can be kept."""

@@ -1,0 +1,157 @@
+"""What the device knows of the control outside: the last news that could be read, kept for when it is cut off.
+
+DIR/controls.json, replaced whole by a rename after it is on the disk. News that cannot be read is refused with a
+reason and changes nothing; a file that cannot be read or written is as if there were none. This file must never
+stop the measuring, and never make a control newer than it is: where the clocks do not tell its age, it is as
+old as they say at most.
+"""
+
+import base64
+import binascii
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from appliance.storage.datadir import write_durably
+from firmware.judgement.site import vantage_json
+from firmware.judgement.site.evidence import WebControl
+from firmware.model.jsontypes import JsonValue, Reader, RecordError
+from firmware.model.plan import Plan
+from firmware.wire.vantage_news import ControlNews, Outside, decode_news
+
+NAME: Final = "controls.json"
+NS: Final = 1_000_000_000
+BELIEVED_S: Final = 24 * 3600.0
+"""For so long news is not replaced by what the collector told before it."""
+_VERSION: Final = 1
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """News as it came: when, on both clocks, and in which boot."""
+
+    payload: bytes
+    boot_id: str
+    boottime_ns: int
+    utc_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Now:
+    """A moment of this boot, on both clocks."""
+
+    boot_id: str
+    boottime_ns: int
+    utc_ns: int
+
+
+class Controls:
+    """The last news of one device, in memory and in its data directory."""
+
+    def __init__(self, directory: Path, plan: Plan) -> None:
+        self._path = directory / NAME
+        self._targets = frozenset((one.test, one.target, one.name) for one in plan.targets)
+        self._kept: Kept | None = None
+        self._news = ControlNews(told_utc_ns=0)
+        self._seen: dict[str, Outside] = {}
+        kept = _read(self._path)
+        if kept is not None:
+            self._use(kept)
+
+    def take(self, payload: bytes, now: Now) -> str:
+        """Take news that came; return why it is refused, "" where it was taken."""
+        kept = Kept(
+            payload=payload, boot_id=now.boot_id, boottime_ns=now.boottime_ns, utc_ns=max(0, now.utc_ns)
+        )
+        refused = self._stale(payload, now) or self._use(kept)
+        if not refused:
+            _write(self._path, kept)
+        return refused
+
+    def age_s(self, taken_utc_ns: int, now: Now) -> float | None:
+        """Return how old something is that the control saw at `taken_utc_ns` by its own clock; None without news.
+
+        That is how old it was when it was told, by the collector's clock alone, and the time since by ours: by
+        CLOCK_BOOTTIME in the boot in which it came, else by the wall clock, however wrong.
+        """
+        kept = self._kept
+        if kept is None:
+            return None
+        since_ns = (
+            now.boottime_ns - kept.boottime_ns
+            if kept.boot_id == now.boot_id
+            else max(now.utc_ns - kept.utc_ns, now.boottime_ns)
+        )
+        return max(0, self._news.told_utc_ns - taken_utc_ns + max(0, since_ns)) / NS
+
+    def views(self, now: Now) -> dict[str, WebControl]:
+        """Return what the control saw of the plan's targets, by name, each with its age."""
+        found: dict[str, WebControl] = {}
+        for name, outside in self._seen.items():
+            age_s = self.age_s(outside.taken_utc_ns, now)
+            if age_s is not None:
+                found[name] = vantage_json.from_json(outside.view, age_s=age_s)
+        return found
+
+    def _stale(self, payload: bytes, now: Now) -> str:
+        """Return why news that was told before what is known is refused: it was held back, or is sent again.
+
+        Only for a day: a collector whose clock was set back must be heard again.
+        """
+        age_s = self.age_s(self._news.told_utc_ns, now)
+        if age_s is None or age_s > BELIEVED_S:
+            return ""
+        try:
+            told_utc_ns = decode_news(payload).told_utc_ns
+        except RecordError as error:
+            return str(error)
+        return (
+            "control news: it was told before what is known" if told_utc_ns < self._news.told_utc_ns else ""
+        )
+
+    def _use(self, kept: Kept) -> str:
+        """Go by this news; return why it cannot be gone by, then the last stays."""
+        try:
+            news = decode_news(kept.payload)
+            ours = [one for one in news.seen if (one.test, one.target, one.target_name) in self._targets]
+            for one in ours:
+                vantage_json.from_json(one.view, age_s=0.0)
+        except RecordError as error:
+            return str(error)
+        self._kept, self._news = kept, news
+        self._seen = {one.target_name: one for one in ours}
+        return ""
+
+
+def _write(path: Path, kept: Kept) -> None:
+    """Write it so that a power cut leaves the old file or the new one."""
+    text = json.dumps(
+        {
+            "v": _VERSION,
+            "payload": base64.b64encode(kept.payload).decode("ascii"),
+            "boot_id": kept.boot_id,
+            "boottime_ns": kept.boottime_ns,
+            "utc_ns": kept.utc_ns,
+        }
+    )
+    try:
+        write_durably(path, text.encode())
+    except OSError as error:
+        _log.warning("what the control saw is not kept for the next start: %s", error)
+
+
+def _read(path: Path) -> Kept | None:
+    try:
+        value: JsonValue = json.loads(path.read_text())
+        reader = Reader(value, where=path.name)
+        return Kept(
+            payload=base64.b64decode(reader.text("payload"), validate=True),
+            boot_id=reader.text("boot_id"),
+            boottime_ns=reader.integer("boottime_ns", low=0),
+            utc_ns=reader.integer("utc_ns", low=0),
+        )
+    except (OSError, ValueError, RecordError, RecursionError, binascii.Error):
+        return None

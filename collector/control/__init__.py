@@ -1,1 +1,0 @@
-"""The control: the targets of the devices' plans, measured from outside, so that a failure inside can be told from one everywhere."""

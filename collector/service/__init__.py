@@ -1,0 +1,1 @@
+"""The running collector: its parts made and tied together, started, and ended in reverse order."""

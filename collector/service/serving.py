@@ -1,0 +1,155 @@
+"""The collector as a whole: the one place where its parts are made and tied together, started and ended.
+
+    broker ──▶ subscriber ──▶ inbox ──▶ ingest thread ──▶ store ◀── queries ◀── page
+                   ◀──────────── acks ──────┘              ▲
+                   ◀──────────── news ─────── control ─────┘  (where it is enabled)
+
+The page serves from the main thread and goes on when the broker is gone. Ending: nothing more is read, the
+transaction under way is committed and acknowledged, then the connection, the broker and the database are closed.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from collector.listening import listen
+from collector.page.app import make_app
+from collector.service.pipeline import take_in
+from collector.settings import CollectorSettings
+from collector.store.database import Store
+from collector.store.datadir import DataDir
+from collector.store.queries import Queries
+
+PAGE_STOP_S: Final = 3
+"""How long requests under way may take to end."""
+
+log = logging.getLogger("collector")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where the running collector is reached. `broker_host` is "" when it takes in nothing."""
+
+    page_url: str
+    broker_host: str
+    broker_port: int
+    broker_pid: int | None
+
+
+def serve(
+    settings: CollectorSettings,
+    *,
+    on_ready: Callable[[Addresses], None],
+    say: Callable[[str], None],
+) -> None:
+    """Run until SIGTERM or SIGINT; `on_ready` is told the addresses, `say` what an operator should know.
+
+    To be called from the main thread. Raises `CollectorError` when it cannot start.
+    """
+    waiting_to_start = True
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        # While parts are being made it breaks off; afterwards uvicorn takes the signal, ends, and repeats it here.
+        if waiting_to_start:
+            raise KeyboardInterrupt
+
+    def started(addresses: Addresses) -> None:
+        nonlocal waiting_to_start
+        waiting_to_start = False
+        on_ready(addresses)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as parts:
+            _run(settings, parts, started, say)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(
+    settings: CollectorSettings,
+    parts: contextlib.ExitStack,
+    on_ready: Callable[[Addresses], None],
+    say: Callable[[str], None],
+) -> None:
+    """Make the parts, each to be ended in the reverse order, and serve the page until told to end."""
+    directory = DataDir.open(settings.data)
+    parts.callback(directory.close)
+    sock = parts.enter_context(listen(settings.page.host, settings.page.port, "the page"))
+    store = Store.open(directory.database)
+    parts.callback(store.close)
+    queries = Queries(directory.database)
+    parts.callback(queries.close)
+    taking = take_in(settings, directory, store, parts, say, queries=queries)
+    addresses = Addresses(
+        page_url=_url(sock),
+        broker_host=taking.broker_host,
+        broker_port=taking.broker_port,
+        broker_pid=taking.broker_pid,
+    )
+
+    def ready() -> None:
+        directory.ready(
+            {
+                "v": 1,
+                "pid": os.getpid(),
+                "page_url": addresses.page_url,
+                "broker_host": addresses.broker_host,
+                "broker_port": addresses.broker_port,
+                "broker_pid": addresses.broker_pid,
+            }
+        )
+        notify("READY=1")
+        on_ready(addresses)
+
+    config = uvicorn.Config(
+        make_app(queries, storing_fault=taking.fault),
+        http="h11",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=PAGE_STOP_S,
+    )
+    _PageServer(config, ready).run(sockets=[sock])
+    notify("STOPPING=1")
+    directory.not_ready()
+
+
+class _PageServer(uvicorn.Server):
+    """uvicorn's server, which says when it has begun to serve."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+
+def notify(state: str) -> None:
+    """Tell systemd, or whatever gave us NOTIFY_SOCKET, how we are (sd_notify(3)); without one do nothing."""
+    where = os.environ.get("NOTIFY_SOCKET", "")
+    if not where.startswith(("/", "@")):
+        return
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sock:
+        try:
+            sock.sendto(state.encode(), where.replace("@", "\0", 1) if where.startswith("@") else where)
+        except OSError as error:
+            log.warning("NOTIFY_SOCKET %s does not take a message (%s)", where, error.strerror)
+
+
+def _url(sock: socket.socket) -> str:
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

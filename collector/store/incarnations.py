@@ -1,0 +1,94 @@
+"""Who gives numbers in an epoch: one device, or two from copies of one card.
+
+Each start of a device's software is a run, with a random name; a hello names the runs since the last one that was
+noted here. When the newest run noted is not among them, somebody else has gone on from the same past: from there on
+the same number means two records, and neither may be taken for the other. This file must never account for a record.
+"""
+
+import sqlite3
+from typing import Final
+
+from firmware.wire.messages import Hello, end_of_run
+
+RUNS_KEPT: Final = 256
+_NO_END: Final = 2**63
+_RUNS: Final = "SELECT run, first FROM run WHERE device = ? AND epoch = ? ORDER BY id DESC"
+
+
+def meet(connection: sqlite3.Connection, hello: Hello) -> int | None:
+    """Note the runs of `hello`; return up to which seq both have the same when it clashes with another, else None.
+
+    The caller holds the transaction. An ended epoch cannot clash: nothing is given a number in it.
+    """
+    fork = None if hello.past or not hello.runs else _fork(connection, hello)
+    connection.execute(
+        "UPDATE epoch SET clash = ? WHERE device = ? AND epoch = ?", (fork, hello.device, hello.epoch)
+    )
+    return fork
+
+
+def _fork(connection: sqlite3.Connection, hello: Hello) -> int | None:
+    where = (hello.device, hello.epoch)
+    known = connection.execute(_RUNS, where).fetchall()
+    names = {run for run, _ in known}
+    told = {run for run, _ in hello.runs}
+    fresh = [(run, first) for run, first in hello.runs if run not in names]
+    own = hello.runs[0][0]
+    if hello.high < end_of_run(own, known):
+        return None  # it is at the point where the runs that are known came after it: a bag that was carried, no copy
+    begun = min((first for _, first in fresh), default=_NO_END)
+    if known and known[0][0] in told and _highest(connection, *where) >= begun:
+        return begun - 1  # copied while it ran: the one that ran on has given these numbers already
+    if not known or known[0][0] in told:
+        connection.executemany(
+            "INSERT INTO run (device, epoch, run, first) VALUES (?, ?, ?, ?)",
+            [(*where, run, first) for run, first in reversed(fresh)],
+        )
+        connection.execute(
+            "DELETE FROM run WHERE device = ?1 AND epoch = ?2 AND id <= (SELECT id FROM run WHERE device = ?1"
+            " AND epoch = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+            (*where, RUNS_KEPT),
+        )
+        return None
+    firsts = [first for _, first in fresh]
+    for run, first in known:
+        if run in told:
+            break
+        firsts.append(first)
+    return min(firsts) - 1
+
+
+def _highest(connection: sqlite3.Connection, device: str, epoch: str) -> int:
+    """Return the highest seq of the epoch that is accounted for, 0 if none is."""
+    row = connection.execute(
+        # The highest is the last: they do not overlap. Asked for so, it costs the same however many there are.
+        "SELECT high FROM coverage WHERE device = ? AND epoch = ? AND kind = 'accounted' ORDER BY low DESC LIMIT 1",
+        (device, epoch),
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def clash(connection: sqlite3.Connection, device: str, epoch: str) -> int | None:
+    """Return the fork of a clash that the last hello of this epoch brought to light, None where there is none."""
+    row = connection.execute(
+        "SELECT clash FROM epoch WHERE device = ? AND epoch = ?", (device, epoch)
+    ).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
+
+
+def is_out_of_turn(connection: sqlite3.Connection, device: str, epoch: str, run: str, high: int) -> bool:
+    """Say whether a batch of `run` up to seq `high` must wait for a hello: another run gives these numbers, or may.
+
+    So must the first batch of an epoch of which no hello was noted yet: two copies of a card that begin an epoch
+    anew from the same past give it the same name, and only their hellos tell them apart. One of a run that is known and not the newest comes from a bag that was carried while its device went on: it is in turn
+    with what it had when the next run began.
+    """
+    return bool(run) and high >= end_of(connection, device, epoch, run)
+
+
+def end_of(connection: sqlite3.Connection, device: str, epoch: str, run: str) -> int:
+    """Return the first seq of which `run` is told nothing: a later run may have given it, maybe on another card."""
+    where = (device, epoch)
+    # Nearly always it is the newest, and a batch is to cost the same however often a device was started.
+    newest = connection.execute(f"{_RUNS} LIMIT 1", where).fetchall()
+    return end_of_run(run, newest) or end_of_run(run, connection.execute(_RUNS, where).fetchall())

@@ -1,0 +1,246 @@
+"""The control's log in the database: runs appended and continued, gaps noted, and the runs around one moment.
+
+`ControlLog` writes, on a connection of its own, in transactions of a few rows, so that ingest never waits long;
+`ControlQueries` reads through `Queries`. It must never touch what devices sent.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Self
+
+from collector.errors import StoreError
+from collector.store import writing
+from collector.store.chain import Chain
+from collector.store.covered import OBSERVED
+from collector.store.queries import Queries
+from collector.store.vantage_streaks import NS, Key, Run, Sample, continued
+from firmware.judgement.site import vantage_json
+from firmware.model.jsontypes import RecordError
+
+MAX_RUNS: Final = 1_000_000
+"""Runs kept in all, whatever their age: about a gigabyte."""
+DAY_NS: Final = 24 * 3600 * NS
+_RUN: Final = """SELECT test, target, target_name, first_utc_ns, last_utc_ns, samples, failure, failed_operation, view
+    FROM control_run"""
+_OF_KEY: Final = f"{_RUN} WHERE test = ? AND target = ? AND target_name = ?"
+_INSERT: Final = """INSERT INTO control_run (test, target, target_name, first_utc_ns, last_utc_ns, samples, failure,
+    failed_operation, view) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (test, target, target_name, first_utc_ns) DO UPDATE SET
+        last_utc_ns = excluded.last_utc_ns, samples = excluded.samples, view = excluded.view"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A time in which the control did not look, and why."""
+
+    from_utc_ns: int
+    to_utc_ns: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A device as far as the control needs to know it; `plan` is a label, "" where no round came yet."""
+
+    device: str
+    country: str
+    plan: str
+    online: bool
+
+
+class ControlLog:
+    """The writing end. Used by one thread; `close` it."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._chain = Chain(connection, OBSERVED, kind="observed")
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the database at `path`, which `Store.open` has made. Raises `StoreError`."""
+        return writing.holding(writing.connect_beside(path, "cache_size = -2048"), cls)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def add(self, samples: Iterable[Sample], *, every_s: float) -> tuple[Run, ...]:
+        """Append samples, each continuing its target's last run or beginning one; return those runs.
+
+        Raises `StoreError`: then none is kept.
+        """
+        try:
+            with self._chain.transaction():
+                runs = tuple(self._add(sample, every_s) for sample in samples)
+        except sqlite3.Error as error:
+            raise StoreError(f"the control's log took nothing ({error})") from error
+        return runs
+
+    def note_gap(self, gap: Gap) -> None:
+        """Note that nothing was measured in a time. Raises `StoreError`."""
+        self._do("INSERT INTO control_gap (from_utc_ns, to_utc_ns, reason) VALUES (?, ?, ?)", gap)
+
+    def last_utc_ns(self) -> int | None:
+        """Return when the last sample was taken, None before the first. Raises `StoreError`."""
+        try:
+            (last,) = self._connection.execute("SELECT max(last_utc_ns) FROM control_run").fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"the control's log cannot be read ({error})") from error
+        return None if last is None else int(last)
+
+    def thin(self, *, now_utc_ns: int, days: int, most: int = MAX_RUNS) -> None:
+        """Forget runs and gaps that ended more than `days` ago, and the oldest past `most`. Raises `StoreError`."""
+        before_ns = now_utc_ns - days * DAY_NS
+        try:
+            with self._chain.transaction():
+                self._connection.execute("DELETE FROM control_run WHERE last_utc_ns < ?", (before_ns,))
+                self._connection.execute("DELETE FROM control_gap WHERE to_utc_ns < ?", (before_ns,))
+                self._connection.execute(
+                    """DELETE FROM control_run WHERE last_utc_ns <=
+                       (SELECT last_utc_ns FROM control_run ORDER BY last_utc_ns DESC LIMIT 1 OFFSET ?)""",
+                    (most,),
+                )
+        except sqlite3.Error as error:
+            raise StoreError(f"the control's log could not be thinned ({error})") from error
+
+    def _add(self, sample: Sample, every_s: float) -> Run:
+        row = self._connection.execute(
+            f"{_OF_KEY} ORDER BY first_utc_ns DESC LIMIT 1",
+            _of(sample.key),
+        ).fetchone()
+        before = None if row is None else _run(row)
+        if before is not None and sample.utc_ns <= before.last_utc_ns:
+            # The clock was set back: the run ends where it is, and this is heard again when time has caught up.
+            return before
+        run = continued(before, sample, every_s=every_s)
+        self._connection.execute(
+            _INSERT,
+            (
+                *_of(run.key),
+                run.first_utc_ns,
+                run.last_utc_ns,
+                run.samples,
+                run.failure,
+                run.failed_operation,
+                json.dumps(vantage_json.to_json(run.view), separators=(",", ":")),
+            ),
+        )
+        return run
+
+    def _do(self, statement: str, gap: Gap) -> None:
+        try:
+            with self._chain.transaction():
+                self._connection.execute(statement, (gap.from_utc_ns, gap.to_utc_ns, gap.reason))
+        except sqlite3.Error as error:
+            raise StoreError(f"the control's log took nothing ({error})") from error
+
+
+class ControlQueries:
+    """The reading end. Every method may be called from any thread, and raises `StoreError`."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+
+    def around(self, key: Key, utc_ns: int) -> tuple[Run, ...]:
+        """Return the last run that began by `utc_ns` and the first that began after it: the nearest is one of them."""
+        found = []
+        with self._queries.reading() as connection:
+            for side in ("<= ? ORDER BY first_utc_ns DESC", "> ? ORDER BY first_utc_ns"):
+                found += connection.execute(
+                    f"{_OF_KEY} AND first_utc_ns {side} LIMIT 1", (*_of(key), utc_ns)
+                ).fetchall()
+        return tuple(_run(row) for row in found)
+
+    def within(self, key: Key, first_ns: int, last_ns: int, *, limit: int = 100) -> tuple[Run, ...]:
+        """Return the runs that touch a time, oldest first, up to `limit` of them."""
+        with self._queries.reading() as connection:
+            rows = connection.execute(
+                f"{_OF_KEY} AND first_utc_ns <= ? AND last_utc_ns >= ? ORDER BY first_utc_ns LIMIT ?",
+                (*_of(key), last_ns, first_ns, limit),
+            ).fetchall()
+        return tuple(_run(row) for row in rows)
+
+    def last(self, *, since_utc_ns: int = 0) -> tuple[Run, ...]:
+        """Return the last run of every target heard since `since_utc_ns`, the one heard last first."""
+        with self._queries.reading() as connection:
+            rows = connection.execute(
+                f"{_RUN} WHERE last_utc_ns >= ? ORDER BY last_utc_ns DESC, id DESC", (since_utc_ns,)
+            ).fetchall()
+        newest: dict[Key, Run] = {}
+        for row in rows:
+            run = _run(row)
+            newest.setdefault(run.key, run)
+        return tuple(newest.values())
+
+    def heard(self, *, since_utc_ns: int) -> tuple[Heard, ...]:
+        """Return the devices heard since, each with the country of its hello and the plan of its last round."""
+        with self._queries.reading() as connection:
+            devices = connection.execute(
+                "SELECT id, country, online FROM device WHERE last_seen_ns >= ?", (since_utc_ns,)
+            ).fetchall()
+            return tuple(
+                Heard(
+                    device=device,
+                    country=country,
+                    plan=_plan(connection, device),
+                    online=bool(online),
+                )
+                for device, country, online in devices
+            )
+
+    def gaps(self, *, limit: int = 100) -> tuple[Gap, ...]:
+        """Return the last times in which the control did not look, newest first."""
+        with self._queries.reading() as connection:
+            rows = connection.execute(
+                "SELECT from_utc_ns, to_utc_ns, reason FROM control_gap ORDER BY id DESC LIMIT ?", (limit,)
+            ).fetchall()
+        return tuple(Gap(from_utc_ns=row[0], to_utc_ns=row[1], reason=row[2]) for row in rows)
+
+
+def _plan(connection: sqlite3.Connection, device: str) -> str:
+    """Return the label of the plan that a device's last round was measured by."""
+    row = connection.execute(
+        """SELECT json_extract(body, '$.context.plan') FROM record
+           WHERE device = ?1 AND test = 'ladder' AND epoch =
+               (SELECT epoch FROM epoch WHERE device = ?1 ORDER BY last_seen_ns DESC LIMIT 1)
+           ORDER BY seq DESC LIMIT 1""",
+        (device,),
+    ).fetchone()
+    return row[0] if row is not None and isinstance(row[0], str) else ""
+
+
+def _of(key: Key) -> tuple[str, str, str]:
+    return key.test, key.target, key.target_name
+
+
+def _run(row: Sequence[object]) -> Run:
+    match row:
+        case [
+            str(test),
+            str(target),
+            str(name),
+            int(first),
+            int(last),
+            int(samples),
+            failure,
+            operation,
+            str(view),
+        ]:
+            try:
+                seen = vantage_json.from_json(json.loads(view), age_s=0.0)
+            except (ValueError, RecordError) as error:
+                raise StoreError(f"control_run: a view of another form ({error})") from error
+            return Run(
+                key=Key(test=test, target=target, target_name=name),
+                first_utc_ns=first,
+                last_utc_ns=last,
+                samples=samples,
+                failure=None if failure is None else str(failure),
+                failed_operation=None if operation is None else str(operation),
+                view=replace(seen, age_s=0.0),
+            )
+        case _:
+            raise StoreError(f"control_run: a row of another form: {row!r}")

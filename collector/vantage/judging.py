@@ -1,0 +1,150 @@
+"""What became of the targets of one round, judged with the control of that time: the collector's own view.
+
+Judged when asked for, not when a record arrives: `firmware.judgement` is pure and a round takes milliseconds, so
+what comes late (the record, or the control's samples around it) and rules that were mended since all count. Reads
+only, and concludes nothing itself: `firmware.judgement.round.from_records` does, of the same records as the device. This
+file must never judge a record by a control whose time only might be its own.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from collector.store.answers import RecordRow, RoundRow
+from collector.store.history import History
+from collector.store.queries import Queries
+from collector.store.vantage_log import ControlQueries
+from collector.store.vantage_streaks import NS, Key
+from collector.vantage.log import joined
+from firmware.judgement.round.from_records import HISTORY_ROUNDS, ended_ns, judge_stored
+from firmware.judgement.site.evidence import Looked, WebControl
+from firmware.judgement.site.verdict import WebJudgement
+from firmware.model.jsontypes import RecordError
+from firmware.model.record import ClockQuality, Record, Rung, Verdict, from_json
+
+DAY_NS: Final = 24 * 3600 * NS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedTarget:
+    """One target of a round: its record, the verdict on it, and the control it was judged by, or why by none."""
+
+    row: RecordRow
+    judgement: WebJudgement
+    control: WebControl | None
+    why_no_control: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedRound:
+    """A round, and its platforms in the order they were measured. `row` is the device's conclusion, `verdict` ours."""
+
+    row: RoundRow
+    verdict: Verdict
+    targets: tuple[JudgedTarget, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """What the control saw of one target, and why that is nothing, or not on both sides."""
+
+    control: WebControl | None
+    why: str
+
+
+class Judging:
+    """Judges rounds of devices. Every method may be called from any thread and raises `StoreError`."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+        self._history = History(queries)
+        self._controls = ControlQueries(queries)
+
+    def round(self, device: str, *, until: tuple[str, int] | None = None) -> JudgedRound | None:
+        """Return the device's last round, or the last up to `until` (epoch, seq), judged; None without a round."""
+        found = self._history.rounds(device, HISTORY_ROUNDS + 1, until=until).rounds
+        if not found:
+            return None
+        last = found[-1]
+        end_ns = ended_ns(last.record)
+        rows = tuple(self._records(last.row))
+        platforms = {
+            record.target_name: (row, record)
+            for row, record in rows
+            if record.rung is Rung.PLATFORMS and ended_ns(record) <= end_ns
+        }
+        # The round cannot have ended after its conclusion arrived; a measurement may arrive before it.
+        received_ns = max((row.received_ns for row, record in rows if record.test == "ladder"), default=0)
+        views = {
+            name: self._view(row, record, until_ns=end_ns, received_ns=max(received_ns, row.received_ns))
+            for name, (row, record) in platforms.items()
+        }
+        judged = judge_stored(
+            last.record,
+            [record for _, record in rows],
+            [one.record for one in found[:-1]],
+            {name: view.control for name, view in views.items() if view.control is not None},
+        )
+        targets = tuple(
+            _target(platforms[name][0], judgement, views[name]) for name, judgement in judged.pages.items()
+        )
+        return JudgedRound(
+            row=last.row,
+            verdict=judged.verdict,
+            targets=tuple(sorted(targets, key=lambda one: one.row.seq)),
+        )
+
+    def control_for(self, row: RecordRow, record: Record) -> tuple[WebControl | None, str]:
+        """Return what the control saw of a record's target around its time; None with the reason where it did not."""
+        view = self._view(row, record, until_ns=record.start.boottime_ns, received_ns=row.received_ns)
+        return (None if view.why else view.control), view.why
+
+    def _view(self, row: RecordRow, record: Record, *, until_ns: int, received_ns: int) -> _View:
+        """Return the view of a record's target as of `until_ns` of the record's boot."""
+        key = Key(test=record.test, target=record.target, target_name=record.target_name)
+        if row.start.quality is not ClockQuality.UNSYNCHRONISED:
+            record = replace(record, start=row.start)  # by sync points from before and after it
+        after_ns = until_ns - record.start.boottime_ns
+        moment = replace(record.start, boottime_ns=until_ns, utc_ns=max(0, record.start.utc_ns + after_ns))
+        first_ns, last_ns = span(replace(record, start=moment), received_ns)
+        runs = (
+            *self._controls.around(key, first_ns),
+            *self._controls.within(key, first_ns, last_ns),
+            *self._controls.around(key, last_ns),
+        )
+        moment_ns = max(first_ns, min(moment.utc_ns, last_ns))
+        control, why = joined(
+            tuple({run.first_utc_ns: run for run in runs}.values()), moment_ns, first_ns, last_ns
+        )
+        return _View(control=control, why=why)
+
+    def _records(self, row: RoundRow) -> Iterator[tuple[RecordRow, Record]]:
+        for one in self._queries.measurements(row):
+            try:
+                yield one, from_json(json.loads(one.body))
+            except (ValueError, RecordError):
+                continue  # kept, shown as it is, and no evidence
+
+
+def _target(row: RecordRow, judgement: WebJudgement, view: _View) -> JudgedTarget:
+    is_of_then = view.control is not None and view.control.looked is not Looked.AFTER
+    return JudgedTarget(
+        row=row,
+        judgement=judgement,
+        control=view.control if is_of_then else None,
+        why_no_control="" if is_of_then else view.why,
+    )
+
+
+def span(record: Record, received_ns: int) -> tuple[int, int]:
+    """Return between which times a record can have been measured, as far as its device knew its clock.
+
+    It cannot have been later than it arrived. Without a bound on the clock's error that is from the time it says until it arrived; where it says a time after
+    that, from a day before.
+    """
+    start = record.start
+    if start.error_ns is not None:
+        last_ns = min(start.utc_ns + start.error_ns, received_ns)
+        return min(start.utc_ns - start.error_ns, last_ns), last_ns
+    return (start.utc_ns if start.utc_ns <= received_ns else received_ns - DAY_NS), received_ns

@@ -1,0 +1,144 @@
+"""One sweep of the control: a measuring process of its own is started, given the tasks, and ended with them.
+
+A process for each sweep, since a sweep is short and rare: nothing is looked after in between, and one that dies
+takes one sweep with it, which is a gap. It must never outlive its time, nor the collector: its end of the socket
+then reads as closed, and it ends.
+"""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Final
+
+from collector.vantage.targets import ControlTarget
+from firmware import __version__
+from firmware.clock import clocks
+from firmware.model.jsontypes import RecordError
+from firmware.model.record import ClockQuality, ClockReading, Record, Zone
+from firmware.model.task import Result, Task, to_json
+from firmware.net.loop import boottime_ns
+from firmware.worker import framing
+
+NS: Final = 1_000_000_000
+STAGGER_NS: Final = 100_000_000
+"""Between two starts, so that the control's own line is no bottleneck."""
+TASK_S: Final = 40
+_LATE_S: Final = 10.0
+_STOP_S: Final = 5.0
+_LOOK_S: Final = 0.5
+_READ_BYTES: Final = 65536
+
+
+@dataclass(slots=True, kw_only=True)
+class Sweep:
+    """What one sweep brought: the control's own records, and why it ended early where it did."""
+
+    records: list[Record] = field(default_factory=list)
+    fault: str = ""
+
+
+def measure(
+    targets: Sequence[ControlTarget],
+    stopping: Event,
+    *,
+    command: Sequence[str] = (sys.executable, "-m", "firmware.worker.process"),
+) -> Sweep:
+    """Measure every target once. Returns early, with what there is, when `stopping` is set."""
+    start_ns = boottime_ns() + NS
+    tasks = {str(number): _task(number, one, start_ns) for number, one in enumerate(targets)}
+    sweep = Sweep()
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            process = subprocess.Popen(
+                [*command, "--fd", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                process_group=0,
+            )
+        try:
+            results = _converse(ours, tasks, stopping)
+            sweep.records = [_record(tasks[one.task_id], one) for one in results]
+        except (OSError, framing.FramingError, RecordError) as error:
+            sweep.fault = f"the measuring process failed: {error}"
+        finally:
+            ours.close()
+            _end(process)
+    if not sweep.fault and len(sweep.records) < len(tasks) and not stopping.is_set():
+        sweep.fault = f"{len(tasks) - len(sweep.records)} of {len(tasks)} measurements were not answered"
+    return sweep
+
+
+def _converse(sock: socket.socket, tasks: dict[str, Task], stopping: Event) -> list[Result]:
+    """Hand over the tasks and take results until all are in or their time is up."""
+    sock.settimeout(TASK_S)
+    sock.sendall(b"".join(framing.encode({"type": "task", "task": to_json(task)}) for task in tasks.values()))
+    sock.settimeout(_LOOK_S)
+    decoder = framing.Decoder()
+    results: list[Result] = []
+    last_ns = max((task.deadline_boottime_ns for task in tasks.values()), default=0)
+    until_s = time.monotonic() + max(0.0, (last_ns - boottime_ns()) / NS) + _LATE_S
+    while len(results) < len(tasks) and time.monotonic() < until_s and not stopping.is_set():
+        try:
+            data = sock.recv(_READ_BYTES)
+        except TimeoutError:
+            continue
+        if not data:
+            break
+        results += [
+            message
+            for message in decoder.feed(data)
+            if isinstance(message, Result) and message.task_id in tasks
+        ]
+    with contextlib.suppress(OSError):
+        sock.sendall(framing.encode({"type": "stop"}))
+    return results
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    with process:
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _task(number: int, target: ControlTarget, start_ns: int) -> Task:
+    begin_ns = start_ns + number * STAGGER_NS
+    return Task(
+        task_id=str(number),
+        test=target.key.test,
+        target=target.key.target,
+        target_name=target.key.target_name,
+        options=target.options,
+        zone=Zone.INTERNATIONAL,
+        start_boottime_ns=begin_ns,
+        deadline_boottime_ns=begin_ns + TASK_S * NS,
+    )
+
+
+def _record(task: Task, result: Result) -> Record:
+    """Return the control's own record of a result."""
+    return Record(
+        boot_id=clocks.read_boot_id(),
+        test=task.test,
+        test_version=result.test_version,
+        target=task.target,
+        target_name=task.target_name,
+        zone=task.zone,
+        slot_boottime_ns=task.start_boottime_ns,
+        start=ClockReading(
+            boottime_ns=result.start_boottime_ns,
+            utc_ns=result.start_utc_ns,
+            quality=ClockQuality.UNSYNCHRONISED,
+        ),
+        runtime_ns=result.runtime_ns,
+        outcome=result.outcome,
+        software=f"tidegauge {__version__}",
+    )

@@ -1,0 +1,114 @@
+"""What the control measures: the plans there are, those that devices use, and their targets. Pure but for reading plans.
+
+A plan is known by its label (`ir 2026-11-21`), which every record carries. Known are the plans that come along and
+those in the operator's directory; for a label with another revision of a known country's plan, that one stands in,
+and targets that both have are controlled. For a plan that is not known at all nothing is measured, and that is
+said: a device's records hold targets too, but whoever can send records could then have the collector send
+packets anywhere. This file must never take a target from a record.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from collector.store.vantage_streaks import Key
+from firmware.judgement.observation import PROVING_TESTS
+from firmware.model.plan import Plan, PlanError, PlannedTarget, PlannedTask
+from firmware.model.record import Rung
+from firmware.model.task import OptionValue
+from firmware.plans.load import countries, load
+
+CONTROLLED: Final = frozenset({"ping", "tcp", "tls", "http", "web_connectivity", "dns", "ntp"})
+"""The tests that have a meaning from elsewhere."""
+PAGE_OPTIONS: Final[dict[str, OptionValue]] = {"addresses": 8, "fetch": True, "body_cap": 65_536}
+"""A control looks at more of a page than a device can afford to."""
+
+_FAR: Final = frozenset({Rung.DOMESTIC, Rung.INTERNATIONAL, Rung.PLATFORMS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlTarget:
+    """One target to measure. `neutral_network` is whose network it stands in where it is neutral, else ""."""
+
+    key: Key
+    options: "dict[str, OptionValue]" = field(default_factory=dict)
+    neutral_network: str = ""
+    in_rounds: bool = True
+    """False for what devices measure beside their rounds: those take turns."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The plans to measure by, and the labels and countries that none is known for."""
+
+    plans: tuple[Plan, ...]
+    unknown: tuple[str, ...]
+
+
+def read_plans(directory: Path | None) -> tuple[tuple[Plan, ...], tuple[str, ...]]:
+    """Return the plans that come along, then those (`*.toml`) in `directory`, the newest last; and what is wrong there."""
+    plans = [load(country=country) for country in countries()]
+    faults: list[str] = []
+    own: list[Plan] = []
+    for file in sorted(directory.glob("*.toml")) if directory is not None else ():
+        try:
+            own.append(load(path=file))
+        except PlanError as error:
+            faults.append(str(error))
+    return (*plans, *sorted(own, key=lambda plan: plan.revised)), tuple(faults)
+
+
+def choose(plans: Sequence[Plan], *, labels: Iterable[str], countries_heard: Iterable[str]) -> Chosen:
+    """Return the plans for what devices said: the labels in their records, the countries in their hellos.
+
+    `plans` are those that come along, then the operator's, which go before them. A country counts only while no
+    record of it has named a plan.
+    """
+    told = list(dict.fromkeys(label for label in labels if label))
+    covered = {label.partition(" ")[0] for label in told}
+    told += [country for country in dict.fromkeys(countries_heard) if country and country not in covered]
+    chosen: dict[str, Plan] = {}
+    unknown: list[str] = []
+    for wanted in told:
+        exact = [plan for plan in plans if plan.label == wanted]
+        near = [plan for plan in plans if plan.country == wanted.partition(" ")[0]]
+        found = (exact or near)[-1:]
+        chosen.update((plan.file, plan) for plan in found)
+        if not found:
+            unknown.append(wanted)
+    return Chosen(plans=tuple(chosen.values()), unknown=tuple(unknown))
+
+
+def targets_of(plans: Iterable[Plan]) -> tuple[ControlTarget, ...]:
+    """Return what to measure, each target once however many plans have it."""
+    found: dict[Key, ControlTarget] = {}
+    for plan in plans:
+        rounds = [_target(one) for one in plan.targets if one.rung in _FAR and _is_controlled(one)]
+        beside = [_target(one) for one in plan.tasks if _is_controlled(one)]
+        for target in (*rounds, *beside):
+            found.setdefault(target.key, target)
+    return tuple(found.values())
+
+
+def _is_controlled(planned: PlannedTarget | PlannedTask) -> bool:
+    local = ("@isp", "@system")
+    return (
+        planned.test in CONTROLLED
+        and not planned.target.startswith("@")
+        and planned.options.get("resolver", "") not in local
+    )
+
+
+def _target(planned: PlannedTarget | PlannedTask) -> ControlTarget:
+    options = dict(planned.options)
+    if planned.test == "web_connectivity":
+        options |= PAGE_OPTIONS
+    rung = planned.rung if isinstance(planned, PlannedTarget) else None
+    is_neutral = rung is Rung.INTERNATIONAL and planned.test in PROVING_TESTS
+    return ControlTarget(
+        key=Key(test=planned.test, target=planned.target, target_name=planned.name),
+        options=options,
+        neutral_network=planned.network.owner if is_neutral and planned.network is not None else "",
+        in_rounds=rung is not None,
+    )

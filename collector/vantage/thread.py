@@ -1,0 +1,214 @@
+"""The control as it runs: sweep after sweep, each into the log, and what it came to down to the devices.
+
+A thread of its own that mostly waits; the measuring is a process's (`collector.vantage.sweep`). Off unless an
+operator says that this machine stands outside. It must never hold up ingest, and never end because a sweep failed:
+what was not measured is a gap, with its reason.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from collector.errors import StoreError
+from collector.messages import Answer
+from collector.settings import ControlSettings
+from collector.store.queries import Queries
+from collector.store.vantage_log import ControlLog, ControlQueries, Gap
+from collector.store.vantage_streaks import NS, SAMPLES_MISSED, Run
+from collector.vantage import sweep
+from collector.vantage.log import is_connected, sample_of
+from collector.vantage.targets import Chosen, ControlTarget, choose, read_plans, targets_of
+from firmware.judgement.site import vantage_json
+from firmware.model.plan import Plan
+from firmware.model.record import Record
+from firmware.wire import messages
+from firmware.wire.messages import Hello
+from firmware.wire.vantage_news import LEAF, ControlNews, Outside, encode_news
+
+HEARD_WITHIN_NS: Final = 30 * 24 * 3600 * NS
+"""A device that was silent for longer has its plan controlled no more; a cut may last weeks."""
+TOLD_EVERY_NS: Final = 3600 * NS
+"""Unchanged news is told again this often, so that a device that is cut off has a recent one."""
+BESIDE_A_SWEEP: Final = 50
+"""How many of the targets that devices measure beside their rounds one sweep takes, in turns."""
+_FIRST_WAIT_S: Final = 2.0
+_THIN_EVERY: Final = 100
+_IDLE_S: Final = 10.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """The last news of a country: what it says without its times, and when it was told."""
+
+    essence: tuple[object, ...]
+    utc_ns: int
+    payload: bytes
+
+
+class ControlThread:
+    """Runs from `start` to `stop`. `send` takes messages for devices, `say` what an operator should know."""
+
+    def __init__(
+        self,
+        database: Path,
+        queries: Queries,
+        settings: ControlSettings,
+        *,
+        send: Callable[[Answer], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._database = database
+        self._queries = ControlQueries(queries)
+        self._settings = settings
+        self._send = send
+        self._say = say
+        self._told: dict[str, _Told] = {}
+        self._said: set[str] = set()
+        self._sweeps = 0
+        self._turn = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="control")
+
+    def start(self) -> None:
+        """Begin to measure."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; a sweep under way is broken off, and what it has brought is dropped."""
+        self._stopping.set()
+        self._thread.join()
+
+    def answer_hello(self, hello: Hello) -> Answer | None:
+        """Return the last news for a device that says hello, None before there is any. Callable from any thread."""
+        told = self._told.get(hello.country)
+        return None if told is None else message(hello.device, told.payload)
+
+    def _run(self) -> None:
+        control_log: ControlLog | None = None
+        wait_s = _FIRST_WAIT_S
+        while not self._stopping.wait(wait_s):
+            began_s, wait_s = time.monotonic(), float(self._settings.every_s)
+            try:
+                if control_log is None:
+                    control_log = ControlLog.open(self._database)
+                    self._note_absence(control_log)
+                if not self._sweep(control_log):
+                    wait_s = min(_IDLE_S, wait_s)
+                wait_s = max(1.0, wait_s - (time.monotonic() - began_s))
+            except StoreError as error:
+                log.warning("%s; the control goes on with its next sweep", error)
+            except Exception:
+                # The outermost loop: a fault costs a sweep, not the control.
+                log.exception("a sweep of the control failed")
+        if control_log is not None:
+            control_log.close()
+
+    def _note_absence(self, control_log: ControlLog) -> None:
+        """Note the time since the last sample as a gap: the collector did not run, or not as a control."""
+        last_ns, now_ns = control_log.last_utc_ns(), time.time_ns()
+        if last_ns is not None and now_ns - last_ns > SAMPLES_MISSED * self._settings.every_s * NS:
+            control_log.note_gap(Gap(from_utc_ns=last_ns, to_utc_ns=now_ns, reason="the control did not run"))
+
+    def _sweep(self, control_log: ControlLog) -> bool:
+        """Measure once; return False where there is nothing to measure yet."""
+        began_ns = time.time_ns()
+        heard = self._queries.heard(since_utc_ns=began_ns - HEARD_WITHIN_NS)
+        plans, faults = read_plans(self._settings.plans)
+        chosen = choose(
+            plans, labels=[one.plan for one in heard], countries_heard=[one.country for one in heard]
+        )
+        self._tell_unknown(chosen, faults)
+        targets = self._in_turn(chosen)
+        if not targets:
+            return False
+        swept = sweep.measure(targets, self._stopping)
+        if self._stopping.is_set():
+            return True
+        if swept.fault:
+            log.warning("the control: %s", swept.fault)
+            control_log.note_gap(Gap(from_utc_ns=began_ns, to_utc_ns=time.time_ns(), reason=swept.fault))
+        self._keep(control_log, targets, swept.records)
+        devices = [(one.device, one.country) for one in heard if one.online]
+        self._publish(chosen.plans, devices, began_ns)
+        return True
+
+    def _keep(
+        self, control_log: ControlLog, targets: Sequence[ControlTarget], records: Sequence[Record]
+    ) -> None:
+        connected = is_connected(targets, records)
+        if not connected:
+            log.warning("the control reaches its own neutral targets no more: it says nothing of the others")
+        samples = [sample for one in records if (sample := sample_of(one, connected=connected))]
+        control_log.add(samples, every_s=self._settings.every_s)
+        if self._sweeps % _THIN_EVERY == 0:
+            control_log.thin(now_utc_ns=time.time_ns(), days=self._settings.days_kept)
+        self._sweeps += 1
+
+    def _in_turn(self, chosen: Chosen) -> list[ControlTarget]:
+        """Return what this sweep measures: all that is asked in rounds, and a turn of what is asked beside them."""
+        targets = targets_of(chosen.plans)
+        beside = [target for target in targets if not target.in_rounds]
+        first = self._turn % max(1, len(beside))
+        self._turn = first + BESIDE_A_SWEEP if first + BESIDE_A_SWEEP < len(beside) else 0
+        return [target for target in targets if target.in_rounds] + beside[first : first + BESIDE_A_SWEEP]
+
+    def _publish(self, plans: Sequence[Plan], devices: Sequence[tuple[str, str]], since_ns: int) -> None:
+        """Tell the devices that are connected what is new, or has not been told for a while."""
+        runs = {run.key: run for run in self._queries.last(since_utc_ns=since_ns) if run.view.reachable}
+        for country in {plan.country for plan in plans}:
+            wanted = targets_of(plan for plan in plans if plan.country == country)
+            found = [runs[one.key] for one in wanted if one.in_rounds and one.key in runs]
+            if not found:
+                continue
+            now_ns, before = time.time_ns(), self._told.get(country)
+            essence = tuple((run.key, run.failure, run.failed_operation, run.view.status) for run in found)
+            payload = encode_news(news_of(found, now_ns))
+            is_due = before is None or before.essence != essence or now_ns - before.utc_ns >= TOLD_EVERY_NS
+            told_ns = now_ns if is_due or before is None else before.utc_ns
+            self._told[country] = _Told(essence=essence, utc_ns=told_ns, payload=payload)
+            if is_due:
+                for device in (name for name, of in devices if of == country):
+                    self._send(message(device, payload))
+
+    def _tell_unknown(self, chosen: Chosen, faults: Sequence[str]) -> None:
+        """Tell the operator, once each, of plans that cannot be controlled."""
+        told = [
+            f"the control knows no plan for {name!r}: put its file into the directory that control.plans names; "
+            "until then its targets are judged without a control"
+            for name in chosen.unknown
+        ]
+        for text in (*told, *(f"the control leaves out a plan: {fault}" for fault in faults)):
+            if text not in self._said:
+                self._said.add(text)
+                self._say(text)
+
+
+def message(device: str, payload: bytes) -> Answer:
+    """Return news on its way to a device."""
+    return Answer(topic=messages.topic(device, "dn", LEAF), payload=payload)
+
+
+def news_of(runs: Sequence[Run], now_utc_ns: int) -> ControlNews:
+    """Return the news that `runs` make: platforms and all that is fetched first, since the last are cut first."""
+    pages = sorted(runs, key=lambda run: run.key.test != "web_connectivity")
+    return ControlNews(
+        told_utc_ns=now_utc_ns,
+        seen=tuple(
+            Outside(
+                test=run.key.test,
+                target=run.key.target,
+                target_name=run.key.target_name,
+                taken_utc_ns=run.last_utc_ns,
+                failure=run.failure,
+                failed_operation=run.failed_operation,
+                view=vantage_json.to_json(replace(run.view, headers=(), title=None)),
+            )
+            for run in pages
+        ),
+    )

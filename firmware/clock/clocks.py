@@ -1,0 +1,96 @@
+"""What time it is, on both clocks, and how far to trust it.
+
+`ClockTracker` is pure: sync points in, readings out. The hands below it read the two clocks, the boot id and
+what systemd-timesyncd last did. It must never ask adjtimex: a hardened unit gets a zeroed answer that reads as
+synchronised, or is killed for asking.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from firmware.clock.retiming import DRIFT, SyncPoint, believed
+from firmware.model.record import ClockQuality, ClockReading
+from firmware.net.files import modified_ns, read_text
+from firmware.net.loop import boottime_ns
+
+__all__ = ["DRIFT", "ClockTracker", "SyncPoint", "now", "read_boot_id", "read_timesync", "timesync_point"]
+
+SYNCHRONISED_FOR_NS: Final = 3 * 2048 * 1_000_000_000
+"""A sync point this old has missed three of timesyncd's longest polls (PollIntervalMaxSec, 2048 s): holdover."""
+
+TIMESYNC_ERROR_NS: Final = 500_000_000
+"""timesyncd slews what is under 0.4 s (NTP_MAX_ADJUST) instead of stepping, so just after it the clock may be
+that far off; the rest is for the way to its server."""
+
+_TIMESYNC_FLAG: Final = "run/systemd/timesync/synchronized"
+_BOOT_ID: Final = "proc/sys/kernel/random/boot_id"
+
+
+@dataclass(frozen=True, slots=True)
+class ClockTracker:
+    """The sync points of one boot, in any order."""
+
+    points: tuple[SyncPoint, ...] = ()
+
+    def with_point(self, point: SyncPoint) -> "ClockTracker":
+        """Return a tracker that knows `point` too."""
+        return self if point in self.points else ClockTracker((*self.points, point))
+
+    def reading(self, *, boottime_ns: int, utc_ns: int) -> ClockReading:
+        """Judge a wall-clock reading `utc_ns` taken at `boottime_ns` by the points of this boot.
+
+        The error is the farthest that the true time can be from it by them (`firmware.clock.retiming`): so one wrong server
+        among several neither hides an error nor makes one. Only points up to then count: what came later re-times
+        records, not readings.
+        """
+        known = [point for point in self.points if point.boottime_ns <= boottime_ns]
+        if not known:
+            return ClockReading(
+                boottime_ns=boottime_ns, utc_ns=utc_ns, quality=ClockQuality.UNSYNCHRONISED, error_ns=None
+            )
+        bounds = believed(known).at(boottime_ns)
+        assert bounds is not None
+        error_ns = max(abs(utc_ns - bounds.low_ns), abs(utc_ns - bounds.high_ns))
+        age_ns = boottime_ns - max(point.boottime_ns for point in known)
+        fresh = age_ns <= SYNCHRONISED_FOR_NS
+        return ClockReading(
+            boottime_ns=boottime_ns,
+            utc_ns=utc_ns,
+            quality=ClockQuality.SYNCHRONISED if fresh else ClockQuality.HOLDOVER,
+            error_ns=error_ns,
+        )
+
+
+def timesync_point(*, synchronised_utc_ns: int, boottime_ns: int, utc_ns: int) -> SyncPoint | None:
+    """Return the point of timesyncd's last adjustment, which it marks by touching a file at `synchronised_utc_ns`.
+
+    None for a mark in the future or before the boot: the clock was stepped since, or the file is from elsewhere.
+    """
+    elapsed_ns = utc_ns - synchronised_utc_ns
+    if not 0 <= elapsed_ns <= boottime_ns:
+        return None
+    return SyncPoint(
+        boottime_ns=boottime_ns - elapsed_ns, utc_ns=synchronised_utc_ns, error_ns=TIMESYNC_ERROR_NS
+    )
+
+
+def now() -> tuple[int, int]:
+    """Return CLOCK_BOOTTIME and CLOCK_REALTIME in ns, at one moment (within the time of a system call)."""
+    before_ns = boottime_ns()
+    utc_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
+    return (before_ns + boottime_ns()) // 2, utc_ns
+
+
+def read_boot_id(root: str = "") -> str:
+    """Return the kernel's random id of this boot, "" where it cannot be read."""
+    return read_text(f"{root}/{_BOOT_ID}").strip()
+
+
+def read_timesync(root: str = "") -> SyncPoint | None:
+    """Return when systemd-timesyncd last set this clock, None if it did not in this boot or is not here."""
+    boottime, utc = now()
+    synchronised_ns = modified_ns(f"{root}/{_TIMESYNC_FLAG}")
+    if synchronised_ns is None:
+        return None
+    return timesync_point(synchronised_utc_ns=synchronised_ns, boottime_ns=boottime, utc_ns=utc)

@@ -1,0 +1,216 @@
+"""When a rule about a round holds: the conditions of `firmware.judgement.round.rules`, in the table's order. Pure.
+
+Each asks the facts and nothing else. Why each threshold is what it is: docs/explanation/verdicts.md.
+"""
+
+from collections.abc import Callable
+from statistics import median
+from typing import Final
+
+from firmware.judgement.facts import FAR, MIN_OK, Facts
+from firmware.judgement.observation import Observation, Outlook
+from firmware.model.failures import Failure
+from firmware.model.record import Rung
+from firmware.model.verdict_words import VerdictWord
+
+MIN_DOMESTIC: Final = 2
+"""Unrelated domestic networks that must prove themselves before `international_cut`."""
+
+MIN_CONTROLS: Final = 3
+"""Unrelated networks that must be silent before their silence means anything."""
+
+SLOW_FACTOR: Final = 3.0
+SLOW_NS: Final = 200_000_000
+"""On a full line the best time of every far rung rises to so many times the ordinary one, and by so much."""
+SLOW_HISTORY: Final = 5
+"""Rounds that must be remembered before anything is called ordinary."""
+LOSSY: Final = 0.2
+"""The share of the far targets that lose packets on a full line."""
+
+
+def link_down(facts: Facts) -> bool:
+    """Say whether the link is down."""
+    return bool(facts.failed(Rung.LINK)) and not facts.anything_far
+
+
+def no_address(facts: Facts) -> bool:
+    """Say whether there is no address."""
+    return bool(facts.failed(Rung.ADDRESS)) and not facts.anything_far
+
+
+_GATEWAY_ABSENT: Final = frozenset(
+    {Failure.NO_GATEWAY, Failure.HOST_UNREACHABLE, Failure.NETWORK_UNREACHABLE}
+)
+
+
+def gateway_absent(facts: Facts) -> bool:
+    """Say whether there is no router."""
+    failed = facts.failed(Rung.GATEWAY)
+    return any(seen.failure in _GATEWAY_ABSENT for seen in failed) and not facts.anything_far
+
+
+def gateway_lost(facts: Facts) -> bool:
+    """Say whether the router fell silent."""
+    # A resolver that answers may stand behind the router: then it forwards, and only ignores ping.
+    return facts.gateway_fell_silent() and not facts.reached(Rung.RESOLVER) and not facts.anything_far
+
+
+def captive_portal(facts: Facts) -> bool:
+    """Say whether a sign-in page answers and nothing proves itself."""
+    proven = facts.domestic.proven | facts.international.proven | facts.platforms.proven
+    return bool(facts.portals()) and not proven
+
+
+def controls_silent(facts: Facts) -> bool:
+    """Say whether nothing outside was reached, and enough networks were silent for that to mean something.
+
+    What answers in a target's place (a block page inside the country) breaks no silence and adds none.
+    """
+    outside = (facts.international, facts.platforms)
+    reached = any(reach.reached or reach.anonymous for reach in outside)
+    return not reached and len(facts.international.down) >= MIN_CONTROLS
+
+
+def domestic_up(facts: Facts) -> bool:
+    """Say whether enough domestic networks prove themselves."""
+    return len(facts.domestic.proven) >= MIN_DOMESTIC
+
+
+def international_cut(facts: Facts) -> bool:
+    """Say whether nothing outside answers and the inside does, asked again."""
+    if not (controls_silent(facts) and domestic_up(facts)):
+        return False
+    still_up = len(facts.proven_after(facts.far_silence_ended_ns)) >= MIN_DOMESTIC
+    return still_up or facts.previous("international-cut", "international-silent-unconfirmed")
+
+
+def international_silent(facts: Facts) -> bool:
+    """Say whether nothing outside answers and the inside does."""
+    return controls_silent(facts) and domestic_up(facts)
+
+
+def all_silent(facts: Facts) -> bool:
+    """Say whether nothing beyond the host's own network answered, and that network itself did."""
+    far = (facts.domestic, facts.international, facts.platforms)
+    silent = not any(reach.any_answer for reach in far)
+    enough = len(facts.domestic.down | facts.international.down) >= MIN_CONTROLS
+    well = not (facts.failed(Rung.LINK) or facts.failed(Rung.ADDRESS) or facts.gateway_fell_silent())
+    return silent and enough and well and bool(facts.near())
+
+
+def outage(facts: Facts) -> bool:
+    """Say whether nothing beyond the host's network answers, asked again."""
+    if not all_silent(facts):
+        return False
+    still_up = bool(facts.near_after(facts.far_silence_ended_ns))
+    return still_up or facts.previous("isp-or-wider-outage", "all-silent-unconfirmed")
+
+
+def certificates_refused(facts: Facts) -> bool:
+    """Say whether controls answer with certificates that none verifies."""
+    handshakes = [seen for seen in facts.on(Rung.INTERNATIONAL) if seen.test == "tls"]
+    networks = {seen.network for seen in handshakes}
+    return len(networks) >= MIN_OK and all(seen.outlook is Outlook.MEDDLED for seen in handshakes)
+
+
+def names_unresolved(facts: Facts) -> bool:
+    """Say whether no name is resolved."""
+    by_name = [seen for seen in facts.latest if seen.is_by_name and seen.outlook is not Outlook.VOID]
+    none = bool(by_name) and all(seen.outlook is Outlook.UNNAMED for seen in by_name)
+    return bool(facts.failed(Rung.RESOLVER)) and none
+
+
+def ok(facts: Facts) -> bool:
+    """Say whether the controls outside are well."""
+    return facts.controls_well
+
+
+def no_control(facts: Facts) -> bool:
+    """Say whether no control was tried."""
+    return facts.international.tried == 0
+
+
+def always(facts: Facts) -> bool:  # noqa: ARG001  # a condition takes the facts
+    """Say whether this is asked at all."""
+    return True
+
+
+def tunnelled(facts: Facts) -> bool:
+    """Say whether what goes far leaves by a tunnel."""
+    return facts.tunnelled
+
+
+def resolver_lies(facts: Facts) -> bool:
+    """Say whether the resolver gives every name the same false answer, while what is asked by address is well."""
+    return facts.resolver_lies
+
+
+def protocols_part(facts: Facts) -> bool:
+    """Say whether in three networks one protocol is silent, in one of which another answers and proves itself."""
+    return bool(_silent_kinds(facts))
+
+
+def protocol_filtering(facts: Facts) -> bool:
+    """Say whether the same was so in the round before."""
+    return protocols_part(facts) and facts.previous("protocol-filtering", "protocols-part-unconfirmed")
+
+
+def _silent_kinds(facts: Facts) -> set[tuple[str, str]]:
+    """Return the kinds (test and port) that nothing outside answers while another kind proves the same network."""
+    by_kind: dict[tuple[str, str], list[Observation]] = {}
+    for rung in (Rung.INTERNATIONAL, Rung.PLATFORMS):
+        for seen in facts.on(rung):
+            # Networks drop ping for reasons of their own.
+            if seen.test != "ping" and seen.network and seen.outlook in (Outlook.REACHED, Outlook.DOWN):
+                by_kind.setdefault(_kind(seen), []).append(seen)
+    proven = {kind: {one.network for one in tried if one.is_proof} for kind, tried in by_kind.items()}
+    found = set()
+    for kind, tried in by_kind.items():
+        networks = {one.network for one in tried}
+        if any(one.outlook is Outlook.REACHED for one in tried) or len(networks) < MIN_CONTROLS:
+            continue
+        if any(networks & others for other, others in proven.items() if other != kind):
+            found.add(kind)
+    return found
+
+
+def _kind(seen: Observation) -> tuple[str, str]:
+    if seen.target.startswith("http://"):
+        return "http", "80"
+    if seen.test in ("tls", "http", "web_connectivity"):
+        port = seen.target.rsplit(":", 1)[-1]
+        return "tls", port if port.isdigit() else "443"
+    return seen.test, seen.target.rsplit(":", 1)[-1]
+
+
+def congestion(facts: Facts) -> bool:
+    """Say whether delay and loss rose together, on all that lies beyond the host's network."""
+    rungs = [rung for rung in FAR if facts.reached(rung)]
+    if Rung.INTERNATIONAL not in rungs or not all(_risen(facts, rung) for rung in rungs):
+        return False
+    tried = [seen for rung in rungs for seen in facts.on(rung)]
+    lost = [seen for seen in tried if seen.retransmitted or seen.failure == Failure.TIMEOUT]
+    return len(lost) >= LOSSY * len(tried) and len({seen.network for seen in lost}) >= MIN_OK
+
+
+def _risen(facts: Facts, rung: Rung) -> bool:
+    best = [
+        past.ladder.rung(rung).best_ns for past in facts.history if past.verdict.verdict == VerdictWord.OK
+    ]
+    known = [ns for ns in best if ns is not None]
+    now = [seen.best_ns for seen in facts.reached(rung) if seen.best_ns is not None]
+    if len(known) < SLOW_HISTORY or not now:
+        return False
+    ordinary = median(known)
+    return min(now) >= SLOW_FACTOR * ordinary and min(now) - ordinary >= SLOW_NS
+
+
+def target_is(word: VerdictWord) -> Callable[[Facts], bool]:
+    """Return the condition that the controls are well and a platform's own verdict is `word`, and not weakly so."""
+
+    def condition(facts: Facts) -> bool:
+        return facts.controls_well and any(
+            one.verdict is word and one.confidence != "low" for one in facts.targets
+        )
+
+    return condition

@@ -1,0 +1,140 @@
+"""What a measurement of one web page came to, flat: lookups, connects, handshakes, requests; and a control's view.
+
+Plain values, the same whoever measured: filled from a record of ours (`from_record`) or from an OONI measurement
+(`firmware.ooni`), judged in `firmware.judgement.site.verdict`. Nothing here may conclude, read a clock or know a
+file's form. Failures are df-007 words or None. Times are ns since the measurement's start.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+CONTROL_FRESH_S: Final = 3 * 3600.0
+"""A control's view older than this is a last known one: used, and said to be old (`WebControl.age_s`)."""
+
+
+class ControlSource(StrEnum):
+    """Who saw the target from outside."""
+
+    COLLECTOR = "collector"
+    TEST_HELPER = "test_helper"
+    """OONI's web-connectivity helper, in a measurement of theirs."""
+
+
+class Looked(StrEnum):
+    """On which side of a round's end a control looked."""
+
+    BEFORE = "before"
+    AFTER = "after"
+    """Only after it: what was so at the time it cannot know."""
+    AROUND = "around"
+    """On both sides, and found the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """One question for a name and what was answered.
+
+    `resolver` is the resolver's address or label (`@isp`, `@system`), `engine` how it was asked (`getaddrinfo`,
+    `udp`, `doh`). `asns` holds the numbers of the networks of `addresses` where known. `late` holds addresses of
+    further, different answers to the same question: a race that somebody lost.
+    """
+
+    hostname: str
+    resolver: str = ""
+    engine: str = ""
+    query_type: str = "A"
+    failure: str | None = None
+    addresses: tuple[str, ...] = ()
+    asns: tuple[int, ...] = ()
+    late: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connect:
+    """One TCP connection attempt; `took_ns` until it succeeded or failed."""
+
+    address: str
+    port: int
+    failure: str | None = None
+    took_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handshake:
+    """One TLS handshake. `bytes_read` is how much of the answer came before it failed.
+
+    `is_control` marks the one with an innocuous server name to the same address and port.
+    """
+
+    address: str
+    port: int = 443
+    server_name: str = ""
+    failure: str | None = None
+    took_ns: int | None = None
+    bytes_read: int | None = None
+    is_control: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP exchange, in the order they were made. `body` is what was kept of it, often its start, or b"".
+
+    `body_length` counts what was read. `headers` keep the order they came in. `progress` is [bytes so far, ns]:
+    it tells a stopped transfer from one that was only slow.
+    """
+
+    url: str
+    address: str = ""
+    failure: str | None = None
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    body_length: int = 0
+    body_is_truncated: bool = False
+    title: str | None = None
+    progress: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebEvidence:
+    """What one measurement of `url` saw. Requests are first to last; empty tuples: that step was not tried."""
+
+    url: str
+    lookups: tuple[Lookup, ...] = ()
+    connects: tuple[Connect, ...] = ()
+    handshakes: tuple[Handshake, ...] = ()
+    requests: tuple[Request, ...] = ()
+    failure: str | None = None
+    """The whole measurement's failure where it says one, for measurements that keep no steps."""
+    failed_operation: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebControl:
+    """What a control outside saw of the same page, closest in time. None in a field: it did not try.
+
+    `connects` and `handshakes` map `ADDRESS:PORT` to a failure or None. `asns` maps an address to its network's
+    number where known. `reachable` is False where the control itself could not be asked: then nothing else is
+    filled. `looked` is when, and `age_s` how far from the end of the measurement's round, or from the measurement where it
+    was in none.
+    """
+
+    source: ControlSource
+    reachable: bool = True
+    age_s: float = 0.0
+    looked: Looked = Looked.BEFORE
+    dns_failure: str | None = None
+    addresses: tuple[str, ...] = ()
+    asns: Mapping[str, int] = field(default_factory=dict)
+    connects: Mapping[str, str | None] = field(default_factory=dict)
+    handshakes: Mapping[str, str | None] = field(default_factory=dict)
+    http_failure: str | None = None
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body_length: int | None = None
+    title: str | None = None
+    saw_dns: bool = True
+    saw_http: bool = True
+    """False where the control was not asked for that step at all (then its failure of None says nothing)."""

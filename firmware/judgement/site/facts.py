@@ -1,0 +1,287 @@
+"""What the evidence of one page comes to, counted the way the rules ask. Pure; concludes nothing.
+
+All is said of one hop: where the journey ended, which is the page's own host unless a redirect led elsewhere. Only
+what the system's resolver answered is the way a person would go; what another resolver answered is there to compare.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from firmware.judgement.fingerprints.table import Fingerprint, Fingerprints, canonical
+from firmware.judgement.site.evidence import (
+    CONTROL_FRESH_S,
+    Connect,
+    Handshake,
+    Looked,
+    Lookup,
+    Request,
+    WebControl,
+    WebEvidence,
+)
+from firmware.judgement.site.journey import CERTIFICATE, STOPPED, Stage, hop_of, stage_of, to_port, usable
+from firmware.judgement.site.pages import alike
+from firmware.judgement.site.places import (
+    bare,
+    host_of,
+    is_address,
+    is_public,
+    near,
+    place,
+    port_of,
+    related,
+    same_host,
+)
+from firmware.model.failures import Failure
+
+CONTROL_OLDEST_S: Final = 24 * 3600.0
+"""A control older than this says nothing: a site may have come and gone since."""
+
+_SYSTEM: Final = frozenset({"getaddrinfo", "system", "golang_net_resolver"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundView:
+    """What the device's round of the same minutes says around one target. None: nobody looked.
+
+    `controls_reached`: neutral controls outside proved themselves, which also proves the clock. `names_resolve`:
+    the system's resolver answered for other names. `resolver_lies`: it gives unrelated names one answer.
+    `repeated`: this target failed in the same step in the round before, and has failed for `failing_for_s`.
+    """
+
+    controls_reached: bool | None = None
+    names_resolve: bool | None = None
+    resolver_lies: bool = False
+    tunnelled: bool = False
+    repeated: bool | None = None
+    failing_for_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebFacts:
+    """All that a rule about one page may ask."""
+
+    evidence: WebEvidence
+    control: WebControl | None
+    round: RoundView | None
+    host: str
+    """The hop's."""
+    is_first_hop: bool
+    stage: Stage
+    failure: str | None
+    system: tuple[Lookup, ...]
+    answers: frozenset[str]
+    """The system's addresses for `host`, or the host itself where it is an address."""
+    others: frozenset[str]
+    late: frozenset[str]
+    connects: tuple[Connect, ...]
+    handshakes: tuple[Handshake, ...]
+    """By the host's own name, to the system's addresses."""
+    controls: tuple[Handshake, ...]
+    """By an innocuous name."""
+    proven: frozenset[str]
+    """Addresses where a certificate for `host` was shown, whoever named them."""
+    page: Request | None
+    page_proven: bool
+    known_answer: Fingerprint | None
+    known_page: Fingerprint | None
+    alike: bool | None
+
+    @classmethod
+    def of(
+        cls,
+        evidence: WebEvidence,
+        control: WebControl | None,
+        *,
+        fingerprints: Fingerprints,
+        round: RoundView | None,
+    ) -> "WebFacts":
+        """Count."""
+        if control is not None and not _may_tell(control):
+            control = None
+        first = host_of(evidence.url)
+        url, last, ended = hop_of(evidence)
+        host = host_of(url)
+        asked = [one for one in evidence.lookups if same_host(one.hostname, host) or not one.hostname]
+        system = tuple(one for one in asked if _is_system(one))
+        other = [one for one in asked if not _is_system(one)]
+        answers = _addresses(system) or (frozenset({host}) if is_address(host) else frozenset())
+        if not system and not answers:
+            # No lookup was noted (another program, or a pinned address): what was connected to is the way that was gone.
+            answers = frozenset(bare(one.address) for one in evidence.connects) or frozenset(
+                bare(one.address) for one in evidence.handshakes if not one.is_control
+            )
+        connects = usable(to_port(evidence.connects, answers, port_of(url)))
+        by_name = [
+            one
+            for one in evidence.handshakes
+            if not one.is_control and (not one.server_name or same_host(one.server_name, host))
+        ]
+        handshakes = tuple(one for one in by_name if bare(one.address) in answers)
+        is_ours = last is not None and (not last.address or bare(last.address) in answers or not system)
+        came = last is not None and last.status is not None and last.failure is None
+        page = last if is_ours and came else None
+        stage, failure = stage_of(
+            evidence,
+            system=system,
+            answers=answers,
+            connects=connects,
+            handshakes=handshakes,
+            last=last if is_ours else None,
+        )
+        if stage in (Stage.NONE, Stage.SHAKEN) and ended is not None:
+            stage, failure = Stage.HTTP, ended
+        return cls(
+            evidence=evidence,
+            control=control,
+            round=round,
+            host=host,
+            is_first_hop=same_host(host, first),
+            stage=stage,
+            failure=failure,
+            system=system,
+            answers=answers,
+            others=_addresses(other),
+            late=frozenset(canonical(late) for one in asked for late in one.late),
+            connects=connects,
+            handshakes=handshakes,
+            controls=tuple(one for one in evidence.handshakes if one.is_control),
+            proven=frozenset(bare(one.address) for one in by_name if one.failure is None),
+            page=page,
+            page_proven=page is not None and _is_proven(evidence),
+            known_answer=_known_answer(asked, fingerprints),
+            known_page=_known_page(evidence, fingerprints),
+            alike=None if page is None or control is None or not control.saw_http else alike(page, control),
+        )
+
+    @property
+    def control_resolves(self) -> bool:
+        """Say whether the control got addresses for the page's name, or the whole page behind a redirect."""
+        control = self.control
+        if control is None:
+            return False
+        return bool(control.saw_dns and control.addresses) if self.is_first_hop else self.control_got_page
+
+    @property
+    def control_got_page(self) -> bool:
+        """Say whether the control got an answer to its request that is no server's error."""
+        control = self.control
+        if control is None or not control.saw_http or control.http_failure is not None:
+            return False
+        return control.status is not None and control.status < 500
+
+    @property
+    def control_failed(self) -> bool:
+        """Say whether the page failed for the control too, in any step that it tried."""
+        control = self.control
+        if control is None or self.control_got_page:
+            return False
+        # What shows its failure last decides: a name without an address, addresses none of which answers, the page.
+        no_name = control.saw_dns and not control.addresses
+        steps = (*control.connects.values(), *control.handshakes.values())
+        all_fail = bool(steps) and all(failure is not None for failure in steps)
+        return no_name or all_fail or (control.saw_http and self._control_page_failed)
+
+    @property
+    def _control_page_failed(self) -> bool:
+        assert self.control is not None
+        status = self.control.status
+        return self.control.http_failure is not None or (status is not None and status >= 500)
+
+    @property
+    def same_network(self) -> bool | None:
+        """Say whether the answers agree with the control's in an address or a network; None: no telling."""
+        control = self.control
+        if control is None or not self.is_first_hop or not self.answers or not control.addresses:
+            return None
+        theirs = {canonical(address) for address in control.addresses}
+        if any(ours == one or near(ours, one) for ours in self.answers for one in theirs):
+            return True
+        known = {canonical(address): number for address, number in control.asns.items()}
+        ours_in = {number for one in self.system for number in one.asns}
+        ours_in |= {known[address] for address in self.answers if address in known}
+        theirs_in = {known[address] for address in theirs if address in known}
+        return bool(ours_in & theirs_in) if ours_in and theirs_in else None
+
+    @property
+    def answers_impossible(self) -> bool:
+        """Say whether every answer is an address that no public server has."""
+        return bool(self.system and self.answers) and not any(map(is_public, self.answers))
+
+    @property
+    def control_public(self) -> bool:
+        """Say whether the control got a public address."""
+        return self.control is not None and any(map(is_public, map(canonical, self.control.addresses)))
+
+    @property
+    def answers_proven(self) -> bool:
+        """Say whether a system's answer proved itself by certificate."""
+        return bool(self.answers & self.proven)
+
+    def control_endpoint(self, *, handshakes: bool) -> bool | None:
+        """Say whether the control got through to a place that failed here; None: it tried none of them."""
+        if self.control is None:
+            return None
+        seen = self.control.handshakes if handshakes else self.control.connects
+        theirs = {place(where): failure for where, failure in seen.items()}
+        tried: list[Connect | Handshake] = [*(self.handshakes if handshakes else self.connects)]
+        failed = [(bare(one.address), one.port) for one in tried if one.failure is not None]
+        found = [theirs[where] for where in failed if where in theirs]
+        return any(failure is None for failure in found) if found else None
+
+    @property
+    def control_name_passes(self) -> bool:
+        """Say whether an innocuous name was answered at an address and port where the host's own was stopped."""
+        answered = {
+            (bare(one.address), one.port)
+            for one in self.controls
+            if one.failure is None
+            or one.failure in CERTIFICATE
+            or one.failure == Failure.SSL_FAILED_HANDSHAKE
+        }
+        stopped = {(bare(one.address), one.port) for one in self.handshakes if one.failure in STOPPED}
+        return bool(answered & stopped)
+
+    @property
+    def is_stale(self) -> bool:
+        """Say whether the control's view is a last known one."""
+        return self.control is not None and self.control.age_s > CONTROL_FRESH_S
+
+
+def _may_tell(control: WebControl) -> bool:
+    """Say whether the control looked at a time that says something of the measurement's."""
+    return control.reachable and control.looked is not Looked.AFTER and control.age_s <= CONTROL_OLDEST_S
+
+
+def _is_proven(evidence: WebEvidence) -> bool:
+    """Say whether a certificate stands behind the last page: its own, and that of whoever led there from elsewhere."""
+    last = evidence.requests[-1]
+    if not last.url.startswith("https://"):
+        return False
+    return all(
+        one.url.startswith("https://") or related(host_of(one.url), host_of(last.url))
+        for one in evidence.requests
+    )
+
+
+def _known_answer(asked: Iterable[Lookup], fingerprints: Fingerprints) -> Fingerprint | None:
+    return fingerprints.in_answer(value for one in asked for value in (*one.addresses, *one.late))
+
+
+def _known_page(evidence: WebEvidence, fingerprints: Fingerprints) -> Fingerprint | None:
+    # What a certificate stands for is the site's own, whatever words it has.
+    found = [
+        known
+        for one in evidence.requests
+        if not one.url.startswith("https://")
+        and (known := fingerprints.in_page(one.headers, one.body)) is not None
+    ]
+    return next((one for one in found if one.is_strong), found[0] if found else None)
+
+
+def _addresses(lookups: Iterable[Lookup]) -> frozenset[str]:
+    return frozenset(canonical(address) for one in lookups for address in one.addresses)
+
+
+def _is_system(lookup: Lookup) -> bool:
+    return lookup.resolver in ("@isp", "@system") or lookup.engine in _SYSTEM or not lookup.resolver

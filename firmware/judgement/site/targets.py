@@ -1,0 +1,99 @@
+"""Each platform of a round judged by itself, with what the round around it says. Pure; device and collector call it.
+
+What a failure needs beside itself comes from here: whether it came twice, since when, whether the controls and the
+resolver were well, and whether the control outside has looked since. It must never judge a page by one round alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from firmware.judgement.facts import Facts, Past
+from firmware.judgement.fingerprints.table import canonical
+from firmware.judgement.observation import Outlook
+from firmware.judgement.site.evidence import WebControl, WebEvidence
+from firmware.judgement.site.facts import RoundView
+from firmware.judgement.site.verdict import WebJudgement, judge
+from firmware.model.record import Rung
+
+REPEATED_S: Final = 600.0
+"""A failure in a round that ended longer ago than this is not the same one."""
+MIN_NAMES: Final = 3
+"""So many unrelated names must have one answer before the resolver is taken to lie for everything."""
+FAILED: Final = frozenset({"dns", "tcp", "tls", "http"})
+
+
+def judge_targets(
+    facts: Facts, pages: Mapping[str, WebEvidence], views: Mapping[str, WebControl]
+) -> dict[str, WebJudgement]:
+    """Return the verdict on each platform that was measured, by name.
+
+    `pages` is what the round's measurements saw of pages, `views` the control's views from outside, both by the
+    target's name.
+    """
+    found: dict[str, WebJudgement] = {}
+    for seen in facts.on(Rung.PLATFORMS):
+        name = seen.target_name
+        if name in pages and seen.outlook is not Outlook.VOID:
+            # Where the journey ended does not depend on the round, so it is asked first, of the same rules.
+            step = judge(pages[name], None).step
+            around = round_view(facts, name, step)
+            found[name] = judge(pages[name], views.get(name), round=around)
+    return found
+
+
+def round_view(facts: Facts, name: str, step: str) -> RoundView:
+    """Return what a round and those before it say around its target `name`, whose journey ended in `step`."""
+    return RoundView(
+        controls_reached=facts.controls_well,
+        names_resolve=_names_resolve(facts, name),
+        resolver_lies=facts.resolver_lies,
+        tunnelled=facts.tunnelled,
+        repeated=_step_before(facts.history, name) == step,
+        failing_for_s=_failing_for_s(facts.history, name),
+    )
+
+
+def resolver_lies(pages: Iterable[WebEvidence]) -> bool:
+    """Say whether the system's resolver gave every name it was asked for the same answer, none of which proves itself.
+
+    Names that are blocked often share one false answer too; then other names, asked beside them, do not have it.
+    """
+    answers: dict[str, frozenset[str]] = {}
+    proven: set[str] = set()
+    for one in pages:
+        proven |= {canonical(shaken.address) for shaken in one.handshakes if shaken.failure is None}
+        for lookup in one.lookups:
+            if lookup.resolver in ("@isp", "@system") and lookup.addresses:
+                known = frozenset(map(canonical, lookup.addresses))
+                answers[lookup.hostname] = answers.get(lookup.hostname, frozenset()) | known
+    if len(answers) < MIN_NAMES:
+        return False
+    shared = frozenset.intersection(*answers.values())
+    return bool(shared) and not shared & proven
+
+
+def _names_resolve(facts: Facts, name: str) -> bool | None:
+    """Say whether the system's resolver answered for names other than that of `name`; None where none was asked."""
+    others = [one for one in facts.latest if one.is_by_name and one.target_name != name]
+    asked = [one for one in others if one.outlook is not Outlook.VOID]
+    if any(one.outlook is not Outlook.UNNAMED for one in asked) or facts.reached(Rung.RESOLVER):
+        return True
+    return False if asked or facts.failed(Rung.RESOLVER) else None
+
+
+def _step_before(history: Sequence[Past], name: str) -> str:
+    last = history[-1] if history else None
+    if last is None or last.age_s > REPEATED_S:
+        return ""
+    return next((one.step for one in last.targets if one.name == name), "")
+
+
+def _failing_for_s(history: Sequence[Past], name: str) -> float:
+    """Return for how long the target has failed in every round; 0 where this is the first."""
+    since_s = 0.0
+    for past in reversed(history):
+        step = next((one.step for one in past.targets if one.name == name), "")
+        if step not in FAILED or past.age_s - since_s > REPEATED_S:
+            break
+        since_s = past.age_s
+    return since_s

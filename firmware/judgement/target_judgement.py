@@ -1,0 +1,56 @@
+"""What is said of one target in one round, in short: as a round's record keeps it, and its JSON form. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from firmware.model.jsontypes import JsonObject, JsonValue, Reader, RecordError
+from firmware.model.verdict_words import VerdictWord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetJudgement:
+    """One target's verdict in one round. `step` is how far its journey came (`journey.Stage`)."""
+
+    name: str
+    verdict: VerdictWord
+    rule_id: str
+    step: str
+    confidence: str
+
+    @property
+    def line(self) -> str:
+        """Return it as a line of evidence."""
+        return f"{self.name}: {self.verdict} ({self.rule_id}, confidence {self.confidence})"
+
+
+def to_json(targets: Iterable[TargetJudgement]) -> list[JsonValue]:
+    """Return their JSON form. `from_json` is its inverse."""
+    return [
+        {
+            "name": one.name,
+            "verdict": str(one.verdict),
+            "rule_id": one.rule_id,
+            "step": one.step,
+            "confidence": one.confidence,
+        }
+        for one in targets
+    ]
+
+
+def from_json(value: JsonValue) -> tuple[TargetJudgement, ...]:
+    """Read them. Raises `RecordError`."""
+    if not isinstance(value, list):
+        raise RecordError(f"targets: found {type(value).__name__}; allowed is a list")
+    return tuple(_one(item) for item in value)
+
+
+def _one(value: JsonValue) -> TargetJudgement:
+    fields: JsonObject = value if isinstance(value, dict) else {}
+    reader = Reader(fields, where="targets")
+    return TargetJudgement(
+        name=reader.text("name"),
+        verdict=VerdictWord(reader.word("verdict", tuple(VerdictWord))),
+        rule_id=reader.text("rule_id"),
+        step=reader.text("step"),
+        confidence=reader.text("confidence"),
+    )

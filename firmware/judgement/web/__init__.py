@@ -1,1 +1,0 @@
-"""What one web page's measurement shows, judged with a control's view: the rules about a single target."""

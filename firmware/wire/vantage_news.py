@@ -1,0 +1,142 @@
+"""What the collector tells a device of its control measurements: small, so that it fits before a cut. Pure.
+
+    collector → device   p1/dn/<device>/ctl   ControlNews   after a hello, when something changed, and now and then
+
+A device keeps the last news and goes by it while it is offline. Nothing here is an answer to anything: news that is
+lost, late or refused changes nothing but the age of what the device knows. A view's own form is
+`firmware.judgement.site.vantage_json`'s; here it is JSON like any other.
+"""
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from firmware.model.failures import is_failure
+from firmware.model.jsontypes import JsonObject, JsonValue, NewerVersionError, Reader, RecordError
+
+VERSION: Final = 1
+MAX_NEWS_BYTES: Final = 4096
+"""What a device takes, compressed."""
+MAX_INFLATED_BYTES: Final = 256 * 1024
+MAX_TARGETS: Final = 200
+LEAF: Final = "ctl"
+"""The topic's last part, under p1/dn/<device>."""
+
+_SPARED_FIRST: Final = ("headers", "title", "handshakes", "connects", "addresses")
+"""What a view does without where the news would be too large, in this order."""
+_EMPTY: Final[dict[str, JsonValue]] = {
+    "headers": [],
+    "title": None,
+    "handshakes": {},
+    "connects": {},
+    "addresses": [],
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """What the control saw of one target, at `taken_utc_ns` last: the record's own failure, and its view."""
+
+    test: str
+    target: str
+    target_name: str
+    taken_utc_ns: int
+    failure: str | None
+    failed_operation: str | None
+    view: JsonObject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlNews:
+    """What a control outside saw of a plan's targets, while it was well itself. `told_utc_ns` is the collector's clock."""
+
+    told_utc_ns: int
+    seen: tuple[Outside, ...] = ()
+
+
+def encode_news(news: ControlNews) -> bytes:
+    """Return the news as JSON under zlib, at most `MAX_NEWS_BYTES`: first detail goes, then the last targets."""
+    spared: list[str] = []
+    kept = replace(news, seen=news.seen[:MAX_TARGETS])
+    payload = _encode(kept, spared)
+    for key in _SPARED_FIRST:
+        if len(payload) <= MAX_NEWS_BYTES:
+            return payload
+        spared.append(key)
+        payload = _encode(kept, spared)
+    while len(payload) > MAX_NEWS_BYTES:
+        kept = replace(kept, seen=kept.seen[: len(kept.seen) * 3 // 4])
+        payload = _encode(kept, spared)
+    return payload
+
+
+def decode_news(payload: bytes) -> ControlNews:
+    """Read news. Raises `RecordError`."""
+    if len(payload) > MAX_NEWS_BYTES:
+        raise RecordError(
+            f"control news: {len(payload)} bytes, and {MAX_NEWS_BYTES} are the most that is taken"
+        )
+    reader = Reader(_inflated(payload), where="control news")
+    version = reader.integer("v", low=1)
+    if version > VERSION:
+        raise NewerVersionError(f"control news: v: found {version}, but this software reads up to {VERSION}")
+    seen = reader.array("seen")
+    if len(seen) > MAX_TARGETS:
+        raise RecordError(f"control news: seen: found {len(seen)}; allowed is up to {MAX_TARGETS} targets")
+    return ControlNews(
+        told_utc_ns=reader.integer("told_utc_ns", low=0),
+        seen=tuple(_outside(item) for item in seen),
+    )
+
+
+def _encode(news: ControlNews, spared: Sequence[str]) -> bytes:
+    seen: list[JsonValue] = [
+        {
+            "test": one.test,
+            "target": one.target,
+            "name": one.target_name,
+            "taken_utc_ns": one.taken_utc_ns,
+            "failure": one.failure,
+            "operation": one.failed_operation,
+            "view": one.view | {key: _EMPTY[key] for key in spared},
+        }
+        for one in news.seen
+    ]
+    text: JsonObject = {
+        "v": VERSION,
+        "told_utc_ns": news.told_utc_ns,
+        "seen": seen,
+    }
+    return zlib.compress(json.dumps(text, separators=(",", ":"), ensure_ascii=False).encode(), level=9)
+
+
+def _inflated(payload: bytes) -> JsonValue:
+    inflater = zlib.decompressobj()
+    try:
+        text = inflater.decompress(payload, MAX_INFLATED_BYTES)
+        if not inflater.eof:
+            raise RecordError(f"control news: cut short, or more than {MAX_INFLATED_BYTES} bytes")
+        value: JsonValue = json.loads(text)
+    except (zlib.error, ValueError, RecursionError) as error:
+        if isinstance(error, RecordError):
+            raise
+        raise RecordError(f"control news: not JSON under zlib ({error})") from error
+    return value
+
+
+def _outside(item: JsonValue) -> Outside:
+    reader = Reader(item, where="control news: seen")
+    failure = reader.optional_text("failure")
+    if failure is not None and not is_failure(failure):
+        raise RecordError(f"control news: seen: failure: found {failure[:60]!r}, which is not on the list")
+    return Outside(
+        test=reader.text("test"),
+        target=reader.text("target"),
+        target_name=reader.text("name"),
+        taken_utc_ns=reader.integer("taken_utc_ns", low=0),
+        failure=failure,
+        failed_operation=reader.optional_text("operation"),
+        view=reader.object("view"),
+    )

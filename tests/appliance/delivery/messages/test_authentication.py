@@ -1,0 +1,52 @@
+"""Whom a device hears: a collector it does not know yet is asked who it is, and what it had said is heard then."""
+
+from pathlib import Path
+
+import pytest
+
+from appliance.delivery.messages.authentication import MAX_UNREAD, Voice
+from appliance.delivery.messages.received import ACK, COLLECTOR, Received
+from tests.appliance.identity.identified import DEVICE, World
+
+ASK = (("ask", b""),)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def said(world: World, text: bytes) -> Received:
+    return Received(world.signer.sign(DEVICE, ACK, text), ACK)
+
+
+def test_what_was_said_before_the_collector_was_known_is_heard_once_it_is(world: World) -> None:
+    voice = Voice(world.identity())
+    first, second = said(world, b"first"), said(world, b"second")
+    assert voice.heard(first) == (None, ASK)
+    assert voice.heard(second) == (None, ()), "it is asked once"
+    assert voice.unread() == [], "nobody has shown who said it"
+    voice = Voice(world.identity())
+    assert (voice.heard(first), voice.heard(second)) == ((None, ASK), (None, ()))
+    assert voice.heard(Received(world.collector_chain, COLLECTOR)) == (None, ())
+    unread = voice.unread()
+    assert [voice.heard(one) for one in unread] == [(b"first", ()), (b"second", ())]
+    assert voice.unread() == []
+
+
+def test_anothers_certificate_makes_nothing_heard(world: World, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    voice = Voice(world.identity())
+    assert voice.heard(said(world, b"first")) == (None, ASK)
+    assert voice.heard(Received(World(tmp_path / "other").collector_chain, COLLECTOR)) == (None, ())
+    assert voice.unread() == []
+
+
+def test_what_stays_unknown_is_not_kept_for_ever(world: World) -> None:
+    voice = Voice(world.identity())
+    for number in range(3 * MAX_UNREAD):
+        voice.heard(said(world, b"%d" % number))
+    voice.heard(Received(world.collector_chain, COLLECTOR))
+    assert [voice.heard(one)[0] for one in voice.unread()] == [
+        b"%d" % n for n in range(2 * MAX_UNREAD, 3 * MAX_UNREAD)
+    ]

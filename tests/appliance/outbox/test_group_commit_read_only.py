@@ -1,0 +1,65 @@
+"""A disk that is mounted read-only under the open outbox, by a real mount: storing waits, and says so.
+
+The mount comes over the folder while the files are open, so that the kernel goes on taking writes into them, as ext4
+does after an emergency remount. `python -m tests.drills read-only` does it with ext4 in a virtual machine.
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.outbox import group_commit
+from appliance.outbox.box import Outbox
+from appliance.outbox.group_commit import Store
+from appliance.storage.errors import OutboxReadOnlyError
+from firmware.model.record import Record
+from tests import namespaces
+from tests.firmware.records import tcp_record
+
+pytestmark = pytest.mark.namespace
+
+
+def mount(*words: str) -> None:
+    subprocess.run(["mount", *words], check=True)
+
+
+def stores_through_a_read_only_mount(folder: str) -> Any:
+    counted: list[int] = []
+
+    def account(count: int, reason: str) -> Record:
+        counted.append(count)
+        return tcp_record(0, test="gap", failure="result_lost")
+
+    group_commit.MAX_HELD = 10  # type: ignore[misc]
+    with Outbox.open(Path(folder) / "outbox.sqlite3", device="a1b2c3d4e5f6g7h8") as outbox:
+        store = Store(outbox, account=account)
+        store.add(tcp_record(1), 0)
+        assert store.commit(0)
+        mount("--bind", folder, folder)
+        mount("-o", "remount,bind,ro", folder)
+        refused = []
+        for number in range(2, 22):
+            store.add(tcp_record(number), 0)
+            refused.append(store.commit(0))
+        with pytest.raises(OutboxReadOnlyError, match="mounted read-only"):
+            outbox.give_up(1)
+        fault, readable = store.fault, len(outbox.newest(10))
+        mount("-o", "remount,bind,rw", folder)
+        stored, counts = store.commit(0), outbox.counts()
+    return [any(refused), fault, readable, stored, store.fault, counted, counts.produced, counts.unstored]
+
+
+def test_what_cannot_be_durable_is_not_stored(tmp_path: Path) -> None:
+    refused, fault, readable, stored, fault_after, counted, produced, unstored = namespaces.call(
+        stores_through_a_read_only_mount, str(tmp_path)
+    )
+    assert not refused
+    assert "mounted read-only" in fault
+    assert readable == 1
+    assert stored
+    assert not fault_after
+    # Each refused commit had made the gap record of what was given up so far; the last one was stored.
+    assert counted[-1] == unstored == 10
+    assert produced == 1 + 10 + 1

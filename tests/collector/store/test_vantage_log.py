@@ -1,0 +1,92 @@
+"""The control's log in a real database: what is appended is found by its time, and what is old goes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from collector.store.database import Store
+from collector.store.queries import Queries
+from collector.store.vantage_log import DAY_NS, ControlLog, ControlQueries, Gap
+from collector.store.vantage_streaks import NS, Key, Sample
+from collector.vantage.log import nearest
+from firmware.judgement.site.evidence import ControlSource, WebControl
+
+KEY = Key(test="web_connectivity", target="https://www.example.org/", target_name="example")
+WELL = WebControl(
+    source=ControlSource.COLLECTOR,
+    addresses=("192.0.2.1",),
+    connects={"192.0.2.1:443": None},
+    headers=(("Server", "nginx"),),
+    status=200,
+    title="Here",
+    body_length=9,
+)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "collector.sqlite3"
+    Store.open(path).close()
+    return path
+
+
+@pytest.fixture
+def control_log(database: Path) -> Iterator[ControlLog]:
+    made = ControlLog.open(database)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def queries(database: Path) -> Iterator[ControlQueries]:
+    made = Queries(database)
+    yield ControlQueries(made)
+    made.close()
+
+
+def sample(at_s: int, view: WebControl = WELL, failure: str | None = None, key: Key = KEY) -> Sample:
+    return Sample(key=key, utc_ns=at_s * NS, failure=failure, failed_operation=None, view=view)
+
+
+def test_a_view_comes_back_as_it_was(control_log: ControlLog, queries: ControlQueries) -> None:
+    control_log.add([sample(10)], every_s=600)
+    control_log.add([sample(610)], every_s=600)
+    (run,) = queries.around(KEY, 300 * NS)
+    assert (run.view, run.samples, run.first_utc_ns, run.last_utc_ns) == (WELL, 2, 10 * NS, 610 * NS)
+    assert queries.around(replace(KEY, target_name="other"), 0) == ()
+
+
+def test_the_runs_around_a_moment_hold_the_nearest(control_log: ControlLog, queries: ControlQueries) -> None:
+    views = {
+        at: replace(WELL, status=status) for at, status in ((0, 200), (600, 503), (1200, 200), (9000, 404))
+    }
+    for at, view in views.items():
+        control_log.add([sample(at, view)], every_s=600)
+    for at in (-5, 0, 550, 650, 1199, 5000, 8000, 9000, 20_000):
+        found = nearest(queries.around(KEY, at * NS), at * NS)
+        assert found is not None
+        assert found.status == views[min(views, key=lambda one: abs(one - at))].status
+
+
+def test_a_clock_that_was_set_back_changes_no_run(control_log: ControlLog, queries: ControlQueries) -> None:
+    control_log.add([sample(600)], every_s=600)
+    control_log.add([sample(500, replace(WELL, status=500))], every_s=600)
+    (run,) = queries.last()
+    assert (run.view.status, run.samples) == (200, 1)
+
+
+def test_old_runs_and_those_past_the_bound_go(control_log: ControlLog, queries: ControlQueries) -> None:
+    day_s = DAY_NS // NS
+    control_log.add(
+        [sample(day * day_s, key=replace(KEY, target_name=f"t{day}")) for day in range(1, 11)], every_s=600
+    )
+    control_log.note_gap(Gap(from_utc_ns=0, to_utc_ns=DAY_NS, reason="the control did not run"))
+    assert queries.gaps() == (Gap(from_utc_ns=0, to_utc_ns=DAY_NS, reason="the control did not run"),)
+    control_log.thin(now_utc_ns=10 * DAY_NS, days=5)
+    assert {run.key.target_name for run in queries.last()} == {f"t{day}" for day in range(5, 11)}
+    assert queries.gaps() == ()
+    control_log.thin(now_utc_ns=10 * DAY_NS, days=5, most=2)
+    assert {run.key.target_name for run in queries.last()} == {"t9", "t10"}
+    assert control_log.last_utc_ns() == 10 * DAY_NS

@@ -1,0 +1,139 @@
+"""The control's log: samples become runs, gaps stay gaps, and a record finds what was seen nearest its time."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.store.vantage_streaks import NS, RUN_LONGEST_NS, SAMPLES_MISSED, Key, Run, Sample, continued
+from collector.vantage.log import JOIN_WINDOW_S, UNREACHABLE, age_s, is_connected, nearest, sample_of
+from collector.vantage.targets import ControlTarget
+from firmware.judgement.site.evidence import ControlSource, WebControl
+from firmware.model.failures import Failure
+from firmware.model.record import ClockQuality, ClockReading, Outcome, Record, Zone
+
+KEY = Key(test="web_connectivity", target="https://www.example.org/", target_name="example")
+EVERY_S = 600
+WELL = WebControl(source=ControlSource.COLLECTOR, status=200, addresses=("192.0.2.1",))
+DOWN = WebControl(source=ControlSource.COLLECTOR, http_failure="connection_refused")
+
+
+def sample(at_s: float, view: WebControl = WELL, failure: str | None = None) -> Sample:
+    return Sample(key=KEY, utc_ns=round(at_s * NS), failure=failure, failed_operation=None, view=view)
+
+
+def runs_of(samples: list[Sample]) -> list[Run]:
+    runs: list[Run] = []
+    for one in samples:
+        run = continued(runs[-1] if runs else None, one, every_s=EVERY_S)
+        if runs and run.first_utc_ns == runs[-1].first_utc_ns:
+            runs.pop()
+        runs.append(run)
+    return runs
+
+
+def record_of(key: Key, outcome: Outcome, at_s: float = 0) -> Record:
+    return Record(
+        boot_id="b",
+        test=key.test,
+        test_version="0.1.0",
+        target=key.target,
+        target_name=key.target_name,
+        zone=Zone.INTERNATIONAL,
+        slot_boottime_ns=0,
+        start=ClockReading(boottime_ns=0, utc_ns=round(at_s * NS), quality=ClockQuality.UNSYNCHRONISED),
+        runtime_ns=1,
+        outcome=outcome,
+    )
+
+
+def test_what_stays_the_same_is_one_run_and_a_change_begins_another() -> None:
+    runs = runs_of([sample(0), sample(600), sample(1200, DOWN, "connection_refused"), sample(1800)])
+    assert [(run.first_utc_ns // NS, run.last_utc_ns // NS, run.samples) for run in runs] == [
+        (0, 600, 2),
+        (1200, 1200, 1),
+        (1800, 1800, 1),
+    ]
+
+
+def test_addresses_that_change_all_the_time_are_one_finding_and_all_kept() -> None:
+    (run,) = runs_of([sample(0), sample(600, replace(WELL, addresses=("192.0.2.2",)))])
+    assert run.view.addresses == ("192.0.2.1", "192.0.2.2")
+
+
+def test_a_gap_and_a_day_end_a_run() -> None:
+    gap_s = EVERY_S * SAMPLES_MISSED + 1
+    assert len(runs_of([sample(0), sample(gap_s)])) == 2
+    assert len(runs_of([sample(0), sample(gap_s - 1)])) == 1
+    day = [sample(at) for at in range(0, RUN_LONGEST_NS // NS + 1200, 600)]
+    assert len(runs_of(day)) == 2
+
+
+@given(st.lists(st.tuples(st.integers(1, 5000), st.sampled_from([WELL, DOWN, UNREACHABLE])), max_size=40))
+def test_runs_hold_every_sample_once_and_in_order(steps: list[tuple[int, WebControl]]) -> None:
+    at, samples = 0, []
+    for step, view in steps:
+        at += step
+        samples.append(sample(at, view))
+    runs = runs_of(samples)
+    assert sum(run.samples for run in runs) == len(samples)
+    assert all(one.last_utc_ns < two.first_utc_ns for one, two in itertools.pairwise(runs))
+    for one in samples:
+        found = nearest(runs, one.utc_ns)
+        assert found is not None
+        assert (found.status, found.reachable) == (one.view.status, one.view.reachable)
+
+
+def test_the_nearest_in_time_says_how_far_it_is() -> None:
+    runs = runs_of([sample(0), sample(600), sample(4000, DOWN, "connection_refused")])
+    for at_s, status, age in (
+        (-50, 200, 50),
+        (0, 200, 0),
+        (300, 200, 300),
+        (700, 200, 100),
+        (3900, None, 100),
+    ):
+        found = nearest(runs, at_s * NS)
+        assert found is not None
+        assert (found.status, found.age_s) == (status, age)
+    assert age_s(runs[0], 310 * NS) <= 300
+
+
+def test_weeks_later_it_is_still_there_and_far_off_it_is_none() -> None:
+    runs = runs_of([sample(0), sample(600)])
+    assert nearest(runs, round((600 + JOIN_WINDOW_S) * NS)) is not None
+    assert nearest(runs, round((601 + JOIN_WINDOW_S) * NS)) is None
+    assert nearest([], 0) is None
+
+
+@pytest.mark.parametrize(("reached", "connected"), [(0, False), (1, False), (2, True), (3, True)])
+def test_a_control_is_connected_when_two_unrelated_neutral_networks_answer(
+    reached: int, connected: bool
+) -> None:
+    keys = [
+        Key(test="tls", target=f"c{number}.example.org:443", target_name=f"c{number}") for number in range(3)
+    ]
+    targets = [ControlTarget(key=key, neutral_network=f"AS{number}") for number, key in enumerate(keys)]
+    records = [
+        record_of(
+            key,
+            Outcome() if number < reached else Outcome(failure=Failure.TIMEOUT, failed_operation="connect"),
+        )
+        for number, key in enumerate(keys)
+    ]
+    assert is_connected(targets, records) is connected
+    assert not is_connected([], records)
+
+
+def test_a_control_that_is_not_connected_says_only_that() -> None:
+    down = record_of(KEY, Outcome(failure=Failure.TIMEOUT, failed_operation="connect"), at_s=5)
+    kept = sample_of(down, connected=False)
+    assert kept is not None
+    assert (kept.view, kept.failure, kept.utc_ns) == (UNREACHABLE, None, 5 * NS)
+    told = sample_of(down, connected=True)
+    assert told is not None
+    assert (told.failure, told.view.reachable) == (Failure.TIMEOUT, True)
+    missed = record_of(KEY, Outcome(failure=Failure.MISSED_SLOT, failed_operation="start"))
+    assert sample_of(missed, connected=True) is None

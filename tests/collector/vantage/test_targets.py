@@ -1,0 +1,76 @@
+"""What the control measures: plans by what devices said, targets that mean something from elsewhere."""
+
+from pathlib import Path
+
+from collector.vantage.targets import choose, read_plans, targets_of
+from firmware.model.record import Rung, Zone
+from firmware.model.task import Task
+from firmware.net.targets import TargetError
+from firmware.plans.load import load
+from firmware.worker import runner
+from tests.needs import ROOT
+
+GOOD = ROOT / "tests" / "data" / "plans" / "good.toml"
+
+
+def test_the_plans_that_come_along_and_the_operators(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(GOOD.read_text())
+    (tmp_path / "broken.toml").write_text("schema = 1")
+    plans, faults = read_plans(tmp_path)
+    assert {plan.country for plan in plans} >= {"ir", "zz", load(path=GOOD).country}
+    assert len(faults) == 1
+    assert "broken.toml" in faults[0]
+
+
+def test_a_plan_is_found_by_its_label_and_else_by_its_country() -> None:
+    plans, _ = read_plans(None)
+    ir = load(country="ir")
+    assert choose(plans, labels=[ir.label], countries_heard=[]).plans == (ir,)
+    other = choose(plans, labels=["ir 2020-01-01"], countries_heard=["ir"])
+    assert (other.plans, other.unknown) == ((ir,), ())
+
+
+def test_an_operators_plan_goes_before_one_that_comes_along(tmp_path: Path) -> None:
+    text = (ROOT / "firmware" / "plans" / "generic.toml").read_text()
+    for name, day in (("a", "2026-01-02"), ("b", "2026-01-01")):
+        (tmp_path / f"{name}.toml").write_text(text.replace("revised = 2026-11-21", f"revised = {day}"))
+    plans, _ = read_plans(tmp_path)
+    assert [plan.label for plan in choose(plans, labels=[], countries_heard=["zz"]).plans] == [
+        "zz 2026-01-02"
+    ]
+    both = choose(plans, labels=["zz 2026-01-01"], countries_heard=["zz"])
+    assert [plan.label for plan in both.plans] == ["zz 2026-01-01"]
+
+
+def test_an_unknown_plan_is_said_and_nothing_is_measured_for_it() -> None:
+    plans, _ = read_plans(None)
+    chosen = choose(plans, labels=["qq 2026-01-01", ""], countries_heard=["qq"])
+    assert (chosen.plans, chosen.unknown) == ((), ("qq 2026-01-01",))
+    assert targets_of(chosen.plans) == ()
+
+
+def test_every_far_target_is_controlled_once_and_can_be_measured() -> None:
+    plan = load(country="ir")
+    targets = targets_of([plan, plan])
+    far = [one for one in plan.targets if one.rung in (Rung.DOMESTIC, Rung.INTERNATIONAL, Rung.PLATFORMS)]
+    assert [target.key.target_name for target in targets if target.in_rounds] == [one.name for one in far]
+    neutral = {target.neutral_network for target in targets if target.neutral_network}
+    assert len(neutral) >= 3
+    for target in targets:
+        task = Task(
+            task_id="x",
+            test=target.key.test,
+            target=target.key.target,
+            options=target.options,
+            zone=Zone.INTERNATIONAL,
+            start_boottime_ns=0,
+            deadline_boottime_ns=0,
+        )
+        try:
+            runner.parse(task)
+        except TargetError as error:
+            raise AssertionError(f"{target.key}: {error}") from error
+    pages = [target for target in targets if target.key.test == "web_connectivity"]
+    assert pages
+    assert all(target.options["fetch"] is True for target in pages)

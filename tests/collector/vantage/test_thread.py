@@ -1,0 +1,183 @@
+"""The control as it runs, against loopback: sweeps into the log, news to devices, gaps, and what the operator is told."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from collector.messages import Answer
+from collector.settings import ControlSettings
+from collector.store.arrivals import HelloArrived, PresenceArrived
+from collector.store.database import Store
+from collector.store.queries import Queries
+from collector.store.vantage_log import ControlLog, ControlQueries
+from collector.store.vantage_streaks import NS
+from collector.vantage.thread import ControlThread, news_of
+from firmware.wire.messages import Hello
+from firmware.wire.vantage_news import decode_news
+from tests.servers.http import http, page
+from tests.servers.tcp import TcpServer
+from tests.waiting import until
+
+DEVICE = "k3v9q2m7x1c8n5p4"
+
+
+def plan_of(ports: list[int]) -> str:
+    """Return a generic plan whose neutral targets stand on loopback."""
+    near = "".join(
+        f'[[target]]\nname = "{rung}"\nrung = "{rung}"\nzone = "local"\ntest = "{test}"\ntarget = "{target}"\n'
+        'source = "made"\nwhy = "made"\n'
+        for rung, test, target in (
+            ("link", "link", "@uplink"),
+            ("address", "address", "@host"),
+            ("gateway", "ping", "@gateway"),
+            ("resolver", "dns", "example.org"),
+        )
+    )
+    neutral = "".join(
+        f'[[target]]\nname = "n{number}"\nrung = "international"\nzone = "international"\ntest = "http"\n'
+        f'target = "http://127.0.0.1:{port}/"\noptions = {{ expect_status = 204, body_cap = 1024 }}\n'
+        f'network = {{ asn = {64500 + number}, name = "N{number}" }}\nsource = "made"\nwhy = "made"\n'
+        for number, port in enumerate(ports)
+    )
+    return (
+        'schema = 1\ncountry = "zz"\nname = "Loopback"\nrevised = 2026-01-01\n'
+        "[cadence]\ncalm_s = 120\ntransition_s = 30\nbudget_bytes_per_day = 200_000_000\n" + near + neutral
+    )
+
+
+def hello(country: str) -> Hello:
+    return Hello(
+        device=DEVICE, epoch="9f1c04d27ab35e68", low=1, high=0, waiting=0, software="t", country=country
+    )
+
+
+class Running:
+    """A control thread on a store with one device in it."""
+
+    def __init__(self, folder: Path, *, country: str = "zz") -> None:
+        self.sent: list[Answer] = []
+        self.said: list[str] = []
+        self.database = folder / "collector.sqlite3"
+        store = Store.open(self.database)
+        now_ns = time.time_ns()
+        store.commit(
+            [
+                HelloArrived(hello=hello(country), received_ns=now_ns),
+                PresenceArrived(device=DEVICE, online=True, received_ns=now_ns),
+            ]
+        )
+        store.close()
+        self.queries = Queries(self.database)
+        self.controls = ControlQueries(self.queries)
+        settings = ControlSettings(enabled=True, every_s=10, plans=folder / "plans")
+        self.thread = ControlThread(
+            self.database, self.queries, settings, send=self.sent.append, say=self.said.append
+        )
+
+
+@pytest.fixture
+def plans(tmp_path: Path) -> Path:
+    (tmp_path / "plans").mkdir()
+    return tmp_path / "plans"
+
+
+def test_a_sweep_goes_into_the_log_and_down_to_the_device(tmp_path: Path, plans: Path) -> None:
+    well = http(lambda _request: page(status=204, content_type=""))
+    with TcpServer(well) as one, TcpServer(well) as two, TcpServer(well) as three:
+        (plans / "here.toml").write_text(plan_of([one.port, two.port, three.port]))
+        running = Running(tmp_path)
+        assert running.thread.answer_hello(hello("zz")) is None
+        running.thread.start()
+        try:
+            until(lambda: running.sent, "news sent")
+        finally:
+            running.thread.stop()
+    assert {(run.key.target_name, run.failure) for run in running.controls.last()} == {
+        ("n0", None),
+        ("n1", None),
+        ("n2", None),
+    }
+    assert running.sent[0].topic == f"p1/dn/{DEVICE}/ctl"
+    news = decode_news(running.sent[0].payload)
+    assert {(one.target_name, one.failure) for one in news.seen} == {("n0", None), ("n1", None), ("n2", None)}
+    answer = running.thread.answer_hello(hello("zz"))
+    assert answer is not None
+    assert decode_news(answer.payload).seen == news.seen
+    assert running.thread.answer_hello(hello("ir")) is None
+    assert running.said == []
+    running.queries.close()
+
+
+def test_a_control_that_reaches_nothing_keeps_that_and_tells_its_devices_nothing(
+    tmp_path: Path, plans: Path
+) -> None:
+    with TcpServer(http(lambda _request: page())) as server:
+        port = server.port
+    (plans / "here.toml").write_text(plan_of([port, port, port]))
+    running = Running(tmp_path)
+    running.thread.start()
+    try:
+        until(running.controls.last, "samples")
+    finally:
+        running.thread.stop()
+    assert {run.view.reachable for run in running.controls.last()} == {False}
+    assert running.sent == []
+    running.queries.close()
+
+
+def test_a_plan_that_is_not_known_is_said_once_and_nothing_is_measured(tmp_path: Path, plans: Path) -> None:
+    (plans / "broken.toml").write_text("schema = 1\n")
+    running = Running(tmp_path, country="qq")
+    running.thread.start()
+    try:
+        until(lambda: len(running.said) == 2, "both told")
+    finally:
+        running.thread.stop()
+    assert "no plan for 'qq'" in running.said[0]
+    assert "broken.toml" in running.said[1]
+    assert running.controls.last() == ()
+    running.queries.close()
+
+
+def test_the_time_in_which_it_did_not_run_is_a_gap(tmp_path: Path, plans: Path) -> None:
+    well = http(lambda _request: page(status=204, content_type=""))
+    with TcpServer(well) as server:
+        (plans / "here.toml").write_text(plan_of([server.port] * 3))
+        running = Running(tmp_path)
+        log = ControlLog.open(running.database)
+        long_ago_ns = time.time_ns() - 3600 * NS
+        log._connection.execute(
+            "INSERT INTO control_run (test, target, target_name, first_utc_ns, last_utc_ns, samples, view)"
+            " VALUES ('tcp', 'x', 'x', ?1, ?1, 1, '{}')",
+            (long_ago_ns,),
+        )
+        log.close()
+        running.thread.start()
+        try:
+            until(running.controls.gaps, "a gap")
+        finally:
+            running.thread.stop()
+    (gap,) = running.controls.gaps()
+    assert (gap.from_utc_ns, gap.reason) == (long_ago_ns, "the control did not run")
+    running.queries.close()
+
+
+def test_news_has_pages_first_since_the_last_are_cut_first(tmp_path: Path, plans: Path) -> None:
+    well = http(lambda _request: page(status=204, content_type=""))
+    with TcpServer(well) as server:
+        (plans / "here.toml").write_text(
+            plan_of([server.port] * 3)
+            + '[[target]]\nname = "site"\nrung = "platforms"\nzone = "international"\ntest = "web_connectivity"\n'
+            f'target = "http://127.0.0.1:{server.port}/"\noptions = {{ resolver = "none", body_cap = 1024, '
+            'addresses = 1 }\nnetwork = { asn = 64510, name = "S" }\nsource = "made"\nwhy = "made"\n'
+        )
+        running = Running(tmp_path)
+        running.thread.start()
+        try:
+            until(lambda: running.sent, "news sent")
+        finally:
+            running.thread.stop()
+    runs = running.controls.last()
+    assert next(one.target_name for one in news_of(runs, 1).seen) == "site"
+    running.queries.close()

@@ -1,0 +1,517 @@
+"""The verdict: every rule can speak, every trap is walked around, and what must never be said is never said."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.judgement.facts import Past
+from firmware.judgement.observation import Observation
+from firmware.judgement.round.rules import RULES, Rule
+from firmware.judgement.round.verdict import decide
+from firmware.model.failures import Failure
+from firmware.model.record import Rung, Verdict
+from firmware.model.verdict_words import COLLECTOR_ONLY, DEVICE_WORDS, MEANINGS, VerdictWord
+from tests.firmware.rounds import again, cut, dark, everything_works, many, near, past, seen
+
+OUT, IN, SITES = Rung.INTERNATIONAL, Rung.DOMESTIC, Rung.PLATFORMS
+SILENT, RESET = Failure.TIMEOUT, Failure.CONNECTION_RESET
+BAD_CERTIFICATE = Failure.SSL_INVALID_CERTIFICATE
+PORTAL = seen(
+    "portal",
+    OUT,
+    Failure.HTTP_UNEXPECTED_STATUS_CODE,
+    operation="http_round_trip",
+    test="http",
+    target="http://check.example.org/generate_204",
+    status=302,
+)
+
+
+def nothing_far(failure: str) -> list[Observation]:
+    return [*many(IN, 4, failure), *many(OUT, 5, failure), *many(SITES, 4, failure)]
+
+
+def part_silent() -> list[Observation]:
+    """Return a round in which TLS is silent outside, and plain HTTP reaches one of the same networks."""
+    checked = seen(
+        "check", OUT, test="http", target="http://check.example.org/", network="AS-international-1"
+    )
+    return [*near(), *many(IN, 4), *many(OUT, 5, SILENT), *many(SITES, 4, SILENT), checked]
+
+
+def slow_and_lossy() -> list[Observation]:
+    """Return a round on a full line: ten times the delay, and every second target loses packets."""
+    return [
+        replace(one, best_ns=1_000_000_000, retransmitted=number % 2 == 0)
+        if one.rung in (IN, OUT, SITES)
+        else one
+        for number, one in enumerate(everything_works())
+    ]
+
+
+def ordinary_past(age_s: float) -> Past:
+    told = past("controls-reached", age_s=age_s)
+    rungs = tuple(replace(state, best_ns=100_000_000) for state in told.ladder.rungs)
+    return replace(told, ladder=replace(told.ladder, rungs=rungs))
+
+
+ORDINARY = [ordinary_past(30.0 * number) for number in range(8, 0, -1)]
+
+STORIES: dict[str, tuple[Sequence[Observation], Sequence[Past]]] = {
+    "link-down": (
+        [
+            *near(link=Failure.LINK_DOWN, address=Failure.NO_ADDRESS),
+            *nothing_far(Failure.NETWORK_UNREACHABLE),
+        ],
+        (),
+    ),
+    "no-address": (
+        [*near(address=Failure.NO_ADDRESS, resolver=SILENT), *nothing_far(Failure.NETWORK_UNREACHABLE)],
+        (),
+    ),
+    "gateway-absent": (
+        [*near(gateway=Failure.HOST_UNREACHABLE, resolver=SILENT), *nothing_far(Failure.HOST_UNREACHABLE)],
+        (),
+    ),
+    "gateway-lost": (
+        [*near(gateway=SILENT, resolver=SILENT), *nothing_far(SILENT)],
+        [past("controls-reached", age_s=120)],
+    ),
+    "captive-portal": ([*near(), *many(IN, 4, SILENT), *many(OUT, 4, SILENT), PORTAL], ()),
+    "international-cut": (cut(), ()),
+    "international-silent-unconfirmed": (cut(confirmed=False), ()),
+    "isp-or-wider-outage": (dark(), ()),
+    "all-silent-unconfirmed": (dark(confirmed=False), ()),
+    "through-a-tunnel": ([replace(one, uplink="tunnel") for one in everything_works()], ()),
+    "protocol-filtering": (part_silent(), [past("protocols-part-unconfirmed", verdict="inconclusive")]),
+    "protocols-part-unconfirmed": (part_silent(), ()),
+    "delay-and-loss": (slow_and_lossy(), ORDINARY),
+    "certificates-refused": (
+        [*near(), *many(IN, 4, BAD_CERTIFICATE), *many(OUT, 5, BAD_CERTIFICATE, operation="tls_handshake")],
+        (),
+    ),
+    "names-unresolved": (
+        [
+            *near(resolver=SILENT),
+            *many(IN, 4, Failure.DNS_TEMPORARY_FAILURE, operation="resolve"),
+            *[replace(one, target="192.0.2.1:443") for one in many(OUT, 5)],
+        ],
+        (),
+    ),
+    "controls-reached": (everything_works(), ()),
+    "no-control": ([*near(), *many(IN, 4)], ()),
+    "mixed-evidence": ([*near(), *many(IN, 4), *many(OUT, 1), *many(OUT, 4, SILENT, first=2)], ()),
+}
+
+
+# The rules about platforms have stories of their own: tests/firmware/judgement/site/test_targets.py.
+OF_PAGES = {"resolver-lies", *(rule.rule_id for rule in RULES if rule.rule_id.startswith("platform-"))}
+
+
+@pytest.mark.parametrize(
+    "rule", [one for one in RULES if one.rule_id not in OF_PAGES], ids=lambda rule: rule.rule_id
+)
+def test_every_rule_speaks_in_its_story(rule: Rule) -> None:
+    observations, history = STORIES[rule.rule_id]
+    verdict = decide(observations, history)
+    assert (verdict.rule_id, verdict.verdict) == (rule.rule_id, rule.verdict)
+    assert verdict.evidence
+    assert verdict.overturned_by == rule.overturned_by
+
+
+def test_the_table_is_readable() -> None:
+    assert len({rule.rule_id for rule in RULES}) == len(RULES)
+    for rule in RULES:
+        assert rule.verdict in DEVICE_WORDS
+        assert rule.sentence.endswith(".")
+        assert rule.overturned_by.endswith(".")
+        assert rule.rungs
+
+
+def test_every_word_has_a_meaning_and_one_place() -> None:
+    assert set(MEANINGS) == set(VerdictWord)
+    assert all(meaning.endswith(".") for meaning in MEANINGS.values())
+    assert set(VerdictWord) == DEVICE_WORDS | COLLECTOR_ONLY
+    assert not DEVICE_WORDS & COLLECTOR_ONLY
+
+
+class TestTraps:
+    """The facts that trip naive rules (docs/explanation/verdicts.md), each with a round that would trip one."""
+
+    def test_a_reset_after_12_s_of_silence_is_a_failure_like_any_other(self) -> None:
+        late = [replace(one, end_ns=one.start_ns + 12_200_000_000) for one in many(OUT, 5, RESET)]
+        observations = [*near(), *many(IN, 4), *late, *many(SITES, 4, RESET)]
+        confirmed = [*observations, *again(observations)]
+        assert decide(observations).rule_id == "international-silent-unconfirmed"
+        assert decide(confirmed).verdict == "international_cut"
+
+    def test_dns_answers_from_a_cache_are_no_connectivity(self) -> None:
+        # every target outside is silent, and the resolver answers for all of their names
+        cached = [seen(f"dns-{number}", OUT, test="dns") for number in range(5)]
+        assert decide([*cut(), *cached]).verdict == "international_cut"
+        assert decide([*near(), *cached, *many(OUT, 3, SILENT)]).verdict != "ok"
+
+    def test_dns_answers_are_no_domestic_anchors(self) -> None:
+        anchors = [
+            seen(f"d-{number}", IN, test="dns", at_s=at_s) for number in range(4) for at_s in (0.1, 22)
+        ]
+        assert decide([*near(), *anchors, *many(OUT, 5, SILENT)]).verdict != "international_cut"
+
+    def test_dns_fails_and_no_control_was_reachable(self) -> None:
+        unnamed = many(OUT, 5, Failure.DNS_TEMPORARY_FAILURE, operation="resolve")
+        verdict = decide([*near(resolver=SILENT), *unnamed])
+        assert verdict.verdict == "inconclusive"
+        # and names that are not resolved are no silence either, though domestic names are
+        assert decide([*near(), *many(IN, 4), *unnamed, *many(IN, 4, at_s=22)]).verdict == "inconclusive"
+
+    @pytest.mark.parametrize("blocked", [1, 3, 4])
+    def test_blocked_sites_are_no_outage(self, blocked: int) -> None:
+        platforms = [
+            *many(SITES, blocked, RESET, operation="tls_handshake"),
+            *many(SITES, 4 - blocked, first=blocked + 1),
+        ]
+        verdict = decide([*near(), *many(IN, 4), *many(OUT, 5), *platforms])
+        assert verdict.verdict == "ok"
+        assert sum("tls_handshake: connection_reset" in line for line in verdict.evidence) == blocked
+
+    def test_an_address_that_answers_ping_and_forwards_nothing(self) -> None:
+        assert decide(dark()).verdict == "isp_or_wider_outage"
+
+    def test_a_clock_a_year_off_is_no_cut(self) -> None:
+        refused = [
+            *many(IN, 4, BAD_CERTIFICATE),
+            *many(OUT, 5, BAD_CERTIFICATE),
+            *many(SITES, 4, BAD_CERTIFICATE),
+        ]
+        assert decide([*near(), *refused, *again([*near(), *refused])]).verdict == "inconclusive"
+
+    def test_a_line_without_ipv6_is_not_cut_off_over_it(self) -> None:
+        sixes = [
+            seen(f"v6-{number}", OUT, Failure.NETWORK_UNREACHABLE, target="[2001:db8::1]:443")
+            for number in range(9)
+        ]
+        assert decide([*everything_works(), *sixes]).verdict == "ok"
+
+    def test_a_line_without_ipv4_is_not_cut_off_over_it(self) -> None:
+        fours = [
+            seen(f"v4-{number}", OUT, Failure.NETWORK_UNREACHABLE, target="192.0.2.1:443")
+            for number in range(9)
+        ]
+        only_six = [
+            replace(one, routes=frozenset({6}), next_hops=frozenset({6})) if one.rung is Rung.ADDRESS else one
+            for one in everything_works()
+        ]
+        assert decide([*only_six, *fours]).verdict == "ok"
+
+    def test_broken_ipv6_is_no_outage(self) -> None:
+        # IPv6 has a route and nothing comes back; the same networks answer over IPv4
+        broken = [
+            seen(
+                f"v6-{number}", OUT, SILENT, target="[2001:db8::1]:443", network=f"AS-international-{number}"
+            )
+            for number in range(1, 6)
+        ]
+        assert decide([*everything_works(), *broken]).verdict == "ok"
+
+    def test_wifi_that_drops_mid_round_is_no_cut(self) -> None:
+        # the anchors answered at once, then the Wi-Fi was gone for the rest of the round
+        start = cut(confirmed=False)
+        verdict = decide([*start, *again(start, link=Failure.LINK_DOWN, domestic=SILENT, gateway=SILENT)])
+        assert verdict.verdict in {"inconclusive", "local_fault"}
+
+    def test_one_bad_round_among_good_ones_must_be_confirmed(self) -> None:
+        good = [past("controls-reached", age_s=age_s) for age_s in (150, 120, 30)]
+        assert decide(cut(confirmed=False), good).verdict == "inconclusive"
+        assert decide(dark(confirmed=False), good).verdict == "inconclusive"
+
+    def test_two_bad_rounds_in_a_row_confirm_each_other(self) -> None:
+        first = past("international-silent-unconfirmed", verdict="inconclusive")
+        assert decide(cut(confirmed=False), [past("controls-reached"), first]).verdict == "international_cut"
+        first = past("all-silent-unconfirmed", verdict="inconclusive")
+        assert decide(dark(confirmed=False), [first]).verdict == "isp_or_wider_outage"
+
+    def test_a_bad_round_of_long_ago_confirms_nothing(self) -> None:
+        old = past("international-silent-unconfirmed", verdict="inconclusive", age_s=3600)
+        assert decide(cut(confirmed=False), [old]).verdict == "inconclusive"
+
+    def test_a_router_that_answered_yesterday_is_not_blamed(self) -> None:
+        observations, _ = STORIES["gateway-lost"]
+        assert decide(observations, [past("controls-reached", age_s=3500)]).rule_id == "gateway-lost"
+        assert decide(observations, [past("controls-reached", age_s=86_400)]).verdict == "inconclusive"
+
+    def test_a_router_that_never_answered_ping_is_not_blamed(self) -> None:
+        mute = [*near(gateway=SILENT), *many(IN, 4, SILENT), *many(OUT, 5, SILENT)]
+        rungs = [Rung.LINK, Rung.ADDRESS, Rung.RESOLVER]
+        verdict = decide([*mute, *again(mute)], [past("controls-reached", reached=rungs)])
+        assert verdict.verdict == "isp_or_wider_outage"
+        assert decide([*near(gateway=SILENT), *many(IN, 4), *many(OUT, 5)]).verdict == "ok"
+
+    def test_a_point_to_point_line_has_no_gateway_to_miss(self) -> None:
+        def point_to_point(observations: Sequence[Observation]) -> list[Observation]:
+            return [
+                replace(one, next_hops=frozenset()) if one.rung is Rung.ADDRESS else one
+                for one in observations
+            ]
+
+        lost = [*near(gateway=Failure.NO_GATEWAY, resolver=SILENT), *nothing_far(SILENT)]
+        assert decide(point_to_point([*lost, *again(lost)])).verdict == "isp_or_wider_outage"
+        up = [*near(gateway=Failure.NO_GATEWAY), *many(OUT, 5)]
+        assert decide(point_to_point(up)).verdict == "ok"
+
+    def test_a_block_page_is_no_sign_in_page(self) -> None:
+        blocked = replace(PORTAL, http_status=403)
+        assert decide([*near(), *many(OUT, 4, SILENT), blocked]).verdict != "captive_portal"
+
+    def test_a_proxy_that_meddles_with_plain_http_is_no_sign_in_page(self) -> None:
+        assert decide([*everything_works(), PORTAL]).verdict == "ok"
+
+    def test_block_pages_inside_the_country_do_not_hide_a_cut(self) -> None:
+        observations = cut()
+        injected = [
+            *many(SITES, 4, BAD_CERTIFICATE, operation="tls_handshake"),
+            replace(PORTAL, http_status=403),
+        ]
+        assert (
+            decide([*[one for one in observations if one.rung is not SITES], *injected]).verdict
+            == "international_cut"
+        )
+
+    def test_one_platform_that_answers_is_no_cut(self) -> None:
+        assert decide([*cut(), seen("cache", SITES)]).verdict == "inconclusive"
+
+    def test_three_addresses_of_one_company_are_one_failure(self) -> None:
+        one_owner = [replace(one, network="AS-one") for one in many(OUT, 5, SILENT)]
+        observations = [*near(), *many(IN, 4), *one_owner]
+        assert decide([*observations, *again(observations)]).verdict == "inconclusive"
+
+    def test_without_domestic_anchors_no_cut_is_claimed(self) -> None:
+        # the generic plan: what answers inside the country is not known
+        outside = [*near(), *many(OUT, 5, SILENT), *many(SITES, 4, SILENT)]
+        assert decide([*outside, *again(outside)]).verdict == "isp_or_wider_outage"
+
+    def test_a_worker_that_died_is_no_outage(self) -> None:
+        lost = [*many(IN, 4, Failure.WORKER_DIED), *many(OUT, 5, Failure.WORKER_DIED)]
+        verdict = decide([*near(), *lost])
+        assert (verdict.verdict, verdict.rule_id) == ("inconclusive", "no-control")
+
+    def test_a_resolver_that_fails_once_does_not_outweigh_names_that_resolve(self) -> None:
+        unnamed = many(SITES, 2, Failure.DNS_NXDOMAIN, operation="resolve")
+        assert decide([*near(resolver=SILENT), *many(OUT, 5), *unnamed]).verdict == "ok"
+
+    def test_a_mistake_of_ours_is_no_outage(self) -> None:
+        broken = many(OUT, 5, "unknown_failure: AttributeError: 'NoneType' object has no attribute 'x'")
+        observations = [*near(), *many(IN, 4), *broken]
+        assert decide([*observations, *again(observations)]).verdict == "inconclusive"
+
+    def test_half_the_controls_lost_on_a_bad_evening_is_no_cut(self) -> None:
+        for lost in range(1, 5):
+            controls = [*many(OUT, lost, SILENT), *many(OUT, 5 - lost, first=lost + 1)]
+            assert decide([*near(), *many(IN, 4), *controls]).verdict in {"ok", "inconclusive"}
+
+
+@pytest.mark.parametrize(
+    ("domestic", "controls", "verdict"),
+    [(2, 3, "international_cut"), (1, 3, "inconclusive"), (2, 2, "inconclusive")],
+)
+def test_a_cut_takes_two_anchors_and_three_controls(domestic: int, controls: int, verdict: str) -> None:
+    observations = [*near(), *many(IN, domestic), *many(OUT, controls, SILENT)]
+    assert decide([*observations, *again(observations)]).verdict == verdict
+
+
+def test_a_round_before_does_not_stand_in_for_an_anchor() -> None:
+    before = [past("international-silent-unconfirmed", verdict="inconclusive")]
+    observations = [*near(), *many(IN, 1), *many(OUT, 3, SILENT)]
+    assert decide([*observations, *again(observations)], before).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(("silent", "verdict"), [(3, "isp_or_wider_outage"), (2, "inconclusive")])
+def test_an_outage_takes_three_silent_networks(silent: int, verdict: str) -> None:
+    observations = [*near(), *many(OUT, silent, SILENT)]
+    assert decide([*observations, *again(observations)]).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("reached", "tried", "verdict"),
+    [(2, 4, "ok"), (2, 5, "inconclusive"), (3, 6, "ok"), (1, 1, "inconclusive")],
+)
+def test_ok_takes_two_networks_and_half_of_those_tried(reached: int, tried: int, verdict: str) -> None:
+    controls = [*many(OUT, reached), *many(OUT, tried - reached, SILENT, first=reached + 1)]
+    assert decide([*near(), *controls]).verdict == verdict
+
+
+class TestAFullLine:
+    """Congestion: delay and loss rise together on all, or it is not said."""
+
+    def test_delay_without_loss_is_none(self) -> None:
+        slow = [replace(one, retransmitted=False) for one in slow_and_lossy()]
+        assert decide(slow, ORDINARY).verdict == "ok"
+
+    def test_loss_without_delay_is_none(self) -> None:
+        lossy = [replace(one, best_ns=100_000_000) for one in slow_and_lossy()]
+        assert decide(lossy, ORDINARY).verdict == "ok"
+
+    def test_one_rung_that_is_as_fast_as_ever_refutes_it(self) -> None:
+        fast = [replace(one, best_ns=90_000_000) if one.rung is IN else one for one in slow_and_lossy()]
+        assert decide(fast, ORDINARY).verdict == "ok"
+
+    def test_without_a_history_nothing_is_ordinary(self) -> None:
+        assert decide(slow_and_lossy(), ORDINARY[:4]).verdict == "ok"
+
+
+class TestProtocols:
+    """Filtering by protocol: one answer by the silent protocol refutes it."""
+
+    BEFORE = (past("protocols-part-unconfirmed", verdict="inconclusive"),)
+
+    def test_one_answer_refutes_it(self) -> None:
+        answered = [*part_silent(), seen("one", OUT)]
+        assert decide(answered, self.BEFORE).verdict != "protocol_filtering"
+
+    def test_a_network_of_its_own_proves_nothing(self) -> None:
+        elsewhere = [replace(one, network="AS-else") if one.test == "http" else one for one in part_silent()]
+        assert decide(elsewhere, self.BEFORE).verdict != "protocol_filtering"
+
+    def test_ping_that_is_dropped_is_no_filter(self) -> None:
+        pings = [replace(one, test="ping", target="192.0.2.1") for one in many(OUT, 5, SILENT, first=11)]
+        assert decide([*everything_works(), *pings], self.BEFORE).verdict != "protocol_filtering"
+
+
+def test_ok_takes_proof_where_an_open_port_is_none() -> None:
+    ports = [replace(one, test="tcp") for one in many(OUT, 5)]
+    assert decide([*near(), *ports]).verdict == "inconclusive"
+
+
+def test_a_router_that_forwards_is_not_blamed_for_ignoring_ping() -> None:
+    observations = [*near(gateway=SILENT), *nothing_far(SILENT)]
+    assert decide(observations, [past("controls-reached")]).verdict == "inconclusive"
+
+
+def test_nothing_measured_is_inconclusive_and_says_so() -> None:
+    assert decide([]).evidence == ("nothing was measured that could tell",)
+
+
+def test_the_round_before_is_in_the_evidence() -> None:
+    verdict = decide(everything_works(), [past("mixed-evidence", verdict="inconclusive", age_s=31)])
+    assert verdict.evidence[-1] == "the round before, 31 s ago: inconclusive (mixed-evidence)"
+
+
+def test_the_evidence_counts_and_names() -> None:
+    verdict = decide([*near(), *many(OUT, 4), *many(OUT, 1, SILENT, first=5)])
+    assert "international: 4 of 5 reached in 5 networks, best 100.0 ms" in verdict.evidence
+    assert "international: international-5 not reached: connect: generic_timeout_error" in verdict.evidence
+
+
+def test_another_table_of_rules_is_taken_as_it_is() -> None:
+    rule = replace(RULES[-1], rule_id="mine", verdict=VerdictWord.BLOCKED_TLS)
+    assert decide([], rules=(rule,)).rule_id == "mine"
+
+
+# What must hold whatever the network does.
+
+OUTCOMES = [
+    (None, "connect"),
+    (SILENT, "connect"),
+    (RESET, "tls_handshake"),
+    (Failure.NETWORK_UNREACHABLE, "connect"),
+    (Failure.DNS_NXDOMAIN, "resolve"),
+    (BAD_CERTIFICATE, "tls_handshake"),
+    (Failure.HTTP_UNEXPECTED_STATUS_CODE, "http_round_trip"),
+    (Failure.MISSED_SLOT, "connect"),
+    ("unknown_failure: EWHAT: what", "connect"),
+]
+
+
+@st.composite
+def observed(draw: st.DrawFn) -> Observation:
+    rung = draw(st.sampled_from(Rung))
+    failure, operation = draw(st.sampled_from(OUTCOMES))
+    number = draw(st.integers(1, 5))
+    return seen(
+        f"{rung}-{number}",
+        rung,
+        failure,
+        operation=operation,
+        test=draw(st.sampled_from(["tls", "tcp", "dns", "http", "ping"])),
+        at_s=draw(st.sampled_from([0.1, 5.0, 22.0])),
+        network=draw(st.sampled_from([None, "", "AS-shared"])),
+        status=draw(st.sampled_from([None, 200, 302, 403])),
+    )
+
+
+rounds = st.lists(observed(), max_size=25)
+histories = st.lists(
+    st.builds(
+        past,
+        st.sampled_from([rule.rule_id for rule in RULES]),
+        age_s=st.floats(0, 400),
+        reached=st.lists(st.sampled_from(Rung)),
+    ),
+    max_size=2,
+)
+
+
+@given(rounds, histories, st.randoms())
+def test_the_order_of_observations_does_not_matter(
+    observations: list[Observation],
+    history: list[Past],
+    random: Random,
+) -> None:
+    shuffled = list(observations)
+    random.shuffle(shuffled)
+    assert decide(shuffled, history) == decide(observations, history)
+
+
+@given(rounds, histories)
+def test_there_is_always_a_verdict_with_evidence_a_rule_and_what_would_overturn_it(
+    observations: list[Observation], history: list[Past]
+) -> None:
+    verdict = decide(observations, history)
+    assert verdict.verdict in DEVICE_WORDS
+    assert verdict.rule_id in {rule.rule_id for rule in RULES}
+    assert verdict.evidence
+    assert verdict.overturned_by
+
+
+@given(rounds, histories, st.integers(1, 5), st.sampled_from(["tls", "tcp", "http", "ping"]))
+def test_more_answers_from_outside_never_make_a_cut(
+    observations: list[Observation], history: list[Past], number: int, test: str
+) -> None:
+    # whether a silent control answers in the end, or one more is there
+    for name in (f"international-{number}", "one-more"):
+        more = [*observations, seen(name, OUT, test=test, at_s=30)]
+        if decide(more, history).verdict == "international_cut":
+            raise AssertionError(f"{name} answered")
+
+
+@given(rounds, histories)
+def test_when_every_control_is_reached_nothing_is_wrong(
+    observations: list[Observation], history: list[Past]
+) -> None:
+    others = [one for one in observations if one.rung is not OUT]
+    assert decide([*others, *many(OUT, 5)], history).verdict in {"ok", "inconclusive"}
+
+
+@given(rounds, histories)
+def test_a_cut_is_only_said_with_its_evidence_at_hand(
+    observations: list[Observation], history: list[Past]
+) -> None:
+    said: Verdict = decide(observations, history)
+    if said.verdict == "international_cut":
+        proven = {one.network for one in observations if one.rung is IN and one.is_proof}
+        silent = {one.network for one in observations if one.rung is OUT and one.failure}
+        assert len(proven) >= 2
+        assert len(silent) >= 3
+
+
+@given(rounds)
+def test_what_is_dns_or_void_carries_no_verdict_of_the_wider_network(observations: list[Observation]) -> None:
+    weak = [
+        replace(one, test="dns") if number % 2 else replace(one, failure=Failure.MISSED_SLOT)
+        for number, one in enumerate(observations)
+        if one.rung in (IN, OUT, SITES)
+    ]
+    assert decide([*near(), *weak]).verdict == "inconclusive"

@@ -1,0 +1,207 @@
+"""Platforms in a round: each judged by itself, and what of that becomes the round's own verdict."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware.judgement.facts import Past
+from firmware.judgement.observation import Observation
+from firmware.judgement.round.rules import RULES
+from firmware.judgement.round.verdict import RoundJudgement, judge_round
+from firmware.judgement.site.evidence import (
+    Connect,
+    ControlSource,
+    Handshake,
+    Lookup,
+    Request,
+    WebControl,
+    WebEvidence,
+)
+from firmware.judgement.target_judgement import TargetJudgement, from_json, to_json
+from firmware.model.failures import Failure
+from firmware.model.jsontypes import JsonValue, RecordError
+from firmware.model.record import Rung
+from firmware.model.verdict_words import VerdictWord
+from tests.firmware.rounds import cut, everything_works, many, near, past, seen
+
+RESET, SILENT = Failure.CONNECTION_RESET, Failure.TIMEOUT
+NAME, HOST, TRUE = "platforms-1", "www.social.example", "93.184.216.34"
+STEPS = {"tls": RESET, "tcp": RESET, "dns": Failure.DNS_NXDOMAIN, "http": RESET}
+
+
+def evidence(step: str, *, host: str = HOST, address: str = TRUE) -> WebEvidence:
+    """Return a journey to the platform that ended in `step`, or arrived ("handshake")."""
+    failure = STEPS.get(step)
+    connects = (Connect(address=address, port=443, failure=failure if step == "tcp" else None),)
+    shaken = (Handshake(address=address, server_name=host, failure=failure if step == "tls" else None),)
+    asked = (Request(url=f"https://{host}/", address=address, failure=failure),)
+    return WebEvidence(
+        url=f"https://{host}/",
+        lookups=(
+            Lookup(
+                hostname=host,
+                resolver="@system",
+                failure=failure if step == "dns" else None,
+                addresses=() if step == "dns" else (address,),
+            ),
+        ),
+        connects=() if step == "dns" else connects,
+        handshakes=shaken if step in ("tls", "http", "handshake") else (),
+        requests=asked if step == "http" else (),
+    )
+
+
+UP = WebControl(
+    source=ControlSource.COLLECTOR,
+    addresses=(TRUE,),
+    connects={f"{TRUE}:443": None},
+    handshakes={f"{TRUE}:443": None},
+    status=200,
+)
+DOWN = replace(UP, connects={f"{TRUE}:443": RESET}, handshakes={}, http_failure=RESET, status=None)
+
+
+def one_fails(step: str) -> list[Observation]:
+    operation = {"dns": "resolve", "tcp": "connect", "tls": "tls_handshake"}.get(step, "http_round_trip")
+    failed = seen(NAME, Rung.PLATFORMS, STEPS[step], operation=operation, test="web_connectivity")
+    return [*near(), *many(Rung.DOMESTIC, 4), *many(Rung.INTERNATIONAL, 5), failed]
+
+
+def failed_before(step: str, *, ages: Sequence[float] = (90.0, 60.0, 30.0)) -> list[Past]:
+    told = TargetJudgement(
+        name=NAME, verdict=VerdictWord.INCONCLUSIVE, rule_id="seen-once", step=step, confidence="low"
+    )
+    return [replace(past("controls-reached", age_s=age_s), targets=(told,)) for age_s in ages]
+
+
+def judged(
+    step: str,
+    *,
+    history: Sequence[Past] = (),
+    control: WebControl | None = UP,
+    observations: Sequence[Observation] | None = None,
+) -> RoundJudgement:
+    controls = {} if control is None else {NAME: control}
+    return judge_round(
+        one_fails(step) if observations is None else observations,
+        history,
+        pages={NAME: evidence(step)},
+        views=controls,
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "word", "rule_id"),
+    [
+        ("dns", "blocked_dns", "platform-blocked-by-name"),
+        ("tcp", "blocked_tcp", "platform-blocked-by-address"),
+        ("tls", "blocked_tls", "platform-blocked-in-handshake"),
+        ("http", "blocked_http", "platform-blocked-by-page"),
+    ],
+)
+class TestOnePlatform:
+    """Blocking on each rung: two rounds, controls that are well, and a control outside that has looked since."""
+
+    def test_it_is_said(self, step: str, word: str, rule_id: str) -> None:
+        found = judged(step, history=failed_before(step))
+        assert (found.verdict.verdict, found.verdict.rule_id) == (word, rule_id)
+        assert any(NAME in line and word in line for line in found.verdict.evidence)
+        assert [(one.name, one.verdict, one.step) for one in found.targets] == [(NAME, word, step)]
+
+    def test_not_by_one_round(self, step: str, word: str, rule_id: str) -> None:
+        assert judged(step).verdict.verdict == "ok"
+        # nor by a failure of another kind before
+        other = "tcp" if step != "tcp" else "dns"
+        assert judged(step, history=failed_before(other)).verdict.verdict == "ok"
+
+    def test_not_without_a_control(self, step: str, word: str, rule_id: str) -> None:
+        assert judged(step, history=failed_before(step), control=None).verdict.verdict == "ok"
+        unreachable = replace(UP, reachable=False)
+        assert judged(step, history=failed_before(step), control=unreachable).verdict.verdict == "ok"
+
+    def test_not_by_a_control_that_has_not_looked_since(self, step: str, word: str, rule_id: str) -> None:
+        before = replace(UP, age_s=300.0)
+        assert judged(step, history=failed_before(step), control=before).verdict.verdict == "ok"
+
+    def test_down_for_everyone(self, step: str, word: str, rule_id: str) -> None:
+        gone = replace(DOWN, addresses=()) if step == "dns" else DOWN
+        found = judged(step, history=failed_before(step), control=gone)
+        assert (found.verdict.verdict, found.verdict.rule_id) == ("service_down", "platform-down")
+
+    def test_not_in_a_cut(self, step: str, word: str, rule_id: str) -> None:
+        failed = [one for one in one_fails(step) if one.target_name == NAME]
+        dark = [*[one for one in cut() if one.target_name != NAME], *failed]
+        found = judged(step, history=failed_before(step), observations=dark)
+        assert found.verdict.verdict == "international_cut"
+        assert [one.verdict for one in found.targets] == ["inconclusive"]
+
+
+def test_a_resolver_that_lies_for_every_name_blocks_none() -> None:
+    names = [f"platforms-{number}" for number in range(1, 4)]
+    pages = {name: evidence("tls", host=f"{name}.example", address="130.192.182.17") for name in names}
+    failed = [
+        seen(
+            name,
+            Rung.PLATFORMS,
+            Failure.SSL_UNKNOWN_AUTHORITY,
+            operation="tls_handshake",
+            test="web_connectivity",
+        )
+        for name in names
+    ]
+    observations = [*near(), *many(Rung.INTERNATIONAL, 5), *failed]
+    found = judge_round(observations, failed_before("tls"), pages=pages, views=dict.fromkeys(names, UP))
+    assert found.verdict.rule_id == "resolver-lies"
+    assert {one.verdict for one in found.targets} == {"inconclusive"}
+    # with one name that is answered truly the others are blocked, not the resolver broken
+    pages["platforms-9"] = evidence("handshake", host="platforms-9.example")
+    assert judge_round(observations, failed_before("tls"), pages=pages).verdict.rule_id != "resolver-lies"
+
+
+def test_platforms_that_are_well_are_ok() -> None:
+    found = judge_round(everything_works(), pages={NAME: evidence("handshake")})
+    assert found.verdict.verdict == "ok"
+    assert [(one.verdict, one.rule_id) for one in found.targets] == [("ok", "site-proven")]
+
+
+def test_they_survive_json_and_refuse_what_is_none() -> None:
+    found = judged("tls", history=failed_before("tls")).targets
+    assert from_json(json.loads(json.dumps(to_json(found)))) == found
+    damaged: list[JsonValue] = [
+        {},
+        [1],
+        [{"name": "x"}],
+        [{"name": "x", "verdict": "perhaps", "rule_id": "r"}],
+    ]
+    for wrong in damaged:
+        with pytest.raises(RecordError, match="targets"):
+            from_json(wrong)
+
+
+def test_the_rules_about_platforms_are_all_told_here() -> None:
+    told = {"resolver-lies", "platform-down"} | {
+        f"platform-blocked-{how}" for how in ("by-name", "by-address", "in-handshake", "by-page")
+    }
+    assert told == {
+        rule.rule_id
+        for rule in RULES
+        if rule.rule_id.startswith("platform-") or rule.rule_id == "resolver-lies"
+    }
+
+
+@given(
+    st.sampled_from(list(STEPS)), st.lists(st.floats(1, 2000), max_size=4), st.sampled_from([None, UP, DOWN])
+)
+def test_a_round_says_blocked_only_with_a_control_after_the_first_failure(
+    step: str, ages: list[float], control: WebControl | None
+) -> None:
+    history = failed_before(step, ages=sorted(ages, reverse=True))
+    found = judged(step, history=history, control=control)
+    if found.verdict.verdict.startswith("blocked"):
+        assert control is UP
+        assert history
+        assert history[-1].age_s <= 600
