@@ -61,6 +61,8 @@ def take(
         first, last = account.base + low, account.base + min(high, account.produced)
         bound = rows.nth_key(connection, first, last, BUNCH - removed)
         end = last if bound is None else bound
+        if first <= end:
+            rows.refuse_disorder(connection, first, end)
         if receipt is not None:
             delivered.keep(connection, first, end, receipt)
         removed += rows.delete(connection, first, end)

@@ -9,6 +9,7 @@ read.
 import json
 import secrets
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -39,10 +40,15 @@ class Found:
 
     accounts: dict[int, Account] = field(default_factory=dict)
     highest: dict[int, int] = field(default_factory=dict)
+    sound: Counter[int] = field(default_factory=Counter)
+    """How many waiting records of each epoch stand whole in the last forms of the pages."""
     foreign: str = ""
     """Another device that it names, where it does not name our own: nothing in it is ours."""
     all_forms: bool = False
-    """More was durable than the log and the file show: older forms of their pages are looked at as well."""
+    """More was durable, or waits, than the log and the file show: older forms of their pages are looked at as well.
+
+    A page that SQLite wrote while a bit flip in it was not known may have lost rows that its form before still has.
+    """
 
 
 def is_misspelt(found: str, device: str) -> bool:
@@ -63,6 +69,7 @@ def survey(path: Path, *, device: str, noted: Sidecar | None) -> Found:
             noted.missing_from([found.accounts[number] for number in sorted(found.accounts)])
         )
         _take_noted(found, noted)
+    found.all_forms |= any(found.sound[one.id] < one.waiting for one in found.accounts.values())
     for row in pages.rows(path, all_forms=found.all_forms):
         if not row.is_sound:
             _survey_row(found, row, device, aside)
@@ -101,6 +108,7 @@ def _survey_row(found: Found, row: RawRow, device: str, aside: dict[int, int]) -
         number = key // SPAN + 1
         if 0 < number < _MAX_EPOCHS:
             found.highest[number] = max(found.highest.get(number, 0), key % SPAN)
+            found.sound[number] += row.is_sound
     elif row.is_sound and _is_quarantined(row.values) and 0 < (number := row.rowid // SPAN + 1) < _MAX_EPOCHS:
         aside[number] = max(aside.get(number, 0), row.rowid % SPAN)
 

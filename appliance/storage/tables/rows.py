@@ -27,6 +27,8 @@ LAST_SEQ: Final = SPAN - 1
 _WINDOW: Final = 500
 _WINDOWS: Final = 20
 """Windows looked at in one transaction until there is something to give up: each costs a flush of the card."""
+_AROUND: Final = 64
+"""Rows looked at on either side of those that leave: those of three pages at the least."""
 _REASON_LENGTH: Final = 500
 _ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
@@ -151,6 +153,33 @@ def read(
         total += len(body)
     cursor.close()
     return rows, spoilt
+
+
+def refuse_disorder(connection: sqlite3.Connection, first: int, last: int) -> None:
+    """Raise `sqlite3.DatabaseError` where the keys from `first` to `last`, and those around them, are not in order.
+
+    To be asked before rows leave: SQLite then fits what is left into the pages beside, by their pointers, and a damaged
+    one has it write over rows that are whole.
+    """
+    before = connection.execute(
+        "SELECT seq FROM waiting WHERE seq < ? ORDER BY seq DESC LIMIT ?", (first, _AROUND)
+    ).fetchall()
+    latest, beyond = None, 0
+    for (key,) in reversed(before):
+        latest = _after(latest, key)
+    # Without an upper bound: a key that is too large would end the search before what it hides.
+    for (key,) in connection.execute("SELECT seq FROM waiting WHERE seq >= ? ORDER BY seq", (first,)):
+        latest = _after(latest, key)
+        beyond += key > last
+        if beyond == _AROUND:
+            break
+
+
+def _after(latest: int | None, key: int) -> int:
+    """Return `key`. Raises `sqlite3.DatabaseError` where it does not come after `latest`."""
+    if latest is not None and key <= latest:
+        raise sqlite3.DatabaseError(f"key {key} stands behind key {latest}")
+    return key
 
 
 def _refuse_disorder_before(connection: sqlite3.Connection, key: int, step: int) -> None:
@@ -287,6 +316,7 @@ def quarantine(
             "INSERT OR IGNORE INTO quarantine (seq, body, reason, said_by, moved_utc_ns) VALUES (?, ?, ?, ?, ?)",
             (key, body.encode("utf-8", "replace").decode(), reject.reason[:_REASON_LENGTH], said_by, utc_ns),
         )
+    refuse_disorder(connection, key, key)
     return delete(connection, key, key)
 
 
@@ -341,6 +371,8 @@ def give_up_upto(connection: sqlite3.Connection, key: int, *, wanted: int, reaso
 
 
 def _bury_all(connection: sqlite3.Connection, keys: Sequence[int], reason: str) -> None:
+    if keys:
+        refuse_disorder(connection, keys[0], keys[-1])
     for low, high in to_ranges(keys):
         number = low // SPAN + 1
         base = (number - 1) * SPAN

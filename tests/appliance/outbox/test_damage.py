@@ -1,5 +1,7 @@
 """Single bits and single steps: what a worn card or a power cut may leave, and what it must not cost."""
 
+import contextlib
+import json
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.outbox.box import Outbox
+from appliance.outbox.group_commit import Store
 from appliance.storage import sidecar
 from appliance.storage.datadir import (
     DataDir,
@@ -18,8 +21,10 @@ from appliance.storage.errors import OutboxDamagedError, OutboxError, OutboxFore
 from appliance.storage.recovery import quarantined_files
 from appliance.storage.sidecar import SidecarFile
 from firmware.model.record import Record
+from firmware.model.seqs import SeqRanges
 from firmware.wire.messages import Ack
 from tests.appliance import namespaces
+from tests.drills.cells import cells
 from tests.firmware.records import tcp_record
 
 DEVICE = "a1b2c3d4e5f6g7h8"
@@ -79,6 +84,50 @@ def test_a_bit_in_what_no_checksum_covers_costs_no_record(path: Path) -> None:
         assert (outbox.healed.saved, outbox.healed.lost) == (500, 0)
         (ended,) = outbox.past()
         assert ended.epoch == epoch
+
+
+def test_a_row_that_was_written_over_is_saved_from_its_page_s_form_before(path: Path, tmp_path: Path) -> None:
+    made(path, 100)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute("UPDATE waiting SET body = 'written over' WHERE seq = 49")
+    connection.commit()
+    kept = {
+        name: path.with_name(name).read_bytes() for name in (path.name, path.name + "-wal")
+    }  # as they stand before closing brings the one into the other
+    connection.close()
+    for name, content in kept.items():
+        path.with_name(name).write_bytes(content)
+    path.write_bytes(bytes(16) + path.read_bytes()[16:])
+    with Outbox.open(path, device=DEVICE) as outbox:
+        assert outbox.healed is not None
+        assert (outbox.healed.saved, outbox.healed.lost) == (100, 0)
+
+
+def test_rows_that_leave_beside_a_damaged_pointer_have_nothing_written_over(path: Path) -> None:
+    made(path, 60)
+    rows = {cell.rowid: cell for cell in cells(path)["waiting"]}
+    page = {number: cell.pointer // 4096 for number, cell in rows.items()}
+    # Two of one page, the pages after which go: what is left is then fitted in with them.
+    hidden = next(number for number in range(30, 50) if page[number] == page[number - 2])
+    with Outbox.open(path, device=DEVICE) as outbox:
+        into = rows[hidden - 2].start % 4096 + 4
+        data = bytearray(path.read_bytes())
+        data[rows[hidden].pointer : rows[hidden].pointer + 2] = into.to_bytes(2, "big")
+        path.write_bytes(data)
+        store = Store(outbox, account=account)
+        for _ in range(3):
+            with contextlib.suppress(OutboxError), outbox.again() as sender:
+                first = hidden + 2
+                sender.acknowledge(
+                    Ack(epoch=sender.epoch, upto=0, ranges=SeqRanges.of(range(first, 61)), run=outbox.run)
+                )
+            store.add(tcp_record(100), 0)
+            assert store.commit(0)
+        with outbox.again() as sender:
+            boxes = [sender, *sender.past()]
+            found = [json.loads(row.body)["round_id"] for box in boxes for row in box.oldest(1000)]
+    assert set(range(hidden + 1)) - set(found) <= {hidden - 1}  # record n has seq n + 1
 
 
 def test_a_value_that_there_is_not_ends_nothing(path: Path) -> None:
