@@ -14,7 +14,6 @@ Where mosquitto is missing the test is skipped, or fails when CI is set.
 
 import os
 import pwd
-import random
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.broker.child import LISTENING_PORTS
+from tests import ports
 
 _STARTED = "running"
 _TAKEN = "Address already in use"
@@ -46,7 +45,7 @@ class Mosquitto:
             heard = self._try(self.port)
         else:
             for _ in range(20):
-                heard = self._try(port := _free_port())
+                heard = self._try(port := ports.take_one())
                 if _TAKEN not in heard:
                     self.port = port
                     break
@@ -124,8 +123,3 @@ def _program() -> str:
             pytest.fail(message)
         pytest.skip(message)
     return found
-
-
-def _free_port() -> int:
-    # Not one that the kernel hands out: while a broker is down, its port could become another's source port.
-    return random.choice(LISTENING_PORTS)

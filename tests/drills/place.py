@@ -1,7 +1,6 @@
 """One authority, one broker over mutual TLS, one collector that believes only what is signed: what drills are held in."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -12,8 +11,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from appliance.identity.command import identity
-from collector.broker.child import LISTENING_PORTS
 from collector.command import collector as collector_command
+from tests import ports
 from tests.provisioning.identities import Provisioned, RunningBroker
 
 LIMIT_S = 60.0
@@ -27,7 +26,7 @@ class Place:
         self.world = Provisioned(folder)
         self.data = folder / "collector"
         self.settings = folder / "collector.toml"
-        (self.intake_port,) = random.sample(LISTENING_PORTS, k=1)
+        self.intake_port = ports.take_one()
         self._broker: AbstractContextManager[RunningBroker] | None = None
         self.broker: RunningBroker
         self.collector: subprocess.Popen[bytes] | None = None

@@ -9,6 +9,7 @@ from typing import ClassVar, cast
 
 import pytest
 
+from tests import ports
 from tests.drills import siege_faults
 from tests.drills.siege import FailedError, Orders, Siege
 from tests.drills.siege_account import Account, Identity, Standing
@@ -123,7 +124,7 @@ def test_an_exception_in_a_task_of_a_relay_is_noted(monkeypatch: pytest.MonkeyPa
         raise KeyError("nobody foresaw it")
 
     monkeypatch.setattr(Relay, "_forward", forward)
-    port = _free_port()
+    port = ports.take_one()
     with ThreadFaults() as threads:
         relay = Relay(((port, 1),))
         relay.join()
@@ -134,7 +135,7 @@ def test_an_exception_in_a_task_of_a_relay_is_noted(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_relay_can_be_joined_for_https_alone() -> None:
-    first, last = _free_port(), _free_port()
+    first, last = ports.take_one(), ports.take_one()
     with TcpServer(lambda connection: connection.sendall(b"far")) as far:
         relay = Relay(((first, far.port), (last, far.port)))
         relay.join(https_only=True)
@@ -196,8 +197,3 @@ def test_four_thefts_have_every_way_with_and_without_a_drive() -> None:
     for seed in (0, 3, 2**32 - 1):
         plans = [Plan.of(seed + number, random.Random(number), has_lists=True) for number in range(4)]
         assert len({(one.by_https, one.by_drive) for one in plans}) == 4
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

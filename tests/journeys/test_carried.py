@@ -1,6 +1,5 @@
 """A stick carried by hand, every part real: a device's outbox and identity, a directory, the collector's store, the way back."""
 
-import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,12 +17,12 @@ from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import Identity
 from appliance.outbox.box import Outbox
 from appliance.storage.datadir import DataDir
-from collector.broker.child import LISTENING_PORTS
 from collector.command import collector
 from collector.store.queries import Queries
 from firmware.wire import bundle
 from firmware.wire.bundle import Message
 from firmware.wire.messages import Ack, encode_ack
+from tests import ports
 from tests.collector.process import CollectorProcess
 from tests.firmware.records import tcp_record
 from tests.provisioning.identities import Provisioned
@@ -204,7 +203,7 @@ def test_beside_a_running_collector_it_says_what_to_do(carried: Carried) -> None
 
 @pytest.mark.parametrize("with_tls", [False, True])
 def test_a_running_collector_with_an_intake_takes_it_through_that(carried: Carried, with_tls: bool) -> None:
-    text = carried.settings.read_text() + f"[intake]\nport = {random.choice(LISTENING_PORTS)}\n"
+    text = carried.settings.read_text() + f"[intake]\nport = {ports.take_one()}\n"
     carried.settings.write_text(text + f'identity = "{carried.world.directory / "broker"}"\n' * with_tls)
     bag = carried.export()
     spoilt = bag.with_name("zz-spoilt.bag")

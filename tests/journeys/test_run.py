@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -11,18 +10,11 @@ from typing import Any
 import psutil
 import pytest
 
-from tests import namespaces
+from tests import namespaces, ports
 from tests.appliance.world import TIDEGAUGE, status, world
 from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.namespace
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def command(root: Path, port: int, *options: str) -> list[str]:
@@ -44,7 +36,7 @@ def children() -> list[str]:
 
 
 def two_runs(folder: str, broker: str) -> Any:
-    root, port = Path(folder), free_port()
+    root, port = Path(folder), ports.take_one()
     with world(root):
         first = finish(command(root, port, "--broker", broker, "--rounds", "1"))
         after_first = status(root / "all" / "device")
@@ -65,7 +57,7 @@ def two_runs(folder: str, broker: str) -> Any:
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(root)
             taken = finish(command(root, port, "--broker", broker, "--data", str(root / "other")))
-            in_use = finish(command(root, free_port(), "--broker", broker))
+            in_use = finish(command(root, ports.take_one(), "--broker", broker))
         second.send_signal(signal.SIGINT)
         said += list(second.stdout)
         second.stdout.close()

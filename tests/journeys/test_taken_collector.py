@@ -6,7 +6,6 @@ old one's place, and every record is compared with what was measured; along MQTT
 """
 
 import json
-import random
 import shutil
 import sqlite3
 import time
@@ -31,10 +30,10 @@ from appliance.outbox.box import Outbox
 from appliance.parts import identity_of
 from appliance.storage.datadir import DataDir
 from appliance.transports import Ports
-from collector.broker.child import LISTENING_PORTS
 from collector.command import collector as collector_command
 from firmware.model.jsontypes import JsonObject
 from firmware.model.record import to_json
+from tests import ports
 from tests.collector.process import CollectorProcess
 from tests.firmware.records import tcp_record
 from tests.provisioning.identities import Provisioned
@@ -59,7 +58,7 @@ class Scene:
         assert identity.main(["install", str(given), "--data", str(self.data)], standalone_mode=False) is None
         self.world.write_broker()
         self.broker = stack.enter_context(self.world.broker())
-        (self.https_port,) = random.sample(LISTENING_PORTS, k=1)
+        self.https_port = ports.take_one()
         self.directory = stack.enter_context(DataDir.open(self.data))
         self.outbox = stack.enter_context(Outbox.open(self.directory.outbox, device=DEVICE))
         self.drive = folder / "drive"

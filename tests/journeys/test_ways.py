@@ -7,7 +7,6 @@ revocation stops a device that is connected, and a renewal reaches one whose cer
 import datetime as dt
 import os
 import queue
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,11 +23,11 @@ from appliance.outbox.box import Outbox
 from appliance.parts import identity_of
 from appliance.storage.datadir import DataDir
 from appliance.transports import Ports, Transport, Tried, Way
-from collector.broker.child import LISTENING_PORTS
 from collector.store.queries import Queries
 from collector.trust.registry import LOOK_AGAIN_S
 from provisioning.authority import Authority, write
 from provisioning.certificates import Role, key_pem, make_key
+from tests import ports
 from tests.collector.process import CollectorProcess
 from tests.firmware.records import tcp_record
 from tests.provisioning.identities import Provisioned, RunningBroker
@@ -53,7 +52,7 @@ class Place:
         assert identity.main(["install", str(given), "--data", str(self.data)], standalone_mode=False) is None
         self.world.write_broker()
         self.broker: RunningBroker = stack.enter_context(self.world.broker())
-        (self.https_port,) = random.sample(LISTENING_PORTS, k=1)
+        self.https_port = ports.take_one()
         settings = folder / "collector.toml"
         settings.write_text(
             f'[broker]\nuse = "localhost:{self.broker.port}"\n'
@@ -78,7 +77,7 @@ class Place:
     def impostor(self, folder: Path, stack: ExitStack) -> int:
         """Start a collector that another authority vouches for, behind a door with the right certificate; its port."""
         folder.mkdir()
-        port = random.choice(LISTENING_PORTS)
+        port = ports.take_one()
         settings = folder / "collector.toml"
         settings.write_text(
             f'[broker]\nuse = "none"\n[trust]\ndevices = "{self.world.authority}"\n'
@@ -176,7 +175,7 @@ def test_each_way_alone_delivers_everything(place: Place, stack: ExitStack, way:
 
 
 def test_shut_ways_are_told_and_the_next_is_taken(place: Place, stack: ExitStack) -> None:
-    shut = random.sample(LISTENING_PORTS, k=2)
+    shut = ports.take(2)
     device = Device(place, stack, {"wss": shut[0], "mqtts": shut[1], "https": place.https_port})
     device.start()
     device.await_delivered()

@@ -9,7 +9,6 @@ world.provision("revoke", "a" * 16)             # any command; then world.write_
 
 import os
 import pwd
-import random
 import signal
 import socket
 import subprocess
@@ -20,8 +19,8 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from collector.broker.child import LISTENING_PORTS
 from provisioning.command import provision
+from tests import ports
 from tests.needs import program
 from tests.waiting import LIMIT_S, until
 
@@ -45,7 +44,7 @@ class Provisioned:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.authority = directory / "authority"
-        self._ports = random.sample(LISTENING_PORTS, k=2)
+        self._ports = ports.take(2)
         self.provision("ca", str(self.authority), ca=False)
         self.provision("collector", "--out", str(directory / "collector-identity"))
         self.collector = directory / "collector-identity"
