@@ -1,11 +1,13 @@
 """A bad card, end to end: no room, a damaged database, a copied card; sender, broker and collector as they are run."""
 
+import contextlib
 import json
 import queue
 import shutil
 import threading
 import time
 from pathlib import Path
+from urllib.error import HTTPError
 
 from appliance.delivery.network.link import SyncSettings
 from appliance.delivery.network.sender import Sync
@@ -118,8 +120,9 @@ def test_a_device_that_delivered_all_and_went_away_has_no_epoch_left_to_name(
         said: dict[str, int] = {}
 
         def is_whole() -> bool:
-            said.update(json.loads(collector.get(f"api/v1/devices/{DEVICE}/completeness")))
-            return said["stored"] >= epochs and not said["missing"] and not said["unnamed_epochs"]
+            with contextlib.suppress(HTTPError):  # 404 until its first hello
+                said.update(json.loads(collector.get(f"api/v1/devices/{DEVICE}/completeness")))
+            return said.get("stored", 0) >= epochs and not said["missing"] and not said["unnamed_epochs"]
 
         # One connection, which nothing ends.
         until(is_whole, lambda: f"whole: {said}")
