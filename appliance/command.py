@@ -18,20 +18,14 @@ from appliance.events import Listener
 from appliance.outbox.box import Outbox
 from appliance.settings import DeviceSettings
 from appliance.storage.datadir import DataDir
-from appliance.storage.quota import Room
+from appliance.storage.quota import Quota
 from appliance.views import status as statuses
 from appliance.views.lines import Lines
+from firmware.commands.errors import BadInputError
 from firmware.model.plan import Plan, PlanError
 from firmware.net.targets import TargetError, parse_host_port
 from firmware.plans import load as plans
 from firmware.settings.load import SettingsError, load
-
-
-class BadInputError(click.ClickException):
-    """What was given cannot be used; exit status 2, as click's own usage errors."""
-
-    exit_code = 2
-
 
 if TYPE_CHECKING:
     from appliance.lights.pins import Lights, LightsConfig
@@ -101,7 +95,7 @@ def _run(settings: DeviceSettings, plan: Plan, *, rounds: int | None, page: str 
     """Open what the device works on, in the order in which it must be given back, and run it."""
     with ExitStack() as stack:
         data = stack.enter_context(DataDir.open(settings.data, patient=True))
-        room = Room(
+        room = Quota(
             path=data.outbox,
             cap_bytes=settings.outbox.cap_mb * 1024 * 1024,
             max_age_s=settings.outbox.max_age_days * 86_400,

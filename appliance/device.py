@@ -21,9 +21,8 @@ from typing import Final
 
 from appliance import state_file
 from appliance.delivery.network.sender import Sync
-from appliance.delivery.removable.watch import StickWatch
+from appliance.delivery.removable.watch import UsbDriveWatch
 from appliance.events import (
-    ControlHeard,
     Event,
     ExportEnded,
     Listener,
@@ -32,24 +31,24 @@ from appliance.events import (
     StorageChanged,
     SyncChanged,
     TransportTried,
+    VantageNewsArrived,
     VerdictReached,
     WorkerRestarted,
 )
 from appliance.measuring import records
 from appliance.measuring.budget import NS, Budget, wire_bytes
 from appliance.measuring.journal import Journal
-from appliance.measuring.rounds import History, Round
+from appliance.measuring.rounds import RecentRounds, RunningRound
 from appliance.measuring.schedule import ROUND, Due, Reason
-from appliance.measuring.sentinel import GONE, PREFIX, Sentinel, controls_of
-from appliance.measuring.worker import Died, News, Unanswered, Worker
-from appliance.measuring.worker import Measured as TaskMeasured
+from appliance.measuring.sentinel import GONE, PREFIX, Sentinel, targets_of
+from appliance.measuring.worker import Died, News, TaskMeasured, Unanswered, Worker
 from appliance.notify import Heartbeat, Notifier
 from appliance.outbox.box import ROUNDS_KEPT, Outbox
 from appliance.parts import identity_of, make_schedule, sync_settings
 from appliance.settings import DeviceSettings
-from appliance.state_file import State
+from appliance.state_file import DaemonState
 from appliance.storage.datadir import DataDir
-from appliance.vantage import Controls, Now
+from appliance.vantage import Now, VantageNewsStore
 from firmware.clock import clocks
 from firmware.judgement.site.evidence import WebControl
 from firmware.model.failures import Failure
@@ -108,7 +107,7 @@ class Device:
             now_ns=now_ns,
             settled_ns=state_file.settled_before(before, boot_id=boot_id, now_ns=now_ns),
         )
-        self._sentinel = Sentinel(controls_of(plan), self._schedule.budget, now_ns=now_ns)
+        self._sentinel = Sentinel(targets_of(plan), self._schedule.budget, now_ns=now_ns)
         self._journal = Journal(
             data=data.path,
             plan=plan,
@@ -118,7 +117,7 @@ class Device:
                 "provider": settings.provider,
                 "network_kind": settings.network_kind,
             },
-            state=State(
+            state=DaemonState(
                 pid=os.getpid(),
                 software=records.SOFTWARE,
                 boot_id=boot_id,
@@ -128,9 +127,9 @@ class Device:
                 budget_bytes_per_day=limit,
             ),
         )
-        self._history = History.of(past, boot_id=boot_id)
+        self._history = RecentRounds.of(past, boot_id=boot_id)
         self._boot_id = boot_id
-        self._controls = Controls(data.path, plan)
+        self._controls = VantageNewsStore(data.path, plan)
         self._sync = Sync(
             sync_settings(settings),
             outbox,
@@ -140,7 +139,7 @@ class Device:
             identity=lambda: identity_of(data),
             clock_is_sure=lambda: self._journal.state.clock_quality == ClockQuality.SYNCHRONISED,
         )
-        self._sticks = StickWatch(
+        self._sticks = UsbDriveWatch(
             [Path(one) for one in settings.stick.watch.split(":") if one],
             outbox,
             software=records.SOFTWARE,
@@ -155,7 +154,7 @@ class Device:
             patience_ns=2 * self._schedule.calm_ns + TASK_DEADLINE_NS,
             progressed_ns=now_ns,
         )
-        self._round: Round | None = None
+        self._round: RunningRound | None = None
         self._beside: dict[str, tuple[str, int]] = {}
         self._warm_at_ns = now_ns + WARM_UP_NS
         self._stopping = False
@@ -230,7 +229,7 @@ class Device:
     def _begin_round(self, slot_ns: int) -> None:
         self._journal.begin_round(worker=self._worker.pid)
         round_id = self._journal.next_round_id()
-        self._round = Round(self._plan, round_id=round_id, slot_ns=slot_ns, start_ns=boottime_ns())
+        self._round = RunningRound(self._plan, round_id=round_id, slot_ns=slot_ns, start_ns=boottime_ns())
         self._journal.write_state(self._schedule)
         self._tell(RoundStarted(round_id=round_id, tasks=len(self._round.tasks)))
         self._worker.submit(self._round.tasks)
@@ -389,7 +388,7 @@ class Device:
         with contextlib.suppress(Empty):
             while True:
                 event = self._sync_events.get_nowait()
-                if isinstance(event, ControlHeard):
+                if isinstance(event, VantageNewsArrived):
                     refused = self._controls.take(event.payload, self._now())
                     if refused:
                         _log.warning("news of the control was refused: %s", refused)

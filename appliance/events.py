@@ -6,7 +6,7 @@ Events are facts in the past tense. A listener must never block or raise: it is 
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from appliance.transports import Tried
+from appliance.transports import ConnectionAttempt
 from firmware.judgement.ladder import Ladder
 from firmware.model.record import Record, Verdict
 
@@ -62,7 +62,7 @@ class SyncChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ControlHeard:
+class VantageNewsArrived:
     """News of the control outside came, as it came: it may yet be refused."""
 
     payload: bytes
@@ -79,7 +79,7 @@ class WorkerRestarted:
 class TransportTried:
     """One way to the collector was tried, and what it came to; it becomes a record."""
 
-    tried: Tried
+    tried: ConnectionAttempt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ class ExportProgressed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
+class OfflineExport:
     """One visit of one stick. Times are CLOCK_BOOTTIME in ns.
 
     `records` of `waiting` were written, `size` bytes; `taken` left the outbox by answers that were on it. `failure` is a
@@ -125,17 +125,17 @@ class Carried:
 class ExportEnded:
     """The stick may be pulled; what came of it becomes a record."""
 
-    carried: Carried
+    carried: OfflineExport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StickGone:
+class UsbDriveGone:
     """The stick was pulled."""
 
 
 Event: TypeAlias = (
-    "RoundStarted | Measured | VerdictReached | OutboxChanged | StorageChanged | SyncChanged | TransportTried | ControlHeard"
-    " | WorkerRestarted | ExportStarted | ExportProgressed | ExportEnded | StickGone"
+    "RoundStarted | Measured | VerdictReached | OutboxChanged | StorageChanged | SyncChanged | TransportTried | VantageNewsArrived"
+    " | WorkerRestarted | ExportStarted | ExportProgressed | ExportEnded | UsbDriveGone"
 )
 
 

@@ -19,7 +19,7 @@ from appliance.storage.datadir import read_device
 from firmware.commands.errors import BadInputError, CommandError
 from firmware.model.jsontypes import RecordError
 from firmware.model.plan import PlanError
-from firmware.ooni.export import Format, Stored, Written, lines
+from firmware.ooni.export import Format, OoniExportResult, RecordToExport, lines
 from firmware.ooni.write import Origin
 from firmware.plans import load as plans
 from firmware.settings.load import SettingsError, load
@@ -59,7 +59,7 @@ def export(
     """
     if directory is not None and form != str(Format.JSONL):
         raise click.UsageError("--to writes messages for a collector, which have no --format: leave one out")
-    account = Written()
+    account = OoniExportResult()
     try:
         settings = load(DeviceSettings, config, {"data": data})
         chosen = plans.load(country or settings.country or None, None if country else settings.plan)
@@ -83,11 +83,11 @@ def export(
     click.echo(account.in_words(), err=True)
 
 
-def waiting(epochs: Iterable[Outbox]) -> Iterator[Stored]:
+def waiting(epochs: Iterable[Outbox]) -> Iterator[RecordToExport]:
     """Yield what waits of each epoch, lowest seq first; records of earlier epochs keep the identity they have."""
     for epoch in epochs:
         seq = 0
         while rows := epoch.oldest(_ROWS, above=seq):
             for row in rows:
-                yield Stored(device=epoch.device, epoch=epoch.epoch, seq=row.seq, body=row.body)
+                yield RecordToExport(device=epoch.device, epoch=epoch.epoch, seq=row.seq, body=row.body)
             seq = rows[-1].seq

@@ -4,12 +4,12 @@ import contextlib
 
 from appliance.delivery.network.link import SyncSettings
 from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from appliance.identity.renewal import mend
 from appliance.measuring.budget import NS, Budget, wire_bytes
 from appliance.measuring.rounds import most_bytes
-from appliance.measuring.schedule import ROUND, Job, Schedule
-from appliance.measuring.sentinel import BYTES_PER_DAY, controls_of
+from appliance.measuring.schedule import ROUND, Schedule, ScheduledJob
+from appliance.measuring.sentinel import BYTES_PER_DAY, targets_of
 from appliance.settings import DeviceSettings
 from appliance.storage.datadir import DataDir
 from appliance.transports import Ports
@@ -30,7 +30,7 @@ def make_schedule(
     chosen = settings.schedule
     return Schedule(
         device=device,
-        calm=Job(
+        calm=ScheduledJob(
             name=ROUND,
             period_ns=(chosen.calm_s or plan.cadence.calm_s) * NS,
             usual_bytes=round_bytes(plan),
@@ -38,7 +38,7 @@ def make_schedule(
         ),
         quick_ns=(chosen.transition_s or plan.cadence.transition_s) * NS,
         tasks=[
-            Job(
+            ScheduledJob(
                 name=task.name,
                 period_ns=task.every_s * NS,
                 usual_bytes=estimate_bytes(task),
@@ -49,11 +49,11 @@ def make_schedule(
         budget=budget,
         now_ns=now_ns,
         settled_ns=settled_ns,
-        beside_bytes_per_day=BYTES_PER_DAY if len(controls_of(plan)) > 1 else 0.0,
+        beside_bytes_per_day=BYTES_PER_DAY if len(targets_of(plan)) > 1 else 0.0,
     )
 
 
-def identity_of(data: DataDir) -> Identity | None:
+def identity_of(data: DataDir) -> DeviceIdentity | None:
     """Return the device's identity, None where it was given none. Raises `IdentityError`."""
     files = IdentityFiles(data=data.path)
     if not files.are_there:
@@ -61,7 +61,7 @@ def identity_of(data: DataDir) -> Identity | None:
     # Where that cannot be done, or a part of it is damaged, loading says what does not fit.
     with contextlib.suppress(OSError, ValueError):
         mend(files)
-    return Identity.load(files, device=data.device)
+    return DeviceIdentity.load(files, device=data.device)
 
 
 def sync_settings(settings: DeviceSettings) -> SyncSettings:

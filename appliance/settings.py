@@ -12,7 +12,7 @@ _MAX_PIN: Final = 27
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerSettings:
+class CollectorEndpointSettings:
     """Where the collector is reached.
 
     A device with an identity (`tidegauge identity`) tries, in this order and all of it encrypted, MQTT over WebSocket, MQTT,
@@ -116,7 +116,7 @@ class LightSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StickSettings:
+class UsbDriveSettings:
     """A stick that results are carried out on by hand."""
 
     watch: str = setting(
@@ -178,11 +178,11 @@ class DeviceSettings:
         doc="What kind of network that is, so that a cut of the mobile ones alone can be told; empty says nothing.",
         choices=("", "fixed", "mobile"),
     )
-    broker: BrokerSettings = table(BrokerSettings)
+    broker: CollectorEndpointSettings = table(CollectorEndpointSettings)
     schedule: ScheduleSettings = table(ScheduleSettings)
     outbox: OutboxSettings = table(OutboxSettings)
     lights: LightSettings = table(LightSettings)
-    stick: StickSettings = table(StickSettings)
+    stick: UsbDriveSettings = table(UsbDriveSettings)
     log: LogSettings = table(LogSettings)
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ _MAX_ROUND: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class DaemonState:
     """The daemon's own account of itself.
 
     `…_utc_ns` are wall-clock times, `…_boottime_ns` the boot's. All that is counted is since the daemon's start.
@@ -57,7 +57,7 @@ class State:
         return sum(count for _, count in self.spent)
 
 
-def to_json(state: State) -> JsonObject:
+def to_json(state: DaemonState) -> JsonObject:
     """Return the state as it is written."""
     return {
         "v": _VERSION,
@@ -87,7 +87,7 @@ def to_json(state: State) -> JsonObject:
     }
 
 
-def write(directory: Path, state: State) -> None:
+def write(directory: Path, state: DaemonState) -> None:
     """Write the state, if the disk lets us: what it says is told again a moment later."""
     temporary = directory / f"{NAME}.new"
     with contextlib.suppress(OSError):
@@ -95,12 +95,12 @@ def write(directory: Path, state: State) -> None:
         temporary.replace(directory / NAME)
 
 
-def read(directory: Path) -> State | None:
+def read(directory: Path) -> DaemonState | None:
     """Return the last state written, None if there is none that can be read."""
     try:
         value: JsonValue = json.loads((directory / NAME).read_text())
         reader = Reader(value, where=NAME)
-        return State(
+        return DaemonState(
             pid=reader.integer("pid"),
             software=reader.text("software"),
             boot_id=reader.text("boot_id"),
@@ -129,7 +129,7 @@ def read(directory: Path) -> State | None:
         return None
 
 
-def spent_before(state: State | None, *, boot_id: str, now_ns: int) -> tuple[tuple[int, int], ...]:
+def spent_before(state: DaemonState | None, *, boot_id: str, now_ns: int) -> tuple[tuple[int, int], ...]:
     """Return the budget's account at the start of a run.
 
     What lies between two boots is not known on any clock that can be trusted, so it counts as no time at all:
@@ -141,7 +141,7 @@ def spent_before(state: State | None, *, boot_id: str, now_ns: int) -> tuple[tup
     return tuple((age_ns + pause_ns, count) for age_ns, count in state.spent)
 
 
-def settled_before(state: State | None, *, boot_id: str, now_ns: int) -> int | None:
+def settled_before(state: DaemonState | None, *, boot_id: str, now_ns: int) -> int | None:
     """Return up to when an earlier run dealt with every slot, if it was in this boot."""
     if state is None or state.boot_id != boot_id or not 0 < state.settled_boottime_ns <= now_ns:
         return None

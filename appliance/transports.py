@@ -25,7 +25,7 @@ class Transport(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Endpoint:
     """One way: where, and how to speak there. `path` is for the transports that have one."""
 
     transport: Transport
@@ -48,10 +48,10 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class ConnectionAttempt:
     """What one try of one way came to: `failure` is a df-007 word and `operation` its step, None and "" if it stood."""
 
-    way: Way
+    way: Endpoint
     failure: str | None
     operation: str
     start_boottime_ns: int
@@ -68,14 +68,14 @@ class Ports:
     mqtt: int = 1883
 
 
-def ways(host: str, ports: Ports, *, has_identity: bool, path: str = "") -> tuple[Way, ...]:
+def endpoints(host: str, ports: Ports, *, has_identity: bool, path: str = "") -> tuple[Endpoint, ...]:
     """Return the ways to `host` in order: those over TLS with an identity, else the plain one. `path` is a proxy's."""
     if not has_identity:
-        return (Way(transport=Transport.MQTT, host=host, port=ports.mqtt),)
+        return (Endpoint(transport=Transport.MQTT, host=host, port=ports.mqtt),)
     in_order = (
-        Way(transport=Transport.WSS, host=host, port=ports.wss, path=f"{path}/mqtt"),
-        Way(transport=Transport.MQTTS, host=host, port=ports.mqtts),
-        Way(transport=Transport.HTTPS, host=host, port=ports.https, path=path),
+        Endpoint(transport=Transport.WSS, host=host, port=ports.wss, path=f"{path}/mqtt"),
+        Endpoint(transport=Transport.MQTTS, host=host, port=ports.mqtts),
+        Endpoint(transport=Transport.HTTPS, host=host, port=ports.https, path=path),
     )
     return tuple(way for way in in_order if way.port)
 

@@ -19,7 +19,7 @@ from firmware.judgement.site import vantage_json
 from firmware.judgement.site.evidence import WebControl
 from firmware.model.jsontypes import JsonValue, Reader, RecordError
 from firmware.model.plan import Plan
-from firmware.wire.vantage_news import ControlNews, Outside, decode_news
+from firmware.wire.vantage_news import VantageNews, VantageView, decode_news
 
 NAME: Final = "controls.json"
 NS: Final = 1_000_000_000
@@ -30,7 +30,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class HeldNews:
     """News as it came: when, on both clocks, and in which boot."""
 
     payload: bytes
@@ -48,22 +48,22 @@ class Now:
     utc_ns: int
 
 
-class Controls:
+class VantageNewsStore:
     """The last news of one device, in memory and in its data directory."""
 
     def __init__(self, directory: Path, plan: Plan) -> None:
         self._path = directory / NAME
         self._targets = frozenset((one.test, one.target, one.name) for one in plan.targets)
-        self._kept: Kept | None = None
-        self._news = ControlNews(told_utc_ns=0)
-        self._seen: dict[str, Outside] = {}
+        self._kept: HeldNews | None = None
+        self._news = VantageNews(told_utc_ns=0)
+        self._seen: dict[str, VantageView] = {}
         kept = _read(self._path)
         if kept is not None:
             self._use(kept)
 
     def take(self, payload: bytes, now: Now) -> str:
         """Take news that came; return why it is refused, "" where it was taken."""
-        kept = Kept(
+        kept = HeldNews(
             payload=payload, boot_id=now.boot_id, boottime_ns=now.boottime_ns, utc_ns=max(0, now.utc_ns)
         )
         refused = self._stale(payload, now) or self._use(kept)
@@ -112,7 +112,7 @@ class Controls:
             "control news: it was told before what is known" if told_utc_ns < self._news.told_utc_ns else ""
         )
 
-    def _use(self, kept: Kept) -> str:
+    def _use(self, kept: HeldNews) -> str:
         """Go by this news; return why it cannot be gone by, then the last stays."""
         try:
             news = decode_news(kept.payload)
@@ -126,7 +126,7 @@ class Controls:
         return ""
 
 
-def _write(path: Path, kept: Kept) -> None:
+def _write(path: Path, kept: HeldNews) -> None:
     """Write it so that a power cut leaves the old file or the new one."""
     text = json.dumps(
         {
@@ -143,11 +143,11 @@ def _write(path: Path, kept: Kept) -> None:
         _log.warning("what the control saw is not kept for the next start: %s", error)
 
 
-def _read(path: Path) -> Kept | None:
+def _read(path: Path) -> HeldNews | None:
     try:
         value: JsonValue = json.loads(path.read_text())
         reader = Reader(value, where=path.name)
-        return Kept(
+        return HeldNews(
             payload=base64.b64decode(reader.text("payload"), validate=True),
             boot_id=reader.text("boot_id"),
             boottime_ns=reader.integer("boottime_ns", low=0),

@@ -17,11 +17,11 @@ class NewerDatabaseError(StoreError):
     """The database was written by a newer version of this software."""
 
 
-class DataDirError(CollectorError):
+class CollectorDataDirError(CollectorError):
     """The data directory cannot be used: read-only, not a directory, or another collector has it."""
 
 
-class DataDirInUseError(DataDirError):
+class CollectorDataDirInUseError(CollectorDataDirError):
     """Another process has the data directory."""
 
 

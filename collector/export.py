@@ -20,7 +20,7 @@ from collector.vantage.judging import Judging
 from firmware.commands.errors import BadInputError, CommandError
 from firmware.model.jsontypes import RecordError
 from firmware.model.record import from_json
-from firmware.ooni.export import Format, Stored, Written, lines
+from firmware.ooni.export import Format, OoniExportResult, RecordToExport, lines
 from firmware.ooni.write import Origin
 from firmware.settings.load import SettingsError, load
 
@@ -56,7 +56,7 @@ def export(ctx: click.Context, /, *, data: Path | None, form: str, device: str |
     database = settings.data / "collector.sqlite3"
     if not database.is_file():
         raise BadInputError(f"{database}: no collector has run here yet; name its directory with --data")
-    account = Written()
+    account = OoniExportResult()
     queries = Queries(database)
     try:
         origins = {row.id: Origin(country=row.country) for row in queries.devices()}
@@ -69,7 +69,7 @@ def export(ctx: click.Context, /, *, data: Path | None, form: str, device: str |
     click.echo(account.in_words(), err=True)
 
 
-def _stored(queries: Queries, device: str | None) -> Iterator[Stored]:
+def _stored(queries: Queries, device: str | None) -> Iterator[RecordToExport]:
     """Yield everything that is there when this begins, and what arrives before it ends, each with its control."""
     after: int | None = 0
     wanted = RecordFilter(device=device)
@@ -78,7 +78,7 @@ def _stored(queries: Queries, device: str | None) -> Iterator[Stored]:
         page = queries.records(wanted, after=after, limit=_ROWS)
         for row in page.records:
             control, _ = judging.control_for(row, from_json(json.loads(row.body)))
-            yield Stored(
+            yield RecordToExport(
                 device=row.device,
                 epoch=row.epoch,
                 seq=row.seq,

@@ -14,11 +14,13 @@ class Delivery:
     topic: str
     payload: bytes
     received_ns: int
-    reply: "Callable[[tuple[Answer, ...]], None] | None" = field(default=None, compare=False, repr=False)
+    reply: "Callable[[tuple[OutgoingMessage, ...]], None] | None" = field(
+        default=None, compare=False, repr=False
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class OutgoingMessage:
     """An ack on its way: topic and payload."""
 
     topic: str

@@ -66,7 +66,7 @@ class IngestSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ControlSettings:
+class VantageSettings:
     """The control: the targets of the devices' plans measured from here, which must be outside their country."""
 
     enabled: bool = setting(
@@ -133,7 +133,7 @@ class CollectorSettings:
     page: PageSettings = table(PageSettings)
     broker: BrokerSettings = table(BrokerSettings)
     ingest: IngestSettings = table(IngestSettings)
-    control: ControlSettings = table(ControlSettings)
+    control: VantageSettings = table(VantageSettings)
     trust: TrustSettings = table(TrustSettings)
     intake: IntakeSettings = table(IntakeSettings)
 

@@ -11,7 +11,7 @@ import click
 
 from appliance.errors import ApplianceError
 from appliance.identity.files import IdentityError, IdentityFiles, read, write
-from appliance.identity.identity import Identity, leaf_name
+from appliance.identity.identity import DeviceIdentity, leaf_name
 from appliance.identity.renewal import mend, request, span_of
 from appliance.storage.datadir import DataDir, adopt_device, read_device
 from firmware.model.jsontypes import RecordError
@@ -72,7 +72,7 @@ def install(*, source: Path, data: Path) -> None:
         key = read(brought) if brought.exists() else read(files.key)
         device = leaf_name(chain, where=source)
         known = read_device(data) if data.exists() else None
-        fitting = Identity.of(files, key, chain, trust, device=known or device)
+        fitting = DeviceIdentity.of(files, key, chain, trust, device=known or device)
         if known is None:
             adopt_device(data, device)
         write(files.trust, trust)
@@ -101,7 +101,7 @@ def show(*, data: Path, as_json: bool) -> None:
                 remedy="Begin with: tidegauge identity request --out request.csr",
             )
         mend(files)
-        loaded = Identity.load(files, device=device)
+        loaded = DeviceIdentity.load(files, device=device)
     before, after = span_of(loaded.certificate)
     asked = files.next_key.exists()
     if as_json:
@@ -121,7 +121,7 @@ def show(*, data: Path, as_json: bool) -> None:
     )
 
 
-def _take_list(identity: Identity, listed: Path) -> None:
+def _take_list(identity: DeviceIdentity, listed: Path) -> None:
     try:
         identity.take_list(read(listed))
     except RecordError as error:

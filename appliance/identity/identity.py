@@ -43,7 +43,7 @@ class UncountedSignerError(RecordError):
 
 
 @dataclass(slots=True)
-class Identity:
+class DeviceIdentity:
     """The device `device`'s identity as its files hold it. Belongs to one thread."""
 
     device: str
@@ -153,7 +153,7 @@ class Identity:
         if chain.strip() not in [one.strip() for one in kept]:
             write(self.files.collectors, b"\n".join([*kept, chain][-MAX_COLLECTORS:]))
 
-    def remember_collectors_of(self, before: "Identity") -> None:
+    def remember_collectors_of(self, before: "DeviceIdentity") -> None:
         """Know the collectors that `before` knew: they signed for this device, whatever its key."""
         self.collectors.update(before.collectors)
 

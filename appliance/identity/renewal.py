@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from appliance.identity.files import IdentityError, IdentityFiles, read, write
-from appliance.identity.identity import Identity, parse_key
+from appliance.identity.identity import DeviceIdentity, parse_key
 from firmware.model.jsontypes import RecordError
 
 ASK_AGAIN_S: Final = 3600.0
@@ -65,7 +65,7 @@ def request(files: IdentityFiles, *, device: str, first: bool = False) -> bytes:
     return made.public_bytes(serialization.Encoding.PEM)
 
 
-def take(identity: Identity, chain: bytes) -> Identity | None:
+def take(identity: DeviceIdentity, chain: bytes) -> DeviceIdentity | None:
     """Take the next certificate: return the new identity, or None where we have it already.
 
     Raises `RecordError` where it is not the one that was asked for; the old identity then stays.
@@ -83,7 +83,7 @@ def take(identity: Identity, chain: bytes) -> Identity | None:
     if leaf.public_key() != parse_key(files, key_pem, files.next_key.name).public_key():
         raise RecordError("certificate: it is not for the key that was asked with")
     try:
-        renewed = Identity.of(files, key_pem, chain, read(files.trust), device=device)
+        renewed = DeviceIdentity.of(files, key_pem, chain, read(files.trust), device=device)
     except IdentityError as error:
         raise RecordError(f"certificate: {error}") from error
     # Certificate first: a power cut between the two is mended by `mend`, which finds the key beside it.

@@ -45,7 +45,7 @@ class Rhythm(StrEnum):
     COUNT = "counted flashes, then a pause"
 
 
-class Stick(StrEnum):
+class UsbDriveState(StrEnum):
     """How it stands with a stick that records are carried out on."""
 
     NONE = "none"
@@ -99,19 +99,19 @@ MEANINGS: Final[dict[str, Meaning]] = {
         says="the collector cannot be reached: results are kept here and go out later",
         do="leave it plugged in",
     ),
-    Stick.WRITING: Meaning(
+    UsbDriveState.WRITING: Meaning(
         light=Light.DELIVERY,
         pattern=Pattern(rhythm=Rhythm.QUICK),
         says="results are being written to the stick",
         do="do not pull the stick",
     ),
-    Stick.DONE: Meaning(
+    UsbDriveState.DONE: Meaning(
         light=Light.DELIVERY,
         pattern=_count(2),
         says="all results are on the stick",
         do="pull the stick",
     ),
-    Stick.NOT_ALL: Meaning(
+    UsbDriveState.NOT_ALL: Meaning(
         light=Light.DELIVERY,
         pattern=_count(3),
         says="not all results are on the stick: it is full or cannot be written",
@@ -170,14 +170,14 @@ class Situation:
     last_measured_ns: int | None = None
     last_delivered_ns: int | None = None
     stalled_after_ns: int = 600_000_000_000
-    stick: Stick = Stick.NONE
+    stick: UsbDriveState = UsbDriveState.NONE
 
 
 def pattern_of(light: Light, situation: Situation, now_ns: int) -> Pattern:
     """Return what `light` does in `situation`."""
     if light is Light.NETWORK:
         return _FLASH
-    if light is Light.DELIVERY and situation.stick is not Stick.NONE:
+    if light is Light.DELIVERY and situation.stick is not UsbDriveState.NONE:
         return MEANINGS[situation.stick].pattern
     if light is Light.DELIVERY:
         return _FLASH if situation.connected else MEANINGS["kept"].pattern

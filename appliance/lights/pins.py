@@ -24,12 +24,12 @@ from appliance.events import (
     ExportStarted,
     Measured,
     OutboxChanged,
-    StickGone,
     StorageChanged,
     SyncChanged,
+    UsbDriveGone,
     VerdictReached,
 )
-from appliance.lights.patterns import DEFAULT_PINS, Light, Situation, Stick, is_lit
+from appliance.lights.patterns import DEFAULT_PINS, Light, Situation, UsbDriveState, is_lit
 
 TICK_S: Final = 0.05
 
@@ -121,12 +121,12 @@ class Lights:
                     self._situation = replace(self._situation, last_delivered_ns=now_ns)
                 self._acknowledged = event.acknowledged
             case ExportStarted():
-                self._situation = replace(self._situation, stick=Stick.WRITING)
+                self._situation = replace(self._situation, stick=UsbDriveState.WRITING)
             case ExportEnded():
-                stick = Stick.NOT_ALL if event.carried.failure else Stick.DONE
+                stick = UsbDriveState.NOT_ALL if event.carried.failure else UsbDriveState.DONE
                 self._situation = replace(self._situation, stick=stick)
-            case StickGone():
-                self._situation = replace(self._situation, stick=Stick.NONE)
+            case UsbDriveGone():
+                self._situation = replace(self._situation, stick=UsbDriveState.NONE)
             case _:
                 pass
 

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Final
 
 from appliance import state_file
-from appliance.events import Carried, OutboxChanged, SyncChanged
+from appliance.events import OfflineExport, OutboxChanged, SyncChanged
 from appliance.measuring import health, records
-from appliance.measuring.rounds import Round
+from appliance.measuring.rounds import RunningRound
 from appliance.measuring.schedule import Missed, Schedule
 from appliance.outbox import boots
 from appliance.outbox.box import Outbox
-from appliance.outbox.group_commit import Store
-from appliance.state_file import State
+from appliance.outbox.group_commit import GroupCommit
+from appliance.state_file import DaemonState
 from appliance.storage.errors import OutboxError
-from appliance.transports import Tried
+from appliance.transports import ConnectionAttempt
 from firmware.clock import clocks
 from firmware.clock.clocks import ClockTracker, SyncPoint
 from firmware.judgement.ladder import Ladder
@@ -44,14 +44,14 @@ class Journal:
     """Makes and keeps the records of one run. `place` is what the operator typed of where it stands."""
 
     def __init__(
-        self, *, data: Path, plan: Plan, outbox: Outbox, place: Mapping[str, str], state: State
+        self, *, data: Path, plan: Plan, outbox: Outbox, place: Mapping[str, str], state: DaemonState
     ) -> None:
         self.state = state
         self._data = data
         self._plan = plan
         self._outbox = outbox
-        self._store = Store(outbox, account=self._given_up)
-        self._boot = boots.Begun()
+        self._store = GroupCommit(outbox, account=self._given_up)
+        self._boot = boots.BootStart()
         self._boot_noted_in: int | None = None
         self._clock = ClockTracker(())
         self._new_points: list[SyncPoint] = []
@@ -116,7 +116,7 @@ class Journal:
 
     def conclude(
         self,
-        ended: Round,
+        ended: RunningRound,
         judged: RoundJudgement,
         ladder: Ladder,
         *,
@@ -158,11 +158,11 @@ class Journal:
             self.state = replace(self.state, sync_since_utc_ns=utc_ns)
         self.state = replace(self.state, sync_state=event.state, sync_message=event.message)
 
-    def transport_tried(self, tried: Tried) -> None:
+    def transport_tried(self, tried: ConnectionAttempt) -> None:
         """Keep the record of what a try of one way to the collector came to."""
         self._keep(records.of_transport(self.scene(), tried))
 
-    def carried(self, carried: Carried) -> None:
+    def carried(self, carried: OfflineExport) -> None:
         """Keep the record of a stick that was written to."""
         self._keep(records.of_export(self.scene(), carried))
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import firmware
-from appliance.events import Carried
+from appliance.events import OfflineExport
 from appliance.measuring.schedule import Missed
-from appliance.transports import Transport, Tried
+from appliance.transports import ConnectionAttempt, Transport
 from firmware.clock.clocks import ClockTracker, SyncPoint
 from firmware.judgement import ladder as ladder_json
 from firmware.judgement import target_judgement as targets_json
@@ -140,7 +140,7 @@ def of_fault(
     return _gap(scene, target, span, failure, operation=operation, detail=detail)
 
 
-def of_transport(scene: Scene, tried: Tried) -> Record:
+def of_transport(scene: Scene, tried: ConnectionAttempt) -> Record:
     """Return the record of one try of one way to the collector: a way that is shut is a measurement like any other.
 
     The target is the way's address, `target_name` its transport; the phase `connect` is how long it took until the
@@ -252,7 +252,7 @@ _REASON_LENGTH: Final = 300
 _NAMES: Final = 50
 
 
-def of_export(scene: Scene, carried: Carried) -> Record:
+def of_export(scene: Scene, carried: OfflineExport) -> Record:
     """Return its record: a way out like the others. Detail `records`, `waiting`, `answered`; nothing names the stick."""
     return Record(
         boot_id=scene.boot_id,

@@ -37,7 +37,7 @@ DARK: Final = frozenset(
 _ASKED_AGAIN: Final = (Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER, Rung.DOMESTIC)
 
 
-class Round:
+class RunningRound:
     """A round that began at `start_ns` for the slot `slot_ns`. `tasks` are to be measured at once."""
 
     def __init__(self, plan: Plan, *, round_id: int, slot_ns: int, start_ns: int) -> None:
@@ -186,7 +186,7 @@ def _asked(plan: Plan, task: Task) -> Observation:
     )
 
 
-class History:
+class RecentRounds:
     """The last rounds, for the rules that ask what was before; their ages are as of the moment of asking."""
 
     def __init__(self) -> None:
@@ -196,7 +196,7 @@ class History:
         """When the present verdict was first reached."""
 
     @classmethod
-    def of(cls, rounds: Iterable[Record], *, boot_id: str) -> "History":
+    def of(cls, rounds: Iterable[Record], *, boot_id: str) -> "RecentRounds":
         """Return the history that `ladder` records tell, newest first. Only rounds of this boot have an age."""
         history = cls()
         for record in reversed(tuple(rounds)):

@@ -76,7 +76,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class ScheduledJob:
     """Something with slots: its period, about what one run costs in bytes, and what it may cost at most."""
 
     name: str
@@ -126,7 +126,7 @@ class Grid:
 class _Slots:
     """A job's slots: every one up to `settled_ns` was run, or told as missed, or is none of ours."""
 
-    job: Job
+    job: ScheduledJob
     grid: Grid
     settled_ns: int
     due_ns: int
@@ -148,9 +148,9 @@ class Schedule:
         self,
         *,
         device: str,
-        calm: Job,
+        calm: ScheduledJob,
         quick_ns: int,
-        tasks: Iterable[Job] = (),
+        tasks: Iterable[ScheduledJob] = (),
         budget: Budget,
         now_ns: int,
         settled_ns: int | None = None,
@@ -282,7 +282,7 @@ class Schedule:
             return []
         return [self._run(slots.job.name, newest_ns)]
 
-    def _refusal(self, job: Job, now_ns: int) -> Reason | None:
+    def _refusal(self, job: ScheduledJob, now_ns: int) -> Reason | None:
         if job.name in self._running:
             return Reason.RUNNING
         return None if self.budget.reserve(job.name, job.most_bytes, now_ns) else Reason.BUDGET

@@ -34,27 +34,27 @@ GONE: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Control:
+class SentinelTarget:
     """One pinned control: its name in the plan, and `ADDRESS:PORT`."""
 
     name: str
     target: str
 
 
-def controls_of(plan: Plan) -> tuple[Control, ...]:
+def targets_of(plan: Plan) -> tuple[SentinelTarget, ...]:
     """Return the plan's controls that are pinned to an IPv4 address and a port, one a network."""
-    found: dict[str, Control] = {}
+    found: dict[str, SentinelTarget] = {}
     for one in plan.on_rung(Rung.INTERNATIONAL):
         host, _, port = one.target.rpartition(":")
         if one.test in ("tls", "tcp") and port.isdigit() and family_of(host) == 4 and one.network is not None:
-            found.setdefault(one.network.owner, Control(name=one.name, target=one.target))
+            found.setdefault(one.network.owner, SentinelTarget(name=one.name, target=one.target))
     return tuple(found.values())
 
 
 class Sentinel:
     """The sentinel of one device. It is first due a period after `now_ns`, and never without two controls."""
 
-    def __init__(self, controls: tuple[Control, ...], budget: Budget, *, now_ns: int) -> None:
+    def __init__(self, controls: tuple[SentinelTarget, ...], budget: Budget, *, now_ns: int) -> None:
         self._controls = controls if len(controls) > 1 else ()
         self._budget = budget
         self._due_ns = now_ns + PERIOD_NS

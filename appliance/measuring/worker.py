@@ -39,7 +39,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class TaskMeasured:
     """A task's result."""
 
     task: Task
@@ -62,7 +62,7 @@ class Unanswered:
     tasks: tuple[Task, ...]
 
 
-News: TypeAlias = "Measured | Died | Unanswered"
+News: TypeAlias = "TaskMeasured | Died | Unanswered"
 
 
 class Worker:
@@ -225,7 +225,7 @@ class Worker:
         if isinstance(message, Result):
             task = self._tasks.pop(message.task_id, None)
             self._deaths_in_a_row = 0
-            return [] if task is None else [Measured(task=task, result=message)]
+            return [] if task is None else [TaskMeasured(task=task, result=message)]
         match message.get("type"):
             case "ready":
                 self.is_ready = True

@@ -18,7 +18,7 @@ POINTS_KEPT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class BootStart:
     """`previous` is the boot before this one ("" when none is known); `is_new` says that this is its first start.
 
     `is_noted` is false where the disk refused.
@@ -29,10 +29,10 @@ class Begun:
     is_noted: bool = True
 
 
-def begin(outbox: Outbox, boot_id: str) -> Begun:
+def begin(outbox: Outbox, boot_id: str) -> BootStart:
     """Note that this boot is under way, and return what came before it."""
     if not boot_id:
-        return Begun()
+        return BootStart()
     with contextlib.suppress(OutboxError), outbox.transaction() as connection:
         known = connection.execute("SELECT id FROM boot WHERE boot_id = ?", (boot_id,)).fetchone()
         number = 2**62 if known is None else known[0]
@@ -46,8 +46,8 @@ def begin(outbox: Outbox, boot_id: str) -> Begun:
             )
         # Of one that is not as it was written none is known: a wrong one would place this boot falsely in time.
         sound = before is not None and before[2] == checked.mark(*before[:2])
-        return Begun(previous=before[0] if sound else "", is_new=known is None)
-    return Begun(is_noted=False)
+        return BootStart(previous=before[0] if sound else "", is_new=known is None)
+    return BootStart(is_noted=False)
 
 
 def add_point(outbox: Outbox, boot_id: str, point: SyncPoint) -> bool:

@@ -28,25 +28,25 @@ from typing import Final, Self
 from appliance.outbox import acks, conflict
 from appliance.outbox.acks import AckImpossibleError
 from appliance.outbox.damaged_copy import open_whole
-from appliance.outbox.eviction.free_space import Space
-from appliance.outbox.eviction.last_seen import Recall
+from appliance.outbox.eviction.free_space import Evictor
+from appliance.outbox.eviction.last_seen import LastSeenCache
 from appliance.outbox.reclaim import Reclaim
 from appliance.storage.errors import OutboxError, OutboxForeignError, OutboxNotReadyError, OutboxTooNewError
-from appliance.storage.file import Healed, open_or_begin, open_read_only, refuse_foreign
+from appliance.storage.file import Recovered, open_or_begin, open_read_only, refuse_foreign
 from appliance.storage.handle import Handle
-from appliance.storage.opening import Mender, is_large, not_ready
-from appliance.storage.quota import Room
+from appliance.storage.opening import Recovery, is_large, not_ready
+from appliance.storage.quota import Quota
 from appliance.storage.shared import Shared
 from appliance.storage.sidecar import SidecarFile
 from appliance.storage.tables import delivered, ledger, rows
 from appliance.storage.tables.delivered import Receipt
 from appliance.storage.tables.ledger import SPAN, Account
 from appliance.storage.tables.priority import facts_of
-from appliance.storage.tables.rows import LAST_SEQ, ROUNDS_KEPT, Row
-from firmware.model.record import Identity, Record
+from appliance.storage.tables.rows import LAST_SEQ, ROUNDS_KEPT, WaitingRow
+from firmware.model.record import Record, RecordIdentity
 from firmware.wire.messages import Ack, Hello, Reject, Tombstone
 
-__all__ = ["ROUNDS_KEPT", "AckImpossibleError", "Counts", "Outbox", "Row"]
+__all__ = ["ROUNDS_KEPT", "AckImpossibleError", "Outbox", "OutboxCounts", "WaitingRow"]
 
 MAX_CLASHES: Final = 4
 """Signed acks may begin so many epochs in one run: more than two cards' worth, and too few to do harm."""
@@ -55,7 +55,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class OutboxCounts:
     """`produced` = `waiting` + `acknowledged` + `quarantined` + `given_up`, over all epochs of this database.
 
     `unstored` were measured and could not be stored.
@@ -76,15 +76,15 @@ class Outbox:
     when this one was opened, else None.
     """
 
-    def __init__(self, handle: Handle, *, number: int | None = None, healed: Healed | None = None) -> None:
+    def __init__(self, handle: Handle, *, number: int | None = None, healed: Recovered | None = None) -> None:
         self._handle = handle
         self._shared = handle.shared
         self._number = number
-        self._mender = Mender(handle.path, handle.shared)
-        self._recall = Recall()
+        self._mender = Recovery(handle.path, handle.shared)
+        self._recall = LastSeenCache()
         self._confirmed = False
         self._noted = ""
-        self.space = Space(handle, self._recall)
+        self.space = Evictor(handle, self._recall)
         self.reclaim = Reclaim(handle)
         self.healed = healed
         self.device, self.epoch = handle.shared.device, ""
@@ -99,7 +99,7 @@ class Outbox:
         *,
         device: str,
         utc_ns: Callable[[], int] = time.time_ns,
-        room: Room | None = None,
+        room: Quota | None = None,
         patient: bool = False,
     ) -> Self:
         """Open the outbox of `device`, made if it is missing; a damaged one is set aside and a new epoch begins.
@@ -109,7 +109,7 @@ class Outbox:
         does a database so large that to check it takes long.
         """
         shared = Shared(
-            room=room or Room(path=path),
+            room=room or Quota(path=path),
             sidecar=SidecarFile(path),
             run=secrets.token_hex(8),
             device=device,
@@ -168,13 +168,13 @@ class Outbox:
     @classmethod
     def look(cls, path: Path) -> Self:
         """Open an outbox only to read it, also while a daemon holds it: what is spoilt is passed over. Raises `OutboxError`."""
-        shared = Shared(room=Room(path=path), sidecar=SidecarFile(path), looks=True)
+        shared = Shared(room=Quota(path=path), sidecar=SidecarFile(path), looks=True)
         return cls._around(Handle(open_read_only(path), path, shared, owner=False))
 
     @classmethod
     def look_whole(cls, path: Path) -> Self:
         """Do as `look`, for who reads all of it; of a damaged one, what can be read is read from a copy. Raises `OutboxError`."""
-        shared = Shared(room=Room(path=path), sidecar=SidecarFile(path), looks=True)
+        shared = Shared(room=Quota(path=path), sidecar=SidecarFile(path), looks=True)
         return cls._around(Handle(open_whole(path), path, shared, owner=False))
 
     def again(self) -> Self:
@@ -192,7 +192,7 @@ class Outbox:
             ]
 
     @classmethod
-    def _around(cls, handle: Handle, *, healed: Healed | None = None) -> Self:
+    def _around(cls, handle: Handle, *, healed: Recovered | None = None) -> Self:
         try:
             if not handle.shared.looks:
                 handle.bound_log()
@@ -214,7 +214,7 @@ class Outbox:
     ) -> None:
         self.close()
 
-    def append(self, records: Sequence[Record], *, given_up: int = 0) -> list[Identity]:
+    def append(self, records: Sequence[Record], *, given_up: int = 0) -> list[RecordIdentity]:
         """Store `records` in one transaction and return their identities, in order. They are on the disk then.
 
         `given_up` records were measured and could not be stored since the last append that worked: they are
@@ -225,7 +225,9 @@ class Outbox:
         bodies = [rows.body_of(record) for record in records]
         return self._handle.with_log_reused(lambda: self._append(records, bodies, given_up))
 
-    def _append(self, records: Sequence[Record], bodies: Sequence[str], given_up: int) -> list[Identity]:
+    def _append(
+        self, records: Sequence[Record], bodies: Sequence[str], given_up: int
+    ) -> list[RecordIdentity]:
         with self._handle.transaction() as connection:
             account = ledger.current(connection)
             memory = self._recall.lend(connection, account)
@@ -248,13 +250,13 @@ class Outbox:
         if not self._shared.sidecar.note(account, account.produced + len(records), ends_round=ends_round):
             self._note_epochs()
         return [
-            Identity(device=self.device, epoch=account.epoch, seq=account.produced + 1 + i)
+            RecordIdentity(device=self.device, epoch=account.epoch, seq=account.produced + 1 + i)
             for i in range(len(records))
         ]
 
     def newest(
         self, limit: int, *, below: int = LAST_SEQ, above: int = 0, max_bytes: int = 2**30
-    ) -> list[Row]:
+    ) -> list[WaitingRow]:
         """Return up to `limit` waiting rows with above < seq < below, highest seq first.
 
         Reading stops after the row whose body takes the sum past `max_bytes` (UTF-8 estimated by characters).
@@ -263,7 +265,7 @@ class Outbox:
 
     def oldest(
         self, limit: int, *, above: int = 0, below: int = LAST_SEQ, max_bytes: int = 2**30
-    ) -> list[Row]:
+    ) -> list[WaitingRow]:
         """Return up to `limit` waiting rows with above < seq < below, lowest seq first; `max_bytes` as in `newest`."""
         return self._read("ORDER BY seq", above, below, limit, max_bytes)
 
@@ -358,7 +360,7 @@ class Outbox:
             return ledger.tombstones(self._handle.connection, self._account().base, limit)
 
     def give_up(self, wanted: int) -> int:
-        """Give up the `wanted` least valuable records: see `Space.give_up`."""
+        """Give up the `wanted` least valuable records: see `Evictor.give_up`."""
         return self.space.give_up(wanted)
 
     @property
@@ -381,7 +383,7 @@ class Outbox:
         """Say whether some thread has found the database damaged."""
         return self._shared.damaged
 
-    def heal(self) -> Healed | None:
+    def heal(self) -> Recovered | None:
         """Set the damaged database aside and begin a new one with what could be read of it.
 
         None when the sender still has the old one open (it lets go at its next step): ask again. So it is where
@@ -403,11 +405,11 @@ class Outbox:
         self.epoch = self._account().epoch
         return healed
 
-    def counts(self) -> Counts:
+    def counts(self) -> OutboxCounts:
         """Return how many records were made, wait, were acknowledged, rejected, given up, or could not be stored."""
         with self._handle.translated():
             every = ledger.accounts(self._handle.connection)
-        return Counts(
+        return OutboxCounts(
             produced=sum(account.produced for account in every),
             waiting=sum(account.waiting for account in every),
             acknowledged=sum(account.acknowledged for account in every),
@@ -483,7 +485,7 @@ class Outbox:
         with self._handle.transaction() as connection:
             yield connection
 
-    def _read(self, order: str, above: int, below: int, limit: int, max_bytes: int) -> list[Row]:
+    def _read(self, order: str, above: int, below: int, limit: int, max_bytes: int) -> list[WaitingRow]:
         account = self._account()
         while True:
             with self._handle.translated():

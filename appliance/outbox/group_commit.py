@@ -15,8 +15,8 @@ from typing import Final
 
 from appliance.outbox.box import Outbox
 from appliance.storage.errors import OutboxDamagedError, OutboxError, OutboxFullError, OutboxNotReadyError
-from appliance.storage.file import Healed
-from appliance.storage.tables.priority import Memory, Value, facts_of
+from appliance.storage.file import Recovered
+from appliance.storage.tables.priority import LastSeen, Priority, facts_of
 from firmware.model.record import Record
 
 COMMIT_NS: Final = 5_000_000_000
@@ -41,7 +41,7 @@ MEND_PAUSES: Final = 10
 _log: Final = logging.getLogger(__name__)
 
 
-class Store:
+class GroupCommit:
     """Gathers records for one outbox. `fault` is empty, or says what storage fails at.
 
     `account` makes the record of how many were given up, and why.
@@ -50,8 +50,8 @@ class Store:
     def __init__(self, outbox: Outbox, *, account: Callable[[int, str], Record]) -> None:
         self._outbox = outbox
         self._account = account
-        self._held: deque[tuple[Record, Value]] = deque()
-        self._memory = Memory()
+        self._held: deque[tuple[Record, Priority]] = deque()
+        self._memory = LastSeen()
         self._added = 0
         self._owed: list[tuple[int, str]] = []
         self._due_ns: int | None = None
@@ -179,7 +179,7 @@ class Store:
             )
         self._note_healed(healed)
 
-    def _note_healed(self, healed: Healed | None) -> None:
+    def _note_healed(self, healed: Recovered | None) -> None:
         if healed is None:
             return
         kept = "is gone" if healed.aside is None else f"was damaged and is kept as {healed.aside.name}"

@@ -16,7 +16,7 @@ from firmware.net.loop import boottime_ns
 READ_EVERY_NS: Final = 600_000_000_000
 
 
-class Moments:
+class TimeBounds:
     """What the outbox says of time. `boot_id` and `now_ns` (CLOCK_BOOTTIME) are this boot's."""
 
     def __init__(

@@ -94,7 +94,7 @@ def _set_durable(connection: sqlite3.Connection, path: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Healed:
+class Recovered:
     """A damaged database was put at `aside`; of its waiting records `saved` are in the new one, `lost` are not.
 
     `aside` None: there was nothing left to put anywhere.
@@ -115,7 +115,7 @@ def open_or_begin(
     make_space: Callable[[], bool],
     noted: SidecarFile,
     damaged: bool = False,
-) -> tuple[sqlite3.Connection, Healed | None]:
+) -> tuple[sqlite3.Connection, Recovered | None]:
     """Return a connection to a checked, migrated database, and what became of a damaged one (None: it was sound).
 
     `damaged` says that it is known to be; `make_space` is called where the disk is too full, and says whether it made
@@ -161,7 +161,7 @@ def _open_or_begin(
     make_space: Callable[[], bool],
     noted: SidecarFile,
     damaged: bool,
-) -> tuple[sqlite3.Connection, Healed | None]:
+) -> tuple[sqlite3.Connection, Recovered | None]:
     try:
         if _healed(path).exists():  # the power failed in the middle of the exchange below
             _exchange(path, utc_ns=utc_ns)
@@ -182,7 +182,7 @@ def _open_or_begin(
             remedy="Mount its disk read-write, or free some space",
         ) from error
     connection = _open_checked(path, device=device, utc_ns=utc_ns, noted=noted)
-    return connection, Healed(aside=name, saved=saved, lost=lost, fault=fault)
+    return connection, Recovered(aside=name, saved=saved, lost=lost, fault=fault)
 
 
 def _salvage(path: Path, *, device: str, utc_ns: int, make_space: Callable[[], bool]) -> tuple[int, int, str]:

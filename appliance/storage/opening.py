@@ -15,22 +15,22 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from appliance.storage.errors import OutboxNotReadyError, translate
-from appliance.storage.file import Healed, connect, open_or_begin
+from appliance.storage.file import Recovered, connect, open_or_begin
 from appliance.storage.shared import Shared
 
 LARGE_BYTES: Final = 64 * 1024 * 1024
 """To read so much takes a card some 2 s, and a salvage of it some 10: what is smaller is done on the spot."""
-_Opening: TypeAlias = Callable[[], tuple[sqlite3.Connection, Healed | None]]
+_Opening: TypeAlias = Callable[[], tuple[sqlite3.Connection, Recovered | None]]
 _log: Final = logging.getLogger(__name__)
 
 
-class Mender:
+class Recovery:
     """Opens the database at `path`, again and again if need be; for the thread that owns it."""
 
     def __init__(self, path: Path, shared: Shared) -> None:
         self._path = path
         self._shared = shared
-        self._future: Future[Healed | None] | None = None
+        self._future: Future[Recovered | None] | None = None
 
     @property
     def is_at_work(self) -> bool:
@@ -41,7 +41,7 @@ class Mender:
         """Wait for the thread, if there is one; return whether it is over."""
         return self._future is None or bool(wait_for([self._future], timeout_s).done)
 
-    def mend(self, *, damaged: bool) -> tuple[sqlite3.Connection, Healed | None]:
+    def mend(self, *, damaged: bool) -> tuple[sqlite3.Connection, Recovered | None]:
         """Return a connection to a sound database, and what became of a damaged one (None: there was none).
 
         It is the caller's to see that nobody else has it open. Raises `OutboxNotReadyError` while a thread is at it
@@ -100,7 +100,7 @@ def not_ready(path: Path) -> OutboxNotReadyError:
     )
 
 
-def _run(future: "Future[Healed | None]", opening: _Opening) -> None:
+def _run(future: "Future[Recovered | None]", opening: _Opening) -> None:
     """Have it sound, so that `connect` is all that is left to do."""
     try:
         connection, healed = opening()

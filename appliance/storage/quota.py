@@ -20,7 +20,7 @@ BALLAST_BYTES: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
+class Quota:
     """The room for the database at `path`; `cap_bytes` is what its pages may fill.
 
     A record is too old after the device has been running for `max_age_s` since it was stored (0: never).

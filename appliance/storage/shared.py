@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.storage.errors import OutboxBusyError, OutboxDamagedError, OutboxError, damage_found
-from appliance.storage.quota import Room
+from appliance.storage.quota import Quota
 from appliance.storage.sidecar import SidecarFile
 
 
@@ -21,7 +21,7 @@ from appliance.storage.sidecar import SidecarFile
 class Shared:
     """Shared by every `Outbox` of one process. `run` names this start of the software; `looks` says that it only reads."""
 
-    room: Room
+    room: Quota
     sidecar: SidecarFile
     looks: bool = False
     run: str = ""

@@ -14,9 +14,9 @@ from appliance.events import (
     Measured,
     OutboxChanged,
     RoundStarted,
-    StickGone,
     StorageChanged,
     SyncChanged,
+    UsbDriveGone,
     VerdictReached,
     WorkerRestarted,
 )
@@ -51,12 +51,12 @@ class Lines:
                 )
             case SyncChanged():
                 self._write(f"collector {event.state}" + (f": {event.message}" if event.message else ""))
-            case ExportStarted() | ExportProgressed() | ExportEnded() | StickGone():
+            case ExportStarted() | ExportProgressed() | ExportEnded() | UsbDriveGone():
                 self._tell_stick(event)
             case WorkerRestarted():
                 self._write(f"worker restarted, the gap is recorded: {event.reason}")
 
-    def _tell_stick(self, event: ExportStarted | ExportProgressed | ExportEnded | StickGone) -> None:
+    def _tell_stick(self, event: ExportStarted | ExportProgressed | ExportEnded | UsbDriveGone) -> None:
         match event:
             case ExportStarted():
                 self._write(f"stick: plugged in, {event.waiting:,} records wait; do not pull it")
@@ -64,7 +64,7 @@ class Lines:
                 self._write(f"stick: {event.written:,} of {event.waiting:,} records written; do not pull it")
             case ExportEnded():
                 self._write(str(event.carried))
-            case StickGone():
+            case UsbDriveGone():
                 self._write("stick: pulled")
 
     def _tell_rungs(self, ladder: Ladder) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from appliance import state_file
 from appliance.identity.files import IdentityFiles
-from appliance.outbox.box import Counts, Outbox
-from appliance.outbox.time_bounds import Moments
-from appliance.state_file import State
+from appliance.outbox.box import Outbox, OutboxCounts
+from appliance.outbox.time_bounds import TimeBounds
+from appliance.state_file import DaemonState
 from appliance.storage.datadir import DataDirError, read_device
 from appliance.storage.errors import OutboxDamagedError
 from appliance.views.rung_words import rung_line
@@ -33,9 +33,9 @@ class Status:
     device: str
     epoch: str
     running: int | None
-    counts: Counts
+    counts: OutboxCounts
     last: Record | None
-    state: State | None
+    state: DaemonState | None
     trust: "Trust | None" = None
 
 
@@ -91,7 +91,7 @@ def _trust(data: Path, outbox: Outbox) -> Trust | None:
     if held.trust is None:
         return Trust(fault=held.fault and f"it cannot be read, so nothing is let go of ({held.fault})")
     fault = ""
-    if Moments(outbox).now_low_ns() > held.trust.not_after_utc_ns:
+    if TimeBounds(outbox).now_low_ns() > held.trust.not_after_utc_ns:
         fault = "it has run out: nothing is let go of until a newer one comes"
     return Trust(
         number=held.number,
@@ -168,7 +168,7 @@ def clock_words(clock: ClockReading) -> str:
     return f"± {clock.error_ns / 1e9:.3g} s, clock {clock.quality}"
 
 
-def _counts(counts: Counts) -> str:
+def _counts(counts: OutboxCounts) -> str:
     return (
         f"{counts.produced:,} produced, {counts.waiting:,} waiting, {counts.acknowledged:,} acknowledged, "
         f"{counts.quarantined:,} rejected and set aside"
@@ -195,7 +195,7 @@ def _ladder(last: Record) -> Ladder | None:
         return None
 
 
-def _state_rows(state: State, *, running: bool) -> list[tuple[str, str]]:
+def _state_rows(state: DaemonState, *, running: bool) -> list[tuple[str, str]]:
     rows = [("plan", f"{state.plan}, a round every {state.period_s} s"), ("software", state.software)]
     if running:
         sync = f"{state.sync_state} since {_moment(state.sync_since_utc_ns)}"

@@ -17,7 +17,7 @@ GAPS_NAMED: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class AuditFault:
     """Something that is not as it was said: what, and which seqs (`low`–`high`; None: the epoch as a whole)."""
 
     what: str
@@ -35,14 +35,14 @@ class Fault:
 class Faults:
     """Faults as they are found: the first `FAULTS_NAMED` are kept, the others counted."""
 
-    named: list[Fault] = field(default_factory=list)
+    named: list[AuditFault] = field(default_factory=list)
     count: int = 0
 
     def add(self, what: str, low: int | None = None, high: int | None = None) -> None:
         """Note one."""
         self.count += 1
         if len(self.named) < FAULTS_NAMED:
-            self.named.append(Fault(what=what, low=low, high=low if high is None else high))
+            self.named.append(AuditFault(what=what, low=low, high=low if high is None else high))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

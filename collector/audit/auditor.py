@@ -19,11 +19,11 @@ from typing import Final
 
 from collector.audit import reading
 from collector.audit.account import EpochAudit, Faults
-from collector.audit.reading import Message, Snapshot, Stored
+from collector.audit.reading import Snapshot, StoredMessage, StoredRecord
 from collector.audit.seals import Seals, payload_of
 from collector.messages import Delivery
 from collector.receive.validation import judge
-from collector.store.arrivals import BatchArrived, Row
+from collector.store.arrivals import BatchArrived, IngestRow
 from collector.store.completeness import of_epoch
 from collector.store.queries import Queries
 from firmware.model.jsontypes import RecordError
@@ -31,7 +31,7 @@ from firmware.model.seqs import SeqRanges
 from firmware.wire.messages import Hello, decode_hello, topic
 
 Progress = Callable[[str], None]
-_BODY: Final = len(Row._fields) - 1
+_BODY: Final = len(IngestRow._fields) - 1
 
 
 def audit(
@@ -98,7 +98,7 @@ class _Epoch:
             self.faults.add("a record that the account does not know", low, high)
         return here
 
-    def _message(self, one: Message) -> None:
+    def _message(self, one: StoredMessage) -> None:
         self.messages += 1
         self.message_bytes += len(one.data)
         if self.messages % 64 == 0:
@@ -134,7 +134,7 @@ class _Epoch:
                 self.told_tombstoned.append((tombstone.low, tombstone.high))
         self.told_rejected.extend(SeqRanges.of(said.rejected))
 
-    def _row(self, said: Row, stored: Stored, one: Message) -> None:
+    def _row(self, said: IngestRow, stored: StoredRecord, one: StoredMessage) -> None:
         differs = [] if stored.row == said else _differing(said, stored.row)
         if stored.received_ns != one.received_ns:
             differs.append("received_ns")
@@ -218,7 +218,7 @@ class _Epoch:
                 self.faults.add(f"the device said that epoch {epoch} gave {said:,} seqs, the account {found}")
 
 
-def _judged(taken: Snapshot, one: Message) -> BatchArrived | str:
+def _judged(taken: Snapshot, one: StoredMessage) -> BatchArrived | str:
     """Judge a message anew, as it was when it came; return what is wrong where it is no batch of this epoch."""
     try:
         payload = payload_of(one.data)
@@ -231,11 +231,11 @@ def _judged(taken: Snapshot, one: Message) -> BatchArrived | str:
     return arrival
 
 
-def _differing(said: Row, stored: Row) -> list[str]:
+def _differing(said: IngestRow, stored: IngestRow) -> list[str]:
     """Return the columns in which a record differs from what was said; JSON written otherwise is the same."""
     return [
         name
-        for at, name in enumerate(Row._fields)
+        for at, name in enumerate(IngestRow._fields)
         if said[at] != stored[at] and not (at == _BODY and _same_json(said.body, stored.body))
     ]
 

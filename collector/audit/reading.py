@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from collector.store.arrivals import Row
+from collector.store.arrivals import IngestRow
 from collector.store.completeness import EpochCoverage
 from collector.store.queries import Queries
 from firmware.model.seqs import SeqRanges
@@ -35,7 +35,7 @@ class Snapshot:
     """How many more ended epochs the device said it holds, in the last hello, if that was this epoch's."""
 
 
-class Message(NamedTuple):
+class StoredMessage(NamedTuple):
     """A kept message."""
 
     number: int
@@ -44,10 +44,10 @@ class Message(NamedTuple):
     data: bytes
 
 
-class Stored(NamedTuple):
+class StoredRecord(NamedTuple):
     """A record as it stands in the store."""
 
-    row: Row
+    row: IngestRow
     received_ns: int
     message: int | None
     number: int
@@ -55,7 +55,7 @@ class Stored(NamedTuple):
 
 
 _AFTER: Final = "SELECT device, epoch FROM {} WHERE (device, epoch) > (?, ?) ORDER BY device, epoch LIMIT 1"
-_COLUMNS: Final = ", ".join((*Row._fields, "received_ns", "envelope", "id"))
+_COLUMNS: Final = ", ".join((*IngestRow._fields, "received_ns", "envelope", "id"))
 _OF_DEVICE: Final = (
     ("device", "id"),
     *(
@@ -178,7 +178,7 @@ def seqs(queries: Queries, taken: Snapshot) -> Iterator[tuple[int, ...]]:
         yield tuple(seq for seq, number in page if number <= taken.last_record)
 
 
-def messages(queries: Queries, taken: Snapshot) -> Iterator[Message]:
+def messages(queries: Queries, taken: Snapshot) -> Iterator[StoredMessage]:
     """Yield the messages kept of the epoch, in order of arrival."""
     after = 0
     while True:
@@ -191,17 +191,17 @@ def messages(queries: Queries, taken: Snapshot) -> Iterator[Message]:
         if not page:
             return
         after = page[-1][0]
-        yield from map(Message._make, page)
+        yield from map(StoredMessage._make, page)
 
 
-def records(queries: Queries, taken: Snapshot, wanted: Sequence[int]) -> dict[int, Stored]:
+def records(queries: Queries, taken: Snapshot, wanted: Sequence[int]) -> dict[int, StoredRecord]:
     """Return the records with these seqs, as far as they are there."""
     with queries.reading() as connection:
         found: list[tuple[Any, ...]] = connection.execute(
             _RECORDS,
             (taken.device, taken.coverage.epoch, json.dumps(list(wanted)), taken.last_record),
         ).fetchall()
-    return {one[0]: Stored(Row(*one[:-3]), *one[-3:]) for one in found}
+    return {one[0]: StoredRecord(IngestRow(*one[:-3]), *one[-3:]) for one in found}
 
 
 def links(queries: Queries, taken: Snapshot) -> Iterator[tuple[int, int | None]]:
@@ -219,14 +219,14 @@ def links(queries: Queries, taken: Snapshot) -> Iterator[tuple[int, int | None]]
         yield from ((seq, message) for seq, message, number in page if number <= taken.last_record)
 
 
-def message(queries: Queries, taken: Snapshot, number: int) -> Message | None:
+def message(queries: Queries, taken: Snapshot, number: int) -> StoredMessage | None:
     """Return one message of the epoch."""
     with queries.reading() as connection:
         found = connection.execute(
             "SELECT id, leaf, received_ns, data FROM envelope WHERE id = ? AND device = ? AND epoch = ?",
             (number, taken.device, taken.coverage.epoch),
         ).fetchone()
-    return None if found is None else Message._make(found)
+    return None if found is None else StoredMessage._make(found)
 
 
 def _ranges(kinds: dict[str, list[tuple[int, int]]], kind: str) -> SeqRanges:

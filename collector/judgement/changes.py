@@ -7,10 +7,10 @@ never change what was said: it only adds.
 from dataclasses import dataclass
 from typing import Final
 
-from collector.judgement.devices import State
-from collector.judgement.gather import Scope
-from collector.judgement.scope import Outside, ScopeFacts, ServiceLost
-from collector.store.scopes import Change, Said
+from collector.judgement.devices import DeviceStanding
+from collector.judgement.gather import CountryAssessment
+from collector.judgement.scope import OutsideFacts, ScopeFacts, ServiceLost
+from collector.store.scopes import Assessment, Change
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.verdict_words import VerdictWord
 
@@ -32,10 +32,10 @@ class Basis:
     connected: bool | None = None
 
 
-def said_of(scope: Scope, now_ns: int, *, revises: int = 0) -> Said:
+def said_of(scope: CountryAssessment, now_ns: int, *, revises: int = 0) -> Assessment:
     """Return a verdict as it is to be kept."""
     since = scope.onset
-    return Said(
+    return Assessment(
         country=scope.country,
         said_ns=now_ns,
         revises=revises,
@@ -49,12 +49,12 @@ def said_of(scope: Scope, now_ns: int, *, revises: int = 0) -> Said:
     )
 
 
-def is_change(said: Said, before: Said | None) -> bool:
+def is_change(said: Assessment, before: Assessment | None) -> bool:
     """Say whether `said` differs from the last that was said of its country in more than its evidence."""
     return before is None or _essence(said) != _essence(before)
 
 
-def revision(change: Change, hindsight: Scope, now_ns: int) -> Said | None:
+def revision(change: Change, hindsight: CountryAssessment, now_ns: int) -> Assessment | None:
     """Return what is to be said of an earlier verdict by what arrived since; None where that is nothing new.
 
     It is something when the verdict comes out otherwise, and once more when all that were silent have told; that
@@ -70,7 +70,7 @@ def revision(change: Change, hindsight: Scope, now_ns: int) -> Said | None:
     return said if told_all and said.verdict != VerdictWord.INCONCLUSIVE else None
 
 
-def basis_of(said: Said) -> Basis:
+def basis_of(said: Assessment) -> Basis:
     """Read what a kept verdict rests on."""
     return read_basis(said.basis)
 
@@ -96,10 +96,10 @@ def read_basis(kept: JsonObject) -> Basis:
     )
 
 
-def outside_of(said: Said) -> Outside:
+def outside_of(said: Assessment) -> OutsideFacts:
     """Return what was known beside the devices when a verdict was said."""
     services = said.basis.get("services")
-    return Outside(
+    return OutsideFacts(
         connected=basis_of(said).connected,
         services=tuple(
             one
@@ -117,13 +117,13 @@ def _service(kept: JsonValue) -> ServiceLost | None:
             return None
 
 
-def _basis(scope: Scope) -> JsonObject:
+def _basis(scope: CountryAssessment) -> JsonObject:
     facts = ScopeFacts.of(scope.devices, scope.outside)
     return {
         "devices": len(scope.devices),
         "well": facts.all.well,
         "lost": facts.all.lost,
-        "silent": sum(one.state is State.SILENT for one in scope.devices),
+        "silent": sum(one.state is DeviceStanding.SILENT for one in scope.devices),
         "networks": len({one.network for one in scope.devices if one.network}),
         "inside_works": facts.abroad_only,
         "where": _where(scope.verdict.verdict, facts),
@@ -142,5 +142,5 @@ def _where(verdict: str, facts: ScopeFacts) -> str:
     return next((one.name for one in groups.get(VerdictWord(verdict), ()) if one.is_lost), "")
 
 
-def _essence(said: Said) -> tuple[str, str, str]:
+def _essence(said: Assessment) -> tuple[str, str, str]:
     return said.verdict, said.rule_id, basis_of(said).where

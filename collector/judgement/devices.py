@@ -19,7 +19,7 @@ MIN_BURST: Final = 3
 """So few silences are no burst: a power cut in one street makes two."""
 
 
-class State(StrEnum):
+class DeviceStanding(StrEnum):
     """How a device is."""
 
     WELL = "well"
@@ -71,7 +71,7 @@ class DeviceState:
     network: str = ""
     kind: str = ""
     region: str = ""
-    state: State
+    state: DeviceStanding
     since_utc_s: float
     before_utc_s: float | None = None
     error_s: float | None = 0.0
@@ -102,7 +102,7 @@ def state_of(
     before_s: float | None
     if now_utc_s - heard_s > patience_s:
         # By the collector's own clock: it fell silent after it was heard, before its next round was due.
-        state, before_s, since_s, error_s = State.SILENT, heard_s, heard_s + period_s, 0.0
+        state, before_s, since_s, error_s = DeviceStanding.SILENT, heard_s, heard_s + period_s, 0.0
     else:
         state, before_s, since_s, error_s = _turned(told, patience_s)
     late_and_well = [
@@ -134,7 +134,9 @@ def in_hindsight(rounds: Iterable[RoundSaid], at_utc_s: float) -> tuple[RoundSai
     return tuple(replace(one, received_utc_s=one.utc_s) for one in rounds if one.utc_s <= at_utc_s)
 
 
-def _turned(told: Sequence[RoundSaid], patience_s: float) -> tuple[State, float | None, float, float | None]:
+def _turned(
+    told: Sequence[RoundSaid], patience_s: float
+) -> tuple[DeviceStanding, float | None, float, float | None]:
     """Return the state of the last round, the last moment it was the contrary, since when, and the clocks' error.
 
     A time without rounds ends what was before it: nobody knows yet how that went on.
@@ -148,7 +150,9 @@ def _turned(told: Sequence[RoundSaid], patience_s: float) -> tuple[State, float 
     ):
         first -= 1
     since = told[first]
-    contrary = {State.WELL: {State.LOST}, State.LOST: {State.WELL}}.get(state, {State.WELL, State.LOST})
+    contrary = {DeviceStanding.WELL: {DeviceStanding.LOST}, DeviceStanding.LOST: {DeviceStanding.WELL}}.get(
+        state, {DeviceStanding.WELL, DeviceStanding.LOST}
+    )
     before = next((one for one in reversed(told[:first]) if _state(one.word) in contrary), None)
     errors = [one.error_s for one in (since, before) if one is not None]
     known = [one for one in errors if one is not None]
@@ -156,16 +160,17 @@ def _turned(told: Sequence[RoundSaid], patience_s: float) -> tuple[State, float 
     return state, None if before is None else before.utc_s, since.utc_s, error_s
 
 
-def _state(word: str) -> State:
+def _state(word: str) -> DeviceStanding:
     if word in _WELL:
-        return State.WELL
-    return State.LOST if word in _LOST else State.UNCLEAR
+        return DeviceStanding.WELL
+    return DeviceStanding.LOST if word in _LOST else DeviceStanding.UNCLEAR
 
 
 def burst(devices: Iterable[DeviceState]) -> frozenset[str]:
     """Return the silent devices whose silences began together: the largest such set, the earliest of two."""
     silent = sorted(
-        (one for one in devices if one.state is State.SILENT), key=lambda one: (one.since_utc_s, one.device)
+        (one for one in devices if one.state is DeviceStanding.SILENT),
+        key=lambda one: (one.since_utc_s, one.device),
     )
     best: list[DeviceState] = []
     for index, first in enumerate(silent):

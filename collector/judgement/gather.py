@@ -9,14 +9,21 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from collector.judgement.devices import SILENT_PERIODS, DeviceState, RoundSaid, State, in_hindsight, state_of
+from collector.judgement.devices import (
+    SILENT_PERIODS,
+    DeviceStanding,
+    DeviceState,
+    RoundSaid,
+    in_hindsight,
+    state_of,
+)
 from collector.judgement.onset import Onset, onset
-from collector.judgement.scope import Outside, ServiceLost, judge_scope
+from collector.judgement.scope import OutsideFacts, ServiceLost, judge_scope
 from collector.store import timings
 from collector.store.answers import RoundRow
 from collector.store.queries import Queries
 from collector.store.retiming import placed
-from collector.store.vantage_log import ControlQueries
+from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import NS, Run
 from firmware.judgement import target_judgement as targets_json
 from firmware.judgement.site.targets import FAILED
@@ -42,13 +49,13 @@ _UNTIL: Final = f"{_ROUNDS} AND start_utc_ns BETWEEN ? AND ? ORDER BY start_utc_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
+class CountryAssessment:
     """The verdict on one country, since when it holds, and what it rests on. `late` counts devices that told later."""
 
     country: str
     verdict: Verdict
     devices: tuple[DeviceState, ...]
-    outside: Outside
+    outside: OutsideFacts
     onset: Onset | None
     late: int
 
@@ -65,15 +72,15 @@ class Scopes:
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
-        self._controls = ControlQueries(queries)
+        self._controls = VantageQueries(queries)
 
-    def now(self, now_utc_ns: int) -> tuple[Scope, ...]:
+    def now(self, now_utc_ns: int) -> tuple[CountryAssessment, ...]:
         """Return the verdict on each country that devices stand in, as of `now_utc_ns`."""
         heard = self._heard(now_utc_ns / NS)
         runs = self._controls.last(since_utc_ns=now_utc_ns - round(CONTROL_S * NS))
         found = []
         for country, here, beside in _countries(heard):
-            outside = Outside(
+            outside = OutsideFacts(
                 connected=_connected(runs),
                 neighbours_lost=_neighbours_lost(beside),
                 services=_services(here, runs),
@@ -81,7 +88,7 @@ class Scopes:
             found.append(_scope(country, here, outside))
         return tuple(found)
 
-    def in_hindsight(self, country: str, at_utc_ns: int, known: Outside) -> Scope | None:
+    def in_hindsight(self, country: str, at_utc_ns: int, known: OutsideFacts) -> CountryAssessment | None:
         """Return the verdict on a country as of a past moment by all that has arrived since; None without devices.
 
         What was known beside the devices then, `known`, is taken as it was, but for the neighbours.
@@ -118,7 +125,7 @@ class Scopes:
         return found
 
 
-def connected_of(controls: ControlQueries, now_utc_ns: int) -> bool | None:
+def connected_of(controls: VantageQueries, now_utc_ns: int) -> bool | None:
     """Say whether the control reached its neutral targets lately; None: it did not look. Raises `StoreError`."""
     return _connected(controls.last(since_utc_ns=now_utc_ns - round(CONTROL_S * NS)))
 
@@ -193,10 +200,10 @@ def _countries(heard: Sequence[_Heard]) -> Iterator[tuple[str, list[_Heard], lis
         yield country, here, [one.state for one in heard if one.state.country != country]
 
 
-def _scope(country: str, here: Sequence[_Heard], outside: Outside) -> Scope:
+def _scope(country: str, here: Sequence[_Heard], outside: OutsideFacts) -> CountryAssessment:
     states = tuple(one.state for one in here)
     verdict = judge_scope(states, outside)
-    return Scope(
+    return CountryAssessment(
         country=country,
         verdict=verdict,
         devices=states,
@@ -231,8 +238,8 @@ def _told(
 
 
 def _neighbours_lost(beside: Sequence[DeviceState]) -> float | None:
-    telling = [one for one in beside if one.state in (State.WELL, State.LOST)]
-    lost = sum(one.state is State.LOST for one in telling)
+    telling = [one for one in beside if one.state in (DeviceStanding.WELL, DeviceStanding.LOST)]
+    lost = sum(one.state is DeviceStanding.LOST for one in telling)
     return lost / len(telling) if len(telling) >= MIN_BESIDE else None
 
 
@@ -243,7 +250,7 @@ def _services(here: Iterable[_Heard], runs: Iterable[Run]) -> tuple[ServiceLost,
             control.setdefault(run.key.target_name, run.failure is not None)
     tried: dict[str, list[bool]] = {}
     for one in here:
-        for target in one.targets if one.state.state is State.WELL else ():
+        for target in one.targets if one.state.state is DeviceStanding.WELL else ():
             tried.setdefault(target.name, []).append(target.step in FAILED)
     return tuple(
         ServiceLost(name=name, lost=sum(found), tried=len(found), control_lost=control.get(name))

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from collector.judgement.devices import DeviceState, State
-from collector.judgement.scope import MIN_DEVICES, Outside, ScopeFacts
+from collector.judgement.devices import DeviceStanding, DeviceState
+from collector.judgement.scope import MIN_DEVICES, OutsideFacts, ScopeFacts
 from firmware.model.record import Verdict
 from firmware.model.verdict_words import VerdictWord
 
@@ -23,15 +23,15 @@ class Onset:
     error_s: float | None
 
 
-def onset(devices: Iterable[DeviceState], outside: Outside, verdict: Verdict) -> Onset | None:
+def onset(devices: Iterable[DeviceState], outside: OutsideFacts, verdict: Verdict) -> Onset | None:
     """Return since when `verdict`, made of these, holds by the devices' own rounds; None where they do not tell."""
     facts = ScopeFacts.of(devices, outside)
     if verdict.verdict in _NOT_OF_DEVICES:
         return None
     if verdict.verdict == VerdictWord.OK:
-        return _again([one for one in facts.devices if one.state is State.WELL])
+        return _again([one for one in facts.devices if one.state is DeviceStanding.WELL])
     if verdict.verdict == VerdictWord.COLLECTOR_FAULT:
-        return _between([one for one in facts.devices if one.state is State.SILENT])
+        return _between([one for one in facts.devices if one.state is DeviceStanding.SILENT])
     return _between([one for one in facts.devices if one.device in facts.lost])
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from collector.judgement.devices import DeviceState, State, burst
+from collector.judgement.devices import DeviceStanding, DeviceState, burst
 from firmware.model.record import Verdict
 from firmware.model.verdict_words import VerdictWord
 
@@ -35,7 +35,7 @@ class ServiceLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
+class OutsideFacts:
     """What is known beside the country's devices.
 
     `connected`: the collector's own control reached its neutral targets (None: there is no control).
@@ -81,7 +81,7 @@ class ScopeFacts:
     """What a rule about many devices may ask."""
 
     devices: tuple[DeviceState, ...]
-    outside: Outside
+    outside: OutsideFacts
     lost: frozenset[str]
     """Devices that say so themselves, and those silent in a burst while the collector's own way out is well."""
     all: Group
@@ -90,10 +90,10 @@ class ScopeFacts:
     regions: tuple[Group, ...]
 
     @classmethod
-    def of(cls, devices: Iterable[DeviceState], outside: Outside) -> "ScopeFacts":
+    def of(cls, devices: Iterable[DeviceState], outside: OutsideFacts) -> "ScopeFacts":
         """Count; the order of `devices` does not matter."""
         ordered = tuple(sorted(devices, key=lambda one: one.device))
-        lost = {one.device for one in ordered if one.state is State.LOST}
+        lost = {one.device for one in ordered if one.state is DeviceStanding.LOST}
         if outside.connected is True:
             lost |= burst(ordered)
         gone = frozenset(lost)
@@ -118,7 +118,7 @@ class ScopeFacts:
     @property
     def abroad_only(self) -> bool:
         """Say whether the lost devices that told it themselves, in two networks at least, reach their own country."""
-        told = [one for one in self.devices if one.state is State.LOST]
+        told = [one for one in self.devices if one.state is DeviceStanding.LOST]
         inside = [one for one in told if one.word == VerdictWord.INTERNATIONAL_CUT]
         return (
             len(inside) >= max(MIN_IN_NETWORK, MOST * len(told))
@@ -137,7 +137,7 @@ class ScopeRule:
     condition: Callable[[ScopeFacts], bool]
 
 
-def judge_scope(devices: Iterable[DeviceState], outside: Outside) -> Verdict:
+def judge_scope(devices: Iterable[DeviceState], outside: OutsideFacts) -> Verdict:
     """Return the verdict on one country, from its devices and what is known beside them."""
     facts = ScopeFacts.of(devices, outside)
     rule = next(rule for rule in SCOPE_RULES if rule.condition(facts))
@@ -150,9 +150,9 @@ def judge_scope(devices: Iterable[DeviceState], outside: Outside) -> Verdict:
 
 
 def _evidence(facts: ScopeFacts) -> Iterator[str]:
-    states = {state: sum(one.state is state for one in facts.devices) for state in State}
+    states = {state: sum(one.state is state for one in facts.devices) for state in DeviceStanding}
     yield f"{len(facts.devices)} devices: " + ", ".join(f"{count} {state}" for state, count in states.items())
-    silent = sum(one.state is State.SILENT and one.device in facts.lost for one in facts.devices)
+    silent = sum(one.state is DeviceStanding.SILENT and one.device in facts.lost for one in facts.devices)
     if silent:
         yield f"{silent} of the silent fell silent together"
     for title, groups in (("network", facts.networks), ("kind", facts.kinds), ("region", facts.regions)):
@@ -189,10 +189,10 @@ def _group(name: str, devices: Iterable[DeviceState], lost: frozenset[str], lost
     known = tuple(devices)
     return Group(
         name=name,
-        well_since=sum(one.state is State.WELL and _well_while(one, lost_s) for one in known),
+        well_since=sum(one.state is DeviceStanding.WELL and _well_while(one, lost_s) for one in known),
         lost=sum(one.device in lost for one in known),
-        well=sum(one.state is State.WELL for one in known),
-        silent=sum(one.state is State.SILENT and one.device not in lost for one in known),
+        well=sum(one.state is DeviceStanding.WELL for one in known),
+        silent=sum(one.state is DeviceStanding.SILENT and one.device not in lost for one in known),
         networks=frozenset(one.network for one in known if one.network and one.device in lost),
     )
 
@@ -212,7 +212,7 @@ def _well_while(one: DeviceState, lost_s: float) -> bool:
 
 
 def _uplink_failed(facts: ScopeFacts) -> bool:
-    silent = [one for one in facts.devices if one.state is State.SILENT]
+    silent = [one for one in facts.devices if one.state is DeviceStanding.SILENT]
     return facts.outside.connected is False and bool(silent) and len(silent) == len(facts.devices)
 
 

@@ -29,7 +29,7 @@ _LATE_NS: Final = round(SILENT_PERIODS * PERIOD_S * _NS)
 log = logging.getLogger(__name__)
 
 
-class Keeper:
+class AssessmentKeeper:
     """One store's log of scope verdicts, kept up to date by `judge`. Used by one thread; `close` it."""
 
     def __init__(self, database: Path, queries: Queries) -> None:
@@ -100,10 +100,10 @@ class ScopeThread:
         self._wake.set()
 
     def _run(self) -> None:
-        keeper: Keeper | None = None
+        keeper: AssessmentKeeper | None = None
         while not self._stopping:
             try:
-                keeper = keeper or Keeper(self._database, self._reading)
+                keeper = keeper or AssessmentKeeper(self._database, self._reading)
                 keeper.judge(self._now_ns())
             except StoreError as error:
                 log.warning("%s; scope verdicts go on with the next judging", error)

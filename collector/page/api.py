@@ -42,7 +42,7 @@ from collector.page.times import NS_PER_S
 from collector.store import chain
 from collector.store.answers import DeviceRow, RecordFilter, RecordRow, RejectRow, RoundRow
 from collector.store.completeness import Completeness, EpochCompleteness
-from collector.store.history import History, MissedRounds, Round
+from collector.store.history import DeviceHistory, MissedRounds, StoredRound
 from collector.store.queries import MAX_PAGE, Queries
 from firmware import __version__
 from firmware.model.record import ClockQuality, ClockReading
@@ -78,7 +78,7 @@ class Api:
         self, queries: Queries, now_ns: times.Clock, storing_fault: Callable[[], str | None]
     ) -> None:
         self._queries = queries
-        self._history = History(queries)
+        self._history = DeviceHistory(queries)
         self._now_ns = now_ns
         self._storing_fault = storing_fault
 
@@ -358,7 +358,7 @@ def _epoch(epoch: EpochCompleteness) -> EpochOut:
     )
 
 
-def _round(one: Round) -> RoundOut:
+def _round(one: StoredRound) -> RoundOut:
     return RoundOut(
         epoch=one.row.epoch,
         seq=one.row.seq,

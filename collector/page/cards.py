@@ -27,7 +27,7 @@ GAPS_SHOWN: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class VerdictInWords:
     """A verdict in words: `tone` is `ok`, `bad`, `unsure` or `none`; `sentence` what a person would say."""
 
     word: str
@@ -36,18 +36,18 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
+class EarlierVerdict:
     """The last round that said something else, and what it said."""
 
     at: Moment
-    said: Said
+    said: VerdictInWords
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class HeadlineInWords:
     """One turn of what a device said ahead of its records, and since when it held by its own clock."""
 
-    said: Said
+    said: VerdictInWords
     rule: str
     since: Moment
 
@@ -58,13 +58,13 @@ class Card:
 
     id: str
     provenance: str
-    said: Said
+    said: VerdictInWords
     silent: bool
     since: Moment | None
     since_exact: bool
     lasted: str
     rounds_in_run: int
-    before: Before | None
+    before: EarlierVerdict | None
     verdict: Verdict | None
     clock_note: str
     last_heard: Moment
@@ -72,7 +72,7 @@ class Card:
     completeness: tuple[str, ...]
     complete: bool
     matrix: Matrix
-    headline: tuple[Told, ...] = ()
+    headline: tuple[HeadlineInWords, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +81,21 @@ class Summary:
 
     devices: int
     heard: str
-    tally: tuple[tuple[int, Said], ...]
+    tally: tuple[tuple[int, VerdictInWords], ...]
 
 
-def said_of(row: RoundRow | None) -> Said:
+def said_of(row: RoundRow | None) -> VerdictInWords:
     """Return a round's verdict in words; without a round or a verdict, that there is none."""
     if row is None or row.verdict is None:
-        return Said(word="", tone="none", sentence=texts.plain("no_verdict"))
+        return VerdictInWords(word="", tone="none", sentence=texts.plain("no_verdict"))
     return _said(row.verdict)
 
 
-def _said(verdict: str) -> Said:
+def _said(verdict: str) -> VerdictInWords:
     tones = {str(VerdictWord.OK): "ok", str(VerdictWord.INCONCLUSIVE): "unsure"}
-    return Said(word=verdict, tone=tones.get(verdict, "bad"), sentence=texts.verdict_sentence(verdict))
+    return VerdictInWords(
+        word=verdict, tone=tones.get(verdict, "bad"), sentence=texts.verdict_sentence(verdict)
+    )
 
 
 def is_silent(device: DeviceRow, now_ns: int) -> bool:
@@ -128,7 +130,9 @@ def summary(devices: Sequence[DeviceRow], now_ns: int) -> Summary:
     heard = [device for device in devices if not is_silent(device, now_ns)]
     tally = Counter(said_of(device.last_round) for device in heard)
     if len(heard) < len(devices):
-        tally[Said(word="", tone="silent", sentence=texts.plain("tally_silent"))] = len(devices) - len(heard)
+        tally[VerdictInWords(word="", tone="silent", sentence=texts.plain("tally_silent"))] = len(
+            devices
+        ) - len(heard)
     return Summary(
         devices=len(devices),
         heard=_heard(len(devices), len(heard)),
@@ -172,12 +176,12 @@ def card(device: DeviceRow, run: VerdictRun | None, matrix: Matrix, now_ns: int)
     )
 
 
-def headline(device: DeviceRow) -> tuple[Told, ...]:
+def headline(device: DeviceRow) -> tuple[HeadlineInWords, ...]:
     """Return what the device said ahead of its records, newest first, while some of these have not arrived."""
     if device.completeness.epochs and device.completeness.is_whole:
         return ()
     return tuple(
-        Told(
+        HeadlineInWords(
             said=_said(turn.verdict),
             rule=turn.rule_id,
             since=times.by_device(turn.since_utc_ns, turn.quality, turn.error_ns),
@@ -265,7 +269,7 @@ def _lasted(run: VerdictRun | None, last: RoundRow | None) -> str:
     return times.duration(ns) if known and ns > 0 else ""
 
 
-def _before(run: VerdictRun | None) -> Before | None:
+def _before(run: VerdictRun | None) -> EarlierVerdict | None:
     if run is None or run.before is None:
         return None
-    return Before(at=moment_of(run.before), said=said_of(run.before))
+    return EarlierVerdict(at=moment_of(run.before), said=said_of(run.before))

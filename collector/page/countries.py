@@ -10,7 +10,7 @@ from typing import Final
 
 from collector.judgement.changes import Basis, basis_of, read_basis
 from collector.page import texts, times
-from collector.page.cards import Said
+from collector.page.cards import VerdictInWords
 from collector.page.times import NS_PER_S, Moment
 from collector.store import scopes
 from collector.store.scopes import Change, Holding
@@ -27,7 +27,7 @@ class Line:
     """One thing that was said of a country, and since when it was to hold by it."""
 
     at: Moment
-    said: Said
+    said: VerdictInWords
     since: Moment | None
     since_exact: bool
     rule_id: str
@@ -35,7 +35,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class CountryEntry:
     """One change: what was said live, and what was said of it afterwards."""
 
     live: Line
@@ -55,7 +55,7 @@ class Country:
     evidence: tuple[str, ...]
     overturned_by: str
     control: str
-    entries: tuple[Entry, ...]
+    entries: tuple[CountryEntry, ...]
 
 
 def country(
@@ -92,7 +92,7 @@ def control(*, connected: bool | None, control_s: float) -> str:
     return texts.plain("scope_control_well" if connected else "scope_control_lost")
 
 
-def sentence(said: scopes.Said, basis: Basis) -> str:
+def sentence(said: scopes.Assessment, basis: Basis) -> str:
     """Return what a person would say for a verdict on a country."""
     if said.verdict == VerdictWord.INCONCLUSIVE:
         if said.rule_id == "too-few-devices":
@@ -103,7 +103,7 @@ def sentence(said: scopes.Said, basis: Basis) -> str:
     return texts.scope_sentence(said.verdict, basis.where or "?")
 
 
-def _entries(changes: Iterable[Change]) -> Iterable[Entry]:
+def _entries(changes: Iterable[Change]) -> Iterable[CountryEntry]:
     for change in changes:
         later, last = [], change.said
         for one in change.revisions:
@@ -112,10 +112,10 @@ def _entries(changes: Iterable[Change]) -> Iterable[Entry]:
             key = "scope_borne_out" if same else "scope_revised"
             later.append(_line(one, basis, label=texts.count(key, basis.late)))
             last = one
-        yield Entry(live=_line(change.said, basis_of(change.said)), later=tuple(later))
+        yield CountryEntry(live=_line(change.said, basis_of(change.said)), later=tuple(later))
 
 
-def _line(said: scopes.Said, basis: Basis, *, label: str = "") -> Line:
+def _line(said: scopes.Assessment, basis: Basis, *, label: str = "") -> Line:
     error_ns = said.since_error_ns
     since = None
     if said.since_ns is not None:
@@ -124,7 +124,7 @@ def _line(said: scopes.Said, basis: Basis, *, label: str = "") -> Line:
     words = sentence(said, basis)
     return Line(
         at=Moment(ns=said.said_ns),
-        said=Said(word=said.verdict, tone=_TONES.get(said.verdict, "bad"), sentence=words),
+        said=VerdictInWords(word=said.verdict, tone=_TONES.get(said.verdict, "bad"), sentence=words),
         since=since,
         since_exact=error_ns is not None,
         rule_id=said.rule_id,
@@ -132,7 +132,7 @@ def _line(said: scopes.Said, basis: Basis, *, label: str = "") -> Line:
     )
 
 
-def _rests(basis: Basis, said: scopes.Said) -> str:
+def _rests(basis: Basis, said: scopes.Assessment) -> str:
     networks = (
         texts.count("scope_networks", basis.networks)
         if basis.networks

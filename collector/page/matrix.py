@@ -12,7 +12,7 @@ from typing import Final
 
 from collector.page import texts, times
 from collector.page.times import Moment
-from collector.store.history import MissedRounds, Round, Rounds
+from collector.store.history import MissedRounds, Rounds, StoredRound
 from firmware.judgement.ladder import RungProgress, RungState
 from firmware.model.record import Rung
 from firmware.model.seqs import SeqRanges
@@ -116,12 +116,12 @@ def strips(whole: Matrix, columns: int) -> tuple[Matrix, ...]:
     )
 
 
-def _ordinary_ns(rounds: Sequence[Round]) -> float:
+def _ordinary_ns(rounds: Sequence[StoredRound]) -> float:
     spacings = [_apart_ns(before, after) for before, after in pairwise(rounds)]
     return median([spacing for spacing in spacings if spacing is not None] or [0])
 
 
-def _apart_ns(before: Round, after: Round) -> int | None:
+def _apart_ns(before: StoredRound, after: StoredRound) -> int | None:
     """Return the time between two rounds; None where no clock can tell.
 
     Within a boot the boot clock tells, whatever the wall clock was set to in between.
@@ -134,7 +134,11 @@ def _apart_ns(before: Round, after: Round) -> int | None:
 
 
 def _between(
-    before: Round, after: Round, found: Rounds, missing: Mapping[str, SeqRanges], ordinary_ns: float
+    before: StoredRound,
+    after: StoredRound,
+    found: Rounds,
+    missing: Mapping[str, SeqRanges],
+    ordinary_ns: float,
 ) -> _Gap | None:
     low, high = before.row.seq, after.row.seq
     same = before.row.epoch == after.row.epoch
@@ -154,7 +158,7 @@ def _between(
     return gap if gap.apart_ns > max(GAP_S * NS_PER_S, GAP_RATIO * ordinary_ns) else None
 
 
-def _lies_between(missed: MissedRounds, before: Round, after: Round) -> bool:
+def _lies_between(missed: MissedRounds, before: StoredRound, after: StoredRound) -> bool:
     """Say whether rounds were missed between two: by the boot clock, or by their seq over a restart.
 
     A round missed because another was still measured has a seq below that other's conclusion.
@@ -190,11 +194,11 @@ def _silence(since_ns: int, now_ns: int) -> Column:
     return Column(at=Moment(ns=now_ns), title=title, gap=times.duration(now_ns - since_ns))
 
 
-def _moment(found: Round) -> Moment:
+def _moment(found: StoredRound) -> Moment:
     return times.by_device(found.row.start_utc_ns, found.row.clock_quality, found.row.clock_error_ns)
 
 
-def _round_column(found: Round, *, brief: bool) -> Column:
+def _round_column(found: StoredRound, *, brief: bool) -> Column:
     at = _moment(found)
     verdict = texts.verdict_sentence(found.row.verdict) if found.row.verdict else texts.plain("no_verdict")
     return Column(

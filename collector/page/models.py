@@ -27,13 +27,13 @@ EpochId = Annotated[
 Seq = Annotated[int, Field(description="Number within the epoch, from 1 without a gap.", examples=[4211])]
 
 
-class Answer(BaseModel):
+class ApiModel(BaseModel):
     """What all objects share: they are made once and never changed."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class VerdictOut(Answer):
+class VerdictOut(ApiModel):
     """What a rule concluded of one round, at the device’s own place. Never a claim about the country."""
 
     verdict: str = Field(
@@ -47,7 +47,7 @@ class VerdictOut(Answer):
     overturned_by: str = Field(description="What would make the verdict wrong.")
 
 
-class MomentOut(Answer):
+class MomentOut(ApiModel):
     """A moment at a device, by all that is known now: its clock’s word, or what its sync points and boots say."""
 
     utc: str = Field(description="UTC, ISO 8601.", examples=[_TIME])
@@ -57,7 +57,7 @@ class MomentOut(Answer):
     clock: ClockQuality = Field(description="What was known of the clock then.")
 
 
-class SinceOut(Answer):
+class SinceOut(ApiModel):
     """How long the present verdict has held."""
 
     first_round: MomentOut = Field(description="When the first round with it began.")
@@ -71,7 +71,7 @@ class SinceOut(Answer):
     verdict_before: str | None = Field(description="What that round said.")
 
 
-class EpochOut(Answer):
+class EpochOut(ApiModel):
     """The account of one outbox database: stored + tombstoned + rejected + missing = produced."""
 
     epoch: EpochId
@@ -85,7 +85,7 @@ class EpochOut(Answer):
     )
 
 
-class CompletenessOut(Answer):
+class CompletenessOut(ApiModel):
     """A device’s account over all its epochs, the oldest first."""
 
     device: DeviceId
@@ -102,7 +102,7 @@ class CompletenessOut(Answer):
     )
 
 
-class TurnOut(Answer):
+class TurnOut(ApiModel):
     """A turn of a device’s verdict, as it said on connecting, ahead of the records that tell it in full."""
 
     verdict: str = Field(description="The verdict’s word.", examples=["international_cut"])
@@ -110,7 +110,7 @@ class TurnOut(Answer):
     since: MomentOut = Field(description="When it was first reached, by the device’s clock at the time.")
 
 
-class DeviceOut(Answer):
+class DeviceOut(ApiModel):
     """A device and what it last said."""
 
     device: DeviceId
@@ -142,14 +142,14 @@ class DeviceOut(Answer):
     completeness: CompletenessOut
 
 
-class DevicesOut(Answer):
+class DevicesOut(ApiModel):
     """All devices."""
 
     as_of: str = Field(description="When this was asked, UTC by the collector’s clock.", examples=[_TIME])
     devices: list[DeviceOut] = Field(description="Every device ever heard, the one heard last first.")
 
 
-class CellOut(Answer):
+class CellOut(ApiModel):
     """One rung in one round."""
 
     rung: Rung = Field(description="Which rung.")
@@ -165,7 +165,7 @@ class CellOut(Answer):
     )
 
 
-class RoundOut(Answer):
+class RoundOut(ApiModel):
     """One round of the ladder."""
 
     epoch: EpochId
@@ -185,7 +185,7 @@ class RoundOut(Answer):
     cells: list[CellOut] = Field(description="The rungs, lowest first.")
 
 
-class MissedOut(Answer):
+class MissedOut(ApiModel):
     """Rounds the device says that it did not measure."""
 
     epoch: EpochId
@@ -200,7 +200,7 @@ class MissedOut(Answer):
     )
 
 
-class RoundsOut(Answer):
+class RoundsOut(ApiModel):
     """A device’s ladder over time."""
 
     device: DeviceId
@@ -213,7 +213,7 @@ class RoundsOut(Answer):
     )
 
 
-class RecordOut(Answer):
+class RecordOut(ApiModel):
     """One record as the device made it, and its identity: (device, epoch, seq)."""
 
     cursor: int = Field(description="Its place in the order of arrival.", examples=[91824])
@@ -228,7 +228,7 @@ class RecordOut(Answer):
     record: dict[str, Any] = Field(description="The record itself, in the record’s own schema; times in ns.")
 
 
-class RecordsOut(Answer):
+class RecordsOut(ApiModel):
     """Some records in order of arrival."""
 
     records: list[RecordOut] = Field(description="At most `limit`.")
@@ -237,7 +237,7 @@ class RecordsOut(Answer):
     )
 
 
-class RejectOut(Answer):
+class RejectOut(ApiModel):
     """Something that arrived and was not accepted."""
 
     device: str = Field(description="Whose it was by its topic; empty: nobody’s.")
@@ -252,13 +252,13 @@ class RejectOut(Answer):
     payload_bytes: int = Field(description="How much of it is kept at the collector, in bytes.")
 
 
-class RejectsOut(Answer):
+class RejectsOut(ApiModel):
     """What was refused, the newest first."""
 
     rejects: list[RejectOut]
 
 
-class HealthOut(Answer):
+class HealthOut(ApiModel):
     """Whether the page can read the store, and how much is in it."""
 
     status: Literal["ok"] = Field(
@@ -270,7 +270,7 @@ class HealthOut(Answer):
     rejects: int = Field(description="Records and payloads refused.")
 
 
-class DigestOut(Answer):
+class DigestOut(ApiModel):
     """The end of the digest chain over all that was received and said: keep it elsewhere, and hold an audit against it."""
 
     number: int = Field(description="How many entries there are; an entry for each transaction.")
@@ -286,7 +286,7 @@ class DigestOut(Answer):
     )
 
 
-class ErrorDetail(Answer):
+class ErrorDetail(ApiModel):
     """What was wrong with a request."""
 
     message: str = Field(description="One sentence.")
@@ -295,7 +295,7 @@ class ErrorDetail(Answer):
     allowed: str | None = Field(default=None, description="What it may be.")
 
 
-class ErrorOut(Answer):
+class ErrorOut(ApiModel):
     """The body of every error."""
 
     error: ErrorDetail

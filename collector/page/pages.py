@@ -25,10 +25,10 @@ from collector.page.models import DEVICE_FORM, EPOCH_FORM
 from collector.page.rendering import Templates
 from collector.page.times import Clock, Moment
 from collector.store.answers import DeviceRow, RecordRow
-from collector.store.history import History
+from collector.store.history import DeviceHistory
 from collector.store.queries import Queries
 from collector.store.scopes import ScopeQueries
-from collector.store.vantage_log import ControlQueries
+from collector.store.vantage_log import VantageQueries
 from collector.vantage.judging import JudgedTarget, Judging
 from firmware.judgement.round.verdict import RULES
 from firmware.model import failure_meanings
@@ -103,10 +103,10 @@ class Pages:
         self, queries: Queries, templates: Templates, now_ns: Clock, openapi: Callable[[], dict[str, Any]]
     ) -> None:
         self._queries = queries
-        self._history = History(queries)
+        self._history = DeviceHistory(queries)
         self._judging = Judging(queries)
         self._scopes = ScopeQueries(queries)
-        self._controls = ControlQueries(queries)
+        self._controls = VantageQueries(queries)
         self._templates = templates
         self._now_ns = now_ns
         self._openapi = openapi

@@ -33,7 +33,7 @@ _TYPES: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ReferenceRow:
     """A parameter or a field. `model` is the object its type names, with the words before and after it."""
 
     name: str
@@ -47,7 +47,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class ExampleReply:
     """One status an operation may answer with, and what is in it."""
 
     status: str
@@ -65,8 +65,8 @@ class Operation:
     path: str
     summary: str
     description: str
-    parameters: tuple[Row, ...]
-    answers: tuple[Reply, ...]
+    parameters: tuple[ReferenceRow, ...]
+    answers: tuple[ExampleReply, ...]
     example: str
 
 
@@ -76,7 +76,7 @@ class Model:
 
     name: str
     about: str
-    fields: tuple[Row, ...]
+    fields: tuple[ReferenceRow, ...]
 
 
 def operations(document: Schema) -> tuple[Operation, ...]:
@@ -136,7 +136,7 @@ def _without_null(schema: Schema) -> Schema:
     return {**schema, **kinds[0], "anyOf": ()} if len(kinds) == 1 else schema
 
 
-def _address(path: str, parameters: Sequence[Row]) -> str:
+def _address(path: str, parameters: Sequence[ReferenceRow]) -> str:
     query = {}
     for parameter in parameters:
         if f"{{{parameter.name}}}" in path:
@@ -146,18 +146,20 @@ def _address(path: str, parameters: Sequence[Row]) -> str:
     return f"{path}?{urlencode(query, safe=':')}" if query else path
 
 
-def _reply(status: str, reply: Schema) -> Reply:
+def _reply(status: str, reply: Schema) -> ExampleReply:
     content: Mapping[str, Schema] = reply.get("content", {})
     model = next(
         (_name(part["schema"]) for part in content.values() if _name(part.get("schema", {}))),
         "",
     )
-    return Reply(status=status, about=str(reply.get("description", "")), model=model, kinds=tuple(content))
+    return ExampleReply(
+        status=status, about=str(reply.get("description", "")), model=model, kinds=tuple(content)
+    )
 
 
-def _row(name: str, schema: Schema, *, required: bool) -> Row:
+def _row(name: str, schema: Schema, *, required: bool) -> ReferenceRow:
     before, model, after = _linked(schema)
-    return Row(
+    return ReferenceRow(
         name=name,
         type=_type(schema),
         about=str(schema.get("description", "")),
@@ -169,10 +171,10 @@ def _row(name: str, schema: Schema, *, required: bool) -> Row:
     )
 
 
-def _words(schema: Schema) -> tuple[Row, ...]:
+def _words(schema: Schema) -> tuple[ReferenceRow, ...]:
     """Return the words of an enumeration as rows."""
     return tuple(
-        Row(name=str(word), type="text", about="", required=False, example="")
+        ReferenceRow(name=str(word), type="text", about="", required=False, example="")
         for word in schema.get("enum", ())
     )
 

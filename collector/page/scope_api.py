@@ -6,12 +6,12 @@ from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from collector.judgement.changes import basis_of
-from collector.judgement.gather import Scope, Scopes
+from collector.judgement.gather import CountryAssessment, Scopes
 from collector.page import countries, times
 from collector.page.headers import LIVE
-from collector.page.models import Answer, DeviceId, ErrorOut
+from collector.page.models import ApiModel, DeviceId, ErrorOut
 from collector.store.queries import Queries
-from collector.store.scopes import MAX_SAID, Said, ScopeQueries
+from collector.store.scopes import MAX_SAID, Assessment, ScopeQueries
 
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     503: {"model": ErrorOut, "description": "The store cannot be read at present."}
@@ -23,7 +23,7 @@ _QUERY_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-class ScopeDeviceOut(Answer):
+class ScopeDeviceOut(ApiModel):
     """One device as the verdict took it."""
 
     device: DeviceId
@@ -34,7 +34,7 @@ class ScopeDeviceOut(Answer):
     region: str = Field(description="The province its operator typed; empty: not said.")
 
 
-class ScopeOut(Answer):
+class ScopeOut(ApiModel):
     """The verdict on one country."""
 
     country: str = Field(
@@ -47,14 +47,14 @@ class ScopeOut(Answer):
     devices: list[ScopeDeviceOut] = Field(description="The devices it rests on.")
 
 
-class ScopesOut(Answer):
+class ScopesOut(ApiModel):
     """The verdict on every country that devices stand in."""
 
     as_of: str = Field(description="When this was answered, UTC, ISO 8601.")
     scopes: list[ScopeOut] = Field(description="One a country.")
 
 
-class SaidOut(Answer):
+class SaidOut(ApiModel):
     """One verdict on a country, as it was said."""
 
     said: str = Field(description="When the collector said it, UTC, ISO 8601.")
@@ -76,7 +76,7 @@ class SaidOut(Answer):
     late: int = Field(description="With hindsight: how many devices told only afterwards. Live: 0.")
 
 
-class ChangeOut(Answer):
+class ChangeOut(ApiModel):
     """One change of what was said of a country. What was said live is never changed; hindsight stands beside it."""
 
     country: str = Field(description="Two small letters; empty: devices of no country.", examples=["ir"])
@@ -87,7 +87,7 @@ class ChangeOut(Answer):
     )
 
 
-class ChangesOut(Answer):
+class ChangesOut(ApiModel):
     """What was said of countries, newest first."""
 
     as_of: str = Field(description="When this was answered, UTC, ISO 8601.")
@@ -173,7 +173,7 @@ class ScopeApi:
         return ScopesOut(as_of=times.iso_ns(now_ns), scopes=[_scope(one) for one in self._scopes.now(now_ns)])
 
 
-def _scope(scope: Scope) -> ScopeOut:
+def _scope(scope: CountryAssessment) -> ScopeOut:
     return ScopeOut(
         country=scope.country,
         verdict=scope.verdict.verdict,
@@ -194,7 +194,7 @@ def _scope(scope: Scope) -> ScopeOut:
     )
 
 
-def _said(said: Said) -> SaidOut:
+def _said(said: Assessment) -> SaidOut:
     basis = basis_of(said)
     return SaidOut(
         said=times.iso_ns(said.said_ns),

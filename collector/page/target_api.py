@@ -16,7 +16,7 @@ from collector.page.headers import LIVE
 from collector.page.models import (
     DEVICE_FORM,
     EPOCH_FORM,
-    Answer,
+    ApiModel,
     DeviceId,
     EpochId,
     ErrorOut,
@@ -25,7 +25,7 @@ from collector.page.models import (
     Seq,
 )
 from collector.store.queries import Queries
-from collector.store.vantage_log import ControlQueries
+from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import Run
 from collector.vantage.judging import JudgedRound, JudgedTarget, Judging
 from firmware.judgement.site.evidence import WebControl
@@ -60,7 +60,7 @@ class TargetsQuery(BaseModel):
     )
 
 
-class ControlOut(Answer):
+class VantageOut(ApiModel):
     """What the control outside saw of a target."""
 
     reachable: bool = Field(
@@ -72,7 +72,7 @@ class ControlOut(Answer):
     status: int | None = Field(description="The page’s status as the control got it.", examples=[200])
 
 
-class TargetOut(Answer):
+class TargetOut(ApiModel):
     """One target of a round: the collector’s verdict on it, with the control of that time."""
 
     epoch: EpochId
@@ -88,11 +88,11 @@ class TargetOut(Answer):
     evidence: list[str] = Field(description="What was seen, line by line.")
     overturned_by: str = Field(description="What would make the verdict wrong.")
     confidence: str = Field(description="How much stands behind it: `high`, `medium` or `low`.")
-    control: ControlOut | None = Field(description="The control it was judged by; null: see `no_control`.")
+    control: VantageOut | None = Field(description="The control it was judged by; null: see `no_control`.")
     no_control: str = Field(description="Why there is no control; empty: there is one.")
 
 
-class TargetsOut(Answer):
+class TargetsOut(ApiModel):
     """The targets of one round."""
 
     device: DeviceId
@@ -102,7 +102,7 @@ class TargetsOut(Answer):
     targets: list[TargetOut] = Field(description="Its platforms, as they were measured.")
 
 
-class ControlRunOut(Answer):
+class VantageStreakOut(ApiModel):
     """One finding of the control about one target, which held from its first sample to its last."""
 
     test: str = Field(description="Which measurement.")
@@ -113,10 +113,10 @@ class ControlRunOut(Answer):
     samples: int = Field(description="How many samples there were.")
     failure: str | None = Field(description="What failed; null: it was reached.")
     failed_operation: str | None = Field(description="In which step.")
-    view: ControlOut = Field(description="What was seen.")
+    view: VantageOut = Field(description="What was seen.")
 
 
-class ControlGapOut(Answer):
+class VantageGapOut(ApiModel):
     """A time in which the control did not look."""
 
     from_: str = Field(serialization_alias="from", description="Its beginning, UTC, ISO 8601.")
@@ -124,12 +124,12 @@ class ControlGapOut(Answer):
     reason: str = Field(description="Why.")
 
 
-class ControlsOut(Answer):
+class VantageListOut(ApiModel):
     """What the control saw last."""
 
     as_of: str = Field(description="When this was answered, UTC, ISO 8601.")
-    targets: list[ControlRunOut] = Field(description="Every target heard of in the last 24 hours.")
-    gaps: list[ControlGapOut] = Field(description="The last times in which it did not look, newest first.")
+    targets: list[VantageStreakOut] = Field(description="Every target heard of in the last 24 hours.")
+    gaps: list[VantageGapOut] = Field(description="The last times in which it did not look, newest first.")
 
 
 class TargetApi:
@@ -138,7 +138,7 @@ class TargetApi:
     def __init__(self, queries: Queries, now_ns: times.Clock) -> None:
         self._queries = queries
         self._judging = Judging(queries)
-        self._controls = ControlQueries(queries)
+        self._controls = VantageQueries(queries)
         self._now_ns = now_ns
 
     def router(self) -> APIRouter:
@@ -155,7 +155,7 @@ class TargetApi:
         add(
             "/api/v1/controls",
             self.controls,
-            response_model=ControlsOut,
+            response_model=VantageListOut,
             responses=_ERRORS,
             summary="What the control outside saw last",
         )
@@ -171,15 +171,15 @@ class TargetApi:
         found = self._judging.round(device, until=until_of(wanted.until))
         return _round(device, found)
 
-    def controls(self, response: Response, _none: Annotated[NoParameters, Query()]) -> ControlsOut:
+    def controls(self, response: Response, _none: Annotated[NoParameters, Query()]) -> VantageListOut:
         """Return the last finding about every target, and when the control did not look."""
         response.headers["cache-control"] = LIVE
         now_ns = self._now_ns()
-        return ControlsOut(
+        return VantageListOut(
             as_of=times.iso_ns(now_ns),
             targets=[_run(run, now_ns) for run in self._controls.last(since_utc_ns=now_ns - SHOWN_NS)],
             gaps=[
-                ControlGapOut(
+                VantageGapOut(
                     from_=times.iso_ns(gap.from_utc_ns), to=times.iso_ns(gap.to_utc_ns), reason=gap.reason
                 )
                 for gap in self._controls.gaps()
@@ -216,8 +216,8 @@ def _target(one: JudgedTarget) -> TargetOut:
     )
 
 
-def _control(view: WebControl) -> ControlOut:
-    return ControlOut(
+def _control(view: WebControl) -> VantageOut:
+    return VantageOut(
         reachable=view.reachable,
         age_s=view.age_s,
         dns_failure=view.dns_failure,
@@ -226,8 +226,8 @@ def _control(view: WebControl) -> ControlOut:
     )
 
 
-def _run(run: Run, now_ns: int) -> ControlRunOut:
-    return ControlRunOut(
+def _run(run: Run, now_ns: int) -> VantageStreakOut:
+    return VantageStreakOut(
         test=run.key.test,
         target=run.key.target,
         target_name=run.key.target_name,
@@ -236,7 +236,7 @@ def _run(run: Run, now_ns: int) -> ControlRunOut:
         samples=run.samples,
         failure=run.failure,
         failed_operation=run.failed_operation,
-        view=ControlOut(
+        view=VantageOut(
             reachable=run.view.reachable,
             age_s=max(0, now_ns - run.last_utc_ns) / times.NS_PER_S,
             dns_failure=run.view.dns_failure,

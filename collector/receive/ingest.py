@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from collector.errors import StoreError, TrustError
-from collector.messages import Answer, Delivery
+from collector.messages import Delivery, OutgoingMessage
 from collector.receive.inbox import Inbox, pause_s
 from collector.receive.validation import Judgement, answer, judge, unreadable
 from collector.store.arrivals import Accounted, BatchArrived, HelloArrived
@@ -37,10 +37,10 @@ class IngestThread:
         self,
         store: Store,
         inbox: Inbox,
-        send: Callable[[Answer], None],
+        send: Callable[[OutgoingMessage], None],
         *,
         gate: Gate | None = None,
-        after_hello: Callable[[Hello], Answer | None] = lambda _hello: None,
+        after_hello: Callable[[Hello], OutgoingMessage | None] = lambda _hello: None,
     ) -> None:
         self._store = store
         self._inbox = inbox
@@ -94,7 +94,7 @@ class IngestThread:
             said = () if judgement is None else tuple(self._answers(judgement, next(committed), asked_s))
             self._reply(delivery, (*shown, *said))
 
-    def _admit(self, delivery: Delivery) -> tuple[Judgement | None, tuple[Answer, ...]]:
+    def _admit(self, delivery: Delivery) -> tuple[Judgement | None, tuple[OutgoingMessage, ...]]:
         """Return what is to become of a delivery, None where it is done with already, and what the gate says to it."""
         admitted = self._gate.admit(delivery)
         if admitted.refused:
@@ -103,7 +103,7 @@ class IngestThread:
             return None, admitted.answers
         return _with_evidence(judge(admitted.delivery), delivery.payload), admitted.answers
 
-    def _reply(self, delivery: Delivery, answers: tuple[Answer, ...]) -> None:
+    def _reply(self, delivery: Delivery, answers: tuple[OutgoingMessage, ...]) -> None:
         """Send answers the way the message came."""
         if delivery.reply is not None:
             delivery.reply(answers)
@@ -124,7 +124,9 @@ class IngestThread:
             except StoreError as error:
                 log.warning("%s", error)
 
-    def _answers(self, judgement: Judgement, accounted: Accounted | None, asked_s: float) -> Iterator[Answer]:
+    def _answers(
+        self, judgement: Judgement, accounted: Accounted | None, asked_s: float
+    ) -> Iterator[OutgoingMessage]:
         if judgement.to is None:
             return
         if accounted is not None and judgement.epoch is not None:

@@ -10,25 +10,25 @@ from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any, Final, cast
 
-from collector.store.arrivals import Row
+from collector.store.arrivals import IngestRow
 from firmware.model import record as records
 from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
 from firmware.wire.record_columns import all_records
-from firmware.wire.table import Table
+from firmware.wire.table import RecordTable
 
 MAX_RECORD_BYTES: Final = 64 * 1024
 """A record of more, as JSON, is refused."""
 
 
 _SEAM: Final = secrets.token_hex(8)
-_COLUMNS: Final = Row._fields[1:-3]
+_COLUMNS: Final = IngestRow._fields[1:-3]
 _columns: Final[Callable[[JsonObject], tuple[Any, ...]]] = itemgetter(*_COLUMNS)
 _encode: Final[Callable[[object], str]] = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
 ).encode
 
 
-def to_rows(seqs: Sequence[int], table: Table, *, room: int) -> tuple[Row, ...] | None:
+def to_rows(seqs: Sequence[int], table: RecordTable, *, room: int) -> tuple[IngestRow, ...] | None:
     """Return the rows of a batch's records, for which there are `room` bytes, if nothing is wrong with any of them.
 
     None where something is: `to_row` then tells which record it is, and what.
@@ -45,10 +45,12 @@ def to_rows(seqs: Sequence[int], table: Table, *, room: int) -> tuple[Row, ...] 
     columns = (table.spread(key) for key in _COLUMNS)
     verdicts = cast("Iterable[dict[str, str] | None]", table.spread("verdict"))
     concluded = [(None, None) if one is None else (one["verdict"], one["rule_id"]) for one in verdicts]
-    return tuple(map(Row._make, zip(seqs, *columns, *zip(*concluded, strict=True), bodies, strict=True)))
+    return tuple(
+        map(IngestRow._make, zip(seqs, *columns, *zip(*concluded, strict=True), bodies, strict=True))
+    )
 
 
-def to_row(seq: int, value: JsonObject, *, room: int = MAX_RECORD_BYTES) -> Row:
+def to_row(seq: int, value: JsonObject, *, room: int = MAX_RECORD_BYTES) -> IngestRow:
     """Return the row of the record `value`, for which `room` bytes are left in its batch.
 
     Raises `NewerVersionError` when it was made by newer software, `RecordError` when it is not a record.
@@ -57,10 +59,10 @@ def to_row(seq: int, value: JsonObject, *, room: int = MAX_RECORD_BYTES) -> Row:
         raise RecordError("record: the records before it in its batch were too large together")
     verdict = records.from_json(value).verdict
     concluded = (None, None) if verdict is None else (verdict.verdict, verdict.rule_id)
-    return Row._make((seq, *_columns(value), *concluded, _body(value)))
+    return IngestRow._make((seq, *_columns(value), *concluded, _body(value)))
 
 
-def _bodies(table: Table) -> list[str]:
+def _bodies(table: RecordTable) -> list[str]:
     """Return each record as JSON. What is the same in all is written once. Raises as JSON does."""
     head = _encode(table.same)[:-1]
     if not table.columns:

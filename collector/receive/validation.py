@@ -22,7 +22,7 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import Final
 
-from collector.messages import Answer, Delivery
+from collector.messages import Delivery, OutgoingMessage
 from collector.receive.ack_size import fitted
 from collector.receive.record_rows import fits_store, kept, to_row, to_rows
 from collector.store.arrivals import (
@@ -30,15 +30,15 @@ from collector.store.arrivals import (
     Arrival,
     BatchArrived,
     HelloArrived,
+    IngestRow,
     PresenceArrived,
     Refusal,
     RefusedArrived,
-    Row,
 )
 from firmware.model.jsontypes import NewerVersionError, RecordError
 from firmware.wire import messages
 from firmware.wire.messages import Ack, Batch, Hello, Reject
-from firmware.wire.table import Table
+from firmware.wire.table import RecordTable
 
 MAX_REASON: Final = 300
 """A reason is cut to this many characters."""
@@ -89,7 +89,9 @@ def judge(delivery: Delivery) -> Judgement:
             return _refused(delivery, device, reason, answered=False)
 
 
-def answer(judgement: Judgement, accounted: Accounted, epoch: str, *, pause_s: float = 0.0) -> Answer:
+def answer(
+    judgement: Judgement, accounted: Accounted, epoch: str, *, pause_s: float = 0.0
+) -> OutgoingMessage:
     """Return the ack to a judged delivery, now that `accounted` is durable of `epoch`.
 
     `pause_s` is what the collector asks of everyone because it is behind.
@@ -109,7 +111,7 @@ def answer(judgement: Judgement, accounted: Accounted, epoch: str, *, pause_s: f
         run=accounted.run,
         clash=accounted.clash,
     )
-    return Answer(topic=messages.topic(judgement.to, "dn", "ack"), payload=fitted(ack))
+    return OutgoingMessage(topic=messages.topic(judgement.to, "dn", "ack"), payload=fitted(ack))
 
 
 def unreadable(delivery: Delivery, reason: str) -> Judgement:
@@ -181,11 +183,11 @@ def _decoded(payload: bytes) -> Batch:
 
 def _sorted_out(delivery: Delivery, batch: Batch) -> Judgement:
     """Tell the records that are taken from those that are not."""
-    rows: list[Row] = []
+    rows: list[IngestRow] = []
     refusals: list[Refusal] = []
     newer = ""
     size = 0
-    sound = to_rows(batch.seqs, Table.of(batch.records), room=MAX_BODIES_BYTES)
+    sound = to_rows(batch.seqs, RecordTable.of(batch.records), room=MAX_BODIES_BYTES)
     for seq, record in zip(batch.seqs, batch.records, strict=True) if sound is None else ():
         try:
             rows.append(to_row(seq, record, room=MAX_BODIES_BYTES - size))

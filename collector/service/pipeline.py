@@ -15,7 +15,7 @@ from typing import Final
 from collector.broker.child import Broker, choose_kind
 from collector.judgement.thread import ScopeThread
 from collector.listening import listen
-from collector.messages import Answer
+from collector.messages import OutgoingMessage
 from collector.receive.http.app import make_app
 from collector.receive.http.server import Intake
 from collector.receive.inbox import Inbox
@@ -23,11 +23,11 @@ from collector.receive.ingest import IngestThread
 from collector.receive.mqtt.subscriber import LinkState, Subscriber
 from collector.settings import CollectorSettings, broker_address
 from collector.store.database import Store
-from collector.store.datadir import DataDir
+from collector.store.datadir import CollectorDataDir
 from collector.store.queries import Queries
 from collector.trust.gate import Gate, gate_of
 from collector.trust.signing import Signer
-from collector.vantage.thread import ControlThread
+from collector.vantage.thread import VantageThread
 from firmware.wire.messages import Hello
 
 FIRST_CONNECT_S: Final = 10.0
@@ -35,7 +35,7 @@ FIRST_CONNECT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TakingIn:
+class Pipeline:
     """Where what is taken in comes from ("": no broker), its broker's pid if it is ours, and why nothing can be stored."""
 
     broker_host: str = ""
@@ -44,21 +44,21 @@ class TakingIn:
     fault: Callable[[], str | None] = lambda: None
 
 
-def take_in(
+def start_pipeline(
     settings: CollectorSettings,
-    directory: DataDir,
+    directory: CollectorDataDir,
     store: Store,
     parts: contextlib.ExitStack,
     say: Callable[[str], None],
     *,
     queries: Queries,
-) -> TakingIn:
+) -> Pipeline:
     """Start it all, each part to be ended by `parts`."""
     inbox = Inbox(max_messages=settings.ingest.waiting_messages, max_bytes=settings.ingest.waiting_bytes)
     broker = _broker(settings, directory, parts, say)
     host_port = broker_address(settings.broker.use) if broker is None else (broker.host, broker.port)
     if host_port is None and not settings.intake.port:
-        return TakingIn()
+        return Pipeline()
     connected = threading.Event()
 
     def on_state(state: LinkState, message: str) -> None:
@@ -73,9 +73,9 @@ def take_in(
         subscriber = Subscriber(*host_port, inbox, tls=tls, on_state=on_state)
     send = _nowhere if subscriber is None else subscriber.send
     gate = _gate_told(settings, say)
-    control: ControlThread | None = None
+    control: VantageThread | None = None
     if settings.control.enabled:
-        control = ControlThread(
+        control = VantageThread(
             directory.database,
             queries,
             settings.control,
@@ -84,7 +84,7 @@ def take_in(
         )
     scopes = ScopeThread(directory.database, queries)
 
-    def after_hello(hello: Hello) -> Answer | None:
+    def after_hello(hello: Hello) -> OutgoingMessage | None:
         scopes.nudge()
         return None if control is None else control.answer_hello(hello)
 
@@ -108,7 +108,7 @@ def take_in(
         # A device that says hello before we listen would wait for its answer in vain.
         connected.wait(FIRST_CONNECT_S)
     host, port = host_port or ("", 0)
-    return TakingIn(
+    return Pipeline(
         broker_host=host,
         broker_port=port,
         broker_pid=None if broker is None else broker.pid,
@@ -117,7 +117,10 @@ def take_in(
 
 
 def _broker(
-    settings: CollectorSettings, directory: DataDir, parts: contextlib.ExitStack, say: Callable[[str], None]
+    settings: CollectorSettings,
+    directory: CollectorDataDir,
+    parts: contextlib.ExitStack,
+    say: Callable[[str], None],
 ) -> Broker | None:
     """Start a broker of our own, if one is wanted."""
     if settings.broker.use == "none" or broker_address(settings.broker.use) is not None:
@@ -130,7 +133,7 @@ def _broker(
     return broker
 
 
-def _nowhere(_: Answer) -> None:
+def _nowhere(_: OutgoingMessage) -> None:
     """Drop what is for the broker: there is none, and who asks over HTTPS is answered there."""
 
 

@@ -22,10 +22,10 @@ import uvicorn
 
 from collector.listening import listen
 from collector.page.app import make_app
-from collector.service.pipeline import take_in
+from collector.service.pipeline import start_pipeline
 from collector.settings import CollectorSettings
 from collector.store.database import Store
-from collector.store.datadir import DataDir
+from collector.store.datadir import CollectorDataDir
 from collector.store.queries import Queries
 
 PAGE_STOP_S: Final = 3
@@ -82,14 +82,14 @@ def _run(
     say: Callable[[str], None],
 ) -> None:
     """Make the parts, each to be ended in the reverse order, and serve the page until told to end."""
-    directory = DataDir.open(settings.data)
+    directory = CollectorDataDir.open(settings.data)
     parts.callback(directory.close)
     sock = parts.enter_context(listen(settings.page.host, settings.page.port, "the page"))
     store = Store.open(directory.database)
     parts.callback(store.close)
     queries = Queries(directory.database)
     parts.callback(queries.close)
-    taking = take_in(settings, directory, store, parts, say, queries=queries)
+    taking = start_pipeline(settings, directory, store, parts, say, queries=queries)
     addresses = Addresses(
         page_url=_url(sock),
         broker_host=taking.broker_host,

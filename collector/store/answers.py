@@ -130,7 +130,7 @@ class RejectRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
+class StoreCounts:
     """How much is in the store."""
 
     devices: int

@@ -10,7 +10,7 @@ from firmware.model.seqs import SeqRanges
 from firmware.wire.messages import Hello, Reject, Tombstone
 
 
-class Row(NamedTuple):
+class IngestRow(NamedTuple):
     """A record as it is stored: the columns that questions are asked of, and the whole as JSON in `body`.
 
     A tuple in the order of the table's columns, since there is one for every record that ever comes.
@@ -58,7 +58,7 @@ class BatchArrived:
     epoch: str
     received_ns: int
     topic: str
-    rows: tuple[Row, ...] = ()
+    rows: tuple[IngestRow, ...] = ()
     tombstones: tuple[Tombstone, ...] = ()
     rejected: tuple[int, ...] = ()
     refusals: tuple[Refusal, ...] = ()

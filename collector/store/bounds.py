@@ -24,7 +24,7 @@ COUNTS_KEPT: Final = 20_000
 log = logging.getLogger(__name__)
 
 
-class Bounds:
+class DeviceLimits:
     """How many rows devices have in the tables that are bounded, for the one writer of `connection`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:

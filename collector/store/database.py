@@ -32,7 +32,7 @@ from collector.store.arrivals import (
     Refusal,
     RefusedArrived,
 )
-from collector.store.bounds import FULL_PAUSE_S, Bounds
+from collector.store.bounds import FULL_PAUSE_S, DeviceLimits
 from collector.store.chain import TELL_EVERY_S, Chain
 from collector.store.covered import RECEIVED
 from collector.store.migrations import MIGRATIONS
@@ -56,7 +56,7 @@ class Store:
         self._connection = connection
         self._path = path
         self._rejects = Rejects(connection)
-        self._bounds = Bounds(connection)
+        self._bounds = DeviceLimits(connection)
         self._chain = Chain(connection, RECEIVED, kind="received", tell_every_s=TELL_EVERY_S)
 
     @classmethod

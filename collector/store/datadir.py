@@ -15,13 +15,13 @@ import os
 from pathlib import Path
 from typing import Final, Self
 
-from collector.errors import DataDirError, DataDirInUseError
+from collector.errors import CollectorDataDirError, CollectorDataDirInUseError
 from firmware.model.jsontypes import JsonObject
 
 _REMEDY: Final = "give another directory with --data"
 
 
-class DataDir:
+class CollectorDataDir:
     """An open, locked data directory. `close` lets another collector have it."""
 
     def __init__(self, path: Path, lock_fd: int) -> None:
@@ -33,12 +33,12 @@ class DataDir:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Make the directory (0700) if it is missing, and lock it. Raises `DataDirInUseError`, `DataDirError`."""
+        """Make the directory (0700) if it is missing, and lock it. Raises `CollectorDataDirInUseError`, `CollectorDataDirError`."""
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise DataDirError(
+            raise CollectorDataDirError(
                 f"{path}: cannot be used as a data directory ({error.strerror}): {_REMEDY}"
             ) from error
         try:
@@ -46,7 +46,7 @@ class DataDir:
         except BlockingIOError as error:
             holder = os.read(lock_fd, 32).decode("ascii", "replace").strip() or "unknown"
             os.close(lock_fd)
-            raise DataDirInUseError(
+            raise CollectorDataDirInUseError(
                 f"{path}: in use by another collector, process {holder}: stop it, or {_REMEDY}"
             ) from error
         with contextlib.suppress(OSError):  # The pid is only for the message above.
@@ -57,13 +57,13 @@ class DataDir:
         return directory
 
     def ready(self, facts: JsonObject) -> None:
-        """Write `facts` to `collector.json`, whole or not at all. Raises `DataDirError`."""
+        """Write `facts` to `collector.json`, whole or not at all. Raises `CollectorDataDirError`."""
         draft = self.ready_file.with_suffix(".json.new")
         try:
             draft.write_text(json.dumps(facts) + "\n")
             draft.replace(self.ready_file)
         except OSError as error:
-            raise DataDirError(f"{self.ready_file}: cannot be written ({error.strerror})") from error
+            raise CollectorDataDirError(f"{self.ready_file}: cannot be written ({error.strerror})") from error
 
     def not_ready(self) -> None:
         """Take `collector.json` away: whoever reads it would knock at a closed door."""

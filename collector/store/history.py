@@ -30,7 +30,7 @@ MISSED_TARGET: Final = "round"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class StoredRound:
     """One round: its row, the ladder record itself, and the ladder it concluded from."""
 
     row: RoundRow
@@ -60,7 +60,7 @@ class Rounds:
     """Some rounds of a device, oldest first, the missed ones since, and the round `before` the first of them."""
 
     device: str
-    rounds: tuple[Round, ...]
+    rounds: tuple[StoredRound, ...]
     missed: tuple[MissedRounds, ...]
     before: RoundRow | None
 
@@ -77,7 +77,7 @@ class VerdictRun:
     before: RoundRow | None
 
 
-class History:
+class DeviceHistory:
     """Questions of one device's past. Every method may be called from any thread and raises `StoreError`."""
 
     def __init__(self, queries: Queries) -> None:
@@ -149,9 +149,9 @@ def _epochs(connection: sqlite3.Connection, device: str) -> list[str]:
     return [str(epoch) for (epoch,) in found]
 
 
-def _round(connection: sqlite3.Connection, row: RoundRow) -> Round:
+def _round(connection: sqlite3.Connection, row: RoundRow) -> StoredRound:
     record = from_json(json.loads(row.body))
-    return Round(row=row, record=record, ladder=_ladder(connection, row, record))
+    return StoredRound(row=row, record=record, ladder=_ladder(connection, row, record))
 
 
 def _ladder(connection: sqlite3.Connection, row: RoundRow, record: Record) -> Ladder:

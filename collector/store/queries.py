@@ -17,7 +17,6 @@ from typing import Final
 from collector.errors import StoreError
 from collector.store import headlines
 from collector.store.answers import (
-    Counts,
     DeviceRow,
     RecordFilter,
     RecordPage,
@@ -25,6 +24,7 @@ from collector.store.answers import (
     RejectRow,
     RoundRow,
     RungCell,
+    StoreCounts,
 )
 from collector.store.completeness import Completeness, EpochCoverage, of_device
 from collector.store.retiming import Timelines, retimed, retimed_records
@@ -125,7 +125,7 @@ class Queries:
             for row in rows
         )
 
-    def counts(self) -> Counts:
+    def counts(self) -> StoreCounts:
         """Return how much is in the store."""
         with self.reading() as connection:
             devices, rejects = connection.execute(
@@ -134,7 +134,7 @@ class Queries:
             (records,) = connection.execute(
                 "SELECT coalesce(sum(high - low + 1), 0) FROM coverage WHERE kind = 'stored'"
             ).fetchone()
-        return Counts(devices=devices, records=records, rejects=rejects)
+        return StoreCounts(devices=devices, records=records, rejects=rejects)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -30,7 +30,7 @@ _NOW: Final = """INSERT INTO scope_now VALUES (?, ?, ?, ?, ?) ON CONFLICT (count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class Assessment:
     """One verdict on a country as it was said at `said_ns` (the collector's clock, UTC).
 
     `since_ns` is since when it holds, with its error; None for an error: it may have begun any time before, None for
@@ -55,7 +55,7 @@ class Said:
 class Holding:
     """What holds of a country: the change that began it, when it was last judged, and on what it rests by now."""
 
-    said: Said
+    said: Assessment
     judged_ns: int
     evidence: tuple[str, ...]
     basis: JsonObject
@@ -65,9 +65,9 @@ class Holding:
 class Change:
     """One live verdict, until when it was the last, and what was said of that time afterwards, oldest first."""
 
-    said: Said
+    said: Assessment
     until_ns: int | None
-    revisions: tuple[Said, ...]
+    revisions: tuple[Assessment, ...]
 
 
 class ScopeLog:
@@ -86,7 +86,7 @@ class ScopeLog:
         """Close the connection."""
         self._connection.close()
 
-    def keep(self, holding: Sequence[tuple[Said, bool]], judged_ns: int) -> None:
+    def keep(self, holding: Sequence[tuple[Assessment, bool]], judged_ns: int) -> None:
         """Note what holds of each country, as a change where the flag says so. Raises `StoreError`: then nothing is."""
 
         def write() -> None:
@@ -97,7 +97,7 @@ class ScopeLog:
 
         self._in_one(write)
 
-    def revise(self, revisions: Sequence[Said]) -> None:
+    def revise(self, revisions: Sequence[Assessment]) -> None:
         """Append what is said with hindsight. Raises `StoreError`: then nothing is."""
 
         def write() -> None:
@@ -106,7 +106,7 @@ class ScopeLog:
 
         self._in_one(write)
 
-    def _append(self, said: Said) -> int:
+    def _append(self, said: Assessment) -> int:
         cursor = self._connection.execute(
             _INSERT,
             (
@@ -184,7 +184,7 @@ class ScopeQueries:
             return None if start is None else int(start)
 
 
-def _change(connection: sqlite3.Connection, said: Said) -> Change:
+def _change(connection: sqlite3.Connection, said: Assessment) -> Change:
     after = connection.execute(
         "SELECT min(said_ns) FROM scope_said WHERE country = ? AND revises IS NULL AND id > ?",
         (said.country, said.id),
@@ -193,9 +193,9 @@ def _change(connection: sqlite3.Connection, said: Said) -> Change:
     return Change(said=said, until_ns=after[0], revisions=tuple(_said(row) for row in revisions))
 
 
-def _said(row: Sequence[Any]) -> Said:
+def _said(row: Sequence[Any]) -> Assessment:
     ident, country, said_ns, revises, verdict, rule_id, since, error, evidence, overturned_by, basis = row
-    return Said(
+    return Assessment(
         id=ident,
         country=country,
         said_ns=said_ns,

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from collector.store.arrivals import BatchArrived, Row
-from collector.store.bounds import Bounds
+from collector.store.arrivals import BatchArrived, IngestRow
+from collector.store.bounds import DeviceLimits
 from firmware.clock.retiming import Boot, SyncPoint, Timeline
 
 _UPSERT = """INSERT INTO boot VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (device, boot_id) DO UPDATE SET
@@ -27,7 +27,7 @@ _BOOTS = """SELECT boot_id, first_boottime_ns, last_boottime_ns, latest_start_ns
 _TELL_OF_BOOTS: Final = frozenset({"ladder", "gap"})
 
 
-def note(connection: sqlite3.Connection, batches: Iterable[BatchArrived], bounds: Bounds) -> None:
+def note(connection: sqlite3.Connection, batches: Iterable[BatchArrived], bounds: DeviceLimits) -> None:
     """Note the boots and sync points of what is being stored, as far as `bounds` let a device have more of them."""
     for batch in batches:
         for boot in _boots(batch):
@@ -102,14 +102,14 @@ def _boots(batch: BatchArrived) -> Iterator[tuple[str, str, int, int, int, str]]
         yield batch.device, boot_id, low, high, batch.received_ns - high, previous.get(boot_id, "")
 
 
-def _previous(row: Row) -> str:
+def _previous(row: IngestRow) -> str:
     with suppress(ValueError, KeyError, TypeError):
         found = json.loads(row.body)["detail"]["previous_boot_id"]
         return found if isinstance(found, str) else ""
     return ""
 
 
-def _points(row: Row) -> Iterator[SyncPoint]:
+def _points(row: IngestRow) -> Iterator[SyncPoint]:
     if '"sync_points":[[' not in row.body:
         return
     with suppress(ValueError, KeyError, TypeError):

@@ -1,7 +1,7 @@
 """The control's log in the database: runs appended and continued, gaps noted, and the runs around one moment.
 
-`ControlLog` writes, on a connection of its own, in transactions of a few rows, so that ingest never waits long;
-`ControlQueries` reads through `Queries`. It must never touch what devices sent.
+`VantageLog` writes, on a connection of its own, in transactions of a few rows, so that ingest never waits long;
+`VantageQueries` reads through `Queries`. It must never touch what devices sent.
 """
 
 import json
@@ -42,7 +42,7 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class KnownDevice:
     """A device as far as the control needs to know it; `plan` is a label, "" where no round came yet."""
 
     device: str
@@ -51,7 +51,7 @@ class Heard:
     online: bool
 
 
-class ControlLog:
+class VantageLog:
     """The writing end. Used by one thread; `close` it."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -138,7 +138,7 @@ class ControlLog:
             raise StoreError(f"the control's log took nothing ({error})") from error
 
 
-class ControlQueries:
+class VantageQueries:
     """The reading end. Every method may be called from any thread, and raises `StoreError`."""
 
     def __init__(self, queries: Queries) -> None:
@@ -175,14 +175,14 @@ class ControlQueries:
             newest.setdefault(run.key, run)
         return tuple(newest.values())
 
-    def heard(self, *, since_utc_ns: int) -> tuple[Heard, ...]:
+    def heard(self, *, since_utc_ns: int) -> tuple[KnownDevice, ...]:
         """Return the devices heard since, each with the country of its hello and the plan of its last round."""
         with self._queries.reading() as connection:
             devices = connection.execute(
                 "SELECT id, country, online FROM device WHERE last_seen_ns >= ?", (since_utc_ns,)
             ).fetchall()
             return tuple(
-                Heard(
+                KnownDevice(
                     device=device,
                     country=country,
                     plan=_plan(connection, device),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from collector.errors import TrustError
-from collector.messages import Answer, Delivery
+from collector.messages import Delivery, OutgoingMessage
 from collector.settings import CollectorSettings
 from collector.trust.registry import KnownKey, Registry
 from collector.trust.signing import Signer, key_id
@@ -30,11 +30,11 @@ _NO_LISTS: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admitted:
+class Acceptance:
     """What goes on to be judged (None: nothing), what is answered at once, or why it is refused ("": it is not)."""
 
     delivery: Delivery | None
-    answers: tuple[Answer, ...] = ()
+    answers: tuple[OutgoingMessage, ...] = ()
     refused: str = ""
 
 
@@ -47,25 +47,25 @@ class Gate:
     _held: dict[str, int] = field(default_factory=dict, compare=False, repr=False)
     """The number of the list each device is known to have, or was given."""
 
-    def admit(self, delivery: Delivery) -> Admitted:
+    def admit(self, delivery: Delivery) -> Acceptance:
         """Decide on one delivery. Raises `TrustError` where the registry cannot be read."""
         try:
             device = device_of(delivery.topic)
             branch, leaf = _place(delivery.topic)
             if branch == _UNSIGNED_BRANCH:
-                return Admitted(delivery=delivery)
+                return Acceptance(delivery=delivery)
             if self.registry is None:
                 payload = (
                     unseal(delivery.payload).payload if is_sealed(delivery.payload) else delivery.payload
                 )
-                return Admitted(delivery=replace(delivery, payload=payload))
+                return Acceptance(delivery=replace(delivery, payload=payload))
             if fault := self.fault():
                 raise TrustError(fault)
             envelope = unseal(delivery.payload)
             known = self.registry.verify(device, leaf, envelope)
             return self._admitted(replace(delivery, payload=envelope.payload), device, leaf, known)
         except RecordError as error:
-            return Admitted(delivery=None, refused=str(error))
+            return Acceptance(delivery=None, refused=str(error))
 
     def fault(self) -> str:
         """Return why our own word counts for nobody, "" where it counts. Raises `TrustError`."""
@@ -79,7 +79,7 @@ class Gate:
             )
         return ""
 
-    def sealed(self, answer: Answer) -> Answer:
+    def sealed(self, answer: OutgoingMessage) -> OutgoingMessage:
         """Return an answer as it goes out."""
         if self.signer is None:
             return answer
@@ -87,24 +87,24 @@ class Gate:
         payload = self.signer.sign(device_of(answer.topic), leaf, answer.payload)
         return replace(answer, payload=payload)
 
-    def _admitted(self, delivery: Delivery, device: str, leaf: str, known: KnownKey) -> Admitted:
+    def _admitted(self, delivery: Delivery, device: str, leaf: str, known: KnownKey) -> Acceptance:
         assert self.registry is not None
         match leaf:
             case "renew":
                 newest = self.registry.newest(device)
                 if newest is None or newest.public == known.public:
                     self.registry.leave_request(device, delivery.payload)
-                return Admitted(delivery=None, answers=self._next_certificate(device, known))
+                return Acceptance(delivery=None, answers=self._next_certificate(device, known))
             case "ask":
                 chain = b"" if self.signer is None else self.signer.chain
-                shown = Answer(topic=topic(device, "dn", "collector"), payload=chain)
-                return Admitted(delivery=None, answers=(shown,) if chain else ())
+                shown = OutgoingMessage(topic=topic(device, "dn", "collector"), payload=chain)
+                return Acceptance(delivery=None, answers=(shown,) if chain else ())
             case "hello":
                 self._note_list(device, delivery.payload)
                 answers = (*self._next_certificate(device, known), *self._newer_list(device))
-                return Admitted(delivery=delivery, answers=answers)
+                return Acceptance(delivery=delivery, answers=answers)
             case _:
-                return Admitted(delivery=delivery, answers=self._newer_list(device))
+                return Acceptance(delivery=delivery, answers=self._newer_list(device))
 
     def _note_list(self, device: str, payload: bytes) -> None:
         """Note which list a device says it has; one that names none knows of no lists."""
@@ -115,7 +115,7 @@ class Gate:
         if not hello.past:
             self._held[device] = _NO_LISTS if hello.trust is None else hello.trust
 
-    def _newer_list(self, device: str) -> tuple[Answer, ...]:
+    def _newer_list(self, device: str) -> tuple[OutgoingMessage, ...]:
         """Return the trust list, where the device has an older one; it goes out as it is, since it proves itself.
 
         A device that has been connected since before it was made is given it with its next message.
@@ -125,15 +125,15 @@ class Gate:
         if trust is None or trust.number <= self._held.get(device, 0):
             return ()
         self._held[device] = trust.number
-        return (Answer(topic=topic(device, "dn", LEAF), payload=self.registry.trust_list_text),)
+        return (OutgoingMessage(topic=topic(device, "dn", LEAF), payload=self.registry.trust_list_text),)
 
-    def _next_certificate(self, device: str, known: KnownKey) -> tuple[Answer, ...]:
+    def _next_certificate(self, device: str, known: KnownKey) -> tuple[OutgoingMessage, ...]:
         """Return the device's newer certificate, if there is one; it goes out unsigned, since it proves itself."""
         assert self.registry is not None
         newest = self.registry.newest(device)
         if newest is None or newest.since_s <= known.since_s:
             return ()
-        return (Answer(topic=topic(device, "dn", "certificate"), payload=newest.chain),)
+        return (OutgoingMessage(topic=topic(device, "dn", "certificate"), payload=newest.chain),)
 
 
 def _place(topic_name: str) -> tuple[str, str]:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from collector.store.answers import RecordRow, RoundRow
-from collector.store.history import History
+from collector.store.history import DeviceHistory
 from collector.store.queries import Queries
-from collector.store.vantage_log import ControlQueries
+from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import NS, Key
 from collector.vantage.log import joined
 from firmware.judgement.round.from_records import HISTORY_ROUNDS, ended_ns, judge_stored
@@ -58,8 +58,8 @@ class Judging:
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
-        self._history = History(queries)
-        self._controls = ControlQueries(queries)
+        self._history = DeviceHistory(queries)
+        self._controls = VantageQueries(queries)
 
     def round(self, device: str, *, until: tuple[str, int] | None = None) -> JudgedRound | None:
         """Return the device's last round, or the last up to `until` (epoch, seq), judged; None without a round."""

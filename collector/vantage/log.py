@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Final
 
 from collector.store.vantage_streaks import NS, Key, Run, Sample
-from collector.vantage.targets import ControlTarget
+from collector.vantage.targets import VantageTarget
 from firmware.judgement.observation import Outlook, from_record
-from firmware.judgement.site.evidence import ControlSource, Looked, WebControl
+from firmware.judgement.site.evidence import Looked, VantageSource, WebControl
 from firmware.judgement.site.from_record import control_of
 from firmware.model.record import Record
 
@@ -27,11 +27,11 @@ ONE_SIDED: Final = "the control has not looked both before and after this measur
 CHANGED: Final = "the control found different things before and after this measurement"
 
 UNREACHABLE: Final = WebControl(
-    source=ControlSource.COLLECTOR, reachable=False, saw_dns=False, saw_http=False
+    source=VantageSource.COLLECTOR, reachable=False, saw_dns=False, saw_http=False
 )
 
 
-def is_connected(targets: Iterable[ControlTarget], records: Iterable[Record]) -> bool:
+def is_connected(targets: Iterable[VantageTarget], records: Iterable[Record]) -> bool:
     """Say whether the control reached enough of its neutral targets for its other findings to mean anything."""
     networks = {target.key: target.neutral_network for target in targets if target.neutral_network}
     reached = {
@@ -52,7 +52,7 @@ def sample_of(record: Record, *, connected: bool) -> Sample | None:
         return Sample(key=key, utc_ns=utc_ns, failure=None, failed_operation=None, view=UNREACHABLE)
     if from_record(record).outlook is Outlook.VOID:
         return None
-    nothing = WebControl(source=ControlSource.COLLECTOR, saw_dns=False, saw_http=False)
+    nothing = WebControl(source=VantageSource.COLLECTOR, saw_dns=False, saw_http=False)
     return Sample(
         key=key,
         utc_ns=utc_ns,

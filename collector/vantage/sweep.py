@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Final
 
-from collector.vantage.targets import ControlTarget
+from collector.vantage.targets import VantageTarget
 from firmware import __version__
 from firmware.clock import clocks
 from firmware.model.jsontypes import RecordError
@@ -43,7 +43,7 @@ class Sweep:
 
 
 def measure(
-    targets: Sequence[ControlTarget],
+    targets: Sequence[VantageTarget],
     stopping: Event,
     *,
     command: Sequence[str] = (sys.executable, "-m", "firmware.worker.process"),
@@ -109,7 +109,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
             process.kill()
 
 
-def _task(number: int, target: ControlTarget, start_ns: int) -> Task:
+def _task(number: int, target: VantageTarget, start_ns: int) -> Task:
     begin_ns = start_ns + number * STAGGER_NS
     return Task(
         task_id=str(number),

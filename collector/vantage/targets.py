@@ -28,7 +28,7 @@ _FAR: Final = frozenset({Rung.DOMESTIC, Rung.INTERNATIONAL, Rung.PLATFORMS})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ControlTarget:
+class VantageTarget:
     """One target to measure. `neutral_network` is whose network it stands in where it is neutral, else ""."""
 
     key: Key
@@ -80,9 +80,9 @@ def choose(plans: Sequence[Plan], *, labels: Iterable[str], countries_heard: Ite
     return Chosen(plans=tuple(chosen.values()), unknown=tuple(unknown))
 
 
-def targets_of(plans: Iterable[Plan]) -> tuple[ControlTarget, ...]:
+def targets_of(plans: Iterable[Plan]) -> tuple[VantageTarget, ...]:
     """Return what to measure, each target once however many plans have it."""
-    found: dict[Key, ControlTarget] = {}
+    found: dict[Key, VantageTarget] = {}
     for plan in plans:
         rounds = [_target(one) for one in plan.targets if one.rung in _FAR and _is_controlled(one)]
         beside = [_target(one) for one in plan.tasks if _is_controlled(one)]
@@ -100,13 +100,13 @@ def _is_controlled(planned: PlannedTarget | PlannedTask) -> bool:
     )
 
 
-def _target(planned: PlannedTarget | PlannedTask) -> ControlTarget:
+def _target(planned: PlannedTarget | PlannedTask) -> VantageTarget:
     options = dict(planned.options)
     if planned.test == "web_connectivity":
         options |= PAGE_OPTIONS
     rung = planned.rung if isinstance(planned, PlannedTarget) else None
     is_neutral = rung is Rung.INTERNATIONAL and planned.test in PROVING_TESTS
-    return ControlTarget(
+    return VantageTarget(
         key=Key(test=planned.test, target=planned.target, target_name=planned.name),
         options=options,
         neutral_network=planned.network.owner if is_neutral and planned.network is not None else "",

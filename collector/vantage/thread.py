@@ -14,20 +14,20 @@ from pathlib import Path
 from typing import Final
 
 from collector.errors import StoreError
-from collector.messages import Answer
-from collector.settings import ControlSettings
+from collector.messages import OutgoingMessage
+from collector.settings import VantageSettings
 from collector.store.queries import Queries
-from collector.store.vantage_log import ControlLog, ControlQueries, Gap
+from collector.store.vantage_log import Gap, VantageLog, VantageQueries
 from collector.store.vantage_streaks import NS, SAMPLES_MISSED, Run
 from collector.vantage import sweep
 from collector.vantage.log import is_connected, sample_of
-from collector.vantage.targets import Chosen, ControlTarget, choose, read_plans, targets_of
+from collector.vantage.targets import Chosen, VantageTarget, choose, read_plans, targets_of
 from firmware.judgement.site import vantage_json
 from firmware.model.plan import Plan
 from firmware.model.record import Record
 from firmware.wire import messages
 from firmware.wire.messages import Hello
-from firmware.wire.vantage_news import LEAF, ControlNews, Outside, encode_news
+from firmware.wire.vantage_news import LEAF, VantageNews, VantageView, encode_news
 
 HEARD_WITHIN_NS: Final = 30 * 24 * 3600 * NS
 """A device that was silent for longer has its plan controlled no more; a cut may last weeks."""
@@ -51,20 +51,20 @@ class _Told:
     payload: bytes
 
 
-class ControlThread:
+class VantageThread:
     """Runs from `start` to `stop`. `send` takes messages for devices, `say` what an operator should know."""
 
     def __init__(
         self,
         database: Path,
         queries: Queries,
-        settings: ControlSettings,
+        settings: VantageSettings,
         *,
-        send: Callable[[Answer], None],
+        send: Callable[[OutgoingMessage], None],
         say: Callable[[str], None],
     ) -> None:
         self._database = database
-        self._queries = ControlQueries(queries)
+        self._queries = VantageQueries(queries)
         self._settings = settings
         self._send = send
         self._say = say
@@ -84,19 +84,19 @@ class ControlThread:
         self._stopping.set()
         self._thread.join()
 
-    def answer_hello(self, hello: Hello) -> Answer | None:
+    def answer_hello(self, hello: Hello) -> OutgoingMessage | None:
         """Return the last news for a device that says hello, None before there is any. Callable from any thread."""
         told = self._told.get(hello.country)
         return None if told is None else message(hello.device, told.payload)
 
     def _run(self) -> None:
-        control_log: ControlLog | None = None
+        control_log: VantageLog | None = None
         wait_s = _FIRST_WAIT_S
         while not self._stopping.wait(wait_s):
             began_s, wait_s = time.monotonic(), float(self._settings.every_s)
             try:
                 if control_log is None:
-                    control_log = ControlLog.open(self._database)
+                    control_log = VantageLog.open(self._database)
                     self._note_absence(control_log)
                 if not self._sweep(control_log):
                     wait_s = min(_IDLE_S, wait_s)
@@ -109,13 +109,13 @@ class ControlThread:
         if control_log is not None:
             control_log.close()
 
-    def _note_absence(self, control_log: ControlLog) -> None:
+    def _note_absence(self, control_log: VantageLog) -> None:
         """Note the time since the last sample as a gap: the collector did not run, or not as a control."""
         last_ns, now_ns = control_log.last_utc_ns(), time.time_ns()
         if last_ns is not None and now_ns - last_ns > SAMPLES_MISSED * self._settings.every_s * NS:
             control_log.note_gap(Gap(from_utc_ns=last_ns, to_utc_ns=now_ns, reason="the control did not run"))
 
-    def _sweep(self, control_log: ControlLog) -> bool:
+    def _sweep(self, control_log: VantageLog) -> bool:
         """Measure once; return False where there is nothing to measure yet."""
         began_ns = time.time_ns()
         heard = self._queries.heard(since_utc_ns=began_ns - HEARD_WITHIN_NS)
@@ -139,7 +139,7 @@ class ControlThread:
         return True
 
     def _keep(
-        self, control_log: ControlLog, targets: Sequence[ControlTarget], records: Sequence[Record]
+        self, control_log: VantageLog, targets: Sequence[VantageTarget], records: Sequence[Record]
     ) -> None:
         connected = is_connected(targets, records)
         if not connected:
@@ -150,7 +150,7 @@ class ControlThread:
             control_log.thin(now_utc_ns=time.time_ns(), days=self._settings.days_kept)
         self._sweeps += 1
 
-    def _in_turn(self, chosen: Chosen) -> list[ControlTarget]:
+    def _in_turn(self, chosen: Chosen) -> list[VantageTarget]:
         """Return what this sweep measures: all that is asked in rounds, and a turn of what is asked beside them."""
         targets = targets_of(chosen.plans)
         beside = [target for target in targets if not target.in_rounds]
@@ -189,18 +189,18 @@ class ControlThread:
                 self._say(text)
 
 
-def message(device: str, payload: bytes) -> Answer:
+def message(device: str, payload: bytes) -> OutgoingMessage:
     """Return news on its way to a device."""
-    return Answer(topic=messages.topic(device, "dn", LEAF), payload=payload)
+    return OutgoingMessage(topic=messages.topic(device, "dn", LEAF), payload=payload)
 
 
-def news_of(runs: Sequence[Run], now_utc_ns: int) -> ControlNews:
+def news_of(runs: Sequence[Run], now_utc_ns: int) -> VantageNews:
     """Return the news that `runs` make: platforms and all that is fetched first, since the last are cut first."""
     pages = sorted(runs, key=lambda run: run.key.test != "web_connectivity")
-    return ControlNews(
+    return VantageNews(
         told_utc_ns=now_utc_ns,
         seen=tuple(
-            Outside(
+            VantageView(
                 test=run.key.test,
                 target=run.key.target,
                 target_name=run.key.target_name,

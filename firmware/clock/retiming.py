@@ -45,7 +45,7 @@ class SyncPoint(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class UtcInterval:
     """The true time (UTC, ns) lies from `low_ns` to `high_ns`."""
 
     low_ns: int
@@ -61,9 +61,9 @@ class Bounds:
         """How far the truth can be from the middle."""
         return (self.high_ns - self.low_ns + 1) // 2
 
-    def hull(self, other: "Bounds") -> "Bounds":
+    def hull(self, other: "UtcInterval") -> "UtcInterval":
         """Return what holds both."""
-        return Bounds(min(self.low_ns, other.low_ns), max(self.high_ns, other.high_ns))
+        return UtcInterval(min(self.low_ns, other.low_ns), max(self.high_ns, other.high_ns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Believed:
     points: tuple[SyncPoint, ...]
     is_majority: bool = True
 
-    def at(self, boottime_ns: int) -> Bounds | None:
+    def at(self, boottime_ns: int) -> UtcInterval | None:
         """Return the bounds of a moment of this boot, None when there is no point."""
         if not self.points:
             return None
@@ -144,23 +144,23 @@ class _Placed:
     start_low_ns: int = FLOOR_UTC_NS
     end_high_ns: int = CEILING_UTC_NS
 
-    def from_others(self, boottime_ns: int) -> Bounds:
+    def from_others(self, boottime_ns: int) -> UtcInterval:
         boot = self.boot
         low = self.start_low_ns + _least(boottime_ns)
         high = self.end_high_ns - _least(max(0, boot.last_ns - boottime_ns))
         if boottime_ns > boot.last_ns:
             high = CEILING_UTC_NS
-        return Bounds(low, min(high, _arrived(boot, boottime_ns)))
+        return UtcInterval(low, min(high, _arrived(boot, boottime_ns)))
 
-    def at(self, boottime_ns: int) -> Bounds:
+    def at(self, boottime_ns: int) -> UtcInterval:
         others = self.from_others(boottime_ns)
         own = self.own.at(boottime_ns)
         if own is None:
-            return others if others.low_ns <= others.high_ns else Bounds(others.high_ns, others.low_ns)
+            return others if others.low_ns <= others.high_ns else UtcInterval(others.high_ns, others.low_ns)
         if self.disputed:
             return own.hull(others)
         low, high = max(own.low_ns, others.low_ns), min(own.high_ns, others.high_ns)
-        return Bounds(low, high) if low <= high else own.hull(others)
+        return UtcInterval(low, high) if low <= high else own.hull(others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,7 @@ class Timeline:
             }
         )
 
-    def at(self, boot_id: str, boottime_ns: int) -> Bounds | None:
+    def at(self, boot_id: str, boottime_ns: int) -> UtcInterval | None:
         """Return when a moment of a boot was, None for a boot that nothing is known of."""
         placed = self._placed.get(boot_id)
         return None if placed is None else placed.at(boottime_ns)
@@ -272,7 +272,7 @@ def _in_order(known: Mapping[str, Boot]) -> list[str]:
     return order
 
 
-def _agreed(intervals: Sequence[Bounds]) -> Bounds:
+def _agreed(intervals: Sequence[UtcInterval]) -> UtcInterval:
     """Return the hull of what lies in all of `intervals` but fewer than half of them; of one or two: in all.
 
     Where there is no such place, more than that are wrong: then the hull of them all.
@@ -289,11 +289,11 @@ def _agreed(intervals: Sequence[Bounds]) -> Bounds:
         else:
             depth += 1
             low = at_ns if depth >= needed and low is None else low
-    return _hull(intervals) if low is None or high is None else Bounds(low, high)
+    return _hull(intervals) if low is None or high is None else UtcInterval(low, high)
 
 
-def _hull(intervals: Sequence[Bounds]) -> Bounds:
-    return Bounds(min(one.low_ns for one in intervals), max(one.high_ns for one in intervals))
+def _hull(intervals: Sequence[UtcInterval]) -> UtcInterval:
+    return UtcInterval(min(one.low_ns for one in intervals), max(one.high_ns for one in intervals))
 
 
 def _all_agree(ordered: Sequence[SyncPoint]) -> bool:
@@ -322,10 +322,10 @@ def _agree(one: SyncPoint, other: SyncPoint) -> bool:
     return off_ns <= one.error_ns + other.error_ns + _drift(abs(apart_ns))
 
 
-def _projected(point: SyncPoint, boottime_ns: int) -> Bounds:
+def _projected(point: SyncPoint, boottime_ns: int) -> UtcInterval:
     apart_ns = boottime_ns - point.boottime_ns
     error_ns = point.error_ns + _drift(abs(apart_ns))
-    return Bounds(point.utc_ns + apart_ns - error_ns, point.utc_ns + apart_ns + error_ns)
+    return UtcInterval(point.utc_ns + apart_ns - error_ns, point.utc_ns + apart_ns + error_ns)
 
 
 def _arrived(boot: Boot, boottime_ns: int) -> int:

@@ -72,7 +72,7 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class RoundFacts:
     """All that a rule may ask: the last observation of each target, counts of networks, the past, the platforms."""
 
     latest: tuple[Observation, ...]
@@ -86,7 +86,7 @@ class Facts:
     """What is said of each platform by itself: set by `judge_round`, once that has been asked."""
 
     @classmethod
-    def of(cls, observations: Iterable[Observation], history: Sequence[Past] = ()) -> "Facts":
+    def of(cls, observations: Iterable[Observation], history: Sequence[Past] = ()) -> "RoundFacts":
         """Count. The order of `observations` does not matter; `history` is oldest first."""
         latest = tuple(latest_by_target(observations).values())
         return cls(

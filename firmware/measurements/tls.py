@@ -20,7 +20,7 @@ from firmware.model.task import OptionValue
 from firmware.net.access import Net
 from firmware.net.targets import HostPort, Options, TargetError, parse_host, parse_host_port
 from firmware.protocols.fit import fit
-from firmware.protocols.reach import Way, reach
+from firmware.protocols.reach import ReachDetail, reach
 
 PORT: Final = 443
 BROWSER_ALPN: Final = "h2,http/1.1"
@@ -62,7 +62,7 @@ class Tls:
         """Shake hands once."""
         from firmware.protocols.tls_stream import TlsStream  # noqa: PLC0415  # OpenSSL costs the worker 6 MB
 
-        way = Way()
+        way = ReachDetail()
         phases: dict[str, Phase] = way.phases
         detail: dict[str, JsonValue] = {"server_name": self.server_name}
         failed: MeasurementFailedError | None = None

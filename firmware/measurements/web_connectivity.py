@@ -36,7 +36,7 @@ from firmware.protocols.http_fetch import Fetch, follow
 from firmware.protocols.http_urls import Url, parse_url
 from firmware.protocols.names import TYPE_OF_FAMILY, Resolved, lookup
 from firmware.protocols.scrub import scrub_url
-from firmware.protocols.web_endpoint import Endpoint
+from firmware.protocols.web_endpoint import WebEndpoint
 
 RESOLVER: Final = "8.8.8.8"
 """The other resolver: a public one that injectors on the way forge answers of, too, so that both kinds show."""
@@ -107,7 +107,7 @@ class _Trip:
     """One measurement on its way."""
 
     def __init__(self, net: Net, test: WebConnectivity) -> None:
-        self.endpoints: list[Endpoint] = []
+        self.endpoints: list[WebEndpoint] = []
         self.others: tuple[str, ...] = ()
         """Addresses that only the other resolver gave."""
         self._net = net
@@ -141,13 +141,13 @@ class _Trip:
     async def visit(self, addresses: Iterable[str]) -> None:
         """Try addresses side by side, and fetch the page over the first of the system's that gets there."""
         ends = [
-            Endpoint(self._net, self._test.url, address, control_sni=self._test.control_sni)
+            WebEndpoint(self._net, self._test.url, address, control_sni=self._test.control_sni)
             for address in addresses
         ]
         self.endpoints += ends
         await self._net.loop.gather(self._visit(end) for end in ends)
 
-    async def _visit(self, end: Endpoint) -> None:
+    async def _visit(self, end: WebEndpoint) -> None:
         with end:
             await end.open()
             stream = end.stream

@@ -134,7 +134,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class PlanFault:
     """One thing wrong with a plan: where, what was found, what is allowed. `line` is 0 where none is to blame.
 
     With an empty `allowed`, `found` is the whole sentence, as a test says it of its target.
@@ -153,7 +153,7 @@ class Fault:
 class PlanError(ValueError):
     """A plan cannot be used. `faults` holds everything that is wrong with it, not only the first thing."""
 
-    def __init__(self, file: str | Path, faults: Iterable[Fault]) -> None:
+    def __init__(self, file: str | Path, faults: Iterable[PlanFault]) -> None:
         self.file = str(file)
         self.faults = tuple(faults)
         super().__init__(

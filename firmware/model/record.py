@@ -2,7 +2,7 @@
 
 This file fixes what a record holds and refuses what is not one, naming the key. It must never look at a
 clock, a socket or a file: what fills a record passes everything in. (device, epoch, seq) is a record's
-identity and belongs to the outbox that stores it, so it is apart, in `Identity`.
+identity and belongs to the outbox that stores it, so it is apart, in `RecordIdentity`.
 """
 
 from collections.abc import Mapping
@@ -134,7 +134,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Identity:
+class RecordIdentity:
     """Which record it is: `device` (random id), `epoch` (16 hex digits, one per outbox database), `seq` ≥ 1."""
 
     device: str

@@ -19,7 +19,7 @@ from firmware.model.record import Phase
 from firmware.net import kernel, stamps
 from firmware.net.kernel import Ancillary, IcmpError
 from firmware.net.loop import READABLE, WRITABLE, Loop, boottime_ns
-from firmware.net.stamps import Arrival, Departure, WallTimes
+from firmware.net.stamps import ArrivalStamp, Departure, WallTimes
 from firmware.net.streams import Traffic
 
 _MAX_DATAGRAM: Final = 65535
@@ -47,7 +47,7 @@ class Datagram:
 
     data: bytes
     ttl: int | None
-    arrival: Arrival
+    arrival: ArrivalStamp
 
     @property
     def received_ns(self) -> int:

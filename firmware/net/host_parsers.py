@@ -5,7 +5,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from firmware.net.host_view import Address, DefaultRoute, Resolvers, scope_of
+from firmware.net.host_view import DefaultRoute, InterfaceAddress, Resolvers, scope_of
 
 IFREQ_BYTES: Final = 16 + (24 if struct.calcsize("P") == 8 else 16)
 """The size of `struct ifreq` (netdevice(7)): a name and the largest of its union, `struct ifmap`."""
@@ -68,7 +68,7 @@ def parse_ipv6_route(text: str) -> tuple[DefaultRoute, ...]:
     return tuple(routes)
 
 
-def parse_if_inet6(text: str) -> tuple[Address, ...]:
+def parse_if_inet6(text: str) -> tuple[InterfaceAddress, ...]:
     """Read /proc/net/if_inet6; addresses still being checked for duplicates, or found to be, are left out."""
     addresses = []
     for line in text.splitlines():
@@ -76,17 +76,21 @@ def parse_if_inet6(text: str) -> tuple[Address, ...]:
         if len(fields) < 6 or int(fields[4], 16) & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED):
             continue
         text_form = socket.inet_ntop(socket.AF_INET6, bytes.fromhex(fields[0]))
-        addresses.append(Address(interface=fields[5], family=6, address=text_form, scope=scope_of(text_form)))
+        addresses.append(
+            InterfaceAddress(interface=fields[5], family=6, address=text_form, scope=scope_of(text_form))
+        )
     return tuple(addresses)
 
 
-def parse_ifconf(raw: bytes) -> tuple[Address, ...]:
+def parse_ifconf(raw: bytes) -> tuple[InterfaceAddress, ...]:
     """Read what SIOCGIFCONF fills in (netdevice(7)): IPv4 addresses with their interface; labels are cut off."""
     addresses = []
     for start in range(0, len(raw) - IFREQ_BYTES + 1, IFREQ_BYTES):
         name = raw[start : start + 16].split(b"\0", 1)[0].decode("ascii", "replace").partition(":")[0]
         text_form = socket.inet_ntop(socket.AF_INET, raw[start + 20 : start + 24])
-        addresses.append(Address(interface=name, family=4, address=text_form, scope=scope_of(text_form)))
+        addresses.append(
+            InterfaceAddress(interface=name, family=4, address=text_form, scope=scope_of(text_form))
+        )
     return tuple(addresses)
 
 

@@ -19,7 +19,7 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class InterfaceAddress:
     """One of this host's own addresses; `scope` is `loopback`, `link_local`, `private`, `cgnat` or `global`."""
 
     interface: str
@@ -56,7 +56,7 @@ class Host:
     """What the host's network looked like at one moment."""
 
     interfaces: tuple[Interface, ...] = ()
-    addresses: tuple[Address, ...] = ()
+    addresses: tuple[InterfaceAddress, ...] = ()
     routes: tuple[DefaultRoute, ...] = ()
     resolver_config: Resolvers = Resolvers()
 

@@ -21,7 +21,7 @@ from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any, Final, TypeAlias, TypeVar
 
 from firmware.net.job import CancelledJobError, Job, matters, suspend
-from firmware.net.send_compensation import Lead
+from firmware.net.send_compensation import SendCompensation
 
 T = TypeVar("T")
 
@@ -57,7 +57,7 @@ class Loop:
         self._waiting: dict[int, Job[Any]] = {}
         self._live: dict[Job[Any], None] = {}
         self._current: Job[Any] | None = None
-        self._leads: dict[str, Lead] = {}
+        self._leads: dict[str, SendCompensation] = {}
 
     def run(self, coroutine: "Coroutine[Any, Any, T]") -> T:
         """Run `coroutine` to its end and return its result; whatever it spawned has ended too by then."""
@@ -112,9 +112,9 @@ class Loop:
             self._arm(self.current(), when_ns, exact=True)
             await suspend()
 
-    def lead(self, kind: str) -> Lead:
+    def lead(self, kind: str) -> SendCompensation:
         """Return what has been learned of how long before an exact moment work of a kind must begin."""
-        return self._leads.setdefault(kind, Lead())
+        return self._leads.setdefault(kind, SendCompensation())
 
     async def park(self) -> object:
         """Wait until somebody calls `resume` for this job; return the value given."""

@@ -26,7 +26,7 @@ def lead_ns(costs: Sequence[int]) -> int:
     return max(0, min(MAX_LEAD_NS, int(SHARE * min(costs))))
 
 
-class Lead:
+class SendCompensation:
     """The lead of one kind of sending, learned as it goes."""
 
     __slots__ = ("_costs", "ns")

@@ -61,7 +61,7 @@ class Departure:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ArrivalStamp:
     """One receive: this process's CLOCK_BOOTTIME after it, the kernel's CLOCK_REALTIME of the packet if it told."""
 
     user_ns: int
@@ -89,21 +89,21 @@ def depart(aim_ns: int = 0) -> Departure:
     return Departure(user_ns, _offset(before_ns, realtime_ns, after_ns), aim_ns=aim_ns)
 
 
-def arrive(entry: Ancillary, ready_realtime_ns: int) -> Arrival:
+def arrive(entry: Ancillary, ready_realtime_ns: int) -> ArrivalStamp:
     """Return an arrival that was ready at `ready_realtime_ns`; a later stamp than that is false, and left out."""
     # While receive stamping is being switched on, the kernel fills in the time of the read instead.
     stamp_ns = entry.stamp_ns
     if stamp_ns is not None and stamp_ns > ready_realtime_ns:
         stamp_ns = None
-    return Arrival(boottime_ns(), stamp_ns, read_clock_offset())
+    return ArrivalStamp(boottime_ns(), stamp_ns, read_clock_offset())
 
 
-def stepped(sent: Departure, arrival: Arrival) -> bool:
+def stepped(sent: Departure, arrival: ArrivalStamp) -> bool:
     """Say whether CLOCK_REALTIME stepped between."""
     return kernel.clock_stepped(sent.offset, arrival.offset)
 
 
-def wall_times(sent: Departure, arrival: Arrival) -> WallTimes:
+def wall_times(sent: Departure, arrival: ArrivalStamp) -> WallTimes:
     """Return both on CLOCK_REALTIME, both of one class, the best there is."""
     if arrival.stamp_ns is not None and not stepped(sent, arrival):
         for kind, stamp in _KINDS:
@@ -112,7 +112,7 @@ def wall_times(sent: Departure, arrival: Arrival) -> WallTimes:
     return WallTimes(sent.offset.realtime_ns, arrival.offset.realtime_ns, Stamp.USER)
 
 
-def between(sent: Departure, arrival: Arrival) -> Phase:
+def between(sent: Departure, arrival: ArrivalStamp) -> Phase:
     """Return the time from a send to an arrival, and its class."""
     times = wall_times(sent, arrival)
     if times.stamp is Stamp.USER:
@@ -120,7 +120,7 @@ def between(sent: Departure, arrival: Arrival) -> Phase:
     return Phase(ns=times.received_utc_ns - times.sent_utc_ns, stamp=times.stamp)
 
 
-def since_call(sent: Departure, arrival: Arrival) -> tuple[int, bool]:
+def since_call(sent: Departure, arrival: ArrivalStamp) -> tuple[int, bool]:
     """Return the time from this process's own send to an arrival in ns, and whether the kernel stamped the arrival.
 
     For what has no stamp as it leaves (a SYN). The class is `user` either way: the time has the call in it.
@@ -132,7 +132,7 @@ def since_call(sent: Departure, arrival: Arrival) -> tuple[int, bool]:
     return arrival.user_ns - sent.user_ns, False
 
 
-def offsets(sent: Departure, moments: "Sequence[Arrival | Departure]") -> tuple[list[int], Stamp]:
+def offsets(sent: Departure, moments: "Sequence[ArrivalStamp | Departure]") -> tuple[list[int], Stamp]:
     """Return how long after `sent` each moment was, in ns, and who took all of these times.
 
     One class for all: where the kernel's stamp of a single one is missing, all are this process's.
@@ -150,8 +150,8 @@ def offsets(sent: Departure, moments: "Sequence[Arrival | Departure]") -> tuple[
     return [max(0, moment.user_ns - sent.user_ns) for moment in moments], Stamp.USER
 
 
-def _kernel_ns(moment: "Arrival | Departure", kind: int) -> int | None:
-    return moment.stamp_ns if isinstance(moment, Arrival) else moment.stamps.get(kind)
+def _kernel_ns(moment: "ArrivalStamp | Departure", kind: int) -> int | None:
+    return moment.stamp_ns if isinstance(moment, ArrivalStamp) else moment.stamps.get(kind)
 
 
 def read_clock_offset() -> ClockOffset:

@@ -19,7 +19,7 @@ from firmware.model.record import Phase, Stamp
 from firmware.net import kernel, stamps, syn
 from firmware.net.kernel import IcmpError, TcpInfo
 from firmware.net.loop import ERROR, READABLE, WRITABLE, Loop, boottime_ns
-from firmware.net.stamps import Arrival, Departure
+from firmware.net.stamps import ArrivalStamp, Departure
 
 _RECVERR: Final = {
     socket.AF_INET: (socket.IPPROTO_IP, kernel.IP_RECVERR),
@@ -96,8 +96,8 @@ class TcpStream:
         self.local: tuple[str, int] = sock.getsockname()[:2]
         self.remote = remote
         self.sent: Departure | None = None
-        self.first_arrival: Arrival | None = None
-        self.last_arrival: Arrival | None = None
+        self.first_arrival: ArrivalStamp | None = None
+        self.last_arrival: ArrivalStamp | None = None
         self.segments = 0
         self._owner = owner
         self._socket = sock
@@ -167,7 +167,7 @@ class TcpStream:
             self._owner.traffic.bytes_down += len(data)
             return data
 
-    def elapsed(self, sent: Departure, arrival: Arrival) -> Phase:
+    def elapsed(self, sent: Departure, arrival: ArrivalStamp) -> Phase:
         """Return the time from a send to an arrival, and its class. A step of CLOCK_REALTIME between is noted."""
         self.settle()
         self._owner.clock_stepped |= stamps.stepped(sent, arrival)
@@ -192,14 +192,14 @@ class TcpStream:
                 if departure is not None:  # a retransmission is stamped again: the first one counts
                     departure.stamps.setdefault(entry.transmit.kind, entry.stamp_ns)
 
-    def _look(self) -> Arrival | None:
+    def _look(self) -> ArrivalStamp | None:
         """Return when the first byte that is there came, and leave it there; None at the end of the stream."""
         data, arrival = self._read(1, socket.MSG_PEEK)
         come = self._tcp_info().data_segs_in
         self.segments = 0 if come is None else come - self._segments_before
         return arrival if data else None
 
-    def _read(self, max_bytes: int, flags: int = 0) -> tuple[bytes, Arrival]:
+    def _read(self, max_bytes: int, flags: int = 0) -> tuple[bytes, ArrivalStamp]:
         data, ancillary, _, _ = self._socket.recvmsg(max_bytes, kernel.ANCILLARY_BYTES, flags)
         # Unlike a datagram's, a segment's stamp is never the time of the read: without one there is none.
         read_realtime_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)

@@ -10,7 +10,7 @@ from firmware.net import kernel, stamps
 from firmware.net.loop import READABLE, Loop, boottime_ns
 
 
-class StampKeeper:
+class TimestampKeepalive:
     """A socket that keeps the kernel's receive stamping switched on for as long as it is open.
 
     The kernel switches it on some time after the first socket asks, and until then hands out the time of the

@@ -11,21 +11,21 @@ from typing import Final
 
 from firmware.judgement.site.evidence import (
     Connect,
-    ControlSource,
-    Handshake,
+    HandshakeEvidence,
     Lookup,
     Request,
+    VantageSource,
     WebControl,
     WebEvidence,
 )
 from firmware.model.failures import ADDITIONS, UNKNOWN_PREFIX, Failure, is_failure
 from firmware.ooni import networks
 from firmware.ooni.measurement import (
-    Control,
     HttpRequest,
     Mark,
-    Measurement,
     NetworkEvent,
+    OoniControl,
+    OoniMeasurement,
     Query,
     TlsHandshake,
 )
@@ -51,7 +51,7 @@ _BYTES_SO_FAR: Final = "bytes_received_cumulative"
 _READ: Final = "read"
 
 
-def evidence_of(measurement: Measurement) -> WebEvidence:
+def evidence_of(measurement: OoniMeasurement) -> WebEvidence:
     """Return what the probe saw, steps in the order they were made."""
     progress = _progress(measurement.events)
     read = _bytes_read(measurement.events)
@@ -86,15 +86,15 @@ def _target(input_: str) -> str:
     return rest if scheme in URLGETTER_SCHEMES else input_
 
 
-def control_of(measurement: Measurement) -> WebControl | None:
+def control_of(measurement: OoniMeasurement) -> WebControl | None:
     """Return the helper's view; `reachable` False where it was asked and did not answer, None where none was asked."""
     control = measurement.control
     if control is None:
         is_asked = measurement.control_failure is not None
-        return WebControl(source=ControlSource.TEST_HELPER, reachable=False) if is_asked else None
+        return WebControl(source=VantageSource.TEST_HELPER, reachable=False) if is_asked else None
     http = control.http
     return WebControl(
-        source=ControlSource.COLLECTOR if control.is_collector else ControlSource.TEST_HELPER,
+        source=VantageSource.COLLECTOR if control.is_collector else VantageSource.TEST_HELPER,
         age_s=control.age_s,
         dns_failure=_control_dns_failure(control),
         addresses=control.addresses,
@@ -121,7 +121,7 @@ def word(failure: str | None) -> str | None:
     return same if is_failure(same) else f"{UNKNOWN_PREFIX}{same}"
 
 
-def _control_dns_failure(control: Control) -> str | None:
+def _control_dns_failure(control: OoniControl) -> str | None:
     """Return why the helper has no address; it has no word for a name without any, and then names no failure."""
     if control.dns_failure is None and control.has_dns and not control.addresses:
         return Failure.DNS_NO_ANSWER
@@ -154,14 +154,14 @@ def _counts(mark: Mark, failure: str | None) -> bool:
     return mark.fetch_body is not False or mark.is_control or failure is None
 
 
-def _only_address(measurement: Measurement) -> str:
+def _only_address(measurement: OoniMeasurement) -> str:
     """Return the one address that was connected to: probes before 2022 do not say whom they spoke TLS with."""
     found = {step.address for step in measurement.connects if step.failure is None}
     return found.pop() if len(found) == 1 else ""
 
 
-def _handshake(step: TlsHandshake, read: Mapping[int, int], only: str) -> Handshake:
-    return Handshake(
+def _handshake(step: TlsHandshake, read: Mapping[int, int], only: str) -> HandshakeEvidence:
+    return HandshakeEvidence(
         address=step.address or only,
         port=step.port or 443,
         server_name=step.server_name,

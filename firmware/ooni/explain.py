@@ -18,7 +18,7 @@ from firmware.model.verdict_words import VerdictWord
 from firmware.ooni import evidence as ooni_evidence
 from firmware.ooni.export import control_from_json
 from firmware.ooni.keys import OoniError, shown
-from firmware.ooni.measurement import STEPPED_TESTS, Measurement, Pair
+from firmware.ooni.measurement import STEPPED_TESTS, OoniMeasurement, Pair
 from firmware.ooni.pair import pair_of
 from firmware.ooni.parse import parse
 from firmware.ooni.read import Document
@@ -86,7 +86,7 @@ def to_json(explained: Explained) -> JsonObject:
     return told
 
 
-def _of_ooni(line: int, measurement: Measurement) -> Explained:
+def _of_ooni(line: int, measurement: OoniMeasurement) -> Explained:
     verdict, confidence = _not_judged(measurement.test_name), "low"
     if measurement.test_name in STEPPED_TESTS:
         judged = judge(ooni_evidence.evidence_of(measurement), ooni_evidence.control_of(measurement))

@@ -26,7 +26,7 @@ class Format(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class RecordToExport:
     """A record as it is stored: whose it is, its JSON text, and what a control outside saw where one is known.
 
     `start` is when it was by all that is known by now; None: only what its device's clock said then is known.
@@ -41,7 +41,7 @@ class Stored:
 
 
 @dataclass(slots=True, kw_only=True)
-class Written:
+class OoniExportResult:
     """How many lines were written, and of which tests how many were left out."""
 
     lines: int = 0
@@ -57,7 +57,7 @@ class Written:
 
 
 def lines(
-    stored: Iterable[Stored], form: Format, origins: Mapping[str, Origin], account: Written
+    stored: Iterable[RecordToExport], form: Format, origins: Mapping[str, Origin], account: OoniExportResult
 ) -> Iterator[str]:
     """Yield a line for each record; `origins` is by device. Raises `RecordError` for what is no record."""
     for one in stored:
@@ -67,7 +67,7 @@ def lines(
             yield line
 
 
-def _jsonl(one: Stored) -> str:
+def _jsonl(one: RecordToExport) -> str:
     """Return the record's own text, unchanged to the digit, in the form of the collector's API."""
     start = {} if one.start is None else {"start": _moment(one.start)}
     head = json.dumps({"device": one.device, "epoch": one.epoch, "seq": one.seq, **start})
@@ -98,7 +98,7 @@ def control_from_json(value: JsonValue) -> WebControl:
     return vantage_json.from_json(value, age_s=age_s)
 
 
-def _ooni(one: Stored, origin: Origin, account: Written) -> str | None:
+def _ooni(one: RecordToExport, origin: Origin, account: OoniExportResult) -> str | None:
     value: JsonValue = json.loads(one.body)
     record: Record = from_json(value)
     measurement = measurement_of(record, origin, one.control, start=one.start)

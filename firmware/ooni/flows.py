@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.judgement.site.evidence import Connect, Handshake, Lookup, Request, WebEvidence
+from firmware.judgement.site.evidence import Connect, HandshakeEvidence, Lookup, Request, WebEvidence
 from firmware.judgement.site.places import host_of, port_of
 
 _FIRST: Final = 30_001
@@ -25,7 +25,7 @@ class Flow:
     depth: int = 0
     is_control: bool = False
     connect: Connect | None = None
-    handshake: Handshake | None = None
+    handshake: HandshakeEvidence | None = None
     request: Request | None = None
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.ooni.measurement import ControlHttp, HttpRequest
+from firmware.ooni.measurement import HttpRequest, OoniControlHttp
 
 _LENGTH_RATIO: Final = 0.7
 _LONG_WORD_BYTES: Final = 5
@@ -61,7 +61,7 @@ class HttpDiff:
         return not (self.status and (self.body_length or self.headers or self.title))
 
 
-def compare(probe: HttpRequest, control: ControlHttp, *, is_classic_04: bool) -> HttpDiff:
+def compare(probe: HttpRequest, control: OoniControlHttp, *, is_classic_04: bool) -> HttpDiff:
     """Compare the probe's last answer with the helper's.
 
     0.4 and 0.5 differ where there is little to compare: 0.5 takes a control status that is no success as
@@ -75,7 +75,7 @@ def compare(probe: HttpRequest, control: ControlHttp, *, is_classic_04: bool) ->
     )
 
 
-def _status(probe: HttpRequest, control: ControlHttp, *, is_classic_04: bool) -> bool | None:
+def _status(probe: HttpRequest, control: OoniControlHttp, *, is_classic_04: bool) -> bool | None:
     if probe.status is None or control.status is None:
         return None
     if probe.status == control.status:
@@ -84,14 +84,14 @@ def _status(probe: HttpRequest, control: ControlHttp, *, is_classic_04: bool) ->
     return None if is_helpers_fault else False
 
 
-def _body_length(probe: HttpRequest, control: ControlHttp) -> bool | None:
+def _body_length(probe: HttpRequest, control: OoniControlHttp) -> bool | None:
     ours, theirs = len(probe.body), control.body_length
     if probe.body_is_truncated or not ours or not theirs:
         return None
     return min(ours, theirs) / max(ours, theirs) > _LENGTH_RATIO
 
 
-def _headers(probe: HttpRequest, control: ControlHttp, *, is_classic_04: bool) -> bool | None:
+def _headers(probe: HttpRequest, control: OoniControlHttp, *, is_classic_04: bool) -> bool | None:
     if control.status is None or (is_classic_04 and probe.status is None):
         return None
     ours, theirs = _names(probe.headers), _names(control.headers)
@@ -100,7 +100,7 @@ def _headers(probe: HttpRequest, control: ControlHttp, *, is_classic_04: bool) -
     return bool((ours & theirs) - _COMMON_HEADERS)
 
 
-def _title(probe: HttpRequest, control: ControlHttp, *, is_classic_04: bool) -> bool | None:
+def _title(probe: HttpRequest, control: OoniControlHttp, *, is_classic_04: bool) -> bool | None:
     if control.status is None or probe.status is None:
         return None
     found = _TITLE.search(probe.body)

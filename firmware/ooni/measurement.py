@@ -101,13 +101,13 @@ class HttpRequest:
     headers: tuple[tuple[str, str], ...]
     body: bytes
     body_is_truncated: bool
-    kept: "Kept | None"
+    kept: "HeldBody | None"
     t0_ns: int | None
     mark: Mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class HeldBody:
     """What a measurement that we wrote says of a body of which it holds the start alone, or nothing."""
 
     body_length: int
@@ -126,7 +126,7 @@ class NetworkEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ControlHttp:
+class OoniControlHttp:
     """What the helper's own request came to. `status` and `body_length` are None where it got none."""
 
     failure: str | None
@@ -137,7 +137,7 @@ class ControlHttp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Control:
+class OoniControl:
     """What the test helper saw. `connects` and `handshakes` go by `ADDRESS:PORT`, IPv6 in brackets.
 
     `handshakes` holds (server name, failure). `http` is None where it says nothing of a request. `age_s` and
@@ -150,14 +150,14 @@ class Control:
     addresses: tuple[str, ...] = ()
     connects: Mapping[str, str | None] = field(default_factory=dict)
     handshakes: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
-    http: ControlHttp | None = None
+    http: OoniControlHttp | None = None
     asns: Mapping[str, int] = field(default_factory=dict)
     age_s: float = 0.0
     is_collector: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
+class OoniMeasurement:
     """One measurement. `requests` stand as OONI has them: the last redirect first.
 
     `said` is the file's own conclusion, None where it has neither key. `duplicates` are further, different answers
@@ -176,7 +176,7 @@ class Measurement:
     handshakes: tuple[TlsHandshake, ...] = ()
     requests: tuple[HttpRequest, ...] = ()
     events: tuple[NetworkEvent, ...] = ()
-    control: Control | None = None
+    control: OoniControl | None = None
     control_failure: str | None = None
     dns_experiment_failure: str | None = None
     dns_consistency: str | None = None

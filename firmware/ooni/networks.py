@@ -6,10 +6,10 @@ here looks one up.
 
 from collections.abc import Collection, Mapping
 
-from firmware.ooni.measurement import Measurement
+from firmware.ooni.measurement import OoniMeasurement
 
 
-def asns_of(measurement: Measurement) -> dict[str, int]:
+def asns_of(measurement: OoniMeasurement) -> dict[str, int]:
     """Return every network number that the measurement says, by address."""
     found: dict[str, int] = {}
     for query in (*measurement.queries, *measurement.duplicates):

@@ -18,7 +18,7 @@ from firmware.ooni.measurement import (
     WEB_CONNECTIVITY,
     Blocking,
     HttpRequest,
-    Measurement,
+    OoniMeasurement,
     Pair,
     Query,
     TcpConnect,
@@ -33,14 +33,14 @@ _ACCESSIBLE: Final = Pair(blocking=False, accessible=True)
 _DOWN: Final = Pair(blocking=False, accessible=False)
 
 
-def pair_of(measurement: Measurement) -> Pair:
+def pair_of(measurement: OoniMeasurement) -> Pair:
     """Return OONI's pair; null and null for a test that has none."""
     if measurement.test_name != WEB_CONNECTIVITY:
         return _NONE
     return pair_05(measurement) if is_05(measurement) else pair_04(measurement)
 
 
-def is_05(measurement: Measurement) -> bool:
+def is_05(measurement: OoniMeasurement) -> bool:
     """Say whether the measurement is of the engine with several resolvers and endpoints."""
     marks = [
         *(step.mark for step in measurement.queries),
@@ -71,7 +71,7 @@ class _Seen:
     request: HttpRequest | None = None
 
 
-def pair_05(measurement: Measurement) -> Pair:
+def pair_05(measurement: OoniMeasurement) -> Pair:
     """Walk the flows from the last redirect to the first, the furthest step first; the first that tells decides."""
     is_inconsistent = consistency(measurement) is False
     ordered = sorted(
@@ -87,7 +87,7 @@ def pair_05(measurement: Measurement) -> Pair:
     return _NONE
 
 
-def consistency(measurement: Measurement) -> bool | None:
+def consistency(measurement: OoniMeasurement) -> bool | None:
     """Say whether the system resolver's answers for the first name agree with the helper's; None: no telling."""
     control = measurement.control
     if control is None or not control.has_dns:
@@ -124,7 +124,7 @@ def _is_classic(query: Query) -> bool:
     return query.engine in SYSTEM_ENGINES
 
 
-def _flows(measurement: Measurement) -> Iterator[_Seen]:
+def _flows(measurement: OoniMeasurement) -> Iterator[_Seen]:
     """Yield what version 0.4 would have seen: the system's lookups, and the flows to the page that came of them."""
     known = {host_of(measurement.input)}
     for query in filter(_is_classic, measurement.queries):
@@ -173,7 +173,7 @@ def _depth(step: Query | TcpConnect) -> int:
     return -1 if step.mark.depth is None else step.mark.depth
 
 
-def _conclusion(seen: _Seen, measurement: Measurement) -> Pair | None:
+def _conclusion(seen: _Seen, measurement: OoniMeasurement) -> Pair | None:
     """Return what this flow tells, before the resolver's consistency is taken into account; None: nothing."""
     request, http = seen.request, None if measurement.control is None else measurement.control.http
     if request is not None and request.failure is None and (request.status or 0) // 100 in (2, 4, 5):
@@ -199,7 +199,7 @@ def _conclusion(seen: _Seen, measurement: Measurement) -> Pair | None:
     return _blocked("tcp_ip" if seen.kind == _TCP else "http-failure")
 
 
-def _control_of(seen: _Seen, measurement: Measurement) -> tuple[bool, str | None]:
+def _control_of(seen: _Seen, measurement: OoniMeasurement) -> tuple[bool, str | None]:
     """Return whether the helper tried the same connect or handshake, and its failure."""
     control, connect = measurement.control, seen.connect
     assert control is not None
@@ -214,7 +214,7 @@ def _control_of(seen: _Seen, measurement: Measurement) -> tuple[bool, str | None
     return is_same, failure if is_same else None
 
 
-def _dns_conclusion(query: Query, measurement: Measurement) -> Pair | None:
+def _dns_conclusion(query: Query, measurement: OoniMeasurement) -> Pair | None:
     control = measurement.control
     same_name = control is not None and control.has_dns and same_host(query.hostname, control.hostname)
     if query.failure is not None:

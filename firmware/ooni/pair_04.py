@@ -9,7 +9,7 @@ from typing import Final
 from firmware.judgement.site.places import host_of, is_address, same_host
 from firmware.ooni import networks
 from firmware.ooni.http_diff import compare
-from firmware.ooni.measurement import Measurement, Pair
+from firmware.ooni.measurement import OoniMeasurement, Pair
 
 _NONE: Final = Pair()
 _ACCESSIBLE: Final = Pair(blocking=False, accessible=True)
@@ -35,7 +35,7 @@ _HTTP_FAILURES: Final = frozenset(
 )
 
 
-def pair_04(measurement: Measurement) -> Pair:
+def pair_04(measurement: OoniMeasurement) -> Pair:
     """Return the pair as version 0.4 would fill it."""
     last = measurement.requests[0] if measurement.requests else None
     if last is not None and last.failure is None and last.url.startswith("https://"):
@@ -65,7 +65,7 @@ def _failed(failure: str) -> Pair:
     return Pair(blocking="http-failure", accessible=False) if failure in _HTTP_FAILURES else _NONE
 
 
-def _consistency(measurement: Measurement) -> bool:
+def _consistency(measurement: OoniMeasurement) -> bool:
     """Say whether the answers agree with the helper's: a literal address does, and a name that neither has."""
     control = measurement.control
     assert control is not None
@@ -88,7 +88,7 @@ def _consistency(measurement: Measurement) -> bool:
     return is_told and not networks.are_known((*ours, *control.addresses), asns)
 
 
-def _dns_failure(measurement: Measurement) -> str | None:
+def _dns_failure(measurement: OoniMeasurement) -> str | None:
     """Return the lookup's failure: the file's own word, or its first failed query where none succeeded."""
     if measurement.dns_experiment_failure is not None:
         return measurement.dns_experiment_failure

@@ -19,13 +19,13 @@ from firmware.ooni.measurement import (
     SYSTEM_ENGINES,
     SYSTEM_RESOLVER,
     WEB_CONNECTIVITY,
-    Control,
-    ControlHttp,
+    HeldBody,
     HttpRequest,
-    Kept,
     Mark,
-    Measurement,
     NetworkEvent,
+    OoniControl,
+    OoniControlHttp,
+    OoniMeasurement,
     Pair,
     Query,
     TcpConnect,
@@ -37,7 +37,7 @@ UNNAMED_FAILURE: Final = "unknown_failure: the file says only that it failed"
 """For probes before 2021, whose connects had `failure: true`."""
 
 
-def parse(value: JsonValue) -> Measurement:
+def parse(value: JsonValue) -> OoniMeasurement:
     """Read a measurement. Raises `OoniError` with the key's path, what was found and what is allowed."""
     top = Keys(value)
     name = top.optional_text("test_name")
@@ -45,7 +45,7 @@ def parse(value: JsonValue) -> Measurement:
         raise OoniError("test_name: found nothing; allowed is the name of an OONI test")
     input_ = _input(top)
     keys = top.child("test_keys")
-    measurement = Measurement(
+    measurement = OoniMeasurement(
         test_name=name,
         test_version=top.text("test_version"),
         input=input_,
@@ -180,12 +180,12 @@ def _request(keys: Keys) -> HttpRequest:
     )
 
 
-def _kept(answer: Keys) -> Kept | None:
+def _kept(answer: Keys) -> HeldBody | None:
     length = answer.integer("x_body_length", low=0)
     if length is None:
         return None
     was_cut = bool(answer.boolean("x_body_was_cut"))
-    return Kept(body_length=length, body_was_cut=was_cut, title=answer.optional_text("x_title"))
+    return HeldBody(body_length=length, body_was_cut=was_cut, title=answer.optional_text("x_title"))
 
 
 def _event(keys: Keys) -> NetworkEvent:
@@ -197,7 +197,7 @@ def _event(keys: Keys) -> NetworkEvent:
     )
 
 
-def _control(keys: Keys, input_: str) -> Control | None:
+def _control(keys: Keys, input_: str) -> OoniControl | None:
     """Return the helper's view; None where it has none, or was not reached."""
     control = keys.child("control")
     if (
@@ -208,7 +208,7 @@ def _control(keys: Keys, input_: str) -> Control | None:
         return None
     asked = keys.child("x_control_request")
     dns, http = control.child("dns"), control.child("http_request")
-    return Control(
+    return OoniControl(
         hostname=host_of((asked.text("http_request") if asked is not None else "") or input_),
         has_dns=dns is not None,
         dns_failure=None if dns is None else dns.optional_text("failure"),
@@ -236,9 +236,9 @@ def _endpoints(control: Keys, key: str) -> Iterator[tuple[str, Keys]]:
         yield where, item
 
 
-def _control_http(keys: Keys) -> ControlHttp:
+def _control_http(keys: Keys) -> OoniControlHttp:
     status, length = keys.integer("status_code"), keys.integer("body_length")
-    return ControlHttp(
+    return OoniControlHttp(
         failure=keys.optional_text("failure"),
         status=status if status and status > 0 else None,
         body_length=length if length is not None and length >= 0 else None,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.judgement.site.evidence import Handshake, Lookup, Request, WebEvidence
+from firmware.judgement.site.evidence import HandshakeEvidence, Lookup, Request, WebEvidence
 from firmware.judgement.site.places import host_of
 from firmware.model.failures import ADDITIONS, UNKNOWN_PREFIX
 from firmware.model.jsontypes import JsonObject, JsonValue
@@ -132,7 +132,7 @@ def _query(
     }
 
 
-def _handshake(step: Handshake, raw: Mapping[str, JsonValue]) -> JsonObject:
+def _handshake(step: HandshakeEvidence, raw: Mapping[str, JsonValue]) -> JsonObject:
     chain = raw.get("chain")
     certificates: list[JsonValue] = [
         {"format": "base64", "data": one} for one in (chain if isinstance(chain, list) else ())

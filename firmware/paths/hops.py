@@ -28,7 +28,7 @@ LOOP_SIGHTINGS: Final = 3
 """A router seen at this many places of a path, with others between, is a loop."""
 
 
-class Kind(StrEnum):
+class HopKind(StrEnum):
     """What an answer says of the path."""
 
     PASSED = "passed"
@@ -52,14 +52,14 @@ class End(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class HopReply:
     """What one probe brought. `ttl` is the answer's own as it arrived, `mtu` what a too-big error says (0: nothing).
 
     `rtt` is None where it cannot be known; `failure` is the word of an ICMP error, None for the target's own answer; `icmp` its type and code.
     """
 
     address: str
-    kind: Kind
+    kind: HopKind
     rtt: Phase | None
     ttl: int | None = None
     failure: str | None = None
@@ -85,7 +85,7 @@ class Slot:
 
     sent_ns: int | None = None
     expired: bool = False
-    answer: Answer | None = None
+    answer: HopReply | None = None
 
     @property
     def tried(self) -> bool:
@@ -151,7 +151,7 @@ class HopTable:
         """Note that a probe went."""
         self.rows[hop - 1][query].sent_ns = now_ns
 
-    def answered(self, hop: int, query: int, answer: Answer) -> None:
+    def answered(self, hop: int, query: int, answer: HopReply) -> None:
         """Note what a probe brought; the first answer counts."""
         slot = self.rows[hop - 1][query]
         slot.answer = slot.answer or answer
@@ -201,15 +201,15 @@ class HopTable:
         if not self.done():
             return End.DEADLINE, ceiling
         kinds = {slot.answer.kind for slot in self.rows[ceiling - 1] if slot.answer is not None}
-        if Kind.REACHED in kinds:
+        if HopKind.REACHED in kinds:
             return End.REACHED, ceiling
-        if Kind.ENDED in kinds:
+        if HopKind.ENDED in kinds:
             return End.UNREACHABLE, ceiling
         if self.loop_at() is not None:
             return End.LOOP, ceiling
         return (End.MAX_HOPS if ceiling == self.limits.max_hops else End.GAP_LIMIT), ceiling
 
-    def answers(self) -> Iterator[Answer]:
+    def answers(self) -> Iterator[HopReply]:
         """Yield every answer of a hop that counts, in the order of the path."""
         for _, slots in self._asked():
             yield from (slot.answer for slot in slots if slot.answer is not None)
@@ -233,12 +233,14 @@ class HopTable:
 
 
 def _ends(slot: Slot) -> bool:
-    return slot.answer is not None and slot.answer.kind is not Kind.PASSED
+    return slot.answer is not None and slot.answer.kind is not HopKind.PASSED
 
 
 def _passed_by(slots: list[Slot]) -> frozenset[str]:
     return frozenset(
-        slot.answer.address for slot in slots if slot.answer is not None and slot.answer.kind is Kind.PASSED
+        slot.answer.address
+        for slot in slots
+        if slot.answer is not None and slot.answer.kind is HopKind.PASSED
     )
 
 

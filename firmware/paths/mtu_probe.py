@@ -13,7 +13,7 @@ from firmware.net.access import DatagramFlow, Net
 from firmware.net.host_view import Host
 from firmware.net.path_labels import path_labels
 from firmware.net.targets import family_of
-from firmware.paths.hops import Answer, Kind
+from firmware.paths.hops import HopKind, HopReply
 from firmware.paths.mtu_search import MtuSearch
 from firmware.paths.options import IP_HEADER, MTU, MTU_DISCOVER, PMTUDISC_PROBE, TRANSPORT_HEADER
 from firmware.paths.probes import IcmpForm, PathProbes, UdpForm
@@ -121,8 +121,8 @@ class MtuProbe:
         self._black_hole = True
         self._search.stopped(size)
 
-    def _note(self, size: int, answer: Answer) -> None:
-        if answer.kind is Kind.REACHED:
+    def _note(self, size: int, answer: HopReply) -> None:
+        if answer.kind is HopKind.REACHED:
             self._tried.append([size, "passed"])
             self._search.passed(size)
         elif answer.failure == Failure.MESSAGE_SIZE:
@@ -141,7 +141,7 @@ class MtuProbe:
             answer = await self._ask(SMALL, max(self._patience_ns(), _SMALL_WAIT_NS))
             if answer is None:
                 continue
-            if answer.kind is Kind.REACHED:
+            if answer.kind is HopKind.REACHED:
                 if self.rtt is None:
                     self.rtt = answer.rtt
                 return True
@@ -149,7 +149,7 @@ class MtuProbe:
             await self._net.loop.sleep_until(min(start_ns + _SMALL_WAIT_NS, self._net.deadline_ns))
         return False
 
-    async def _ask(self, size: int, patience_ns: int) -> Answer | None:
+    async def _ask(self, size: int, patience_ns: int) -> HopReply | None:
         """Send one packet of `size`; return what comes for it, or what this device's own link says of it."""
         self._probes.payload_bytes = size - IP_HEADER[self._family] - TRANSPORT_HEADER
         self._spent += size
@@ -161,7 +161,7 @@ class MtuProbe:
             said = self._flow.last_error
             self._flow.last_error = None
             mtu = said[0].info if said is not None else 0
-            return Answer(address="", kind=Kind.ENDED, rtt=None, failure=error.failure, mtu=mtu)
+            return HopReply(address="", kind=HopKind.ENDED, rtt=None, failure=error.failure, mtu=mtu)
         deadline_ns = min(self._net.now_ns() + patience_ns, self._net.deadline_ns)
         while self._net.now_ns() < deadline_ns:
             arrival = await self._probes.receive(deadline_ns=deadline_ns)

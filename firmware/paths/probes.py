@@ -17,7 +17,7 @@ from firmware.model.failures import MeasurementFailedError
 from firmware.model.record import Phase
 from firmware.net.access import Datagram, DatagramFlow
 from firmware.net.kernel import IcmpError
-from firmware.paths.hops import Answer, Kind
+from firmware.paths.hops import HopKind, HopReply
 from firmware.paths.options import TTL
 
 _ICMP: Final = struct.Struct(">BBHHH")
@@ -86,7 +86,7 @@ def _padded(start: bytes, size: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class ProbeArrival:
     """Something came: for which probe (None: it does not say), and what. `answer.rtt` is only right for `which`."""
 
     which: int | None
@@ -118,7 +118,7 @@ class PathProbes:
         )
         return which
 
-    async def receive(self, *, deadline_ns: int) -> Arrival | None:
+    async def receive(self, *, deadline_ns: int) -> ProbeArrival | None:
         """Return what comes next, an answer or an ICMP error; None when nothing did until then.
 
         Raises `MeasurementFailedError` only where the socket itself is broken.
@@ -130,17 +130,19 @@ class PathProbes:
                 raise
             error, datagram = self.flow.last_error
             self.flow.last_error = None
-            return Arrival(which=self._which(datagram), error=error, datagram=datagram)
+            return ProbeArrival(which=self._which(datagram), error=error, datagram=datagram)
         return (
-            None if datagram is None else Arrival(which=self._which(datagram), error=None, datagram=datagram)
+            None
+            if datagram is None
+            else ProbeArrival(which=self._which(datagram), error=None, datagram=datagram)
         )
 
-    def answer(self, which: int, arrival: Arrival) -> Answer:
+    def answer(self, which: int, arrival: ProbeArrival) -> HopReply:
         """Read an arrival as the answer to probe `which`."""
         error, target = arrival.error, self.flow.remote[0]
         rtt = self.flow.rtt(self._sent_ids[which], arrival.datagram)
         if error is None:
-            return Answer(address=target, kind=Kind.REACHED, rtt=rtt, ttl=arrival.datagram.ttl)
+            return HopReply(address=target, kind=HopKind.REACHED, rtt=rtt, ttl=arrival.datagram.ttl)
         return error_answer(error, target, rtt, arrival.datagram.ttl)
 
     def _which(self, datagram: Datagram) -> int | None:
@@ -148,17 +150,17 @@ class PathProbes:
         return sequence if sequence in self._sent_ids else None
 
 
-def error_answer(error: IcmpError, target: str, rtt: Phase | None, ttl: int | None) -> Answer:
+def error_answer(error: IcmpError, target: str, rtt: Phase | None, ttl: int | None) -> HopReply:
     """Read an ICMP error: passed, the target's own port unreachable, or the end of the way."""
     bare = target.partition("%")[0]
     if error.is_ttl_exceeded:
-        kind = Kind.PASSED
+        kind = HopKind.PASSED
     elif error.is_port_unreachable and error.offender == bare:
-        kind = Kind.REACHED
+        kind = HopKind.REACHED
     else:
-        kind = Kind.ENDED
+        kind = HopKind.ENDED
     known = error.icmp_type is not None and error.icmp_code is not None
-    return Answer(
+    return HopReply(
         address=error.offender,
         kind=kind,
         rtt=rtt,

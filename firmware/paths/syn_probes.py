@@ -23,7 +23,7 @@ from firmware.net.access import Net
 from firmware.net.loop import WRITABLE
 from firmware.net.stamps import Departure
 from firmware.net.streams import connect_phase
-from firmware.paths.hops import Answer, Kind
+from firmware.paths.hops import HopKind, HopReply
 from firmware.paths.options import IPV6_AUTOFLOWLABEL, TTL
 from firmware.paths.probes import error_answer
 
@@ -54,7 +54,7 @@ class SynProbes:
     port: int
     source_port: int = 0
 
-    async def probe(self, ttl: int, *, deadline_ns: int) -> Answer | None:
+    async def probe(self, ttl: int, *, deadline_ns: int) -> HopReply | None:
         """Connect with a TTL; return who answered, None when nobody did until then.
 
         Raises `MeasurementFailedError` (operation `connect`) where no SYN could be sent.
@@ -81,7 +81,7 @@ class SynProbes:
             mask = await self.net.loop.wait(sock.fileno(), WRITABLE, deadline_ns=deadline_ns)
             return self._answer(sock, sent) if mask else None
 
-    def _answer(self, sock: socket.socket, sent: Departure) -> Answer | None:
+    def _answer(self, sock: socket.socket, sent: Departure) -> HopReply | None:
         elapsed_ns = self.net.now_ns() - sent.user_ns
         info = kernel.parse_tcp_info(
             sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, kernel.TCP_INFO_BYTES)
@@ -100,13 +100,13 @@ class SynProbes:
             answer = error_answer(found.error, self.address, rtt, found.ttl)
             return replace(answer, kernel_arrival=is_stamped and rtt is not None)
         if number == 0:
-            return Answer(
-                address=self.address, kind=Kind.REACHED, rtt=rtt and connect_phase(info, elapsed_ns)
+            return HopReply(
+                address=self.address, kind=HopKind.REACHED, rtt=rtt and connect_phase(info, elapsed_ns)
             )
         failure = from_os_error(OSError(number, ""))
         if failure == Failure.CONNECTION_REFUSED:
-            return Answer(address=self.address, kind=Kind.REACHED, rtt=rtt, failure=failure)
-        return Answer(address="", kind=Kind.ENDED, rtt=rtt, failure=failure)
+            return HopReply(address=self.address, kind=HopKind.REACHED, rtt=rtt, failure=failure)
+        return HopReply(address="", kind=HopKind.ENDED, rtt=rtt, failure=failure)
 
 
 def _queued(sock: socket.socket) -> kernel.Ancillary | None:

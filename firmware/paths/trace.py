@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from firmware.net.access import Net
 from firmware.paths.hops import HopTable
-from firmware.paths.probes import Arrival, PathProbes
+from firmware.paths.probes import PathProbes, ProbeArrival
 from firmware.paths.syn_probes import SynProbes
 
 
@@ -41,7 +41,7 @@ class DatagramTrace:
         self._places[which], self._last[place] = place, which
         self.table.sent(*place, self.net.now_ns())
 
-    def _note(self, arrival: Arrival) -> None:
+    def _note(self, arrival: ProbeArrival) -> None:
         """Fill a slot. Where the arrival does not say which, and several wait, go on one at a time."""
         if arrival.which is not None:
             place = self._places[arrival.which]

@@ -12,7 +12,7 @@ from firmware.model.record import Phase
 from firmware.net.echo import EchoSample, best_rtt
 from firmware.net.host_view import Host
 from firmware.net.path_labels import path_labels
-from firmware.paths.hops import Answer, End, HopTable, Kind, Slot
+from firmware.paths.hops import End, HopKind, HopReply, HopTable, Slot
 
 OPERATION: Final = "traceroute"
 _ATLAS_ERR: Final = {
@@ -56,7 +56,9 @@ def why(table: HopTable, end: End) -> MeasurementFailedError | None:
     if end is End.REACHED:
         return None
     answers = [slot.answer for slot in table.rows[table.ceiling() - 1] if slot.answer is not None]
-    said = [answer.failure for answer in answers if answer.failure is not None and answer.kind is Kind.ENDED]
+    said = [
+        answer.failure for answer in answers if answer.failure is not None and answer.kind is HopKind.ENDED
+    ]
     if end is End.UNREACHABLE and said:
         return MeasurementFailedError(said[0], operation=OPERATION)
     passed = end in (End.LOOP, End.MAX_HOPS) and bool(answers)
@@ -65,7 +67,7 @@ def why(table: HopTable, end: End) -> MeasurementFailedError | None:
 
 def target_rtt(table: HopTable) -> Phase | None:
     """Return the target's own shortest time of the best stamp class, None where it did not answer."""
-    times = [answer.rtt for answer in table.answers() if answer.kind is Kind.REACHED]
+    times = [answer.rtt for answer in table.answers() if answer.kind is HopKind.REACHED]
     return best_rtt([EchoSample(rtt=time) for time in times])
 
 
@@ -81,14 +83,14 @@ def _reply(slot: Slot, family: int, labels: Mapping[str, str]) -> JsonObject:
             found["received"] = "kernel"
     if answer.ttl is not None:
         found["ttl"] = answer.ttl
-    if answer.kind is Kind.ENDED:
+    if answer.kind is HopKind.ENDED:
         found.update(_err(answer, family), failure=answer.failure)
     if answer.mtu:
         found["mtu"] = answer.mtu
     return found
 
 
-def _err(answer: Answer, family: int) -> JsonObject:
+def _err(answer: HopReply, family: int) -> JsonObject:
     if answer.icmp is None:
         return {}
     return {"err": _ATLAS_ERR[family].get(answer.icmp, answer.icmp[1])}

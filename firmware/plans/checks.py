@@ -10,7 +10,7 @@ from typing import Final
 
 from firmware.judgement.ladder import CONNECT_TIMEOUT_S
 from firmware.judgement.observation import PROVING_TESTS
-from firmware.model.plan import GENERIC, Fault, Network, Plan, PlannedTarget, PlannedTask
+from firmware.model.plan import GENERIC, Network, Plan, PlanFault, PlannedTarget, PlannedTask
 from firmware.model.record import Rung, Zone
 from firmware.model.task import OptionValue
 
@@ -130,7 +130,7 @@ def round_s(plan: Plan) -> float:
     return (max(0, len(plan.targets) - 1) * plan.round.stagger_ms) / 1000 + CONNECT_TIMEOUT_S
 
 
-def check(plan: Plan) -> list[Fault]:
+def check(plan: Plan) -> list[PlanFault]:
     """Return everything that makes `plan` unusable as a whole."""
     return [
         *_duplicates(plan),
@@ -141,57 +141,59 @@ def check(plan: Plan) -> list[Fault]:
     ]
 
 
-def _duplicates(plan: Plan) -> Iterator[Fault]:
+def _duplicates(plan: Plan) -> Iterator[PlanFault]:
     names = Counter([target.name for target in plan.targets] + [task.name for task in plan.tasks])
     for name, times in names.items():
         if times > 1:
-            yield Fault(place=f'name "{name}"', found=f"{times} times", allowed="each name once in a plan")
+            yield PlanFault(
+                place=f'name "{name}"', found=f"{times} times", allowed="each name once in a plan"
+            )
 
 
-def _places(targets: Iterable[PlannedTarget]) -> Iterator[Fault]:
+def _places(targets: Iterable[PlannedTarget]) -> Iterator[PlanFault]:
     """Refuse tests, zones and networks that do not fit their rung."""
     for target in targets:
         place = f'target "{target.name}"'
         tests, zones = _TESTS[target.rung], _ZONES[target.rung]
         if target.test not in tests:
-            yield Fault(
+            yield PlanFault(
                 place=f"{place}.test", found=f"{target.test} on rung {target.rung}", allowed=_or(tests)
             )
         if target.zone not in zones:
-            yield Fault(
+            yield PlanFault(
                 place=f"{place}.zone", found=f"{target.zone} on rung {target.rung}", allowed=_or(zones)
             )
         if target.network is None and target.rung not in _NEAR:
             allowed = "network = { asn = …, name = … }: evidence is counted in unrelated networks"
-            yield Fault(place=f"{place}.network", found="nothing", allowed=allowed)
+            yield PlanFault(place=f"{place}.network", found="nothing", allowed=allowed)
         if (
             target.rung is Rung.INTERNATIONAL
             and target.target.startswith("http://")
             and "expect_status" not in target.options
         ):
             allowed = "expect_status = …: a sign-in page answers plain HTTP too"
-            yield Fault(place=f"{place}.options", found="no expectation", allowed=allowed)
+            yield PlanFault(place=f"{place}.options", found="no expectation", allowed=allowed)
 
 
-def _rungs(plan: Plan) -> Iterator[Fault]:
+def _rungs(plan: Plan) -> Iterator[PlanFault]:
     """Refuse a ladder with a rung missing, and anchors or controls in too few unrelated networks."""
     for rung in _NEAR:
         if not plan.on_rung(rung):
-            yield Fault(
+            yield PlanFault(
                 place=f"rung {rung}", found="no target", allowed="at least one: every round climbs every rung"
             )
     spread = [Rung.INTERNATIONAL] if plan.country == GENERIC else [Rung.DOMESTIC, Rung.INTERNATIONAL]
     for rung in spread:
         owners = sorted(plan.unrelated_networks(rung, PROVING_TESTS))
         if len(owners) < MIN_NETWORKS:
-            yield Fault(
+            yield PlanFault(
                 place=f"rung {rung}",
                 found="tls and http targets in " + (_count(owners) if owners else "no network"),
                 allowed=f"{MIN_NETWORKS} or more: fewer cannot tell an outage from one network's fault",
             )
 
 
-def _relations(plan: Plan) -> Iterator[Fault]:
+def _relations(plan: Plan) -> Iterator[PlanFault]:
     """Refuse one network number under two operators: it would be counted as two unrelated networks."""
     operators: dict[int, Network] = {}
     networks = [(target.name, target.network) for target in plan.targets]
@@ -201,38 +203,38 @@ def _relations(plan: Plan) -> Iterator[Fault]:
             continue
         first = operators.setdefault(network.asn, network)
         if first.operator != network.operator:
-            yield Fault(
+            yield PlanFault(
                 place=f'"{name}".network.operator',
                 found=f"{network.operator or 'no operator'} for AS{network.asn}",
                 allowed=f"{first.operator or 'no operator'}, as elsewhere in this plan",
             )
 
 
-def _costs(plan: Plan) -> Iterator[Fault]:
+def _costs(plan: Plan) -> Iterator[PlanFault]:
     cost, longest, day = round_bytes(plan), round_s(plan), day_bytes(plan)
     if cost > plan.round.max_bytes:
         dear = sorted(plan.targets, key=estimate_bytes, reverse=True)[:3]
         listed = ", ".join(f"{target.name} {estimate_bytes(target):,}" for target in dear)
-        yield Fault(
+        yield PlanFault(
             place="round.max_bytes",
             found=f"a round of about {cost:,} bytes (most: {listed})",
             allowed=f"{plan.round.max_bytes:,}",
         )
     if longest > plan.round.deadline_s:
-        yield Fault(
+        yield PlanFault(
             place="round.deadline_s",
             found=f"{len(plan.targets)} starts {plan.round.stagger_ms} ms apart and a time-out of "
             f"{CONNECT_TIMEOUT_S} s: {longest:.1f} s",
             allowed=f"{plan.round.deadline_s} s: fewer targets, or a shorter stagger_ms",
         )
     if plan.cadence.transition_s > plan.cadence.calm_s:
-        yield Fault(
+        yield PlanFault(
             place="cadence.transition_s",
             found=f"{plan.cadence.transition_s}",
             allowed=f"at most calm_s, {plan.cadence.calm_s}: a transition is watched more closely",
         )
     if day > plan.cadence.budget_bytes_per_day:
-        yield Fault(
+        yield PlanFault(
             place="cadence.budget_bytes_per_day",
             found=f"a calm day of about {day:,} bytes",
             allowed=f"{plan.cadence.budget_bytes_per_day:,}",

@@ -17,7 +17,7 @@ CONTROL_CATEGORY: Final = "CTRL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class ListEntry:
     """One line of a list. `line` is its line in the file, the header being line 1."""
 
     line: int
@@ -35,13 +35,13 @@ class ListFault:
     allowed: str
 
 
-def read(text: str) -> tuple[tuple[Entry, ...], tuple[ListFault, ...]]:
+def read(text: str) -> tuple[tuple[ListEntry, ...], tuple[ListFault, ...]]:
     """Return the entries of a list and the faults in it; a URL that stands twice counts once.
 
     Spaces around a field and an empty line are no faults: the published lists have both.
     """
     rows = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
-    entries: dict[str, Entry] = {}
+    entries: dict[str, ListEntry] = {}
     faults: list[ListFault] = []
     try:
         header = tuple(field.strip() for field in next(rows, []))
@@ -61,7 +61,7 @@ def read(text: str) -> tuple[tuple[Entry, ...], tuple[ListFault, ...]]:
     return tuple(entries.values()), tuple(faults)
 
 
-def _row(line: int, row: list[str]) -> Entry | ListFault:
+def _row(line: int, row: list[str]) -> ListEntry | ListFault:
     if len(row) != len(COLUMNS):
         return ListFault(
             line=line, found=f"{len(row)} fields", allowed=f"{len(COLUMNS)} fields: {','.join(COLUMNS)}"
@@ -76,4 +76,4 @@ def _row(line: int, row: list[str]) -> Entry | ListFault:
         return ListFault(line=line, found=f"the URL {url!r}", allowed="http://HOST/… or https://HOST/…")
     if not category:
         return ListFault(line=line, found="no category_code", allowed="a category such as NEWS or CTRL")
-    return Entry(line=line, url=url, category=category, notes=row[5])
+    return ListEntry(line=line, url=url, category=category, notes=row[5])

@@ -11,10 +11,10 @@ from typing import Final
 from firmware.model.plan import (
     GENERIC,
     Cadence,
-    Fault,
     Network,
     Plan,
     PlanError,
+    PlanFault,
     PlannedTarget,
     PlannedTask,
     RoundLimits,
@@ -23,10 +23,10 @@ from firmware.model.plan import (
 __all__ = [
     "GENERIC",
     "Cadence",
-    "Fault",
     "Network",
     "Plan",
     "PlanError",
+    "PlanFault",
     "PlannedTarget",
     "PlannedTask",
     "RoundLimits",
@@ -52,7 +52,7 @@ def load(country: str | None = None, path: Path | None = None) -> Plan:
         return read(_content(path), file=path)
     name = (country or GENERIC).lower()
     if name not in countries():
-        raise PlanError("plans", [Fault(place="country", found=repr(country), allowed=_choice())])
+        raise PlanError("plans", [PlanFault(place="country", found=repr(country), allowed=_choice())])
     stem = _GENERIC_FILE if name == GENERIC else name
     with resources.as_file(resources.files("firmware") / "plans" / f"{stem}.toml") as found:
         return read(_content(found), file=found)
@@ -73,12 +73,12 @@ def _content(path: Path) -> bytes:
         with path.open("rb") as file:
             raw = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        fault = Fault(
+        fault = PlanFault(
             place="", found=(error.strerror or str(error)).lower(), allowed="a plan (TOML) that can be read"
         )
         raise PlanError(path, [fault]) from error
     if len(raw) > _MOST_BYTES:
-        fault = Fault(place="", found="more than 1 MiB", allowed="a plan (TOML) of at most that")
+        fault = PlanFault(place="", found="more than 1 MiB", allowed="a plan (TOML) of at most that")
         raise PlanError(path, [fault])
     return raw
 

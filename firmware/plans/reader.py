@@ -17,10 +17,10 @@ from firmware.model.plan import (
     ROUND_MAX_S,
     SCHEMA,
     Cadence,
-    Fault,
     Network,
     Plan,
     PlanError,
+    PlanFault,
     PlannedTarget,
     PlannedTask,
     RoundLimits,
@@ -30,7 +30,7 @@ from firmware.model.task import OptionValue
 from firmware.net.targets import TargetError
 from firmware.plans import citizenlab
 from firmware.plans.checks import check
-from firmware.plans.table import Table
+from firmware.plans.table import PlanTable
 from firmware.settings.toml import find_lines, syntax_fault
 from firmware.settings.values import show
 
@@ -51,7 +51,7 @@ def read(raw: bytes, *, file: Path) -> Plan:
         document = tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as error:
         line, found = syntax_fault(error, raw)
-        fault = Fault(place="", found=found, allowed="TOML: key = value, [[target]]", line=line or 0)
+        fault = PlanFault(place="", found=found, allowed="TOML: key = value, [[target]]", line=line or 0)
         raise PlanError(file, [fault]) from error
     reader = _Reader(document, raw.decode(), file)
     plan = reader.plan()
@@ -67,11 +67,11 @@ class _Reader:
     """One reading of one file: the faults so far, and where each table begins."""
 
     def __init__(self, document: dict[str, object], text: str, file: Path) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[PlanFault] = []
         self._file = file
         self._text = text
         self._lines = find_lines(text)
-        self._top = Table(
+        self._top = PlanTable(
             document, place="", faults=self.faults, line_of=lambda key: self._lines.get((key,), 0)
         )
 
@@ -139,7 +139,7 @@ class _Reader:
             return None
         return RoundLimits(stagger_ms=stagger, deadline_s=deadline, max_bytes=most)
 
-    def _tables(self, key: str) -> list[Table]:
+    def _tables(self, key: str) -> list[PlanTable]:
         """Return the tables under `[[key]]`, each placed by its number (from 1), its name and its line."""
         header = re.compile(rf"^[ \t]*\[\[[ \t]*{key}[ \t]*\]\]", re.MULTILINE)
         lines = [self._text.count("\n", 0, found.start()) + 1 for found in header.finditer(self._text)]
@@ -149,14 +149,14 @@ class _Reader:
             line = lines[index] if len(lines) == len(found) else self._lines.get((key,), 0)
             place = f"{key}[{index + 1}]"
             if not isinstance(values, dict):
-                self.faults.append(Fault(place=place, found=show(values), allowed="a table", line=line))
+                self.faults.append(PlanFault(place=place, found=show(values), allowed="a table", line=line))
                 continue
             name = values.get("name")
             place += f' "{name}"' if isinstance(name, str) else ""
-            tables.append(Table(values, place=place, faults=self.faults, line_of=_always(line)))
+            tables.append(PlanTable(values, place=place, faults=self.faults, line_of=_always(line)))
         return tables
 
-    def _target(self, table: Table) -> PlannedTarget | None:
+    def _target(self, table: PlanTable) -> PlannedTarget | None:
         rung = table.word("rung", tuple(Rung))
         name, zone, test, target, options, network = self._measured(table)
         source, why = table.text("source"), table.text("why")
@@ -175,7 +175,7 @@ class _Reader:
             why=why or "",
         )
 
-    def _task(self, table: Table) -> PlannedTask | None:
+    def _task(self, table: PlanTable) -> PlannedTask | None:
         every_s = table.integer("every_s", 1, 366 * _DAY_S)
         name, zone, test, target, options, network = self._measured(table)
         source, why = table.text("source"), table.text("why")
@@ -195,7 +195,7 @@ class _Reader:
         )
 
     def _measured(
-        self, table: Table
+        self, table: PlanTable
     ) -> tuple[
         str | None, Zone | None, str | None, str | None, dict[str, OptionValue] | None, Network | None
     ]:
@@ -213,7 +213,7 @@ class _Reader:
                 table.fault("target", str(error))
         return name, None if zone is None else Zone(zone), test, target, options, network
 
-    def _network(self, table: Table) -> Network | None:
+    def _network(self, table: PlanTable) -> Network | None:
         if not table.has("network"):
             return None
         network = table.table("network")
@@ -224,7 +224,7 @@ class _Reader:
         network.finish()
         return None if asn is None or name is None else Network(asn=asn, name=name, operator=operator)
 
-    def _list(self, table: Table) -> list[PlannedTask]:
+    def _list(self, table: PlanTable) -> list[PlannedTask]:
         """Read a Citizen Lab list into one `http` task a URL, each every `every_s`, spread by the schedule."""
         name, file = table.text("name"), table.text("file")
         every_s = table.integer("every_s", 60, 366 * _DAY_S)
@@ -261,7 +261,7 @@ class _Reader:
             )
         return tasks
 
-    def _entries(self, table: Table, file: str) -> tuple[citizenlab.Entry, ...]:
+    def _entries(self, table: PlanTable, file: str) -> tuple[citizenlab.ListEntry, ...]:
         path = self._file.parent / file
         try:
             text = path.read_text(encoding="utf-8")

@@ -8,12 +8,12 @@ import datetime as dt
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 
-from firmware.model.plan import Fault
+from firmware.model.plan import PlanFault
 from firmware.model.task import OptionValue
 from firmware.settings.values import show
 
 
-class Table:
+class PlanTable:
     """One TOML table at `place` (empty: the file itself); faults are appended to `faults`.
 
     `line_of` says in which line a key stands, or for an empty key the table itself; 0 for not known.
@@ -22,7 +22,7 @@ class Table:
     __slots__ = ("_asked", "_faults", "_line_of", "_place", "_values")
 
     def __init__(
-        self, values: object, *, place: str, faults: list[Fault], line_of: Callable[[str], int]
+        self, values: object, *, place: str, faults: list[PlanFault], line_of: Callable[[str], int]
     ) -> None:
         self._place = place
         self._faults = faults
@@ -35,9 +35,9 @@ class Table:
             self.fault("", show(values), "a table")
 
     def fault(self, key: str, found: str, allowed: str = "") -> None:
-        """Note a fault at `key`, or at the table itself with an empty key (`firmware.model.plan.Fault`)."""
+        """Note a fault at `key`, or at the table itself with an empty key (`firmware.model.plan.PlanFault`)."""
         line = self._line_of(key) or self._line_of("")
-        self._faults.append(Fault(place=self.place(key), found=found, allowed=allowed, line=line))
+        self._faults.append(PlanFault(place=self.place(key), found=found, allowed=allowed, line=line))
 
     def place(self, key: str = "") -> str:
         """Return how a place in this table is written: `target[3] "one-one".zone`."""
@@ -117,7 +117,7 @@ class Table:
         self._wrong(key, value, "an array of text")
         return None
 
-    def table(self, key: str) -> "Table | None":
+    def table(self, key: str) -> "PlanTable | None":
         """Return the table at `key`, which must be there."""
         value = self._take(key, "a table")
         return None if value is None else self._inner(key, value)
@@ -141,9 +141,9 @@ class Table:
                 hint = f" (did you mean {near}?)" if near else ""
                 self.fault(key, "a key that does not exist", _one_of(known) + hint)
 
-    def _inner(self, key: str, values: object) -> "Table":
+    def _inner(self, key: str, values: object) -> "PlanTable":
         line = self._line_of(key) or self._line_of("")
-        return Table(values, place=self.place(key), faults=self._faults, line_of=lambda _key: line)
+        return PlanTable(values, place=self.place(key), faults=self._faults, line_of=lambda _key: line)
 
     def _take(self, key: str, allowed: str) -> object:
         self._asked.append(key)

@@ -17,7 +17,7 @@ from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.record import Phase
 from firmware.net.access import Datagram, Net, UdpFlow
 from firmware.protocols import dns_wire
-from firmware.protocols.dns_wire import Reply, ReplyError
+from firmware.protocols.dns_wire import DnsMessage, ReplyError
 
 OPERATION: Final = "resolve"
 PORT: Final = 53
@@ -53,10 +53,10 @@ class Patience:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heard:
+class DnsAnswer:
     """One answer. `after` is the time since the query it answers, the `attempt`-th (from 0)."""
 
-    reply: Reply
+    reply: DnsMessage
     after: Phase
     attempt: int
     transport: str = "udp"
@@ -74,13 +74,13 @@ class Exchange:
     server: Server
     question: Question
     queries_sent: int = 0
-    heard: list[Heard] = field(default_factory=list)
+    heard: list[DnsAnswer] = field(default_factory=list)
     strays: list[JsonObject] = field(default_factory=list)
     phases: dict[str, Phase] = field(default_factory=dict)
     failure: str | None = None
 
     @property
-    def decisive(self) -> Heard | None:
+    def decisive(self) -> DnsAnswer | None:
         """The answer a stub resolver would go by: the one over TCP if there is one, else the first."""
         over_tcp = [heard for heard in self.heard if heard.transport == "tcp"]
         return next(iter(over_tcp or self.heard), None)
@@ -192,7 +192,7 @@ def _sort(
         _stray(exchange, reason, size=size, t_ns=t_ns)
     elif len(exchange.heard) < MAX_HEARD:
         sent_id = sent[reply.query_id]
-        exchange.heard.append(Heard(reply=reply, after=flow.rtt(sent_id, datagram), attempt=sent_id))
+        exchange.heard.append(DnsAnswer(reply=reply, after=flow.rtt(sent_id, datagram), attempt=sent_id))
 
 
 def _stray(exchange: Exchange, reason: str, *, size: int, t_ns: int | None) -> None:
@@ -227,7 +227,7 @@ async def _over_tcp(net: Net, exchange: Exchange, patience: Patience) -> None:
         raise MeasurementFailedError(Failure.DNS_WRONG_QUERY_ID, operation=OPERATION)
     if dns_wire.mismatch(reply, question.name, question.record_type) is not None:
         raise MeasurementFailedError(Failure.DNS_SERVER_MISBEHAVING, operation=OPERATION)
-    exchange.heard.append(Heard(reply=reply, after=after, attempt=exchange.queries_sent, transport="tcp"))
+    exchange.heard.append(DnsAnswer(reply=reply, after=after, attempt=exchange.queries_sent, transport="tcp"))
     exchange.queries_sent += 1
 
 

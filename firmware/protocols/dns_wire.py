@@ -37,7 +37,7 @@ RECORD_TYPES: Final = {
 """The record types that can be asked for, and their numbers (IANA DNS parameters)."""
 
 MAX_ANSWERS: Final = 32
-"""Records read of one reply; `Reply.answer_count` still counts them all."""
+"""Records read of one reply; `DnsMessage.answer_count` still counts them all."""
 MAX_VALUE: Final = 300
 
 _HEADER: Final = struct.Struct("!6H")
@@ -63,7 +63,7 @@ class ReplyError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ResourceRecord:
     """One resource record of a reply's answer section; `value` is its presentation form."""
 
     name: str
@@ -73,7 +73,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class DnsMessage:
     """A DNS message that came in. `question` is its (name in lower case, type number), None if it has none."""
 
     query_id: int
@@ -83,7 +83,7 @@ class Reply:
     recursion_available: bool
     truncated: bool
     question: tuple[str, int] | None
-    answers: tuple[Answer, ...]
+    answers: tuple[ResourceRecord, ...]
     answer_count: int
     size: int
 
@@ -117,7 +117,7 @@ def query_id_of(wire: bytes) -> int | None:
     return int(_HEADER.unpack_from(wire)[0]) if len(wire) >= _HEADER.size else None
 
 
-def parse_reply(wire: bytes) -> Reply:
+def parse_reply(wire: bytes) -> DnsMessage:
     """Read a message. Raises `ReplyError`; a record that cannot be read is left out, no more."""
     if len(wire) < _HEADER.size:
         raise ReplyError(f"{len(wire)} bytes, a DNS message has at least {_HEADER.size}")
@@ -129,7 +129,7 @@ def parse_reply(wire: bytes) -> Reply:
     answers = _read_answers(wire, place, min(answer_count, MAX_ANSWERS))
     if answer_count and not answers and not flags & _TRUNCATED:
         raise ReplyError("its answers cannot be read")
-    return Reply(
+    return DnsMessage(
         query_id=query_id,
         is_response=bool(flags & _RESPONSE),
         rcode=_RCODES.get(flags & 0xF, f"RCODE{flags & 0xF}"),
@@ -143,7 +143,7 @@ def parse_reply(wire: bytes) -> Reply:
     )
 
 
-def mismatch(reply: Reply, name: str, record_type: str) -> str | None:
+def mismatch(reply: DnsMessage, name: str, record_type: str) -> str | None:
     """Say why `reply` does not answer this question, its id apart; None when it does.
 
     A failing server may leave the question out (RFC 1035 4.1.1 permits it for an error): that still answers.
@@ -157,7 +157,7 @@ def mismatch(reply: Reply, name: str, record_type: str) -> str | None:
     return None
 
 
-def failure_of(reply: Reply, name: str, record_type: str) -> str | None:
+def failure_of(reply: DnsMessage, name: str, record_type: str) -> str | None:
     """Return the failure word of a reply to this question, None for an answer of the type asked for."""
     if reply.rcode != "NOERROR":
         return _FAILURE_BY_RCODE.get(reply.rcode, Failure.DNS_SERVER_MISBEHAVING)
@@ -169,10 +169,10 @@ def failure_of(reply: Reply, name: str, record_type: str) -> str | None:
     return None
 
 
-def same_answer(first: Reply, second: Reply) -> bool:
+def same_answer(first: DnsMessage, second: DnsMessage) -> bool:
     """Say whether two replies tell the same: response code and set of values; TTLs and order may differ."""
 
-    def told(reply: Reply) -> tuple[str, frozenset[tuple[str, str]]]:
+    def told(reply: DnsMessage) -> tuple[str, frozenset[tuple[str, str]]]:
         return reply.rcode, frozenset((answer.type, answer.value) for answer in reply.answers)
 
     return told(first) == told(second)
@@ -196,9 +196,9 @@ def _read_questions(wire: bytes, count: int) -> tuple[tuple[str, int] | None, in
     return first, place
 
 
-def _read_answers(wire: bytes, place: int, count: int) -> tuple[Answer, ...]:
+def _read_answers(wire: bytes, place: int, count: int) -> tuple[ResourceRecord, ...]:
     """Return up to `count` records, but not those whose data are malformed, nor what follows a broken frame."""
-    answers: list[Answer] = []
+    answers: list[ResourceRecord] = []
     for _ in range(count):
         try:
             name, place = read_name(wire, place, len(wire))
@@ -216,7 +216,9 @@ def _read_answers(wire: bytes, place: int, count: int) -> tuple[Answer, ...]:
         except DnsFormatError:
             continue
         answers.append(
-            Answer(name=_normal(name), type=_type_name(record_type, record_class), value=value, ttl=ttl)
+            ResourceRecord(
+                name=_normal(name), type=_type_name(record_type, record_class), value=value, ttl=ttl
+            )
         )
     return tuple(answers)
 

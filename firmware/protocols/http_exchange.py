@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from firmware.model.failures import Failure, MeasurementFailedError
 from firmware.model.record import Phase, Stamp
 from firmware.net.access import Net
-from firmware.net.stamps import Arrival, Departure, offsets
+from firmware.net.stamps import ArrivalStamp, Departure, offsets
 from firmware.protocols.http_urls import OPERATION, Url
 
 if TYPE_CHECKING:
@@ -46,18 +46,18 @@ class ByteStream(Protocol):
         """The last send."""
 
     @property
-    def first_arrival(self) -> Arrival | None:
+    def first_arrival(self) -> ArrivalStamp | None:
         """When what came first after it came."""
 
     @property
-    def last_arrival(self) -> Arrival | None:
+    def last_arrival(self) -> ArrivalStamp | None:
         """When the last of it came."""
 
     @property
     def segments(self) -> int:
         """How many segments had come when the first was looked at; 0 where that is not known."""
 
-    def elapsed(self, sent: Departure, arrival: Arrival) -> Phase:
+    def elapsed(self, sent: Departure, arrival: ArrivalStamp) -> Phase:
         """Return the time between, and its class."""
 
     async def send_all(self, data: bytes, *, deadline_ns: int | None = None) -> None:
@@ -148,8 +148,8 @@ class _Reader:
         self._response = response
         self._body_cap = body_cap
         self._first_byte_deadline_ns = net.now_ns() + round(FIRST_BYTE_TIMEOUT_S * 1e9)
-        self._first: Arrival | None = None
-        self._reads: list[tuple[int, Arrival]] = []
+        self._first: ArrivalStamp | None = None
+        self._reads: list[tuple[int, ArrivalStamp]] = []
         self._inflate: zlib._Decompress | None = None
 
     async def read_all(self) -> None:

@@ -14,7 +14,7 @@ from firmware.net.access import Net, TcpStream
 from firmware.protocols.html_title import title_of
 from firmware.protocols.http_exchange import Response, exchange, thin
 from firmware.protocols.http_urls import Url, next_url
-from firmware.protocols.reach import Way, reach
+from firmware.protocols.reach import ReachDetail, reach
 from firmware.protocols.scrub import scrub, scrub_headers, scrub_url
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Fetch:
         self._url = url
         self._method = method
         self._start_chars = start_chars
-        self._way = Way()
+        self._way = ReachDetail()
         self._tls: TlsStream | None = None
         self._server = ""
         self._failure: str | None = None

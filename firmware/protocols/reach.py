@@ -16,7 +16,7 @@ from firmware.protocols.names import lookup
 
 
 @dataclass(slots=True, kw_only=True)
-class Way:
+class ReachDetail:
     """What was learnt on the way.
 
     `queries` are `firmware.protocols.dns_exchange` exchanges, `tcp_connect` every attempt; `phases` has `resolve` (where DNS
@@ -37,7 +37,9 @@ class Way:
         }
 
 
-async def reach(net: Net, way: Way, host: str, port: int, *, families: Sequence[int] = (4, 6)) -> TcpStream:
+async def reach(
+    net: Net, way: ReachDetail, host: str, port: int, *, families: Sequence[int] = (4, 6)
+) -> TcpStream:
     """Return a stream to `host`, which may be a literal address; what happened on the way goes into `way`.
 
     Raises `MeasurementFailedError`: operation `resolve`, or `connect` with the failure of the first address,

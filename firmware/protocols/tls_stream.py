@@ -17,7 +17,7 @@ from firmware.model.failures import Failure, MeasurementFailedError
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.record import Phase, Stamp
 from firmware.net.access import Net, TcpStream
-from firmware.net.stamps import Arrival, Departure, offsets
+from firmware.net.stamps import ArrivalStamp, Departure, offsets
 from firmware.protocols.tls_bio import OPERATION, TlsMachine, verifying_context
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
@@ -37,7 +37,7 @@ class Flight:
 
     direction: str
     size: int
-    began: Arrival | Departure
+    began: ArrivalStamp | Departure
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,7 +111,7 @@ class TlsStream:
         self._net = net
         self._stream = stream
         self._machine = TlsMachine(verifying_context(alpn), server_name)
-        self.first_arrival: Arrival | None = None
+        self.first_arrival: ArrivalStamp | None = None
         """When the first decrypted bytes after the last send came."""
 
     @property
@@ -120,7 +120,7 @@ class TlsStream:
         return self._stream.sent
 
     @property
-    def last_arrival(self) -> Arrival | None:
+    def last_arrival(self) -> ArrivalStamp | None:
         """When the last bytes from the wire came."""
         return self._stream.last_arrival
 
@@ -129,7 +129,7 @@ class TlsStream:
         """Not told: what else TLS sends, new tickets above all, comes first."""
         return 0
 
-    def elapsed(self, sent: Departure, arrival: Arrival) -> Phase:
+    def elapsed(self, sent: Departure, arrival: ArrivalStamp) -> Phase:
         """Return the time from a send to an arrival, and its class."""
         return self._stream.elapsed(sent, arrival)
 
@@ -216,7 +216,7 @@ class TlsStream:
             story.finish_ns = self._net.now_ns() - last.user_ns
             story.phases["tls_handshake"] = self._stream.elapsed(story.hello, last)
 
-    def _note(self, direction: str, size: int, began: Arrival | Departure) -> None:
+    def _note(self, direction: str, size: int, began: ArrivalStamp | Departure) -> None:
         flights = self.story.flights
         if flights and flights[-1].direction == direction:
             flights[-1].size += size

@@ -34,7 +34,7 @@ FILTERED: Final = frozenset(
 CONTROL_TIMEOUT_S: Final = 10.0
 
 
-class Endpoint:
+class WebEndpoint:
     """One address on its way. A context manager, or `close` it: then the streams are closed."""
 
     def __init__(self, net: Net, url: Url, address: str, *, control_sni: str) -> None:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, Union, get_args, get_orig
 
 from firmware.settings.toml import find_lines, syntax_fault
 from firmware.settings.values import (
-    Fault,
     Place,
     Setting,
+    SettingFault,
     SettingsError,
     allowed_text,
     convert,
@@ -31,7 +31,7 @@ from firmware.settings.values import (
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["Fault", "SettingsError", "declared", "load", "setting", "table", "tables"]
+__all__ = ["SettingFault", "SettingsError", "declared", "load", "setting", "table", "tables"]
 
 T = TypeVar("T")
 D = TypeVar("D", bound="DataclassInstance")
@@ -171,7 +171,7 @@ class _Reader:
     def __init__(self, cls: "type[DataclassInstance]") -> None:
         self.cls = cls
         self.settings = declared(cls)
-        self.faults: list[Fault] = []
+        self.faults: list[SettingFault] = []
         self._values: dict[Place, object] = {}
         self.turn_to(COMMAND_LINE)
 
@@ -264,4 +264,6 @@ class _Reader:
     def _fault(self, place: Place, found: str, allowed: str, *, line: int | None = None) -> None:
         for end in range(len(place), 0, -1):
             line = line or self._lines.get(place[:end])  # the key's own line, else its table's
-        self.faults.append(Fault(file=self._file, place=place, line=line, found=found, allowed=allowed))
+        self.faults.append(
+            SettingFault(file=self._file, place=place, line=line, found=found, allowed=allowed)
+        )

@@ -41,7 +41,7 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class SettingFault:
     """One thing that is wrong: where, what was found, what is allowed. `line` is None where it is not known."""
 
     file: str
@@ -60,7 +60,7 @@ class Fault:
 class SettingsError(ValueError):
     """Settings that cannot be used. `faults` are all of them, in the file's order; the message has a line each."""
 
-    def __init__(self, faults: tuple[Fault, ...]) -> None:
+    def __init__(self, faults: tuple[SettingFault, ...]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
 

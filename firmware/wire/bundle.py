@@ -24,7 +24,7 @@ _LENGTH: Final = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class BundleMessage:
     """One message: the topic's last word, and its payload."""
 
     leaf: str
@@ -32,20 +32,20 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bag:
+class Bundle:
     """What was read. `fault` says why reading ended before the end, "" where it did not; `size` is what was sound."""
 
-    messages: tuple[Message, ...]
+    messages: tuple[BundleMessage, ...]
     size: int
     fault: str = ""
 
 
-def encode(messages: Iterable[Message]) -> bytes:
+def encode(messages: Iterable[BundleMessage]) -> bytes:
     """Return a bag."""
     return MAGIC + b"".join(frame(message) for message in messages)
 
 
-def frame(message: Message) -> bytes:
+def frame(message: BundleMessage) -> bytes:
     """Return one frame, to be appended to a bag."""
     if not LEAF_PATTERN.fullmatch(message.leaf) or len(message.payload) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"a message is a small word and at most {MAX_PAYLOAD_BYTES} bytes")
@@ -54,23 +54,23 @@ def frame(message: Message) -> bytes:
     return text + _LENGTH.pack(zlib.crc32(text))
 
 
-def decode(data: bytes) -> Bag:
+def decode(data: bytes) -> Bundle:
     """Read a bag as far as it is sound. Raises `RecordError` where `data` is not one at all."""
     if not data.startswith(MAGIC):
         raise RecordError(
             "bag: it does not begin as one; allowed is a file that `tidegauge export --to` wrote"
         )
-    messages: list[Message] = []
+    messages: list[BundleMessage] = []
     at = len(MAGIC)
     while at < len(data):
         end = _end(data, at)
         if isinstance(end, str):
-            return Bag(messages=tuple(messages), size=at, fault=f"at byte {at}: {end}")
+            return Bundle(messages=tuple(messages), size=at, fault=f"at byte {at}: {end}")
         size = data[at]
         leaf = data[at + 1 : at + 1 + size].decode("ascii")
-        messages.append(Message(leaf=leaf, payload=data[at + 1 + size + 4 : end - 4]))
+        messages.append(BundleMessage(leaf=leaf, payload=data[at + 1 + size + 4 : end - 4]))
         at = end
-    return Bag(messages=tuple(messages), size=at)
+    return Bundle(messages=tuple(messages), size=at)
 
 
 def _end(data: bytes, at: int) -> int | str:

@@ -8,21 +8,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Final
 
-from firmware.wire.bundle import MAGIC, MAX_PAYLOAD_BYTES, Message, decode
+from firmware.wire.bundle import MAGIC, MAX_PAYLOAD_BYTES, BundleMessage, decode
 
 _FRAME_MAX: Final = 1 + 255 + 4 + MAX_PAYLOAD_BYTES + 4
 _WINDOW: Final = 4 * _FRAME_MAX
 
 
 @dataclass(slots=True)
-class BagFile:
+class BundleFile:
     """A bag in `file`, which is at its beginning. Iterate once; `at` is how far it was sound, `fault` why not further."""
 
     file: BinaryIO
     at: int = 0
     fault: str = ""
 
-    def __iter__(self) -> Iterator[Message]:
+    def __iter__(self) -> Iterator[BundleMessage]:
         """Give the messages in order. Raises `RecordError` where it is no bag at all, and `OSError`."""
         window = self.file.read(_WINDOW)
         is_end = not window

@@ -23,7 +23,7 @@ from typing import Final, cast
 from firmware.model.jsontypes import JsonObject, JsonValue, NewerVersionError, Reader, RecordError
 from firmware.model.record import ClockQuality
 from firmware.model.seqs import SeqRanges
-from firmware.wire.table import Table
+from firmware.wire.table import RecordTable
 
 VERSION: Final = 1
 MAX_BATCH_BYTES: Final = 16 * 1024
@@ -108,7 +108,7 @@ class Tombstone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Records of one device and epoch: `records[i]` is the JSON of the record with `seqs[i]`; a `Table` when it came.
+    """Records of one device and epoch: `records[i]` is the JSON of the record with `seqs[i]`; a `RecordTable` when it came.
 
     `run` is the start of the device's software that sends it ("" for an ended epoch): see `Hello`.
     """
@@ -234,7 +234,7 @@ def encode_batch(batch: Batch) -> bytes:
     Columns: one array a key, in the order of `seqs`; a key whose value is the same in every record is kept
     once, in `same`. It is what makes 50 records cost 62 bytes each instead of 293.
     """
-    table = Table.of(batch.records)
+    table = RecordTable.of(batch.records)
     text = _dump(
         {
             "v": VERSION,
@@ -441,7 +441,7 @@ def _tombstone(item: JsonValue) -> Tombstone:
             raise RecordError(f"batch: tombstones: found {item!r}; allowed is [low, high, count, reason]")
 
 
-def _table(reader: Reader, count: int) -> Table:
+def _table(reader: Reader, count: int) -> RecordTable:
     same = reader.object("same")
     columns: dict[str, list[JsonValue]] = {}
     for key, column in reader.object("columns").items():
@@ -450,4 +450,4 @@ def _table(reader: Reader, count: int) -> Table:
         if key in same:
             raise RecordError(f"batch: columns: {key}: it stands in `same`, too")
         columns[key] = column
-    return Table(same=same, columns=columns, height=count)
+    return RecordTable(same=same, columns=columns, height=count)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from firmware.model.failures import is_failure
 from firmware.model.record import SCHEMA, ClockQuality, Rung, Stamp, Zone
-from firmware.wire.table import Table
+from firmware.wire.table import RecordTable
 
 _NONE: Final = type(None)
 _LOW: Final = -(2**63)
@@ -18,7 +18,7 @@ _VERDICT_TEXTS: Final = ("verdict", "rule_id", "overturned_by")
 _Column = Sequence[Any]
 
 
-def all_records(table: Table) -> bool:
+def all_records(table: RecordTable) -> bool:
     """Say whether `record.from_json` would take every record of `table`. False may also mean that it is not clear."""
     try:
         return not table.height or all(is_sound(table.column(key)) for key, is_sound in _CHECK_OF.items())

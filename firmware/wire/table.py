@@ -13,7 +13,7 @@ from firmware.model.jsontypes import JsonObject, JsonValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table(Sequence[JsonObject]):
+class RecordTable(Sequence[JsonObject]):
     """`height` records, each with the keys of `same` and then those of `columns`, which it may be read as a sequence of."""
 
     same: JsonObject
@@ -21,9 +21,9 @@ class Table(Sequence[JsonObject]):
     height: int
 
     @classmethod
-    def of(cls, records: Sequence[JsonObject]) -> "Table":
+    def of(cls, records: Sequence[JsonObject]) -> "RecordTable":
         """Return the table of `records`. `ValueError` when they do not have the same keys in the same order."""
-        if isinstance(records, Table):
+        if isinstance(records, RecordTable):
             return records
         same: JsonObject = {}
         columns: dict[str, list[JsonValue]] = {}

@@ -36,7 +36,7 @@ _EMPTY: Final[dict[str, JsonValue]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
+class VantageView:
     """What the control saw of one target, at `taken_utc_ns` last: the record's own failure, and its view."""
 
     test: str
@@ -49,14 +49,14 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ControlNews:
+class VantageNews:
     """What a control outside saw of a plan's targets, while it was well itself. `told_utc_ns` is the collector's clock."""
 
     told_utc_ns: int
-    seen: tuple[Outside, ...] = ()
+    seen: tuple[VantageView, ...] = ()
 
 
-def encode_news(news: ControlNews) -> bytes:
+def encode_news(news: VantageNews) -> bytes:
     """Return the news as JSON under zlib, at most `MAX_NEWS_BYTES`: first detail goes, then the last targets."""
     spared: list[str] = []
     kept = replace(news, seen=news.seen[:MAX_TARGETS])
@@ -72,7 +72,7 @@ def encode_news(news: ControlNews) -> bytes:
     return payload
 
 
-def decode_news(payload: bytes) -> ControlNews:
+def decode_news(payload: bytes) -> VantageNews:
     """Read news. Raises `RecordError`."""
     if len(payload) > MAX_NEWS_BYTES:
         raise RecordError(
@@ -85,13 +85,13 @@ def decode_news(payload: bytes) -> ControlNews:
     seen = reader.array("seen")
     if len(seen) > MAX_TARGETS:
         raise RecordError(f"control news: seen: found {len(seen)}; allowed is up to {MAX_TARGETS} targets")
-    return ControlNews(
+    return VantageNews(
         told_utc_ns=reader.integer("told_utc_ns", low=0),
         seen=tuple(_outside(item) for item in seen),
     )
 
 
-def _encode(news: ControlNews, spared: Sequence[str]) -> bytes:
+def _encode(news: VantageNews, spared: Sequence[str]) -> bytes:
     seen: list[JsonValue] = [
         {
             "test": one.test,
@@ -126,12 +126,12 @@ def _inflated(payload: bytes) -> JsonValue:
     return value
 
 
-def _outside(item: JsonValue) -> Outside:
+def _outside(item: JsonValue) -> VantageView:
     reader = Reader(item, where="control news: seen")
     failure = reader.optional_text("failure")
     if failure is not None and not is_failure(failure):
         raise RecordError(f"control news: seen: failure: found {failure[:60]!r}, which is not on the list")
-    return Outside(
+    return VantageView(
         test=reader.text("test"),
         target=reader.text("target"),
         target_name=reader.text("name"),

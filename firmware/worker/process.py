@@ -29,7 +29,7 @@ from firmware.model.failures import UNKNOWN_PREFIX
 from firmware.model.jsontypes import JsonObject, RecordError
 from firmware.model.task import Result, Task, from_json
 from firmware.net.loop import READABLE, Loop, boottime_ns
-from firmware.net.timestamp_keepalive import StampKeeper
+from firmware.net.timestamp_keepalive import TimestampKeepalive
 from firmware.worker import framing, runner, warmup
 from firmware.worker.outlet import Outlet
 
@@ -53,7 +53,7 @@ _RUNAWAY_US: Final = 3_000_000
 """A worker at real-time priority that runs this long without a wait is killed by the kernel."""
 
 
-class Worker:
+class WorkerProcess:
     """Takes tasks off a socket, runs each at its slot, puts results on it."""
 
     def __init__(self, loop: Loop, sock: socket.socket, outlet: Outlet, *, scheduling: str = "other") -> None:
@@ -68,7 +68,7 @@ class Worker:
         self._ended = 0
         self._modules = 0
 
-    async def serve(self, keeper: StampKeeper) -> None:
+    async def serve(self, keeper: TimestampKeepalive) -> None:
         """Work until told to stop, or the daemon is gone. Raises `FramingError` or `RecordError` for a stream that is not ours."""
         self._loop.spawn(self._outlet.run(), name="outlet")
         await keeper.confirm(self._loop, deadline_ns=boottime_ns() + _CONFIRM_NS)
@@ -172,11 +172,11 @@ def main(argv: Sequence[str]) -> int:
     )  # Ctrl-C reaches the whole terminal: the daemon tells us when
     _sharpen_timers()
     scheduling = _take_priority()
-    loop, keeper = Loop(), StampKeeper()
+    loop, keeper = Loop(), TimestampKeepalive()
     try:
         with socket.socket(fileno=int(argv[1])) as sock, sock.dup() as writing:
             sock.settimeout(0)
-            loop.run(Worker(loop, sock, Outlet(loop, writing), scheduling=scheduling).serve(keeper))
+            loop.run(WorkerProcess(loop, sock, Outlet(loop, writing), scheduling=scheduling).serve(keeper))
     except (framing.FramingError, RecordError) as error:
         sys.stderr.write(f"worker: {error}\n")
         return 2

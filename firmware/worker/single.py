@@ -6,7 +6,7 @@ from functools import partial
 from firmware.model.record import Zone
 from firmware.model.task import OptionValue, Result, Task
 from firmware.net.loop import Loop, boottime_ns
-from firmware.net.timestamp_keepalive import StampKeeper
+from firmware.net.timestamp_keepalive import TimestampKeepalive
 from firmware.worker import runner
 
 _CONFIRM_NS = 200_000_000
@@ -23,7 +23,7 @@ def measure_once(
     make_task = partial(_task, test, target, options, timeout_s)
     runner.parse(make_task())
     loop = Loop()
-    keeper = StampKeeper()
+    keeper = TimestampKeepalive()
     try:
         return loop.run(_measure(loop, keeper, make_task))
     finally:
@@ -31,7 +31,7 @@ def measure_once(
         loop.close()
 
 
-async def _measure(loop: Loop, keeper: StampKeeper, make_task: Callable[[], Task]) -> Result:
+async def _measure(loop: Loop, keeper: TimestampKeepalive, make_task: Callable[[], Task]) -> Result:
     await keeper.confirm(loop, deadline_ns=boottime_ns() + _CONFIRM_NS)
     return await runner.run_task(loop, make_task())
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance import state_file
-from appliance.state_file import State, read, settled_before, spent_before, write
+from appliance.state_file import DaemonState, read, settled_before, spent_before, write
 
-STATE = State(
+STATE = DaemonState(
     pid=4711,
     software="tidegauge 0.1.0",
     boot_id="3f6c2f0e-6f52-4b2f-9a3e-0d0a1c1d2e3f",

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.vantage import NAME, NS, Controls, Now
+from appliance.vantage import NAME, NS, Now, VantageNewsStore
 from firmware.judgement.site import vantage_json
-from firmware.judgement.site.evidence import ControlSource, WebControl
+from firmware.judgement.site.evidence import VantageSource, WebControl
 from firmware.model.failures import Failure
 from firmware.plans.load import load
-from firmware.wire.vantage_news import ControlNews, Outside, encode_news
+from firmware.wire.vantage_news import VantageNews, VantageView, encode_news
 
 PLAN = load(country="ir")
 SITE = next(one for one in PLAN.targets if one.test == "web_connectivity")
@@ -21,8 +21,8 @@ HERE = Now(boot_id="a", boottime_ns=5 * HOUR, utc_ns=TOLD + 99 * HOUR)  # a cloc
 def news(
     failure: str | None = None, *, name: str = SITE.name, age_s: int = 0, told_utc_ns: int = TOLD
 ) -> bytes:
-    view = WebControl(source=ControlSource.COLLECTOR, status=None if failure else 200, http_failure=failure)
-    seen = Outside(
+    view = WebControl(source=VantageSource.COLLECTOR, status=None if failure else 200, http_failure=failure)
+    seen = VantageView(
         test=SITE.test,
         target=SITE.target,
         target_name=name,
@@ -31,7 +31,7 @@ def news(
         failed_operation="connect" if failure else None,
         view=vantage_json.to_json(view),
     )
-    return encode_news(ControlNews(told_utc_ns=told_utc_ns, seen=(seen,)))
+    return encode_news(VantageNews(told_utc_ns=told_utc_ns, seen=(seen,)))
 
 
 def later(hours: float, *, boot_id: str = "a", boottime_ns: int | None = None) -> Now:
@@ -41,26 +41,26 @@ def later(hours: float, *, boot_id: str = "a", boottime_ns: int | None = None) -
 
 
 def test_before_any_news_there_is_no_control(tmp_path: Path) -> None:
-    controls = Controls(tmp_path, PLAN)
+    controls = VantageNewsStore(tmp_path, PLAN)
     assert controls.views(HERE) == {}
 
 
 def test_news_is_kept_over_a_restart_with_its_age(tmp_path: Path) -> None:
-    assert Controls(tmp_path, PLAN).take(news(Failure.CONNECTION_REFUSED, age_s=60), HERE) == ""
-    controls = Controls(tmp_path, PLAN)
+    assert VantageNewsStore(tmp_path, PLAN).take(news(Failure.CONNECTION_REFUSED, age_s=60), HERE) == ""
+    controls = VantageNewsStore(tmp_path, PLAN)
     (view,) = controls.views(later(2)).values()
     assert (view.http_failure, view.age_s) == (Failure.CONNECTION_REFUSED, 2 * 3600 + 60)
 
 
 def test_within_a_boot_a_wall_clock_that_steps_changes_no_age(tmp_path: Path) -> None:
-    controls = Controls(tmp_path, PLAN)
+    controls = VantageNewsStore(tmp_path, PLAN)
     controls.take(news(), HERE)
     stepped = Now(boot_id="a", boottime_ns=HERE.boottime_ns + HOUR, utc_ns=TOLD - 1000 * HOUR)
     assert [view.age_s for view in controls.views(stepped).values()] == [3600]
 
 
 def test_in_another_boot_it_is_at_least_as_old_as_that_boot(tmp_path: Path) -> None:
-    controls = Controls(tmp_path, PLAN)
+    controls = VantageNewsStore(tmp_path, PLAN)
     controls.take(news(), HERE)
     assert [one.age_s for one in controls.views(later(30, boot_id="b", boottime_ns=HOUR)).values()] == [
         30 * 3600
@@ -71,15 +71,15 @@ def test_in_another_boot_it_is_at_least_as_old_as_that_boot(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("payload", [b"", b"nonsense", news()[:-3], news()[:20] + b"x" * 30])
 def test_what_cannot_be_read_is_refused_and_the_last_stays(tmp_path: Path, payload: bytes) -> None:
-    controls = Controls(tmp_path, PLAN)
+    controls = VantageNewsStore(tmp_path, PLAN)
     controls.take(news(), HERE)
     assert "control news" in controls.take(payload, later(1))
     assert [view.age_s for view in controls.views(later(1)).values()] == [3600]
-    assert [view.age_s for view in Controls(tmp_path, PLAN).views(later(1)).values()] == [3600]
+    assert [view.age_s for view in VantageNewsStore(tmp_path, PLAN).views(later(1)).values()] == [3600]
 
 
 def test_a_view_of_another_form_refuses_the_whole(tmp_path: Path) -> None:
-    seen = Outside(
+    seen = VantageView(
         test=SITE.test,
         target=SITE.target,
         target_name=SITE.name,
@@ -88,13 +88,13 @@ def test_a_view_of_another_form_refuses_the_whole(tmp_path: Path) -> None:
         failed_operation=None,
         view={"reachable": "yes"},
     )
-    assert "reachable" in Controls(tmp_path, PLAN).take(
-        encode_news(ControlNews(told_utc_ns=1, seen=(seen,))), HERE
+    assert "reachable" in VantageNewsStore(tmp_path, PLAN).take(
+        encode_news(VantageNews(told_utc_ns=1, seen=(seen,))), HERE
     )
 
 
 def test_targets_that_the_plan_does_not_have_are_left_out(tmp_path: Path) -> None:
-    controls = Controls(tmp_path, PLAN)
+    controls = VantageNewsStore(tmp_path, PLAN)
     assert controls.take(news(name="somebody-elses"), HERE) == ""
     assert controls.views(HERE) == {}
 
@@ -102,19 +102,19 @@ def test_targets_that_the_plan_does_not_have_are_left_out(tmp_path: Path) -> Non
 @pytest.mark.parametrize("text", ["", "{}", "[", '{"v":1,"payload":"!"}'])
 def test_a_damaged_file_is_as_if_there_were_none(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text)
-    controls = Controls(tmp_path, PLAN)
+    controls = VantageNewsStore(tmp_path, PLAN)
     assert controls.views(HERE) == {}
     assert controls.take(news(), HERE) == ""
 
 
 def test_a_disk_that_takes_nothing_stops_nothing(tmp_path: Path) -> None:
-    controls = Controls(tmp_path / "gone", PLAN)
+    controls = VantageNewsStore(tmp_path / "gone", PLAN)
     assert controls.take(news(), HERE) == ""
     assert len(controls.views(HERE)) == 1
 
 
 def test_news_that_was_told_before_what_is_known_is_refused_for_a_day(tmp_path: Path) -> None:
-    controls = Controls(tmp_path, PLAN)
+    controls = VantageNewsStore(tmp_path, PLAN)
     controls.take(news(Failure.TIMEOUT), HERE)
     held_back = news(told_utc_ns=TOLD - 1)
     assert "before what is known" in controls.take(held_back, later(23))

@@ -8,9 +8,9 @@ from click.testing import CliRunner, Result
 
 from collector.command import collector
 from collector.store.database import Store
-from collector.store.vantage_log import ControlLog
+from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS, Key, Sample
-from firmware.judgement.site.evidence import ControlSource, WebControl
+from firmware.judgement.site.evidence import VantageSource, WebControl
 from firmware.ooni.explain import explain
 from firmware.ooni.read import Document
 from tests.collector.rows_of import arrived
@@ -116,14 +116,14 @@ def test_what_the_control_saw_at_that_time_goes_along_in_both_forms(tmp_path: Pa
     stored(tmp_path, test="http", target=target, failure="connection_refused")
     first = json.loads(export(tmp_path).stdout.splitlines()[0])
     assert "control" not in first
-    view = WebControl(source=ControlSource.COLLECTOR, addresses=("93.184.216.34",), status=200)
+    view = WebControl(source=VantageSource.COLLECTOR, addresses=("93.184.216.34",), status=200)
     key = Key(test="http", target=target, target_name=first["record"]["target_name"])
     moment_ns = first["record"]["start_utc_ns"]
     samples = [
         Sample(key=key, utc_ns=moment_ns + offset_s * NS, failure=None, failed_operation=None, view=view)
         for offset_s in (-300, 300)
     ]
-    log = ControlLog.open(tmp_path / "collector.sqlite3")
+    log = VantageLog.open(tmp_path / "collector.sqlite3")
     for sample in samples:
         log.add([sample], every_s=600)
     log.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.outbox.box import Outbox
-from appliance.outbox.group_commit import Store
+from appliance.outbox.group_commit import GroupCommit
 from appliance.storage.errors import OutboxError
 from firmware.model.record import Record, to_json
 from tests.drills import told as log
@@ -72,7 +72,7 @@ def measured_before(rng: random.Random, outbox: Outbox, collector: Collector, od
 
 def measured_after(rng: random.Random, outbox: Outbox, collector: Collector, odds: float, made: int) -> int:
     """Go on as a device does; return how many were made by then."""
-    store = Store(outbox, account=account)
+    store = GroupCommit(outbox, account=account)
     for _ in range(6):
         for _ in range(rng.randint(1, 20)):
             made += 1
@@ -112,7 +112,7 @@ def trial(rng: random.Random, folder: Path) -> tuple[str, int, int, list[str]]:
     wrong: list[str] = []
     for _ in range(2):
         with opened(path) as again:
-            store = Store(again, account=account)
+            store = GroupCommit(again, account=account)
             for _ in range(3):
                 # What nobody has read before may still turn out to be damaged: the next commit then heals it.
                 made += 1

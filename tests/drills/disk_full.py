@@ -21,8 +21,8 @@ from typing import Final
 
 from appliance.outbox import group_commit
 from appliance.outbox.box import Outbox
-from appliance.outbox.group_commit import Store
-from appliance.storage.quota import Room
+from appliance.outbox.group_commit import GroupCommit
+from appliance.storage.quota import Quota
 from firmware.model.record import Record
 from tests.drills.audit import audit
 from tests.drills.exchange import Collector, deliver
@@ -104,8 +104,8 @@ def main() -> None:
 
     # Half of them as a device does, half as one whose disk has been full for long.
     group_commit.PATIENT_RECORDS = rng.choice([500, 50])  # type: ignore[misc]
-    outbox = Outbox.open(disk / "outbox.sqlite3", device=DEVICE, room=Room(path=disk / "outbox.sqlite3"))
-    store = Store(outbox, account=account)
+    outbox = Outbox.open(disk / "outbox.sqlite3", device=DEVICE, room=Quota(path=disk / "outbox.sqlite3"))
+    store = GroupCommit(outbox, account=account)
     filler = Filler(disk / "filler")
     made = full = acked_full = refused = 0
     for turn in range(120):

@@ -37,7 +37,7 @@ from appliance.events import Event, OutboxChanged, SyncChanged, TransportTried
 from appliance.outbox.box import Outbox
 from appliance.parts import identity_of
 from appliance.storage.datadir import DataDir
-from appliance.storage.quota import Room
+from appliance.storage.quota import Quota
 from tests import namespaces
 from tests.drills import week
 from tests.drills.far_side import DEVICE, PLAIN_TOPIC, WAYS, FarSide, far_side
@@ -171,7 +171,7 @@ def run(words: dict[str, Any]) -> bool:
         folder = Path(name)
         beyond = stack.enter_context(far_side(folder, asked.way))
         data = stack.enter_context(DataDir.open(folder / "device"))
-        room = Room(path=data.path, cap_bytes=2**34)
+        room = Quota(path=data.path, cap_bytes=2**34)
         outbox = stack.enter_context(Outbox.open(data.outbox, device=data.device, room=room))
         for one in week.rounds(asked.records, seed=asked.seed, until_utc_ns=time.time_ns()):
             outbox.append(one)

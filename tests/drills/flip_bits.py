@@ -34,11 +34,11 @@ from appliance.storage.recovery import salvage
 from appliance.views import status
 from firmware.model.jsontypes import JsonObject
 from firmware.model.plan import Plan
-from firmware.model.record import Identity, Record, to_json
+from firmware.model.record import Record, RecordIdentity, to_json
 from firmware.model.seqs import SeqRanges
 from firmware.net.loop import boottime_ns
 from firmware.plans import load as plans
-from firmware.wire.bundle_file import BagFile
+from firmware.wire.bundle_file import BundleFile
 from firmware.wire.messages import (
     Ack,
     Tombstone,
@@ -204,7 +204,7 @@ class _Trial:
         heard = Heard()
         for bag in out.rglob("*.bag"):
             with bag.open("rb") as file:
-                for message in BagFile(file):
+                for message in BundleFile(file):
                     if message.leaf == "hello":
                         decode_hello(message.payload)
                     else:
@@ -319,7 +319,7 @@ class _Trial:
         """Note which name each record is given from here on."""
         append = outbox.append
 
-        def noted(records: Sequence[Record], *, given_up: int = 0) -> list[Identity]:
+        def noted(records: Sequence[Record], *, given_up: int = 0) -> list[RecordIdentity]:
             names = append(records, given_up=given_up)
             for name, record in zip(names, records, strict=True):
                 if (name.epoch, name.seq) in self._made:

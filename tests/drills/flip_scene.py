@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 from appliance.outbox import boots
 from appliance.outbox.box import Outbox
 from appliance.storage.datadir import DataDir
-from appliance.storage.quota import Room
+from appliance.storage.quota import Quota
 from firmware.clock.retiming import SyncPoint
 from firmware.model.jsontypes import JsonObject
 from firmware.model.record import Record, Verdict, to_json
@@ -63,7 +63,7 @@ class Truth:
 def build(folder: Path) -> Truth:
     """Make the directory, with everything in the database's own file, and return the truth about it."""
     with DataDir.open(folder) as data:
-        room = Room(path=data.outbox, max_age_s=365 * 86_400)
+        room = Quota(path=data.outbox, max_age_s=365 * 86_400)
         with _opened(data, room) as outbox:
             truth = Truth(device=data.device)
             first = outbox.epoch
@@ -92,7 +92,7 @@ def build(folder: Path) -> Truth:
     return truth
 
 
-def _opened(data: DataDir, room: Room) -> Outbox:
+def _opened(data: DataDir, room: Quota) -> Outbox:
     return Outbox.open(data.outbox, device=data.device, room=room)
 
 

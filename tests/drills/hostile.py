@@ -24,7 +24,7 @@ from pathlib import Path
 from appliance.delivery.network.link import SyncSettings
 from appliance.delivery.network.sender import Sync
 from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from appliance.outbox.box import Outbox
 from appliance.storage.datadir import DataDir
 from appliance.transports import Ports
@@ -139,7 +139,7 @@ class _Enemy:
         data = place.device(ENEMY)
         place.world.write_broker()
         place.broker.reload()
-        self._identity = Identity.load(IdentityFiles(data=data), device=ENEMY)
+        self._identity = DeviceIdentity.load(IdentityFiles(data=data), device=ENEMY)
         self._place = place
         self._rng = rng
         self._flood_s = flood_s
@@ -323,7 +323,7 @@ def _honest(folder: Path) -> Iterator[_Honest]:
                 software="drill",
                 country="xx",
                 notify=lambda _: None,
-                identity=lambda: Identity.load(IdentityFiles(data=data_path), device=HONEST),
+                identity=lambda: DeviceIdentity.load(IdentityFiles(data=data_path), device=HONEST),
             )
             sync.start()
             try:

@@ -51,7 +51,7 @@ def report_steps(orders: Orders) -> None:
     def sent(arguments: tuple[Any, ...], _: Any) -> None:
         if arguments[1] == "hello":
             orders.step(HELLO_SENT)
-        elif arguments[1] in tuple(policy.Kind):
+        elif arguments[1] in tuple(policy.BatchKind):
             orders.step("device: batch sent")
 
     after(MqttLink, "publish", sent)

@@ -30,7 +30,7 @@ from appliance.delivery.network.link import SyncSettings
 from appliance.delivery.network.sender import Sync
 from appliance.events import Event, OutboxChanged
 from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from appliance.outbox.box import Outbox
 from appliance.storage.datadir import DataDir
 from appliance.transports import Ports
@@ -263,7 +263,7 @@ def _drain(place: Place, data: Path, limit_s: float) -> list[str]:
             software="drill",
             country="ir",
             notify=notify,
-            identity=lambda: Identity.load(files, device=lent.device),
+            identity=lambda: DeviceIdentity.load(files, device=lent.device),
         )
         begun = time.monotonic()
         sync.start()

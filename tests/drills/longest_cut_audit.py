@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from appliance.outbox.box import Outbox, Row
+from appliance.outbox.box import Outbox, WaitingRow
 from appliance.storage.datadir import DataDir
-from appliance.storage.tables.priority import Value
+from appliance.storage.tables.priority import Priority
 
 _PAGE: Final = 2000
 _CONCLUSION: Final = "c"
@@ -64,18 +64,18 @@ def audit(data: Path, log: Path) -> tuple[list[str], Tally]:
     return wrong, tally
 
 
-def _waiting(outbox: Outbox) -> Iterator[Row]:
+def _waiting(outbox: Outbox) -> Iterator[WaitingRow]:
     above = 0
     while page := outbox.oldest(_PAGE, above=above):
         yield from page
         above = page[-1].seq
 
 
-def _digest(row: Row) -> str:
+def _digest(row: WaitingRow) -> str:
     return hashlib.blake2b(row.body.encode(), digest_size=12).hexdigest()
 
 
-def _compare(waiting: Iterator[Row], log: Path, gone: list[tuple[int, int]]) -> Tally:
+def _compare(waiting: Iterator[WaitingRow], log: Path, gone: list[tuple[int, int]]) -> Tally:
     """Go through log and outbox side by side, by their seqs."""
     maybe = log.with_suffix(".maybe")
     may_be = {line.split()[4] for line in maybe.read_text().splitlines()} if maybe.exists() else set()
@@ -109,12 +109,12 @@ def show(tally: Tally) -> None:
     """Print what was made and kept, by tenths of the time."""
     last = max(day for day, _ in tally.made)
     width = last // 10 + 1
-    names = "".join(f"{value.name.lower() + ' kept of made':>28}" for value in Value)
+    names = "".join(f"{value.name.lower() + ' kept of made':>28}" for value in Priority)
     print(f"  days      {names}     conclusions", flush=True)
     for first in range(0, last + 1, width):
         span = range(first, min(first + width, last + 1))
         cells = []
-        for value in Value:
+        for value in Priority:
             kept, made = (sum(count[day, int(value)] for day in span) for count in (tally.kept, tally.made))
             cells.append(f"{kept:>14,} of {made:>10,}")
         kept, made = (

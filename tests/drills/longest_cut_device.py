@@ -31,15 +31,15 @@ from appliance import device as device_module
 from appliance.device import Device
 from appliance.measuring import journal as journal_module
 from appliance.outbox.box import Outbox
-from appliance.outbox.group_commit import Store
+from appliance.outbox.group_commit import GroupCommit
 from appliance.settings import DeviceSettings
 from appliance.storage.datadir import DataDir
-from appliance.storage.quota import Room
+from appliance.storage.quota import Quota
 from appliance.storage.tables import rows
-from appliance.storage.tables.priority import Memory, facts_of
+from appliance.storage.tables.priority import LastSeen, facts_of
 from firmware.clock import clocks
 from firmware.clock.clocks import SyncPoint
-from firmware.model.record import Identity, Record
+from firmware.model.record import Record, RecordIdentity
 from firmware.plans.load import load
 from tests.drills.longest_cut_edges import NS, NoSticks, SilentSync, Time, VirtualSelector, VirtualWorker
 from tests.drills.longest_cut_line import Line, Sky
@@ -55,9 +55,9 @@ class Log:
         self.count = sum(1 for _ in path.open("rb")) if path.exists() else 0
         self._file = path.open("a", encoding="ascii")
         self._time = passed
-        self._memory = Memory()
+        self._memory = LastSeen()
 
-    def durable(self, records: Sequence[Record], identities: Sequence[Identity]) -> None:
+    def durable(self, records: Sequence[Record], identities: Sequence[RecordIdentity]) -> None:
         day = self._time.since_ns // DAY_NS
         for record, identity in zip(records, identities, strict=True):
             value = self._memory.add(identity.seq, facts_of(record)).value
@@ -75,7 +75,7 @@ class Watched(Outbox):
     log: Log
     tape: "Tape"
 
-    def append(self, records: Sequence[Record], *, given_up: int = 0) -> list[Identity]:
+    def append(self, records: Sequence[Record], *, given_up: int = 0) -> list[RecordIdentity]:
         identities = super().append(records, given_up=given_up)
         self.log.durable(records, identities)
         self.tape.note(records)
@@ -141,7 +141,7 @@ def tell_again(outbox: Outbox, tape: Tape, passed: Time, boot_id: str, paused: C
     def account(count: int, reason: str) -> Record:
         raise RuntimeError(f"{count} records were given up from memory: {reason}")
 
-    store = Store(outbox, account=account)
+    store = GroupCommit(outbox, account=account)
     for when_ns, later_ns, records in tape.again():
         paused()
         passed.since_ns = max(passed.since_ns, when_ns)
@@ -220,7 +220,7 @@ def main() -> None:
             stack.enter_context(one)
         data = stack.enter_context(DataDir.open(folder))
         begun = time.monotonic()
-        room = Room(path=data.outbox, cap_bytes=cap_mb << 20) if cap_mb else None
+        room = Quota(path=data.outbox, cap_bytes=cap_mb << 20) if cap_mb else None
         outbox = Watched.open(data.outbox, device=data.device, utc_ns=passed.utc_ns, room=room, patient=True)
         outbox.log, outbox.tape = Log(log_path, passed), tape
         outbox.wait_until_ready(3600)

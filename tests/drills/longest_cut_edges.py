@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from appliance.events import Event, TransportTried
-from appliance.measuring.worker import Measured, News
-from appliance.transports import Ports, Tried, ways
+from appliance.measuring.worker import News, TaskMeasured
+from appliance.transports import ConnectionAttempt, Ports, endpoints
 from firmware.model.task import Task
 from tests.drills.longest_cut_line import Line, result
 
@@ -47,7 +47,7 @@ class VirtualWorker:
 
     def __init__(self, line: Line, passed: Time, rng: random.Random) -> None:
         self._line, self._time, self._rng = line, passed, rng
-        self._out: list[tuple[int, int, Task, Measured]] = []
+        self._out: list[tuple[int, int, Task, TaskMeasured]] = []
         self._count = 0
         self.pid: int | None = None
         self.is_ready = True
@@ -77,7 +77,7 @@ class VirtualWorker:
             ends_ns = min(begins_ns + took_ns, max(begins_ns, task.deadline_boottime_ns))
             ends_ns += -ends_ns % TOLD_NS
             self._count += 1
-            heapq.heappush(self._out, (ends_ns, self._count, task, Measured(task=task, result=told)))
+            heapq.heappush(self._out, (ends_ns, self._count, task, TaskMeasured(task=task, result=told)))
 
     def next_due_ns(self) -> int | None:
         return self._out[0][0] if self._out else None
@@ -108,9 +108,9 @@ class SilentSync:
         if self._is_gone or self._time.since_ns < self._try_at_ns:
             return
         self._try_at_ns = self._time.since_ns + self._rng.randrange(300 * NS)
-        for way in ways(HOST, Ports(), has_identity=True):
+        for way in endpoints(HOST, Ports(), has_identity=True):
             began_ns = self._time.boottime_ns()
-            tried = Tried(
+            tried = ConnectionAttempt(
                 way=way,
                 failure="generic_timeout_error",
                 operation="connect",

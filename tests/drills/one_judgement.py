@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 
 from appliance.measuring import records
-from appliance.measuring.rounds import History, Round
+from appliance.measuring.rounds import RecentRounds, RunningRound
 from appliance.outbox.box import Outbox
 from collector.store.queries import Queries
-from collector.store.vantage_log import ControlLog
+from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import Key, Sample
 from collector.vantage.judging import Judging
 from firmware.clock.clocks import ClockTracker
@@ -129,7 +129,7 @@ class Scene:
 
     outbox: Outbox
     collector: Collector
-    log: ControlLog
+    log: VantageLog
     queries: Queries
 
     @classmethod
@@ -141,7 +141,7 @@ class Scene:
             outbox = stack.enter_context(Outbox.open(folder / "outbox.sqlite3", device=DEVICE))
             collector = stack.enter_context(closing(Collector(folder)))
             database = folder / "collector.sqlite3"
-            log = stack.enter_context(closing(ControlLog.open(database)))
+            log = stack.enter_context(closing(VantageLog.open(database)))
             queries = stack.enter_context(closing(Queries(database)))
             yield cls(outbox=outbox, collector=collector, log=log, queries=queries)
 
@@ -207,7 +207,7 @@ def _device(
     drawn: Story, looks: dict[str, tuple[Look, ...]], outbox: Outbox | None
 ) -> Iterator[tuple[Played, tuple[str, int]]]:
     """Go through a story's rounds as a device does; yield each with its record's epoch and seq."""
-    history = History()
+    history = RecentRounds()
     now_ns = 60 * NS
     for number, one in enumerate(drawn.rounds):
         now_ns += one.gap_ns
@@ -219,7 +219,7 @@ def _device(
             at = next(index for index, record in enumerate(played.stored) if record.test == "ladder")
             identity = (stored[at].epoch, stored[at].seq)
             if drawn.restarted_after == number:
-                history = History.of(outbox.recent_rounds(60), boot_id=drawn.boot_id)
+                history = RecentRounds.of(outbox.recent_rounds(60), boot_id=drawn.boot_id)
         yield played, identity
 
 
@@ -229,10 +229,10 @@ def _round(
     round_id: int,
     start_ns: int,
     *,
-    history: History,
+    history: RecentRounds,
     looks: dict[str, tuple[Look, ...]],
 ) -> Played:
-    current = Round(PLAN, round_id=round_id, slot_ns=start_ns, start_ns=start_ns)
+    current = RunningRound(PLAN, round_id=round_id, slot_ns=start_ns, start_ns=start_ns)
     coming: list[tuple[int, str, Task, Record]] = []
     taken: list[Record] = []
 
@@ -304,7 +304,9 @@ def _record(drawn: Story, told: DrawnRound, task: Task) -> Record:
     return _sure(records.of_result(scene, task, result, slot_ns=task.start_boottime_ns, context={}), drawn)
 
 
-def _conclusion(drawn: Story, ended: Round, judged: RoundJudgement, ladder: Ladder, now_ns: int) -> Record:
+def _conclusion(
+    drawn: Story, ended: RunningRound, judged: RoundJudgement, ladder: Ladder, now_ns: int
+) -> Record:
     said = records.Conclusion(
         round_id=ended.round_id,
         slot_ns=ended.slot_ns,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from firmware.judgement.site.evidence import ControlSource, Looked, WebControl
+from firmware.judgement.site.evidence import Looked, VantageSource, WebControl
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.plan import Cadence, Network, Plan, PlannedTarget
@@ -230,7 +230,7 @@ def _offsets(chance: random.Random) -> tuple[tuple[int, Sight], ...]:
 
 def view_of(sight: Sight, target: PlannedTarget) -> WebControl:
     """Return what a control that finds `sight` saw of a platform."""
-    address, source = address_of(target), ControlSource.COLLECTOR
+    address, source = address_of(target), VantageSource.COLLECTOR
     match sight:
         case Sight.CUT_OFF_ITSELF:
             return WebControl(source=source, reachable=False, saw_dns=False, saw_http=False)

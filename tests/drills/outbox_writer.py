@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.outbox.box import Outbox
-from appliance.outbox.group_commit import Store
+from appliance.outbox.group_commit import GroupCommit
 from firmware.wire.messages import Ack
 from tests.drills.exchange import Collector, deliver
 from tests.drills.told import log_appends
@@ -85,7 +85,9 @@ def main() -> None:
     mine = Mine(step)
     collector = Collector(folder)
     outbox = Outbox.open(folder / "outbox.sqlite3", device=DEVICE)
-    store = Store(outbox, account=lambda count, reason: tcp_record(0, test="gap", failure="result_lost"))
+    store = GroupCommit(
+        outbox, account=lambda count, reason: tcp_record(0, test="gap", failure="result_lost")
+    )
     watch(outbox, mine)
     log_appends(outbox, folder)
     made = outbox.counts().produced

@@ -24,7 +24,7 @@ from typing import Final
 
 from appliance.outbox import group_commit
 from appliance.outbox.box import Outbox
-from appliance.outbox.group_commit import Store
+from appliance.outbox.group_commit import GroupCommit
 from appliance.storage.errors import OutboxError
 from firmware.model.record import Record
 from tests.drills.audit import audit
@@ -87,7 +87,7 @@ def work(device: Path, collector_folder: Path, *, seed: int, turn: int, turns: i
     rng = random.Random(seed)
     collector = Collector(collector_folder)
     outbox = Outbox.open(device / "outbox.sqlite3", device=DEVICE)
-    store = Store(outbox, account=gap)
+    store = GroupCommit(outbox, account=gap)
     made = 1_000_000 * outbox.counts().produced
     """No number is used again, also not one that a cut took from the memory."""
     for number in range(1, turns + 1):

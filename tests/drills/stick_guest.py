@@ -27,8 +27,8 @@ import anyio
 import click
 
 from appliance.delivery.removable.folder import MARKER
-from appliance.delivery.removable.watch import StickWatch
-from appliance.events import Event, ExportEnded, ExportStarted, StickGone
+from appliance.delivery.removable.watch import UsbDriveWatch
+from appliance.events import Event, ExportEnded, ExportStarted, UsbDriveGone
 from appliance.outbox.box import Outbox
 from collector.receive.bundles.command import import_
 from tests.drills.exchange import Collector
@@ -72,7 +72,7 @@ def main() -> None:
 def device(data: Path, media: Path) -> Outbox:
     """Begin the device's part: its outbox, and its watching for sticks."""
     outbox = Outbox.open(data / "outbox.sqlite3", device=DEVICE)
-    watch = StickWatch([media], outbox, software="drill", country="xx", notify=tell, identity=lambda: None)
+    watch = UsbDriveWatch([media], outbox, software="drill", country="xx", notify=tell, identity=lambda: None)
     watch.start()
     return outbox
 
@@ -84,7 +84,7 @@ def tell(event: Event) -> None:
     elif isinstance(event, ExportEnded):
         one = event.carried
         print(f"ended {one.records} {one.waiting} {one.taken} {one.fault}", flush=True)
-    elif isinstance(event, StickGone):
+    elif isinstance(event, UsbDriveGone):
         print("gone", flush=True)
 
 
@@ -207,7 +207,9 @@ def rehearse() -> None:
         with contextlib.closing(device(data, Path(name))) as outbox:
             obey(["add", "10"], outbox, Hands(collector), collector)
             # What a mount would bring about.
-            watch = StickWatch([], outbox, software="drill", country="xx", notify=tell, identity=lambda: None)
+            watch = UsbDriveWatch(
+                [], outbox, software="drill", country="xx", notify=tell, identity=lambda: None
+            )
             watch._carry(stick)
             assert imported(collector, stick) == 0
             watch._carry(stick)

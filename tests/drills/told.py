@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from appliance.outbox.box import Outbox
-from firmware.model.record import Identity, Record, to_json
+from firmware.model.record import Record, RecordIdentity, to_json
 
 Key: TypeAlias = tuple[str, int]
 """Epoch and seq: of one device, what names a record."""
@@ -53,7 +53,7 @@ def log_appends(outbox: Outbox, folder: Path) -> None:
     """Have all that `outbox` calls durable from now on noted in `folder`, flushed, before its caller goes on."""
     append = outbox.append
 
-    def noted(records: Sequence[Record], *, given_up: int = 0) -> list[Identity]:
+    def noted(records: Sequence[Record], *, given_up: int = 0) -> list[RecordIdentity]:
         identities = append(records, given_up=given_up)
         lines = [
             line_of(one.epoch, one.seq, to_json(record))

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
-from appliance.measuring.rounds import Round
+from appliance.measuring.rounds import RunningRound
 from appliance.outbox.box import Outbox
 from appliance.storage import sidecar
 from appliance.storage.tables.delivered import Receipt
@@ -31,7 +31,7 @@ def drill(*, times: int, seed: int, rounds: int = 0) -> bool:
     """Print the figures of `times` days. `rounds` shortens the day."""
     plan = load("ir")
     beside = sum(plan.cadence.calm_s / task.every_s for task in plan.tasks)
-    a_round = len(Round(plan, round_id=1, slot_ns=0, start_ns=0).tasks) + round(beside)
+    a_round = len(RunningRound(plan, round_id=1, slot_ns=0, start_ns=0).tasks) + round(beside)
     rounds = rounds or 86_400 // plan.cadence.calm_s
     for _ in range(times):
         for words, acknowledges, receipt in (

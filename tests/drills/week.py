@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from appliance.measuring.rounds import Round
+from appliance.measuring.rounds import RunningRound
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.record import Record, from_json
 from firmware.plans.load import load
@@ -24,7 +24,7 @@ def records_a_week() -> int:
     """Return how many records a week at Iran's plan makes while it is calm."""
     plan = load("ir")
     beside = sum(CALM_S / task.every_s for task in plan.tasks)
-    a_round = len(Round(plan, round_id=1, slot_ns=0, start_ns=0).tasks) + beside + 1
+    a_round = len(RunningRound(plan, round_id=1, slot_ns=0, start_ns=0).tasks) + beside + 1
     return round(7 * 86_400 / CALM_S * a_round)
 
 

@@ -12,7 +12,7 @@ from firmware.measurements.http import Http
 from firmware.model.failures import Failure
 from firmware.model.record import Outcome
 from firmware.model.task import OptionValue
-from firmware.net.host_view import Address, Host, Resolvers
+from firmware.net.host_view import Host, InterfaceAddress, Resolvers
 from firmware.net.targets import TargetError
 from tests.probing import NOWHERE, probe
 from tests.servers.dns import DnsServer, zone
@@ -242,7 +242,9 @@ def test_a_captive_portal_is_found_and_not_entered() -> None:
 
 
 def test_what_a_portal_knows_of_its_guest_is_not_kept() -> None:
-    own = Host(addresses=(Address(interface="eth0", family=4, address="192.168.4.77", scope="private"),))
+    own = Host(
+        addresses=(InterfaceAddress(interface="eth0", family=4, address="192.168.4.77", scope="private"),)
+    )
     location = "http://192.168.4.1/in?mac=aa:bb:cc:dd:ee:ff&ip=192.168.4.77&wan=84.32.1.9"
     body = b"<title>Hello 84.32.1.9</title>"
 

@@ -18,7 +18,7 @@ from firmware.net import kernel
 from firmware.net.host_view import Host, Resolvers
 from firmware.net.loop import Loop, boottime_ns
 from firmware.net.targets import TargetError
-from firmware.net.timestamp_keepalive import StampKeeper
+from firmware.net.timestamp_keepalive import TimestampKeepalive
 from tests.probing import NOWHERE, probe
 from tests.servers.dns import DnsServer, zone
 from tests.servers.tcp import (
@@ -228,7 +228,7 @@ def test_a_target_that_cannot_be(target: str, options: dict[str, OptionValue]) -
 
 
 def test_the_times_are_the_kernels_where_it_stamps(authority: Authority) -> None:
-    with contextlib.closing(StampKeeper()) as keeper:
+    with contextlib.closing(TimestampKeepalive()) as keeper:
         loop = Loop()
         assert loop.run(keeper.confirm(loop, deadline_ns=boottime_ns() + 10_000_000_000))
         loop.close()

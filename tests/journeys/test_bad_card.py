@@ -13,7 +13,7 @@ from appliance.delivery.network.link import SyncSettings
 from appliance.delivery.network.sender import Sync
 from appliance.events import Event
 from appliance.outbox.box import Outbox
-from appliance.outbox.group_commit import Store
+from appliance.outbox.group_commit import GroupCommit
 from appliance.storage.errors import OutboxError
 from appliance.transports import Ports
 from firmware.model.record import Record
@@ -79,7 +79,7 @@ def test_all_is_accounted_for_whatever_the_card_did(
         with Outbox.open(path, device=DEVICE) as outbox:
             assert outbox.healed is not None
             assert (outbox.healed.saved, outbox.healed.lost) == (100, 0)
-            store = Store(outbox, account=account)
+            store = GroupCommit(outbox, account=account)
             store.add(tcp_record(501), 0)
             assert store.commit(0)
             deliver(outbox, broker.port)
@@ -132,7 +132,7 @@ def test_a_device_that_delivered_all_and_went_away_has_no_epoch_left_to_name(
 def test_a_database_damaged_in_use_is_replaced_while_the_sender_has_it_open(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite3"
     with Outbox.open(path, device=DEVICE) as outbox:
-        store = Store(outbox, account=account)
+        store = GroupCommit(outbox, account=account)
         for number in range(1, 200):
             store.add(tcp_record(number), 0)
         assert store.commit(0)

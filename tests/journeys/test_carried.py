@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from appliance.delivery.messages.authentication import Voice
-from appliance.delivery.removable.answers import Taken, take
+from appliance.delivery.messages.authentication import MessageAuthentication
+from appliance.delivery.removable.answers import AnswersResult, take
 from appliance.delivery.removable.folder import Folder
 from appliance.export import export
 from appliance.identity.command import identity
 from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from appliance.outbox.box import Outbox
 from appliance.storage.datadir import DataDir
 from collector.command import collector
 from collector.store.queries import Queries
 from firmware.wire import bundle
-from firmware.wire.bundle import Message
+from firmware.wire.bundle import BundleMessage
 from firmware.wire.messages import Ack, encode_ack
 from tests import ports
 from tests.collector.process import CollectorProcess
@@ -65,13 +65,13 @@ class Carried:
         words = ["--config", str(self.settings), "import", *map(str, paths or (self.stick,))]
         return CliRunner().invoke(collector, words)
 
-    def take_back(self) -> Taken:
+    def take_back(self) -> AnswersResult:
         """Have the device take the answers from the stick."""
         with Folder.open(self.stick) as folder:
             return take(self.outbox, folder, self.voice())
 
-    def voice(self) -> Voice:
-        return Voice(Identity.load(IdentityFiles(data=self.data), device=DEVICE))
+    def voice(self) -> MessageAuthentication:
+        return MessageAuthentication(DeviceIdentity.load(IdentityFiles(data=self.data), device=DEVICE))
 
     def stored(self) -> str:
         queries = Queries(self.store / "collector.sqlite3")
@@ -131,7 +131,7 @@ def test_a_bag_cut_short_is_taken_to_the_cut_and_the_rest_stays_at_the_device(ca
     assert carried.stored() == "seq 1–700 all here"
 
 
-def changed(bag: Path, change: Callable[[Message], Message]) -> None:
+def changed(bag: Path, change: Callable[[BundleMessage], BundleMessage]) -> None:
     """Write a bag anew with its messages changed, and checksums that fit."""
     bag.write_bytes(bundle.encode(map(change, bundle.decode(bag.read_bytes()).messages)))
 
@@ -139,7 +139,7 @@ def changed(bag: Path, change: Callable[[Message], Message]) -> None:
 def test_a_bag_that_was_changed_is_refused_and_nothing_leaves_the_device(carried: Carried) -> None:
     bag = carried.export()
 
-    def spoil(message: Message) -> Message:
+    def spoil(message: BundleMessage) -> BundleMessage:
         if message.leaf == "hello":
             return message
         return replace(message, payload=message.payload[:-1] + bytes([message.payload[-1] ^ 1]))
@@ -165,8 +165,8 @@ def test_answers_that_no_collector_of_ours_signed_take_nothing_away(carried: Car
     bag = carried.export()
     ack = Ack(epoch=carried.outbox.epoch, upto=RECORDS, run=carried.outbox.run)
     answers = bag.with_name(bag.name.removesuffix(".bag") + ".acks.bag")
-    answers.write_bytes(bundle.encode([Message(leaf="ack", payload=encode_ack(ack))]))
-    assert carried.take_back() == Taken()
+    answers.write_bytes(bundle.encode([BundleMessage(leaf="ack", payload=encode_ack(ack))]))
+    assert carried.take_back() == AnswersResult()
     assert carried.outbox.counts().waiting == RECORDS
     assert answers.exists()
 
@@ -244,7 +244,7 @@ def test_without_an_identity_it_works_for_a_collector_that_checks_nothing(tmp_pa
         done = CliRunner().invoke(collector, ["--data", str(tmp_path / "c"), "import", str(tmp_path)])
         assert done.exit_code == 0, done.output
         with Folder.open(tmp_path) as folder:
-            assert take(outbox, folder, Voice(None)).records == 10
+            assert take(outbox, folder, MessageAuthentication(None)).records == 10
 
 
 @pytest.mark.parametrize(
@@ -253,9 +253,9 @@ def test_without_an_identity_it_works_for_a_collector_that_checks_nothing(tmp_pa
         (b"", "does not begin as one"),
         (b"PK\3\4", "does not begin as one"),
         (bundle.MAGIC, "0 records"),
-        (bundle.encode([Message(leaf="bulk", payload=b"x")]), "does not begin with a device's hello"),
+        (bundle.encode([BundleMessage(leaf="bulk", payload=b"x")]), "does not begin with a device's hello"),
         (
-            bundle.encode([Message(leaf="hello", payload=b"{" * 60_000)]),
+            bundle.encode([BundleMessage(leaf="hello", payload=b"{" * 60_000)]),
             "does not begin with a device's hello",
         ),
         (bundle.MAGIC + b"\x04bulk\xff\xff\xff\xff", "4294967295 bytes; allowed is"),

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from appliance.delivery.messages.authentication import Voice
+from appliance.delivery.messages.authentication import MessageAuthentication
 from appliance.delivery.network.link import SyncSettings
 from appliance.delivery.network.sender import Sync
 from appliance.delivery.removable.answers import take
@@ -25,7 +25,7 @@ from appliance.events import OutboxChanged
 from appliance.export import export
 from appliance.identity.command import identity
 from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from appliance.outbox.box import Outbox
 from appliance.parts import identity_of
 from appliance.storage.datadir import DataDir
@@ -157,9 +157,9 @@ class Scene:
 
     def visit(self) -> None:
         """Plug the drive into the device."""
-        loaded = Identity.load(IdentityFiles(data=self.data), device=DEVICE)
+        loaded = DeviceIdentity.load(IdentityFiles(data=self.data), device=DEVICE)
         with Folder.open(self.drive) as folder:
-            take(self.outbox, folder, Voice(loaded))
+            take(self.outbox, folder, MessageAuthentication(loaded))
 
     def stored(self, name: str) -> dict[int, JsonObject]:
         """Return the records that a collector has stored of the device, by their seqs."""

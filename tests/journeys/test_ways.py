@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.delivery.network.link import Ready, SyncSettings
+from appliance.delivery.network.link import Connected, SyncSettings
 from appliance.delivery.network.mqtt import MqttLink
 from appliance.delivery.network.sender import Sync
 from appliance.events import Event, OutboxChanged, SyncChanged, TransportTried
@@ -22,7 +22,7 @@ from appliance.identity.command import identity
 from appliance.outbox.box import Outbox
 from appliance.parts import identity_of
 from appliance.storage.datadir import DataDir
-from appliance.transports import Ports, Transport, Tried, Way
+from appliance.transports import ConnectionAttempt, Endpoint, Ports, Transport
 from collector.store.queries import Queries
 from collector.trust.registry import LOOK_AGAIN_S
 from provisioning.authority import Authority, write
@@ -145,7 +145,7 @@ class Device:
         self.await_(lambda event: isinstance(event, OutboxChanged) and event.waiting == 0)
 
     @property
-    def tries(self) -> list[Tried]:
+    def tries(self) -> list[ConnectionAttempt]:
         return [event.tried for event in self.seen if isinstance(event, TransportTried)]
 
 
@@ -283,11 +283,11 @@ def test_a_device_whose_clock_is_years_off_is_let_in(tmp_path: Path, way: Transp
         who = identity_of(directory)
         assert who is not None
         port = broker.websocket_port if way is Transport.WSS else broker.port
-        where = Way(transport=way, host="localhost", port=port, path="/mqtt")
+        where = Endpoint(transport=way, host="localhost", port=port, path="/mqtt")
         link = MqttLink(SyncSettings(host="localhost"), where, device=DEVICE, tls=who.tls())
         assert link.open() == []
         woken = os.eventfd(0)
-        until(lambda: Ready() in link.step(0.1, wake_fd=woken), "let in")
+        until(lambda: Connected() in link.step(0.1, wake_fd=woken), "let in")
         os.close(woken)
         link.close()
         with pytest.raises(Refused, match=r"expired|not yet valid"), connected(given, broker.port):

@@ -13,14 +13,14 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from appliance.delivery.messages.authentication import Voice
+from appliance.delivery.messages.authentication import MessageAuthentication
 from appliance.delivery.removable.answers import take
-from appliance.delivery.removable.bundles import Speaker, write
+from appliance.delivery.removable.bundles import BundleAuthor, write
 from appliance.delivery.removable.folder import Folder
 from appliance.outbox.box import Outbox
 from appliance.storage.errors import OutboxError
 from firmware.wire import bundle
-from firmware.wire.bundle import Message
+from firmware.wire.bundle import BundleMessage
 from firmware.wire.messages import encode_ack
 from tests.drills.exchange import Collector, deliver, talk
 from tests.firmware.records import tcp_record
@@ -66,7 +66,7 @@ class Cards:
         stick = self.folder / f"stick-{len(self.sticks)}"
         stick.mkdir()
         with Outbox.look(card / "outbox.sqlite3") as outbox, Folder.open(stick) as folder:
-            speaker = Speaker(sealed=lambda _leaf, payload: payload, software="drill", country="xx")
+            speaker = BundleAuthor(sealed=lambda _leaf, payload: payload, software="drill", country="xx")
             assert not write(outbox, folder, speaker, utc_ns=0).fault
         self.sticks.append(stick)
         return stick
@@ -75,7 +75,7 @@ class Cards:
         """Have the collector read a stick, maybe for the second time, and answer it."""
         for bag in stick.glob("tidegauge-bags/*Z.bag"):
             told = [
-                Message(leaf="ack", payload=encode_ack(ack))
+                BundleMessage(leaf="ack", payload=encode_ack(ack))
                 for one in bundle.decode(bag.read_bytes()).messages
                 if (ack := collector.take(DEVICE, one.leaf, one.payload)) is not None
             ]
@@ -84,7 +84,7 @@ class Cards:
     def take_back(self, card: Path, stick: Path) -> None:
         """Plug a stick into any card."""
         with Outbox.open(card / "outbox.sqlite3", device=DEVICE) as outbox, Folder.open(stick) as folder:
-            take(outbox, folder, Voice(None))
+            take(outbox, folder, MessageAuthentication(None))
 
     def loser(self, odds: float) -> Callable[[], bool]:
         return lambda: self.rng.random() < odds

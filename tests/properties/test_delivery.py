@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.delivery.network.policy import WINDOW_MAX, GiveUp, Kind, SendBatch, SendHello, SyncPolicy, Wait
+from appliance.delivery.network.policy import (
+    WINDOW_MAX,
+    BatchKind,
+    GiveUp,
+    SendBatch,
+    SendHello,
+    SyncPolicy,
+    Wait,
+)
 from firmware.model.seqs import SeqRanges
 from firmware.wire.messages import Ack, Reject
 
@@ -87,7 +95,7 @@ class World:
         found: list[int] = []
         for low, high in action.spans:
             span = [seq for seq in range(low, high + 1) if seq in self.waiting]
-            found += reversed(span) if action.kind is Kind.LIVE else span
+            found += reversed(span) if action.kind is BatchKind.LIVE else span
         seqs = tuple(sorted(found[:BATCH_RECORDS]))
         if not seqs:
             self.policy.nothing_found(action.kind)

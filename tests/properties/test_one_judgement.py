@@ -8,7 +8,7 @@ import pytest
 
 from collector.vantage import judging
 from collector.vantage.judging import Judging
-from firmware.judgement.facts import Facts, Past
+from firmware.judgement.facts import Past, RoundFacts
 from firmware.judgement.observation import Outlook, from_record
 from firmware.judgement.round import from_records
 from firmware.judgement.round.from_records import judge_stored
@@ -76,7 +76,7 @@ def test_rounds_whose_story_was_drawn_are_judged_alike() -> None:
 
 def own_view(record: Record, now: Sequence[Record], before: Iterable[Record]) -> RoundView:
     """Return what surrounds a target as a side would count it that goes its own way: as the collector once did."""
-    facts = Facts.of(from_record(one) for one in now)
+    facts = RoundFacts.of(from_record(one) for one in now)
     others = [one for one in facts.latest if one.is_by_name and one.target_name != record.target_name]
     asked = [one for one in (*facts.on(Rung.RESOLVER), *others) if one.outlook is not Outlook.VOID]
     return RoundView(

@@ -17,7 +17,7 @@ from typing import Final
 from appliance.delivery.messages.received import ACK, CERTIFICATE, COLLECTOR, TRUST, Received
 from appliance.errors import ApplianceError
 from appliance.identity import renewal
-from appliance.identity.identity import Identity, UncountedSignerError, UnknownSignerError
+from appliance.identity.identity import DeviceIdentity, UncountedSignerError, UnknownSignerError
 from appliance.storage.tables.delivered import Receipt
 from firmware.model.jsontypes import RecordError
 from firmware.wire.envelope import unseal
@@ -27,10 +27,10 @@ _log: Final = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Voice:
+class MessageAuthentication:
     """One connection's. `identity` None: there is none. `clock_is_sure` says whether the wall clock is synchronised."""
 
-    identity: Identity | None
+    identity: DeviceIdentity | None
     clock_is_sure: Callable[[], bool] = lambda: False
     now_low_ns: Callable[[], int] = lambda: 0
     uncounted: str = ""
@@ -110,7 +110,7 @@ class Voice:
             _log.warning("a message was ignored: %s", error)
             return None, ()
 
-    def _opened(self, identity: Identity, leaf: str, data: bytes) -> bytes:
+    def _opened(self, identity: DeviceIdentity, leaf: str, data: bytes) -> bytes:
         payload = identity.open(leaf, data)
         if leaf == ACK:
             trust = identity.held.trust

@@ -19,8 +19,15 @@ import requests
 import requests.adapters
 
 from appliance.delivery.messages.received import Received
-from appliance.delivery.network.link import LinkEvent, Lost, Ready, SyncSettings, Taken, drain
-from appliance.transports import Way
+from appliance.delivery.network.link import (
+    Connected,
+    ConnectionEvent,
+    Disconnected,
+    Published,
+    SyncSettings,
+    drain,
+)
+from appliance.transports import Endpoint
 from firmware.model.failures import Failure, from_os_error
 from firmware.model.jsontypes import RecordError
 from firmware.wire import bundle
@@ -35,7 +42,9 @@ _ROOT: Final = "/p1/"
 class HttpsLink:
     """One connection along `way`, kept alive between requests. `tls` None is for plain HTTP, which only tests use."""
 
-    def __init__(self, settings: SyncSettings, way: Way, *, device: str, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, settings: SyncSettings, way: Endpoint, *, device: str, tls: ssl.SSLContext | None
+    ) -> None:
         self._settings = settings
         self._way = way
         self._device = device
@@ -51,15 +60,15 @@ class HttpsLink:
                 tls.load_default_certs()
             self._session.mount("https://", _Adapter(tls))
 
-    def open(self) -> list[LinkEvent]:
-        """Ask whether one of ours is there: `Ready`, or `Lost`."""
+    def open(self) -> list[ConnectionEvent]:
+        """Ask whether one of ours is there: `Connected`, or `Disconnected`."""
         answer = self._ask("GET", _ROOT, b"", self._settings.connect_timeout_s)
-        if isinstance(answer, Lost):
+        if isinstance(answer, Disconnected):
             return [answer]
         self._ready = True
-        return [Ready()]
+        return [Connected()]
 
-    def step(self, timeout_s: float, *, wake_fd: int) -> list[LinkEvent]:
+    def step(self, timeout_s: float, *, wake_fd: int) -> list[ConnectionEvent]:
         """Make the next request if one waits, else wait."""
         if not self._waiting:
             readable, _, _ = select.select([wake_fd], [], [], timeout_s)
@@ -69,7 +78,7 @@ class HttpsLink:
         mid, leaf, payload = self._waiting.popleft()
         path = "/" + topic(self._device, "up", leaf)
         answer = self._ask("POST", path, payload, ANSWER_S)
-        if isinstance(answer, Lost):
+        if isinstance(answer, Disconnected):
             self._ready = False
             return [answer]
         try:
@@ -77,16 +86,16 @@ class HttpsLink:
         except RecordError as error:
             self._ready = False
             return [
-                Lost(
+                Disconnected(
                     f"{self._way.named} answered as none of ours would ({error})",
                     Failure.HTTP_REQUEST_FAILED,
                     "http",
                 )
             ]
-        return [Taken(mid), *(Received(message.payload, message.leaf) for message in bag.messages)]
+        return [Published(mid), *(Received(message.payload, message.leaf) for message in bag.messages)]
 
     def publish(self, leaf: str, payload: bytes) -> int:
-        """Have a message sent by the next `step`; 0 before `Ready` and after `Lost`."""
+        """Have a message sent by the next `step`; 0 before `Connected` and after `Disconnected`."""
         if not self._ready:
             return 0
         self._last += 1
@@ -99,7 +108,7 @@ class HttpsLink:
         self._waiting.clear()
         self._session.close()
 
-    def _ask(self, method: str, path: str, body: bytes, patience_s: float) -> bytes | Lost:
+    def _ask(self, method: str, path: str, body: bytes, patience_s: float) -> bytes | Disconnected:
         named, deadline = self._way.named, time.monotonic() + patience_s
         try:
             with self._session.request(
@@ -115,28 +124,30 @@ class HttpsLink:
                 for part in response.iter_content(16 * 1024):
                     content += part
                     if len(content) > MAX_ANSWER_BYTES or time.monotonic() > deadline:
-                        return Lost(f"{named} does not come to an end", Failure.TIMEOUT, "http")
+                        return Disconnected(f"{named} does not come to an end", Failure.TIMEOUT, "http")
                 if response.status_code not in (200, 204):
                     said = f"{named} answered with status {response.status_code}"
-                    return Lost(said, Failure.HTTP_UNEXPECTED_STATUS_CODE, "http")
+                    return Disconnected(said, Failure.HTTP_UNEXPECTED_STATUS_CODE, "http")
                 return content
         except (requests.RequestException, OSError) as error:
             return self._why_not(error)
 
-    def _why_not(self, error: Exception) -> Lost:
+    def _why_not(self, error: Exception) -> Disconnected:
         named, cause = self._way.named, _cause(error)
         if isinstance(cause, ssl.SSLError):
             why = getattr(cause, "verify_message", "") or cause.reason or cause
-            return Lost(f"{named}: no secure connection ({why})", from_os_error(cause), "tls_handshake")
+            return Disconnected(
+                f"{named}: no secure connection ({why})", from_os_error(cause), "tls_handshake"
+            )
         if isinstance(error, requests.exceptions.ConnectTimeout):
             said = f"{named} did not answer within {self._settings.connect_timeout_s:g} s"
-            return Lost(said, Failure.TIMEOUT, "connect")
+            return Disconnected(said, Failure.TIMEOUT, "connect")
         if isinstance(error, requests.exceptions.Timeout):
-            return Lost(f"{named} did not answer", Failure.TIMEOUT, "http")
+            return Disconnected(f"{named} did not answer", Failure.TIMEOUT, "http")
         if isinstance(cause, OSError):
             said = f"{named} cannot be reached ({cause.strerror or cause})"
-            return Lost(said, from_os_error(cause), "connect")
-        return Lost(f"{named} cannot be reached ({cause})", Failure.HTTP_REQUEST_FAILED, "http")
+            return Disconnected(said, from_os_error(cause), "connect")
+        return Disconnected(f"{named} cannot be reached ({cause})", Failure.HTTP_REQUEST_FAILED, "http")
 
 
 class _Adapter(requests.adapters.HTTPAdapter):

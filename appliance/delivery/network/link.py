@@ -25,19 +25,19 @@ class SyncSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class Connected:
     """We are let in; what is published from now on goes out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Published:
     """The other side has the message `mid` (it may lose it yet: only the collector's ack counts)."""
 
     mid: int
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class Disconnected:
     """The connection has ended, or never was: why, in words, as a failure word, and at which step."""
 
     reason: str
@@ -45,20 +45,20 @@ class Lost:
     operation: str = ""
 
 
-LinkEvent: TypeAlias = "Ready | Taken | Received | Lost"
+ConnectionEvent: TypeAlias = "Connected | Published | Received | Disconnected"
 
 
-class Link(Protocol):
-    """One connection; used from one thread. `open`, then `step` until it gives `Lost`, then `close`."""
+class Connection(Protocol):
+    """One connection; used from one thread. `open`, then `step` until it gives `Disconnected`, then `close`."""
 
-    def open(self) -> list[LinkEvent]:
-        """Connect; may block up to the connect time-out. Return `Lost` when that failed."""
+    def open(self) -> list[ConnectionEvent]:
+        """Connect; may block up to the connect time-out. Return `Disconnected` when that failed."""
 
-    def step(self, timeout_s: float, *, wake_fd: int) -> list[LinkEvent]:
+    def step(self, timeout_s: float, *, wake_fd: int) -> list[ConnectionEvent]:
         """Wait for the other side or for `wake_fd`, at most `timeout_s`; do what is due; return what happened."""
 
     def publish(self, leaf: str, payload: bytes) -> int:
-        """Send on our upward branch and return the message's id, which `Taken` will carry; 0: not connected."""
+        """Send on our upward branch and return the message's id, which `Published` will carry; 0: not connected."""
 
     def close(self) -> None:
         """End the connection. Closing twice is harmless."""

@@ -4,7 +4,7 @@ Each connection has a paho client of its own, so that nothing of the last one (i
 in-flight count, its ping timer) can reach the next: paho keeps what was published while offline in memory
 and sends it on reconnecting, whatever the application did since. None of paho's threads or loops is used, so its
 own reconnecting, which has no jitter, never starts: the sender's thread polls, and calls loop_read, loop_write and
-loop_misc. Publishing is possible only between `Ready` and `Lost`. 3.1.1 is the baseline; the broker's reason codes
+loop_misc. Publishing is possible only between `Connected` and `Disconnected`. 3.1.1 is the baseline; the broker's reason codes
 are read on every acknowledgement all the same.
 """
 
@@ -22,8 +22,15 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from appliance.delivery.messages.received import ACK, CERTIFICATE, COLLECTOR, TRUST, Received
-from appliance.delivery.network.link import LinkEvent, Lost, Ready, SyncSettings, Taken, drain
-from appliance.transports import BROKEN_OFF, Transport, Way
+from appliance.delivery.network.link import (
+    Connected,
+    ConnectionEvent,
+    Disconnected,
+    Published,
+    SyncSettings,
+    drain,
+)
+from appliance.transports import BROKEN_OFF, Endpoint, Transport
 from firmware.model.failures import UNKNOWN_PREFIX, Failure, from_os_error
 from firmware.wire.messages import Presence, encode_presence, topic
 from firmware.wire.vantage_news import LEAF as NEWS
@@ -36,18 +43,18 @@ _OFFLINE: Final = encode_presence(Presence(online=False))
 
 
 class MqttLink:
-    """One connection along `way`; used from one thread. `open`, then `step` until it gives `Lost`, then `close`.
+    """One connection along `way`; used from one thread. `open`, then `step` until it gives `Disconnected`, then `close`.
 
     `tls` is what to make it with, for the ways that are encrypted.
     """
 
     def __init__(
-        self, settings: SyncSettings, way: Way, *, device: str, tls: ssl.SSLContext | None = None
+        self, settings: SyncSettings, way: Endpoint, *, device: str, tls: ssl.SSLContext | None = None
     ) -> None:
         self._settings = settings
         self._way = way
         self._device = device
-        self._events: list[LinkEvent] = []
+        self._events: list[ConnectionEvent] = []
         self._ready = False
         self._ack_subscription: int | None = None
         self._client = client = Client(
@@ -73,10 +80,10 @@ class MqttLink:
         client.on_message = self._on_message
         client.on_disconnect = self._on_disconnect
 
-    def open(self) -> list[LinkEvent]:
+    def open(self) -> list[ConnectionEvent]:
         """Connect to the broker: blocks up to the connect time-out (for each of the name's addresses).
 
-        Return `Lost` when that failed. Otherwise the broker's answer comes from `step`.
+        Return `Disconnected` when that failed. Otherwise the broker's answer comes from `step`.
         """
         way = self._way
         try:
@@ -84,10 +91,10 @@ class MqttLink:
         except (OSError, ValueError) as error:
             return [self._why_not(error)]
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            return [Lost(f"{way.named} closed the connection at once", Failure.EOF, "connect")]
+            return [Disconnected(f"{way.named} closed the connection at once", Failure.EOF, "connect")]
         return []
 
-    def step(self, timeout_s: float, *, wake_fd: int) -> list[LinkEvent]:
+    def step(self, timeout_s: float, *, wake_fd: int) -> list[ConnectionEvent]:
         """Wait for the broker or for `wake_fd`, at most `timeout_s`; do what is due; return what happened."""
         sock = self._client.socket()
         if sock is not None:
@@ -98,10 +105,10 @@ class MqttLink:
         return events
 
     def publish(self, leaf: str, payload: bytes) -> int:
-        """Publish on our upward branch with QoS 1 and return the message's id, which `Taken` will carry.
+        """Publish on our upward branch with QoS 1 and return the message's id, which `Published` will carry.
 
         Without a connection nothing is given to paho, which would keep it in memory, and the id is 0: the next
-        `step` says `Lost`.
+        `step` says `Disconnected`.
         """
         if not self._ready:
             return 0
@@ -125,7 +132,7 @@ class MqttLink:
         """
         mid = self._client.publish(topic(self._device, "st", ""), _OFFLINE, qos=1, retain=True).mid
         until = time.monotonic() + GOODBYE_S
-        while Taken(mid) not in self._events and (left_s := until - time.monotonic()) > 0:
+        while Published(mid) not in self._events and (left_s := until - time.monotonic()) > 0:
             sock = self._client.socket()
             if sock is None:
                 return
@@ -182,7 +189,7 @@ class MqttLink:
         for leaf in OTHERS:
             client.subscribe(topic(self._device, "dn", leaf), qos=0)
         client.publish(topic(self._device, "st", ""), _ONLINE, qos=1, retain=True)
-        self._events.append(Ready())
+        self._events.append(Connected())
 
     def _on_subscribe(
         self,
@@ -204,7 +211,7 @@ class MqttLink:
         if reason.is_failure:
             self._lost(f"{self._way.named} refused a message: {reason}")
         else:
-            self._events.append(Taken(mid))
+            self._events.append(Published(mid))
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         leaf = message.topic.rpartition("/")[2]
@@ -223,27 +230,29 @@ class MqttLink:
 
     def _lost(self, reason: str, failure: str = BROKEN_OFF) -> None:
         self._ready = False
-        if not any(isinstance(event, Lost) for event in self._events):
-            self._events.append(Lost(reason, failure, "mqtt_connect"))
+        if not any(isinstance(event, Disconnected) for event in self._events):
+            self._events.append(Disconnected(reason, failure, "mqtt_connect"))
 
-    def _why_not(self, error: OSError | ValueError) -> Lost:
+    def _why_not(self, error: OSError | ValueError) -> Disconnected:
         named = self._way.named
         if isinstance(error, WebsocketConnectionError):
             said = f"{named} does not speak MQTT over WebSocket ({error})"
-            return Lost(said, Failure.HTTP_REQUEST_FAILED, "websocket_handshake")
+            return Disconnected(said, Failure.HTTP_REQUEST_FAILED, "websocket_handshake")
         if isinstance(error, ssl.SSLError):
             why = getattr(error, "verify_message", "") or error.reason or error
-            return Lost(f"{named}: no secure connection ({why})", from_os_error(error), "tls_handshake")
+            return Disconnected(
+                f"{named}: no secure connection ({why})", from_os_error(error), "tls_handshake"
+            )
         if isinstance(error, socket.gaierror | ValueError):
             said = f"{named}: its name cannot be resolved ({error})"
-            return Lost(said, resolve_failure(error), "resolve")
+            return Disconnected(said, resolve_failure(error), "resolve")
         failure = from_os_error(error)
         if isinstance(error, ConnectionRefusedError):
-            return Lost(f"{named} refused the connection", failure, "connect")
+            return Disconnected(f"{named} refused the connection", failure, "connect")
         if isinstance(error, TimeoutError):
             said = f"{named} did not answer within {self._settings.connect_timeout_s:g} s"
-            return Lost(said, failure, "connect")
-        return Lost(f"{named} cannot be reached ({error.strerror or error})", failure, "connect")
+            return Disconnected(said, failure, "connect")
+        return Disconnected(f"{named} cannot be reached ({error.strerror or error})", failure, "connect")
 
 
 def resolve_failure(error: OSError | ValueError) -> str:

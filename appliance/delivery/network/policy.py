@@ -39,7 +39,7 @@ RECONNECT_BASE_S: Final = 1.0
 RECONNECT_CAP_S: Final = 300.0
 
 
-class Kind(StrEnum):
+class BatchKind(StrEnum):
     """Which of a device's two streams a batch belongs to; also the last word of its topic."""
 
     LIVE = "live"
@@ -58,7 +58,7 @@ class SendBatch:
     LIVE takes each span from its top, BULK from its bottom. Then tell the policy `batch_sent`, or `nothing_found`.
     """
 
-    kind: Kind
+    kind: BatchKind
     spans: tuple[tuple[int, int], ...]
     max_bytes: int
 
@@ -84,7 +84,7 @@ Action: TypeAlias = "SendHello | SendBatch | Wait | GiveUp"
 class _Flight:
     """A batch on its way: its seqs not yet answered, when it was sent, when the broker had it (None: not yet)."""
 
-    kind: Kind
+    kind: BatchKind
     left: tuple[int, ...]
     size: int
     sent: float
@@ -112,8 +112,8 @@ class SyncPolicy:
     _doubtful: SeqRanges = SeqRanges()
     _hold_until: float = 0.0
     _grown: int = 0
-    _turn: Kind = Kind.LIVE
-    _empty: set[Kind] = field(default_factory=set)
+    _turn: BatchKind = BatchKind.LIVE
+    _empty: set[BatchKind] = field(default_factory=set)
     _high: int = 0
     _fresh_since: float | None = None
     _seen: float = 0.0
@@ -135,7 +135,7 @@ class SyncPolicy:
         self._hold_until = min(self._hold_until, now + HOLD_ACROSS_S)
         # That a collector was there a moment ago is believed once: where it does not answer, it is waited for again.
         self._trusted, self._answered = self._answered, False
-        self._turn = Kind.LIVE
+        self._turn = BatchKind.LIVE
         self._empty.clear()
         self._fresh_since = None
 
@@ -178,21 +178,21 @@ class SyncPolicy:
             self.pace.round_trip(now - self._hello_sent)
             self._hello_sent = None
 
-    def batch_sent(self, now: float, *, kind: Kind, seqs: tuple[int, ...], size: int) -> int:
+    def batch_sent(self, now: float, *, kind: BatchKind, seqs: tuple[int, ...], size: int) -> int:
         """Take note that a batch of `size` bytes is on its way; return its number, for `batch_at_broker`."""
         self._next_batch += 1
         if not self.un_taken_bytes:
             self.pace.begins(now)
         self._flights[self._next_batch] = _Flight(kind=kind, left=seqs, size=size, sent=now)
-        self._turn = Kind.BULK if kind is Kind.LIVE else Kind.LIVE
-        if kind is Kind.LIVE:
+        self._turn = BatchKind.BULK if kind is BatchKind.LIVE else BatchKind.LIVE
+        if kind is BatchKind.LIVE:
             self._fresh_since = None
         return self._next_batch
 
-    def nothing_found(self, kind: Kind) -> None:
+    def nothing_found(self, kind: BatchKind) -> None:
         """Take note that the spans of the last `SendBatch` of `kind` held nothing."""
         self._empty.add(kind)
-        if kind is Kind.LIVE:
+        if kind is BatchKind.LIVE:
             self._fresh_since = None
 
     def batch_at_broker(self, now: float, batch: int) -> None:
@@ -266,10 +266,10 @@ class SyncPolicy:
         room = self.pace.room(now, self.un_taken_bytes, self._un_taken_since())
         if not room:
             return None
-        for kind in (self._turn, Kind.BULK if self._turn is Kind.LIVE else Kind.LIVE):
-            if kind in self._empty or (kind is Kind.BULK and not open_to_backlog):
+        for kind in (self._turn, BatchKind.BULK if self._turn is BatchKind.LIVE else BatchKind.LIVE):
+            if kind in self._empty or (kind is BatchKind.BULK and not open_to_backlog):
                 continue
-            if kind is Kind.LIVE and self._answered and self._lingers(now):
+            if kind is BatchKind.LIVE and self._answered and self._lingers(now):
                 continue
             spans = self._spans(kind)
             if spans:
@@ -286,10 +286,10 @@ class SyncPolicy:
     def _lingers(self, now: float) -> bool:
         return self._fresh_since is not None and now < self._fresh_since + LINGER_S
 
-    def _spans(self, kind: Kind) -> tuple[tuple[int, int], ...]:
+    def _spans(self, kind: BatchKind) -> tuple[tuple[int, int], ...]:
         sent = self._sent().union(self._doubtful)
         cut = max(0, self._high - LIVE_DEPTH)
-        if kind is Kind.LIVE:
+        if kind is BatchKind.LIVE:
             return tuple(reversed(sent.gaps(cut + 1, self._high).ranges))
         return sent.gaps(1, cut).ranges
 

@@ -23,7 +23,7 @@ def is_silence(failure: str, operation: str) -> bool:
     return operation == "connect" and failure in _SILENT
 
 
-class Door:
+class ReachabilityProbe:
     """Where to knock: the collector's address, resolved once and remembered."""
 
     def __init__(self, host: str, port: int) -> None:

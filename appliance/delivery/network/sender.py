@@ -18,18 +18,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from appliance.delivery.messages.authentication import Voice
+from appliance.delivery.messages.authentication import MessageAuthentication
 from appliance.delivery.network.link import SyncSettings, drain
 from appliance.delivery.network.pace import Pace
 from appliance.delivery.network.policy import SyncPolicy, reconnect_delay_s
-from appliance.delivery.network.reachability import EVERY_S, Door
-from appliance.delivery.network.session import Speaker, Talk
+from appliance.delivery.network.reachability import EVERY_S, ReachabilityProbe
+from appliance.delivery.network.session import Session, SessionSetup
 from appliance.delivery.network.tls_resumption import Resumption
 from appliance.errors import ApplianceError
 from appliance.events import Event, SyncChanged
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from appliance.outbox.box import Outbox
-from appliance.transports import ways
+from appliance.transports import endpoints
 
 RETURN_JITTER_S: Final = 2.0
 """Within this after the outside has come back it is tried again: a country's devices do not return at one moment."""
@@ -59,7 +59,7 @@ class Sync:
         software: str,
         country: str,
         notify: Callable[[Event], None],
-        identity: Callable[[], Identity | None] = lambda: None,
+        identity: Callable[[], DeviceIdentity | None] = lambda: None,
         clock_is_sure: Callable[[], bool] = lambda: False,
         random: Callable[[], float] = random.random,
     ) -> None:
@@ -122,7 +122,7 @@ class Sync:
     def _run(self) -> None:
         policy = SyncPolicy(pace=Pace(keepalive_s=self._settings.keepalive_s))
         failures = 0
-        door = Door(self._settings.host, self._door_port())
+        door = ReachabilityProbe(self._settings.host, self._door_port())
         while not self._stopping.is_set():
             began = time.monotonic()
             reason, acks, silent = self._attempt(policy)
@@ -131,7 +131,7 @@ class Sync:
             if acks:
                 self._back.clear()
             if (port := self._door_port()) != door.port:  # an identity was installed meanwhile
-                door = Door(self._settings.host, port)
+                door = ReachabilityProbe(self._settings.host, port)
             worked = acks > 0 or time.monotonic() - began >= STEADY_S
             failures = 1 if worked else failures + 1
             delay_s = reconnect_delay_s(
@@ -146,7 +146,7 @@ class Sync:
     def _door_port(self) -> int:
         ports = self._settings.ports
         has_identity = self._has_identity()
-        return next((way.port for way in ways("", ports, has_identity=has_identity)), ports.mqtt)
+        return next((way.port for way in endpoints("", ports, has_identity=has_identity)), ports.mqtt)
 
     def _has_identity(self) -> bool:
         with contextlib.suppress(ApplianceError):
@@ -160,13 +160,13 @@ class Sync:
         """
         settings, reasons = self._settings, []
         try:
-            voice = Voice(self._identity(), self._clock_is_sure)
+            voice = MessageAuthentication(self._identity(), self._clock_is_sure)
         except ApplianceError as error:
             return str(error), 0, False
         if self._gone.is_set():
             settings = replace(settings, connect_timeout_s=min(PATIENCE_S, settings.connect_timeout_s))
         silent = True
-        speaker = Speaker(
+        speaker = SessionSetup(
             settings=settings,
             voice=voice,
             software=self._software,
@@ -175,8 +175,8 @@ class Sync:
             resumption=self._resumption,
         )
         has_identity = voice.identity is not None
-        for way in ways(settings.host, settings.ports, has_identity=has_identity, path=settings.path):
-            talk = Talk(speaker, way, policy)
+        for way in endpoints(settings.host, settings.ports, has_identity=has_identity, path=settings.path):
+            talk = Session(speaker, way, policy)
             reason = self._talk(talk)
             if talk.stood or self._stopping.is_set():
                 return reason, talk.acks, False
@@ -184,7 +184,7 @@ class Sync:
             silent = silent and talk.was_silence
         return "; ".join(reasons), 0, silent
 
-    def _talk(self, talk: Talk) -> str:
+    def _talk(self, talk: Session) -> str:
         """Hold one connection until it ends, and return why it did."""
         try:
             with self._outbox.again() as outbox:
@@ -195,7 +195,7 @@ class Sync:
             _log.exception("sending failed")
             return f"sending failed on a fault of this program ({error!r})"
 
-    def _pause(self, reason: str, delay_s: float, door: Door | None) -> None:
+    def _pause(self, reason: str, delay_s: float, door: ReachabilityProbe | None) -> None:
         """Wait for the next try; with a `door`, while the outside is gone, knock there and go when it is answered."""
         knocking: socket.socket | None = None
         if door is not None and self._gone.is_set():

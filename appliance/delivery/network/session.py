@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from appliance.delivery.messages.authentication import Voice
+from appliance.delivery.messages.authentication import MessageAuthentication
 from appliance.delivery.messages.batches import (
     BYTES_A_RECORD_START,
     TooLarge,
@@ -24,17 +24,17 @@ from appliance.delivery.messages.headline import with_headline
 from appliance.delivery.messages.received import ACK, COLLECTOR, Received
 from appliance.delivery.network.ended_epochs import PastEpochs
 from appliance.delivery.network.https import HttpsLink
-from appliance.delivery.network.link import Link, Lost, Ready, SyncSettings, Taken
+from appliance.delivery.network.link import Connected, Connection, Disconnected, Published, SyncSettings
 from appliance.delivery.network.mqtt import MqttLink
-from appliance.delivery.network.policy import GiveUp, Kind, SendBatch, SendHello, SyncPolicy, Wait
+from appliance.delivery.network.policy import BatchKind, GiveUp, SendBatch, SendHello, SyncPolicy, Wait
 from appliance.delivery.network.reachability import is_silence
 from appliance.delivery.network.tls_resumption import Resumption
-from appliance.events import ControlHeard, Event, OutboxChanged, SyncChanged, TransportTried
-from appliance.outbox.box import ROUNDS_KEPT, Outbox, Row
-from appliance.outbox.time_bounds import Moments
+from appliance.events import Event, OutboxChanged, SyncChanged, TransportTried, VantageNewsArrived
+from appliance.outbox.box import ROUNDS_KEPT, Outbox, WaitingRow
+from appliance.outbox.time_bounds import TimeBounds
 from appliance.storage.errors import OutboxError
 from appliance.storage.tables.delivered import Receipt
-from appliance.transports import BROKEN_OFF, Transport, Tried, Way
+from appliance.transports import BROKEN_OFF, ConnectionAttempt, Endpoint, Transport
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import RecordError
 from firmware.net.loop import boottime_ns
@@ -46,24 +46,24 @@ _log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Speaker:
+class SessionSetup:
     """What a conversation is held with. `notify` must not block; `resumption` is kept from one to the next."""
 
     settings: SyncSettings
-    voice: Voice
+    voice: MessageAuthentication
     software: str
     country: str
     notify: Callable[[Event], None]
     resumption: Resumption
 
 
-class Talk:
+class Session:
     """One connection's conversation. `acks` counts the answers, `stood` says whether we were ever let in.
 
     `was_silence` says that the try failed because nothing came back at all.
     """
 
-    def __init__(self, speaker: Speaker, way: Way, policy: SyncPolicy) -> None:
+    def __init__(self, speaker: SessionSetup, way: Endpoint, policy: SyncPolicy) -> None:
         self._settings = speaker.settings
         self._voice = speaker.voice
         self._way = way
@@ -82,7 +82,7 @@ class Talk:
         self._buried = False
         self._began_ns = 0
         self._told = False
-        self._moments: Moments | None = None
+        self._moments: TimeBounds | None = None
         self._answered = False
         self._in_doubt = False
         self._uncounted = ""
@@ -95,7 +95,7 @@ class Talk:
         settings = self._settings
         self._notify(SyncChanged(state="connecting", message=f"connecting to {self._way.named}"))
         self._began_ns = boottime_ns()
-        self._moments = Moments(outbox)
+        self._moments = TimeBounds(outbox)
         self._voice.now_low_ns = self._moments.now_low_ns
         self._go_by_list(outbox)
         link = self._link(outbox.device)
@@ -104,7 +104,7 @@ class Talk:
             until = time.monotonic() + settings.connect_timeout_s
             while not stopping.is_set():
                 for event in events:
-                    if isinstance(event, Lost):
+                    if isinstance(event, Disconnected):
                         self._tell_tried(event)
                         return event.reason
                     self._take(event, outbox, link)
@@ -124,7 +124,7 @@ class Talk:
                     wait_s = min(wait_s, left_s)
                 else:
                     reason = f"{self._way.named} did not answer within {settings.connect_timeout_s:g} s"
-                    self._tell_tried(Lost(reason, Failure.TIMEOUT, "mqtt_connect"))
+                    self._tell_tried(Disconnected(reason, Failure.TIMEOUT, "mqtt_connect"))
                     return reason
                 events = link.step(wait_s, wake_fd=wake_fd)
             return ""
@@ -132,7 +132,7 @@ class Talk:
             link.close()
             self._resumption.ended(self._way)
 
-    def _link(self, device: str) -> Link:
+    def _link(self, device: str) -> Connection:
         identity = None if self._way.transport is Transport.MQTT else self._voice.identity
         if self._way.transport is Transport.HTTPS:
             tls = None if identity is None else identity.tls()
@@ -140,13 +140,13 @@ class Talk:
         tls = None if identity is None else self._resumption.context(identity, self._way)
         return MqttLink(self._settings, self._way, device=device, tls=tls)
 
-    def _take(self, event: Ready | Taken | Received, outbox: Outbox, link: Link) -> None:
+    def _take(self, event: Connected | Published | Received, outbox: Outbox, link: Connection) -> None:
         match event:
-            case Ready():
+            case Connected():
                 self._begin()
-            case Taken(mid) if mid == self._hello_mid:
+            case Published(mid) if mid == self._hello_mid:
                 self._policy.hello_at_broker(time.monotonic())
-            case Taken(mid):
+            case Published(mid):
                 self._policy.batch_at_broker(time.monotonic(), self._batches.pop(mid, 0))
             case Received(leaf=leaf):
                 payload, replies = self._voice.heard(event)
@@ -157,7 +157,7 @@ class Talk:
                 if self._voice.uncounted != self._uncounted:
                     self._tell_uncounted()
                 if payload is not None and leaf == LEAF:
-                    self._notify(ControlHeard(payload=payload))
+                    self._notify(VantageNewsArrived(payload=payload))
                 elif payload is not None and leaf == ACK:
                     self._take_ack(outbox, payload)
                 elif leaf == COLLECTOR:
@@ -171,13 +171,13 @@ class Talk:
         self._policy.connected(time.monotonic())
         self._notify(SyncChanged(state="connected", message=f"connected to {self._way.named}"))
 
-    def _tell_tried(self, lost: Lost | None) -> None:
+    def _tell_tried(self, lost: Disconnected | None) -> None:
         """Tell once what the try of this way came to; what ends a connection that stood is another matter."""
         if self._told:
             return
         self._told = True
         self.was_silence = lost is not None and is_silence(lost.failure, lost.operation)
-        tried = Tried(
+        tried = ConnectionAttempt(
             way=self._way,
             failure=None if lost is None else lost.failure or BROKEN_OFF,
             operation="" if lost is None else lost.operation,
@@ -186,10 +186,10 @@ class Talk:
         )
         self._notify(TransportTried(tried=tried))
 
-    def _say(self, link: Link, leaf: str, payload: bytes) -> int:
+    def _say(self, link: Connection, leaf: str, payload: bytes) -> int:
         return link.publish(leaf, self._voice.said(leaf, payload))
 
-    def _act(self, outbox: Outbox, link: Link) -> Wait | GiveUp:
+    def _act(self, outbox: Outbox, link: Connection) -> Wait | GiveUp:
         """Do all that is due now, and return what is due next."""
         while True:
             hello = outbox.hello(software=self._software, country=self._country)
@@ -213,7 +213,7 @@ class Talk:
                 case _:
                     return action
 
-    def _act_on_past(self, action: Wait, outbox: Outbox, link: Link) -> Wait:
+    def _act_on_past(self, action: Wait, outbox: Outbox, link: Connection) -> Wait:
         """Send what ended epochs left, once a collector answers; return what is due next of all."""
         if not self.acks:
             return action
@@ -235,7 +235,7 @@ class Talk:
             message = f"connected to {self._way.named}, but no collector answers; all of it is kept"
             self._notify(SyncChanged(state="connected", message=message))
 
-    def _send(self, outbox: Outbox, link: Link, action: SendBatch) -> None:
+    def _send(self, outbox: Outbox, link: Connection, action: SendBatch) -> None:
         rows = _gather(outbox, action, self._bytes_a_record)
         tombstones = [] if self._buried else outbox.tombstones(tombstone_limit(action.max_bytes))
         if not rows and not tombstones:
@@ -264,7 +264,7 @@ class Talk:
         self._publish(link, action.kind, packed.payload, (*packed.seqs, *told))
         self._buried = self._buried or bool(tombstones)
 
-    def _publish(self, link: Link, kind: Kind, payload: bytes, seqs: tuple[int, ...]) -> None:
+    def _publish(self, link: Connection, kind: BatchKind, payload: bytes, seqs: tuple[int, ...]) -> None:
         mid = self._say(link, kind, payload)
         self._batches[mid] = self._policy.batch_sent(
             time.monotonic(), kind=kind, seqs=seqs, size=len(payload)
@@ -360,12 +360,12 @@ class Talk:
         )
 
 
-def _gather(outbox: Outbox, action: SendBatch, bytes_a_record: float) -> list[Row]:
+def _gather(outbox: Outbox, action: SendBatch, bytes_a_record: float) -> list[WaitingRow]:
     """Read the rows of the spans, in order, until there is enough for one batch."""
     limit, room = read_bounds(action.max_bytes, bytes_a_record)
-    rows: list[Row] = []
+    rows: list[WaitingRow] = []
     for low, high in action.spans:
-        if action.kind is Kind.LIVE:
+        if action.kind is BatchKind.LIVE:
             found = outbox.newest(limit - len(rows), below=high + 1, above=low - 1, max_bytes=room)
         else:
             found = outbox.oldest(limit - len(rows), above=low - 1, below=high + 1, max_bytes=room)

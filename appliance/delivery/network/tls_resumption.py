@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 
-from appliance.identity.identity import Identity
-from appliance.transports import Way
+from appliance.identity.identity import DeviceIdentity
+from appliance.transports import Endpoint
 
 
 @dataclass(slots=True)
@@ -30,9 +30,9 @@ class _Kept:
 class Resumption:
     """What is kept for each way, in memory only. Used from the sender's thread."""
 
-    _kept: dict[Way, _Kept] = field(default_factory=dict)
+    _kept: dict[Endpoint, _Kept] = field(default_factory=dict)
 
-    def context(self, identity: Identity, way: Way) -> ssl.SSLContext:
+    def context(self, identity: DeviceIdentity, way: Endpoint) -> ssl.SSLContext:
         """Return what to connect along `way` with, as `identity`. Raises `IdentityError`."""
         kept = self._kept.get(way)
         if kept is None or kept.certificate != identity.certificate:
@@ -41,18 +41,18 @@ class Resumption:
             context.sslsocket_class = _resuming(kept)
         return kept.context
 
-    def stood(self, way: Way) -> None:
+    def stood(self, way: Endpoint) -> None:
         """Take note that the present connection works; the broker has given us tickets by now."""
         kept = self._kept.get(way)
         if kept is not None and kept.sock is not None:
             kept.session = kept.sock.session
 
-    def resumed(self, way: Way) -> bool:
+    def resumed(self, way: Endpoint) -> bool:
         """Say whether the present connection went on from the session of one before."""
         kept = self._kept.get(way)
         return kept is not None and kept.sock is not None and bool(kept.sock.session_reused)
 
-    def ended(self, way: Way) -> None:
+    def ended(self, way: Endpoint) -> None:
         """Take note that the try along `way` is over: paho does not close the socket of one that failed half-way."""
         kept = self._kept.get(way)
         if kept is not None and kept.sock is not None:

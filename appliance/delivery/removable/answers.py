@@ -8,13 +8,13 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
-from appliance.delivery.messages.authentication import Voice
+from appliance.delivery.messages.authentication import MessageAuthentication
 from appliance.delivery.messages.received import ACK, TRUST, Received
 from appliance.delivery.removable.folder import ANSWERS, BAG, Folder
 from appliance.outbox.box import AckImpossibleError, Outbox
-from appliance.outbox.time_bounds import Moments
+from appliance.outbox.time_bounds import TimeBounds
 from firmware.model.jsontypes import RecordError
-from firmware.wire.bundle_file import BagFile
+from firmware.wire.bundle_file import BundleFile
 from firmware.wire.messages import decode_ack, end_of_run
 from firmware.wire.trust_list import FILE_NAME, MAX_BYTES
 
@@ -23,21 +23,21 @@ _log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
+class AnswersResult:
     """How many answers counted, and how many records left the outbox by them."""
 
     answers: int = 0
     records: int = 0
 
 
-def take(outbox: Outbox, folder: Folder, voice: Voice) -> Taken:
+def take(outbox: Outbox, folder: Folder, voice: MessageAuthentication) -> AnswersResult:
     """Take every answer to this device's bags. Raises `OutboxError`, and `OSError` where the stick cannot be read.
 
     An answer that was taken is removed, and with it the bag, if there is an answer to each of its messages. A trust list
     on the drive comes first: it says whose answers count.
     """
-    taken = Taken()
-    moments = Moments(outbox)
+    taken = AnswersResult()
+    moments = TimeBounds(outbox)
     voice.now_low_ns = moments.now_low_ns
     _take_list(folder, voice)
     _go_by_list(outbox, voice, moments)
@@ -46,14 +46,14 @@ def take(outbox: Outbox, folder: Folder, voice: Voice) -> Taken:
         reader, told = _Reader(outbox, voice, runs, moments), 0
         try:
             with folder.read(stem + ANSWERS) as file:
-                read = BagFile(file)
+                read = BundleFile(file)
                 for message in read:
                     told += message.leaf == ACK
                     reader.take(Received(message.payload, message.leaf))
         except RecordError as error:
             _log.warning("%s%s: %s", stem, ANSWERS, error)
             continue
-        taken = Taken(answers=taken.answers + reader.answers, records=taken.records + reader.records)
+        taken = AnswersResult(answers=taken.answers + reader.answers, records=taken.records + reader.records)
         if read.fault:
             _log.warning("%s%s: %s", stem, ANSWERS, read.fault)
         elif reader.answers == told:
@@ -66,13 +66,13 @@ def take(outbox: Outbox, folder: Folder, voice: Voice) -> Taken:
     return taken
 
 
-def _take_list(folder: Folder, voice: Voice) -> None:
+def _take_list(folder: Folder, voice: MessageAuthentication) -> None:
     """Take the trust list that lies on the drive by itself, if there is one; it stays, for other devices."""
     with contextlib.suppress(OSError), folder.read(FILE_NAME) as file:
         voice.heard(Received(file.read(MAX_BYTES + 1), TRUST))
 
 
-def _go_by_list(outbox: Outbox, voice: Voice, moments: Moments) -> None:
+def _go_by_list(outbox: Outbox, voice: MessageAuthentication, moments: TimeBounds) -> None:
     voice.has_new_list = False
     if voice.identity is not None:
         trust = voice.identity.held.trust
@@ -87,9 +87,9 @@ class _Reader:
     """
 
     outbox: Outbox
-    voice: Voice
+    voice: MessageAuthentication
     runs: tuple[tuple[str, int], ...]
-    moments: Moments
+    moments: TimeBounds
     answers: int = 0
     records: int = 0
 
@@ -127,7 +127,7 @@ def _messages(folder: Folder, name: str) -> int:
     """Return how many messages a bag has, 0 where it is not whole or not there."""
     try:
         with folder.read(name) as file:
-            read = BagFile(file)
+            read = BundleFile(file)
             count = sum(1 for _ in read)
     except (OSError, RecordError):
         return 0

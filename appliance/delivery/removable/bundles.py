@@ -26,28 +26,28 @@ from appliance.errors import ApplianceError
 from appliance.outbox.box import ROUNDS_KEPT, Outbox
 from appliance.storage.tables.rows import LAST_SEQ
 from firmware.model.failures import Failure, from_os_error
-from firmware.wire.bundle import MAGIC, Message, frame
+from firmware.wire.bundle import MAGIC, BundleMessage, frame
 from firmware.wire.messages import MAX_BATCH_BYTES, encode_hello
 
-Sealed: TypeAlias = Callable[[str, bytes], bytes]
-"""Gives the payload for a leaf as it goes out: signed, where there is an identity (`appliance.delivery.messages.authentication.Voice.said`)."""
+Seal: TypeAlias = Callable[[str, bytes], bytes]
+"""Gives the payload for a leaf as it goes out: signed, where there is an identity (`appliance.delivery.messages.authentication.MessageAuthentication.said`)."""
 _TOMBSTONES_MAX: Final = 1_000_000
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Speaker:
+class BundleAuthor:
     """Who speaks in a bag: how its messages are sealed, and what a hello tells of the device."""
 
-    sealed: Sealed
+    sealed: Seal
     software: str
     country: str
     list_number: int | None = None
-    """The trust list that is held (`appliance.delivery.messages.authentication.Voice.list_number`): the collector answers with a newer one."""
+    """The trust list that is held (`appliance.delivery.messages.authentication.MessageAuthentication.list_number`): the collector answers with a newer one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class BundleResult:
     """What came of it. `path` None: nothing was kept. `fault` says why not all is there, "" where all is."""
 
     path: Path | None = None
@@ -67,11 +67,11 @@ class Written:
 def write(
     outbox: Outbox,
     folder: Folder,
-    speaker: Speaker,
+    speaker: BundleAuthor,
     *,
     utc_ns: int,
     progress: Callable[[int, int], bool] = lambda _done, _of: True,
-) -> Written:
+) -> BundleResult:
     """Write everything that waits into a new bag in `folder`, as far as there is room.
 
     `progress` is told after each message how many records are written, of how many, and says whether to go on; told to
@@ -84,7 +84,7 @@ def write(
     except OSError as error:
         return _failed(0, error, folder)
     except ApplianceError as error:
-        return Written(fault=str(error), failure=Failure.RESULT_LOST)
+        return BundleResult(fault=str(error), failure=Failure.RESULT_LOST)
     try:
         pen = _Pen(descriptor, folder)
         written = _fill(pen, outbox, speaker, waiting, progress)
@@ -99,7 +99,7 @@ def write(
         folder.drop(stem + PART)
 
 
-def messages(outbox: Outbox, speaker: Speaker) -> Iterator[tuple[Message, int]]:
+def messages(outbox: Outbox, speaker: BundleAuthor) -> Iterator[tuple[BundleMessage, int]]:
     """Give every message, and how many records are in it: the epoch that lasts, then the ended ones. Raises `OutboxError`.
 
     Where the first hello had no room to name them all it is said again at the end, when each has had its own.
@@ -107,13 +107,13 @@ def messages(outbox: Outbox, speaker: Speaker) -> Iterator[tuple[Message, int]]:
     hello = outbox.hello(software=speaker.software, country=speaker.country)
     for box in (outbox, *outbox.past()):
         for leaf, payload, records in _of_epoch(box, speaker):
-            yield Message(leaf=leaf, payload=speaker.sealed(leaf, payload)), records
+            yield BundleMessage(leaf=leaf, payload=speaker.sealed(leaf, payload)), records
     if hello.ended_beyond:
         payload = encode_hello(replace(hello, ended_beyond=0))
-        yield Message(leaf="hello", payload=speaker.sealed("hello", payload)), 0
+        yield BundleMessage(leaf="hello", payload=speaker.sealed("hello", payload)), 0
 
 
-def _of_epoch(box: Outbox, speaker: Speaker) -> Iterator[tuple[str, bytes, int]]:
+def _of_epoch(box: Outbox, speaker: BundleAuthor) -> Iterator[tuple[str, bytes, int]]:
     hello = box.hello(software=speaker.software, country=speaker.country)
     headed = replace(with_headline(hello, box.recent_rounds(ROUNDS_KEPT)), trust=speaker.list_number)
     yield "hello", encode_hello(headed), 0
@@ -169,16 +169,16 @@ class _Pen:
 
 
 def _fill(
-    pen: _Pen, outbox: Outbox, speaker: Speaker, waiting: int, progress: Callable[[int, int], bool]
-) -> Written:
+    pen: _Pen, outbox: Outbox, speaker: BundleAuthor, waiting: int, progress: Callable[[int, int], bool]
+) -> BundleResult:
     """Write messages until there are no more, or no room for more. Raises `OSError` for what is worse than that."""
-    written = Written(waiting=waiting)
+    written = BundleResult(waiting=waiting)
     try:
         for message, records in messages(outbox, speaker):
             pen.write(frame(message))
             written = replace(written, records=written.records + records)
             if not progress(written.records, waiting):
-                return Written(waiting=waiting, fault="told to end", failure=Failure.INTERRUPTED)
+                return BundleResult(waiting=waiting, fault="told to end", failure=Failure.INTERRUPTED)
     except OSError as error:
         if error.errno not in _FULL:
             raise
@@ -188,9 +188,9 @@ def _fill(
     return written
 
 
-def _failed(waiting: int, error: OSError, folder: Folder) -> Written:
+def _failed(waiting: int, error: OSError, folder: Folder) -> BundleResult:
     where = error.filename or folder.path
     fault = f"{where}: cannot be written ({error.strerror or error})"
     if error.errno in _FULL:
         fault = f"{folder.path}: the stick is full; make room on it or take another"
-    return Written(waiting=waiting, fault=fault, failure=from_os_error(error))
+    return BundleResult(waiting=waiting, fault=fault, failure=from_os_error(error))

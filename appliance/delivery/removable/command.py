@@ -9,11 +9,11 @@ from typing import Final
 
 import click
 
-from appliance.delivery.messages.authentication import Voice
-from appliance.delivery.removable.bundles import Speaker, write
+from appliance.delivery.messages.authentication import MessageAuthentication
+from appliance.delivery.removable.bundles import BundleAuthor, write
 from appliance.delivery.removable.folder import Folder
 from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from appliance.measuring.records import SOFTWARE
 from appliance.outbox.box import Outbox
 from firmware.commands.errors import CommandError
@@ -25,9 +25,9 @@ def to_directory(data: Path, directory: Path, *, country: str) -> str:
     """Export the outbox in `data` to `directory`; return what to say. Raises `CommandError`, `ApplianceError`."""
     files = IdentityFiles(data=data)
     with Outbox.look_whole(data / "outbox.sqlite3") as outbox:
-        identity = Identity.load(files, device=outbox.device) if files.are_there else None
-        voice = Voice(identity)
-        speaker = Speaker(
+        identity = DeviceIdentity.load(files, device=outbox.device) if files.are_there else None
+        voice = MessageAuthentication(identity)
+        speaker = BundleAuthor(
             sealed=voice.said, software=SOFTWARE, country=country, list_number=voice.list_number
         )
         try:

@@ -15,22 +15,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from appliance.delivery.messages.authentication import Voice
-from appliance.delivery.removable.answers import Taken, take
-from appliance.delivery.removable.bundles import Speaker, Written, write
+from appliance.delivery.messages.authentication import MessageAuthentication
+from appliance.delivery.removable.answers import AnswersResult, take
+from appliance.delivery.removable.bundles import BundleAuthor, BundleResult, write
 from appliance.delivery.removable.folder import Folder, is_for, read_marker
 from appliance.delivery.removable.mounts import Mount, parse
 from appliance.errors import ApplianceError
 from appliance.events import (
-    Carried,
     Event,
     ExportEnded,
     ExportProgressed,
     ExportStarted,
+    OfflineExport,
     OutboxChanged,
-    StickGone,
+    UsbDriveGone,
 )
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from appliance.outbox.box import Outbox
 from appliance.storage.errors import OutboxError
 from firmware.model.failures import Failure, from_os_error
@@ -45,7 +45,7 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 _log: Final = logging.getLogger(__name__)
 
 
-class StickWatch:
+class UsbDriveWatch:
     """Watches from `start` to `stop`. `notify` is called from its thread and must not block; `identity` as in `Sync`."""
 
     def __init__(
@@ -56,7 +56,7 @@ class StickWatch:
         software: str,
         country: str,
         notify: Callable[[Event], None],
-        identity: Callable[[], Identity | None],
+        identity: Callable[[], DeviceIdentity | None],
     ) -> None:
         self._watched = watched
         self._outbox = outbox
@@ -103,7 +103,7 @@ class StickWatch:
         there = parse(table.read(), self._watched)
         for gone in self._seen.keys() - set(there):
             if self._seen.pop(gone) is not None:
-                self._notify(StickGone())
+                self._notify(UsbDriveGone())
         for mount in there:
             due = self._seen.get(mount, 0.0)
             if self._stopping.is_set() or due is None or time.monotonic() < due:
@@ -118,11 +118,11 @@ class StickWatch:
     def _carry(self, root: Path) -> None:
         """Take what is there, write what waits, and tell of it once the stick is closed."""
         began_ns = boottime_ns()
-        taken, written = Taken(), Written()
+        taken, written = AnswersResult(), BundleResult()
         try:
             with self._outbox.again() as outbox, Folder.open(root) as folder:
                 self._notify(ExportStarted(waiting=outbox.counts().waiting))
-                voice = Voice(self._identity())
+                voice = MessageAuthentication(self._identity())
                 folder.drop_parts(outbox.device)
                 taken = take(outbox, folder, voice)
                 # What was taken away is to be gone before its space is written anew: else a stick that is pulled then
@@ -142,7 +142,7 @@ class StickWatch:
                         OutboxError
                     ):  # a full card must not keep anything from going out
                         outbox.note_run()
-                    speaker = Speaker(
+                    speaker = BundleAuthor(
                         sealed=voice.said,
                         software=self._software,
                         country=self._country,
@@ -152,17 +152,17 @@ class StickWatch:
                 folder.sync()
         except OSError as error:
             fault = f"the stick cannot be used ({error.strerror or error})"
-            written = Written(waiting=written.waiting, fault=fault, failure=from_os_error(error))
+            written = BundleResult(waiting=written.waiting, fault=fault, failure=from_os_error(error))
         except ApplianceError as error:
-            written = Written(waiting=written.waiting, fault=str(error), failure=Failure.RESULT_LOST)
+            written = BundleResult(waiting=written.waiting, fault=str(error), failure=Failure.RESULT_LOST)
         except Exception as error:  # noqa: BLE001
             # The outermost of a visit: a fault of ours must not leave the light at "do not pull", nor end the watching.
             _log.exception("a stick could not be written")
             fault = f"a fault of this program ({error!r})"
-            written = Written(waiting=written.waiting, fault=fault, failure=Failure.RESULT_LOST)
+            written = BundleResult(waiting=written.waiting, fault=fault, failure=Failure.RESULT_LOST)
         self._notify(
             ExportEnded(
-                carried=Carried(
+                carried=OfflineExport(
                     start_boottime_ns=began_ns,
                     runtime_ns=boottime_ns() - began_ns,
                     records=written.records if written.path is not None else 0,

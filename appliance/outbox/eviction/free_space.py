@@ -8,7 +8,7 @@ import functools
 import itertools
 from typing import Final
 
-from appliance.outbox.eviction.last_seen import Recall
+from appliance.outbox.eviction.last_seen import LastSeenCache
 from appliance.storage.handle import Handle
 from appliance.storage.recovery import quarantined_files
 from appliance.storage.tables import delivered, ledger, rows
@@ -28,10 +28,10 @@ DELIVERED_SHARE: Final = 16
 _NS: Final = 1_000_000_000
 
 
-class Space:
+class Evictor:
     """Keeps one outbox within its room; used by the thread that appends."""
 
-    def __init__(self, handle: Handle, recall: Recall) -> None:
+    def __init__(self, handle: Handle, recall: LastSeenCache) -> None:
         self._handle = handle
         self._recall = recall
         self._aged_ns: int | None = None

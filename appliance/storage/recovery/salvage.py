@@ -35,7 +35,7 @@ MISSPELT: Final = 3
 
 
 @dataclass(slots=True)
-class Found:
+class Survey:
     """What a damaged file says of its epochs: the account of each, by its id."""
 
     accounts: dict[int, Account] = field(default_factory=dict)
@@ -57,9 +57,9 @@ def is_misspelt(found: str, device: str) -> bool:
     return len(found) == len(device) and 0 < changed <= MISSPELT
 
 
-def survey(path: Path, *, device: str, noted: Sidecar | None) -> Found:
+def survey(path: Path, *, device: str, noted: Sidecar | None) -> Survey:
     """Return the epochs of the damaged database of `device`; `noted` is what its sidecar says."""
-    found = Found()
+    found = Survey()
     aside: dict[int, int] = {}
     for row in pages.rows(path):
         if row.is_sound:
@@ -96,7 +96,7 @@ def survey(path: Path, *, device: str, noted: Sidecar | None) -> Found:
     return found
 
 
-def _survey_row(found: Found, row: RawRow, device: str, aside: dict[int, int]) -> None:
+def _survey_row(found: Survey, row: RawRow, device: str, aside: dict[int, int]) -> None:
     account = _as_account(row) if row.is_sound else None
     if account is not None and account.device == device:
         known = found.accounts.get(account.id)
@@ -118,7 +118,7 @@ def _progress(account: Account) -> tuple[int, int]:
     return account.produced, account.acknowledged + account.quarantined + account.given_up
 
 
-def _take_noted(found: Found, noted: Sidecar) -> None:
+def _take_noted(found: Survey, noted: Sidecar) -> None:
     """Add the epochs and the counters that only the sidecar knows.
 
     Where the database holds a later epoch than all that are noted, the sidecar is the older one: then only names are
@@ -151,7 +151,7 @@ def devices(path: Path) -> Iterator[str]:
             yield account.device
 
 
-def move(connection: sqlite3.Connection, path: Path, found: Found, *, utc_ns: int) -> None:
+def move(connection: sqlite3.Connection, path: Path, found: Survey, *, utc_ns: int) -> None:
     """Put what can be read into the new database.
 
     The caller has not begun a transaction. Raises `sqlite3.Error`: what is in by then stays in.
@@ -170,7 +170,7 @@ def move(connection: sqlite3.Connection, path: Path, found: Found, *, utc_ns: in
 
 
 def settle(
-    connection: sqlite3.Connection, found: Found, *, utc_ns: int, tells: bool = True
+    connection: sqlite3.Connection, found: Survey, *, utc_ns: int, tells: bool = True
 ) -> tuple[int, int]:
     """Account for every record of which something was found; return how many were saved, and how many lost.
 
@@ -208,7 +208,7 @@ def _bunches(rows: Iterator[RawRow]) -> Iterator[list[RawRow]]:
     yield bunch
 
 
-def _put(connection: sqlite3.Connection, row: RawRow, found: Found) -> None:
+def _put(connection: sqlite3.Connection, row: RawRow, found: Survey) -> None:
     values = row.values
     if not row.is_sound and not _key_of(row):
         return

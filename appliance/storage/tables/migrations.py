@@ -72,7 +72,7 @@ def m002_epochs(db: "Database") -> None:
     # One row an epoch from here on; the last one is the one that new records belong to. The records of the epoch
     # with `id` n stand at seq + (n - 1) * 2**44, so that those of the first stay where they are.
     db["state"].add_column("given_up", int, not_null_default=0)  # type: ignore[union-attr]
-    # `value` is `appliance.storage.tables.priority.Value`, `crc` the CRC-32 of the body: NULL in rows older than this step.
+    # `value` is `appliance.storage.tables.priority.Priority`, `crc` the CRC-32 of the body: NULL in rows older than this step.
     db["waiting"].add_column("value", int)  # type: ignore[union-attr]
     db["waiting"].add_column("crc", int)  # type: ignore[union-attr]
     # What was given up and is not yet known to the collector: every seq from `low` to `high`.

@@ -9,8 +9,8 @@ Four values, given up in this order, each from its oldest record on:
 
 So what an outage leaves behind longest is its edges, and before them one round in eight of it and what each round came to.
 A cut of months is nearly all failures like the one before: were they worth more than conclusions, as they once were, its first
-weeks would keep a dozen time-outs of every round and not one verdict. `Memory` gives each record its value as it is stored; that a
-failure was the last of its run is known only when the next success comes, and then `Worth.promoted` says so.
+weeks would keep a dozen time-outs of every round and not one verdict. `LastSeen` gives each record its value as it is stored; that a
+failure was the last of its run is known only when the next success comes, and then `Ranking.promoted` says so.
 Nothing here reads a clock: a clock that jumps must not make records worthless.
 """
 
@@ -31,7 +31,7 @@ CONCLUSION: Final = "ladder"
 GAP: Final = "gap"
 
 
-class Value(IntEnum):
+class Priority(IntEnum):
     """What a record is worth, least first."""
 
     ROUTINE = 0
@@ -41,7 +41,7 @@ class Value(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class RecordFacts:
     """What of a record decides its value: `key` is what was measured, `said` what came of it."""
 
     key: str
@@ -53,10 +53,10 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Worth:
+class Ranking:
     """A record's value, and the seq of an earlier record that turned out to be worth keeping (None: none)."""
 
-    value: Value
+    value: Priority
     promoted: int | None = None
 
 
@@ -68,28 +68,28 @@ class _Last:
 
 
 @dataclass(slots=True)
-class Memory:
+class LastSeen:
     """What was last said of each target. Records are told to it in the order of their seqs."""
 
     _last: OrderedDict[str, _Last] = field(default_factory=OrderedDict)
 
-    def add(self, seq: int, facts: Facts) -> Worth:
+    def add(self, seq: int, facts: RecordFacts) -> Ranking:
         """Take the next record and return its worth."""
         if facts.is_gap:
-            return Worth(Value.KEPT)
+            return Ranking(Priority.KEPT)
         before = self._last.pop(facts.key, None)
         self._last[facts.key] = _Last(seq, facts.said, facts.failed)
         if len(self._last) > MAX_KEYS:
             self._last.popitem(last=False)
         if before is None or before.said != facts.said:
-            return Worth(Value.KEPT, before.seq if before is not None and before.failed else None)
+            return Ranking(Priority.KEPT, before.seq if before is not None and before.failed else None)
         if facts.is_conclusion or (facts.round_id or 0) % SAMPLE_EVERY == 0:
-            return Worth(Value.SAMPLE)
-        return Worth(Value.FAILING if facts.failed else Value.ROUTINE)
+            return Ranking(Priority.SAMPLE)
+        return Ranking(Priority.FAILING if facts.failed else Priority.ROUTINE)
 
-    def copy(self) -> "Memory":
+    def copy(self) -> "LastSeen":
         """Return another that is told of what comes next without this one."""
-        return Memory(self._last.copy())
+        return LastSeen(self._last.copy())
 
     @property
     def open_failures(self) -> frozenset[int]:
@@ -97,11 +97,11 @@ class Memory:
         return frozenset(last.seq for last in self._last.values() if last.failed)
 
 
-def facts_of(record: Record) -> Facts:
+def facts_of(record: Record) -> RecordFacts:
     """Return what of `record` decides its value."""
     if record.test == CONCLUSION:
         verdict = "" if record.verdict is None else record.verdict.verdict
-        return Facts(
+        return RecordFacts(
             key=CONCLUSION,
             said=verdict,
             failed=verdict != "ok",
@@ -109,7 +109,7 @@ def facts_of(record: Record) -> Facts:
             is_conclusion=True,
         )
     failure = record.outcome.failure
-    return Facts(
+    return RecordFacts(
         key=f"{record.test} {record.target_name or record.target} {record.uplink}",
         said=failure or "",
         failed=failure is not None,
@@ -119,7 +119,7 @@ def facts_of(record: Record) -> Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Picked:
+class Candidates:
     """What of a window to give up, which to mark as `KEPT`, and up to which seq the window was dealt with."""
 
     victims: tuple[int, ...]
@@ -128,8 +128,8 @@ class Picked:
 
 
 def pick(
-    window: Sequence[tuple[int, Value]], *, level: Value, wanted: int, open_failures: Collection[int]
-) -> Picked:
+    window: Sequence[tuple[int, Priority]], *, level: Priority, wanted: int, open_failures: Collection[int]
+) -> Candidates:
     """Choose up to `wanted` of `window` ((seq, value), ascending, not empty) to give up at `level`.
 
     All below `level` must have been given up before: the caller goes through the levels in order, each from where
@@ -144,11 +144,11 @@ def pick(
         upto = seq
         if value > level:
             continue
-        if level is not Value.KEPT and seq in open_failures:
+        if level is not Priority.KEPT and seq in open_failures:
             promoted.append(seq)
         else:
             victims.append(seq)
-    return Picked(tuple(victims), tuple(promoted), upto)
+    return Candidates(tuple(victims), tuple(promoted), upto)
 
 
 def to_ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:

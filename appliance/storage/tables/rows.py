@@ -14,7 +14,7 @@ from typing import Final
 
 from appliance.storage.tables import checked, ledger, packed
 from appliance.storage.tables.ledger import SPAN, Account
-from appliance.storage.tables.priority import Memory, Value, Worth, facts_of, pick, to_ranges
+from appliance.storage.tables.priority import LastSeen, Priority, Ranking, facts_of, pick, to_ranges
 from firmware.model.record import Record, from_json, to_json
 from firmware.wire.messages import Reject
 
@@ -34,7 +34,7 @@ _ENCODE: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, all
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class WaitingRow:
     """A record that waits: its seq and its JSON text."""
 
     seq: int
@@ -54,7 +54,7 @@ def insert(
     connection: sqlite3.Connection,
     records: Sequence[Record],
     bodies: Sequence[str],
-    worths: Sequence[Worth],
+    worths: Sequence[Ranking],
     *,
     first: int,
     utc_ns: int,
@@ -118,14 +118,14 @@ def read(
     below: int,
     limit: int,
     max_bytes: int,
-) -> tuple[list[Row], list[int]]:
+) -> tuple[list[WaitingRow], list[int]]:
     """Return waiting rows with above < seq < below, and the seqs of those whose text is not what was stored.
 
     Reading stops after the row whose body takes the sum past `max_bytes`. Raises `sqlite3.DatabaseError` where it is the seq
     that is not what it was, or a row does not stand where its seq belongs: a page's pointer to it is damaged, and what
     was there is hidden.
     """
-    rows: list[Row] = []
+    rows: list[WaitingRow] = []
     spoilt: list[int] = []
     total = 0
     base = account.base
@@ -149,7 +149,7 @@ def read(
             _refuse_moved(connection, key, stored, crc)
             spoilt.append(key - base)
             continue
-        rows.append(Row(key - base, body))
+        rows.append(WaitingRow(key - base, body))
         total += len(body)
     cursor.close()
     return rows, spoilt
@@ -228,9 +228,9 @@ def refuse_hidden(connection: sqlite3.Connection, number: int) -> None:
         raise sqlite3.DatabaseError(f"{waiting} records wait in epoch {number}, and none is found")
 
 
-def remembered(connection: sqlite3.Connection, account: Account) -> Memory:
+def remembered(connection: sqlite3.Connection, account: Account) -> LastSeen:
     """Return what was last said of each target, by the last records that wait."""
-    memory = Memory()
+    memory = LastSeen()
     last = connection.execute(
         "SELECT seq, body, crc FROM waiting WHERE seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
         (account.base, account.base + SPAN, REMEMBERED),
@@ -320,11 +320,11 @@ def quarantine(
     return delete(connection, key, key)
 
 
-def give_up(connection: sqlite3.Connection, memory: Memory, *, wanted: int, reason: str) -> int | None:
+def give_up(connection: sqlite3.Connection, memory: LastSeen, *, wanted: int, reason: str) -> int | None:
     """Give up at most `wanted` of the least valuable records of a few windows; None when nothing is left."""
     open_failures = memory.open_failures
     looked = 0
-    for level in Value:
+    for level in Priority:
         upto = _given_up_to(connection, level)
         while looked < _WINDOWS and (window := _window(connection, upto)):
             looked += 1
@@ -344,7 +344,7 @@ def give_up(connection: sqlite3.Connection, memory: Memory, *, wanted: int, reas
     return None
 
 
-def _given_up_to(connection: sqlite3.Connection, level: Value) -> int:
+def _given_up_to(connection: sqlite3.Connection, level: Priority) -> int:
     """Return up to which key giving up got for a value; from the beginning again where the note is not as it was written."""
     found = connection.execute(
         "SELECT seq, crc FROM given_up_to WHERE value = ?", (int(level),)
@@ -352,13 +352,13 @@ def _given_up_to(connection: sqlite3.Connection, level: Value) -> int:
     return int(found[0]) if found[1] == checked.mark(int(level), found[0]) else 0
 
 
-def _window(connection: sqlite3.Connection, above: int) -> list[tuple[int, Value]]:
+def _window(connection: sqlite3.Connection, above: int) -> list[tuple[int, Priority]]:
     rows = connection.execute(
         # Older rows have none; and what stands there is in no checksum, so it may be anything.
         "SELECT seq, iif(value BETWEEN 0 AND 3, value, ?) FROM waiting WHERE seq > ? ORDER BY seq LIMIT ?",
-        (int(Value.FAILING), above, _WINDOW),
+        (int(Priority.FAILING), above, _WINDOW),
     ).fetchall()
-    return [(key, Value(value)) for key, value in rows]
+    return [(key, Priority(value)) for key, value in rows]
 
 
 def give_up_upto(connection: sqlite3.Connection, key: int, *, wanted: int, reason: str) -> int:
@@ -383,4 +383,4 @@ def _bury_all(connection: sqlite3.Connection, keys: Sequence[int], reason: str) 
 
 
 def _promote(connection: sqlite3.Connection, key: int) -> None:
-    connection.execute("UPDATE waiting SET value = ? WHERE seq = ?", (int(Value.KEPT), key))
+    connection.execute("UPDATE waiting SET value = ? WHERE seq = ?", (int(Priority.KEPT), key))

@@ -11,9 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
-from collector.messages import Answer
+from collector.messages import OutgoingMessage
 from firmware.model.jsontypes import RecordError
-from firmware.wire.bundle import MAGIC, Message, frame
+from firmware.wire.bundle import MAGIC, BundleMessage, frame
 from firmware.wire.envelope import is_sealed, unseal
 from firmware.wire.messages import Ack, decode_ack
 
@@ -38,7 +38,7 @@ class Answering:
         self._chain = chain
         self._file: BinaryIO | None = None
 
-    def take(self, answers: tuple[Answer, ...]) -> None:
+    def take(self, answers: tuple[OutgoingMessage, ...]) -> None:
         """Write answers; where that fails it is told in `fault`, and the device will be answered the next time."""
         for answer in answers:
             leaf = answer.topic.rpartition("/")[2]
@@ -47,7 +47,7 @@ class Answering:
                 ack = _ack(answer.payload)
                 self.rejected += 0 if ack is None else len(ack.rejects)
                 self.clashes = self.clashes or (ack is not None and ack.clash is not None)
-            self._write(Message(leaf=leaf, payload=answer.payload))
+            self._write(BundleMessage(leaf=leaf, payload=answer.payload))
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +69,7 @@ class Answering:
         except OSError as fault:
             self._fail(fault)
 
-    def _write(self, message: Message) -> None:
+    def _write(self, message: BundleMessage) -> None:
         if self.fault:
             return
         try:
@@ -80,7 +80,7 @@ class Answering:
                 self._file = os.fdopen(descriptor, "wb")
                 self._file.write(MAGIC)
                 if self._chain:
-                    self._file.write(frame(Message(leaf="collector", payload=self._chain)))
+                    self._file.write(frame(BundleMessage(leaf="collector", payload=self._chain)))
             self._file.write(frame(message))
         except OSError as fault:
             self._fail(fault)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from collector.errors import CollectorError, DataDirInUseError
-from collector.messages import Answer
+from collector.errors import CollectorDataDirInUseError, CollectorError
+from collector.messages import OutgoingMessage
 from collector.receive.bundles.answers import Answering
 from collector.receive.bundles.importing import Handle, bags, import_bag
 from collector.receive.bundles.posting import Poster
@@ -18,7 +18,7 @@ from collector.receive.inbox import Inbox
 from collector.receive.ingest import IngestThread
 from collector.settings import CollectorSettings
 from collector.store.database import Store
-from collector.store.datadir import DataDir
+from collector.store.datadir import CollectorDataDir
 from collector.store.queries import Queries
 from collector.trust.gate import Gate, gate_of
 from firmware.commands.errors import BadInputError, CommandError
@@ -90,8 +90,8 @@ def _import(settings: CollectorSettings, found: Sequence[Path]) -> bool:
 def _handle(settings: CollectorSettings, gate: Gate, stack: ExitStack) -> Handle:
     """Return what takes the messages: the store itself, or the intake of the collector that has it."""
     try:
-        directory = DataDir.open(settings.data)
-    except DataDirInUseError as error:
+        directory = CollectorDataDir.open(settings.data)
+    except CollectorDataDirInUseError as error:
         if not settings.intake.port:
             raise CollectorError(
                 f"{error}; or give the running collector an [intake], and the messages go through it"
@@ -103,5 +103,5 @@ def _handle(settings: CollectorSettings, gate: Gate, stack: ExitStack) -> Handle
     return IngestThread(store, Inbox(max_messages=1, max_bytes=1), _nowhere, gate=gate).handle
 
 
-def _nowhere(_: Answer) -> None:
+def _nowhere(_: OutgoingMessage) -> None:
     """Drop what nobody waits for."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from collector.messages import Answer, Delivery
+from collector.messages import Delivery, OutgoingMessage
 from collector.receive.bundles.answers import ANSWERS, Answering
 from firmware.model.jsontypes import RecordError
-from firmware.wire.bundle import Message
-from firmware.wire.bundle_file import BagFile
+from firmware.wire.bundle import BundleMessage
+from firmware.wire.bundle_file import BundleFile
 from firmware.wire.envelope import is_sealed, unseal
 from firmware.wire.messages import decode_batch, decode_hello, topic
 
@@ -70,7 +70,7 @@ def import_bag(path: Path, handle: Handle, answering: Answering, *, stored: Call
     group: list[Delivery] = []
     try:
         with path.open("rb") as file:
-            read = BagFile(file)
+            read = BundleFile(file)
             for message in read:
                 done.messages += 1
                 device = _device(message) or done.device
@@ -120,10 +120,10 @@ def _handle(group: list[Delivery], handle: Handle, done: Imported) -> None:
         group.clear()
 
 
-def _delivery(message: Message, done: Imported, answering: Answering) -> Delivery:
+def _delivery(message: BundleMessage, done: Imported, answering: Answering) -> Delivery:
     records = _records(message)
 
-    def reply(answers: tuple[Answer, ...]) -> None:
+    def reply(answers: tuple[OutgoingMessage, ...]) -> None:
         if answers:
             done.unanswered -= 1
             done.records += records
@@ -138,11 +138,11 @@ def _delivery(message: Message, done: Imported, answering: Answering) -> Deliver
     )
 
 
-def _payload(message: Message) -> bytes:
+def _payload(message: BundleMessage) -> bytes:
     return unseal(message.payload).payload if is_sealed(message.payload) else message.payload
 
 
-def _device(message: Message) -> str:
+def _device(message: BundleMessage) -> str:
     """Return the device that a hello names, "" for what is none; nothing is believed of it yet."""
     if message.leaf != "hello":
         return ""
@@ -152,7 +152,7 @@ def _device(message: Message) -> str:
         return ""
 
 
-def _records(message: Message) -> int:
+def _records(message: BundleMessage) -> int:
     """Return how many records a message has, as far as it can be read."""
     if message.leaf == "hello":
         return 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from collector.errors import CollectorError
-from collector.messages import Answer, Delivery
+from collector.messages import Delivery, OutgoingMessage
 from collector.settings import IntakeSettings
 from firmware.model.jsontypes import RecordError
 from firmware.wire.bundle import MAX_PAYLOAD_BYTES, decode
@@ -58,7 +58,7 @@ class Poster:
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return http.client.HTTPSConnection(self._host, self._port, timeout=ANSWER_S, context=context)
 
-    def _post(self, delivery: Delivery) -> tuple[Answer, ...]:
+    def _post(self, delivery: Delivery) -> tuple[OutgoingMessage, ...]:
         device, leaf = device_of(delivery.topic), delivery.topic.rpartition("/")[2]
         said = ""
         for _ in range(TRIES):
@@ -83,12 +83,14 @@ class Poster:
         )
 
 
-def _answers(device: str, body: bytes) -> tuple[Answer, ...]:
+def _answers(device: str, body: bytes) -> tuple[OutgoingMessage, ...]:
     try:
         bag = decode(body)
     except RecordError as error:
         raise CollectorError(f"the intake answered with something else than ours would ({error})") from error
-    return tuple(Answer(topic=topic(device, "dn", one.leaf), payload=one.payload) for one in bag.messages)
+    return tuple(
+        OutgoingMessage(topic=topic(device, "dn", one.leaf), payload=one.payload) for one in bag.messages
+    )
 
 
 def _pause_s(told: str | None) -> float:

@@ -14,7 +14,7 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
-from collector.messages import Answer, Delivery
+from collector.messages import Delivery, OutgoingMessage
 from collector.receive.inbox import Inbox
 from firmware.wire import bundle
 from firmware.wire.messages import DEVICE_PATTERN, topic
@@ -50,7 +50,9 @@ def make_app(inbox: Inbox) -> FastAPI:
         answers = await _answers(inbox, topic(device, "up", leaf), body)
         if answers is None:
             return _later("it could not be stored")
-        messages = [bundle.Message(leaf=one.topic.rpartition("/")[2], payload=one.payload) for one in answers]
+        messages = [
+            bundle.BundleMessage(leaf=one.topic.rpartition("/")[2], payload=one.payload) for one in answers
+        ]
         return Response(bundle.encode(messages), media_type="application/octet-stream")
 
     return app
@@ -69,16 +71,16 @@ async def _body(request: Request) -> bytes | None:
     return body
 
 
-async def _answers(inbox: Inbox, topic_name: str, body: bytes) -> tuple[Answer, ...] | None:
+async def _answers(inbox: Inbox, topic_name: str, body: bytes) -> tuple[OutgoingMessage, ...] | None:
     """Put the message where ingest finds it, and wait for what it answers; None: it could not say in time."""
     loop = asyncio.get_running_loop()
-    answered: asyncio.Future[tuple[Answer, ...]] = loop.create_future()
+    answered: asyncio.Future[tuple[OutgoingMessage, ...]] = loop.create_future()
 
-    def settle(answers: tuple[Answer, ...]) -> None:
+    def settle(answers: tuple[OutgoingMessage, ...]) -> None:
         if not answered.done():
             answered.set_result(answers)
 
-    def reply(answers: tuple[Answer, ...]) -> None:
+    def reply(answers: tuple[OutgoingMessage, ...]) -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(settle, answers)
 

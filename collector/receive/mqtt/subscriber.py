@@ -25,7 +25,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from collector.errors import TrustError
-from collector.messages import Answer, Delivery
+from collector.messages import Delivery, OutgoingMessage
 from collector.receive.inbox import Inbox
 from firmware.wire.messages import ROOT
 
@@ -74,7 +74,7 @@ class Subscriber:
         self._tls = tls
         self._on_state = on_state
         self._jitter = jitter
-        self._acks: deque[Answer] = deque(maxlen=MAX_ACKS_WAITING)
+        self._acks: deque[OutgoingMessage] = deque(maxlen=MAX_ACKS_WAITING)
         self._stopping = threading.Event()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="subscriber")
@@ -93,7 +93,7 @@ class Subscriber:
         os.close(self._wake_read)
         os.close(self._wake_write)
 
-    def send(self, answer: Answer) -> None:
+    def send(self, answer: OutgoingMessage) -> None:
         """Send an ack as soon as may be; dropped when there is no connection (the device will ask again)."""
         if self._subscribed:
             self._acks.append(answer)

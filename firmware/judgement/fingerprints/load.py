@@ -15,8 +15,8 @@ from typing import Final
 from firmware.judgement.fingerprints.table import (
     Fingerprint,
     Fingerprints,
+    FingerprintScope,
     PatternType,
-    Scope,
     canonical,
     repeats,
 )
@@ -106,7 +106,7 @@ def _check_header(header: list[str], where: str) -> None:
 
 
 def _fingerprint(row: Mapping[str, str], where: str) -> Fingerprint:
-    scope = _word(row, "scope", tuple(Scope), where)
+    scope = _word(row, "scope", tuple(FingerprintScope), where)
     kind = PatternType(_word(row, "pattern_type", tuple(PatternType), where))
     location, pattern = row["location_found"], row["pattern"]
     if not row["name"]:
@@ -130,7 +130,7 @@ def _fingerprint(row: Mapping[str, str], where: str) -> Fingerprint:
             )
     return Fingerprint(
         name=row["name"],
-        scope=Scope(scope),
+        scope=FingerprintScope(scope),
         location=location.lower(),
         pattern_type=kind,
         pattern=canonical(pattern) if location == "dns" and kind is PatternType.FULL else pattern,

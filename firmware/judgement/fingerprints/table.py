@@ -19,7 +19,7 @@ SURE: Final = 5
 """The highest `confidence_no_fp`: the pattern is taken never to match anything else."""
 
 
-class Scope(StrEnum):
+class FingerprintScope(StrEnum):
     """Whose answer it is (the words of Citizen Lab and OONI)."""
 
     NATIONAL = "nat"
@@ -33,7 +33,9 @@ class Scope(StrEnum):
     UNKNOWN = ""
 
 
-STRONG_SCOPES: Final = frozenset({Scope.NATIONAL, Scope.ISP, Scope.PROVIDER, Scope.INJECTED})
+STRONG_SCOPES: Final = frozenset(
+    {FingerprintScope.NATIONAL, FingerprintScope.ISP, FingerprintScope.PROVIDER, FingerprintScope.INJECTED}
+)
 """Answers of a country or a provider. A product, a school or vague words say nothing of either by themselves."""
 
 
@@ -51,7 +53,7 @@ class Fingerprint:
     """One row. `location` is `dns`, `body` or `header.NAME` (small letters); `countries` are ISO 3166-1 codes."""
 
     name: str
-    scope: Scope
+    scope: FingerprintScope
     location: str
     pattern_type: PatternType
     pattern: str
@@ -106,7 +108,7 @@ class Fingerprints:
 
     def _best(self, location: str, texts: Sequence[str]) -> Fingerprint | None:
         hits = [row for row in self.rows if row.location == location and any(map(row.matches, texts))]
-        if any(row.scope is Scope.FALSE_POSITIVE for row in hits):
+        if any(row.scope is FingerprintScope.FALSE_POSITIVE for row in hits):
             return None
         return next((row for row in hits if row.is_strong), hits[0] if hits else None)
 

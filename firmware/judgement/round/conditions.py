@@ -7,7 +7,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Final
 
-from firmware.judgement.facts import FAR, MIN_OK, Facts
+from firmware.judgement.facts import FAR, MIN_OK, RoundFacts
 from firmware.judgement.observation import Observation, Outlook
 from firmware.model.failures import Failure
 from firmware.model.record import Rung
@@ -28,12 +28,12 @@ LOSSY: Final = 0.2
 """The share of the far targets that lose packets on a full line."""
 
 
-def link_down(facts: Facts) -> bool:
+def link_down(facts: RoundFacts) -> bool:
     """Say whether the link is down."""
     return bool(facts.failed(Rung.LINK)) and not facts.anything_far
 
 
-def no_address(facts: Facts) -> bool:
+def no_address(facts: RoundFacts) -> bool:
     """Say whether there is no address."""
     return bool(facts.failed(Rung.ADDRESS)) and not facts.anything_far
 
@@ -43,25 +43,25 @@ _GATEWAY_ABSENT: Final = frozenset(
 )
 
 
-def gateway_absent(facts: Facts) -> bool:
+def gateway_absent(facts: RoundFacts) -> bool:
     """Say whether there is no router."""
     failed = facts.failed(Rung.GATEWAY)
     return any(seen.failure in _GATEWAY_ABSENT for seen in failed) and not facts.anything_far
 
 
-def gateway_lost(facts: Facts) -> bool:
+def gateway_lost(facts: RoundFacts) -> bool:
     """Say whether the router fell silent."""
     # A resolver that answers may stand behind the router: then it forwards, and only ignores ping.
     return facts.gateway_fell_silent() and not facts.reached(Rung.RESOLVER) and not facts.anything_far
 
 
-def captive_portal(facts: Facts) -> bool:
+def captive_portal(facts: RoundFacts) -> bool:
     """Say whether a sign-in page answers and nothing proves itself."""
     proven = facts.domestic.proven | facts.international.proven | facts.platforms.proven
     return bool(facts.portals()) and not proven
 
 
-def controls_silent(facts: Facts) -> bool:
+def controls_silent(facts: RoundFacts) -> bool:
     """Say whether nothing outside was reached, and enough networks were silent for that to mean something.
 
     What answers in a target's place (a block page inside the country) breaks no silence and adds none.
@@ -71,12 +71,12 @@ def controls_silent(facts: Facts) -> bool:
     return not reached and len(facts.international.down) >= MIN_CONTROLS
 
 
-def domestic_up(facts: Facts) -> bool:
+def domestic_up(facts: RoundFacts) -> bool:
     """Say whether enough domestic networks prove themselves."""
     return len(facts.domestic.proven) >= MIN_DOMESTIC
 
 
-def international_cut(facts: Facts) -> bool:
+def international_cut(facts: RoundFacts) -> bool:
     """Say whether nothing outside answers and the inside does, asked again."""
     if not (controls_silent(facts) and domestic_up(facts)):
         return False
@@ -84,12 +84,12 @@ def international_cut(facts: Facts) -> bool:
     return still_up or facts.previous("international-cut", "international-silent-unconfirmed")
 
 
-def international_silent(facts: Facts) -> bool:
+def international_silent(facts: RoundFacts) -> bool:
     """Say whether nothing outside answers and the inside does."""
     return controls_silent(facts) and domestic_up(facts)
 
 
-def all_silent(facts: Facts) -> bool:
+def all_silent(facts: RoundFacts) -> bool:
     """Say whether nothing beyond the host's own network answered, and that network itself did."""
     far = (facts.domestic, facts.international, facts.platforms)
     silent = not any(reach.any_answer for reach in far)
@@ -98,7 +98,7 @@ def all_silent(facts: Facts) -> bool:
     return silent and enough and well and bool(facts.near())
 
 
-def outage(facts: Facts) -> bool:
+def outage(facts: RoundFacts) -> bool:
     """Say whether nothing beyond the host's network answers, asked again."""
     if not all_silent(facts):
         return False
@@ -106,56 +106,56 @@ def outage(facts: Facts) -> bool:
     return still_up or facts.previous("isp-or-wider-outage", "all-silent-unconfirmed")
 
 
-def certificates_refused(facts: Facts) -> bool:
+def certificates_refused(facts: RoundFacts) -> bool:
     """Say whether controls answer with certificates that none verifies."""
     handshakes = [seen for seen in facts.on(Rung.INTERNATIONAL) if seen.test == "tls"]
     networks = {seen.network for seen in handshakes}
     return len(networks) >= MIN_OK and all(seen.outlook is Outlook.MEDDLED for seen in handshakes)
 
 
-def names_unresolved(facts: Facts) -> bool:
+def names_unresolved(facts: RoundFacts) -> bool:
     """Say whether no name is resolved."""
     by_name = [seen for seen in facts.latest if seen.is_by_name and seen.outlook is not Outlook.VOID]
     none = bool(by_name) and all(seen.outlook is Outlook.UNNAMED for seen in by_name)
     return bool(facts.failed(Rung.RESOLVER)) and none
 
 
-def ok(facts: Facts) -> bool:
+def ok(facts: RoundFacts) -> bool:
     """Say whether the controls outside are well."""
     return facts.controls_well
 
 
-def no_control(facts: Facts) -> bool:
+def no_control(facts: RoundFacts) -> bool:
     """Say whether no control was tried."""
     return facts.international.tried == 0
 
 
-def always(facts: Facts) -> bool:  # noqa: ARG001  # a condition takes the facts
+def always(facts: RoundFacts) -> bool:  # noqa: ARG001  # a condition takes the facts
     """Say whether this is asked at all."""
     return True
 
 
-def tunnelled(facts: Facts) -> bool:
+def tunnelled(facts: RoundFacts) -> bool:
     """Say whether what goes far leaves by a tunnel."""
     return facts.tunnelled
 
 
-def resolver_lies(facts: Facts) -> bool:
+def resolver_lies(facts: RoundFacts) -> bool:
     """Say whether the resolver gives every name the same false answer, while what is asked by address is well."""
     return facts.resolver_lies
 
 
-def protocols_part(facts: Facts) -> bool:
+def protocols_part(facts: RoundFacts) -> bool:
     """Say whether in three networks one protocol is silent, in one of which another answers and proves itself."""
     return bool(_silent_kinds(facts))
 
 
-def protocol_filtering(facts: Facts) -> bool:
+def protocol_filtering(facts: RoundFacts) -> bool:
     """Say whether the same was so in the round before."""
     return protocols_part(facts) and facts.previous("protocol-filtering", "protocols-part-unconfirmed")
 
 
-def _silent_kinds(facts: Facts) -> set[tuple[str, str]]:
+def _silent_kinds(facts: RoundFacts) -> set[tuple[str, str]]:
     """Return the kinds (test and port) that nothing outside answers while another kind proves the same network."""
     by_kind: dict[tuple[str, str], list[Observation]] = {}
     for rung in (Rung.INTERNATIONAL, Rung.PLATFORMS):
@@ -183,7 +183,7 @@ def _kind(seen: Observation) -> tuple[str, str]:
     return seen.test, seen.target.rsplit(":", 1)[-1]
 
 
-def congestion(facts: Facts) -> bool:
+def congestion(facts: RoundFacts) -> bool:
     """Say whether delay and loss rose together, on all that lies beyond the host's network."""
     rungs = [rung for rung in FAR if facts.reached(rung)]
     if Rung.INTERNATIONAL not in rungs or not all(_risen(facts, rung) for rung in rungs):
@@ -193,7 +193,7 @@ def congestion(facts: Facts) -> bool:
     return len(lost) >= LOSSY * len(tried) and len({seen.network for seen in lost}) >= MIN_OK
 
 
-def _risen(facts: Facts, rung: Rung) -> bool:
+def _risen(facts: RoundFacts, rung: Rung) -> bool:
     best = [
         past.ladder.rung(rung).best_ns for past in facts.history if past.verdict.verdict == VerdictWord.OK
     ]
@@ -205,10 +205,10 @@ def _risen(facts: Facts, rung: Rung) -> bool:
     return min(now) >= SLOW_FACTOR * ordinary and min(now) - ordinary >= SLOW_NS
 
 
-def target_is(word: VerdictWord) -> Callable[[Facts], bool]:
+def target_is(word: VerdictWord) -> Callable[[RoundFacts], bool]:
     """Return the condition that the controls are well and a platform's own verdict is `word`, and not weakly so."""
 
-    def condition(facts: Facts) -> bool:
+    def condition(facts: RoundFacts) -> bool:
         return facts.controls_well and any(
             one.verdict is word and one.confidence != "low" for one in facts.targets
         )

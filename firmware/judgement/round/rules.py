@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.judgement.facts import MIN_OK, Facts
+from firmware.judgement.facts import MIN_OK, RoundFacts
 from firmware.judgement.round import conditions as when
 from firmware.model.record import Rung
 from firmware.model.verdict_words import VerdictWord
@@ -27,7 +27,7 @@ class Rule:
     sentence: str
     overturned_by: str
     rungs: tuple[Rung, ...]
-    condition: Callable[[Facts], bool]
+    condition: Callable[[RoundFacts], bool]
 
 
 _LOCAL: Final = (Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER)

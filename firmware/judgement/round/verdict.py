@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from firmware.judgement.facts import Facts, Past
+from firmware.judgement.facts import Past, RoundFacts
 from firmware.judgement.observation import Observation, Outlook
 from firmware.judgement.round.rules import RULES, Rule
 from firmware.judgement.site.evidence import WebControl, WebEvidence
@@ -62,7 +62,9 @@ def judge_round(
     """
     out = tuple(silent)
     known = pages or {}
-    facts = replace(Facts.of((*observations, *out), history), resolver_lies=resolver_lies(known.values()))
+    facts = replace(
+        RoundFacts.of((*observations, *out), history), resolver_lies=resolver_lies(known.values())
+    )
     platforms = judge_targets(facts, known, views or {})
     facts = replace(facts, targets=tuple(_in_short(name, one) for name, one in platforms.items()))
     rule = next(rule for rule in (RULES if rules is None else rules) if rule.condition(facts))
@@ -85,7 +87,7 @@ def _in_short(name: str, judged: WebJudgement) -> TargetJudgement:
     )
 
 
-def _evidence(rule: Rule, facts: Facts, out: Sequence[Observation]) -> Iterator[str]:
+def _evidence(rule: Rule, facts: RoundFacts, out: Sequence[Observation]) -> Iterator[str]:
     lines = [line for rung in rule.rungs for line in _rung_lines(facts, rung)]
     yield from lines or ["nothing was measured that could tell"]
     if Rung.PLATFORMS in rule.rungs:
@@ -97,7 +99,7 @@ def _evidence(rule: Rule, facts: Facts, out: Sequence[Observation]) -> Iterator[
         yield f"{len(out)} of the targets had been asked for {EARLY_NS // 1_000_000_000} s, and were taken to be silent"
 
 
-def _rung_lines(facts: Facts, rung: Rung) -> Iterator[str]:
+def _rung_lines(facts: RoundFacts, rung: Rung) -> Iterator[str]:
     tried = facts.on(rung)
     if not tried:
         return

@@ -14,7 +14,7 @@ CONTROL_FRESH_S: Final = 3 * 3600.0
 """A control's view older than this is a last known one: used, and said to be old (`WebControl.age_s`)."""
 
 
-class ControlSource(StrEnum):
+class VantageSource(StrEnum):
     """Who saw the target from outside."""
 
     COLLECTOR = "collector"
@@ -62,7 +62,7 @@ class Connect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handshake:
+class HandshakeEvidence:
     """One TLS handshake. `bytes_read` is how much of the answer came before it failed.
 
     `is_control` marks the one with an innocuous server name to the same address and port.
@@ -104,7 +104,7 @@ class WebEvidence:
     url: str
     lookups: tuple[Lookup, ...] = ()
     connects: tuple[Connect, ...] = ()
-    handshakes: tuple[Handshake, ...] = ()
+    handshakes: tuple[HandshakeEvidence, ...] = ()
     requests: tuple[Request, ...] = ()
     failure: str | None = None
     """The whole measurement's failure where it says one, for measurements that keep no steps."""
@@ -121,7 +121,7 @@ class WebControl:
     was in none.
     """
 
-    source: ControlSource
+    source: VantageSource
     reachable: bool = True
     age_s: float = 0.0
     looked: Looked = Looked.BEFORE

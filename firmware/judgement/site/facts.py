@@ -12,7 +12,7 @@ from firmware.judgement.fingerprints.table import Fingerprint, Fingerprints, can
 from firmware.judgement.site.evidence import (
     CONTROL_FRESH_S,
     Connect,
-    Handshake,
+    HandshakeEvidence,
     Looked,
     Lookup,
     Request,
@@ -75,9 +75,9 @@ class WebFacts:
     others: frozenset[str]
     late: frozenset[str]
     connects: tuple[Connect, ...]
-    handshakes: tuple[Handshake, ...]
+    handshakes: tuple[HandshakeEvidence, ...]
     """By the host's own name, to the system's addresses."""
-    controls: tuple[Handshake, ...]
+    controls: tuple[HandshakeEvidence, ...]
     """By an innocuous name."""
     proven: frozenset[str]
     """Addresses where a certificate for `host` was shown, whoever named them."""
@@ -224,7 +224,7 @@ class WebFacts:
             return None
         seen = self.control.handshakes if handshakes else self.control.connects
         theirs = {place(where): failure for where, failure in seen.items()}
-        tried: list[Connect | Handshake] = [*(self.handshakes if handshakes else self.connects)]
+        tried: list[Connect | HandshakeEvidence] = [*(self.handshakes if handshakes else self.connects)]
         failed = [(bare(one.address), one.port) for one in tried if one.failure is not None]
         found = [theirs[where] for where in failed if where in theirs]
         return any(failure is None for failure in found) if found else None

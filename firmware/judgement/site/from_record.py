@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from firmware.judgement.observation import Outlook, from_record
 from firmware.judgement.site.evidence import (
     Connect,
-    ControlSource,
-    Handshake,
+    HandshakeEvidence,
     Lookup,
     Request,
+    VantageSource,
     WebControl,
     WebEvidence,
 )
@@ -75,7 +75,7 @@ def control_from(evidence: WebEvidence, *, age_s: float = 0.0) -> WebControl:
     failures = [lookup.failure for lookup in evidence.lookups]
     found = tuple(dict.fromkeys(address for one in evidence.lookups for address in one.addresses))
     return WebControl(
-        source=ControlSource.COLLECTOR,
+        source=VantageSource.COLLECTOR,
         age_s=age_s,
         dns_failure=None if found or not failures else next((one for one in failures if one), None),
         addresses=found,
@@ -219,11 +219,11 @@ def _connects(way: _Detail) -> Iterator[Connect]:
         )
 
 
-def _handshake(one: _Detail, port: int) -> Handshake:
+def _handshake(one: _Detail, port: int) -> HandshakeEvidence:
     took_ns, read = _integer(one, "took_ns"), _integer(one, "bytes_read")
     flights = [flight for flight in _list(one, "flights") if isinstance(flight, list) and len(flight) == 3]
     down = [flight[2] for flight in flights if flight[1] == "down"]
-    return Handshake(
+    return HandshakeEvidence(
         address=_text(one, "address") or "",
         port=_integer(one, "port") or port,
         server_name=_text(one, "server_name") or "",

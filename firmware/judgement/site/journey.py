@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
-from firmware.judgement.site.evidence import Connect, Handshake, Lookup, Request, WebEvidence
+from firmware.judgement.site.evidence import Connect, HandshakeEvidence, Lookup, Request, WebEvidence
 from firmware.judgement.site.places import bare, joined
 from firmware.model.failures import Failure
 
@@ -56,7 +56,7 @@ def stage_of(
     system: tuple[Lookup, ...],
     answers: frozenset[str],
     connects: tuple[Connect, ...],
-    handshakes: tuple[Handshake, ...],
+    handshakes: tuple[HandshakeEvidence, ...],
     last: Request | None,
 ) -> tuple[Stage, str | None]:
     """Return the step in which the journey ended, and the failure; `page` and None where it arrived."""

@@ -7,7 +7,7 @@ resolver were well, and whether the control outside has looked since. It must ne
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from firmware.judgement.facts import Facts, Past
+from firmware.judgement.facts import Past, RoundFacts
 from firmware.judgement.fingerprints.table import canonical
 from firmware.judgement.observation import Outlook
 from firmware.judgement.site.evidence import WebControl, WebEvidence
@@ -23,7 +23,7 @@ FAILED: Final = frozenset({"dns", "tcp", "tls", "http"})
 
 
 def judge_targets(
-    facts: Facts, pages: Mapping[str, WebEvidence], views: Mapping[str, WebControl]
+    facts: RoundFacts, pages: Mapping[str, WebEvidence], views: Mapping[str, WebControl]
 ) -> dict[str, WebJudgement]:
     """Return the verdict on each platform that was measured, by name.
 
@@ -41,7 +41,7 @@ def judge_targets(
     return found
 
 
-def round_view(facts: Facts, name: str, step: str) -> RoundView:
+def round_view(facts: RoundFacts, name: str, step: str) -> RoundView:
     """Return what a round and those before it say around its target `name`, whose journey ended in `step`."""
     return RoundView(
         controls_reached=facts.controls_well,
@@ -72,7 +72,7 @@ def resolver_lies(pages: Iterable[WebEvidence]) -> bool:
     return bool(shared) and not shared & proven
 
 
-def _names_resolve(facts: Facts, name: str) -> bool | None:
+def _names_resolve(facts: RoundFacts, name: str) -> bool | None:
     """Say whether the system's resolver answered for names other than that of `name`; None where none was asked."""
     others = [one for one in facts.latest if one.is_by_name and one.target_name != name]
     asked = [one for one in others if one.outlook is not Outlook.VOID]

@@ -6,7 +6,7 @@ never in it: that depends on when one asks.
 
 from typing import Final
 
-from firmware.judgement.site.evidence import ControlSource, WebControl
+from firmware.judgement.site.evidence import VantageSource, WebControl
 from firmware.model.failures import is_failure
 from firmware.model.jsontypes import JsonObject, JsonValue, Reader, RecordError
 
@@ -37,7 +37,7 @@ def from_json(value: JsonValue, *, age_s: float) -> WebControl:
     """Read a view that is `age_s` old. Raises `RecordError`."""
     reader = Reader(value, where="control")
     return WebControl(
-        source=ControlSource.COLLECTOR,
+        source=VantageSource.COLLECTOR,
         reachable=_truth(reader, "reachable"),
         age_s=age_s,
         dns_failure=_failure(reader.optional_text("dns")),

@@ -4,7 +4,7 @@ import datetime as dt
 from pathlib import Path
 
 from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from collector.trust.signing import Signer
 from provisioning.authority import Authority, write
 from provisioning.certificates import Role, key_pem, make_key, make_request, pem
@@ -16,7 +16,7 @@ DEVICE = "abcd0123efgh4567"
 class World:
     """An authority, one device that has its identity, one collector."""
 
-    met: Identity
+    met: DeviceIdentity
 
     def __init__(self, folder: Path) -> None:
         self.authority = folder / "authority"
@@ -36,5 +36,5 @@ class World:
         write(self.files.trust, self.root)
         self.signer = Signer(key=collector, chain=self.collector_chain)
 
-    def identity(self) -> Identity:
-        return Identity.load(self.files, device=DEVICE)
+    def identity(self) -> DeviceIdentity:
+        return DeviceIdentity.load(self.files, device=DEVICE)

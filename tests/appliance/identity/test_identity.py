@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from appliance.identity import renewal
 from appliance.identity.files import IdentityError
-from appliance.identity.identity import Identity, UnknownSignerError
+from appliance.identity.identity import DeviceIdentity, UnknownSignerError
 from firmware.model.jsontypes import RecordError
 from firmware.wire.envelope import OVERHEAD_BYTES, seal, unseal
 from provisioning.authority import Authority, write
@@ -104,7 +104,7 @@ class TestLoading:
 
     def test_another_devices(self, world: World) -> None:
         with pytest.raises(IdentityError, match=r"is for device abcd.*tidegauge identity install"):
-            Identity.load(world.files, device="b" * 16)
+            DeviceIdentity.load(world.files, device="b" * 16)
 
     def test_another_key(self, world: World) -> None:
         write(world.files.key, key_pem(make_key()), mode=0o600)

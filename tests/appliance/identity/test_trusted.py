@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from firmware.model.jsontypes import RecordError
 from firmware.wire import trust_list
 from provisioning.authority import Authority, write
@@ -32,7 +32,7 @@ class World:
             write(files.trust, pem(authority.root))
         write(files.certificate, chain)
         write(files.key, key_pem(key))
-        self.device = Identity.load(files, device=DEVICE)
+        self.device = DeviceIdentity.load(files, device=DEVICE)
 
     def listed(self, days: int = 0, **options: object) -> bytes:
         """Return the next list, made `days` after the beginning."""
@@ -40,8 +40,8 @@ class World:
             authority.list_collectors(now=NOW + days * DAY, **options)  # type: ignore[arg-type]
         return (self.authority / trust_list.FILE_NAME).read_bytes()
 
-    def reloaded(self) -> Identity:
-        return Identity.load(self.device.files, device=DEVICE)
+    def reloaded(self) -> DeviceIdentity:
+        return DeviceIdentity.load(self.device.files, device=DEVICE)
 
 
 @pytest.fixture

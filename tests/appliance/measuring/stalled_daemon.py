@@ -8,7 +8,7 @@ import json
 import selectors
 import sys
 
-from appliance.measuring.worker import NS, Died, Measured, News, Unanswered, Worker
+from appliance.measuring.worker import NS, Died, News, TaskMeasured, Unanswered, Worker
 from firmware.model.task import from_json, result_to_json
 from firmware.net.loop import boottime_ns
 
@@ -43,7 +43,7 @@ def _turn(worker: Worker, selector: selectors.BaseSelector) -> None:
 
 def _told(news: News) -> dict[str, object]:
     match news:
-        case Measured(task=task, result=result):
+        case TaskMeasured(task=task, result=result):
             return {"measured": task.task_id, **result_to_json(result)}
         case Unanswered(reason=reason, tasks=tasks) | Died(reason=reason, tasks=tasks):
             return {"news": type(news).__name__, "reason": reason, "tasks": [task.task_id for task in tasks]}

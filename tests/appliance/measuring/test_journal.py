@@ -13,9 +13,9 @@ from appliance import state_file
 from appliance.measuring.journal import Journal, sync_point
 from appliance.measuring.schedule import Missed, Reason
 from appliance.outbox import boots, group_commit
-from appliance.outbox.boots import Begun
+from appliance.outbox.boots import BootStart
 from appliance.outbox.box import Outbox
-from appliance.state_file import State
+from appliance.state_file import DaemonState
 from firmware.model.record import ClockQuality, Outcome, Record, Zone, from_json
 from firmware.model.task import Result, Task
 from firmware.net.loop import boottime_ns
@@ -23,7 +23,7 @@ from firmware.plans import load as plans
 from tests import namespaces, small_disk
 
 PLAN = plans.load()
-STATE = State(pid=1, software="t", boot_id="b", plan=PLAN.label, started_utc_ns=0)
+STATE = DaemonState(pid=1, software="t", boot_id="b", plan=PLAN.label, started_utc_ns=0)
 NTP = {"t4_boottime_ns": 5_000, "t4_utc_ns": 10**18, "offset_ns": -250, "error_ns": 40}
 
 
@@ -177,7 +177,7 @@ def test_a_boot_and_its_points_are_noted_again_after_a_heal(tmp_path: Path) -> N
         made.result(ntp_task(), ntp_result(failure="generic_timeout_error"), slot_ns=boottime_ns())
         assert made.commit()
         assert boots.points(outbox, second) == (point,)
-        assert boots.begin(outbox, second) == Begun(previous=first)
+        assert boots.begin(outbox, second) == BootStart(previous=first)
         made.commit()
         rows = [row for box in (outbox, *outbox.past()) for row in box.oldest(100)]
         kept = [from_json(json.loads(row.body)) for row in rows]

@@ -15,7 +15,7 @@ from appliance.measuring.records import (
     of_result,
     of_round,
 )
-from appliance.measuring.rounds import GRACE_NS, History, Round, most_bytes
+from appliance.measuring.rounds import GRACE_NS, RecentRounds, RunningRound, most_bytes
 from appliance.measuring.schedule import Missed, Reason
 from firmware.clock.clocks import ClockTracker, SyncPoint
 from firmware.judgement.ladder import Ladder, RungProgress, climb
@@ -45,8 +45,8 @@ CUT = Verdict(verdict="international_cut", rule_id="international-cut")
 SCENE = Scene(boot_id=BOOT, plan=PLAN, clock=ClockTracker(), boottime_ns=START + 10 * NS, utc_ns=UTC)
 
 
-def begin(*, late_ns: int = 0) -> Round:
-    return Round(PLAN, round_id=7, slot_ns=START - late_ns, start_ns=START)
+def begin(*, late_ns: int = 0) -> RunningRound:
+    return RunningRound(PLAN, round_id=7, slot_ns=START - late_ns, start_ns=START)
 
 
 def answer(task: Task, failure: str | None = None) -> Record:
@@ -112,7 +112,7 @@ def test_silent_controls_are_asked_again_once_and_waited_for() -> None:
 FAR_RUNGS = {Rung.INTERNATIONAL, Rung.PLATFORMS}
 
 
-def silent_abroad(*, silent: set[Rung]) -> tuple[Round, int]:
+def silent_abroad(*, silent: set[Rung]) -> tuple[RunningRound, int]:
     """Return a round in which nothing of `silent` has answered yet, and the moment at which it may end early."""
     current = begin()
     for task in current.tasks:
@@ -255,14 +255,14 @@ def conclusion(
 
 
 def test_a_verdict_is_as_old_as_its_first_round() -> None:
-    history = History()
+    history = RecentRounds()
     for number, verdict in enumerate([OK, OK, CUT, CUT, OK]):
         history.add(START + number * NS, verdict, ladder(), utc_ns=UTC + number)
         assert history.since_utc_ns == UTC + [0, 0, 2, 2, 4][number]
 
 
 def test_rounds_before_have_their_age() -> None:
-    history = History()
+    history = RecentRounds()
     history.add(START, OK, ladder(), utc_ns=UTC)
     history.add(START + 30 * NS, CUT, ladder(), utc_ns=UTC)
     assert [(past.verdict.verdict, past.age_s) for past in history.before(START + 60 * NS)] == [
@@ -272,7 +272,7 @@ def test_rounds_before_have_their_age() -> None:
 
 
 def test_the_history_goes_on_after_a_restart() -> None:
-    history = History.of([conclusion(3, CUT), conclusion(2, CUT), conclusion(1, OK)], boot_id=BOOT)
+    history = RecentRounds.of([conclusion(3, CUT), conclusion(2, CUT), conclusion(1, OK)], boot_id=BOOT)
     (first, *_, last) = history.before(START + 100 * NS)
     assert first.verdict.verdict == "ok"
     assert last.verdict == replace(CUT)
@@ -284,7 +284,7 @@ def test_the_history_goes_on_after_a_restart() -> None:
 
 
 def test_rounds_of_another_boot_have_no_age_but_the_verdict_goes_on() -> None:
-    history = History.of(
+    history = RecentRounds.of(
         [conclusion(2, CUT, boot_id="another"), conclusion(1, OK, boot_id="another")], boot_id=BOOT
     )
     assert history.before(START + 100 * NS) == ()
@@ -294,5 +294,5 @@ def test_rounds_of_another_boot_have_no_age_but_the_verdict_goes_on() -> None:
 def test_a_round_of_other_software_is_passed_over() -> None:
     odd = replace(conclusion(2, CUT), outcome=Outcome(detail={"ladder": {"rungs": []}}))
     bare = replace(conclusion(3, CUT), verdict=None)
-    history = History.of([bare, odd, conclusion(1, OK)], boot_id=BOOT)
+    history = RecentRounds.of([bare, odd, conclusion(1, OK)], boot_id=BOOT)
     assert [past.verdict.verdict for past in history.before(START + 100 * NS)] == ["ok"]

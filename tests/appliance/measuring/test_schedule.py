@@ -14,10 +14,10 @@ from appliance.measuring.schedule import (
     QUICK_ROUNDS,
     ROUND,
     Grid,
-    Job,
     Missed,
     Reason,
     Schedule,
+    ScheduledJob,
 )
 
 DEVICE = "k3f9a7c2m1x8q5z0"
@@ -26,13 +26,13 @@ QUICK = 30 * NS
 START = 1_000 * NS
 COST = 80_000
 MOST = 100_000
-CLOCK = Job(name="clock", period_ns=50 * NS, usual_bytes=0, most_bytes=0)
+CLOCK = ScheduledJob(name="clock", period_ns=50 * NS, usual_bytes=0, most_bytes=0)
 
 
 def make(
     *,
     budget: int | Budget = 10**12,
-    tasks: tuple[Job, ...] = (),
+    tasks: tuple[ScheduledJob, ...] = (),
     device: str = DEVICE,
     settled_ns: int | None = None,
     now_ns: int = START,
@@ -40,7 +40,7 @@ def make(
 ) -> Schedule:
     return Schedule(
         device=device,
-        calm=Job(name=ROUND, period_ns=CALM, usual_bytes=COST, most_bytes=MOST),
+        calm=ScheduledJob(name=ROUND, period_ns=CALM, usual_bytes=COST, most_bytes=MOST),
         quick_ns=quick_ns,
         tasks=tasks,
         budget=budget if isinstance(budget, Budget) else Budget(budget),
@@ -218,7 +218,7 @@ def test_at_one_pace_every_slot_of_the_round_is_run_once_or_told_once(
     period_ns = period_s * NS
     schedule = Schedule(
         device=DEVICE,
-        calm=Job(name=ROUND, period_ns=period_ns, usual_bytes=1, most_bytes=1),
+        calm=ScheduledJob(name=ROUND, period_ns=period_ns, usual_bytes=1, most_bytes=1),
         quick_ns=period_ns,
         budget=Budget(10**12),
         now_ns=START,

@@ -14,15 +14,15 @@ from appliance.measuring.sentinel import (
     PERIOD_NS,
     PREFIX,
     PROBE_BYTES,
-    Control,
     Sentinel,
-    controls_of,
+    SentinelTarget,
+    targets_of,
 )
 from firmware.model.task import Task
 from firmware.plans import load as plans
 
 START = 1_000 * NS
-CONTROLS = tuple(Control(name=f"c{number}", target=f"192.0.2.{number}:443") for number in range(1, 4))
+CONTROLS = tuple(SentinelTarget(name=f"c{number}", target=f"192.0.2.{number}:443") for number in range(1, 4))
 PATIENCE_NS = PATIENCE_MS * 1_000_000
 
 
@@ -120,7 +120,7 @@ class TestResting:
 def test_the_controls_are_pinned_and_of_unrelated_networks() -> None:
     for country in plans.countries():
         plan = plans.load(country)
-        controls = controls_of(plan)
+        controls = targets_of(plan)
         assert len(controls) >= 3
         owners = {
             target.network.owner

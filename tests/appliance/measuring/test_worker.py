@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from appliance.measuring.worker import NS, RESTART_WAITS_S, Died, Measured, News, Unanswered, Worker
+from appliance.measuring.worker import NS, RESTART_WAITS_S, Died, News, TaskMeasured, Unanswered, Worker
 from firmware.model.record import Zone
 from firmware.model.task import Task
 from firmware.net.loop import boottime_ns
@@ -91,10 +91,10 @@ def silent() -> Iterator[TcpServer]:
 def test_every_task_is_answered(server: TcpServer) -> None:
     with working() as (worker, bench):
         worker.submit([task(f"t{number}", server) for number in range(20)])
-        bench.until(lambda: len(bench.of(Measured)) == 20)
+        bench.until(lambda: len(bench.of(TaskMeasured)) == 20)
         assert worker.is_ready
         assert worker.open_tasks == ()
-        assert {one.result.outcome.failure for one in bench.news if isinstance(one, Measured)} == {None}
+        assert {one.result.outcome.failure for one in bench.news if isinstance(one, TaskMeasured)} == {None}
 
 
 def test_a_killed_worker_is_replaced_and_its_tasks_are_handed_back(
@@ -104,12 +104,12 @@ def test_a_killed_worker_is_replaced_and_its_tasks_are_handed_back(
         first = worker.pid
         assert first is not None
         worker.submit([task("a", server), task("b", silent, test="http")])
-        bench.until(lambda: len(bench.of(Measured)) == 1)
+        bench.until(lambda: len(bench.of(TaskMeasured)) == 1)
         os.kill(first, signal.SIGKILL)
         bench.until(lambda: bool(bench.of(Died)))
         worker.submit([task("c", server)])  # while there is none: the next one gets it
         assert [one.task_id for one in worker.open_tasks] == ["c"]
-        bench.until(lambda: len(bench.of(Measured)) == 2)
+        bench.until(lambda: len(bench.of(TaskMeasured)) == 2)
         (died,) = bench.of(Died)
         assert isinstance(died, Died)
         assert died.reason == "killed by SIGKILL"
@@ -140,7 +140,7 @@ def test_a_worker_that_hangs_is_killed_and_replaced(server: TcpServer) -> None:
         worker.submit([task("a", server, deadline_s=0.5)])
         bench.until(lambda: bool(bench.of(Died)))
         worker.submit([task("b", server)])
-        bench.until(lambda: bool(bench.of(Measured)))
+        bench.until(lambda: bool(bench.of(TaskMeasured)))
         (died,) = bench.of(Died)
         assert isinstance(died, Died)
         assert died.reason == "no answer 1 s after a deadline"
@@ -157,7 +157,7 @@ def test_a_worker_that_does_not_read_does_not_hold_the_daemon_up(server: TcpServ
         worker.submit(tasks)  # over a megabyte, far beyond what a socket holds
         assert len(worker.open_tasks) == 5_000
         os.kill(worker.pid, signal.SIGCONT)
-        bench.until(lambda: len(bench.of(Measured)) > 1_000)
+        bench.until(lambda: len(bench.of(TaskMeasured)) > 1_000)
 
 
 def test_a_stop_ends_the_process_and_what_it_was_doing(silent: TcpServer) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from appliance.outbox import boots
-from appliance.outbox.boots import Begun
+from appliance.outbox.boots import BootStart
 from appliance.outbox.box import Outbox
 from firmware.clock.retiming import SyncPoint
 from tests.firmware.records import tcp_record
@@ -15,10 +15,10 @@ POINT = SyncPoint(boottime_ns=5, utc_ns=1_790_000_000_000_000_000, error_ns=7)
 
 def test_a_boot_knows_the_one_before_it_however_often_the_daemon_starts(tmp_path: Path) -> None:
     with Outbox.open(tmp_path / "outbox.sqlite3", device=DEVICE) as outbox:
-        assert boots.begin(outbox, FIRST) == Begun(is_new=True)
-        assert boots.begin(outbox, FIRST) == Begun()
-        assert boots.begin(outbox, SECOND) == Begun(previous=FIRST, is_new=True)
-        assert boots.begin(outbox, SECOND) == Begun(previous=FIRST)
+        assert boots.begin(outbox, FIRST) == BootStart(is_new=True)
+        assert boots.begin(outbox, FIRST) == BootStart()
+        assert boots.begin(outbox, SECOND) == BootStart(previous=FIRST, is_new=True)
+        assert boots.begin(outbox, SECOND) == BootStart(previous=FIRST)
 
 
 def test_points_of_a_boot_are_there_after_a_restart_and_after_damage(tmp_path: Path) -> None:
@@ -34,4 +34,4 @@ def test_points_of_a_boot_are_there_after_a_restart_and_after_damage(tmp_path: P
     with Outbox.open(path, device=DEVICE) as outbox:
         assert outbox.healed is not None
         assert boots.points(outbox, FIRST) == (POINT,)
-        assert boots.begin(outbox, SECOND) == Begun(previous=FIRST, is_new=True)
+        assert boots.begin(outbox, SECOND) == BootStart(previous=FIRST, is_new=True)

@@ -6,9 +6,9 @@ import pytest
 
 from appliance.outbox.box import Outbox
 from appliance.outbox.eviction import free_space
-from appliance.outbox.group_commit import Store
+from appliance.outbox.group_commit import GroupCommit
 from appliance.storage.file import connect
-from appliance.storage.quota import Room
+from appliance.storage.quota import Quota
 from appliance.storage.tables import checked
 from firmware.model.record import Record
 from firmware.model.seqs import SeqRanges
@@ -72,7 +72,7 @@ def test_what_is_kept_is_passed_over_in_few_transactions(path: Path) -> None:
 
 def test_what_is_too_old_goes_in_steps(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(free_space, "_STEPS", 4)
-    with Outbox.open(path, device=DEVICE, room=Room(path=path, max_age_s=1)) as outbox:
+    with Outbox.open(path, device=DEVICE, room=Quota(path=path, max_age_s=1)) as outbox:
         outbox.append(RECORDS)
         with outbox.transaction() as connection:
             connection.executemany(
@@ -92,7 +92,7 @@ def test_what_was_held_for_long_is_stored_in_parts_and_counted_once(path: Path) 
 
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox._handle.connection.execute("PRAGMA busy_timeout = 10")
-        store = Store(outbox, account=account)
+        store = GroupCommit(outbox, account=account)
         other = connect(path)
         other.execute("BEGIN IMMEDIATE")
         for record in (*RECORDS, *RECORDS[:3]):

@@ -23,7 +23,7 @@ from appliance.storage.errors import (
 )
 from appliance.storage.file import connect
 from appliance.storage.tables import migrations
-from firmware.model.record import Identity, Outcome, Record, Verdict, from_json, to_json
+from firmware.model.record import Outcome, Record, RecordIdentity, Verdict, from_json, to_json
 from firmware.model.seqs import SeqRanges
 from firmware.wire.messages import Ack, Reject
 from tests.appliance import namespaces
@@ -63,7 +63,9 @@ def test_seqs_run_from_one_without_a_gap(outbox: Outbox) -> None:
     assert re.fullmatch("[0-9a-f]{16}", outbox.epoch)
     first = outbox.append(records(1, 3))
     second = outbox.append(records(4, 4))
-    assert [*first, *second] == [Identity(device=DEVICE, epoch=outbox.epoch, seq=seq) for seq in (1, 2, 3, 4)]
+    assert [*first, *second] == [
+        RecordIdentity(device=DEVICE, epoch=outbox.epoch, seq=seq) for seq in (1, 2, 3, 4)
+    ]
 
 
 def test_a_seq_is_never_used_again(path: Path) -> None:
@@ -72,7 +74,7 @@ def test_a_seq_is_never_used_again(path: Path) -> None:
         assert outbox.acknowledge(ack(outbox, 5)) == 5
         epoch = outbox.epoch
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.append(records(6, 6)) == [Identity(device=DEVICE, epoch=epoch, seq=6)]
+        assert outbox.append(records(6, 6)) == [RecordIdentity(device=DEVICE, epoch=epoch, seq=6)]
 
 
 def test_a_record_comes_back_as_it_was(outbox: Outbox) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from appliance.outbox.box import Outbox
-from appliance.outbox.group_commit import Store
+from appliance.outbox.group_commit import GroupCommit
 from appliance.storage import sidecar
 from appliance.storage.datadir import (
     DataDir,
@@ -115,7 +115,7 @@ def test_rows_that_leave_beside_a_damaged_pointer_have_nothing_written_over(path
         data = bytearray(path.read_bytes())
         data[rows[hidden].pointer : rows[hidden].pointer + 2] = into.to_bytes(2, "big")
         path.write_bytes(data)
-        store = Store(outbox, account=account)
+        store = GroupCommit(outbox, account=account)
         for _ in range(3):
             with contextlib.suppress(OutboxError), outbox.again() as sender:
                 first = hidden + 2

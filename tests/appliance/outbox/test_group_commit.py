@@ -6,7 +6,7 @@ import pytest
 
 from appliance.outbox import group_commit
 from appliance.outbox.box import Outbox
-from appliance.outbox.group_commit import COMMIT_NS, RETRY_NS, Store
+from appliance.outbox.group_commit import COMMIT_NS, RETRY_NS, GroupCommit
 from appliance.storage.errors import OutboxDamagedError
 from appliance.storage.file import connect
 from firmware.model.record import Record
@@ -24,7 +24,7 @@ def account(count: int, reason: str) -> Record:
 
 def test_records_wait_for_each_other_and_no_longer(path: Path) -> None:
     with Outbox.open(path, device="a" * 16) as outbox:
-        store = Store(outbox, account=account)
+        store = GroupCommit(outbox, account=account)
         assert store.due_ns() is None
         store.add(tcp_record(1), 10)
         store.add(tcp_record(2), 20)
@@ -39,7 +39,7 @@ def test_records_wait_for_each_other_and_no_longer(path: Path) -> None:
 def test_what_the_disk_refuses_is_held_and_stored_later(path: Path) -> None:
     with Outbox.open(path, device="a" * 16) as outbox:
         outbox._handle.connection.execute("PRAGMA busy_timeout = 10")
-        store = Store(outbox, account=account)
+        store = GroupCommit(outbox, account=account)
         other = connect(path)
         other.execute("BEGIN IMMEDIATE")
         store.add(tcp_record(1), 0)
@@ -60,7 +60,7 @@ def test_past_the_bound_the_oldest_go_and_are_accounted_for(
     monkeypatch.setattr(group_commit, "MAX_HELD", 3)
     with Outbox.open(path, device="a" * 16) as outbox:
         outbox._handle.connection.execute("PRAGMA busy_timeout = 10")
-        store = Store(outbox, account=account)
+        store = GroupCommit(outbox, account=account)
         other = connect(path)
         other.execute("BEGIN IMMEDIATE")
         for number in range(5):
@@ -76,7 +76,7 @@ def test_past_the_bound_the_oldest_go_and_are_accounted_for(
 
 def test_healing_that_failed_is_tried_again(path: Path) -> None:
     with Outbox.open(path, device="a" * 16) as outbox:
-        store = Store(outbox, account=account)
+        store = GroupCommit(outbox, account=account)
         store.add(tcp_record(1), 0)
         assert store.commit(0)
         outbox._handle.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -12,7 +12,7 @@ import pytest
 
 from appliance.outbox import group_commit
 from appliance.outbox.box import Outbox
-from appliance.outbox.group_commit import Store
+from appliance.outbox.group_commit import GroupCommit
 from appliance.storage.errors import OutboxReadOnlyError
 from firmware.model.record import Record
 from tests import namespaces
@@ -34,7 +34,7 @@ def stores_through_a_read_only_mount(folder: str) -> Any:
 
     group_commit.MAX_HELD = 10  # type: ignore[misc]
     with Outbox.open(Path(folder) / "outbox.sqlite3", device="a1b2c3d4e5f6g7h8") as outbox:
-        store = Store(outbox, account=account)
+        store = GroupCommit(outbox, account=account)
         store.add(tcp_record(1), 0)
         assert store.commit(0)
         mount("--bind", folder, folder)

@@ -6,7 +6,7 @@ import pytest
 
 from appliance.outbox.box import Outbox
 from appliance.outbox.reclaim import DAY_NS, KEPT_NS, VOUCHED_AFTER_NS
-from appliance.storage.quota import Room
+from appliance.storage.quota import Quota
 from appliance.storage.tables.delivered import Receipt
 from firmware.wire.messages import Ack, Reject
 from firmware.wire.trust_list import ListedKey, TrustList
@@ -45,7 +45,7 @@ def settle(outbox: Outbox, listed: TrustList | None, *, now_ns: int = ACKED_NS) 
         pass
 
 
-def filled(path: Path, *, room: Room | None = None) -> tuple[Outbox, dict[tuple[str, int], object]]:
+def filled(path: Path, *, room: Quota | None = None) -> tuple[Outbox, dict[tuple[str, int], object]]:
     outbox = Outbox.open(path, device=DEVICE, room=room)
     outbox.append([snapshots.record(number) for number in range(COUNT)])
     return outbox, dict(snapshots.look(outbox).waiting)

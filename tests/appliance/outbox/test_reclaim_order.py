@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from appliance.outbox.box import MAX_CLASHES, Outbox
 from appliance.outbox.reclaim import DAY_NS, VOUCHED_AFTER_NS
-from appliance.storage.quota import Room
+from appliance.storage.quota import Quota
 from appliance.storage.tables import delivered, ledger
 from appliance.storage.tables.delivered import Receipt
 from firmware.clock.retiming import CEILING_UTC_NS
@@ -121,7 +121,7 @@ def test_copies_go_before_any_record_that_waits(path: Path) -> None:
     ).fetchall()
     connection.close()
     kept = sum(has for _, has in parcels(path))
-    with Outbox.open(path, device=DEVICE, room=Room(path=path, cap_bytes=size)) as outbox:
+    with Outbox.open(path, device=DEVICE, room=Quota(path=path, cap_bytes=size)) as outbox:
         assert outbox.space.keep_room() == 0
         assert outbox.counts().waiting == 1000
     assert 0 < sum(has for _, has in parcels(path)) < kept

@@ -6,7 +6,7 @@ import pytest
 
 from appliance.outbox import boots
 from appliance.outbox.box import Outbox
-from appliance.outbox.time_bounds import Moments
+from appliance.outbox.time_bounds import TimeBounds
 from appliance.storage.tables.delivered import Receipt
 from firmware.clock.retiming import CEILING_UTC_NS, DRIFT, FLOOR_UTC_NS, SyncPoint
 from firmware.wire.messages import Ack
@@ -23,8 +23,8 @@ def outbox(tmp_path: Path) -> Outbox:
     return Outbox.open(tmp_path / "outbox.sqlite3", device="a" * 16)
 
 
-def moments(outbox: Outbox, boot: str, now_ns: int) -> Moments:
-    return Moments(outbox, boot_id=boot, now_ns=lambda: now_ns)
+def moments(outbox: Outbox, boot: str, now_ns: int) -> TimeBounds:
+    return TimeBounds(outbox, boot_id=boot, now_ns=lambda: now_ns)
 
 
 def test_without_a_point_nothing_is_known(outbox: Outbox) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from appliance.outbox.box import Outbox
-from appliance.outbox.group_commit import READY_NS, Store
+from appliance.outbox.group_commit import READY_NS, GroupCommit
 from appliance.storage import opening
 from appliance.storage.errors import OutboxBusyError, OutboxDamagedError, OutboxForeignError
 from firmware.model.record import Record
@@ -31,7 +31,7 @@ def account(count: int, reason: str) -> Record:
     return tcp_record(count, test="gap", failure="result_lost")
 
 
-def committed(store: Store, outbox: Outbox) -> None:
+def committed(store: GroupCommit, outbox: Outbox) -> None:
     """Commit what is held as soon as the outbox is ready."""
     until = time.monotonic() + LIMIT_S
     while not store.commit(0):
@@ -44,7 +44,7 @@ def test_a_large_one_is_checked_beside_the_measuring(path: Path) -> None:
     with Outbox.open(path, device=DEVICE, patient=True) as outbox:
         with pytest.raises(OutboxBusyError, match="the database is being read through"):
             outbox.counts()
-        store = Store(outbox, account=account)
+        store = GroupCommit(outbox, account=account)
         store.add(tcp_record(100), 0)
         committed(store, outbox)
         assert outbox.is_open
@@ -64,7 +64,7 @@ def test_a_large_one_found_damaged_at_start_is_healed_beside_the_measuring(path:
     with path.open("r+b") as file:
         file.write(bytes(100))
     with Outbox.open(path, device=DEVICE, patient=True) as outbox:
-        store = Store(outbox, account=account)
+        store = GroupCommit(outbox, account=account)
         store.add(tcp_record(100), 0)
         committed(store, outbox)
         assert outbox.healed is not None
@@ -76,7 +76,7 @@ def test_a_large_one_found_damaged_at_start_is_healed_beside_the_measuring(path:
 
 def test_a_large_one_found_damaged_in_use_is_healed_beside_the_measuring(path: Path) -> None:
     with Outbox.open(path, device=DEVICE) as outbox:
-        store = Store(outbox, account=account)
+        store = GroupCommit(outbox, account=account)
         sender = outbox.again()
         outbox._handle.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         with path.open("r+b") as file:
@@ -113,7 +113,7 @@ def test_what_the_thread_meets_is_told_to_who_asks_and_tried_again(
     in_the_way.mkdir()
     with Outbox.open(path, device=DEVICE, patient=True) as outbox:
         assert "is being checked; measuring goes on" in caplog.text
-        store = Store(outbox, account=account)
+        store = GroupCommit(outbox, account=account)
         store.add(tcp_record(1), 0)
         assert outbox.wait_until_ready(LIMIT_S)
         assert not store.commit(0)

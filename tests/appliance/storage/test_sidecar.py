@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.outbox.box import Outbox
-from appliance.outbox.group_commit import Store
+from appliance.outbox.group_commit import GroupCommit
 from appliance.storage import sidecar
 from appliance.storage.sidecar import SLOT_BYTES, Sidecar, SidecarFile
 from appliance.storage.tables.ledger import Account
@@ -158,7 +158,7 @@ def test_a_database_that_is_deleted_under_a_running_device_loses_nothing(tmp_pat
         outbox.append(contents[:20])
         epoch = outbox.epoch
         path.unlink()
-        store = Store(outbox, account=_account)
+        store = GroupCommit(outbox, account=_account)
         store.add(contents[20], 0)
         assert store.commit(0), store.fault
         (ended,) = outbox.past()

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.delivery.removable.bundles import Speaker, messages
+from appliance.delivery.removable.bundles import BundleAuthor, messages
 from appliance.outbox.box import Outbox
 from collector.command import collector as command
 from collector.store.queries import Queries
@@ -143,7 +143,7 @@ def test_a_bag_in_which_every_epoch_has_its_hello_leaves_none_to_name(tmp_path: 
     for _ in range(MAX_ENDED + 2):
         filled(path, 1)
         damaged(path)
-    speaker = Speaker(sealed=lambda _leaf, payload: payload, software="s", country="xx")
+    speaker = BundleAuthor(sealed=lambda _leaf, payload: payload, software="s", country="xx")
     with Outbox.open(path, device=DEVICE) as outbox:
         carried = [message for message, _ in messages(outbox, speaker)]
     listening = Collector(tmp_path)
@@ -158,7 +158,7 @@ def test_a_bag_that_is_cut_short_names_them_too(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite3"
     filled(path, 6)
     damaged(path)
-    speaker = Speaker(sealed=lambda _leaf, payload: payload, software="s", country="xx")
+    speaker = BundleAuthor(sealed=lambda _leaf, payload: payload, software="s", country="xx")
     with Outbox.open(path, device=DEVICE) as outbox:
         first, _ = next(messages(outbox, speaker))
     listening = Collector(tmp_path)

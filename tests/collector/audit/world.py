@@ -10,19 +10,19 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from collector.command import collector
-from collector.messages import Answer, Delivery
+from collector.messages import Delivery, OutgoingMessage
 from collector.receive.inbox import Inbox
 from collector.receive.ingest import IngestThread
 from collector.store.arrivals import PresenceArrived
 from collector.store.database import Store
-from collector.store.scopes import Said, ScopeLog
-from collector.store.vantage_log import ControlLog, Gap
+from collector.store.scopes import Assessment, ScopeLog
+from collector.store.vantage_log import Gap, VantageLog
 from collector.store.vantage_streaks import Key, Sample
 from collector.trust.gate import Gate
 from collector.trust.registry import Registry
-from firmware.judgement.site.evidence import ControlSource, WebControl
+from firmware.judgement.site.evidence import VantageSource, WebControl
 from firmware.model.jsontypes import JsonValue
 from firmware.model.record import ClockQuality, Outcome, to_json
 from firmware.wire.messages import Tombstone, Turn, encode_batch, encode_hello, topic
@@ -49,7 +49,7 @@ class World:
         Authority.make(self.authority, name="Test", now=ISSUED)
         self.devices = {name: self._device(name) for name in devices}
 
-    def _device(self, name: str) -> Identity:
+    def _device(self, name: str) -> DeviceIdentity:
         files, key = IdentityFiles(data=self.folder / name), make_key()
         files.folder.mkdir(parents=True)
         with Authority.open(self.authority) as authority:
@@ -57,13 +57,13 @@ class World:
             write(files.trust, pem(authority.root))
         write(files.certificate, chain)
         write(files.key, key_pem(key), mode=0o600)
-        return Identity.load(files, device=name)
+        return DeviceIdentity.load(files, device=name)
 
     def take(self, *messages: tuple[str, bytes], device: str = A, signed: bool = True) -> None:
         """Have ingest take messages in: (leaf, payload)."""
         inbox = Inbox(max_messages=1000, max_bytes=10**8)
         store = Store.open(self.path)
-        answers: Queue[Answer] = Queue()
+        answers: Queue[OutgoingMessage] = Queue()
         gate = Gate(registry=Registry(self.authority)) if signed else Gate()
         thread = IngestThread(store, inbox, answers.put, gate=gate)
         for leaf, payload in messages:
@@ -138,7 +138,7 @@ def every_table(folder: Path) -> World:
 def _assess(path: Path) -> None:
     log = ScopeLog.open(path)
     for number, verdict in enumerate(("normal", "international_cut"), start=1):
-        said = Said(
+        said = Assessment(
             country="ir",
             said_ns=RECEIVED_NS + number,
             verdict=verdict,
@@ -155,8 +155,8 @@ def _assess(path: Path) -> None:
 
 
 def _observe(path: Path) -> None:
-    view = WebControl(source=ControlSource.COLLECTOR, addresses=("192.0.2.1",), status=200)
-    log = ControlLog.open(path)
+    view = WebControl(source=VantageSource.COLLECTOR, addresses=("192.0.2.1",), status=200)
+    log = VantageLog.open(path)
     for name in ("one", "two"):
         key = Key(test="web_connectivity", target=f"https://{name}.example/", target_name=name)
         log.add(

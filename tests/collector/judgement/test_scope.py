@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.judgement.devices import BURST_S, DeviceState, RoundSaid, State, burst, state_of
-from collector.judgement.scope import SCOPE_RULES, Outside, ServiceLost, judge_scope
+from collector.judgement.devices import BURST_S, DeviceStanding, DeviceState, RoundSaid, burst, state_of
+from collector.judgement.scope import SCOPE_RULES, OutsideFacts, ServiceLost, judge_scope
 from firmware.model.verdict_words import COLLECTOR_ONLY
 
 NOW = 1_795_000_000.0
-UP = Outside(connected=True)
+UP = OutsideFacts(connected=True)
 NETWORKS = {"tci": "fixed", "shatel": "fixed", "mci": "mobile", "irancell": "mobile"}
 
 
 def one(
     number: int,
     network: str,
-    state: State,
+    state: DeviceStanding,
     *,
     region: str = "",
     since_s: float = -600.0,
@@ -37,46 +37,51 @@ def one(
     )
 
 
-def country(**states: State) -> list[DeviceState]:
+def country(**states: DeviceStanding) -> list[DeviceState]:
     """Return four devices a network, in two regions, in the given states; those not named are well."""
     return [
-        one(4 * index + number, network, states.get(network, State.WELL))
+        one(4 * index + number, network, states.get(network, DeviceStanding.WELL))
         for index, network in enumerate(NETWORKS)
         for number in range(4)
     ]
 
 
-ALL_SILENT = country(**dict.fromkeys(NETWORKS, State.SILENT))
+ALL_SILENT = country(**dict.fromkeys(NETWORKS, DeviceStanding.SILENT))
 REGION = [
-    one(index, network, State.LOST if index % 2 else State.WELL)
+    one(index, network, DeviceStanding.LOST if index % 2 else DeviceStanding.WELL)
     for index, network in enumerate([*NETWORKS] * 4)
 ]
-DOWN = Outside(connected=True, services=(ServiceLost(name="social", lost=16, tried=16, control_lost=True),))
+DOWN = OutsideFacts(
+    connected=True, services=(ServiceLost(name="social", lost=16, tried=16, control_lost=True),)
+)
 STORIES = {
-    "own-uplink-failed": (ALL_SILENT, Outside(connected=False)),
+    "own-uplink-failed": (ALL_SILENT, OutsideFacts(connected=False)),
     "devices-were-well": (
-        [one(number, "tci", State.WELL, was_well_unheard=True) for number in range(4)],
+        [one(number, "tci", DeviceStanding.WELL, was_well_unheard=True) for number in range(4)],
         UP,
     ),
     "too-few-devices": (country()[:2], UP),
     "neighbours-lost-too": (
-        country(**dict.fromkeys(NETWORKS, State.LOST)),
-        Outside(connected=True, neighbours_lost=0.7),
+        country(**dict.fromkeys(NETWORKS, DeviceStanding.LOST)),
+        OutsideFacts(connected=True, neighbours_lost=0.7),
     ),
-    "mobile-lost-fixed-well": (country(mci=State.LOST, irancell=State.SILENT), UP),
+    "mobile-lost-fixed-well": (country(mci=DeviceStanding.LOST, irancell=DeviceStanding.SILENT), UP),
     "one-region-lost": (REGION, UP),
-    "one-network-lost": (country(mci=State.SILENT), UP),
+    "one-network-lost": (country(mci=DeviceStanding.SILENT), UP),
     "abroad-lost-together": (
         [
             replace(device, word="international_cut")
-            for device in country(**dict.fromkeys(NETWORKS, State.LOST))
+            for device in country(**dict.fromkeys(NETWORKS, DeviceStanding.LOST))
         ],
         UP,
     ),
     "networks-lost-together": (ALL_SILENT, UP),
     "service-lost-everywhere": (country(), DOWN),
     "devices-well": (country(), UP),
-    "scope-mixed-evidence": (country(tci=State.UNCLEAR, mci=State.LOST, shatel=State.SILENT), Outside()),
+    "scope-mixed-evidence": (
+        country(tci=DeviceStanding.UNCLEAR, mci=DeviceStanding.LOST, shatel=DeviceStanding.SILENT),
+        OutsideFacts(),
+    ),
 }
 
 
@@ -99,24 +104,26 @@ class TestNegativeControls:
 
     def test_a_fibre_fault_that_its_neighbours_shared(self) -> None:
         # 19 December 2019: below half, and neighbouring countries dropped too
-        devices = country(tci=State.LOST, mci=State.LOST, shatel=State.LOST)
-        assert judge_scope(devices, Outside(connected=True, neighbours_lost=0.6)).verdict == "transit_fault"
+        devices = country(tci=DeviceStanding.LOST, mci=DeviceStanding.LOST, shatel=DeviceStanding.LOST)
+        assert (
+            judge_scope(devices, OutsideFacts(connected=True, neighbours_lost=0.6)).verdict == "transit_fault"
+        )
 
     def test_one_mobile_operator_at_night(self) -> None:
         # 25 December 2019
-        assert judge_scope(country(irancell=State.SILENT), UP).verdict == "isp_outage"
+        assert judge_scope(country(irancell=DeviceStanding.SILENT), UP).verdict == "isp_outage"
 
     def test_a_platform_s_own_maintenance(self) -> None:
         # 16 June 2009: everyone lost it at once, outside controls included
         assert judge_scope(country(), DOWN).verdict == "service_maintenance"
-        there = Outside(
+        there = OutsideFacts(
             connected=True, services=(ServiceLost(name="social", lost=16, tried=16, control_lost=False),)
         )
         assert judge_scope(country(), there).verdict == "ok"
 
     def test_silences_one_by_one_are_no_event(self) -> None:
         spread = [
-            one(number, network, State.SILENT, since_s=-2 * BURST_S * number)
+            one(number, network, DeviceStanding.SILENT, since_s=-2 * BURST_S * number)
             for number, network in enumerate([*NETWORKS] * 2)
         ]
         assert judge_scope(spread, UP).verdict == "inconclusive"
@@ -124,7 +131,7 @@ class TestNegativeControls:
     def test_others_last_heard_before_the_loss_do_not_say_how_they_are_now(self) -> None:
         devices = [
             device if device.network == "mci" else replace(device, since_utc_s=NOW - 3000)
-            for device in country(mci=State.LOST)
+            for device in country(mci=DeviceStanding.LOST)
         ]
         early = [replace(device, told_utc_s=NOW - 700) for device in devices]
         assert judge_scope(early, UP).verdict == "inconclusive"
@@ -132,7 +139,7 @@ class TestNegativeControls:
         assert judge_scope(later, UP).verdict == "isp_outage"
 
     def test_those_that_come_back_first_do_not_make_an_outage_of_those_that_follow(self) -> None:
-        silent = country(mci=State.SILENT)
+        silent = country(mci=DeviceStanding.SILENT)
 
         def back(for_s: float) -> list[DeviceState]:
             return [
@@ -146,10 +153,10 @@ class TestNegativeControls:
         assert judge_scope(back(660), UP).verdict == "isp_outage"
 
     def test_without_a_control_of_our_own_silence_says_nothing(self) -> None:
-        assert judge_scope(ALL_SILENT, Outside()).verdict == "inconclusive"
+        assert judge_scope(ALL_SILENT, OutsideFacts()).verdict == "inconclusive"
 
     def test_a_network_alone_is_no_country(self) -> None:
-        only = [one(number, "tci", State.LOST) for number in range(8)]
+        only = [one(number, "tci", DeviceStanding.LOST) for number in range(8)]
         assert judge_scope(only, UP).verdict == "inconclusive"
 
 
@@ -164,17 +171,17 @@ class TestOneDevice:
         return found
 
     def test_heard_just_now(self) -> None:
-        assert self.state((200, 199, "ok"), (80, 79, "ok")).state is State.WELL
+        assert self.state((200, 199, "ok"), (80, 79, "ok")).state is DeviceStanding.WELL
         assert self.state((200, 199, "ok"), (80, 79, "blocked_tls")).since_utc_s == NOW - 200
-        assert self.state((200, 199, "ok"), (80, 79, "international_cut")).state is State.LOST
-        assert self.state((200, 199, "ok"), (80, 79, "local_fault")).state is State.UNCLEAR
+        assert self.state((200, 199, "ok"), (80, 79, "international_cut")).state is DeviceStanding.LOST
+        assert self.state((200, 199, "ok"), (80, 79, "local_fault")).state is DeviceStanding.UNCLEAR
 
     def test_a_time_without_rounds_ends_what_was_before_it(self) -> None:
         assert self.state((3000, 2999, "ok"), (80, 79, "ok")).since_utc_s == NOW - 80
 
     def test_not_heard_for_three_periods(self) -> None:
         silent = self.state((500, 499, "ok"))
-        assert silent.state is State.SILENT
+        assert silent.state is DeviceStanding.SILENT
         assert silent.before_utc_s == NOW - 499
         assert silent.since_utc_s == NOW - 499 + 120.0
 
@@ -193,7 +200,7 @@ devices = st.lists(
         one,
         st.integers(0, 40),
         st.sampled_from(sorted(NETWORKS)),
-        st.sampled_from(State),
+        st.sampled_from(DeviceStanding),
         region=st.sampled_from(["tehran", "fars", "qom"]),
         since_s=st.floats(-4000, 0),
     ),
@@ -201,7 +208,7 @@ devices = st.lists(
     unique_by=lambda device: device.device,
 )
 outsides = st.builds(
-    Outside,
+    OutsideFacts,
     connected=st.sampled_from([None, True, False]),
     neighbours_lost=st.sampled_from([None, 0.0, 0.4, 0.9]),
 )
@@ -209,7 +216,9 @@ SHUTDOWNS = {"total_shutdown", "mobile_shutdown", "regional_shutdown", "isp_outa
 
 
 @given(devices, outsides, st.randoms())
-def test_the_order_does_not_matter(found: list[DeviceState], outside: Outside, rng: random.Random) -> None:
+def test_the_order_does_not_matter(
+    found: list[DeviceState], outside: OutsideFacts, rng: random.Random
+) -> None:
     shuffled = list(found)
     rng.shuffle(shuffled)
     assert judge_scope(shuffled, outside) == judge_scope(found, outside)
@@ -218,15 +227,17 @@ def test_the_order_does_not_matter(found: list[DeviceState], outside: Outside, r
 
 @given(devices, outsides)
 def test_no_shutdown_by_silence_alone_without_a_way_out_of_our_own(
-    found: list[DeviceState], outside: Outside
+    found: list[DeviceState], outside: OutsideFacts
 ) -> None:
-    quiet = [device for device in found if device.state is not State.LOST]
+    quiet = [device for device in found if device.state is not DeviceStanding.LOST]
     if outside.connected is not True:
         assert judge_scope(quiet, outside).verdict not in SHUTDOWNS
 
 
 @given(devices, outsides)
-def test_when_neighbours_dropped_too_it_is_no_shutdown(found: list[DeviceState], outside: Outside) -> None:
+def test_when_neighbours_dropped_too_it_is_no_shutdown(
+    found: list[DeviceState], outside: OutsideFacts
+) -> None:
     said = judge_scope(found, outside)
     if said.verdict == "total_shutdown":
         assert outside.neighbours_lost is None or outside.neighbours_lost < 0.5
@@ -235,6 +246,6 @@ def test_when_neighbours_dropped_too_it_is_no_shutdown(found: list[DeviceState],
 @given(devices)
 def test_a_total_shutdown_leaves_few_well(found: list[DeviceState]) -> None:
     if judge_scope(found, UP).verdict == "total_shutdown":
-        well = sum(device.state is State.WELL for device in found)
+        well = sum(device.state is DeviceStanding.WELL for device in found)
         assert well <= len(found) / 4
-        assert len({device.network for device in found if device.state is not State.WELL}) >= 2
+        assert len({device.network for device in found if device.state is not DeviceStanding.WELL}) >= 2

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from collector.judgement.thread import Keeper
+from collector.judgement.thread import AssessmentKeeper
 from collector.store.database import Store
 from collector.store.queries import Queries
 from collector.store.scopes import Change, ScopeQueries
@@ -26,7 +26,7 @@ def test_a_cut_seen_as_silence_is_said_once_and_borne_out_by_what_arrives_later(
         device.measure_places(BEGAN_S, BEGAN_S + 480)
         invented.deliver(store, device, cut_ns)
     queries = Queries(path)
-    keeper = Keeper(path, queries)
+    keeper = AssessmentKeeper(path, queries)
     keeper.judge(cut_ns)
     control(path, cut_ns + 1100 * NS, SEEN)
     for later in (1140, 1170, 1200):
@@ -69,7 +69,7 @@ def test_silence_of_the_collector_itself_is_revised_to_nothing_else(tmp_path: Pa
         device.measure_places(BEGAN_S, BEGAN_S + 1200)
         invented.deliver(store, device, end_ns)
     queries = Queries(path)
-    keeper = Keeper(path, queries)
+    keeper = AssessmentKeeper(path, queries)
     control(path, end_ns + 1100 * NS, UNREACHABLE)
     keeper.judge(end_ns + 1140 * NS)
     for device in made:
@@ -89,7 +89,7 @@ def test_an_ordinary_evening_on_which_one_device_drops_says_nothing_bad(tmp_path
     path = tmp_path / "collector.sqlite3"
     store = Store.open(path)
     queries = Queries(path)
-    keeper = Keeper(path, queries)
+    keeper = AssessmentKeeper(path, queries)
     made = devices()
     for at_s in range(BEGAN_S, BEGAN_S + 3600, 120):
         for number, device in enumerate(made):
@@ -117,7 +117,7 @@ def test_a_store_filled_before_the_log_was(tmp_path: Path) -> None:
     now_ns = fill(store)
     store.close()
     queries = Queries(path)
-    keeper = Keeper(path, queries)
+    keeper = AssessmentKeeper(path, queries)
     keeper.judge(now_ns)
     keeper.judge(now_ns + 30 * NS)
     (only,) = changes(queries)

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from collector.judgement.thread import Keeper
+from collector.judgement.thread import AssessmentKeeper
 from collector.page.app import make_app
 from collector.store.database import Store
 from collector.store.queries import Queries
@@ -104,7 +104,7 @@ def serving(directory: Path, fill: Fill) -> Iterator[Served]:
     finally:
         store.close()
     queries = Queries(database)
-    keeper = Keeper(database, queries)
+    keeper = AssessmentKeeper(database, queries)
     keeper.judge(now_ns)
     keeper.close()
     listening = socket.create_server(("127.0.0.1", 0))

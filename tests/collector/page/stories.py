@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from collector.judgement.thread import Keeper
+from collector.judgement.thread import AssessmentKeeper
 from collector.store.arrivals import Arrival
 from collector.store.database import Store
 from collector.store.queries import Queries
-from collector.store.vantage_log import ControlLog
+from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS, Key, Sample
-from firmware.judgement.site.evidence import ControlSource, WebControl
+from firmware.judgement.site.evidence import VantageSource, WebControl
 from firmware.model.failures import Failure
 from firmware.model.plan import PlannedTarget
 from firmware.model.record import Zone
@@ -19,7 +19,7 @@ from tests.collector.page import invented
 BEGAN_S = 1_795_000_000
 NETWORKS = {"tci": "fixed", "shatel": "fixed", "mci": "mobile", "irancell": "mobile"}
 KEY = Key(test="tls", target="192.0.2.1:443", target_name="control")
-SEEN = WebControl(source=ControlSource.COLLECTOR, status=200)
+SEEN = WebControl(source=VantageSource.COLLECTOR, status=200)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,7 +72,7 @@ def devices(*, weather: invented.Weather = invented.clear, began_s: int = BEGAN_
 
 
 def control(path: Path, at_ns: int, view: WebControl) -> None:
-    log = ControlLog.open(path)
+    log = VantageLog.open(path)
     log.add([Sample(key=KEY, utc_ns=at_ns, failure=None, failed_operation=None, view=view)], every_s=600)
     log.close()
 
@@ -94,7 +94,7 @@ def cut_and_back(
     cut_s, back_s = cut_ns // NS, cut_ns // NS + lasts_s
     made = devices(weather=abroad_cut_from(cut_ns, back_s * NS), began_s=cut_s)
     queries = Queries(path)
-    keeper = Keeper(path, queries)
+    keeper = AssessmentKeeper(path, queries)
     for at_s in range(cut_s - 1500, back_s + goes_on_s, 60):
         is_dark = unheard and cut_s <= at_s < back_s
         for number, device in enumerate(made):

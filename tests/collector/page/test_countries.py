@@ -9,12 +9,12 @@ import pytest
 
 from collector.judgement.scope import SCOPE_RULES
 from collector.page import countries, texts
-from collector.store.scopes import Change, Holding, Said
+from collector.store.scopes import Assessment, Change, Holding
 from collector.store.vantage_streaks import NS
 from tests.collector.page.conftest import Served, serving
 
 AT_NS = 1_795_000_000 * NS
-SAID = Said(
+SAID = Assessment(
     id=1,
     country="ir",
     said_ns=AT_NS,
@@ -28,7 +28,7 @@ SAID = Said(
 )
 
 
-def card(said: Said = SAID, *, age_s: int = 12, connected: bool | None = True) -> countries.Country:
+def card(said: Assessment = SAID, *, age_s: int = 12, connected: bool | None = True) -> countries.Country:
     holding = Holding(said=said, judged_ns=AT_NS, evidence=said.evidence, basis=said.basis)
     change = Change(said=said, until_ns=None, revisions=())
     return countries.country(holding, [change], AT_NS + age_s * NS, connected=connected, control_s=900)

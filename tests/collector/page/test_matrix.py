@@ -7,7 +7,7 @@ import pytest
 from collector.page import matrix
 from collector.page.times import NS_PER_S
 from collector.store.answers import RoundRow
-from collector.store.history import MissedRounds, Round, Rounds
+from collector.store.history import MissedRounds, Rounds, StoredRound
 from firmware.judgement.ladder import Ladder, RungProgress, RungState
 from firmware.model.record import ClockQuality, ClockReading, Outcome, Record, Rung, Zone
 from firmware.model.seqs import SeqRanges
@@ -28,7 +28,7 @@ def _state(rung: Rung, reached: int = 2, tried: int = 2, failures: tuple[str, ..
 
 def _round(
     seq: int, at_s: float, *, boot: str = "boot", error_ns: int | None = 1_000, **rungs: RungState
-) -> Round:
+) -> StoredRound:
     utc_ns = _START_NS + int(at_s * NS_PER_S)
     record = Record(
         boot_id=boot,
@@ -60,10 +60,10 @@ def _round(
         body="",
     )
     states = tuple(rungs.get(str(rung), _state(rung)) for rung in Rung)
-    return Round(row=row, record=record, ladder=Ladder(rungs=states))
+    return StoredRound(row=row, record=record, ladder=Ladder(rungs=states))
 
 
-def _rounds(*rounds: Round, missed: tuple[MissedRounds, ...] = ()) -> Rounds:
+def _rounds(*rounds: StoredRound, missed: tuple[MissedRounds, ...] = ()) -> Rounds:
     return Rounds(device=_DEVICE, rounds=rounds, missed=missed, before=None)
 
 

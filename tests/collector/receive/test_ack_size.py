@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.messages import Answer, Delivery
+from collector.messages import Delivery, OutgoingMessage
 from collector.receive.ack_size import MAX_ACK_BYTES, NO_REASON, fitted
 from collector.receive.inbox import Inbox
 from collector.receive.ingest import IngestThread
@@ -61,7 +61,7 @@ def test_reasons_are_cut_before_they_are_left_out() -> None:
 
 @pytest.mark.parametrize("broken", [False, True], ids=["scattered seqs and tombstones", "all rejected"])
 def test_no_batch_is_answered_with_more_than_the_ways_take(tmp_path: Path, broken: bool) -> None:
-    answers: list[Answer] = []
+    answers: list[OutgoingMessage] = []
     store = Store.open(tmp_path / "collector.sqlite3")
     (record,) = batch_of([1]).records
     tombstones = [Tombstone(low=seq, high=seq, count=1, reason="space") for seq in apart(FIRST + 5 * COUNT)]
@@ -82,7 +82,7 @@ def test_no_batch_is_answered_with_more_than_the_ways_take(tmp_path: Path, broke
 
 def test_a_batch_out_of_turn_has_no_reject_that_is_in_nobodys_account(tmp_path: Path) -> None:
     """A device that set such a record aside would never send it again, and the account would miss it for ever."""
-    answers: list[Answer] = []
+    answers: list[OutgoingMessage] = []
     store = Store.open(tmp_path / "collector.sqlite3")
     batch = Batch(device=DEVICE, epoch=EPOCH, seqs=(1,), records=({"no": "record"},), run="a" * 16)
     delivery = Delivery(topic=topic(DEVICE, "up", "live"), payload=encode_batch(batch), received_ns=1)

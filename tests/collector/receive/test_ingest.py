@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from collector.messages import Answer, Delivery
+from collector.messages import Delivery, OutgoingMessage
 from collector.receive import inbox as ingest_inbox
 from collector.receive import ingest as ingest_thread
 from collector.receive.inbox import MAX_PAUSE_S, SHARE, Inbox
@@ -30,7 +30,7 @@ class Bench:
         self.inbox = Inbox(max_messages=100, max_bytes=1 << 20)
         self.store = Store.open(path)
         self.queries = Queries(path)
-        self.answers: queue.Queue[Answer] = queue.Queue()
+        self.answers: queue.Queue[OutgoingMessage] = queue.Queue()
         self.thread = IngestThread(self.store, self.inbox, self.answers.put)
 
     def deliver(self, payload: bytes, device: str = DEVICE) -> None:

@@ -10,7 +10,7 @@ from appliance.measuring.schedule import ROUND
 from collector.receive.record_rows import to_row
 from collector.store.arrivals import BatchArrived
 from collector.store.database import Store
-from collector.store.history import MISSED_TARGET, History
+from collector.store.history import MISSED_TARGET, DeviceHistory
 from collector.store.queries import Queries
 from firmware.judgement.ladder import RungProgress
 from firmware.model.record import Outcome, Rung, to_json
@@ -29,10 +29,10 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def history(store: Store, tmp_path: Path) -> Iterator[History]:
+def history(store: Store, tmp_path: Path) -> Iterator[DeviceHistory]:
     """Lend the questions of that store."""
     queries = Queries(tmp_path / "collector.sqlite3")
-    yield History(queries)
+    yield DeviceHistory(queries)
     queries.close()
 
 
@@ -40,7 +40,7 @@ def _device(epoch: str = "9f1c04d27ab35e68", weather: invented.Weather = clear) 
     return Device(id="k3v9q2m7x1c8n5p4", epoch=epoch, weather=weather, booted_utc_ns=utc(15, 4))
 
 
-def test_a_device_without_a_round_has_no_past(store: Store, history: History) -> None:
+def test_a_device_without_a_round_has_no_past(store: Store, history: DeviceHistory) -> None:
     deliver(store, _device(), _NOW)
     found = history.rounds(_device().id, 10)
     assert (found.rounds, found.missed, found.before) == ((), (), None)
@@ -48,7 +48,7 @@ def test_a_device_without_a_round_has_no_past(store: Store, history: History) ->
     assert history.verdict_run("nobodyheardofit0") is None
 
 
-def test_the_ladder_is_the_one_the_device_concluded_from(store: Store, history: History) -> None:
+def test_the_ladder_is_the_one_the_device_concluded_from(store: Store, history: DeviceHistory) -> None:
     device = _device(weather=cut_from(utc(15, 10)))
     device.measure(utc(15, 10), utc(15, 10, 1))
     # Its measurements are lost, its conclusion arrived.
@@ -60,7 +60,7 @@ def test_the_ladder_is_the_one_the_device_concluded_from(store: Store, history: 
     assert "library: connect: generic_timeout_error" in international.failures
 
 
-def test_without_a_kept_ladder_the_measurements_are_counted(store: Store, history: History) -> None:
+def test_without_a_kept_ladder_the_measurements_are_counted(store: Store, history: DeviceHistory) -> None:
     device = _device(weather=cut_from(utc(15, 10)))
     device.measure(utc(15, 10), utc(15, 10, 1))
     device.records[-1] = replace(device.records[-1], outcome=Outcome(detail={"ladder": {"form": "another"}}))
@@ -70,7 +70,7 @@ def test_without_a_kept_ladder_the_measurements_are_counted(store: Store, histor
     assert found.rung(Rung.INTERNATIONAL).state is RungProgress.FAILED
 
 
-def test_rounds_come_oldest_first_and_lead_on_to_those_before(store: Store, history: History) -> None:
+def test_rounds_come_oldest_first_and_lead_on_to_those_before(store: Store, history: DeviceHistory) -> None:
     device = _device()
     device.measure(utc(15, 10), utc(15, 11))
     deliver(store, device, _NOW)
@@ -86,7 +86,7 @@ def test_rounds_come_oldest_first_and_lead_on_to_those_before(store: Store, hist
     assert history.rounds(device.id, 5, until=("0" * 16, 1)).rounds == ()
 
 
-def test_rounds_run_on_into_the_epoch_before(store: Store, history: History) -> None:
+def test_rounds_run_on_into_the_epoch_before(store: Store, history: DeviceHistory) -> None:
     first, second = _device("1" * 16), _device("0" * 16)
     first.measure(utc(15, 10), utc(15, 10, 10))
     second.measure(utc(15, 12), utc(15, 12, 10))
@@ -101,7 +101,7 @@ def test_rounds_run_on_into_the_epoch_before(store: Store, history: History) -> 
     assert (run.rounds, run.first.start_utc_ns, run.before) == (4, utc(15, 10), None)
 
 
-def test_missed_rounds_are_found_among_those_shown(store: Store, history: History) -> None:
+def test_missed_rounds_are_found_among_those_shown(store: Store, history: DeviceHistory) -> None:
     device = _device()
     device.miss(utc(15, 9), count=7)
     device.one_round(utc(15, 10))
@@ -117,7 +117,7 @@ def test_devices_call_a_missed_round_what_the_collector_looks_for() -> None:
     assert MISSED_TARGET == ROUND
 
 
-def test_since_when_a_verdict_holds_and_what_came_before(store: Store, history: History) -> None:
+def test_since_when_a_verdict_holds_and_what_came_before(store: Store, history: DeviceHistory) -> None:
     device = _device(weather=dark_from(utc(15, 12), utc(15, 13)))
     device.measure(utc(15, 11), utc(15, 12, 30))
     deliver(store, device, _NOW)
@@ -135,7 +135,7 @@ def test_since_when_a_verdict_holds_and_what_came_before(store: Store, history: 
     assert (again.first.verdict, again.before and again.before.verdict) == ("ok", "isp_or_wider_outage")
 
 
-def test_a_round_without_a_verdict_ends_a_run(store: Store, history: History) -> None:
+def test_a_round_without_a_verdict_ends_a_run(store: Store, history: DeviceHistory) -> None:
     device = _device()
     device.measure(utc(15, 10), utc(15, 10, 16))
     rounds = [index for index, record in enumerate(device.records) if record.test == "ladder"]
@@ -147,7 +147,7 @@ def test_a_round_without_a_verdict_ends_a_run(store: Store, history: History) ->
     assert run.before is not None
 
 
-def test_the_last_records_are_the_last_that_arrived(store: Store, history: History) -> None:
+def test_the_last_records_are_the_last_that_arrived(store: Store, history: DeviceHistory) -> None:
     device = _device()
     device.one_round(utc(15, 10))
     deliver(store, device, _NOW, lost=(3,))

@@ -9,7 +9,7 @@ import pytest
 
 from collector.store import retiming, timings
 from collector.store.answers import RecordFilter
-from collector.store.history import MISSED_TARGET, History
+from collector.store.history import MISSED_TARGET, DeviceHistory
 from collector.store.queries import Queries
 from firmware.clock.retiming import Timeline
 from firmware.model.jsontypes import JsonValue
@@ -79,7 +79,7 @@ def test_a_record_is_placed_as_its_round_is_wherever_it_is_asked_for(
     assert abs(row.start_utc_ns - (NOON_NS + 100 * S)) < S
     one = queries.record(DEVICE, "0" * 16, 1)
     assert one is not None
-    history = History(queries)
+    history = DeviceHistory(queries)
     for found in (
         one,
         queries.records(RecordFilter(device=DEVICE)).records[0],

@@ -8,14 +8,14 @@ import pytest
 
 from collector.store.database import Store
 from collector.store.queries import Queries
-from collector.store.vantage_log import DAY_NS, ControlLog, ControlQueries, Gap
+from collector.store.vantage_log import DAY_NS, Gap, VantageLog, VantageQueries
 from collector.store.vantage_streaks import NS, Key, Sample
 from collector.vantage.log import nearest
-from firmware.judgement.site.evidence import ControlSource, WebControl
+from firmware.judgement.site.evidence import VantageSource, WebControl
 
 KEY = Key(test="web_connectivity", target="https://www.example.org/", target_name="example")
 WELL = WebControl(
-    source=ControlSource.COLLECTOR,
+    source=VantageSource.COLLECTOR,
     addresses=("192.0.2.1",),
     connects={"192.0.2.1:443": None},
     headers=(("Server", "nginx"),),
@@ -33,16 +33,16 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def control_log(database: Path) -> Iterator[ControlLog]:
-    made = ControlLog.open(database)
+def control_log(database: Path) -> Iterator[VantageLog]:
+    made = VantageLog.open(database)
     yield made
     made.close()
 
 
 @pytest.fixture
-def queries(database: Path) -> Iterator[ControlQueries]:
+def queries(database: Path) -> Iterator[VantageQueries]:
     made = Queries(database)
-    yield ControlQueries(made)
+    yield VantageQueries(made)
     made.close()
 
 
@@ -50,7 +50,7 @@ def sample(at_s: int, view: WebControl = WELL, failure: str | None = None, key: 
     return Sample(key=key, utc_ns=at_s * NS, failure=failure, failed_operation=None, view=view)
 
 
-def test_a_view_comes_back_as_it_was(control_log: ControlLog, queries: ControlQueries) -> None:
+def test_a_view_comes_back_as_it_was(control_log: VantageLog, queries: VantageQueries) -> None:
     control_log.add([sample(10)], every_s=600)
     control_log.add([sample(610)], every_s=600)
     (run,) = queries.around(KEY, 300 * NS)
@@ -58,7 +58,7 @@ def test_a_view_comes_back_as_it_was(control_log: ControlLog, queries: ControlQu
     assert queries.around(replace(KEY, target_name="other"), 0) == ()
 
 
-def test_the_runs_around_a_moment_hold_the_nearest(control_log: ControlLog, queries: ControlQueries) -> None:
+def test_the_runs_around_a_moment_hold_the_nearest(control_log: VantageLog, queries: VantageQueries) -> None:
     views = {
         at: replace(WELL, status=status) for at, status in ((0, 200), (600, 503), (1200, 200), (9000, 404))
     }
@@ -70,14 +70,14 @@ def test_the_runs_around_a_moment_hold_the_nearest(control_log: ControlLog, quer
         assert found.status == views[min(views, key=lambda one: abs(one - at))].status
 
 
-def test_a_clock_that_was_set_back_changes_no_run(control_log: ControlLog, queries: ControlQueries) -> None:
+def test_a_clock_that_was_set_back_changes_no_run(control_log: VantageLog, queries: VantageQueries) -> None:
     control_log.add([sample(600)], every_s=600)
     control_log.add([sample(500, replace(WELL, status=500))], every_s=600)
     (run,) = queries.last()
     assert (run.view.status, run.samples) == (200, 1)
 
 
-def test_old_runs_and_those_past_the_bound_go(control_log: ControlLog, queries: ControlQueries) -> None:
+def test_old_runs_and_those_past_the_bound_go(control_log: VantageLog, queries: VantageQueries) -> None:
     day_s = DAY_NS // NS
     control_log.add(
         [sample(day * day_s, key=replace(KEY, target_name=f"t{day}")) for day in range(1, 11)], every_s=600

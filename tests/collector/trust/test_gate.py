@@ -8,10 +8,10 @@ import pytest
 
 from appliance.identity import renewal
 from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from collector.errors import TrustError
-from collector.messages import Answer, Delivery
-from collector.trust.gate import Admitted, Gate
+from collector.messages import Delivery, OutgoingMessage
+from collector.trust.gate import Acceptance, Gate
 from collector.trust.registry import LOOK_AGAIN_S, Registry
 from collector.trust.signing import Signer
 from firmware.wire.envelope import is_sealed
@@ -37,7 +37,7 @@ class World:
         registry = Registry(self.authority, lambda: self.clock_s)
         self.gate = Gate(registry=registry, signer=Signer(key=key, chain=chain))
 
-    def device(self, name: str) -> Identity:
+    def device(self, name: str) -> DeviceIdentity:
         """Give a device its identity."""
         files, key = IdentityFiles(data=self.folder / name), make_key()
         files.folder.mkdir(parents=True)
@@ -46,13 +46,13 @@ class World:
             write(files.trust, pem(authority.root))
         write(files.certificate, chain)
         write(files.key, key_pem(key), mode=0o600)
-        return Identity.load(files, device=name)
+        return DeviceIdentity.load(files, device=name)
 
     def later(self) -> None:
         """Let the time pass after which it looks again."""
         self.clock_s += LOOK_AGAIN_S
 
-    def said(self, who: Identity, leaf: str, payload: bytes = b"{}", *, on: str = "") -> Delivery:
+    def said(self, who: DeviceIdentity, leaf: str, payload: bytes = b"{}", *, on: str = "") -> Delivery:
         return delivery(f"p1/up/{on or who.device}/{leaf}", who.sign(leaf, payload))
 
 
@@ -76,7 +76,7 @@ def test_what_a_device_signed_passes_without_its_envelope(world: World, leaf: st
     assert not world.gate.admit(world.said(world.a, leaf, b"payload")).answers
 
 
-def certificates(admitted: Admitted) -> list[Answer]:
+def certificates(admitted: Acceptance) -> list[OutgoingMessage]:
     return [one for one in admitted.answers if one.topic == f"p1/dn/{A}/certificate"]
 
 
@@ -145,7 +145,7 @@ def test_one_that_asks_who_we_are_is_shown_it_and_then_believes_us(world: World)
     (shown,) = world.gate.admit(world.said(world.a, "ask", b"")).answers
     assert shown.topic == f"p1/dn/{A}/collector"
     world.a.meet_collector(shown.payload)
-    ack = world.gate.sealed(Answer(topic=f"p1/dn/{A}/ack", payload=b"stored"))
+    ack = world.gate.sealed(OutgoingMessage(topic=f"p1/dn/{A}/ack", payload=b"stored"))
     assert world.a.open("ack", ack.payload) == b"stored"
 
 
@@ -210,7 +210,7 @@ def test_a_collector_on_one_machine_checks_nothing(world: World) -> None:
     plain = delivery(f"p1/up/{A}/live", b"{}")
     for message in (plain, world.said(world.a, "live")):
         assert Gate().admit(message).delivery == plain
-    ack = Answer(topic=f"p1/dn/{A}/ack", payload=b"stored")
+    ack = OutgoingMessage(topic=f"p1/dn/{A}/ack", payload=b"stored")
     assert not is_sealed(Gate().sealed(ack).payload)
 
 

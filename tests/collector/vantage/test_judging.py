@@ -10,11 +10,11 @@ import pytest
 
 from collector.store.database import Store
 from collector.store.queries import Queries
-from collector.store.vantage_log import ControlLog
+from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS, Key, Sample
 from collector.vantage.judging import JudgedTarget, Judging, span
 from collector.vantage.log import CHANGED, NO_CONTROL, UNREACHABLE
-from firmware.judgement.site.evidence import ControlSource, WebControl
+from firmware.judgement.site.evidence import VantageSource, WebControl
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.plan import PlannedTarget
@@ -27,13 +27,13 @@ KEY = Key(test=SITE.test, target=SITE.target, target_name=SITE.name)
 BEGAN_S = 1_795_000_000
 DAY_S = 86_400
 WELL = WebControl(
-    source=ControlSource.COLLECTOR,
+    source=VantageSource.COLLECTOR,
     addresses=("93.184.216.34",),
     connects={"93.184.216.34:443": None},
     status=200,
 )
 DOWN = WebControl(
-    source=ControlSource.COLLECTOR,
+    source=VantageSource.COLLECTOR,
     addresses=("93.184.216.34",),
     connects={"93.184.216.34:443": "connection_refused"},
     http_failure="connection_refused",
@@ -74,7 +74,7 @@ class Here:
     """A store with one device in it, and the control's log beside it."""
 
     store: Store
-    log: ControlLog
+    log: VantageLog
     judging: Judging
     device: invented.Device
 
@@ -97,7 +97,7 @@ class Here:
 @pytest.fixture
 def here(tmp_path: Path) -> Iterator[Here]:
     path = tmp_path / "collector.sqlite3"
-    store, log, queries = Store.open(path), ControlLog.open(path), Queries(path)
+    store, log, queries = Store.open(path), VantageLog.open(path), Queries(path)
     device = invented.Device(
         id="k3v9q2m7x1c8n5p4", epoch="9f1c04d27ab35e68", weather=refused, booted_utc_ns=(BEGAN_S - 9000) * NS
     )
@@ -226,7 +226,7 @@ def test_the_page_and_the_api_show_it(tmp_path: Path) -> None:
         return (BEGAN_S + 90) * NS
 
     with serving(tmp_path, fill) as served:
-        log = ControlLog.open(served.database)
+        log = VantageLog.open(served.database)
         for at_s in (BEGAN_S - 60, BEGAN_S + 60):
             sample = Sample(
                 key=KEY,

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from collector.store.vantage_streaks import NS, RUN_LONGEST_NS, SAMPLES_MISSED, Key, Run, Sample, continued
 from collector.vantage.log import JOIN_WINDOW_S, UNREACHABLE, age_s, is_connected, nearest, sample_of
-from collector.vantage.targets import ControlTarget
-from firmware.judgement.site.evidence import ControlSource, WebControl
+from collector.vantage.targets import VantageTarget
+from firmware.judgement.site.evidence import VantageSource, WebControl
 from firmware.model.failures import Failure
 from firmware.model.record import ClockQuality, ClockReading, Outcome, Record, Zone
 
 KEY = Key(test="web_connectivity", target="https://www.example.org/", target_name="example")
 EVERY_S = 600
-WELL = WebControl(source=ControlSource.COLLECTOR, status=200, addresses=("192.0.2.1",))
-DOWN = WebControl(source=ControlSource.COLLECTOR, http_failure="connection_refused")
+WELL = WebControl(source=VantageSource.COLLECTOR, status=200, addresses=("192.0.2.1",))
+DOWN = WebControl(source=VantageSource.COLLECTOR, http_failure="connection_refused")
 
 
 def sample(at_s: float, view: WebControl = WELL, failure: str | None = None) -> Sample:
@@ -115,7 +115,7 @@ def test_a_control_is_connected_when_two_unrelated_neutral_networks_answer(
     keys = [
         Key(test="tls", target=f"c{number}.example.org:443", target_name=f"c{number}") for number in range(3)
     ]
-    targets = [ControlTarget(key=key, neutral_network=f"AS{number}") for number, key in enumerate(keys)]
+    targets = [VantageTarget(key=key, neutral_network=f"AS{number}") for number, key in enumerate(keys)]
     records = [
         record_of(
             key,

@@ -5,12 +5,12 @@ from threading import Event
 
 from collector.store.vantage_streaks import Key
 from collector.vantage import sweep
-from collector.vantage.targets import ControlTarget
+from collector.vantage.targets import VantageTarget
 from tests.servers.tcp import TcpServer, stay_silent
 
 
-def tcp(port: int, name: str) -> ControlTarget:
-    return ControlTarget(key=Key(test="tcp", target=f"127.0.0.1:{port}", target_name=name))
+def tcp(port: int, name: str) -> VantageTarget:
+    return VantageTarget(key=Key(test="tcp", target=f"127.0.0.1:{port}", target_name=name))
 
 
 def test_it_brings_a_record_of_every_target() -> None:
@@ -38,7 +38,7 @@ def test_a_process_that_dies_is_a_fault_and_no_more() -> None:
 
 
 def test_a_target_that_cannot_be_read_is_a_result_like_any_other() -> None:
-    target = ControlTarget(key=Key(test="tcp", target="not a target", target_name="x"))
+    target = VantageTarget(key=Key(test="tcp", target="not a target", target_name="x"))
     (record,) = sweep.measure([target], Event()).records
     assert (record.outcome.failure or "").startswith("unknown_failure")
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from collector.messages import Answer
-from collector.settings import ControlSettings
+from collector.messages import OutgoingMessage
+from collector.settings import VantageSettings
 from collector.store.arrivals import HelloArrived, PresenceArrived
 from collector.store.database import Store
 from collector.store.queries import Queries
-from collector.store.vantage_log import ControlLog, ControlQueries
+from collector.store.vantage_log import VantageLog, VantageQueries
 from collector.store.vantage_streaks import NS
-from collector.vantage.thread import ControlThread, news_of
+from collector.vantage.thread import VantageThread, news_of
 from firmware.wire.messages import Hello
 from firmware.wire.vantage_news import decode_news
 from tests.servers.http import http, page
@@ -56,7 +56,7 @@ class Running:
     """A control thread on a store with one device in it."""
 
     def __init__(self, folder: Path, *, country: str = "zz") -> None:
-        self.sent: list[Answer] = []
+        self.sent: list[OutgoingMessage] = []
         self.said: list[str] = []
         self.database = folder / "collector.sqlite3"
         store = Store.open(self.database)
@@ -69,9 +69,9 @@ class Running:
         )
         store.close()
         self.queries = Queries(self.database)
-        self.controls = ControlQueries(self.queries)
-        settings = ControlSettings(enabled=True, every_s=10, plans=folder / "plans")
-        self.thread = ControlThread(
+        self.controls = VantageQueries(self.queries)
+        settings = VantageSettings(enabled=True, every_s=10, plans=folder / "plans")
+        self.thread = VantageThread(
             self.database, self.queries, settings, send=self.sent.append, say=self.said.append
         )
 
@@ -145,7 +145,7 @@ def test_the_time_in_which_it_did_not_run_is_a_gap(tmp_path: Path, plans: Path) 
     with TcpServer(well) as server:
         (plans / "here.toml").write_text(plan_of([server.port] * 3))
         running = Running(tmp_path)
-        log = ControlLog.open(running.database)
+        log = VantageLog.open(running.database)
         long_ago_ns = time.time_ns() - 3600 * NS
         log._connection.execute(
             "INSERT INTO control_run (test, target, target_name, first_utc_ns, last_utc_ns, samples, view)"

@@ -6,8 +6,8 @@ import pytest
 
 from firmware.measurements.address import Address, failure_of
 from firmware.measurements.link import Link, has_link
-from firmware.net.host_view import Address as OwnAddress
 from firmware.net.host_view import DefaultRoute, Host, Interface
+from firmware.net.host_view import InterfaceAddress as OwnAddress
 from firmware.net.targets import TargetError
 from firmware.worker.single import measure_once
 from tests import namespaces

@@ -12,7 +12,7 @@ from firmware.measurements.web_connectivity import START_CHARS, WebConnectivity
 from firmware.model.failures import Failure
 from firmware.model.record import Outcome
 from firmware.model.task import OptionValue
-from firmware.net.host_view import Address, DefaultRoute, Host, Resolvers
+from firmware.net.host_view import DefaultRoute, Host, InterfaceAddress, Resolvers
 from firmware.net.targets import TargetError
 from tests.probing import probe
 from tests.servers.dns import DnsServer, reply, zone
@@ -35,7 +35,9 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
 
 
 def host_of(resolver: DnsServer, *addresses: str, routes: tuple[DefaultRoute, ...] = ()) -> Host:
-    own = tuple(Address(interface="eth0", family=4, address=one, scope="global") for one in addresses)
+    own = tuple(
+        InterfaceAddress(interface="eth0", family=4, address=one, scope="global") for one in addresses
+    )
     return Host(resolver_config=Resolvers(addresses=(resolver.place,)), addresses=own, routes=routes)
 
 

@@ -16,8 +16,8 @@ from firmware.net import datagrams, kernel
 from firmware.net.access import Datagram, DatagramFlow, Net
 from firmware.net.loop import Loop, boottime_ns
 from firmware.net.send_compensation import MAX_LEAD_NS
-from firmware.net.stamps import Arrival, Departure, read_clock_offset
-from firmware.net.timestamp_keepalive import StampKeeper
+from firmware.net.stamps import ArrivalStamp, Departure, read_clock_offset
+from firmware.net.timestamp_keepalive import TimestampKeepalive
 from firmware.paths import options as path_options
 from tests import namespaces
 from tests.probing import probe
@@ -56,8 +56,8 @@ def echo_server(address: str) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def keeper() -> Iterator[StampKeeper]:
-    keeper, loop = StampKeeper(), Loop()
+def keeper() -> Iterator[TimestampKeepalive]:
+    keeper, loop = TimestampKeepalive(), Loop()
     assert loop.run(keeper.confirm(loop, deadline_ns=far()))
     loop.close()
     yield keeper
@@ -73,7 +73,7 @@ async def exchange(net: Net, flow: DatagramFlow, data: bytes = b"x" * 40) -> tup
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_every_sample_on_loopback_has_the_kernels_stamps(address: str, keeper: StampKeeper) -> None:
+def test_every_sample_on_loopback_has_the_kernels_stamps(address: str, keeper: TimestampKeepalive) -> None:
     count = 200
 
     async def use(net: Net) -> list[tuple[Phase, int | None, int | None, int]]:
@@ -100,7 +100,9 @@ def test_every_sample_on_loopback_has_the_kernels_stamps(address: str, keeper: S
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_port_unreachable_is_refused_and_timed(address: str, keeper: StampKeeper, closed_port: int) -> None:
+def test_port_unreachable_is_refused_and_timed(
+    address: str, keeper: TimestampKeepalive, closed_port: int
+) -> None:
     async def use(net: Net) -> Phase:
         with net.open_udp(address, closed_port) as flow:
             sent_id = await flow.send(b"anyone?")
@@ -143,7 +145,7 @@ def test_an_error_about_an_earlier_datagram_does_not_fail_the_next_send(closed_p
     assert probe(use) == ["read: connection_refused"] * 3
 
 
-def test_a_datagram_that_is_there_comes_before_an_error(keeper: StampKeeper) -> None:
+def test_a_datagram_that_is_there_comes_before_an_error(keeper: TimestampKeepalive) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
 
@@ -163,7 +165,7 @@ def test_a_datagram_that_is_there_comes_before_an_error(keeper: StampKeeper) -> 
         probe(use)
 
 
-def test_an_error_queue_of_stamps_only_neither_fails_nor_spins(keeper: StampKeeper) -> None:
+def test_an_error_queue_of_stamps_only_neither_fails_nor_spins(keeper: TimestampKeepalive) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
 
@@ -190,7 +192,7 @@ def test_nothing_until_the_deadline_is_none_and_the_tasks_own_comes_first() -> N
         assert probe(use, deadline_s=0.05)
 
 
-def test_a_failed_send_leaves_later_stamps_with_their_own_sends(keeper: StampKeeper) -> None:
+def test_a_failed_send_leaves_later_stamps_with_their_own_sends(keeper: TimestampKeepalive) -> None:
     async def use(net: Net) -> list[Stamp]:
         with echo_server("127.0.0.1") as port, net.open_udp("127.0.0.1", port) as flow:
             await exchange(net, flow)
@@ -219,7 +221,9 @@ def flow_with(net: Net, sent_stamps: dict[int, int], *, step_ns: int = 0) -> tup
     offset = read_clock_offset()
     flow._sent[0] = Departure(user_ns=1_000, offset=offset, stamps=sent_stamps)
     after = kernel.ClockOffset(offset.offset_ns + step_ns, offset.error_ns, offset.raw_ns + 10_000)
-    return flow, Datagram(data=b"", ttl=64, arrival=Arrival(user_ns=11_000, stamp_ns=50_000, offset=after))
+    return flow, Datagram(
+        data=b"", ttl=64, arrival=ArrivalStamp(user_ns=11_000, stamp_ns=50_000, offset=after)
+    )
 
 
 @pytest.mark.parametrize(
@@ -255,7 +259,7 @@ def test_a_kernel_without_stamps_leaves_this_processs_times(monkeypatch: pytest.
             return flow.rtt(sent_id, datagram).stamp
 
     assert probe(use) is Stamp.USER
-    without = StampKeeper()
+    without = TimestampKeepalive()
     loop = Loop()
     assert not loop.run(without.confirm(loop, deadline_ns=boottime_ns() + 10_000_000))
     without.close()
@@ -263,7 +267,7 @@ def test_a_kernel_without_stamps_leaves_this_processs_times(monkeypatch: pytest.
 
 
 def test_the_keeper_gives_up_at_its_deadline() -> None:
-    keeper, loop = StampKeeper(), Loop()
+    keeper, loop = TimestampKeepalive(), Loop()
     assert not loop.run(keeper.confirm(loop, deadline_ns=0))
     keeper.close()
     loop.close()
@@ -315,7 +319,7 @@ def test_what_is_too_big_for_the_link_is_said_of_that_send_alone() -> None:
 
 
 def test_a_send_is_begun_before_its_moment_by_what_sends_have_cost_and_leaves_after_it(
-    keeper: StampKeeper,
+    keeper: TimestampKeepalive,
 ) -> None:
     async def use(net: Net) -> None:
         with echo_server("127.0.0.1") as port, net.open_udp("127.0.0.1", port) as flow:
@@ -335,7 +339,9 @@ def test_a_send_is_begun_before_its_moment_by_what_sends_have_cost_and_leaves_af
     probe(use)
 
 
-def test_tasks_of_one_loop_share_what_was_learned_and_begin_at_their_slots(keeper: StampKeeper) -> None:
+def test_tasks_of_one_loop_share_what_was_learned_and_begin_at_their_slots(
+    keeper: TimestampKeepalive,
+) -> None:
     loop = Loop()
 
     async def one_task() -> int:

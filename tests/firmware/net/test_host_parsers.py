@@ -17,7 +17,7 @@ from firmware.net.host_parsers import (
     parse_resolv_conf,
     parse_route,
 )
-from firmware.net.host_view import Address, DefaultRoute, Resolvers
+from firmware.net.host_view import DefaultRoute, InterfaceAddress, Resolvers
 
 ROUTE = """Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT
 eth0\t00000000\t0100A8C0\t0003\t0\t0\t100\t00000000\t0\t0\t0
@@ -57,9 +57,9 @@ def test_ipv6_default_routes_without_the_kernels_own_reject_route() -> None:
 
 def test_ipv6_addresses_that_are_usable() -> None:
     assert parse_if_inet6(IF_INET6) == (
-        Address(interface="lo", family=6, address="::1", scope="loopback"),
-        Address(interface="eth0", family=6, address="2001:db8::5", scope="global"),
-        Address(interface="eth0", family=6, address="fe80::211:22ff:fe33:4455", scope="link_local"),
+        InterfaceAddress(interface="lo", family=6, address="::1", scope="loopback"),
+        InterfaceAddress(interface="eth0", family=6, address="2001:db8::5", scope="global"),
+        InterfaceAddress(interface="eth0", family=6, address="fe80::211:22ff:fe33:4455", scope="link_local"),
     )
 
 
@@ -71,9 +71,9 @@ def ifreq(name: str, address: str) -> bytes:
 def test_ipv4_addresses_with_their_labels_cut_off() -> None:
     raw = ifreq("lo", "127.0.0.1") + ifreq("eth0", "192.168.0.9") + ifreq("eth0:1", "100.64.0.9")
     assert parse_ifconf(raw) == (
-        Address(interface="lo", family=4, address="127.0.0.1", scope="loopback"),
-        Address(interface="eth0", family=4, address="192.168.0.9", scope="private"),
-        Address(interface="eth0", family=4, address="100.64.0.9", scope="cgnat"),
+        InterfaceAddress(interface="lo", family=4, address="127.0.0.1", scope="loopback"),
+        InterfaceAddress(interface="eth0", family=4, address="192.168.0.9", scope="private"),
+        InterfaceAddress(interface="eth0", family=4, address="100.64.0.9", scope="cgnat"),
     )
     assert parse_ifconf(raw[:-1])[-1].address == "192.168.0.9"
 

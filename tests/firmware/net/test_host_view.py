@@ -2,7 +2,7 @@
 
 import pytest
 
-from firmware.net.host_view import Address, DefaultRoute, Host, Interface, Resolvers, scope_of
+from firmware.net.host_view import DefaultRoute, Host, Interface, InterfaceAddress, Resolvers, scope_of
 
 HOST = Host(
     interfaces=(
@@ -11,9 +11,9 @@ HOST = Host(
         Interface(name="wlan0", kind="wifi", up=True, carrier=False),
     ),
     addresses=(
-        Address(interface="lo", family=4, address="127.0.0.1", scope="loopback"),
-        Address(interface="eth0", family=4, address="192.168.0.9", scope="private"),
-        Address(interface="eth0", family=6, address="2001:db8::9", scope="global"),
+        InterfaceAddress(interface="lo", family=4, address="127.0.0.1", scope="loopback"),
+        InterfaceAddress(interface="eth0", family=4, address="192.168.0.9", scope="private"),
+        InterfaceAddress(interface="eth0", family=6, address="2001:db8::9", scope="global"),
     ),
     routes=(
         DefaultRoute(interface="wlan0", family=4, gateway="192.168.2.1", metric=600),

@@ -5,13 +5,13 @@ import ipaddress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.net.host_view import Address, DefaultRoute, Host, scope_of
+from firmware.net.host_view import DefaultRoute, Host, InterfaceAddress, scope_of
 from firmware.net.path_labels import path_labels
 
 HOST = Host(
     addresses=(
-        Address(interface="eth0", family=4, address="192.168.1.7", scope="private"),
-        Address(interface="eth0", family=6, address="2001:db8:aa:1::7", scope="global"),
+        InterfaceAddress(interface="eth0", family=4, address="192.168.1.7", scope="private"),
+        InterfaceAddress(interface="eth0", family=6, address="2001:db8:aa:1::7", scope="global"),
     ),
     routes=(
         DefaultRoute(interface="eth0", family=4, gateway="192.168.1.1", metric=0),

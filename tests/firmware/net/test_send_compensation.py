@@ -3,13 +3,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.net.send_compensation import FEWEST, KEPT, MAX_LEAD_NS, SHARE, Lead, lead_ns
+from firmware.net.send_compensation import FEWEST, KEPT, MAX_LEAD_NS, SHARE, SendCompensation, lead_ns
 
 costs = st.integers(1, 10 * MAX_LEAD_NS)
 
 
-def learned(*given: int) -> Lead:
-    lead = Lead()
+def learned(*given: int) -> SendCompensation:
+    lead = SendCompensation()
     for cost_ns in given:
         lead.learn(cost_ns)
     return lead

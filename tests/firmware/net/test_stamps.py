@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from firmware.model.record import Phase, Stamp
 from firmware.net import stamps
 from firmware.net.kernel import SCHED, SND, Ancillary, ClockOffset
-from firmware.net.stamps import Arrival, Departure
+from firmware.net.stamps import ArrivalStamp, Departure
 
 OFFSET = ClockOffset(10**18, 200, 0)
 STEPPED = ClockOffset(10**18 + 10**9, 200, 0)
@@ -23,8 +23,8 @@ def left(**kinds: int) -> Departure:
     return Departure(USER_NS, OFFSET, {numbers[name]: WALL_NS + ns for name, ns in kinds.items()})
 
 
-def came(user_ns: int, stamp_ns: int | None, offset: ClockOffset = OFFSET) -> Arrival:
-    return Arrival(USER_NS + user_ns, None if stamp_ns is None else WALL_NS + stamp_ns, offset)
+def came(user_ns: int, stamp_ns: int | None, offset: ClockOffset = OFFSET) -> ArrivalStamp:
+    return ArrivalStamp(USER_NS + user_ns, None if stamp_ns is None else WALL_NS + stamp_ns, offset)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def came(user_ns: int, stamp_ns: int | None, offset: ClockOffset = OFFSET) -> Ar
     ],
 )
 def test_the_time_between_is_of_the_best_class_both_ends_have(
-    sent: Departure, arrival: Arrival, phase: Phase
+    sent: Departure, arrival: ArrivalStamp, phase: Phase
 ) -> None:
     assert stamps.between(sent, arrival) == phase
 
@@ -95,7 +95,7 @@ def test_the_wait_in_our_own_queue() -> None:
     ],
 )
 def test_what_has_no_stamp_as_it_leaves_may_have_one_as_its_answer_comes(
-    arrival: Arrival, expected: tuple[int, bool]
+    arrival: ArrivalStamp, expected: tuple[int, bool]
 ) -> None:
     assert stamps.since_call(left(), arrival) == expected
 

@@ -20,7 +20,7 @@ from firmware.net.access import ConnectAttempt, Net, TcpStream
 from firmware.net.kernel import TcpInfo
 from firmware.net.loop import Loop, boottime_ns
 from firmware.net.streams import connect_phase
-from firmware.net.timestamp_keepalive import StampKeeper
+from firmware.net.timestamp_keepalive import TimestampKeepalive
 from tests import namespaces
 from tests.probing import probe
 from tests.servers.tcp import TcpServer
@@ -319,9 +319,9 @@ def test_a_connect_that_takes_too_long_ends_with_the_task() -> None:
 
 
 @pytest.fixture
-def keeper() -> Iterator[StampKeeper]:
+def keeper() -> Iterator[TimestampKeepalive]:
     """Return the socket that a worker holds: without it the kernel stamps receives by chance."""
-    with contextlib.closing(StampKeeper()) as held:
+    with contextlib.closing(TimestampKeepalive()) as held:
         loop = Loop()
         assert loop.run(held.confirm(loop, deadline_ns=boottime_ns() + 10_000_000_000))
         loop.close()

@@ -4,27 +4,36 @@ import json
 
 import pytest
 
-from firmware.judgement.site.evidence import ControlSource, WebControl
+from firmware.judgement.site.evidence import VantageSource, WebControl
 from firmware.model.jsontypes import RecordError
 from firmware.model.record import Verdict, to_json
 from firmware.ooni.explain import explain
-from firmware.ooni.export import Format, Stored, Written, control_from_json, control_to_json, lines
+from firmware.ooni.export import (
+    Format,
+    OoniExportResult,
+    RecordToExport,
+    control_from_json,
+    control_to_json,
+    lines,
+)
 from firmware.ooni.read import Document
 from firmware.ooni.write import Origin
 from tests.firmware.records import tcp_record
 
 BODY = json.dumps(to_json(tcp_record(1)))
-CONTROL = WebControl(source=ControlSource.COLLECTOR, age_s=12.5, addresses=("192.0.2.1",), status=200)
+CONTROL = WebControl(source=VantageSource.COLLECTOR, age_s=12.5, addresses=("192.0.2.1",), status=200)
 
 
-def stored(body: str = BODY, control: WebControl | None = None) -> Stored:
-    return Stored(device="abcdefghijklmnop", epoch="0123456789abcdef", seq=3, body=body, control=control)
+def stored(body: str = BODY, control: WebControl | None = None) -> RecordToExport:
+    return RecordToExport(
+        device="abcdefghijklmnop", epoch="0123456789abcdef", seq=3, body=body, control=control
+    )
 
 
 def test_a_record_s_text_is_passed_on_as_it_is() -> None:
     odd = BODY.replace('"cpu_percent": 3.5', '"cpu_percent": 3.50000000000000000001')
     assert odd != BODY
-    account = Written()
+    account = OoniExportResult()
     (line,) = lines([stored(odd)], Format.JSONL, {}, account)
     assert odd in line
     assert (json.loads(line)["seq"], account.lines) == (3, 1)
@@ -33,13 +42,13 @@ def test_a_record_s_text_is_passed_on_as_it_is() -> None:
 
 def test_the_origin_is_its_device_s() -> None:
     origins = {"abcdefghijklmnop": Origin(country="ir")}
-    (line,) = lines([stored()], Format.OONI, origins, Written())
-    (other,) = lines([stored()], Format.OONI, {}, Written())
+    (line,) = lines([stored()], Format.OONI, origins, OoniExportResult())
+    (other,) = lines([stored()], Format.OONI, {}, OoniExportResult())
     assert (json.loads(line)["probe_cc"], json.loads(other)["probe_cc"]) == ("IR", "ZZ")
 
 
 def test_the_account_says_what_was_left_out() -> None:
-    account = Written()
+    account = OoniExportResult()
     ping, gap = (BODY.replace('"test": "tcp"', f'"test": "{test}"') for test in ("ping", "gap"))
     assert len(list(lines(map(stored, [ping, BODY, gap, ping]), Format.OONI, {}, account))) == 1
     told = "1 record written; left out, since OONI's format has no like of them: 1 gap, 2 ping"
@@ -47,7 +56,7 @@ def test_the_account_says_what_was_left_out() -> None:
 
 
 def test_a_control_goes_along_with_its_age() -> None:
-    (line,) = lines([stored(control=CONTROL)], Format.JSONL, {}, Written())
+    (line,) = lines([stored(control=CONTROL)], Format.JSONL, {}, OoniExportResult())
     assert control_from_json(json.loads(line)["control"]) == CONTROL
     assert control_from_json(control_to_json(CONTROL)) == CONTROL
 

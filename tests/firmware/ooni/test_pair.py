@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from firmware.ooni.measurement import Measurement, Pair
+from firmware.ooni.measurement import OoniMeasurement, Pair
 from firmware.ooni.pair import pair_of
 from firmware.ooni.parse import parse
 from firmware.ooni.read import Document, documents
 from tests.firmware.ooni.conditions import CONDITIONS, PAIRS
 
 
-def read(condition: str) -> Measurement:
+def read(condition: str) -> OoniMeasurement:
     with (CONDITIONS / f"{condition}.json").open("rb") as stream:
         (document,) = documents(stream)
     assert isinstance(document, Document)

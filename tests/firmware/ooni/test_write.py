@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from firmware.judgement.site.evidence import (
     Connect,
-    ControlSource,
-    Handshake,
+    HandshakeEvidence,
     Lookup,
     Request,
+    VantageSource,
     WebControl,
     WebEvidence,
 )
@@ -77,7 +77,7 @@ evidences = st.builds(
     ).map(tuple),
     handshakes=st.lists(
         st.builds(
-            Handshake,
+            HandshakeEvidence,
             address=addresses,
             server_name=hosts,
             failure=words,
@@ -113,7 +113,7 @@ evidences = st.builds(
 places = st.sampled_from(["192.0.2.1:443", "192.0.2.2:80", "[2001:db8::5]:443"])
 controls = st.builds(
     WebControl,
-    source=st.just(ControlSource.COLLECTOR),
+    source=st.just(VantageSource.COLLECTOR),
     age_s=st.floats(0, 86_400).map(lambda age: round(age, 3)),
     dns_failure=words,
     addresses=st.lists(addresses, min_size=1, max_size=3, unique=True).map(tuple),
@@ -199,7 +199,7 @@ def test_a_label_in_an_address_s_place_is_scrubbed() -> None:
 
 def test_a_control_stands_as_the_test_helper_and_comes_back() -> None:
     control = WebControl(
-        source=ControlSource.COLLECTOR,
+        source=VantageSource.COLLECTOR,
         addresses=("192.0.2.1",),
         asns={"192.0.2.1": 64500},
         connects={"192.0.2.1:443": None},
@@ -213,7 +213,7 @@ def test_a_control_stands_as_the_test_helper_and_comes_back() -> None:
 
 
 def test_a_control_that_was_not_reached_says_so() -> None:
-    control = WebControl(source=ControlSource.COLLECTOR, reachable=False)
+    control = WebControl(source=VantageSource.COLLECTOR, reachable=False)
     back = control_of(parse(cast("Any", written(page_record(), control))))
     assert back is not None
     assert not back.reachable

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.model.record import Phase, Stamp
-from firmware.paths.hops import AHEAD, Answer, End, HopTable, Kind, Limits
+from firmware.paths.hops import AHEAD, End, HopKind, HopReply, HopTable, Limits
 
 MS = 1_000_000
 TIMEOUT = 2_000 * MS
@@ -16,7 +16,7 @@ TIMEOUT = 2_000 * MS
 class Path:
     """An imagined path: what each hop answers with, and after how long; what is not in it is silent."""
 
-    hops: dict[int, Answer]
+    hops: dict[int, HopReply]
     delay_ns: dict[int, int] = field(default_factory=dict)
     sent: list[tuple[int, int, int]] = field(default_factory=list)
 
@@ -44,17 +44,19 @@ class Path:
         raise AssertionError("it never ends")
 
 
-def passed(address: str) -> Answer:
-    return Answer(address=address, kind=Kind.PASSED, rtt=Phase(ns=1, stamp=Stamp.SND), failure="ttl_exceeded")
+def passed(address: str) -> HopReply:
+    return HopReply(
+        address=address, kind=HopKind.PASSED, rtt=Phase(ns=1, stamp=Stamp.SND), failure="ttl_exceeded"
+    )
 
 
-def reached() -> Answer:
-    return Answer(address="target", kind=Kind.REACHED, rtt=Phase(ns=1, stamp=Stamp.SND))
+def reached() -> HopReply:
+    return HopReply(address="target", kind=HopKind.REACHED, rtt=Phase(ns=1, stamp=Stamp.SND))
 
 
-def ended() -> Answer:
-    return Answer(
-        address="wall", kind=Kind.ENDED, rtt=Phase(ns=1, stamp=Stamp.SND), failure="host_unreachable"
+def ended() -> HopReply:
+    return HopReply(
+        address="wall", kind=HopKind.ENDED, rtt=Phase(ns=1, stamp=Stamp.SND), failure="host_unreachable"
     )
 
 
@@ -62,7 +64,7 @@ def table(*, max_hops: int = 30, queries: int = 3, gap: int = 5) -> HopTable:
     return HopTable(Limits(max_hops=max_hops, queries=queries, gap=gap, timeout_ns=TIMEOUT))
 
 
-def to_target(length: int) -> dict[int, Answer]:
+def to_target(length: int) -> dict[int, HopReply]:
     """Return a path whose target is at hop `length` and answers for every hop behind it."""
     return {hop: passed(f"r{hop}") if hop < length else reached() for hop in range(1, 65)}
 
@@ -144,7 +146,7 @@ ANSWERS = st.sampled_from([passed("a"), passed("b"), passed("c"), reached(), end
     single=st.booleans(),
 )
 def test_whatever_answers_it_ends_within_its_bounds(
-    hops: dict[int, Answer],
+    hops: dict[int, HopReply],
     delays: dict[int, int],
     max_hops: int,
     queries: int,
@@ -162,4 +164,4 @@ def test_whatever_answers_it_ends_within_its_bounds(
     assert end is not End.DEADLINE
     assert 1 <= hop <= max_hops
     assert [number for number, _ in found.kept()] == list(range(1, hop + 1))
-    assert (end is End.REACHED) <= any(answer.kind is Kind.REACHED for answer in found.answers())
+    assert (end is End.REACHED) <= any(answer.kind is HopKind.REACHED for answer in found.answers())

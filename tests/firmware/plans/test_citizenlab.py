@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from firmware.plans.citizenlab import COLUMNS, CONTROL_CATEGORY, Entry, read
+from firmware.plans.citizenlab import COLUMNS, CONTROL_CATEGORY, ListEntry, read
 
 HEADER = ",".join(COLUMNS) + "\n"
 
@@ -12,9 +12,9 @@ def test_a_list_as_published() -> None:
     entries, faults = read(text)
     assert faults == ()
     assert entries == (
-        Entry(line=2, url="https://example.org/", category="NEWS", notes="a note, with a comma"),
-        Entry(line=3, url="http://example.com/page", category=CONTROL_CATEGORY, notes=""),
-        Entry(line=5, url="https://example.net/", category="NEWS", notes=""),
+        ListEntry(line=2, url="https://example.org/", category="NEWS", notes="a note, with a comma"),
+        ListEntry(line=3, url="http://example.com/page", category=CONTROL_CATEGORY, notes=""),
+        ListEntry(line=5, url="https://example.net/", category="NEWS", notes=""),
     )
 
 

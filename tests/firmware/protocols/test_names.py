@@ -6,7 +6,7 @@ import dns.message
 import pytest
 
 from firmware.model.failures import Failure, MeasurementFailedError
-from firmware.net.host_view import Address, Host, Resolvers
+from firmware.net.host_view import Host, InterfaceAddress, Resolvers
 from firmware.protocols import names
 from firmware.protocols.dns_exchange import Question
 from firmware.protocols.names import Resolved, lookup, resolve
@@ -150,8 +150,8 @@ def test_every_resolver_is_tried_as_often_as_resolv_conf_says(tmp_path: Path) ->
 
 OWN = Host(
     addresses=(
-        Address(interface="eth0", family=6, address="2a00:1450:4001::99", scope="global"),
-        Address(interface="eth0", family=4, address="84.32.1.9", scope="global"),
+        InterfaceAddress(interface="eth0", family=6, address="2a00:1450:4001::99", scope="global"),
+        InterfaceAddress(interface="eth0", family=4, address="84.32.1.9", scope="global"),
     )
 )
 

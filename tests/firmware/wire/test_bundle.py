@@ -5,23 +5,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.model.jsontypes import RecordError
-from firmware.wire.bundle import MAGIC, MAX_PAYLOAD_BYTES, Message, decode, encode, frame
+from firmware.wire.bundle import MAGIC, MAX_PAYLOAD_BYTES, BundleMessage, decode, encode, frame
 
 MESSAGES = st.lists(
-    st.builds(Message, leaf=st.from_regex(r"[a-z]{1,16}", fullmatch=True), payload=st.binary(max_size=50)),
+    st.builds(
+        BundleMessage, leaf=st.from_regex(r"[a-z]{1,16}", fullmatch=True), payload=st.binary(max_size=50)
+    ),
     max_size=5,
 )
 
 
 @given(messages=MESSAGES)
-def test_what_goes_in_comes_out(messages: list[Message]) -> None:
+def test_what_goes_in_comes_out(messages: list[BundleMessage]) -> None:
     bag = decode(encode(messages))
     assert bag.messages == tuple(messages)
     assert not bag.fault
 
 
 @given(messages=MESSAGES, cut=st.integers(min_value=0))
-def test_one_cut_short_keeps_every_whole_message(messages: list[Message], cut: int) -> None:
+def test_one_cut_short_keeps_every_whole_message(messages: list[BundleMessage], cut: int) -> None:
     whole = encode(messages)
     at = len(MAGIC) + cut % (len(whole) - len(MAGIC) + 1)
     bag = decode(whole[:at])
@@ -31,7 +33,7 @@ def test_one_cut_short_keeps_every_whole_message(messages: list[Message], cut: i
 
 
 @given(messages=MESSAGES.filter(bool), at=st.integers(min_value=0), bit=st.integers(0, 7))
-def test_a_changed_bit_is_noticed(messages: list[Message], at: int, bit: int) -> None:
+def test_a_changed_bit_is_noticed(messages: list[BundleMessage], at: int, bit: int) -> None:
     damaged = bytearray(encode(messages))
     damaged[len(MAGIC) + at % (len(damaged) - len(MAGIC))] ^= 1 << bit
     bag = decode(bytes(damaged))
@@ -47,12 +49,14 @@ def test_no_bytes_raise_anything_else(data: bytes) -> None:
             decode(data)
 
 
-@pytest.mark.parametrize("message", [Message(leaf="", payload=b""), Message(leaf="LIVE", payload=b"")])
-def test_what_is_no_message_is_our_own_mistake(message: Message) -> None:
+@pytest.mark.parametrize(
+    "message", [BundleMessage(leaf="", payload=b""), BundleMessage(leaf="LIVE", payload=b"")]
+)
+def test_what_is_no_message_is_our_own_mistake(message: BundleMessage) -> None:
     with pytest.raises(ValueError, match="small word"):
         frame(message)
 
 
 def test_a_message_too_large_is_our_own_mistake() -> None:
     with pytest.raises(ValueError, match="65536"):
-        frame(Message(leaf="live", payload=bytes(MAX_PAYLOAD_BYTES + 1)))
+        frame(BundleMessage(leaf="live", payload=bytes(MAX_PAYLOAD_BYTES + 1)))

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from firmware.model.jsontypes import RecordError
 from firmware.wire import bundle
-from firmware.wire.bundle import Message
-from firmware.wire.bundle_file import BagFile
+from firmware.wire.bundle import BundleMessage
+from firmware.wire.bundle_file import BundleFile
 
 messages = st.lists(
     st.builds(
-        Message,
+        BundleMessage,
         leaf=st.sampled_from(["hello", "bulk", "ack"]),
         payload=st.binary(max_size=40) | st.just(b"x" * bundle.MAX_PAYLOAD_BYTES),
     ),
@@ -29,28 +29,28 @@ class Dribble(io.BytesIO):
 
 
 @given(messages, st.data())
-def test_a_cut_bag_is_read_to_its_last_whole_message(said: list[Message], data: st.DataObject) -> None:
+def test_a_cut_bag_is_read_to_its_last_whole_message(said: list[BundleMessage], data: st.DataObject) -> None:
     whole = bundle.encode(said)
     cut = whole[: data.draw(st.integers(len(bundle.MAGIC), len(whole)))]
     bag = bundle.decode(cut)
-    read = BagFile(Dribble(cut))
+    read = BundleFile(Dribble(cut))
     assert tuple(read) == bag.messages
     assert read.at == bag.size
     assert bool(read.fault) == bool(bag.fault)
 
 
 def test_what_comes_after_a_damaged_message_is_left_and_the_place_is_told() -> None:
-    said = [Message(leaf="bulk", payload=bytes([number]) * 60_000) for number in range(20)]
+    said = [BundleMessage(leaf="bulk", payload=bytes([number]) * 60_000) for number in range(20)]
     whole = bytearray(bundle.encode(said))
     whole[8 + 10 * 60_013 + 30_000] ^= 1
-    read = BagFile(io.BytesIO(bytes(whole)))
+    read = BundleFile(io.BytesIO(bytes(whole)))
     assert list(read) == said[:10]
     assert read.fault == "at byte 600,138: its checksum does not fit"
 
 
 def test_a_length_that_lies_is_not_believed() -> None:
     lying = bundle.MAGIC + b"\x04bulk" + b"\xff\xff\xff\xff" + b"x" * 1_000_000
-    read = BagFile(io.BytesIO(lying))
+    read = BundleFile(io.BytesIO(lying))
     assert list(read) == []
     assert "4294967295 bytes; allowed is 65536" in read.fault
 
@@ -58,4 +58,4 @@ def test_a_length_that_lies_is_not_believed() -> None:
 @pytest.mark.parametrize("data", [b"", b"TGB", b"PK\3\4 something else"])
 def test_what_is_no_bag_is_refused(data: bytes) -> None:
     with pytest.raises(RecordError, match="does not begin as one"):
-        list(BagFile(io.BytesIO(data)))
+        list(BundleFile(io.BytesIO(data)))

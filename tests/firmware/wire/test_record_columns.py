@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
 from firmware.model.record import from_json, to_json
 from firmware.wire.record_columns import _CHECK_OF, all_records
-from firmware.wire.table import Table
+from firmware.wire.table import RecordTable
 from tests.firmware.records import json_values, records, tcp_record
 
 odd: st.SearchStrategy[Any] = json_values | st.sampled_from(
@@ -70,13 +70,13 @@ def taken(value: JsonValue) -> bool:
 
 @given(batches())
 def test_all_are_taken_by_columns_exactly_where_each_is_taken_alone(values: list[JsonObject]) -> None:
-    assert all_records(Table.of(values)) == all(taken(value) for value in values)
+    assert all_records(RecordTable.of(values)) == all(taken(value) for value in values)
 
 
 @given(st.sampled_from(list(_CHECK_OF)), odd)
 def test_every_key_alone_is_judged_alike(key: str, value: Any) -> None:
     spoiled = to_json(tcp_record(1)) | {key: value}
-    assert all_records(Table.of([to_json(tcp_record(0)), spoiled])) == taken(spoiled)
+    assert all_records(RecordTable.of([to_json(tcp_record(0)), spoiled])) == taken(spoiled)
 
 
 def test_every_key_that_a_record_has_is_looked_at() -> None:
@@ -84,10 +84,10 @@ def test_every_key_that_a_record_has_is_looked_at() -> None:
     for key in _CHECK_OF:
         lacking = to_json(tcp_record(0))
         del lacking[key]
-        assert not all_records(Table.of([lacking]))
+        assert not all_records(RecordTable.of([lacking]))
 
 
 def test_what_came_as_json_is_taken() -> None:
     came = json.loads(json.dumps([to_json(tcp_record(number)) for number in range(50)]))
-    assert all_records(Table.of(came))
-    assert all_records(Table.of([]))
+    assert all_records(RecordTable.of(came))
+    assert all_records(RecordTable.of([]))

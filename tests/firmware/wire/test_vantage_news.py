@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.judgement.site import vantage_json
-from firmware.judgement.site.evidence import ControlSource, WebControl
+from firmware.judgement.site.evidence import VantageSource, WebControl
 from firmware.model.jsontypes import NewerVersionError, RecordError
-from firmware.wire.vantage_news import MAX_NEWS_BYTES, ControlNews, Outside, decode_news, encode_news
+from firmware.wire.vantage_news import MAX_NEWS_BYTES, VantageNews, VantageView, decode_news, encode_news
 from tests.firmware.records import failures
 
 texts = st.text(max_size=20)
 places = st.dictionaries(texts, failures, max_size=4)
 views = st.builds(
     WebControl,
-    source=st.just(ControlSource.COLLECTOR),
+    source=st.just(VantageSource.COLLECTOR),
     reachable=st.booleans(),
     dns_failure=failures,
     addresses=st.lists(texts, max_size=4).map(tuple),
@@ -34,7 +34,7 @@ views = st.builds(
     saw_http=st.booleans(),
 )
 seen = st.builds(
-    Outside,
+    VantageView,
     test=texts,
     target=texts,
     target_name=texts,
@@ -45,8 +45,8 @@ seen = st.builds(
 )
 
 
-@given(st.builds(ControlNews, told_utc_ns=st.integers(0, 2**62), seen=st.lists(seen, max_size=4).map(tuple)))
-def test_it_comes_back_as_it_was(news: ControlNews) -> None:
+@given(st.builds(VantageNews, told_utc_ns=st.integers(0, 2**62), seen=st.lists(seen, max_size=4).map(tuple)))
+def test_it_comes_back_as_it_was(news: VantageNews) -> None:
     assert decode_news(encode_news(news)) == news
 
 
@@ -59,16 +59,16 @@ def test_it_always_fits_and_spares_detail_before_targets() -> None:
     def noise(size: int) -> str:
         return os.urandom(size).hex()
 
-    def one(number: int) -> Outside:
+    def one(number: int) -> VantageView:
         places: dict[str, str | None] = {noise(8): None for _ in range(20)}
         view = WebControl(
-            source=ControlSource.COLLECTOR,
+            source=VantageSource.COLLECTOR,
             status=200,
             addresses=tuple(places),
             connects=places,
             title=noise(50),
         )
-        return Outside(
+        return VantageView(
             test="web_connectivity",
             target=noise(8),
             target_name=f"site-{number}",
@@ -79,7 +79,7 @@ def test_it_always_fits_and_spares_detail_before_targets() -> None:
         )
 
     for count in (1, 20, 190, 300):
-        payload = encode_news(ControlNews(told_utc_ns=1, seen=tuple(one(number) for number in range(count))))
+        payload = encode_news(VantageNews(told_utc_ns=1, seen=tuple(one(number) for number in range(count))))
         assert len(payload) <= MAX_NEWS_BYTES
         kept = decode_news(payload).seen
         assert [outside.target_name for outside in kept] == [f"site-{number}" for number in range(len(kept))]

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from firmware.settings.load import SettingsError, declared
 from firmware.settings.toml import find_lines, syntax_fault
-from firmware.settings.values import Fault, Setting, allowed_text, convert, show
+from firmware.settings.values import Setting, SettingFault, allowed_text, convert, show
 from tests.nation.censor.model import ACTIONS, Match, Rule, Rules
 from tests.nation.censor.timetable import Timetable
 
@@ -35,7 +35,7 @@ def load(path: Path) -> Rules:
         raw = path.read_bytes()
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        fault = Fault(file=str(path), found=reason, allowed="a rules file (TOML) that can be read")
+        fault = SettingFault(file=str(path), found=reason, allowed="a rules file (TOML) that can be read")
         raise SettingsError((fault,)) from error
     return loads(raw, file=str(path), folder=path.parent)
 
@@ -44,7 +44,7 @@ def loads(raw: bytes | str, *, file: str = "rules", folder: Path | None = None) 
     """Return the rules in `raw`; `file` is what faults call it, `folder` where its paths start."""
     data = raw.encode() if isinstance(raw, str) else raw
     if len(data) > _MAX_BYTES:
-        fault = Fault(file=file, found="more than 1 MiB", allowed="a rules file of at most 1 MiB")
+        fault = SettingFault(file=file, found="more than 1 MiB", allowed="a rules file of at most 1 MiB")
         raise SettingsError((fault,))
     try:
         text = data.decode()
@@ -52,7 +52,7 @@ def loads(raw: bytes | str, *, file: str = "rules", folder: Path | None = None) 
     except (ValueError, RecursionError) as error:
         line, found = syntax_fault(error, data)
         allowed = "TOML: [[rule]], key = value, text in quotes"
-        raise SettingsError((Fault(file=file, line=line, found=found, allowed=allowed),)) from error
+        raise SettingsError((SettingFault(file=file, line=line, found=found, allowed=allowed),)) from error
     reader = _Reader(file, text, folder)
     rules = reader.read(tree)
     if reader.faults:
@@ -67,7 +67,7 @@ def keys(cls: Any) -> dict[str, Setting]:
 
 class _Reader:
     def __init__(self, file: str, text: str, folder: Path | None) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[SettingFault] = []
         self.files: dict[Path, bytes] = {}
         self._file = file
         self._folder = folder
@@ -227,7 +227,7 @@ class _Reader:
         at = ("rule", *place) if self._at else place
         line = next((lines[at[:n]] for n in range(len(at), 0, -1) if at[:n] in lines), None)
         self.faults.append(
-            Fault(file=self._file, place=(*self._at, *place), line=line, found=found, allowed=allowed)
+            SettingFault(file=self._file, place=(*self._at, *place), line=line, found=found, allowed=allowed)
         )
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.delivery.messages.authentication import MAX_UNREAD, Voice
+from appliance.delivery.messages.authentication import MAX_UNREAD, MessageAuthentication
 from appliance.delivery.messages.received import ACK, COLLECTOR, Received
 from tests.appliance.identity.identified import DEVICE, World
 
@@ -21,12 +21,12 @@ def said(world: World, text: bytes) -> Received:
 
 
 def test_what_was_said_before_the_collector_was_known_is_heard_once_it_is(world: World) -> None:
-    voice = Voice(world.identity())
+    voice = MessageAuthentication(world.identity())
     first, second = said(world, b"first"), said(world, b"second")
     assert voice.heard(first) == (None, ASK)
     assert voice.heard(second) == (None, ()), "it is asked once"
     assert voice.unread() == [], "nobody has shown who said it"
-    voice = Voice(world.identity())
+    voice = MessageAuthentication(world.identity())
     assert (voice.heard(first), voice.heard(second)) == ((None, ASK), (None, ()))
     assert voice.heard(Received(world.collector_chain, COLLECTOR)) == (None, ())
     unread = voice.unread()
@@ -36,14 +36,14 @@ def test_what_was_said_before_the_collector_was_known_is_heard_once_it_is(world:
 
 def test_anothers_certificate_makes_nothing_heard(world: World, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    voice = Voice(world.identity())
+    voice = MessageAuthentication(world.identity())
     assert voice.heard(said(world, b"first")) == (None, ASK)
     assert voice.heard(Received(World(tmp_path / "other").collector_chain, COLLECTOR)) == (None, ())
     assert voice.unread() == []
 
 
 def test_what_stays_unknown_is_not_kept_for_ever(world: World) -> None:
-    voice = Voice(world.identity())
+    voice = MessageAuthentication(world.identity())
     for number in range(3 * MAX_UNREAD):
         voice.heard(said(world, b"%d" % number))
     voice.heard(Received(world.collector_chain, COLLECTOR))

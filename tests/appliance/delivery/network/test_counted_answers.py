@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from appliance.delivery.messages.authentication import Voice
+from appliance.delivery.messages.authentication import MessageAuthentication
 from appliance.delivery.messages.received import ACK, COLLECTOR, TRUST, Received
 from appliance.identity.files import IdentityFiles
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from collector.trust.signing import Signer
 from firmware.wire import trust_list
 from firmware.wire.vantage_news import LEAF as NEWS
@@ -36,7 +36,9 @@ class World:
         write(files.certificate, chain)
         write(files.key, key_pem(key))
         self.now_ns = 0
-        self.voice = Voice(Identity.load(files, device=DEVICE), now_low_ns=lambda: self.now_ns)
+        self.voice = MessageAuthentication(
+            DeviceIdentity.load(files, device=DEVICE), now_low_ns=lambda: self.now_ns
+        )
         for one in self.signers.values():
             self.voice.heard(Received(one.chain, COLLECTOR))
 
@@ -83,7 +85,7 @@ def test_what_another_thread_brought_counts_at_once(world: World) -> None:
     world.bring_list()
     identity = world.voice.identity
     assert identity is not None
-    by_drive = Voice(Identity.load(identity.files, device=DEVICE))
+    by_drive = MessageAuthentication(DeviceIdentity.load(identity.files, device=DEVICE))
     with Authority.open(world.authority) as authority:
         authority.revoke("first", now=NOW)
     by_drive.heard(Received((world.authority / trust_list.FILE_NAME).read_bytes(), TRUST))
@@ -136,4 +138,4 @@ def test_a_receipt_says_whose_word_it_was_and_under_which_list(world: World) -> 
     assert trust_list.decode_text(
         trust_list.decode((world.authority / trust_list.FILE_NAME).read_bytes()).text
     ).counts(receipt.key)
-    assert Voice(None).receipt(boot_id="b", boottime_ns=7) is None
+    assert MessageAuthentication(None).receipt(boot_id="b", boottime_ns=7) is None

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from appliance.delivery.messages.received import Received
-from appliance.delivery.network.link import LinkEvent, Lost, Ready, SyncSettings
+from appliance.delivery.network.link import Connected, ConnectionEvent, Disconnected, SyncSettings
 from appliance.delivery.network.mqtt import MqttLink
-from appliance.transports import Transport, Way
+from appliance.transports import Endpoint, Transport
 from tests.provisioning.identities import Provisioned
 
 DEVICE = "a1b2c3d4e5f6g7h8"
@@ -32,11 +32,11 @@ def wake_fd() -> Iterator[int]:
 
 
 def plain(host: str, port: int) -> MqttLink:
-    way = Way(transport=Transport.MQTT, host=host, port=port)
+    way = Endpoint(transport=Transport.MQTT, host=host, port=port)
     return MqttLink(SyncSettings(host=host), way, device=DEVICE)
 
 
-def until(link: MqttLink, kind: type[LinkEvent], wake_fd: int) -> LinkEvent:
+def until(link: MqttLink, kind: type[ConnectionEvent], wake_fd: int) -> ConnectionEvent:
     for _ in range(1000):
         for event in link.step(0.1, wake_fd=wake_fd):
             if isinstance(event, kind):
@@ -52,13 +52,13 @@ def test_what_is_published_after_the_connection_broke_is_not_kept(wake_fd: int) 
         talk, _ = server.accept()
         talk.recv(1024)
         talk.sendall(ACCEPTED)
-        until(link, Ready, wake_fd)
+        until(link, Connected, wake_fd)
         talk.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         talk.close()  # a reset
         mids = [link.publish("live", b"x" * 1000) for _ in range(3)]
         assert mids[-1] == 0
-        lost = until(link, Lost, wake_fd)
-        assert isinstance(lost, Lost)
+        lost = until(link, Disconnected, wake_fd)
+        assert isinstance(lost, Disconnected)
         assert lost.reason == f"the connection to broker 127.0.0.1:{port} was lost"
         assert link.publish("live", b"x") == 0
         link.close()
@@ -86,7 +86,7 @@ def test_why_it_could_not_connect_is_said(host: str, words: str, failure: str) -
     link = plain(host, 1)
     (event,) = link.open()
     link.close()
-    assert isinstance(event, Lost)
+    assert isinstance(event, Disconnected)
     assert words in event.reason
     assert f"{event.operation}: {event.failure}".startswith(failure)
 
@@ -136,7 +136,9 @@ def test_what_a_websocket_has_in_hand_is_read_without_another_packet(tmp_path: P
 
         serving_thread = threading.Thread(target=serve)
         serving_thread.start()
-        way = Way(transport=Transport.WSS, host="localhost", port=listener.getsockname()[1], path="/mqtt")
+        way = Endpoint(
+            transport=Transport.WSS, host="localhost", port=listener.getsockname()[1], path="/mqtt"
+        )
         link = MqttLink(SyncSettings(host="localhost"), way, device=DEVICE, tls=trusting)
         assert link.open() == []
         assert until(link, Received, wake_fd) == Received(b"news")

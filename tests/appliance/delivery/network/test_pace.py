@@ -21,8 +21,8 @@ from appliance.delivery.network.pace import (
     Pace,
 )
 from appliance.delivery.network.policy import (
+    BatchKind,
     GiveUp,
-    Kind,
     SendBatch,
     SendHello,
     SyncPolicy,
@@ -120,7 +120,7 @@ class Line:
         wanted = max(1, action.max_bytes // RECORD_BYTES)
         found: list[int] = []
         for low, high in action.spans:
-            span = range(high, low - 1, -1) if action.kind is Kind.LIVE else range(low, high + 1)
+            span = range(high, low - 1, -1) if action.kind is BatchKind.LIVE else range(low, high + 1)
             found += [seq for seq in span if seq in self.waiting][: wanted - len(found)]
             if len(found) == wanted:
                 break

@@ -19,8 +19,8 @@ from appliance.delivery.network.policy import (
     TIMEOUT_START_S,
     WINDOW_MAX,
     WINDOW_START,
+    BatchKind,
     GiveUp,
-    Kind,
     SendBatch,
     SendHello,
     SyncPolicy,
@@ -53,7 +53,7 @@ def answered(now: float = 0.0) -> SyncPolicy:
     return policy
 
 
-def send(policy: SyncPolicy, now: float, kind: Kind, *seqs: int, size: int = 4096) -> int:
+def send(policy: SyncPolicy, now: float, kind: BatchKind, *seqs: int, size: int = 4096) -> int:
     return policy.batch_sent(now, kind=kind, seqs=seqs, size=size)
 
 
@@ -65,8 +65,8 @@ def test_before_the_answer_one_live_batch_goes_and_no_backlog() -> None:
     policy = greeted()
     action = policy.next_action(0.0, waiting=1000, high=1000)
     assert isinstance(action, SendBatch)
-    assert (action.kind, action.spans) == (Kind.LIVE, ((1000 - LIVE_DEPTH + 1, 1000),))
-    send(policy, 0.0, Kind.LIVE, *range(960, 1001))
+    assert (action.kind, action.spans) == (BatchKind.LIVE, ((1000 - LIVE_DEPTH + 1, 1000),))
+    send(policy, 0.0, BatchKind.LIVE, *range(960, 1001))
     assert isinstance(policy.next_action(0.0, waiting=1000, high=1000), Wait)
 
 
@@ -75,22 +75,22 @@ def test_after_a_connection_that_was_answered_the_backlog_does_not_wait_for_the_
     policy.connected(10.0)
     policy.next_action(10.0, waiting=1000, high=1000)
     policy.hello_sent(10.0)
-    policy.nothing_found(Kind.LIVE)
+    policy.nothing_found(BatchKind.LIVE)
     action = policy.next_action(10.0, waiting=700, high=1000)
     assert isinstance(action, SendBatch)
-    assert action.kind is Kind.BULK
+    assert action.kind is BatchKind.BULK
     policy.connected(20.0)
     policy.next_action(20.0, waiting=1000, high=1000)
     policy.hello_sent(20.0)
-    policy.nothing_found(Kind.LIVE)
+    policy.nothing_found(BatchKind.LIVE)
     assert isinstance(policy.next_action(20.0, waiting=700, high=1000), Wait), "nobody answered the last time"
 
 
 def test_what_was_on_its_way_at_a_cut_is_not_sent_again_before_the_answer() -> None:
     policy = answered()
     policy.next_action(0.0, waiting=1000, high=1000)
-    policy.batch_at_broker(1.0, send(policy, 0.0, Kind.BULK, *range(1, 101)))
-    send(policy, 1.0, Kind.LIVE, *range(901, 1001))
+    policy.batch_at_broker(1.0, send(policy, 0.0, BatchKind.BULK, *range(1, 101)))
+    send(policy, 1.0, BatchKind.LIVE, *range(901, 1001))
     policy.connected(10.0)
     policy.next_action(10.0, waiting=1000, high=1000)
     policy.hello_sent(10.0)
@@ -121,7 +121,7 @@ def test_an_unanswered_hello_is_repeated_ever_more_rarely() -> None:
 def test_live_and_backlog_take_turns() -> None:
     policy = answered()
     kinds = []
-    seqs = {Kind.LIVE: 1000, Kind.BULK: 1}
+    seqs = {BatchKind.LIVE: 1000, BatchKind.BULK: 1}
     for turn in range(6):
         action = policy.next_action(10.0 + turn, waiting=1000, high=1000)
         if isinstance(action, Wait):
@@ -131,26 +131,26 @@ def test_live_and_backlog_take_turns() -> None:
         seq = seqs[action.kind]
         send(policy, 20.0 + turn, action.kind, seq)
         policy.acked(20.0 + turn, ack(0, (seq, seq)))
-        seqs[action.kind] += 1 if action.kind is Kind.BULK else -1
-    assert kinds in ([Kind.LIVE, Kind.BULK] * 3, [Kind.BULK, Kind.LIVE] * 3)
+        seqs[action.kind] += 1 if action.kind is BatchKind.BULK else -1
+    assert kinds in ([BatchKind.LIVE, BatchKind.BULK] * 3, [BatchKind.BULK, BatchKind.LIVE] * 3)
 
 
 def test_live_is_read_from_the_top_around_what_is_on_its_way() -> None:
     policy = answered()
     policy.next_action(0.0, waiting=200, high=200)
-    policy.batch_at_broker(1.0, send(policy, 0.0, Kind.LIVE, *range(150, 181)))
-    policy.nothing_found(Kind.BULK)
+    policy.batch_at_broker(1.0, send(policy, 0.0, BatchKind.LIVE, *range(150, 181)))
+    policy.nothing_found(BatchKind.BULK)
     action = policy.next_action(2.0, waiting=200, high=200)
     assert action == SendBatch(
-        kind=Kind.LIVE, spans=((181, 200), (1, 149)), max_bytes=policy.pace.batch_bytes(2.0)
+        kind=BatchKind.LIVE, spans=((181, 200), (1, 149)), max_bytes=policy.pace.batch_bytes(2.0)
     )
 
 
 def test_a_side_that_was_empty_is_looked_at_again_when_something_new_comes() -> None:
     policy = answered()
     policy.next_action(0.0, waiting=5, high=600)
-    policy.nothing_found(Kind.LIVE)
-    policy.nothing_found(Kind.BULK)
+    policy.nothing_found(BatchKind.LIVE)
+    policy.nothing_found(BatchKind.BULK)
     assert policy.next_action(5.0, waiting=5, high=600) == Wait(None)
     policy.next_action(5.0, waiting=6, high=601)
     assert isinstance(policy.next_action(5.0 + LINGER_S, waiting=6, high=601), SendBatch)
@@ -159,8 +159,8 @@ def test_a_side_that_was_empty_is_looked_at_again_when_something_new_comes() -> 
 def test_a_side_that_was_empty_is_looked_at_again_when_a_batch_was_lost() -> None:
     policy = answered()
     policy.next_action(0.0, waiting=1, high=1)
-    policy.batch_at_broker(5.0, send(policy, 5.0, Kind.LIVE, 1))
-    policy.nothing_found(Kind.LIVE)
+    policy.batch_at_broker(5.0, send(policy, 5.0, BatchKind.LIVE, 1))
+    policy.nothing_found(BatchKind.LIVE)
     now = 5.0 + TIMEOUT_START_S
     assert policy.next_action(now, waiting=1, high=1) == SendHello()
     policy.hello_sent(now)
@@ -181,7 +181,7 @@ def test_the_window_bounds_what_is_un_acked() -> None:
         assert isinstance(
             policy.next_action(5.0, waiting=999, high=999) if turn else send_ready(policy), SendBatch
         )
-        policy.batch_at_broker(5.0, send(policy, 5.0, Kind.LIVE, 999 - turn))
+        policy.batch_at_broker(5.0, send(policy, 5.0, BatchKind.LIVE, 999 - turn))
     assert isinstance(policy.next_action(5.0, waiting=999, high=999), Wait)
 
 
@@ -194,7 +194,7 @@ def test_window_and_batch_size_grow_on_quick_acks_up_to_their_bounds() -> None:
     policy = answered()
     for seq in range(1, 200):
         policy.next_action(seq, waiting=400 - seq, high=400)
-        policy.batch_at_broker(seq + 0.1, send(policy, seq, Kind.BULK, seq, size=policy.batch_bytes))
+        policy.batch_at_broker(seq + 0.1, send(policy, seq, BatchKind.BULK, seq, size=policy.batch_bytes))
         policy.acked(seq + 0.2, ack(seq))
     assert (policy.window, policy.batch_bytes) == (WINDOW_MAX, MAX_BATCH_BYTES)
 
@@ -202,7 +202,7 @@ def test_window_and_batch_size_grow_on_quick_acks_up_to_their_bounds() -> None:
 def test_a_slow_link_gets_smaller_batches() -> None:
     policy = answered()
     for seq in range(1, 20):
-        policy.batch_at_broker(seq * 40.0 + 30.0, send(policy, seq * 40.0, Kind.BULK, seq))
+        policy.batch_at_broker(seq * 40.0 + 30.0, send(policy, seq * 40.0, BatchKind.BULK, seq))
         policy.acked(seq * 40.0 + 31.0, ack(seq))
     action = policy.next_action(800.0, waiting=500, high=500)
     assert isinstance(action, SendBatch)
@@ -213,7 +213,7 @@ def test_a_late_ack_halves_the_window_once_and_asks_instead_of_sending_again() -
     policy = answered()
     policy.window = 8
     for seq in (1, 2, 3):
-        policy.batch_at_broker(0.0, send(policy, 0.0, Kind.BULK, seq))
+        policy.batch_at_broker(0.0, send(policy, 0.0, BatchKind.BULK, seq))
     assert policy.next_action(TIMEOUT_START_S, waiting=3, high=3) == SendHello()
     assert (policy.window, policy.in_flight) == (4, 3)
     policy.hello_sent(TIMEOUT_START_S)
@@ -225,9 +225,9 @@ def test_a_late_ack_halves_the_window_once_and_asks_instead_of_sending_again() -
 
 def test_a_late_batch_is_asked_for_even_when_another_ack_came_first() -> None:
     policy = answered()
-    late = send(policy, 0.0, Kind.BULK, 1)
+    late = send(policy, 0.0, BatchKind.BULK, 1)
     policy.batch_at_broker(0.0, late)
-    send(policy, 0.0, Kind.BULK, 2)
+    send(policy, 0.0, BatchKind.BULK, 2)
     assert policy.next_action(TIMEOUT_START_S, waiting=2, high=2) == SendHello()
     policy.acked(TIMEOUT_START_S, ack(0, (2, 2)))  # before the hello could go out
     assert policy.next_action(TIMEOUT_START_S, waiting=1, high=2) == SendHello()
@@ -235,7 +235,7 @@ def test_a_late_batch_is_asked_for_even_when_another_ack_came_first() -> None:
 
 def test_the_clock_of_an_ack_starts_at_the_broker() -> None:
     policy = answered()
-    batch = send(policy, 0.0, Kind.LIVE, 1)
+    batch = send(policy, 0.0, BatchKind.LIVE, 1)
     assert policy.next_action(60.0, waiting=1, high=1) == Wait(STALL_MAX_S), "TCP is still at it"
     policy.batch_at_broker(60.0, batch)
     assert policy.next_action(60.0, waiting=1, high=1) == Wait(60.0 + TIMEOUT_START_S)
@@ -243,14 +243,14 @@ def test_the_clock_of_an_ack_starts_at_the_broker() -> None:
 
 def test_a_broker_that_takes_nothing_is_given_up() -> None:
     policy = answered()
-    send(policy, 0.0, Kind.LIVE, 1)
+    send(policy, 0.0, BatchKind.LIVE, 1)
     assert isinstance(policy.next_action(STALL_MAX_S, waiting=1, high=1), GiveUp)
 
 
 def test_a_line_that_was_quick_is_given_up_sooner_and_its_measure_halved() -> None:
     policy = answered()
-    policy.batch_at_broker(1.0, send(policy, 0.0, Kind.BULK, 1, size=8000))
-    send(policy, 1.0, Kind.BULK, 2, size=8000)
+    policy.batch_at_broker(1.0, send(policy, 0.0, BatchKind.BULK, 1, size=8000))
+    send(policy, 1.0, BatchKind.BULK, 2, size=8000)
     assert policy.next_action(2.0, waiting=2, high=2) == Wait(1.0 + TIMEOUT_START_S)
     action = policy.next_action(1.0 + STALL_MIN_S, waiting=2, high=2)
     assert isinstance(action, GiveUp)
@@ -268,7 +268,7 @@ def test_retry_after_holds_everything_even_over_a_reconnect() -> None:
 
 def test_a_reject_is_an_answer() -> None:
     policy = answered()
-    send(policy, 0.0, Kind.LIVE, 1, 2)
+    send(policy, 0.0, BatchKind.LIVE, 1, 2)
     policy.acked(0.1, ack(1, rejects=(Reject(seq=2, reason="no"),)))
     assert policy.in_flight == 0
 
@@ -277,19 +277,19 @@ def test_the_timeout_follows_the_round_trips_and_never_goes_below_its_floor() ->
     policy = answered()
     for seq in range(1, 60):
         now = seq * 100.0
-        policy.batch_at_broker(now, send(policy, now, Kind.BULK, seq))
+        policy.batch_at_broker(now, send(policy, now, BatchKind.BULK, seq))
         policy.acked(now + 9.0, ack(seq))
     assert 9.0 <= policy.timeout_s <= 9.5
     for seq in range(60, 200):
         now = seq * 100.0
-        policy.batch_at_broker(now, send(policy, now, Kind.BULK, seq))
+        policy.batch_at_broker(now, send(policy, now, BatchKind.BULK, seq))
         policy.acked(now + 0.01, ack(seq))
     assert policy.timeout_s == TIMEOUT_MIN_S > 1
 
 
 def test_a_cut_before_anything_got_through_halves_the_batches_and_forgets_what_was_on_its_way() -> None:
     policy = answered()
-    send(policy, 0.0, Kind.LIVE, 5)
+    send(policy, 0.0, BatchKind.LIVE, 5)
     policy.connected(1.0)
     assert (policy.in_flight, policy.window) == (0, WINDOW_START)
     assert policy.pace.batch_bytes(1.0) == BATCH_BYTES_START // 2

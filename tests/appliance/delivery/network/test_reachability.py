@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from appliance.delivery.network.reachability import RESOLVE_EVERY_S, Door, is_silence
+from appliance.delivery.network.reachability import RESOLVE_EVERY_S, ReachabilityProbe, is_silence
 
 
 def ready(sock: socket.socket, limit_s: float) -> bool:
@@ -14,7 +14,7 @@ def ready(sock: socket.socket, limit_s: float) -> bool:
 
 def test_an_open_port_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        door = Door("127.0.0.1", server.getsockname()[1])
+        door = ReachabilityProbe("127.0.0.1", server.getsockname()[1])
         sock = door.knock(0.0)
         assert sock is not None
         assert ready(sock, 30)
@@ -25,7 +25,7 @@ def test_an_open_port_answers() -> None:
 def test_a_refusal_is_an_answer_too() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    door = Door("127.0.0.1", port)
+    door = ReachabilityProbe("127.0.0.1", port)
     sock = door.knock(0.0)
     assert sock is not None
     assert ready(sock, 30)
@@ -37,7 +37,7 @@ def test_silence_is_none_and_the_next_knock_takes_the_place_of_the_last() -> Non
         server.bind(("127.0.0.1", 0))
         server.listen(0)  # room for one, and then a SYN is dropped
         with socket.create_connection(server.getsockname()):
-            door = Door(*server.getsockname())
+            door = ReachabilityProbe(*server.getsockname())
             first = door.knock(0.0)
             assert first is not None
             assert not ready(first, 0.3)
@@ -56,7 +56,7 @@ def test_a_name_that_is_not_known_is_not_asked_for_at_each_knock(monkeypatch: py
         raise socket.gaierror(socket.EAI_AGAIN, "try again")
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
-    door = Door("collector.invalid", 443)
+    door = ReachabilityProbe("collector.invalid", 443)
     for second in range(round(RESOLVE_EVERY_S)):
         assert door.knock(second) is None
     assert len(asked) == 1

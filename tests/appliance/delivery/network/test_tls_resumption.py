@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from appliance.delivery.network.link import LinkEvent, Lost, Ready, SyncSettings, Taken
+from appliance.delivery.network.link import Connected, ConnectionEvent, Disconnected, Published, SyncSettings
 from appliance.delivery.network.mqtt import MqttLink
 from appliance.delivery.network.tls_resumption import Resumption
 from appliance.identity.command import identity as identity_command
-from appliance.identity.identity import Identity
+from appliance.identity.identity import DeviceIdentity
 from appliance.parts import identity_of
 from appliance.storage.datadir import DataDir
-from appliance.transports import Transport, Way
+from appliance.transports import Endpoint, Transport
 from tests.provisioning.identities import Provisioned, RunningBroker
 from tests.provisioning.mqtt import connected
 from tests.waiting import LIMIT_S, until
@@ -44,18 +44,18 @@ class Place:
         words = ["install", str(given), "--data", str(self.data)]
         assert identity_command.main(words, standalone_mode=False) is None
 
-    def identity(self) -> Identity:
+    def identity(self) -> DeviceIdentity:
         with DataDir.open(self.data) as directory:
             found = identity_of(directory)
         assert found is not None
         return found
 
-    def way(self, transport: Transport) -> Way:
+    def way(self, transport: Transport) -> Endpoint:
         port = self.running.websocket_port if transport is Transport.WSS else self.running.port
-        return Way(transport=transport, host="localhost", port=port, path="/mqtt")
+        return Endpoint(transport=transport, host="localhost", port=port, path="/mqtt")
 
-    def talk(self, way: Way, *, says: bytes = b"") -> tuple[bool, list[LinkEvent]]:
-        """Connect, say something, leave; return whether the session was gone on from, and what came after `Ready`."""
+    def talk(self, way: Endpoint, *, says: bytes = b"") -> tuple[bool, list[ConnectionEvent]]:
+        """Connect, say something, leave; return whether the session was gone on from, and what came after `Connected`."""
         context = self.resumption.context(self.identity(), way)
         link = MqttLink(SyncSettings(host="localhost"), way, device=DEVICE, tls=context)
         try:
@@ -74,10 +74,10 @@ def _let_in(link: MqttLink) -> None:
     events = link.open()
 
     def let_in() -> bool:
-        if Ready() in events:
+        if Connected() in events:
             return True
         for event in events:
-            if isinstance(event, Lost):
+            if isinstance(event, Disconnected):
                 raise ShutOutError(event.reason)
         events[:] = link.step(0.1, wake_fd=woken)
         return False
@@ -88,14 +88,14 @@ def _let_in(link: MqttLink) -> None:
         os.close(woken)
 
 
-def _after(link: MqttLink, mid: int) -> list[LinkEvent]:
+def _after(link: MqttLink, mid: int) -> list[ConnectionEvent]:
     """Return what comes until the broker has `mid`, or the connection ends."""
-    found: list[LinkEvent] = []
+    found: list[ConnectionEvent] = []
     woken = os.eventfd(0)
 
     def settled() -> bool:
         found.extend(link.step(0.1, wake_fd=woken))
-        return any(isinstance(event, Lost) or event == Taken(mid) for event in found)
+        return any(isinstance(event, Disconnected) or event == Published(mid) for event in found)
 
     try:
         until(settled, lambda: f"taken or lost: {found}", pause_s=0)
@@ -166,11 +166,11 @@ def test_a_try_that_failed_leaves_no_open_socket(place: Place) -> None:
     way = place.way(Transport.MQTTS)
     stranger = Provisioned(place.data.parent / "stranger")
     with stranger.broker() as other:
-        wrong = Way(transport=Transport.MQTTS, host="localhost", port=other.port)
+        wrong = Endpoint(transport=Transport.MQTTS, host="localhost", port=other.port)
         context = place.resumption.context(place.identity(), wrong)
         link = MqttLink(SyncSettings(host="localhost"), wrong, device=DEVICE, tls=context)
         (event,) = link.open()
-        assert isinstance(event, Lost)
+        assert isinstance(event, Disconnected)
         link.close()
         place.resumption.ended(wrong)
     assert place.talk(way) == (False, [])

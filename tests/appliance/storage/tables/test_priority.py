@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.outbox.box import Outbox
-from appliance.storage.quota import Room
+from appliance.storage.quota import Quota
 from appliance.storage.tables.priority import (
-    Facts,
-    Memory,
-    Value,
+    LastSeen,
+    Priority,
+    RecordFacts,
     pick,
     rows_to_give_up,
     to_ranges,
@@ -26,10 +26,11 @@ from tests.firmware.records import tcp_record
 DEVICE = "a1b2c3d4e5f6g7h8"
 
 
-def said(words: list[str]) -> list[tuple[Value, int | None]]:
-    memory = Memory()
+def said(words: list[str]) -> list[tuple[Priority, int | None]]:
+    memory = LastSeen()
     facts = [
-        Facts(key="x", said=word, failed=bool(word), round_id=n) for n, word in enumerate(words, start=1)
+        RecordFacts(key="x", said=word, failed=bool(word), round_id=n)
+        for n, word in enumerate(words, start=1)
     ]
     worths = [memory.add(seq, one) for seq, one in enumerate(facts, start=1)]
     return [(worth.value, worth.promoted) for worth in worths]
@@ -38,21 +39,21 @@ def said(words: list[str]) -> list[tuple[Value, int | None]]:
 def test_the_edges_of_an_outage_are_kept() -> None:
     told = said(["", "", "timeout", "timeout", "timeout", "", ""])
     assert [value for value, _ in told] == [
-        Value.KEPT,
-        Value.ROUTINE,
-        Value.KEPT,
-        Value.FAILING,
-        Value.FAILING,
-        Value.KEPT,
-        Value.ROUTINE,
+        Priority.KEPT,
+        Priority.ROUTINE,
+        Priority.KEPT,
+        Priority.FAILING,
+        Priority.FAILING,
+        Priority.KEPT,
+        Priority.ROUTINE,
     ]
     assert told[5][1] == 5, "the last failure turns out to be worth keeping when the first success comes"
 
 
 def test_one_round_in_eight_is_a_sample_and_a_gap_is_kept() -> None:
     told = said([""] * 17)
-    assert [n for n, (value, _) in enumerate(told, start=1) if value is Value.SAMPLE] == [8, 16]
-    assert Memory().add(1, Facts(key="g", said="x", failed=True, is_gap=True)).value is Value.KEPT
+    assert [n for n, (value, _) in enumerate(told, start=1) if value is Priority.SAMPLE] == [8, 16]
+    assert LastSeen().add(1, RecordFacts(key="g", said="x", failed=True, is_gap=True)).value is Priority.KEPT
 
 
 def test_of_a_long_cut_each_conclusion_and_one_whole_round_in_eight_outlive_the_time_outs_between(
@@ -86,7 +87,9 @@ def test_of_a_long_cut_each_conclusion_and_one_whole_round_in_eight_outlive_the_
 
 
 def test_an_open_failure_is_marked_not_taken() -> None:
-    picked = pick([(1, Value.FAILING), (2, Value.FAILING)], level=Value.FAILING, wanted=5, open_failures={2})
+    picked = pick(
+        [(1, Priority.FAILING), (2, Priority.FAILING)], level=Priority.FAILING, wanted=5, open_failures={2}
+    )
     assert (picked.victims, picked.promoted, picked.upto) == ((1,), (2,), 2)
 
 
@@ -155,7 +158,7 @@ def values(outbox: Outbox) -> dict[int, int]:
 
 def test_what_is_too_old_goes_by_how_long_the_device_ran_and_not_by_its_wall_clock(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite3"
-    room = Room(path=path, max_age_s=86_400)
+    room = Quota(path=path, max_age_s=86_400)
     hour_ns = 3_600_000_000_000
     now_ns = 5 * hour_ns
     wall = [1_790_000_000_000_000_000]

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from collector.messages import Answer
+from collector.messages import OutgoingMessage
 from collector.receive.bundles.answers import Answering
-from firmware.wire.bundle_file import BagFile
+from firmware.wire.bundle_file import BundleFile
 from firmware.wire.messages import Ack, encode_ack, topic
 
 DEVICE = "abcd0123efgh4567"
 
 
-def answer() -> Answer:
+def answer() -> OutgoingMessage:
     ack = Ack(epoch="0123456789abcdef", upto=7)
-    return Answer(topic=topic(DEVICE, "down", "ack"), payload=encode_ack(ack))
+    return OutgoingMessage(topic=topic(DEVICE, "down", "ack"), payload=encode_ack(ack))
 
 
 def test_the_answers_are_there_once_all_is_written(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_the_answers_are_there_once_all_is_written(tmp_path: Path) -> None:
         assert not answering.path.exists()
     assert not answering.fault
     with answering.path.open("rb") as file:
-        assert [message.leaf for message in BagFile(file)] == ["ack"]
+        assert [message.leaf for message in BundleFile(file)] == ["ack"]
     assert [path.name for path in tmp_path.iterdir()] == ["one.acks.bag"]
 
 

@@ -9,7 +9,7 @@ from http.client import HTTPConnection, HTTPResponse
 
 import pytest
 
-from collector.messages import Answer, Delivery
+from collector.messages import Delivery, OutgoingMessage
 from collector.receive.http import app as intake_app
 from collector.receive.http.app import MAX_BODY_BYTES, RETRY_AFTER_S, make_app
 from collector.receive.http.server import Intake
@@ -49,7 +49,9 @@ def answered(inbox: Inbox) -> Iterator[list[Delivery]]:
             for one in taken:
                 came.append(one)
                 assert one.reply is not None
-                one.reply((Answer(topic=f"p1/dn/{DEVICE}/ack", payload=b"ack of %d" % len(one.payload)),))
+                one.reply(
+                    (OutgoingMessage(topic=f"p1/dn/{DEVICE}/ack", payload=b"ack of %d" % len(one.payload)),)
+                )
 
     thread = threading.Thread(target=answer)
     thread.start()

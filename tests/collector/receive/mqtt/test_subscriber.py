@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.broker.child import Broker
-from collector.messages import Answer
+from collector.messages import OutgoingMessage
 from collector.receive.inbox import Inbox
 from collector.receive.mqtt.subscriber import (
     FIRST_RETRY_S,
@@ -44,7 +44,7 @@ def test_while_the_inbox_is_full_nothing_more_is_read_and_nothing_is_lost(broker
         assert taken == [*(str(number).encode() for number in range(500)), b"last"]
         # And it still hears and speaks.
         ack = Ack(epoch=EPOCH, upto=7)
-        subscriber.send(Answer(topic=topic(DEVICE, "dn", "ack"), payload=encode_ack(ack)))
+        subscriber.send(OutgoingMessage(topic=topic(DEVICE, "dn", "ack"), payload=encode_ack(ack)))
         assert device.ack() == ack
     subscriber.stop()
     assert states.count(LinkState.CONNECTED) == 1
@@ -60,7 +60,7 @@ def test_acks_handed_over_before_the_end_are_sent(broker: Broker) -> None:
     with ScriptedDevice(broker.host, broker.port) as device:
         for upto in range(200):
             payload = encode_ack(Ack(epoch=EPOCH, upto=upto))
-            subscriber.send(Answer(topic=topic(DEVICE, "dn", "ack"), payload=payload))
+            subscriber.send(OutgoingMessage(topic=topic(DEVICE, "dn", "ack"), payload=payload))
         subscriber.stop()
         assert [device.ack().upto for _ in range(200)] == list(range(200))
 
@@ -81,7 +81,9 @@ def test_without_a_broker_it_says_where_and_tries_again(tmp_path: object) -> Non
         message = states.wait_for(LinkState.WAITING, times=3)
         assert f"127.0.0.1:{port}" in message
         assert "refused" in message.lower()
-        subscriber.send(Answer(topic="nobody", payload=b"hears this"))  # is dropped: there is no connection
+        subscriber.send(
+            OutgoingMessage(topic="nobody", payload=b"hears this")
+        )  # is dropped: there is no connection
         subscriber.stop()
 
 

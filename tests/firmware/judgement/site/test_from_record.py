@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.judgement.site.evidence import ControlSource
+from firmware.judgement.site.evidence import VantageSource
 from firmware.judgement.site.from_record import TESTS, control_of, evidence_of
 from firmware.judgement.site.verdict import judge
 from firmware.measurements import MEASUREMENTS
@@ -74,7 +74,7 @@ def test_a_page_and_its_redirect() -> None:
     assert two.progress
     control = control_of([record], age_s=7)
     assert control is not None
-    assert (control.source, control.age_s, control.dns_failure) == (ControlSource.COLLECTOR, 7, None)
+    assert (control.source, control.age_s, control.dns_failure) == (VantageSource.COLLECTOR, 7, None)
     assert control.addresses == ("127.0.0.1",)
     assert control.connects == {f"127.0.0.1:{server.port}": None}
     assert (control.status, control.title, control.body_length) == (200, "Here", 19)

@@ -14,10 +14,10 @@ from firmware.judgement.round.rules import RULES
 from firmware.judgement.round.verdict import RoundJudgement, judge_round
 from firmware.judgement.site.evidence import (
     Connect,
-    ControlSource,
-    Handshake,
+    HandshakeEvidence,
     Lookup,
     Request,
+    VantageSource,
     WebControl,
     WebEvidence,
 )
@@ -37,7 +37,9 @@ def evidence(step: str, *, host: str = HOST, address: str = TRUE) -> WebEvidence
     """Return a journey to the platform that ended in `step`, or arrived ("handshake")."""
     failure = STEPS.get(step)
     connects = (Connect(address=address, port=443, failure=failure if step == "tcp" else None),)
-    shaken = (Handshake(address=address, server_name=host, failure=failure if step == "tls" else None),)
+    shaken = (
+        HandshakeEvidence(address=address, server_name=host, failure=failure if step == "tls" else None),
+    )
     asked = (Request(url=f"https://{host}/", address=address, failure=failure),)
     return WebEvidence(
         url=f"https://{host}/",
@@ -56,7 +58,7 @@ def evidence(step: str, *, host: str = HOST, address: str = TRUE) -> WebEvidence
 
 
 UP = WebControl(
-    source=ControlSource.COLLECTOR,
+    source=VantageSource.COLLECTOR,
     addresses=(TRUE,),
     connects={f"{TRUE}:443": None},
     handshakes={f"{TRUE}:443": None},

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from firmware.judgement.site.evidence import (
     Connect,
-    ControlSource,
-    Handshake,
+    HandshakeEvidence,
     Lookup,
     Request,
+    VantageSource,
     WebControl,
     WebEvidence,
 )
@@ -136,7 +136,7 @@ def page(status: int | None = 200, *, failure: str | None = None, url: str = URL
 
 def arrived(url: str = URL, **more: Any) -> WebEvidence:
     port = 443 if url.startswith("https") else 80
-    shaken = (Handshake(address=TRUE, server_name=HOST),) if port == 443 else ()
+    shaken = (HandshakeEvidence(address=TRUE, server_name=HOST),) if port == 443 else ()
     given: dict[str, Any] = {
         "lookups": (lookup(TRUE),),
         "connects": (Connect(address=TRUE, port=port),),
@@ -149,12 +149,12 @@ def arrived(url: str = URL, **more: Any) -> WebEvidence:
 
 def stopped(failure: str, **more: Any) -> WebEvidence:
     """Return a journey that ended in the handshake."""
-    shaken = (Handshake(address=TRUE, server_name=HOST, failure=failure),)
+    shaken = (HandshakeEvidence(address=TRUE, server_name=HOST, failure=failure),)
     return arrived(**{"handshakes": shaken, "requests": (), **more})
 
 
 CONTROL = WebControl(
-    source=ControlSource.COLLECTOR,
+    source=VantageSource.COLLECTOR,
     addresses=(TRUE,),
     connects={f"{TRUE}:443": None, f"{TRUE}:80": None},
     handshakes={f"{TRUE}:443": None},
@@ -178,7 +178,7 @@ class TestOwnEvidence:
     """What a device may say without anybody outside."""
 
     def test_an_innocuous_name_that_passes_where_the_page_s_is_reset(self) -> None:
-        beside = Handshake(
+        beside = HandshakeEvidence(
             address=TRUE, server_name="example.org", failure=Failure.SSL_INVALID_HOSTNAME, is_control=True
         )
         own = stopped(RESET).handshakes[0]
@@ -188,14 +188,14 @@ class TestOwnEvidence:
         assert said(stopped(RESET, handshakes=(own, beside)), theirs)[0] == DOWN
 
     def test_an_innocuous_name_that_is_stopped_as_well_says_nothing(self) -> None:
-        beside = Handshake(address=TRUE, server_name="example.org", failure=RESET, is_control=True)
+        beside = HandshakeEvidence(address=TRUE, server_name="example.org", failure=RESET, is_control=True)
         own = stopped(RESET).handshakes[0]
         assert said(stopped(RESET, handshakes=(own, beside)), None)[0] == UNSURE
 
     def test_a_true_answer_that_came_second(self) -> None:
         shaken = (
-            Handshake(address=FALSE, server_name=HOST, failure=Failure.SSL_UNKNOWN_AUTHORITY),
-            Handshake(address=TRUE, server_name=HOST),
+            HandshakeEvidence(address=FALSE, server_name=HOST, failure=Failure.SSL_UNKNOWN_AUTHORITY),
+            HandshakeEvidence(address=TRUE, server_name=HOST),
         )
         raced = stopped(RESET, lookups=(lookup(FALSE, late=(TRUE,)),), handshakes=shaken)
         assert said(raced, None) == (DNS, "true-answer-came-second")
@@ -306,7 +306,9 @@ class TestRound:
     def test_a_resolver_that_lies_for_everything_blocks_no_page(self) -> None:
         lied = arrived(
             lookups=(lookup(FALSE),),
-            handshakes=(Handshake(address=FALSE, server_name=HOST, failure=Failure.SSL_UNKNOWN_AUTHORITY),),
+            handshakes=(
+                HandshakeEvidence(address=FALSE, server_name=HOST, failure=Failure.SSL_UNKNOWN_AUTHORITY),
+            ),
             connects=(),
             requests=(),
         )
@@ -349,11 +351,11 @@ class TestRound:
             assert said(silent, CONTROL, TWICE) == verdict
 
     def test_a_handshake_held_to_a_rate_is_slow_though_an_innocuous_name_passes(self) -> None:
-        beside = Handshake(
+        beside = HandshakeEvidence(
             address=TRUE, server_name="example.org", failure=Failure.SSL_INVALID_HOSTNAME, is_control=True
         )
         for read, verdict in ((1_448, (UNSURE, "slow-transfer")), (0, (TLS, "innocuous-name-passes"))):
-            own = Handshake(address=TRUE, server_name=HOST, failure=SILENT, bytes_read=read)
+            own = HandshakeEvidence(address=TRUE, server_name=HOST, failure=SILENT, bytes_read=read)
             assert said(stopped(SILENT, handshakes=(own, beside)), CONTROL, TWICE) == verdict
 
 
@@ -389,7 +391,7 @@ def evidences(draw: st.DrawFn) -> WebEvidence:
         )
     )
     shaken = st.builds(
-        Handshake,
+        HandshakeEvidence,
         address=addresses,
         server_name=st.sampled_from([HOST, "example.org"]),
         failure=failures,
