@@ -182,7 +182,7 @@ class DeviceSettings:
     schedule: ScheduleSettings = table(ScheduleSettings)
     outbox: OutboxSettings = table(OutboxSettings)
     lights: LightSettings = table(LightSettings)
-    stick: UsbDriveSettings = table(UsbDriveSettings)
+    usb_drive: UsbDriveSettings = table(UsbDriveSettings, was="stick")
     log: LogSettings = table(LogSettings)
 
     def __post_init__(self) -> None:

@@ -133,7 +133,7 @@ class CollectorSettings:
     page: PageSettings = table(PageSettings)
     broker: BrokerSettings = table(BrokerSettings)
     ingest: IngestSettings = table(IngestSettings)
-    control: VantageSettings = table(VantageSettings)
+    vantage: VantageSettings = table(VantageSettings, was="control")
     trust: TrustSettings = table(TrustSettings)
     intake: IntakeSettings = table(IntakeSettings)
 

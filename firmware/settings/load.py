@@ -37,6 +37,7 @@ T = TypeVar("T")
 D = TypeVar("D", bound="DataclassInstance")
 
 _KEY: Final = "tidegauge"
+_WAS: Final = "was"
 _MAX_BYTES: Final = 1 << 20
 COMMAND_LINE: Final = "command line"
 """The `file` of a fault in a value that came from an option, not from the file."""
@@ -79,9 +80,12 @@ def setting(
     return made
 
 
-def table(cls: type[D]) -> D:
-    """Declare a nested table as a dataclass field; the class's docstring is its documentation."""
-    made: D = field(default_factory=cls, metadata={_KEY: cls})
+def table(cls: type[D], *, was: str = "") -> D:
+    """Declare a nested table as a dataclass field; the class's docstring is its documentation.
+
+    `was` is the name it had before: whoever still writes it is told the new one.
+    """
+    made: D = field(default_factory=cls, metadata={_KEY: cls, _WAS: was})
     return made
 
 
@@ -242,6 +246,10 @@ class _Reader:
                 self._fault(place, show(value), f"a table: [{'.'.join(place)}] on a line of its own")
             elif place in self.settings:
                 self.take(self.settings[place], value)
+            elif renamed := next((f.name for f in dataclasses.fields(cls) if f.metadata.get(_WAS) == key), ""):
+                self._fault(
+                    place, "a table that has another name now", f"[{'.'.join((*above, renamed))}] instead"
+                )
             else:
                 known = [item.name for item in dataclasses.fields(cls)]
                 self._fault(place, "a setting that does not exist", self._nearest(place, known))
