@@ -139,8 +139,8 @@ class Device:
             identity=lambda: identity_of(data),
             clock_is_sure=lambda: self._journal.state.clock_quality == ClockQuality.SYNCHRONISED,
         )
-        self._sticks = UsbDriveWatch(
-            [Path(one) for one in settings.stick.watch.split(":") if one],
+        self._usb_drives = UsbDriveWatch(
+            [Path(one) for one in settings.usb_drive.watch.split(":") if one],
             outbox,
             software=records.SOFTWARE,
             country=plan.country,
@@ -168,7 +168,7 @@ class Device:
         try:
             self._worker.start()
             self._sync.start()
-            self._sticks.start()
+            self._usb_drives.start()
             self._journal.write_state(self._schedule)
             self._notifier.ready("the first round is being measured")
             self._tell_counts()
@@ -433,7 +433,7 @@ class Device:
             self._journal.interrupted(unfinished)
         self._worker.stop()
         self._tell_gaps(all_of_them=True)
-        self._sticks.stop()
+        self._usb_drives.stop()
         self._pass_on_sync_events()
         if self._journal.commit_last():
             self._sync.wake()

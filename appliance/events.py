@@ -84,14 +84,14 @@ class TransportTried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportStarted:
-    """A stick with the marker was plugged in, and is being written to; `waiting` records wait."""
+    """A USB drive with the marker was plugged in, and is being written to; `waiting` records wait."""
 
     waiting: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportProgressed:
-    """`written` of `waiting` records are on the stick."""
+    """`written` of `waiting` records are on the USB drive."""
 
     written: int
     waiting: int
@@ -99,10 +99,10 @@ class ExportProgressed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfflineExport:
-    """One visit of one stick. Times are CLOCK_BOOTTIME in ns.
+    """One visit of one USB drive. Times are CLOCK_BOOTTIME in ns.
 
     `records` of `waiting` were written, `size` bytes; `taken` left the outbox by answers that were on it. `failure` is a
-    failure word and `fault` its words, None and "" where all of it is on the stick.
+    failure word and `fault` its words, None and "" where all of it is on the USB drive.
     """
 
     start_boottime_ns: int
@@ -115,22 +115,22 @@ class OfflineExport:
     failure: str | None = None
 
     def __str__(self) -> str:
-        told = f"stick: {self.records:,} of {self.waiting:,} records written"
+        told = f"USB drive: {self.records:,} of {self.waiting:,} records written"
         if self.taken:
             told += f", {self.taken:,} answered by the collector"
-        return f"{told}{f'; {self.fault}' if self.fault else ''}; the stick may be pulled"
+        return f"{told}{f'; {self.fault}' if self.fault else ''}; the USB drive may be pulled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportEnded:
-    """The stick may be pulled; what came of it becomes a record."""
+    """The USB drive may be pulled; what came of it becomes a record."""
 
     carried: OfflineExport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsbDriveGone:
-    """The stick was pulled."""
+    """The USB drive was pulled."""
 
 
 Event: TypeAlias = (

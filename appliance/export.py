@@ -1,4 +1,4 @@
-"""`tidegauge export`: the records that wait on a device, for a stick, or for a file in our own form or OONI's.
+"""`tidegauge export`: the records that wait on a device, for a USB drive, or for a file in our own form or OONI's.
 
 Reads only, also while a device runs: nothing leaves the outbox by it. This file must never write a device's own id
 into an OONI measurement.
@@ -47,15 +47,15 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "directory",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write them into DIR/tidegauge-bags instead, as signed messages that `tidegauge collector import` takes in.",
+    help="Write them into DIR/tidegauge-bundles instead, as signed messages that `tidegauge collector import` takes in.",
 )
 def export(
     *, config: Path | None, data: Path | None, form: str, country: str | None, directory: Path | None
 ) -> None:
-    """Write the records that wait on this device to the standard output, a line each; or onto a stick.
+    """Write the records that wait on this device to the standard output, a line each; or onto a USB drive.
 
     Nothing leaves the device by it: what was exported is still delivered. How many lines were written, and what
-    was left out of them, is said on the standard error. With --to, ends with 1 where the stick was full.
+    was left out of them, is said on the standard error. With --to, ends with 1 where the USB drive was full.
     """
     if directory is not None and form != str(Format.JSONL):
         raise click.UsageError("--to writes messages for a collector, which have no --format: leave one out")

@@ -117,11 +117,11 @@ class LightSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsbDriveSettings:
-    """A stick that results are carried out on by hand."""
+    """A USB drive that results are carried out on by hand."""
 
     watch: str = setting(
         "/media:/run/media",
-        doc="Below which directories a stick that appears is written to, if it has a file TIDEGAUGE at its top; several with "
+        doc="Below which directories a USB drive that appears is written to, if it has a file TIDEGAUGE at its top; several with "
         "colons between them, empty for none. Who mounts it is the system's matter.",
         pattern=r"(?:/[^\x00-\x1f:]*(?::/[^\x00-\x1f:]*)*)?",
         form="whole paths with colons between them, or empty",

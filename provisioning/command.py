@@ -20,7 +20,7 @@ from provisioning.certificates import Role, key_pem, make_key, make_request, pem
 from provisioning.errors import BadRequestError, ProvisioningError
 
 WATCH_S: Final = 5.0
-DRIVE_FOLDER: Final = "tidegauge-bags"
+DRIVE_FOLDER: Final = "tidegauge-bundles"
 DRIVE_MARKER: Final = "TIDEGAUGE"
 """Where a device looks on a USB drive (`appliance.delivery.removable.folder`), and what it knows a drive of ours by."""
 _DIRECTORY: Final = click.Path(file_okay=False, path_type=Path)

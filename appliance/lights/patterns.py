@@ -46,12 +46,12 @@ class Rhythm(StrEnum):
 
 
 class UsbDriveState(StrEnum):
-    """How it stands with a stick that records are carried out on."""
+    """How it stands with a USB drive that records are carried out on."""
 
     NONE = "none"
-    WRITING = "stick_writing"
-    DONE = "stick_done"
-    NOT_ALL = "stick_not_all"
+    WRITING = "usb_drive_writing"
+    DONE = "usb_drive_done"
+    NOT_ALL = "usb_drive_not_all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,20 +102,20 @@ MEANINGS: Final[dict[str, Meaning]] = {
     UsbDriveState.WRITING: Meaning(
         light=Light.DELIVERY,
         pattern=Pattern(rhythm=Rhythm.QUICK),
-        says="results are being written to the stick",
-        do="do not pull the stick",
+        says="results are being written to the USB drive",
+        do="do not pull the USB drive",
     ),
     UsbDriveState.DONE: Meaning(
         light=Light.DELIVERY,
         pattern=_count(2),
-        says="all results are on the stick",
-        do="pull the stick",
+        says="all results are on the USB drive",
+        do="pull the USB drive",
     ),
     UsbDriveState.NOT_ALL: Meaning(
         light=Light.DELIVERY,
         pattern=_count(3),
-        says="not all results are on the stick: it is full or cannot be written",
-        do="pull the stick, and bring one with more room",
+        says="not all results are on the USB drive: it is full or cannot be written",
+        do="pull the USB drive, and bring one with more room",
     ),
     "local_fault": Meaning(
         light=Light.ATTENTION,
@@ -158,7 +158,7 @@ class Situation:
     """What the lights are to show. Times are on one monotonic clock, in ns; None: not yet.
 
     `last_measured_ns` and `last_delivered_ns` are when the last measurement ended and the last acknowledgement
-    came; `stalled_after_ns` is how long without a measurement means that the device does not measure. `stick` goes before
+    came; `stalled_after_ns` is how long without a measurement means that the device does not measure. `usb_drive` goes before
     what else the delivery light says, for as long as one is plugged in; that results are not stored (`is_stored`) before
     any verdict: it is what is lost first.
     """
@@ -170,15 +170,15 @@ class Situation:
     last_measured_ns: int | None = None
     last_delivered_ns: int | None = None
     stalled_after_ns: int = 600_000_000_000
-    stick: UsbDriveState = UsbDriveState.NONE
+    usb_drive: UsbDriveState = UsbDriveState.NONE
 
 
 def pattern_of(light: Light, situation: Situation, now_ns: int) -> Pattern:
     """Return what `light` does in `situation`."""
     if light is Light.NETWORK:
         return _FLASH
-    if light is Light.DELIVERY and situation.stick is not UsbDriveState.NONE:
-        return MEANINGS[situation.stick].pattern
+    if light is Light.DELIVERY and situation.usb_drive is not UsbDriveState.NONE:
+        return MEANINGS[situation.usb_drive].pattern
     if light is Light.DELIVERY:
         return _FLASH if situation.connected else MEANINGS["kept"].pattern
     alive_ns = situation.started_ns if situation.last_measured_ns is None else situation.last_measured_ns

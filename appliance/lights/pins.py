@@ -121,12 +121,12 @@ class Lights:
                     self._situation = replace(self._situation, last_delivered_ns=now_ns)
                 self._acknowledged = event.acknowledged
             case ExportStarted():
-                self._situation = replace(self._situation, stick=UsbDriveState.WRITING)
+                self._situation = replace(self._situation, usb_drive=UsbDriveState.WRITING)
             case ExportEnded():
-                stick = UsbDriveState.NOT_ALL if event.carried.failure else UsbDriveState.DONE
-                self._situation = replace(self._situation, stick=stick)
+                usb_drive = UsbDriveState.NOT_ALL if event.carried.failure else UsbDriveState.DONE
+                self._situation = replace(self._situation, usb_drive=usb_drive)
             case UsbDriveGone():
-                self._situation = replace(self._situation, stick=UsbDriveState.NONE)
+                self._situation = replace(self._situation, usb_drive=UsbDriveState.NONE)
             case _:
                 pass
 

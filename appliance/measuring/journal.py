@@ -163,7 +163,7 @@ class Journal:
         self._keep(records.of_transport(self.scene(), tried))
 
     def carried(self, carried: OfflineExport) -> None:
-        """Keep the record of a stick that was written to."""
+        """Keep the record of a USB drive that was written to."""
         self._keep(records.of_export(self.scene(), carried))
 
     # The way to the disk.

@@ -28,7 +28,7 @@ from firmware.model.task import Result, Task
 SOFTWARE: Final = f"tidegauge {firmware.__version__}"
 TRANSPORT: Final = "transport"
 TRANSPORT_VERSION: Final = "0.1.0"
-_DRIVE: Final = "stick"
+_DRIVE: Final = "usb_drive"
 CONCLUSION_VERSION: Final = "0.1.0"
 """The version of what a `ladder` and a `gap` record hold."""
 
@@ -253,7 +253,7 @@ _NAMES: Final = 50
 
 
 def of_export(scene: Scene, carried: OfflineExport) -> Record:
-    """Return its record: a way out like the others. Detail `records`, `waiting`, `answered`; nothing names the stick."""
+    """Return its record: a way out like the others. Detail `records`, `waiting`, `answered`; nothing names the USB drive."""
     return Record(
         boot_id=scene.boot_id,
         test=TRANSPORT,

@@ -52,20 +52,22 @@ class Lines:
             case SyncChanged():
                 self._write(f"collector {event.state}" + (f": {event.message}" if event.message else ""))
             case ExportStarted() | ExportProgressed() | ExportEnded() | UsbDriveGone():
-                self._tell_stick(event)
+                self._tell_usb_drive(event)
             case WorkerRestarted():
                 self._write(f"worker restarted, the gap is recorded: {event.reason}")
 
-    def _tell_stick(self, event: ExportStarted | ExportProgressed | ExportEnded | UsbDriveGone) -> None:
+    def _tell_usb_drive(self, event: ExportStarted | ExportProgressed | ExportEnded | UsbDriveGone) -> None:
         match event:
             case ExportStarted():
-                self._write(f"stick: plugged in, {event.waiting:,} records wait; do not pull it")
+                self._write(f"USB drive: plugged in, {event.waiting:,} records wait; do not pull it")
             case ExportProgressed():
-                self._write(f"stick: {event.written:,} of {event.waiting:,} records written; do not pull it")
+                self._write(
+                    f"USB drive: {event.written:,} of {event.waiting:,} records written; do not pull it"
+                )
             case ExportEnded():
                 self._write(str(event.carried))
             case UsbDriveGone():
-                self._write("stick: pulled")
+                self._write("USB drive: pulled")
 
     def _tell_rungs(self, ladder: Ladder) -> None:
         for state in ladder.rungs:

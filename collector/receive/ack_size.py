@@ -11,7 +11,7 @@ from firmware.model.seqs import SeqRanges
 from firmware.wire.messages import Ack, encode_ack
 
 MAX_ACK_BYTES: Final = 60 * 1024
-"""Brokers and bags take 64 KiB, topic and signature included. An honest batch's ack has a few hundred bytes."""
+"""Brokers and bundles take 64 KiB, topic and signature included. An honest batch's ack has a few hundred bytes."""
 SHORT_REASON: Final = 40
 NO_REASON: Final = "rejected"
 

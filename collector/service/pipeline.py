@@ -74,11 +74,11 @@ def start_pipeline(
     send = _nowhere if subscriber is None else subscriber.send
     gate = _gate_told(settings, say)
     control: VantageThread | None = None
-    if settings.control.enabled:
+    if settings.vantage.enabled:
         control = VantageThread(
             directory.database,
             queries,
-            settings.control,
+            settings.vantage,
             send=lambda news: send(gate.sealed(news)),
             say=say,
         )

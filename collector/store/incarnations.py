@@ -35,7 +35,7 @@ def _fork(connection: sqlite3.Connection, hello: Hello) -> int | None:
     fresh = [(run, first) for run, first in hello.runs if run not in names]
     own = hello.runs[0][0]
     if hello.high < end_of_run(own, known):
-        return None  # it is at the point where the runs that are known came after it: a bag that was carried, no copy
+        return None  # it is at the point where the runs that are known came after it: a bundle that was carried, no copy
     begun = min((first for _, first in fresh), default=_NO_END)
     if known and known[0][0] in told and _highest(connection, *where) >= begun:
         return begun - 1  # copied while it ran: the one that ran on has given these numbers already
@@ -80,7 +80,7 @@ def is_out_of_turn(connection: sqlite3.Connection, device: str, epoch: str, run:
     """Say whether a batch of `run` up to seq `high` must wait for a hello: another run gives these numbers, or may.
 
     So must the first batch of an epoch of which no hello was noted yet: two copies of a card that begin an epoch
-    anew from the same past give it the same name, and only their hellos tell them apart. One of a run that is known and not the newest comes from a bag that was carried while its device went on: it is in turn
+    anew from the same past give it the same name, and only their hellos tell them apart. One of a run that is known and not the newest comes from a bundle that was carried while its device went on: it is in turn
     with what it had when the next run began.
     """
     return bool(run) and high >= end_of(connection, device, epoch, run)

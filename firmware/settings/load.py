@@ -246,7 +246,9 @@ class _Reader:
                 self._fault(place, show(value), f"a table: [{'.'.join(place)}] on a line of its own")
             elif place in self.settings:
                 self.take(self.settings[place], value)
-            elif renamed := next((f.name for f in dataclasses.fields(cls) if f.metadata.get(_WAS) == key), ""):
+            elif renamed := next(
+                (f.name for f in dataclasses.fields(cls) if f.metadata.get(_WAS) == key), ""
+            ):
                 self._fault(
                     place, "a table that has another name now", f"[{'.'.join((*above, renamed))}] instead"
                 )

@@ -1,10 +1,10 @@
-r"""Several messages in one piece: what HTTP answers with, and what a stick carries. Pure.
+r"""Several messages in one piece: what HTTP answers with, and what a USB drive carries. Pure.
 
     magic   8 bytes  "TGBAG1\r\n", so that a text-mode copy shows
     frame   repeated: 1 byte length of the leaf, the leaf (ASCII, as a topic's last word), 4 bytes length of the
             payload (big-endian), the payload (an envelope, or what `firmware.wire.messages` writes), 4 bytes CRC-32 of all that
 
-A bag that was cut short, as when a stick is pulled too early, is read up to the last whole frame, and says so. This file
+A bundle that was cut short, as when a USB drive is pulled too early, is read up to the last whole frame, and says so. This file
 must never look into a payload.
 """
 
@@ -41,12 +41,12 @@ class Bundle:
 
 
 def encode(messages: Iterable[BundleMessage]) -> bytes:
-    """Return a bag."""
+    """Return a bundle."""
     return MAGIC + b"".join(frame(message) for message in messages)
 
 
 def frame(message: BundleMessage) -> bytes:
-    """Return one frame, to be appended to a bag."""
+    """Return one frame, to be appended to a bundle."""
     if not LEAF_PATTERN.fullmatch(message.leaf) or len(message.payload) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"a message is a small word and at most {MAX_PAYLOAD_BYTES} bytes")
     leaf = message.leaf.encode("ascii")
@@ -55,10 +55,10 @@ def frame(message: BundleMessage) -> bytes:
 
 
 def decode(data: bytes) -> Bundle:
-    """Read a bag as far as it is sound. Raises `RecordError` where `data` is not one at all."""
+    """Read a bundle as far as it is sound. Raises `RecordError` where `data` is not one at all."""
     if not data.startswith(MAGIC):
         raise RecordError(
-            "bag: it does not begin as one; allowed is a file that `tidegauge export --to` wrote"
+            "bundle: it does not begin as one; allowed is a file that `tidegauge export --to` wrote"
         )
     messages: list[BundleMessage] = []
     at = len(MAGIC)

@@ -1,4 +1,4 @@
-"""A bag read from a file, piece by piece: however long it is, little of it is in memory.
+"""A bundle read from a file, piece by piece: however long it is, little of it is in memory.
 
 Where it is cut short or damaged, what comes before is read and the place is told: that is `fault`. What comes after a
 damaged message is not looked for: it is still where it was exported from. This file must never trust a length it reads.
@@ -16,14 +16,14 @@ _WINDOW: Final = 4 * _FRAME_MAX
 
 @dataclass(slots=True)
 class BundleFile:
-    """A bag in `file`, which is at its beginning. Iterate once; `at` is how far it was sound, `fault` why not further."""
+    """A bundle in `file`, which is at its beginning. Iterate once; `at` is how far it was sound, `fault` why not further."""
 
     file: BinaryIO
     at: int = 0
     fault: str = ""
 
     def __iter__(self) -> Iterator[BundleMessage]:
-        """Give the messages in order. Raises `RecordError` where it is no bag at all, and `OSError`."""
+        """Give the messages in order. Raises `RecordError` where it is no bundle at all, and `OSError`."""
         window = self.file.read(_WINDOW)
         is_end = not window
         decode(window[: len(MAGIC)])
@@ -32,11 +32,11 @@ class BundleFile:
             while not is_end and len(window) < _FRAME_MAX:
                 more = self.file.read(_WINDOW)
                 is_end, window = not more, window + more
-            bag = decode(MAGIC + window)
-            sound = bag.size - len(MAGIC)
-            yield from bag.messages
+            bundle = decode(MAGIC + window)
+            sound = bundle.size - len(MAGIC)
+            yield from bundle.messages
             self.at, window = self.at + sound, window[sound:]
-            if bag.fault and not sound:
+            if bundle.fault and not sound:
                 # The window holds any message whole, or the rest of the file: more of it would not help.
-                self.fault = f"at byte {self.at:,}: {bag.fault.partition(': ')[2]}"
+                self.fault = f"at byte {self.at:,}: {bundle.fault.partition(': ')[2]}"
                 return

@@ -7,7 +7,7 @@ r"""The envelope: a payload, who signed it, and the signature, in the same bytes
 
 What is signed is not the payload alone but `signed_text`: with the device and the place it was said in, so that no
 message can be moved to another branch, nor an ack to another device. The signature is over what was said, not
-over the connection it came by: it survives a proxy that ends TLS, a broker, and a stick carried over a border.
+over the connection it came by: it survives a proxy that ends TLS, a broker, and a USB drive carried over a border.
 This file must never make or check a signature: that takes a key, and a library that is not pure Python.
 """
 

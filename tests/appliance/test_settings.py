@@ -27,7 +27,7 @@ def test_the_example_file_holds_every_setting_and_can_be_used(tmp_path: Path) ->
     assert load(DeviceSettings, file) == load(DeviceSettings, None)
     live = "\n".join(line.removeprefix("# ") if " = " in line else line for line in text.splitlines())
     tables = {name: value for name, value in tomllib.loads(live).items() if isinstance(value, dict)}
-    assert set(tables) == {"broker", "schedule", "outbox", "lights", "stick", "log"}
+    assert set(tables) == {"broker", "schedule", "outbox", "lights", "usb_drive", "log"}
 
 
 @pytest.mark.parametrize(

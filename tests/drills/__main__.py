@@ -58,10 +58,10 @@ DRILLS: Final = {
         30,
         "a virtual machine's disk goes read-only under the device, and comes back",
     ),
-    "stick": (
-        "tests.drills.stick",
+    "usb-drive": (
+        "tests.drills.usb_drive",
         30,
-        "a USB stick with FAT or exFAT, pulled from device and collector in mid-write",
+        "a USB drive with FAT or exFAT, pulled from device and collector in mid-write",
     ),
     "longest-cut": (
         "tests.drills.longest_cut",

@@ -202,8 +202,8 @@ class _Trial:
         out.mkdir()
         to_directory(self._folder, out, country="xx")
         heard = Heard()
-        for bag in out.rglob("*.bag"):
-            with bag.open("rb") as file:
+        for bundle in out.rglob("*.bundle"):
+            with bundle.open("rb") as file:
                 for message in BundleFile(file):
                     if message.leaf == "hello":
                         decode_hello(message.payload)
@@ -256,7 +256,7 @@ class _Trial:
                 yield device, outbox
             finally:
                 device._sync.stop()
-                device._sticks.stop()
+                device._usb_drives.stop()
                 device._notifier.close()
                 device._selector.close()
                 device._wake.close()

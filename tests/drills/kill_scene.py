@@ -203,7 +203,7 @@ def _produced(outbox: Path) -> int:
 
 
 def _settings(folder: Path, data: Path, place: Place) -> str:
-    """Return the settings file: rounds every second, the ways through the broker, no stick and no lights."""
+    """Return the settings file: rounds every second, the ways through the broker, no USB drive and no lights."""
     return (
         f'data = "{data}"\nplan = "{folder / "plan.toml"}"\n'
         "[schedule]\ncalm_s = 1\ntransition_s = 1\n"
@@ -211,7 +211,7 @@ def _settings(folder: Path, data: Path, place: Place) -> str:
         f"websocket_port = {place.broker.websocket_port}\ntls_port = {place.broker.port}\n"
         # A connection over HTTPS would stand until the collector dies, and no step would be the broker's any more.
         "https_port = 0\n"
-        '[stick]\nwatch = ""\n[lights]\nfactory = "mock"\ndark = true\n[log]\nlevel = "info"\n'
+        '[usb_drive]\nwatch = ""\n[lights]\nfactory = "mock"\ndark = true\n[log]\nlevel = "info"\n'
     )
 
 

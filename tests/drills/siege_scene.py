@@ -273,7 +273,7 @@ class Device:
             f"[schedule]\ncalm_s = {scene.calm_s}\ntransition_s = {scene.calm_s}\n"
             '[broker]\nhost = "localhost"\nretry_max_s = 1\n'
             f"websocket_port = {first}\ntls_port = {first + 1}\nhttps_port = {first + 2}\n"
-            f'[stick]\nwatch = "{self._media}"\n'
+            f'[usb_drive]\nwatch = "{self._media}"\n'
             '[lights]\nfactory = "mock"\ndark = true\n[log]\nlevel = "info"\n'
         )
         self.account = Account(

@@ -15,8 +15,8 @@ from tests import needs
 from tests.drills import (
     read_only,
     read_only_guest,
-    stick,
-    stick_guest,
+    usb_drive,
+    usb_drive_guest,
     virtual_machine,
     virtual_machine_guest,
 )
@@ -144,8 +144,8 @@ def test_the_guest_that_is_refused_says_what_it_stored(
     assert [" ".join(line) for line in lines[-3:]] == ["gaps 0", "counts 0", "audited"]
 
 
-def test_the_guest_with_a_stick_carries_there_and_back(capsys: pytest.CaptureFixture[str]) -> None:
-    stick_guest.rehearse()
+def test_the_guest_with_a_usb_drive_carries_there_and_back(capsys: pytest.CaptureFixture[str]) -> None:
+    usb_drive_guest.rehearse()
     lines = capsys.readouterr().out.splitlines()
     assert [line.strip() for line in lines if line.startswith(("ended", "has", "waits", "account"))] == [
         "ended 10 10 0",
@@ -183,11 +183,11 @@ def test_a_disk_that_goes_read_only() -> None:
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_a_stick_that_is_pulled() -> None:
+def test_a_usb_drive_that_is_pulled() -> None:
     need_emulator()
     for program, package in (("mkfs.vfat", "dosfstools"), ("mkfs.exfat", "exfatprogs")):
         if shutil.which(program, path="/usr/sbin:/sbin") is None:
             needs.lacking(f"needs {program}: sudo apt-get install --no-install-recommends {package}")
     seed = secrets.randbits(32)
     print(f"seed {seed}")
-    assert stick.drill(times=8, seed=seed)
+    assert usb_drive.drill(times=8, seed=seed)

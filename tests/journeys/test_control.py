@@ -75,7 +75,7 @@ class Country:
             self.broker = Mosquitto(directory, extra=[f"listener 1883 {CENTRE}"])
             self.broker.start()
             settings = folder / "collector.toml"
-            settings.write_text(f'[control]\nenabled = true\nevery_s = 10\nplans = "{plans}"\n')
+            settings.write_text(f'[vantage]\nenabled = true\nevery_s = 10\nplans = "{plans}"\n')
             self.collector = stack.enter_context(
                 CollectorProcess(
                     folder / "collector", "--config", str(settings), "--broker", f"{CENTRE}:1883"

@@ -118,7 +118,7 @@ class Centre:
         settings.write_text(
             f'data = "{self._folder / "data"}"\n'
             f'[page]\nport = 0\n[broker]\nuse = "127.0.0.1:{broker_port}"\n'
-            f'[control]\nenabled = true\nevery_s = {SWEEP_S}\nplans = "{self._plans}"\n',
+            f'[vantage]\nenabled = true\nevery_s = {SWEEP_S}\nplans = "{self._plans}"\n',
             encoding="utf-8",
         )
         cover = self._folder / "resolv.conf"

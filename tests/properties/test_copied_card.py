@@ -19,7 +19,7 @@ from appliance.delivery.removable.bundles import BundleAuthor, write
 from appliance.delivery.removable.folder import Folder
 from appliance.outbox.box import Outbox
 from appliance.storage.errors import OutboxError
-from firmware.wire import bundle
+from firmware.wire import bundle as wire_bundle
 from firmware.wire.bundle import BundleMessage
 from firmware.wire.messages import encode_ack
 from tests.drills.exchange import Collector, deliver, talk
@@ -37,7 +37,7 @@ class Cards:
     made: int = 0
     live_copies: float = 0.0
     cards: list[Path] = field(default_factory=list)
-    sticks: list[Path] = field(default_factory=list)
+    usb_drives: list[Path] = field(default_factory=list)
 
     def new_card(self, like: Path | None = None) -> None:
         card = self.folder / f"card-{len(self.cards)}"
@@ -62,28 +62,28 @@ class Cards:
                         deliver(outbox, collector, lost=lost, rng=self.rng, rounds=1)
 
     def export(self, card: Path) -> Path:
-        """Carry what waits on a card to a stick of its own."""
-        stick = self.folder / f"stick-{len(self.sticks)}"
-        stick.mkdir()
-        with Outbox.look(card / "outbox.sqlite3") as outbox, Folder.open(stick) as folder:
+        """Carry what waits on a card to a USB drive of its own."""
+        usb_drive = self.folder / f"drive-{len(self.usb_drives)}"
+        usb_drive.mkdir()
+        with Outbox.look(card / "outbox.sqlite3") as outbox, Folder.open(usb_drive) as folder:
             speaker = BundleAuthor(sealed=lambda _leaf, payload: payload, software="drill", country="xx")
             assert not write(outbox, folder, speaker, utc_ns=0).fault
-        self.sticks.append(stick)
-        return stick
+        self.usb_drives.append(usb_drive)
+        return usb_drive
 
-    def bring(self, collector: Collector, stick: Path) -> None:
-        """Have the collector read a stick, maybe for the second time, and answer it."""
-        for bag in stick.glob("tidegauge-bags/*Z.bag"):
+    def bring(self, collector: Collector, usb_drive: Path) -> None:
+        """Have the collector read a USB drive, maybe for the second time, and answer it."""
+        for bundle in usb_drive.glob("tidegauge-bundles/*Z.bundle"):
             told = [
                 BundleMessage(leaf="ack", payload=encode_ack(ack))
-                for one in bundle.decode(bag.read_bytes()).messages
+                for one in wire_bundle.decode(bundle.read_bytes()).messages
                 if (ack := collector.take(DEVICE, one.leaf, one.payload)) is not None
             ]
-            bag.with_suffix(".acks.bag").write_bytes(bundle.encode(told))
+            bundle.with_suffix(".acks.bundle").write_bytes(wire_bundle.encode(told))
 
-    def take_back(self, card: Path, stick: Path) -> None:
-        """Plug a stick into any card."""
-        with Outbox.open(card / "outbox.sqlite3", device=DEVICE) as outbox, Folder.open(stick) as folder:
+    def take_back(self, card: Path, usb_drive: Path) -> None:
+        """Plug a USB drive into any card."""
+        with Outbox.open(card / "outbox.sqlite3", device=DEVICE) as outbox, Folder.open(usb_drive) as folder:
             take(outbox, folder, MessageAuthentication(None))
 
     def loser(self, odds: float) -> Callable[[], bool]:
@@ -127,12 +127,12 @@ def test_an_answer_to_a_run_that_two_cards_share_lets_go_only_of_what_that_run_h
         cards.new_card(original)
         outbox.append([tcp_record(number) for number in (4, 5)])
     copy = cards.cards[1]
-    stick = cards.export(copy)
+    usb_drive = cards.export(copy)
     with Outbox.open(copy / "outbox.sqlite3", device=DEVICE) as outbox:
         outbox.append([tcp_record(number) for number in (6, 7, 8)])
         deliver(outbox, collector)
-    cards.bring(collector, stick)
-    cards.take_back(original, stick)
+    cards.bring(collector, usb_drive)
+    cards.take_back(original, usb_drive)
     with Outbox.open(original / "outbox.sqlite3", device=DEVICE) as outbox:
         assert outbox.counts().waiting == 2
         deliver(outbox, collector)
@@ -157,9 +157,9 @@ def test_an_answer_about_an_epoch_that_has_ended_lets_nothing_go_where_it_goes_o
         cards.new_card(first)
         talk(outbox, collector)
         assert [box.counts().produced for box in outbox.past()] == [3]
-    stick = cards.export(first)
-    cards.bring(collector, stick)
-    cards.take_back(cards.cards[2], stick)
+    usb_drive = cards.export(first)
+    cards.bring(collector, usb_drive)
+    cards.take_back(cards.cards[2], usb_drive)
     with Outbox.open(cards.cards[2] / "outbox.sqlite3", device=DEVICE) as copy:
         assert [row.seq for row in copy.oldest(10)] == [1, 2, 3]
     collector.close()
@@ -168,8 +168,8 @@ def test_an_answer_about_an_epoch_that_has_ended_lets_nothing_go_where_it_goes_o
 @given(seed=st.integers(0, 2**32))
 @example(seed=11901)
 @settings(max_examples=25, deadline=None)
-def test_sticks_carried_between_any_of_the_copies_lose_nothing(seed: int) -> None:
-    """Bags written, read and answered at any time, in any order, by any copy; some made while the card was in use."""
+def test_usb_drives_carried_between_any_of_the_copies_lose_nothing(seed: int) -> None:
+    """Bundles written, read and answered at any time, in any order, by any copy; some made while the card was in use."""
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         collector = Collector(Path(folder))
@@ -181,11 +181,11 @@ def test_sticks_carried_between_any_of_the_copies_lose_nothing(seed: int) -> Non
                 cards.new_card(rng.choice(cards.cards))
             if rng.random() < 0.5:
                 cards.export(rng.choice(cards.cards))
-            for stick in cards.sticks:
+            for usb_drive in cards.usb_drives:
                 if rng.random() < 0.3:
-                    cards.bring(collector, stick)
+                    cards.bring(collector, usb_drive)
                 if rng.random() < 0.3:
-                    cards.take_back(rng.choice(cards.cards), stick)
+                    cards.take_back(rng.choice(cards.cards), usb_drive)
         for _ in range(2):
             for card in cards.cards:
                 with Outbox.open(card / "outbox.sqlite3", device=DEVICE) as outbox:

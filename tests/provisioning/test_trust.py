@@ -108,7 +108,7 @@ def test_a_drive_gets_the_list_where_a_device_looks_for_it(path: Path, tmp_path:
     drive.mkdir()
     (drive / "TIDEGAUGE").write_text("abcd0123efgh4567\n")
     assert run(path, "trust", "--to", str(drive)).exit_code == 0
-    assert (drive / "tidegauge-bags" / FILE_NAME).read_bytes() == (path / FILE_NAME).read_bytes()
+    assert (drive / "tidegauge-bundles" / FILE_NAME).read_bytes() == (path / FILE_NAME).read_bytes()
     assert (drive / "TIDEGAUGE").read_text() == "abcd0123efgh4567\n", "whose drive it is stays"
 
 

@@ -1,6 +1,6 @@
 """Messages by POST over HTTPS, one at a time, for where MQTT does not pass: a link like the others. Knows no outbox.
 
-    POST PATH/p1/up/<device>/<leaf>   body: the message; answer 200: a mailbag of what the collector has to say
+    POST PATH/p1/up/<device>/<leaf>   body: the message; answer 200: a bundle of what the collector has to say
     GET  PATH/p1/                     answer 204: somebody of ours is there
 
 It goes through proxies that end TLS, and does not need a client certificate: what counts is who signed. So besides our own
@@ -30,7 +30,7 @@ from appliance.delivery.network.link import (
 from appliance.transports import Endpoint
 from firmware.model.failures import Failure, from_os_error
 from firmware.model.jsontypes import RecordError
-from firmware.wire import bundle
+from firmware.wire import bundle as wire_bundle
 from firmware.wire.messages import topic
 
 ANSWER_S: Final = 60.0
@@ -82,7 +82,7 @@ class HttpsLink:
             self._ready = False
             return [answer]
         try:
-            bag = bundle.decode(answer)
+            bundle = wire_bundle.decode(answer)
         except RecordError as error:
             self._ready = False
             return [
@@ -92,7 +92,7 @@ class HttpsLink:
                     "http",
                 )
             ]
-        return [Published(mid), *(Received(message.payload, message.leaf) for message in bag.messages)]
+        return [Published(mid), *(Received(message.payload, message.leaf) for message in bundle.messages)]
 
     def publish(self, leaf: str, payload: bytes) -> int:
         """Have a message sent by the next `step`; 0 before `Connected` and after `Disconnected`."""

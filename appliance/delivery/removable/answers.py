@@ -1,4 +1,4 @@
-"""What a collector answered to a bag, taken from the stick: a record leaves the outbox by it as by any other ack.
+"""What a collector answered to a bundle, taken from the USB drive: a record leaves the outbox by it as by any other ack.
 
 It must never let an answer count that would not count over a network: where the device has an identity, each is signed.
 """
@@ -10,7 +10,7 @@ from typing import Final
 
 from appliance.delivery.messages.authentication import MessageAuthentication
 from appliance.delivery.messages.received import ACK, TRUST, Received
-from appliance.delivery.removable.folder import ANSWERS, BAG, Folder
+from appliance.delivery.removable.folder import ANSWERS, BUNDLE, Folder
 from appliance.outbox.box import AckImpossibleError, Outbox
 from appliance.outbox.time_bounds import TimeBounds
 from firmware.model.jsontypes import RecordError
@@ -31,9 +31,9 @@ class AnswersResult:
 
 
 def take(outbox: Outbox, folder: Folder, voice: MessageAuthentication) -> AnswersResult:
-    """Take every answer to this device's bags. Raises `OutboxError`, and `OSError` where the stick cannot be read.
+    """Take every answer to this device's bundles. Raises `OutboxError`, and `OSError` where the USB drive cannot be read.
 
-    An answer that was taken is removed, and with it the bag, if there is an answer to each of its messages. A trust list
+    An answer that was taken is removed, and with it the bundle, if there is an answer to each of its messages. A trust list
     on the drive comes first: it says whose answers count.
     """
     taken = AnswersResult()
@@ -57,8 +57,8 @@ def take(outbox: Outbox, folder: Folder, voice: MessageAuthentication) -> Answer
         if read.fault:
             _log.warning("%s%s: %s", stem, ANSWERS, read.fault)
         elif reader.answers == told:
-            if told and told == _messages(folder, stem + BAG):
-                folder.drop(stem + BAG)
+            if told and told == _messages(folder, stem + BUNDLE):
+                folder.drop(stem + BUNDLE)
             folder.drop(stem + ANSWERS)
     for _ in range(_MAX_TRIED):
         if not outbox.reclaim.owes or not outbox.reclaim.bring_back():
@@ -81,7 +81,7 @@ def _go_by_list(outbox: Outbox, voice: MessageAuthentication, moments: TimeBound
 
 @dataclass(slots=True)
 class _Reader:
-    """Takes one file's answers. The hello's names the run that wrote the bag: it must be one of this card's own.
+    """Takes one file's answers. The hello's names the run that wrote the bundle: it must be one of this card's own.
 
     A card that was copied has the same name, and the same numbers mean other records on it from the copy on.
     """
@@ -104,7 +104,7 @@ class _Reader:
             ack = decode_ack(payload)
             receipt = self.voice.receipt(boot_id=self.moments.boot_id, boottime_ns=self.moments.now_ns)
             if ack.clash is not None and self.outbox.reclaim.owes:
-                _log.info("a clash is left for the next bag, which names every run again")
+                _log.info("a clash is left for the next bundle, which names every run again")
                 return
             if ack.epoch != self.outbox.epoch:
                 self.records += sum(
@@ -114,17 +114,17 @@ class _Reader:
                 self.records += self.outbox.acknowledge(ack, receipt)
             else:
                 _log.info(
-                    "an answer on a stick says more than the bag was asked about: left for the next one"
+                    "an answer on a USB drive says more than the bundle was asked about: left for the next one"
                 )
                 return
         except (RecordError, AckImpossibleError) as error:
-            _log.warning("an answer on a stick was ignored: %s", error)
+            _log.warning("an answer on a USB drive was ignored: %s", error)
             return
         self.answers += 1
 
 
 def _messages(folder: Folder, name: str) -> int:
-    """Return how many messages a bag has, 0 where it is not whole or not there."""
+    """Return how many messages a bundle has, 0 where it is not whole or not there."""
     try:
         with folder.read(name) as file:
             read = BundleFile(file)

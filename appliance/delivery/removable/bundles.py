@@ -1,7 +1,7 @@
-"""What waits in the outbox, written as one bag: hello, tombstones, then the records, newest first, each message signed.
+"""What waits in the outbox, written as one bundle: hello, tombstones, then the records, newest first, each message signed.
 
-Newest first, so that a stick that is full holds what matters most. Nothing leaves the outbox by it, and a bag has its name
-only once it is whole and on the stick. It must never write over what is there, nor leave half a message in a bag.
+Newest first, so that a USB drive that is full holds what matters most. Nothing leaves the outbox by it, and a bundle has its name
+only once it is whole and on the USB drive. It must never write over what is there, nor leave half a message in a bundle.
 """
 
 import errno
@@ -37,7 +37,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundleAuthor:
-    """Who speaks in a bag: how its messages are sealed, and what a hello tells of the device."""
+    """Who speaks in a bundle: how its messages are sealed, and what a hello tells of the device."""
 
     sealed: Seal
     software: str
@@ -72,10 +72,10 @@ def write(
     utc_ns: int,
     progress: Callable[[int, int], bool] = lambda _done, _of: True,
 ) -> BundleResult:
-    """Write everything that waits into a new bag in `folder`, as far as there is room.
+    """Write everything that waits into a new bundle in `folder`, as far as there is room.
 
     `progress` is told after each message how many records are written, of how many, and says whether to go on; told to
-    end, nothing is kept. What a stick or an outbox can go wrong with is in the result.
+    end, nothing is kept. What a USB drive or an outbox can go wrong with is in the result.
     """
     try:
         waiting = outbox.counts().waiting
@@ -145,7 +145,7 @@ def _of_epoch(box: Outbox, speaker: BundleAuthor) -> Iterator[tuple[str, bytes, 
 
 
 class _Pen:
-    """Writes whole messages into one file, and leaves what must be free on the stick."""
+    """Writes whole messages into one file, and leaves what must be free on the USB drive."""
 
     def __init__(self, descriptor: int, folder: Folder) -> None:
         self._descriptor = descriptor
@@ -163,7 +163,7 @@ class _Pen:
         self.size += len(text)
 
     def end(self) -> None:
-        """Cut off what does not count, and have the rest on the stick. Raises `OSError`."""
+        """Cut off what does not count, and have the rest on the USB drive. Raises `OSError`."""
         os.ftruncate(self._descriptor, self.size)
         os.fsync(self._descriptor)
 
@@ -182,7 +182,7 @@ def _fill(
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        return replace(written, fault="the stick is full", failure=from_os_error(error))
+        return replace(written, fault="the USB drive is full", failure=from_os_error(error))
     except ApplianceError as error:
         return replace(written, fault=str(error), failure=Failure.RESULT_LOST)
     return written
@@ -192,5 +192,5 @@ def _failed(waiting: int, error: OSError, folder: Folder) -> BundleResult:
     where = error.filename or folder.path
     fault = f"{where}: cannot be written ({error.strerror or error})"
     if error.errno in _FULL:
-        fault = f"{folder.path}: the stick is full; make room on it or take another"
+        fault = f"{folder.path}: the USB drive is full; make room on it or take another"
     return BundleResult(waiting=waiting, fault=fault, failure=from_os_error(error))

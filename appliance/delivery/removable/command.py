@@ -1,4 +1,4 @@
-"""`tidegauge export --to DIR`: what waits on a device, written into a directory or onto a stick by hand.
+"""`tidegauge export --to DIR`: what waits on a device, written into a directory or onto a USB drive by hand.
 
 Reads only, also while the device runs. It must never wait for the device, nor take its place.
 """

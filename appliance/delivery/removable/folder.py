@@ -1,11 +1,11 @@
-"""The folder `tidegauge-bags` on a stick: opened, written and read without going anywhere that the stick points to.
+"""The folder `tidegauge-bundles` on a USB drive: opened, written and read without going anywhere that the USB drive points to.
 
-    DIR/tidegauge-bags/<device>-<epoch>-<utc>.bag        what a device exported (see `firmware.wire.bundle`)
-    DIR/tidegauge-bags/<device>-<epoch>-<utc>.bag.part   the same while it is written: not to be relied on
-    DIR/tidegauge-bags/<device>-<epoch>-<utc>.acks.bag   what the collector answered to it
-    DIR/tidegauge-bags/trust-list.json                   which collectors count (`tidegauge provision trust --to`)
+    DIR/tidegauge-bundles/<device>-<epoch>-<utc>.bundle        what a device exported (see `firmware.wire.bundle`)
+    DIR/tidegauge-bundles/<device>-<epoch>-<utc>.bundle.part   the same while it is written: not to be relied on
+    DIR/tidegauge-bundles/<device>-<epoch>-<utc>.acks.bundle   what the collector answered to it
+    DIR/tidegauge-bundles/trust-list.json                   which collectors count (`tidegauge provision trust --to`)
 
-A stick may have been in anybody's hands. It must never follow a link there, wait for a pipe there, or leave its file system.
+A USB drive may have been in anybody's hands. It must never follow a link there, wait for a pipe there, or leave its file system.
 """
 
 import contextlib
@@ -21,29 +21,29 @@ from typing import BinaryIO, Final, Self
 
 from firmware.wire.messages import DEVICE_PATTERN
 
-FOLDER: Final = "tidegauge-bags"
+FOLDER: Final = "tidegauge-bundles"
 """Not the marker's name: on FAT and exFAT `tidegauge` is the same as `TIDEGAUGE`."""
 MARKER: Final = "TIDEGAUGE"
 MARKER_BYTES: Final = 4096
-BAG: Final = ".bag"
-PART: Final = ".bag.part"
-ANSWERS: Final = ".acks.bag"
+BUNDLE: Final = ".bundle"
+PART: Final = ".bundle.part"
+ANSWERS: Final = ".acks.bundle"
 MARGIN_BYTES: Final = 1024 * 1024
-"""What is left free on a stick: the answers have to fit there, too."""
+"""What is left free on a USB drive: the answers have to fit there, too."""
 _FILES_MAX: Final = 10_000
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def is_for(marker: bytes, device: str) -> bool:
-    """Say whether a stick with this marker is for `device`: one that names no device is for all, `#` begins a comment."""
+    """Say whether a USB drive with this marker is for `device`: one that names no device is for all, `#` begins a comment."""
     lines = [line.partition("#")[0].strip() for line in marker.decode("utf-8", "replace").splitlines()]
     named = [line for line in lines if DEVICE_PATTERN.fullmatch(line)]
     return device in named if named else not any(lines)
 
 
 def read_marker(root: Path) -> bytes | None:
-    """Return what the marker of the stick at `root` says, None where it has none."""
+    """Return what the marker of the USB drive at `root` says, None where it has none."""
     with contextlib.suppress(OSError), _regular(os.open(root / MARKER, _READ)) as file:
         return file.read(MARKER_BYTES)
     return None
@@ -51,7 +51,7 @@ def read_marker(root: Path) -> bytes | None:
 
 @dataclass(slots=True)
 class Folder:
-    """The folder of the stick at `root`, open. Close it before the stick is pulled."""
+    """The folder of the USB drive at `root`, open. Close it before the USB drive is pulled."""
 
     root: Path
     _descriptor: int
@@ -83,22 +83,22 @@ class Folder:
         return max(0, found.f_bavail * found.f_frsize - MARGIN_BYTES)
 
     def begin(self, stem: str) -> tuple[str, int]:
-        """Make a new file for a bag; return its stem, which nobody else has, and its descriptor. Raises `OSError`."""
+        """Make a new file for a bundle; return its stem, which nobody else has, and its descriptor. Raises `OSError`."""
         with os.scandir(self._descriptor) as entries:
             taken = {entry.name for entry in entries}
         free = stem
         for number in itertools.count(2):
-            if not {free + BAG, free + PART, free + ANSWERS} & taken:
+            if not {free + BUNDLE, free + PART, free + ANSWERS} & taken:
                 break
             free = f"{stem}-{number}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         return free, os.open(free + PART, flags, 0o600, dir_fd=self._descriptor)
 
     def finish(self, stem: str) -> Path:
-        """Give a bag that is wholly written its name, durably. Raises `OSError`."""
-        os.rename(stem + PART, stem + BAG, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+        """Give a bundle that is wholly written its name, durably. Raises `OSError`."""
+        os.rename(stem + PART, stem + BUNDLE, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
         self.sync()
-        return self.path / (stem + BAG)
+        return self.path / (stem + BUNDLE)
 
     def drop(self, name: str) -> None:
         """Take a file away, if it can be."""
@@ -111,7 +111,7 @@ class Folder:
             self.drop(name)
 
     def answers(self, device: str) -> list[str]:
-        """Return the stems of the bags of `device` that have an answer, oldest first. Raises `OSError`."""
+        """Return the stems of the bundles of `device` that have an answer, oldest first. Raises `OSError`."""
         return [name.removesuffix(ANSWERS) for name in self._names(device, ANSWERS)]
 
     def read(self, name: str) -> BinaryIO:
@@ -119,16 +119,16 @@ class Folder:
         return _regular(os.open(name, _READ, dir_fd=self._descriptor))
 
     def sync(self) -> None:
-        """Have everything on the stick that was written to it. Raises `OSError`."""
+        """Have everything on the USB drive that was written to it. Raises `OSError`."""
         # The directory alone does not do: FAT gives a renamed file its size there when its inode is written (syncfs(2)).
         if _LIBC.syncfs(self._descriptor) != 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), str(self.path))
-        # And that alone neither: of FAT and exFAT only fsync has the stick empty its own cache, so it comes last.
+        # And that alone neither: of FAT and exFAT only fsync has the USB drive empty its own cache, so it comes last.
         os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """Let go of the stick."""
+        """Let go of the USB drive."""
         os.close(self._descriptor)
 
     def __enter__(self) -> Self:

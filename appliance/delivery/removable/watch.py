@@ -1,4 +1,4 @@
-"""A stick that is plugged in: answers taken from it, what waits written to it, and told when it may be pulled.
+"""A USB drive that is plugged in: answers taken from it, what waits written to it, and told when it may be pulled.
 
 A thread of its own, at low priority, with an outbox connection of its own. It looks for file systems that appear below the
 watched directories and have the marker; mounting is the system's matter, since a device has no right to. It must never touch
@@ -38,7 +38,7 @@ from firmware.net.loop import boottime_ns
 
 LOOK_S: Final = 2.0
 AGAIN_S: Final = 24 * 3600.0
-"""After this long a stick that stays plugged in is written again."""
+"""After this long a USB drive that stays plugged in is written again."""
 TELL_EVERY_S: Final = 1.0
 _NICE: Final = 10
 _MOUNTS: Final = Path("/proc/self/mountinfo")
@@ -67,7 +67,7 @@ class UsbDriveWatch:
         self._seen: dict[Mount, float | None] = {}
         self._stopping = threading.Event()
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._thread = threading.Thread(target=self._run, name="stick", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="usb_drive", daemon=True)
 
     def start(self) -> None:
         """Begin to watch, if there is anything to watch."""
@@ -75,7 +75,7 @@ class UsbDriveWatch:
             self._thread.start()
 
     def stop(self, *, timeout_s: float = 5.0) -> None:
-        """End; a bag that is not whole is taken away. A stick that hangs is left to end with the process."""
+        """End; a bundle that is not whole is taken away. A USB drive that hangs is left to end with the process."""
         self._stopping.set()
         os.eventfd_write(self._wake_fd, 1)
         if self._thread.ident is not None:
@@ -96,7 +96,7 @@ class UsbDriveWatch:
                     self._look(table)
                     poller.poll(LOOK_S * 1000)
         except OSError as error:
-            _log.warning("%s: sticks are not watched (%s)", _MOUNTS, error.strerror)
+            _log.warning("%s: USB drives are not watched (%s)", _MOUNTS, error.strerror)
 
     def _look(self, table: BinaryIO) -> None:
         table.seek(0)
@@ -116,7 +116,7 @@ class UsbDriveWatch:
             self._seen[mount] = time.monotonic() + AGAIN_S
 
     def _carry(self, root: Path) -> None:
-        """Take what is there, write what waits, and tell of it once the stick is closed."""
+        """Take what is there, write what waits, and tell of it once the USB drive is closed."""
         began_ns = boottime_ns()
         taken, written = AnswersResult(), BundleResult()
         try:
@@ -125,8 +125,8 @@ class UsbDriveWatch:
                 voice = MessageAuthentication(self._identity())
                 folder.drop_parts(outbox.device)
                 taken = take(outbox, folder, voice)
-                # What was taken away is to be gone before its space is written anew: else a stick that is pulled then
-                # shows a bag with another's bytes in it.
+                # What was taken away is to be gone before its space is written anew: else a USB drive that is pulled then
+                # shows a bundle with another's bytes in it.
                 folder.sync()
                 counts = outbox.counts()
                 if taken.records:
@@ -151,13 +151,13 @@ class UsbDriveWatch:
                     written = write(outbox, folder, speaker, utc_ns=time.time_ns(), progress=self._progress())
                 folder.sync()
         except OSError as error:
-            fault = f"the stick cannot be used ({error.strerror or error})"
+            fault = f"the USB drive cannot be used ({error.strerror or error})"
             written = BundleResult(waiting=written.waiting, fault=fault, failure=from_os_error(error))
         except ApplianceError as error:
             written = BundleResult(waiting=written.waiting, fault=str(error), failure=Failure.RESULT_LOST)
         except Exception as error:  # noqa: BLE001
             # The outermost of a visit: a fault of ours must not leave the light at "do not pull", nor end the watching.
-            _log.exception("a stick could not be written")
+            _log.exception("a USB drive could not be written")
             fault = f"a fault of this program ({error!r})"
             written = BundleResult(waiting=written.waiting, fault=fault, failure=Failure.RESULT_LOST)
         self._notify(

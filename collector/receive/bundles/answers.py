@@ -1,8 +1,8 @@
-"""The answers to a bag, written beside it as a bag of their own, for the device to take from the stick.
+"""The answers to a bundle, written beside it as a bundle of their own, for the device to take from the USB drive.
 
-    NAME.bag         →  NAME.acks.bag   the collector's certificate first, so that any device knows who speaks, then the acks
+    NAME.bundle         →  NAME.acks.bundle   the collector's certificate first, so that any device knows who speaks, then the acks
 
-It must never leave half a file under that name, nor one for a bag to which there was no answer.
+It must never leave half a file under that name, nor one for a bundle to which there was no answer.
 """
 
 import contextlib
@@ -17,19 +17,27 @@ from firmware.wire.bundle import MAGIC, BundleMessage, frame
 from firmware.wire.envelope import is_sealed, unseal
 from firmware.wire.messages import Ack, decode_ack
 
-ANSWERS: Final = ".acks.bag"
+SUFFIXES: Final = (".bundle", ".bag")
+"""What a bundle's name ends with; the second is the one before, and its answers have it too."""
+_ANSWERS: Final = ".acks"
 _ACK: Final = "ack"
 
 
+def is_answer(path: Path) -> bool:
+    """Return whether a bundle is one of a collector's answers."""
+    return path.stem.endswith(_ANSWERS)
+
+
 class Answering:
-    """The file with the answers to `bag`; use it as a context manager. `chain` shows who signs ("": nobody does, PEM).
+    """The file with the answers to `bundle`; use it as a context manager. `chain` shows who signs ("": nobody does, PEM).
 
     `fault` says why there is none, "" where there is one or nothing was to be said; `rejected` counts rejected
     records, `clashes` says that the device's card was found to be a copy.
     """
 
-    def __init__(self, bag: Path, *, chain: bytes = b"") -> None:
-        self.path = bag.with_name(bag.name.removesuffix(".bag") + ANSWERS)
+    def __init__(self, bundle: Path, *, chain: bytes = b"") -> None:
+        suffix = bundle.suffix if bundle.suffix in SUFFIXES else SUFFIXES[0]
+        self.path = bundle.with_name(bundle.name.removesuffix(suffix) + _ANSWERS + suffix)
         self.count = 0
         self.rejected = 0
         self.clashes = False
@@ -91,7 +99,7 @@ class Answering:
             file, self._file = self._file, None
             with contextlib.suppress(OSError):  # the same fault again
                 file.close()
-            with contextlib.suppress(OSError):  # of a stick that was pulled nothing can be taken away
+            with contextlib.suppress(OSError):  # of a USB drive that was pulled nothing can be taken away
                 self._draft.unlink()
 
 

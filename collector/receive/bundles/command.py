@@ -1,4 +1,4 @@
-"""`tidegauge collector import`: what devices exported to a stick, taken in; and the answers, for the way back.
+"""`tidegauge collector import`: what devices exported to a USB drive, taken in; and the answers, for the way back.
 
 Exit status: 0 all of it is taken, 1 something was damaged or refused, 2 what was given cannot be right.
 """
@@ -12,7 +12,7 @@ import click
 from collector.errors import CollectorDataDirInUseError, CollectorError
 from collector.messages import OutgoingMessage
 from collector.receive.bundles.answers import Answering
-from collector.receive.bundles.importing import Handle, bags, import_bag
+from collector.receive.bundles.importing import Handle, bundles, import_bundle
 from collector.receive.bundles.posting import Poster
 from collector.receive.inbox import Inbox
 from collector.receive.ingest import IngestThread
@@ -32,9 +32,9 @@ from firmware.settings.load import SettingsError, load
 )
 @click.pass_context
 def import_(ctx: click.Context, /, *, paths: tuple[Path, ...], data: Path | None) -> None:
-    """Take in what devices exported (`tidegauge export --to`): files, a directory, or a stick.
+    """Take in what devices exported (`tidegauge export --to`): files, a directory, or a USB drive.
 
-    Says of each file how many records were new. Beside it the answers are written (NAME.acks.bag): put the stick back
+    Says of each file how many records were new. Beside it the answers are written (NAME.acks.bundle): put the USB drive back
     into the device and it lets go of what arrived. Importing twice does no harm. Where the collector of this data
     directory runs, the messages go through its intake; it must have one then.
     """
@@ -46,16 +46,20 @@ def import_(ctx: click.Context, /, *, paths: tuple[Path, ...], data: Path | None
         raise BadInputError(str(error)) from error
     try:
         missing = next((path for path in paths if not path.exists()), None)
-        found = [] if missing is not None else list(bags(paths))
+        found = [] if missing is not None else list(bundles(paths))
     except OSError as error:
         raise CommandError(
-            f"{error.filename}: cannot be read ({error.strerror}); a stick that was pulled too early may need its "
+            f"{error.filename}: cannot be read ({error.strerror}); a USB drive that was pulled too early may need its "
             "system's repair (fsck, chkdsk) or to be made anew: what was on it is still at the device"
         ) from error
     if missing is not None:
-        raise BadInputError(f"{missing}: it is not there; name a bag, a directory with bags, or a stick")
+        raise BadInputError(
+            f"{missing}: it is not there; name a bundle, a directory with bundles, or a USB drive"
+        )
     if not found:
-        raise BadInputError(f"{paths[0]}: there is no bag in it (*.bag, or tidegauge-bags/*.bag on a stick)")
+        raise BadInputError(
+            f"{paths[0]}: there is no bundle in it (*.bundle, or tidegauge-bundles/*.bundle on a USB drive)"
+        )
     try:
         whole = _import(settings, found)
     except CollectorError as error:
@@ -64,7 +68,7 @@ def import_(ctx: click.Context, /, *, paths: tuple[Path, ...], data: Path | None
 
 
 def _import(settings: CollectorSettings, found: Sequence[Path]) -> bool:
-    """Import the bags, and say of each what came of it; return whether all of it was taken."""
+    """Import the bundles, and say of each what came of it; return whether all of it was taken."""
     with ExitStack() as stack:
         gate = gate_of(settings)
         handle = _handle(settings, gate, stack)
@@ -74,7 +78,7 @@ def _import(settings: CollectorSettings, found: Sequence[Path]) -> bool:
         whole = True
         for path in found:
             with Answering(path, chain=chain) as answering:
-                done = import_bag(
+                done = import_bundle(
                     path,
                     handle,
                     answering,

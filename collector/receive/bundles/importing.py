@@ -1,7 +1,7 @@
-"""Bags that were carried here by hand: every message judged, stored and answered as if it had come over a network.
+"""Bundles that were carried here by hand: every message judged, stored and answered as if it had come over a network.
 
-Whose a bag is says its hello, never its name, and the signatures say whether that is so. This file must never hold more of
-a bag in memory than a group of messages, nor give an answer before what it answers is durable.
+Whose a bundle is says its hello, never its name, and the signatures say whether that is so. This file must never hold more of
+a bundle in memory than a group of messages, nor give an answer before what it answers is durable.
 """
 
 import time
@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from collector.messages import Delivery, OutgoingMessage
-from collector.receive.bundles.answers import ANSWERS, Answering
+from collector.receive.bundles.answers import SUFFIXES, Answering, is_answer
 from firmware.model.jsontypes import RecordError
 from firmware.wire.bundle import BundleMessage
 from firmware.wire.bundle_file import BundleFile
 from firmware.wire.envelope import is_sealed, unseal
 from firmware.wire.messages import decode_batch, decode_hello, topic
 
-BAG: Final = ".bag"
-FOLDER: Final = "tidegauge-bags"
+FOLDERS: Final = ("tidegauge-bundles", "tidegauge-bags")
+"""Where a device writes them; the second is what the software before called it."""
 GROUP: Final = 64
 _UPWARDS: Final = frozenset({"hello", "live", "bulk"})
 Handle: TypeAlias = Callable[[Sequence[Delivery]], None]
@@ -28,7 +28,7 @@ Handle: TypeAlias = Callable[[Sequence[Delivery]], None]
 
 @dataclass(slots=True, kw_only=True)
 class Imported:
-    """What came of one bag. `records` were in it: `new`, `rejected`, and the rest was here already."""
+    """What came of one bundle. `records` were in it: `new`, `rejected`, and the rest was here already."""
 
     path: Path
     device: str = ""
@@ -48,22 +48,25 @@ class Imported:
         return "\n".join([told, *(f"  {fault}" for fault in self.faults)])
 
 
-def bags(paths: Sequence[Path]) -> Iterator[Path]:
-    """Give the bags among `paths`: a file as it is; of a directory or a stick what is at its top and in `tidegauge-bags`."""
+def bundles(paths: Sequence[Path]) -> Iterator[Path]:
+    """Give the bundles among `paths`: a file as it is; of a directory or a USB drive what is at its top and in `tidegauge-bundles`."""
     for path in paths:
         if not path.is_dir():
             yield path
             continue
-        for folder in (path, path / FOLDER):
-            for found in sorted(folder.glob(f"*{BAG}")):
-                if found.is_file() and not found.is_symlink() and not found.name.endswith(ANSWERS):
-                    yield found
+        for folder in (path, *(path / name for name in FOLDERS)):
+            found = (one for suffix in SUFFIXES for one in folder.glob(f"*{suffix}"))
+            for bundle in sorted(found):
+                if bundle.is_file() and not bundle.is_symlink() and not is_answer(bundle):
+                    yield bundle
 
 
-def import_bag(path: Path, handle: Handle, answering: Answering, *, stored: Callable[[str], int]) -> Imported:
-    """Import one bag, its answers into `answering`. `stored` counts what is stored of a device.
+def import_bundle(
+    path: Path, handle: Handle, answering: Answering, *, stored: Callable[[str], int]
+) -> Imported:
+    """Import one bundle, its answers into `answering`. `stored` counts what is stored of a device.
 
-    What is wrong with the bag is in the result. Raises `CollectorError` where the collector cannot store.
+    What is wrong with the bundle is in the result. Raises `CollectorError` where the collector cannot store.
     """
     done = Imported(path=path)
     before = 0
@@ -75,7 +78,7 @@ def import_bag(path: Path, handle: Handle, answering: Answering, *, stored: Call
                 done.messages += 1
                 device = _device(message) or done.device
                 if done.device and device != done.device:
-                    done.faults.append(f"a second device in one bag, {device}: no further")
+                    done.faults.append(f"a second device in one bundle, {device}: no further")
                     break
                 if not device:
                     done.faults.append("it does not begin with a device's hello")
@@ -97,7 +100,7 @@ def import_bag(path: Path, handle: Handle, answering: Answering, *, stored: Call
     done.rejected = answering.rejected
     if answering.clashes:
         done.faults.append(
-            "its card was copied or restored: put the stick back, and it exports under a new epoch"
+            "its card was copied or restored: put the USB drive back, and it exports under a new epoch"
         )
     if done.unanswered:
         done.faults.append(

@@ -85,11 +85,11 @@ class Poster:
 
 def _answers(device: str, body: bytes) -> tuple[OutgoingMessage, ...]:
     try:
-        bag = decode(body)
+        bundle = decode(body)
     except RecordError as error:
         raise CollectorError(f"the intake answered with something else than ours would ({error})") from error
     return tuple(
-        OutgoingMessage(topic=topic(device, "dn", one.leaf), payload=one.payload) for one in bag.messages
+        OutgoingMessage(topic=topic(device, "dn", one.leaf), payload=one.payload) for one in bundle.messages
     )
 
 

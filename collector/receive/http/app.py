@@ -1,6 +1,6 @@
 """Messages by POST: each is put where those of the broker are, and answered with what is answered to it.
 
-    POST /p1/up/{device}/{leaf}   body: the message; 200: a mailbag with the answers, once what was sent is durable
+    POST /p1/up/{device}/{leaf}   body: the message; 200: a bundle with the answers, once what was sent is durable
                                   503: too much waits, or the disk fails; Retry-After says how long to wait
     GET  /p1/                     204: one of ours is here
 
@@ -16,10 +16,10 @@ from fastapi import FastAPI, Request, Response
 
 from collector.messages import Delivery, OutgoingMessage
 from collector.receive.inbox import Inbox
-from firmware.wire import bundle
+from firmware.wire import bundle as wire_bundle
 from firmware.wire.messages import DEVICE_PATTERN, topic
 
-MAX_BODY_BYTES: Final = bundle.MAX_PAYLOAD_BYTES
+MAX_BODY_BYTES: Final = wire_bundle.MAX_PAYLOAD_BYTES
 BODY_S: Final = 60.0
 """How long a body may take to come."""
 ANSWER_S: Final = 20.0
@@ -37,7 +37,7 @@ def make_app(inbox: Inbox) -> FastAPI:
 
     @app.post("/p1/up/{device}/{leaf}")
     async def take(device: str, leaf: str, request: Request) -> Response:
-        if not DEVICE_PATTERN.fullmatch(device) or not bundle.LEAF_PATTERN.fullmatch(leaf):
+        if not DEVICE_PATTERN.fullmatch(device) or not wire_bundle.LEAF_PATTERN.fullmatch(leaf):
             return _said(404, f"allowed is /p1/up/DEVICE/LEAF, DEVICE as {DEVICE_PATTERN.pattern}")
         if not inbox.has_room():
             return _hung_up(_later("too much waits here"))
@@ -51,9 +51,10 @@ def make_app(inbox: Inbox) -> FastAPI:
         if answers is None:
             return _later("it could not be stored")
         messages = [
-            bundle.BundleMessage(leaf=one.topic.rpartition("/")[2], payload=one.payload) for one in answers
+            wire_bundle.BundleMessage(leaf=one.topic.rpartition("/")[2], payload=one.payload)
+            for one in answers
         ]
-        return Response(bundle.encode(messages), media_type="application/octet-stream")
+        return Response(wire_bundle.encode(messages), media_type="application/octet-stream")
 
     return app
 

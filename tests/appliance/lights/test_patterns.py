@@ -98,21 +98,21 @@ def test_delivery_light_flashes_on_an_ack_and_says_slowly_that_results_are_kept(
 
 
 @given(situations, st.integers(0, 1000 * S))
-def test_while_a_stick_is_in_the_delivery_light_says_whether_it_may_be_pulled(
+def test_while_a_usb_drive_is_in_the_delivery_light_says_whether_it_may_be_pulled(
     situation: Situation, now_ns: int
 ) -> None:
     told = {}
-    for stick in UsbDriveState:
-        shown = replace(situation, stick=stick)
-        told[stick] = pattern_of(Light.DELIVERY, shown, now_ns)
+    for usb_drive in UsbDriveState:
+        shown = replace(situation, usb_drive=usb_drive)
+        told[usb_drive] = pattern_of(Light.DELIVERY, shown, now_ns)
         assert pattern_of(Light.NETWORK, shown, now_ns) == pattern_of(Light.NETWORK, situation, now_ns)
         assert pattern_of(Light.ATTENTION, shown, now_ns) == pattern_of(Light.ATTENTION, situation, now_ns)
     assert len(set(told.values())) == len(UsbDriveState)
-    assert MEANINGS[UsbDriveState.WRITING].do == "do not pull the stick"
+    assert MEANINGS[UsbDriveState.WRITING].do == "do not pull the USB drive"
 
 
 def test_do_not_pull_is_never_dark_for_long() -> None:
-    writing = Situation(stick=UsbDriveState.WRITING, connected=True)
+    writing = Situation(usb_drive=UsbDriveState.WRITING, connected=True)
     lit = [is_lit(Light.DELIVERY, writing, at) for at in range(0, S, S // 100)]
     assert lit.count(True) == 50
     assert sum(now and not before for before, now in zip([False, *lit], lit, strict=False)) == 5

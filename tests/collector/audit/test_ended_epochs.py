@@ -138,7 +138,7 @@ def test_epochs_there_was_no_room_to_name_are_counted_and_leave_nothing_whole(tm
     assert (code, sums["unnamed"], sums["produced"]) == (0, 0, MAX_ENDED + 2)
 
 
-def test_a_bag_in_which_every_epoch_has_its_hello_leaves_none_to_name(tmp_path: Path) -> None:
+def test_a_bundle_in_which_every_epoch_has_its_hello_leaves_none_to_name(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite3"
     for _ in range(MAX_ENDED + 2):
         filled(path, 1)
@@ -154,7 +154,7 @@ def test_a_bag_in_which_every_epoch_has_its_hello_leaves_none_to_name(tmp_path: 
     assert (code, sums["unnamed"], sums["produced"]) == (0, 0, MAX_ENDED + 2)
 
 
-def test_a_bag_that_is_cut_short_names_them_too(tmp_path: Path) -> None:
+def test_a_bundle_that_is_cut_short_names_them_too(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite3"
     filled(path, 6)
     damaged(path)

@@ -1,4 +1,4 @@
-"""The page in real Chromium with scripts off: nothing sticks out, all of it can be read, nothing is fetched."""
+"""The page in real Chromium with scripts off: nothing USB drives out, all of it can be read, nothing is fetched."""
 
 import math
 import os
@@ -50,7 +50,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.mark.parametrize("width", _WIDTHS)
 @pytest.mark.parametrize("path", _PAGES)
-def test_nothing_sticks_out_to_the_side(browser: Browser, evening: Served, path: str, width: int) -> None:
+def test_nothing_usb_drives_out_to_the_side(browser: Browser, evening: Served, path: str, width: int) -> None:
     with browser.view(f"{evening.url}{path}", width=width) as view:
         assert view.content_size()[0] == width
 

@@ -310,3 +310,22 @@ def test_any_bytes_are_settings_or_a_settings_error(
     path.write_bytes(raw)
     with contextlib.suppress(SettingsError):  # and nothing else
         load(Settings, path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renamed:
+    """Settings one table of which was called `speakers` before."""
+
+    lights: Broker = table(Broker, was="speakers")
+
+
+def test_a_table_by_its_old_name_is_told_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("\n[speakers]\nport = 1\n")
+    with pytest.raises(SettingsError) as error:
+        load(Renamed, path)
+    assert str(error.value) == (
+        f"{path}:2: speakers: found a table that has another name now; allowed is [lights] instead"
+    )
+    path.write_text("[lights]\nport = 7\n")
+    assert load(Renamed, path).lights.port == 7

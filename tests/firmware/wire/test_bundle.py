@@ -1,4 +1,4 @@
-"""The bag: what goes in comes out, one that is damaged is read as far as it is sound and says where it is not."""
+"""The bundle: what goes in comes out, one that is damaged is read as far as it is sound and says where it is not."""
 
 import pytest
 from hypothesis import given
@@ -17,28 +17,28 @@ MESSAGES = st.lists(
 
 @given(messages=MESSAGES)
 def test_what_goes_in_comes_out(messages: list[BundleMessage]) -> None:
-    bag = decode(encode(messages))
-    assert bag.messages == tuple(messages)
-    assert not bag.fault
+    bundle = decode(encode(messages))
+    assert bundle.messages == tuple(messages)
+    assert not bundle.fault
 
 
 @given(messages=MESSAGES, cut=st.integers(min_value=0))
 def test_one_cut_short_keeps_every_whole_message(messages: list[BundleMessage], cut: int) -> None:
     whole = encode(messages)
     at = len(MAGIC) + cut % (len(whole) - len(MAGIC) + 1)
-    bag = decode(whole[:at])
-    assert bag.messages == tuple(messages[: len(bag.messages)])
-    assert whole[: bag.size] == encode(bag.messages)
-    assert bool(bag.fault) == (bag.size < at)
+    bundle = decode(whole[:at])
+    assert bundle.messages == tuple(messages[: len(bundle.messages)])
+    assert whole[: bundle.size] == encode(bundle.messages)
+    assert bool(bundle.fault) == (bundle.size < at)
 
 
 @given(messages=MESSAGES.filter(bool), at=st.integers(min_value=0), bit=st.integers(0, 7))
 def test_a_changed_bit_is_noticed(messages: list[BundleMessage], at: int, bit: int) -> None:
     damaged = bytearray(encode(messages))
     damaged[len(MAGIC) + at % (len(damaged) - len(MAGIC))] ^= 1 << bit
-    bag = decode(bytes(damaged))
-    assert bag.fault
-    assert bag.messages == tuple(messages[: len(bag.messages)])
+    bundle = decode(bytes(damaged))
+    assert bundle.fault
+    assert bundle.messages == tuple(messages[: len(bundle.messages)])
 
 
 @given(data=st.binary(max_size=200))

@@ -1,4 +1,4 @@
-"""Bags read from files: the same as those read at once, however they are cut, and never much in memory."""
+"""Bundles read from files: the same as those read at once, however they are cut, and never much in memory."""
 
 import io
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.model.jsontypes import RecordError
-from firmware.wire import bundle
+from firmware.wire import bundle as wire_bundle
 from firmware.wire.bundle import BundleMessage
 from firmware.wire.bundle_file import BundleFile
 
@@ -15,7 +15,7 @@ messages = st.lists(
     st.builds(
         BundleMessage,
         leaf=st.sampled_from(["hello", "bulk", "ack"]),
-        payload=st.binary(max_size=40) | st.just(b"x" * bundle.MAX_PAYLOAD_BYTES),
+        payload=st.binary(max_size=40) | st.just(b"x" * wire_bundle.MAX_PAYLOAD_BYTES),
     ),
     max_size=12,
 )
@@ -29,19 +29,21 @@ class Dribble(io.BytesIO):
 
 
 @given(messages, st.data())
-def test_a_cut_bag_is_read_to_its_last_whole_message(said: list[BundleMessage], data: st.DataObject) -> None:
-    whole = bundle.encode(said)
-    cut = whole[: data.draw(st.integers(len(bundle.MAGIC), len(whole)))]
-    bag = bundle.decode(cut)
+def test_a_cut_bundle_is_read_to_its_last_whole_message(
+    said: list[BundleMessage], data: st.DataObject
+) -> None:
+    whole = wire_bundle.encode(said)
+    cut = whole[: data.draw(st.integers(len(wire_bundle.MAGIC), len(whole)))]
+    bundle = wire_bundle.decode(cut)
     read = BundleFile(Dribble(cut))
-    assert tuple(read) == bag.messages
-    assert read.at == bag.size
-    assert bool(read.fault) == bool(bag.fault)
+    assert tuple(read) == bundle.messages
+    assert read.at == bundle.size
+    assert bool(read.fault) == bool(bundle.fault)
 
 
 def test_what_comes_after_a_damaged_message_is_left_and_the_place_is_told() -> None:
     said = [BundleMessage(leaf="bulk", payload=bytes([number]) * 60_000) for number in range(20)]
-    whole = bytearray(bundle.encode(said))
+    whole = bytearray(wire_bundle.encode(said))
     whole[8 + 10 * 60_013 + 30_000] ^= 1
     read = BundleFile(io.BytesIO(bytes(whole)))
     assert list(read) == said[:10]
@@ -49,13 +51,13 @@ def test_what_comes_after_a_damaged_message_is_left_and_the_place_is_told() -> N
 
 
 def test_a_length_that_lies_is_not_believed() -> None:
-    lying = bundle.MAGIC + b"\x04bulk" + b"\xff\xff\xff\xff" + b"x" * 1_000_000
+    lying = wire_bundle.MAGIC + b"\x04bulk" + b"\xff\xff\xff\xff" + b"x" * 1_000_000
     read = BundleFile(io.BytesIO(lying))
     assert list(read) == []
     assert "4294967295 bytes; allowed is 65536" in read.fault
 
 
 @pytest.mark.parametrize("data", [b"", b"TGB", b"PK\3\4 something else"])
-def test_what_is_no_bag_is_refused(data: bytes) -> None:
+def test_what_is_no_bundle_is_refused(data: bytes) -> None:
     with pytest.raises(RecordError, match="does not begin as one"):
         list(BundleFile(io.BytesIO(data)))

@@ -1,4 +1,4 @@
-"""A stick plugged into a running device, every part real: the process, the mount, the lines that say when it may be pulled."""
+"""A USB drive plugged into a running device, every part real: the process, the mount, the lines that say when it may be pulled."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from firmware.wire import bundle
+from firmware.wire import bundle as wire_bundle
 from firmware.wire.messages import decode_batch
 from tests import namespaces
 from tests.appliance.world import Device, records, run, status, world
@@ -36,21 +36,21 @@ def visits(folder_name: str) -> Any:
     folder = Path(folder_name)
     (folder / "media").mkdir()
     with world(folder) as settings:
-        settings.write_text(settings.read_text() + f'[stick]\nwatch = "{folder / "media"}"\n')
+        settings.write_text(settings.read_text() + f'[usb_drive]\nwatch = "{folder / "media"}"\n')
         with Device(settings) as device:
             device.await_line("verdict", times=2)
             other = plug("other", folder, marker=None)
             foreign = plug("foreign", folder, marker="zzzzzzzzzzzzzzzz\n")
             small = plug("small", folder, size="1m")
-            device.await_line("the stick is full")
+            device.await_line("the USB drive is full")
             pull(small)
-            device.await_line("stick: pulled")
+            device.await_line("USB drive: pulled")
             whole = plug("whole", folder, marker="# any device\n")
-            device.await_line("the stick may be pulled", times=2)
-            bags = [path.read_bytes() for path in whole.glob("tidegauge-bags/*")]
-            names = [path.name for path in whole.glob("tidegauge-bags/*")]
+            device.await_line("the USB drive may be pulled", times=2)
+            bundles = [path.read_bytes() for path in whole.glob("tidegauge-bundles/*")]
+            names = [path.name for path in whole.glob("tidegauge-bundles/*")]
             pull(whole)
-            device.await_line("stick: pulled", times=2)
+            device.await_line("USB drive: pulled", times=2)
             imported = run(
                 "collector", "--data", str(folder / "collector"), "import", str(folder / "whole-made")
             )
@@ -59,16 +59,16 @@ def visits(folder_name: str) -> Any:
             subprocess.run(["mount", "--bind", str(folder / "whole-made"), str(whole)], check=True)
             device.await_line("answered by the collector")
             pull(whole)
-            device.await_line("stick: pulled", times=3)
+            device.await_line("USB drive: pulled", times=3)
             device.await_line("verdict", times=4)
             code = device.end()
             return {
                 "code": code,
                 "errors": device.errors,
                 "names": names,
-                "seqs": [_seqs(bag) for bag in bags],
+                "seqs": [_seqs(bundle) for bundle in bundles],
                 "untouched": [sorted(path.name for path in one.iterdir()) for one in (other, foreign)],
-                "left": [path.name for path in (folder / "small-made").glob("tidegauge-bags/*")],
+                "left": [path.name for path in (folder / "small-made").glob("tidegauge-bundles/*")],
                 "kept": [
                     [
                         one.target_name,
@@ -77,17 +77,17 @@ def visits(folder_name: str) -> Any:
                         dict(one.outcome.detail),
                     ]
                     for one in records(device.data)
-                    if one.test == "transport" and one.target == "stick"
+                    if one.test == "transport" and one.target == "usb_drive"
                 ],
                 "imported": imported.stdout,
                 "acknowledged": status(device.data)["acknowledged"],
-                "names_later": [path.name for path in (folder / "whole-made").glob("tidegauge-bags/*")],
+                "names_later": [path.name for path in (folder / "whole-made").glob("tidegauge-bundles/*")],
                 "device": json.loads((device.data / "device.json").read_text())["device"],
             }
 
 
-def _seqs(bag: bytes) -> list[int]:
-    read = bundle.decode(bag)
+def _seqs(bundle: bytes) -> list[int]:
+    read = wire_bundle.decode(bundle)
     assert not read.fault
     return [
         seq
@@ -97,7 +97,7 @@ def _seqs(bag: bytes) -> list[int]:
     ]
 
 
-def test_a_stick_with_the_marker_is_written_and_told_and_recorded(tmp_path: Path) -> None:
+def test_a_usb_drive_with_the_marker_is_written_and_told_and_recorded(tmp_path: Path) -> None:
     seen = namespaces.call(visits, str(tmp_path))
     assert seen["code"] == 0
     assert not seen["errors"]
@@ -105,15 +105,15 @@ def test_a_stick_with_the_marker_is_written_and_told_and_recorded(tmp_path: Path
     assert seen["left"] == []
     (name,) = seen["names"]
     assert name.startswith(f"{seen['device']}-")
-    assert name.endswith("Z.bag")
+    assert name.endswith("Z.bundle")
     (seqs,) = seen["seqs"]
     assert seqs == list(range(len(seqs), 0, -1))
     full, whole, back = seen["kept"]
-    assert full[:3] == ["stick", "disk_full", "export"]
+    assert full[:3] == ["usb_drive", "disk_full", "export"]
     assert full[3]["records"] == 0
-    assert whole[:3] == ["stick", None, None]
+    assert whole[:3] == ["usb_drive", None, None]
     assert whole[3] == {"records": len(seqs), "waiting": len(seqs), "answered": 0}
-    # Carried to a collector and back: what is there has left the outbox, and its bag the stick.
+    # Carried to a collector and back: what is there has left the outbox, and its bundle the USB drive.
     assert f"{len(seqs):,} records, {len(seqs):,} new, 0 here already" in seen["imported"]
     assert back[3]["answered"] == seen["acknowledged"] == len(seqs)
     assert name not in seen["names_later"]

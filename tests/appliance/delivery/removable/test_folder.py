@@ -1,4 +1,4 @@
-"""The folder on a stick: nothing a stick has on it leads elsewhere, or makes the device wait."""
+"""The folder on a USB drive: nothing a USB drive has on it leads elsewhere, or makes the device wait."""
 
 import os
 import re
@@ -58,12 +58,12 @@ def test_a_marker_that_is_a_link_a_pipe_or_a_directory_is_none(tmp_path: Path) -
 
 
 def test_a_folder_that_leads_elsewhere_is_not_entered(tmp_path: Path) -> None:
-    stick, elsewhere = tmp_path / "stick", tmp_path / "elsewhere"
-    stick.mkdir()
+    usb_drive, elsewhere = tmp_path / "usb_drive", tmp_path / "elsewhere"
+    usb_drive.mkdir()
     elsewhere.mkdir()
-    (stick / "tidegauge-bags").symlink_to(elsewhere)
-    with pytest.raises(OSError, match="tidegauge-bags"):
-        Folder.open(stick)
+    (usb_drive / "tidegauge-bundles").symlink_to(elsewhere)
+    with pytest.raises(OSError, match="tidegauge-bundles"):
+        Folder.open(usb_drive)
     assert list(elsewhere.iterdir()) == []
 
 
@@ -74,9 +74,9 @@ def test_nothing_that_is_there_is_written_over_or_through(tmp_path: Path) -> Non
         (folder.path / (STEM + PART)).symlink_to(secret)
         (folder.path / f"{STEM}-2{ANSWERS}").write_text("an answer")
         stem, descriptor = folder.begin(STEM)
-        os.write(descriptor, b"bag")
+        os.write(descriptor, b"bundle")
         os.close(descriptor)
-        assert folder.finish(stem) == folder.path / f"{STEM}-3.bag"
+        assert folder.finish(stem) == folder.path / f"{STEM}-3.bundle"
     assert secret.read_text() == "kept"
 
 

@@ -1,4 +1,4 @@
-"""The answers to a bag, on a stick that goes away while they are written."""
+"""The answers to a bundle, on a USB drive that goes away while they are written."""
 
 from pathlib import Path
 
@@ -16,22 +16,22 @@ def answer() -> OutgoingMessage:
 
 
 def test_the_answers_are_there_once_all_is_written(tmp_path: Path) -> None:
-    bag = tmp_path / "one.bag"
-    with Answering(bag) as answering:
+    bundle = tmp_path / "one.bundle"
+    with Answering(bundle) as answering:
         answering.take((answer(),))
         assert not answering.path.exists()
     assert not answering.fault
     with answering.path.open("rb") as file:
         assert [message.leaf for message in BundleFile(file)] == ["ack"]
-    assert [path.name for path in tmp_path.iterdir()] == ["one.acks.bag"]
+    assert [path.name for path in tmp_path.iterdir()] == ["one.acks.bundle"]
 
 
-def test_a_stick_that_is_gone_is_told_and_not_raised(tmp_path: Path) -> None:
-    stick = tmp_path / "stick"
-    stick.mkdir()
-    with Answering(stick / "one.bag") as answering:
+def test_a_usb_drive_that_is_gone_is_told_and_not_raised(tmp_path: Path) -> None:
+    usb_drive = tmp_path / "usb_drive"
+    usb_drive.mkdir()
+    with Answering(usb_drive / "one.bundle") as answering:
         answering.take((answer(),))
-        stick.rename(tmp_path / "gone")
-        stick.write_text("no stick any more: nothing can be renamed or taken away there")
+        usb_drive.rename(tmp_path / "gone")
+        usb_drive.write_text("no USB drive any more: nothing can be renamed or taken away there")
     assert "no answers were written" in answering.fault
     assert "import it again" in answering.fault

@@ -14,7 +14,7 @@ from collector.receive.http import app as intake_app
 from collector.receive.http.app import MAX_BODY_BYTES, RETRY_AFTER_S, make_app
 from collector.receive.http.server import Intake
 from collector.receive.inbox import PER_DEVICE, Inbox
-from firmware.wire import bundle
+from firmware.wire import bundle as wire_bundle
 from tests.waiting import LIMIT_S
 
 DEVICE = "a1b2c3d4e5f6g7h8"
@@ -95,7 +95,7 @@ def test_what_is_taken_is_answered_with_what_ingest_says(
     for body in (b"one", b"x" * MAX_BODY_BYTES):
         said = ask(PATH, body)
         assert said.status == 200
-        (message,) = bundle.decode(said.read()).messages
+        (message,) = wire_bundle.decode(said.read()).messages
         assert (message.leaf, message.payload) == ("ack", b"ack of %d" % len(body))
     assert [one.topic for one in answered] == [PATH[1:]] * 2
 

@@ -1,12 +1,12 @@
-"""A real stick, pulled in mid-export: FAT and exFAT on an emulated USB stick, in a virtual machine with Debian's kernel.
+"""A real USB drive, pulled in mid-export: FAT and exFAT on an emulated USB drive, in a virtual machine with Debian's kernel.
 
-    python -m tests.drills stick --times 30
+    python -m tests.drills usb-drive --times 30
 
-A device exports onto the stick by itself, as the product does, and the stick is pulled after a random number of writes to it,
-or the power of the whole machine goes, or it is pulled the moment the light says that it may be. A stick loses what was
+A device exports onto the USB drive by itself, as the product does, and the USB drive is pulled after a random number of writes to it,
+or the power of the whole machine goes, or it is pulled the moment the light says that it may be. A USB drive loses what was
 in its cache: one kind has none (each write that was answered is there), the other has one and honours a flush
 (`virtual_machine_disk`). Then `tidegauge collector import` takes what is on it, sometimes pulled out too, and it goes
-back to the device with the answers. At the end come sticks that say they flushed and did not: that is to be noticed.
+back to the device with the answers. At the end come USB drives that say they flushed and did not: that is to be noticed.
 
 The judge is here, outside of the machine: what the light promised is at the collector after the import; at every moment
 each record is at the collector or still waits at the device; at the end all are at the collector, once. The seed gives
@@ -28,21 +28,21 @@ from tests.drills.virtual_machine_boot import empty_disk, virtio_disk
 from tests.drills.virtual_machine_disk import Disk, Server
 from tests.drills.virtual_machine_emulator import Emulator, Running
 
-GUEST: Final = "tests.drills.stick_guest"
+GUEST: Final = "tests.drills.usb_drive_guest"
 PACKAGE: Final = "linux-image-amd64"
 DRIVERS: Final = (
     *("virtio_pci", "virtio_blk", "crc32c_generic", "ext4"),
     *("crct10dif_generic", "crc64_rocksoft_generic", "xhci_pci", "sd_mod", "usb_storage"),
     *("nls_cp437", "nls_ascii", "nls_utf8", "vfat", "exfat"),
 )
-STICK_BYTES: Final = 48 * 2**20
+USB_DRIVE_BYTES: Final = 48 * 2**20
 MAKERS: Final = {
     "vfat": ["/sbin/mkfs.vfat", "-n", "TIDEGAUGE"],
     "exfat": ["/sbin/mkfs.exfat", "-L", "TIDEGAUGE"],
 }
 SORTS: Final = tuple((kind, cache) for cache in ("write back", "write through") for kind in ("vfat", "exfat"))
-"""The sorts of sticks that take turns: file system, and what cache there is."""
-TIMES_A_STICK: Final = 2
+"""The sorts of USB drives that take turns: file system, and what cache there is."""
+TIMES_A_USB_DRIVE: Final = 2
 RECORDS: Final = 1500
 WRITES: Final = 16
 _LIMIT_S: Final = 900.0
@@ -68,7 +68,7 @@ class Found:
 
 
 class Scene:
-    """The machine that runs, the stick that is in it, and what was told so far."""
+    """The machine that runs, the USB drive that is in it, and what was told so far."""
 
     def __init__(self, folder: Path, rng: random.Random, found: Found) -> None:
         self._folder = folder
@@ -87,14 +87,14 @@ class Scene:
             folder, kernel=kernel, image=image, words=words, devices=[*devices, "-device", "qemu-xhci,id=usb"]
         )
         self._emulator.save()
-        self._plugs = self._sticks = 0
+        self._plugs = self._usb_drives = 0
         self._running: Running
         self._lines: Iterator[str] = iter(())
         self._left: int | None = None
         self._at_zero = "pull"
         self._pull = threading.Lock()
         self._is_in = self._was_cut = False
-        self.stick: Disk
+        self.usb_drive: Disk
         self.kind = self.cache = ""
         self.wrong: list[str] = []
         self.said: list[str] = []
@@ -104,15 +104,15 @@ class Scene:
         for server in self._servers:
             server.close()
 
-    def new_stick(self) -> None:
-        """Take a stick out of the shop."""
-        self.kind, self.cache = SORTS[self._sticks % len(SORTS)]
-        self._sticks += 1
-        path = self._folder / "stick"
+    def new_usb_drive(self) -> None:
+        """Take a USB drive out of the shop."""
+        self.kind, self.cache = SORTS[self._usb_drives % len(SORTS)]
+        self._usb_drives += 1
+        path = self._folder / "usb_drive"
         with path.open("wb") as file:
-            file.truncate(STICK_BYTES)
+            file.truncate(USB_DRIVE_BYTES)
         subprocess.run([*MAKERS[self.kind], str(path)], check=True, capture_output=True)
-        self.stick = Disk(path.read_bytes(), through=self.cache == "write through")
+        self.usb_drive = Disk(path.read_bytes(), through=self.cache == "write through")
 
     def boots(self) -> Iterator[None]:
         """Begin the machine, again and again: each time the caller comes back, its power has gone."""
@@ -147,16 +147,16 @@ class Scene:
         self._running.say(line)
 
     def plug(self, role: str, *, after: int | None = None, at_zero: str = "pull") -> None:
-        """Plug the stick in for `role`; after so many writes to it, it is pulled or the power goes."""
+        """Plug the USB drive in for `role`; after so many writes to it, it is pulled or the power goes."""
         self.say(f"next {role} {self.cache}")
         self.until("expected")
         self._plugs += 1
-        name = f"stick{self._plugs}"
+        name = f"USB drive{self._plugs}"
         self._left, self._at_zero = after, at_zero
         self.said = []
         path = self._folder / name
-        self._servers.append(Server(self.stick, path, written=self._wrote))
-        self.stick.refuses = False
+        self._servers.append(Server(self.usb_drive, path, written=self._wrote))
+        self.usb_drive.refuses = False
         self._is_in = True
         self._running.ask(
             "blockdev-add",
@@ -167,30 +167,30 @@ class Scene:
         self._running.ask("device_add", **words)
 
     def pull(self, *, gently: bool = False) -> None:
-        """Pull the stick, and have it lose what it had only in its cache, or nothing where that is done gently."""
+        """Pull the USB drive, and have it lose what it had only in its cache, or nothing where that is done gently."""
         with self._pull:
             if not self._is_in:
                 return
             if gently:
-                self.stick.flush()
+                self.usb_drive.flush()
             self._is_in = False
-            # From here on the stick takes nothing; an answer still comes, for the emulator waits for one.
-            self.stick.refuses = True
-            name = f"stick{self._plugs}"
+            # From here on the USB drive takes nothing; an answer still comes, for the emulator waits for one.
+            self.usb_drive.refuses = True
+            name = f"USB drive{self._plugs}"
             self._running.ask("device_del", id=f"u{name}")
             self._running.await_event("DEVICE_DELETED")
-            self._found.lost_writes += self.stick.cut(self._rng)[1]
+            self._found.lost_writes += self.usb_drive.cut(self._rng)[1]
 
     def cut(self) -> None:
         """Take the power of the whole machine."""
         self._left = None
         self._is_in = False
         self._was_cut = True
-        self.stick.refuses = True
+        self.usb_drive.refuses = True
         for disk in self._disks:
             disk.off()
         self._running.cut()
-        self._found.lost_writes += self.stick.cut(self._rng)[1]
+        self._found.lost_writes += self.usb_drive.cut(self._rng)[1]
 
     def _wrote(self) -> None:
         if self._left is None:
@@ -199,8 +199,8 @@ class Scene:
         if self._left > 0:
             return
         self._left = None
-        self.stick.refuses = True
-        # Not from here: the emulator waits for this very answer before it lets go of the stick.
+        self.usb_drive.refuses = True
+        # Not from here: the emulator waits for this very answer before it lets go of the USB drive.
         threading.Thread(target=self.pull if self._at_zero == "pull" else self.cut, daemon=True).start()
 
 
@@ -214,7 +214,7 @@ class Trial:
         self._promised = 0
 
     def export(self) -> bool:
-        """Plug the stick into the device and pull it some time; False where the machine has ended."""
+        """Plug the USB drive into the device and pull it some time; False where the machine has ended."""
         scene, rng = self._scene, self._rng
         after = rng.randint(1, WRITES) if rng.random() < 0.75 else None
         at_zero = "pull" if rng.random() < 0.7 else "cut"
@@ -241,7 +241,7 @@ class Trial:
         return True
 
     def import_(self) -> bool:
-        """Have the collector take the stick, sometimes pulled out of it too; False where the machine has ended."""
+        """Have the collector take the USB drive, sometimes pulled out of it too; False where the machine has ended."""
         scene, rng = self._scene, self._rng
         if rng.random() < 0.2:
             self._found.pulled_importing += 1
@@ -255,7 +255,7 @@ class Trial:
         if told is None:
             return False
         if told[0] == "refused":
-            scene.wrong.append(f"a stick that was pulled cannot be mounted: {' '.join(told)}")
+            scene.wrong.append(f"a USB drive that was pulled cannot be mounted: {' '.join(told)}")
         self._found.torn += told == ["imported", "1"]
         if told not in (["imported", "0"], ["imported", "1"], ["imported", "2"]):
             scene.wrong.append(f"the import ended with {told}")
@@ -303,11 +303,11 @@ def drill(*, times: int, seed: int) -> bool:
         f"{found.pulled_importing} times pulled from the collector: {'NOT exact' if scene.wrong else 'exact'}"
     )
     print(
-        f"  the light said {found.promised} times that all is on the stick, and so it was; {found.partly} times that it is not; "
-        f"{found.torn} imports found something torn; {found.unusable} times a stick was refused by the system"
+        f"  the light said {found.promised} times that all is on the USB drive, and so it was; {found.partly} times that it is not; "
+        f"{found.torn} imports found something torn; {found.unusable} times a USB drive was refused by the system"
     )
-    print(f"  {scene.made:,} records, {found.lost_writes:,} writes lost or torn in the sticks' caches")
-    print(f"  sticks that lie about a flush: noticed in {found.noticed} of 3")
+    print(f"  {scene.made:,} records, {found.lost_writes:,} writes lost or torn in the USB drives' caches")
+    print(f"  USB drives that lie about a flush: noticed in {found.noticed} of 3")
     return not scene.wrong and found.noticed > 0 and (times < 5 or found.promised > 0)
 
 
@@ -319,7 +319,7 @@ def boot(scene: Scene, rng: random.Random, found: Found, times: int) -> bool:
     if found.cut and not (trial.import_() and trial.judge()):
         return bool(scene.wrong)
     while found.times < times:
-        if found.times % TIMES_A_STICK == 0:
+        if found.times % TIMES_A_USB_DRIVE == 0:
             bought(scene)
         found.times += 1
         name = f"{scene.kind}, {scene.cache}"
@@ -338,8 +338,8 @@ def boot(scene: Scene, rng: random.Random, found: Found, times: int) -> bool:
 
 
 def bought(scene: Scene) -> None:
-    """Have a new stick with the marker on it."""
-    scene.new_stick()
+    """Have a new USB drive with the marker on it."""
+    scene.new_usb_drive()
     scene.plug("maker")
     scene.until("marked")
     scene.pull(gently=True)
@@ -347,10 +347,10 @@ def bought(scene: Scene) -> None:
 
 
 def control(scene: Scene, found: Found) -> None:
-    """Pull a stick that lies about its flushes, as soon as the light says so: what is gone must be noticed."""
+    """Pull a USB drive that lies about its flushes, as soon as the light says so: what is gone must be noticed."""
     for _ in range(3):
         bought(scene)
-        scene.stick.lie()
+        scene.usb_drive.lie()
         scene.say("add 100")
         scene.until("made")
         scene.made += 100

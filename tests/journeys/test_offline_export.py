@@ -1,4 +1,4 @@
-"""A stick carried by hand, every part real: a device's outbox and identity, a directory, the collector's store, the way back."""
+"""A USB drive carried by hand, every part real: a device's outbox and identity, a directory, the collector's store, the way back."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,7 +19,7 @@ from appliance.outbox.box import Outbox
 from appliance.storage.datadir import DataDir
 from collector.command import collector
 from collector.store.queries import Queries
-from firmware.wire import bundle
+from firmware.wire import bundle as wire_bundle
 from firmware.wire.bundle import BundleMessage
 from firmware.wire.messages import Ack, encode_ack
 from tests import ports
@@ -32,7 +32,7 @@ RECORDS = 700
 
 
 class Carried:
-    """An authority, a device with records that wait, a collector that has heard of nothing, and a stick."""
+    """An authority, a device with records that wait, a collector that has heard of nothing, and a USB drive."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.world = Provisioned(folder)
@@ -48,26 +48,26 @@ class Carried:
             f'data = "{self.store}"\n[broker]\nuse = "none"\n'
             f'[trust]\ndevices = "{self.world.authority}"\nidentity = "{self.world.collector}"\n'
         )
-        self.stick = folder / "stick"
-        self.stick.mkdir()
+        self.usb_drive = folder / "usb_drive"
+        self.usb_drive.mkdir()
 
     def export(self) -> Path:
-        """Run `tidegauge export --to`; return the new bag."""
-        before = set(self.stick.glob("tidegauge-bags/*.bag"))
-        done = CliRunner().invoke(export, ["--data", str(self.data), "--to", str(self.stick)])
+        """Run `tidegauge export --to`; return the new bundle."""
+        before = set(self.usb_drive.glob("tidegauge-bundles/*.bundle"))
+        done = CliRunner().invoke(export, ["--data", str(self.data), "--to", str(self.usb_drive)])
         assert done.exit_code == 0, done.output
         assert f"{self.outbox.counts().waiting:,} records exported" in done.stdout
-        (bag,) = set(self.stick.glob("tidegauge-bags/*.bag")) - before
-        return bag
+        (bundle,) = set(self.usb_drive.glob("tidegauge-bundles/*.bundle")) - before
+        return bundle
 
     def bring(self, *paths: Path) -> Result:
         """Run `tidegauge collector import`."""
-        words = ["--config", str(self.settings), "import", *map(str, paths or (self.stick,))]
+        words = ["--config", str(self.settings), "import", *map(str, paths or (self.usb_drive,))]
         return CliRunner().invoke(collector, words)
 
     def take_back(self) -> AnswersResult:
-        """Have the device take the answers from the stick."""
-        with Folder.open(self.stick) as folder:
+        """Have the device take the answers from the USB drive."""
+        with Folder.open(self.usb_drive) as folder:
             return take(self.outbox, folder, self.voice())
 
     def voice(self) -> MessageAuthentication:
@@ -81,8 +81,8 @@ class Carried:
             queries.close()
 
     @property
-    def on_the_stick(self) -> list[str]:
-        return sorted(path.name for path in (self.stick / "tidegauge-bags").iterdir())
+    def on_the_usb_drive(self) -> list[str]:
+        return sorted(path.name for path in (self.usb_drive / "tidegauge-bundles").iterdir())
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_out_by_hand_and_the_answers_back(carried: Carried) -> None:
     assert carried.stored() == "seq 1–700 all here"
     assert carried.take_back().records == RECORDS
     assert carried.outbox.counts().waiting == 0
-    assert carried.on_the_stick == []
+    assert carried.on_the_usb_drive == []
 
 
 def test_importing_twice_changes_nothing(carried: Carried) -> None:
@@ -112,18 +112,18 @@ def test_importing_twice_changes_nothing(carried: Carried) -> None:
     assert carried.stored() == "seq 1–700 all here"
 
 
-def test_a_bag_cut_short_is_taken_to_the_cut_and_the_rest_stays_at_the_device(carried: Carried) -> None:
-    bag = carried.export()
-    whole = bag.read_bytes()
-    bag.write_bytes(whole[: len(whole) // 2])
-    done = carried.bring(bag)
+def test_a_bundle_cut_short_is_taken_to_the_cut_and_the_rest_stays_at_the_device(carried: Carried) -> None:
+    bundle = carried.export()
+    whole = bundle.read_bytes()
+    bundle.write_bytes(whole[: len(whole) // 2])
+    done = carried.bring(bundle)
     assert done.exit_code == 1
     assert "at byte" in done.stdout
     assert "cut short; what comes before is taken" in done.stdout
     taken = carried.take_back().records
     assert 0 < taken < RECORDS
     assert carried.outbox.counts().waiting == RECORDS - taken
-    assert bag.name in carried.on_the_stick
+    assert bundle.name in carried.on_the_usb_drive
     # The newest were first in it.
     assert [row.seq for row in carried.outbox.newest(1)] == [RECORDS - taken]
     carried.export()
@@ -131,20 +131,20 @@ def test_a_bag_cut_short_is_taken_to_the_cut_and_the_rest_stays_at_the_device(ca
     assert carried.stored() == "seq 1–700 all here"
 
 
-def changed(bag: Path, change: Callable[[BundleMessage], BundleMessage]) -> None:
-    """Write a bag anew with its messages changed, and checksums that fit."""
-    bag.write_bytes(bundle.encode(map(change, bundle.decode(bag.read_bytes()).messages)))
+def changed(bundle: Path, change: Callable[[BundleMessage], BundleMessage]) -> None:
+    """Write a bundle anew with its messages changed, and checksums that fit."""
+    bundle.write_bytes(wire_bundle.encode(map(change, wire_bundle.decode(bundle.read_bytes()).messages)))
 
 
-def test_a_bag_that_was_changed_is_refused_and_nothing_leaves_the_device(carried: Carried) -> None:
-    bag = carried.export()
+def test_a_bundle_that_was_changed_is_refused_and_nothing_leaves_the_device(carried: Carried) -> None:
+    bundle = carried.export()
 
     def spoil(message: BundleMessage) -> BundleMessage:
         if message.leaf == "hello":
             return message
         return replace(message, payload=message.payload[:-1] + bytes([message.payload[-1] ^ 1]))
 
-    changed(bag, spoil)
+    changed(bundle, spoil)
     done = carried.bring()
     assert done.exit_code == 1
     assert "0 new" in done.stdout
@@ -155,29 +155,29 @@ def test_a_bag_that_was_changed_is_refused_and_nothing_leaves_the_device(carried
 
 
 def test_the_name_of_a_file_is_not_believed(carried: Carried) -> None:
-    bag = carried.export()
-    renamed = bag.with_name(f"{'z' * 16}-../..bag".replace("/", "_"))
-    bag.rename(renamed)
+    bundle = carried.export()
+    renamed = bundle.with_name(f"{'z' * 16}-../..bundle".replace("/", "_"))
+    bundle.rename(renamed)
     assert f"device {DEVICE}: 700 records, 700 new" in carried.bring(renamed).stdout
 
 
 def test_answers_that_no_collector_of_ours_signed_take_nothing_away(carried: Carried) -> None:
-    bag = carried.export()
+    bundle = carried.export()
     ack = Ack(epoch=carried.outbox.epoch, upto=RECORDS, run=carried.outbox.run)
-    answers = bag.with_name(bag.name.removesuffix(".bag") + ".acks.bag")
-    answers.write_bytes(bundle.encode([BundleMessage(leaf="ack", payload=encode_ack(ack))]))
+    answers = bundle.with_name(bundle.name.removesuffix(".bundle") + ".acks.bundle")
+    answers.write_bytes(wire_bundle.encode([BundleMessage(leaf="ack", payload=encode_ack(ack))]))
     assert carried.take_back() == AnswersResult()
     assert carried.outbox.counts().waiting == RECORDS
     assert answers.exists()
 
 
-def test_a_stick_that_arrives_after_its_device_went_on_is_no_copied_card(
+def test_a_usb_drive_that_arrives_after_its_device_went_on_is_no_copied_card(
     carried: Carried, tmp_path: Path
 ) -> None:
-    old = carried.export().rename(tmp_path / "old.bag")
+    old = carried.export().rename(tmp_path / "old.bundle")
     with carried.outbox.again() as first_run:
         first_run.append([tcp_record(1)])
-    # A second start of the software, whose bag arrives first.
+    # A second start of the software, whose bundle arrives first.
     with Outbox.open(carried.directory.outbox, device=DEVICE) as second_run:
         second_run.append([tcp_record(2)])
         newer = carried.export()
@@ -185,7 +185,7 @@ def test_a_stick_that_arrives_after_its_device_went_on_is_no_copied_card(
         done = carried.bring(old)
         assert done.exit_code == 0, done.output
         assert "700 records, 0 new, 700 here already" in done.stdout
-        with Folder.open(carried.stick) as folder:
+        with Folder.open(carried.usb_drive) as folder:
             assert take(second_run, folder, carried.voice()).records == RECORDS + 2
         assert carried.stored() == "seq 1–702 all here"
         assert second_run.past() == []
@@ -205,9 +205,9 @@ def test_beside_a_running_collector_it_says_what_to_do(carried: Carried) -> None
 def test_a_running_collector_with_an_intake_takes_it_through_that(carried: Carried, with_tls: bool) -> None:
     text = carried.settings.read_text() + f"[intake]\nport = {ports.take_one()}\n"
     carried.settings.write_text(text + f'identity = "{carried.world.directory / "broker"}"\n' * with_tls)
-    bag = carried.export()
-    spoilt = bag.with_name("zz-spoilt.bag")
-    spoilt.write_bytes(bag.read_bytes())
+    bundle = carried.export()
+    spoilt = bundle.with_name("zz-spoilt.bundle")
+    spoilt.write_bytes(bundle.read_bytes())
     changed(spoilt, lambda message: replace(message, leaf="live" if message.leaf == "bulk" else message.leaf))
     with CollectorProcess(carried.store, "--config", str(carried.settings)):
         done = carried.bring()
@@ -218,16 +218,16 @@ def test_a_running_collector_with_an_intake_takes_it_through_that(carried: Carri
     assert carried.take_back().records == RECORDS
 
 
-def test_a_stick_that_is_full_holds_the_newest_whole(
+def test_a_usb_drive_that_is_full_holds_the_newest_whole(
     carried: Carried, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     carried.outbox.append([tcp_record(number) for number in range(3000)])
     left = iter([True] * 6)
     monkeypatch.setattr(Folder, "free_bytes", lambda _: 10**9 if next(left, False) else 0)
-    done = CliRunner().invoke(export, ["--data", str(carried.data), "--to", str(carried.stick)])
+    done = CliRunner().invoke(export, ["--data", str(carried.data), "--to", str(carried.usb_drive)])
     assert done.exit_code == 1
-    assert "NOT all of the 3,700 that wait: the stick is full" in done.stderr
-    assert [name.endswith(".bag") for name in carried.on_the_stick] == [True]
+    assert "NOT all of the 3,700 that wait: the USB drive is full" in done.stderr
+    assert [name.endswith(".bundle") for name in carried.on_the_usb_drive] == [True]
     assert carried.bring().exit_code == 0
     assert carried.take_back().records > 0
     assert carried.outbox.newest(1)[0].seq < 3700
@@ -252,27 +252,30 @@ def test_without_an_identity_it_works_for_a_collector_that_checks_nothing(tmp_pa
     [
         (b"", "does not begin as one"),
         (b"PK\3\4", "does not begin as one"),
-        (bundle.MAGIC, "0 records"),
-        (bundle.encode([BundleMessage(leaf="bulk", payload=b"x")]), "does not begin with a device's hello"),
+        (wire_bundle.MAGIC, "0 records"),
         (
-            bundle.encode([BundleMessage(leaf="hello", payload=b"{" * 60_000)]),
+            wire_bundle.encode([BundleMessage(leaf="bulk", payload=b"x")]),
             "does not begin with a device's hello",
         ),
-        (bundle.MAGIC + b"\x04bulk\xff\xff\xff\xff", "4294967295 bytes; allowed is"),
+        (
+            wire_bundle.encode([BundleMessage(leaf="hello", payload=b"{" * 60_000)]),
+            "does not begin with a device's hello",
+        ),
+        (wire_bundle.MAGIC + b"\x04bulk\xff\xff\xff\xff", "4294967295 bytes; allowed is"),
     ],
 )
-def test_what_is_no_bag_harms_nothing(carried: Carried, tmp_path: Path, content: bytes, said: str) -> None:
-    other = tmp_path / "other.bag"
+def test_what_is_no_bundle_harms_nothing(carried: Carried, tmp_path: Path, content: bytes, said: str) -> None:
+    other = tmp_path / "other.bundle"
     other.write_bytes(content)
     done = carried.bring(other, carried.export())
     assert said in done.stdout
-    assert done.exit_code == (0 if content == bundle.MAGIC else 1)
+    assert done.exit_code == (0 if content == wire_bundle.MAGIC else 1)
     assert carried.stored() == "seq 1–700 all here"
-    assert not (tmp_path / "other.acks.bag").exists()
+    assert not (tmp_path / "other.acks.bundle").exists()
 
 
 def test_what_is_not_there_is_said(carried: Carried, tmp_path: Path) -> None:
-    for path, said in ((tmp_path / "no", "it is not there"), (carried.stick, "there is no bag in it")):
+    for path, said in ((tmp_path / "no", "it is not there"), (carried.usb_drive, "there is no bundle in it")):
         done = carried.bring(path)
         assert done.exit_code == 2
         assert said in done.stderr

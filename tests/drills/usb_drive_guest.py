@@ -1,10 +1,10 @@
-"""The first process of the virtual machine of the stick drill: a device and a collector that sticks are plugged into.
+"""The first process of the virtual machine of the USB drive drill: a device and a collector that USB drives are plugged into.
 
-What the system does with a stick (udev and systemd on a Raspberry Pi) is done here by a thread: it mounts what appears
-below /dev/sd*, with the options of docs/how-to/carry.md, and lets go of what has vanished. All else is the product: the
+What the system does with a USB drive (udev and systemd on a Raspberry Pi) is done here by a thread: it mounts what appears
+below /dev/sd*, with the options of docs/how-to/offline-export.md, and lets go of what has vanished. All else is the product: the
 watching and exporting of `appliance.delivery.removable`, and `tidegauge collector import`.
 
-On the serial line, in: `go ENTROPY`, then `add N`; `next ROLE CACHE` for the stick that comes (ROLE: `device`, `collector`, or
+On the serial line, in: `go ENTROPY`, then `add N`; `next ROLE CACHE` for the USB drive that comes (ROLE: `device`, `collector`, or
 `maker`, who puts the marker on it; CACHE: what the kernel is to think of its cache); `account`. Out: `ready`; `made N`;
 `mounted KIND` or `refused ERROR`; of the device `started`, `ended RECORDS WAITING ERRNO FAULT`, `gone`; of the collector
 `said …` and `imported CODE`; `marked`; `unplugged`; `has RANGES` (at the collector), `waits RANGES` (at the device),
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def device(data: Path, media: Path) -> Outbox:
-    """Begin the device's part: its outbox, and its watching for sticks."""
+    """Begin the device's part: its outbox, and its watching for USB drives."""
     outbox = Outbox.open(data / "outbox.sqlite3", device=DEVICE)
     watch = UsbDriveWatch([media], outbox, software="drill", country="xx", notify=tell, identity=lambda: None)
     watch.start()
@@ -122,7 +122,7 @@ def account(outbox: Outbox, folder: Path) -> None:
 
 
 class Hands:
-    """The system's part: mounts the stick that appears, as `role` says, and lets go of the one that has vanished."""
+    """The system's part: mounts the USB drive that appears, as `role` says, and lets go of the one that has vanished."""
 
     def __init__(self, collector: Path) -> None:
         self._collector = collector
@@ -130,7 +130,7 @@ class Hands:
         self.cache = "write through"
 
     def work(self) -> None:
-        """Look for sticks, for ever."""
+        """Look for USB drives, for ever."""
         there: dict[str, Path] = {}
         number = 0
         with told_on_failure():
@@ -152,7 +152,7 @@ class Hands:
             for cache in Path("/sys/block", name, "device", "scsi_disk").glob("*/cache_type"):
                 cache.write_text(f"temporary {self.cache}")
         try:
-            print(f"mounted {mount_stick(name, where)}", flush=True)
+            print(f"mounted {mount_usb_drive(name, where)}", flush=True)
         except OSError as error:
             print(f"refused {error}", flush=True)
             return
@@ -166,7 +166,7 @@ class Hands:
             print(f"imported {code}", flush=True)
 
 
-def mount_stick(name: str, where: Path) -> str:
+def mount_usb_drive(name: str, where: Path) -> str:
     """Mount it by the options of the how-to; return as what. Raises `OSError`."""
     try:
         mount(f"/dev/{name}", where, "vfat", _OPTIONS, flags=_NOSUID_NODEV_NOEXEC)
@@ -183,13 +183,13 @@ def detach(where: Path) -> None:
         libc.umount2(str(where).encode(), _DETACH)
 
 
-def imported(collector: Path, stick: Path) -> int:
-    """Have the collector take the stick; return the exit status."""
+def imported(collector: Path, usb_drive: Path) -> int:
+    """Have the collector take the USB drive; return the exit status."""
     said = io.StringIO()
     code: int | None = None
     with contextlib.redirect_stdout(said):
         try:
-            code = import_.main(["--data", str(collector), str(stick)], standalone_mode=False)
+            code = import_.main(["--data", str(collector), str(usb_drive)], standalone_mode=False)
         except click.ClickException as error:
             said.write(str(error))
             code = error.exit_code
@@ -201,8 +201,8 @@ def imported(collector: Path, stick: Path) -> int:
 def rehearse() -> None:
     """Do all of it once in a folder, and print the files this process needed."""
     with tempfile.TemporaryDirectory() as name:
-        data, collector, stick = Path(name, "device"), Path(name, "collector"), Path(name, "stick")
-        for folder in (data, collector, stick):
+        data, collector, usb_drive = Path(name, "device"), Path(name, "collector"), Path(name, "usb_drive")
+        for folder in (data, collector, usb_drive):
             folder.mkdir()
         with contextlib.closing(device(data, Path(name))) as outbox:
             obey(["add", "10"], outbox, Hands(collector), collector)
@@ -210,9 +210,9 @@ def rehearse() -> None:
             watch = UsbDriveWatch(
                 [], outbox, software="drill", country="xx", notify=tell, identity=lambda: None
             )
-            watch._carry(stick)
-            assert imported(collector, stick) == 0
-            watch._carry(stick)
+            watch._carry(usb_drive)
+            assert imported(collector, usb_drive) == 0
+            watch._carry(usb_drive)
             account(outbox, collector)
     print_files()
     # It looks at start for modules that it loads when they are used.
