@@ -51,7 +51,7 @@ class Endpoint:
 class ConnectionAttempt:
     """What one try of one way came to: `failure` is a df-007 word and `operation` its step, None and "" if it stood."""
 
-    way: Endpoint
+    endpoint: Endpoint
     failure: str | None
     operation: str
     start_boottime_ns: int
@@ -77,7 +77,7 @@ def endpoints(host: str, ports: Ports, *, has_identity: bool, path: str = "") ->
         Endpoint(transport=Transport.MQTTS, host=host, port=ports.mqtts),
         Endpoint(transport=Transport.HTTPS, host=host, port=ports.https, path=path),
     )
-    return tuple(way for way in in_order if way.port)
+    return tuple(endpoint for endpoint in in_order if endpoint.port)
 
 
 BROKEN_OFF = Failure.CONNECTION_ALREADY_CLOSED

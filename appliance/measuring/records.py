@@ -151,9 +151,9 @@ def of_transport(scene: Scene, tried: ConnectionAttempt) -> Record:
         boot_id=scene.boot_id,
         test=TRANSPORT,
         test_version=TRANSPORT_VERSION,
-        target=str(tried.way),
-        target_name=str(tried.way.transport),
-        zone=Zone.LOCAL if tried.way.transport is Transport.MQTT else Zone.INTERNATIONAL,
+        target=str(tried.endpoint),
+        target_name=str(tried.endpoint.transport),
+        zone=Zone.LOCAL if tried.endpoint.transport is Transport.MQTT else Zone.INTERNATIONAL,
         slot_boottime_ns=tried.start_boottime_ns,
         start=scene.clock.reading(
             boottime_ns=tried.start_boottime_ns, utc_ns=scene.utc_at(tried.start_boottime_ns)

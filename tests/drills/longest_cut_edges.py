@@ -111,7 +111,7 @@ class SilentSync:
         for way in endpoints(HOST, Ports(), has_identity=True):
             began_ns = self._time.boottime_ns()
             tried = ConnectionAttempt(
-                way=way,
+                endpoint=way,
                 failure="generic_timeout_error",
                 operation="connect",
                 start_boottime_ns=began_ns,

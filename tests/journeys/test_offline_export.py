@@ -68,9 +68,9 @@ class Carried:
     def take_back(self) -> AnswersResult:
         """Have the device take the answers from the USB drive."""
         with Folder.open(self.usb_drive) as folder:
-            return take(self.outbox, folder, self.voice())
+            return take(self.outbox, folder, self.authentication())
 
-    def voice(self) -> MessageAuthentication:
+    def authentication(self) -> MessageAuthentication:
         return MessageAuthentication(DeviceIdentity.load(IdentityFiles(data=self.data), device=DEVICE))
 
     def stored(self) -> str:
@@ -186,7 +186,7 @@ def test_a_usb_drive_that_arrives_after_its_device_went_on_is_no_copied_card(
         assert done.exit_code == 0, done.output
         assert "700 records, 0 new, 700 here already" in done.stdout
         with Folder.open(carried.usb_drive) as folder:
-            assert take(second_run, folder, carried.voice()).records == RECORDS + 2
+            assert take(second_run, folder, carried.authentication()).records == RECORDS + 2
         assert carried.stored() == "seq 1–702 all here"
         assert second_run.past() == []
 

@@ -171,7 +171,7 @@ def test_each_way_alone_delivers_everything(place: Place, stack: ExitStack, way:
     device.await_delivered()
     assert place.stored() == "seq 1–300 all here"
     (tried,) = device.tries
-    assert (tried.way.transport, tried.failure) == (Transport(way), None)
+    assert (tried.endpoint.transport, tried.failure) == (Transport(way), None)
 
 
 def test_shut_ways_are_told_and_the_next_is_taken(place: Place, stack: ExitStack) -> None:
@@ -179,7 +179,7 @@ def test_shut_ways_are_told_and_the_next_is_taken(place: Place, stack: ExitStack
     device = Device(place, stack, {"wss": shut[0], "mqtts": shut[1], "https": place.https_port})
     device.start()
     device.await_delivered()
-    assert [(one.way.transport, one.failure, one.operation) for one in device.tries] == [
+    assert [(one.endpoint.transport, one.failure, one.operation) for one in device.tries] == [
         (Transport.WSS, "connection_refused", "connect"),
         (Transport.MQTTS, "connection_refused", "connect"),
         (Transport.HTTPS, None, ""),
@@ -194,7 +194,7 @@ def test_a_way_that_speaks_something_else_is_a_failure_with_a_word(place: Place,
     device = Device(place, stack, mixed)
     device.start()
     device.await_(says("next try"))
-    failures = {one.way.transport: one.failure for one in device.tries[:3]}
+    failures = {one.endpoint.transport: one.failure for one in device.tries[:3]}
     assert set(failures) == {Transport.WSS, Transport.MQTTS, Transport.HTTPS}
     assert all(failures.values()), failures
     assert place.stored() != STORED
@@ -240,7 +240,7 @@ def test_a_certificate_that_ran_out_while_offline_is_renewed_over_https(
     first = Device(place, stack, ways)
     first.start()
     first.await_delivered()
-    assert [(one.way.transport, one.failure is None) for one in first.tries] == [
+    assert [(one.endpoint.transport, one.failure is None) for one in first.tries] == [
         (Transport.MQTTS, False),
         (Transport.HTTPS, True),
     ]
@@ -258,7 +258,7 @@ def test_a_certificate_that_ran_out_while_offline_is_renewed_over_https(
     third = Device(place, stack, ways, held=first)
     third.start()
     third.await_delivered()
-    assert [(one.way.transport, one.failure) for one in third.tries] == [(Transport.MQTTS, None)]
+    assert [(one.endpoint.transport, one.failure) for one in third.tries] == [(Transport.MQTTS, None)]
 
 
 @pytest.mark.parametrize("years", [-15, 8], ids=["clock years ahead", "clock years behind"])

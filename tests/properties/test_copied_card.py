@@ -66,8 +66,8 @@ class Cards:
         usb_drive = self.folder / f"drive-{len(self.usb_drives)}"
         usb_drive.mkdir()
         with Outbox.look(card / "outbox.sqlite3") as outbox, Folder.open(usb_drive) as folder:
-            speaker = BundleAuthor(sealed=lambda _leaf, payload: payload, software="drill", country="xx")
-            assert not write(outbox, folder, speaker, utc_ns=0).fault
+            author = BundleAuthor(seal=lambda _leaf, payload: payload, software="drill", country="xx")
+            assert not write(outbox, folder, author, utc_ns=0).fault
         self.usb_drives.append(usb_drive)
         return usb_drive
 

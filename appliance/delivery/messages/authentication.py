@@ -43,7 +43,7 @@ class MessageAuthentication:
     _unread: list[Received] = field(default_factory=list)
     _renewal_asked_s: float = field(default=-1e9)
 
-    def said(self, leaf: str, payload: bytes) -> bytes:
+    def seal(self, leaf: str, payload: bytes) -> bytes:
         """Return a payload as it goes out."""
         return payload if self.identity is None else self.identity.sign(leaf, payload)
 
@@ -75,7 +75,7 @@ class MessageAuthentication:
             except ApplianceError as error:
                 _log.warning("the next certificate cannot be asked for: %s", error)
 
-    def heard(self, received: Received) -> tuple[bytes | None, tuple[tuple[str, bytes], ...]]:
+    def open(self, received: Received) -> tuple[bytes | None, tuple[tuple[str, bytes], ...]]:
         """Return what a message says, None if it does not count, and what is to be said to it."""
         identity = self.identity
         if identity is None:

@@ -40,13 +40,13 @@ _ROOT: Final = "/p1/"
 
 
 class HttpsLink:
-    """One connection along `way`, kept alive between requests. `tls` None is for plain HTTP, which only tests use."""
+    """One connection along `endpoint`, kept alive between requests. `tls` None is for plain HTTP, which only tests use."""
 
     def __init__(
-        self, settings: SyncSettings, way: Endpoint, *, device: str, tls: ssl.SSLContext | None
+        self, settings: SyncSettings, endpoint: Endpoint, *, device: str, tls: ssl.SSLContext | None
     ) -> None:
         self._settings = settings
-        self._way = way
+        self._endpoint = endpoint
         self._device = device
         self._waiting: deque[tuple[int, str, bytes]] = deque()
         self._last = 0
@@ -54,7 +54,7 @@ class HttpsLink:
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy of the host's would learn who talks to whom
         scheme = "http" if tls is None else "https"
-        self._base = f"{scheme}://{way.address}{way.path}"
+        self._base = f"{scheme}://{endpoint.address}{endpoint.path}"
         if tls is not None:
             with contextlib.suppress(OSError):
                 tls.load_default_certs()
@@ -87,7 +87,7 @@ class HttpsLink:
             self._ready = False
             return [
                 Disconnected(
-                    f"{self._way.named} answered as none of ours would ({error})",
+                    f"{self._endpoint.named} answered as none of ours would ({error})",
                     Failure.HTTP_REQUEST_FAILED,
                     "http",
                 )
@@ -109,7 +109,7 @@ class HttpsLink:
         self._session.close()
 
     def _ask(self, method: str, path: str, body: bytes, patience_s: float) -> bytes | Disconnected:
-        named, deadline = self._way.named, time.monotonic() + patience_s
+        named, deadline = self._endpoint.named, time.monotonic() + patience_s
         try:
             with self._session.request(
                 method,
@@ -133,7 +133,7 @@ class HttpsLink:
             return self._why_not(error)
 
     def _why_not(self, error: Exception) -> Disconnected:
-        named, cause = self._way.named, _cause(error)
+        named, cause = self._endpoint.named, _cause(error)
         if isinstance(cause, ssl.SSLError):
             why = getattr(cause, "verify_message", "") or cause.reason or cause
             return Disconnected(

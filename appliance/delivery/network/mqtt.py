@@ -43,16 +43,16 @@ _OFFLINE: Final = encode_presence(Presence(online=False))
 
 
 class MqttLink:
-    """One connection along `way`; used from one thread. `open`, then `step` until it gives `Disconnected`, then `close`.
+    """One connection along `endpoint`; used from one thread. `open`, then `step` until it gives `Disconnected`, then `close`.
 
     `tls` is what to make it with, for the ways that are encrypted.
     """
 
     def __init__(
-        self, settings: SyncSettings, way: Endpoint, *, device: str, tls: ssl.SSLContext | None = None
+        self, settings: SyncSettings, endpoint: Endpoint, *, device: str, tls: ssl.SSLContext | None = None
     ) -> None:
         self._settings = settings
-        self._way = way
+        self._endpoint = endpoint
         self._device = device
         self._events: list[ConnectionEvent] = []
         self._ready = False
@@ -62,11 +62,11 @@ class MqttLink:
             client_id=device,
             clean_session=True,
             protocol=MQTTProtocolVersion.MQTTv311,
-            transport="websockets" if way.transport is Transport.WSS else "tcp",
+            transport="websockets" if endpoint.transport is Transport.WSS else "tcp",
             reconnect_on_failure=False,
         )
-        if way.transport is Transport.WSS:
-            client.ws_set_options(path=way.path or "/mqtt")
+        if endpoint.transport is Transport.WSS:
+            client.ws_set_options(path=endpoint.path or "/mqtt")
         if tls is not None:
             client.tls_set_context(tls)
         client.connect_timeout = settings.connect_timeout_s
@@ -85,13 +85,13 @@ class MqttLink:
 
         Return `Disconnected` when that failed. Otherwise the broker's answer comes from `step`.
         """
-        way = self._way
+        endpoint = self._endpoint
         try:
-            code = self._client.connect(way.host, way.port, keepalive=self._settings.keepalive_s)
+            code = self._client.connect(endpoint.host, endpoint.port, keepalive=self._settings.keepalive_s)
         except (OSError, ValueError) as error:
             return [self._why_not(error)]
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            return [Disconnected(f"{way.named} closed the connection at once", Failure.EOF, "connect")]
+            return [Disconnected(f"{endpoint.named} closed the connection at once", Failure.EOF, "connect")]
         return []
 
     def step(self, timeout_s: float, *, wake_fd: int) -> list[ConnectionEvent]:
@@ -100,7 +100,7 @@ class MqttLink:
         if sock is not None:
             self._serve(sock.fileno(), timeout_s, wake_fd)
         elif not self._events:
-            self._lost(f"the connection to {self._way.named} was lost")
+            self._lost(f"the connection to {self._endpoint.named} was lost")
         events, self._events = self._events, []
         return events
 
@@ -182,7 +182,7 @@ class MqttLink:
         _properties: Properties | None,
     ) -> None:
         if reason.is_failure:
-            self._lost(f"{self._way.named} refused this device: {reason}")
+            self._lost(f"{self._endpoint.named} refused this device: {reason}")
             return
         self._ready = True
         _, self._ack_subscription = client.subscribe(topic(self._device, "dn", ACK), qos=0)
@@ -203,13 +203,13 @@ class MqttLink:
             return  # without news of the control a device only knows less
         for reason in reasons:
             if reason.is_failure:
-                self._lost(f"{self._way.named} refused our ack topic: {reason}")
+                self._lost(f"{self._endpoint.named} refused our ack topic: {reason}")
 
     def _on_publish(
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._lost(f"{self._way.named} refused a message: {reason}")
+            self._lost(f"{self._endpoint.named} refused a message: {reason}")
         else:
             self._events.append(Published(mid))
 
@@ -226,7 +226,7 @@ class MqttLink:
         _properties: Properties | None,
     ) -> None:
         # In 3.1.1 the reason is paho's guess; that it ended is all that is known.
-        self._lost(f"the connection to {self._way.named} was lost")
+        self._lost(f"the connection to {self._endpoint.named} was lost")
 
     def _lost(self, reason: str, failure: str = BROKEN_OFF) -> None:
         self._ready = False
@@ -234,7 +234,7 @@ class MqttLink:
             self._events.append(Disconnected(reason, failure, "mqtt_connect"))
 
     def _why_not(self, error: OSError | ValueError) -> Disconnected:
-        named = self._way.named
+        named = self._endpoint.named
         if isinstance(error, WebsocketConnectionError):
             said = f"{named} does not speak MQTT over WebSocket ({error})"
             return Disconnected(said, Failure.HTTP_REQUEST_FAILED, "websocket_handshake")

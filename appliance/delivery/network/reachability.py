@@ -1,6 +1,6 @@
 """Whether the way to the collector is open again: one connect at a time, while the device knows that the outside is gone.
 
-A knock is answered by an accepted or a refused connection; either way packets pass. It must never be used against a
+A probe is answered by an accepted or a refused connection; either way packets pass. It must never be used against a
 collector that is known to be reachable (its back-off protects it), and never say anything on the connection.
 """
 
@@ -11,7 +11,7 @@ from typing import Final
 from firmware.model.failures import Failure
 
 EVERY_S: Final = 3.0
-"""From knock to knock. Newer kernels repeat a SYN each second meanwhile: 60 bytes a second, 5.2 MB a day at most."""
+"""From probe to probe. Newer kernels repeat a SYN each second meanwhile: 60 bytes a second, 5.2 MB a day at most."""
 RESOLVE_EVERY_S: Final = 60.0
 """A name that could not be resolved blocks for seconds, and is asked for no more often."""
 _SILENT: Final = frozenset({Failure.TIMEOUT, Failure.HOST_UNREACHABLE, Failure.NETWORK_UNREACHABLE})
@@ -24,7 +24,7 @@ def is_silence(failure: str, operation: str) -> bool:
 
 
 class ReachabilityProbe:
-    """Where to knock: the collector's address, resolved once and remembered."""
+    """Where the probes go: the collector's address, resolved once and remembered."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
@@ -33,9 +33,9 @@ class ReachabilityProbe:
         self._asked: float | None = None
         self._socket: socket.socket | None = None
 
-    def knock(self, now: float) -> socket.socket | None:
+    def send(self, now: float) -> socket.socket | None:
         """Send a SYN, in place of an earlier one; return the socket to wait on for writing, None: there is none."""
-        self.leave()
+        self.cancel()
         if self._found is None and not self._resolve(now):
             return None
         assert self._found is not None
@@ -48,17 +48,17 @@ class ReachabilityProbe:
         self._socket = sock
         return sock
 
-    def answered(self) -> bool:
-        """Say of a socket that is ready whether the other side spoke; the knock is over."""
+    def is_answered(self) -> bool:
+        """Say of a socket that is ready whether the other side spoke; the probe is over."""
         sock = self._socket
         if sock is None:
             return False
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        self.leave()
+        self.cancel()
         return code in _ANSWERS
 
-    def leave(self) -> None:
-        """Take an unanswered knock back."""
+    def cancel(self) -> None:
+        """Take an unanswered probe back."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -90,7 +90,7 @@ class Sync:
                 os.eventfd_write(self._wake_fd, 1)
 
     def link_is_gone(self) -> None:
-        """Say that the outside does not answer: until it does, it is knocked at instead of backed away from."""
+        """Say that the outside does not answer: until it does, it is probed instead of backed away from."""
         self._back.clear()
         self._gone.set()
 
@@ -122,7 +122,7 @@ class Sync:
     def _run(self) -> None:
         policy = SyncPolicy(pace=Pace(keepalive_s=self._settings.keepalive_s))
         failures = 0
-        door = ReachabilityProbe(self._settings.host, self._door_port())
+        probe = ReachabilityProbe(self._settings.host, self._door_port())
         while not self._stopping.is_set():
             began = time.monotonic()
             reason, acks, silent = self._attempt(policy)
@@ -130,15 +130,15 @@ class Sync:
                 break
             if acks:
                 self._back.clear()
-            if (port := self._door_port()) != door.port:  # an identity was installed meanwhile
-                door = ReachabilityProbe(self._settings.host, port)
+            if (port := self._door_port()) != probe.port:  # an identity was installed meanwhile
+                probe = ReachabilityProbe(self._settings.host, port)
             worked = acks > 0 or time.monotonic() - began >= STEADY_S
             failures = 1 if worked else failures + 1
             delay_s = reconnect_delay_s(
                 max(1, failures - FREE_TRIES), self._random, cap_s=self._settings.retry_max_s
             )
-            self._pause(reason, delay_s, door if silent else None)
-        door.leave()
+            self._pause(reason, delay_s, probe if silent else None)
+        probe.cancel()
         self._notify(
             SyncChanged(state="off", message="sending has stopped; what waits is kept in the outbox")
         )
@@ -146,7 +146,9 @@ class Sync:
     def _door_port(self) -> int:
         ports = self._settings.ports
         has_identity = self._has_identity()
-        return next((way.port for way in endpoints("", ports, has_identity=has_identity)), ports.mqtt)
+        return next(
+            (endpoint.port for endpoint in endpoints("", ports, has_identity=has_identity)), ports.mqtt
+        )
 
     def _has_identity(self) -> bool:
         with contextlib.suppress(ApplianceError):
@@ -160,47 +162,49 @@ class Sync:
         """
         settings, reasons = self._settings, []
         try:
-            voice = MessageAuthentication(self._identity(), self._clock_is_sure)
+            authentication = MessageAuthentication(self._identity(), self._clock_is_sure)
         except ApplianceError as error:
             return str(error), 0, False
         if self._gone.is_set():
             settings = replace(settings, connect_timeout_s=min(PATIENCE_S, settings.connect_timeout_s))
         silent = True
-        speaker = SessionSetup(
+        setup = SessionSetup(
             settings=settings,
-            voice=voice,
+            authentication=authentication,
             software=self._software,
             country=self._country,
             notify=self._notify,
             resumption=self._resumption,
         )
-        has_identity = voice.identity is not None
-        for way in endpoints(settings.host, settings.ports, has_identity=has_identity, path=settings.path):
-            talk = Session(speaker, way, policy)
-            reason = self._talk(talk)
-            if talk.stood or self._stopping.is_set():
-                return reason, talk.acks, False
+        has_identity = authentication.identity is not None
+        for endpoint in endpoints(
+            settings.host, settings.ports, has_identity=has_identity, path=settings.path
+        ):
+            session = Session(setup, endpoint, policy)
+            reason = self._session(session)
+            if session.is_established or self._stopping.is_set():
+                return reason, session.acks, False
             reasons.append(reason)
-            silent = silent and talk.was_silence
+            silent = silent and session.was_silence
         return "; ".join(reasons), 0, silent
 
-    def _talk(self, talk: Session) -> str:
+    def _session(self, session: Session) -> str:
         """Hold one connection until it ends, and return why it did."""
         try:
             with self._outbox.again() as outbox:
-                return talk.hold(outbox, self._stopping, self._wake_fd)
+                return session.converse(outbox, self._stopping, self._wake_fd)
         except ApplianceError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 - the outermost loop: a fault must not end sending for good
             _log.exception("sending failed")
             return f"sending failed on a fault of this program ({error!r})"
 
-    def _pause(self, reason: str, delay_s: float, door: ReachabilityProbe | None) -> None:
-        """Wait for the next try; with a `door`, while the outside is gone, knock there and go when it is answered."""
-        knocking: socket.socket | None = None
-        if door is not None and self._gone.is_set():
-            knocking = door.knock(time.monotonic())
-            if knocking is not None:
+    def _pause(self, reason: str, delay_s: float, probe: ReachabilityProbe | None) -> None:
+        """Wait for the next try; with a `probe`, while the outside is gone, probe there and go when it is answered."""
+        probing: socket.socket | None = None
+        if probe is not None and self._gone.is_set():
+            probing = probe.send(time.monotonic())
+            if probing is not None:
                 # A try may take long to fail, and a SYN is on its way less often meanwhile.
                 delay_s = max(delay_s, self._settings.retry_max_s)
         self._notify(
@@ -210,24 +214,24 @@ class Sync:
             )
         )
         until = time.monotonic() + delay_s
-        knock_at = time.monotonic() + EVERY_S
+        probe_at = time.monotonic() + EVERY_S
         while not self._stopping.is_set() and (left_s := until - time.monotonic()) > 0:
             if self._back.is_set():
                 self._back.clear()
                 until = min(until, time.monotonic() + self._random() * RETURN_JITTER_S)
-                door, knocking = None, None
+                probe, probing = None, None
                 continue
-            if door is not None and self._gone.is_set():
-                if time.monotonic() >= knock_at:
-                    knock_at = time.monotonic() + EVERY_S
-                    knocking = door.knock(time.monotonic())
-                left_s = min(left_s, max(0.0, knock_at - time.monotonic()))
+            if probe is not None and self._gone.is_set():
+                if time.monotonic() >= probe_at:
+                    probe_at = time.monotonic() + EVERY_S
+                    probing = probe.send(time.monotonic())
+                left_s = min(left_s, max(0.0, probe_at - time.monotonic()))
             # New records wake us too, and change nothing: the broker is given its time.
-            _, answered, _ = select.select([self._wake_fd], [knocking] if knocking else [], [], left_s)
+            _, answered, _ = select.select([self._wake_fd], [probing] if probing else [], [], left_s)
             drain(self._wake_fd)
-            if answered and door is not None:
-                knocking = None
-                if door.answered():
+            if answered and probe is not None:
+                probing = None
+                if probe.is_answered():
                     self.link_is_back()
-        if door is not None:
-            door.leave()
+        if probe is not None:
+            probe.cancel()

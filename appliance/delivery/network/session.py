@@ -50,7 +50,7 @@ class SessionSetup:
     """What a conversation is held with. `notify` must not block; `resumption` is kept from one to the next."""
 
     settings: SyncSettings
-    voice: MessageAuthentication
+    authentication: MessageAuthentication
     software: str
     country: str
     notify: Callable[[Event], None]
@@ -58,27 +58,27 @@ class SessionSetup:
 
 
 class Session:
-    """One connection's conversation. `acks` counts the answers, `stood` says whether we were ever let in.
+    """One connection's conversation. `acks` counts the answers, `is_established` says whether we were ever let in.
 
     `was_silence` says that the try failed because nothing came back at all.
     """
 
-    def __init__(self, speaker: SessionSetup, way: Endpoint, policy: SyncPolicy) -> None:
-        self._settings = speaker.settings
-        self._voice = speaker.voice
-        self._way = way
+    def __init__(self, setup: SessionSetup, endpoint: Endpoint, policy: SyncPolicy) -> None:
+        self._settings = setup.settings
+        self._authentication = setup.authentication
+        self._endpoint = endpoint
         self._policy = policy
-        self._software = speaker.software
-        self._country = speaker.country
-        self._notify = speaker.notify
-        self._resumption = speaker.resumption
+        self._software = setup.software
+        self._country = setup.country
+        self._notify = setup.notify
+        self._resumption = setup.resumption
         self._batches: dict[int, int] = {}
         self._bytes_a_record = BYTES_A_RECORD_START
         self._ready = False
         self._hellos = 0
         self._hello_mid = 0
         self._not_named = 0
-        self._past = PastEpochs(speaker.software, speaker.country)
+        self._past = PastEpochs(setup.software, setup.country)
         self._buried = False
         self._began_ns = 0
         self._told = False
@@ -87,16 +87,16 @@ class Session:
         self._in_doubt = False
         self._uncounted = ""
         self.acks = 0
-        self.stood = False
+        self.is_established = False
         self.was_silence = False
 
-    def hold(self, outbox: Outbox, stopping: threading.Event, wake_fd: int) -> str:
+    def converse(self, outbox: Outbox, stopping: threading.Event, wake_fd: int) -> str:
         """Connect and converse until the connection ends; return why it did ("" when asked to stop)."""
         settings = self._settings
-        self._notify(SyncChanged(state="connecting", message=f"connecting to {self._way.named}"))
+        self._notify(SyncChanged(state="connecting", message=f"connecting to {self._endpoint.named}"))
         self._began_ns = boottime_ns()
         self._moments = TimeBounds(outbox)
-        self._voice.now_low_ns = self._moments.now_low_ns
+        self._authentication.now_low_ns = self._moments.now_low_ns
         self._go_by_list(outbox)
         link = self._link(outbox.device)
         try:
@@ -112,33 +112,33 @@ class Session:
                 if self._ready:
                     action = self._act(outbox, link)
                     if isinstance(action, GiveUp):
-                        return f"{self._way.named}: {action.reason}"
+                        return f"{self._endpoint.named}: {action.reason}"
                     action = self._act_on_past(action, outbox, link)
                     if self._answered and self._bring_back(outbox):
                         action = Wait(time.monotonic())
-                    for leaf, payload in self._voice.unprompted(time.monotonic()):
+                    for leaf, payload in self._authentication.unprompted(time.monotonic()):
                         self._say(link, leaf, payload)
                     if action.until is not None:
                         wait_s = min(wait_s, max(0.0, action.until - time.monotonic()))
                 elif (left_s := until - time.monotonic()) > 0:
                     wait_s = min(wait_s, left_s)
                 else:
-                    reason = f"{self._way.named} did not answer within {settings.connect_timeout_s:g} s"
+                    reason = f"{self._endpoint.named} did not answer within {settings.connect_timeout_s:g} s"
                     self._tell_tried(Disconnected(reason, Failure.TIMEOUT, "mqtt_connect"))
                     return reason
                 events = link.step(wait_s, wake_fd=wake_fd)
             return ""
         finally:
             link.close()
-            self._resumption.ended(self._way)
+            self._resumption.ended(self._endpoint)
 
     def _link(self, device: str) -> Connection:
-        identity = None if self._way.transport is Transport.MQTT else self._voice.identity
-        if self._way.transport is Transport.HTTPS:
+        identity = None if self._endpoint.transport is Transport.MQTT else self._authentication.identity
+        if self._endpoint.transport is Transport.HTTPS:
             tls = None if identity is None else identity.tls()
-            return HttpsLink(self._settings, self._way, device=device, tls=tls)
-        tls = None if identity is None else self._resumption.context(identity, self._way)
-        return MqttLink(self._settings, self._way, device=device, tls=tls)
+            return HttpsLink(self._settings, self._endpoint, device=device, tls=tls)
+        tls = None if identity is None else self._resumption.context(identity, self._endpoint)
+        return MqttLink(self._settings, self._endpoint, device=device, tls=tls)
 
     def _take(self, event: Connected | Published | Received, outbox: Outbox, link: Connection) -> None:
         match event:
@@ -149,27 +149,27 @@ class Session:
             case Published(mid):
                 self._policy.batch_at_broker(time.monotonic(), self._batches.pop(mid, 0))
             case Received(leaf=leaf):
-                payload, replies = self._voice.heard(event)
+                payload, replies = self._authentication.open(event)
                 for reply_leaf, reply in replies:
                     self._say(link, reply_leaf, reply)
-                if self._voice.has_new_list:
+                if self._authentication.has_new_list:
                     self._take_list(outbox)
-                if self._voice.uncounted != self._uncounted:
+                if self._authentication.uncounted != self._uncounted:
                     self._tell_uncounted()
                 if payload is not None and leaf == LEAF:
                     self._notify(VantageNewsArrived(payload=payload))
                 elif payload is not None and leaf == ACK:
                     self._take_ack(outbox, payload)
                 elif leaf == COLLECTOR:
-                    for one in self._voice.unread():
+                    for one in self._authentication.unread():
                         self._take(one, outbox, link)
 
     def _begin(self) -> None:
-        self._ready = self.stood = True
-        self._resumption.stood(self._way)
+        self._ready = self.is_established = True
+        self._resumption.established(self._endpoint)
         self._tell_tried(None)
         self._policy.connected(time.monotonic())
-        self._notify(SyncChanged(state="connected", message=f"connected to {self._way.named}"))
+        self._notify(SyncChanged(state="connected", message=f"connected to {self._endpoint.named}"))
 
     def _tell_tried(self, lost: Disconnected | None) -> None:
         """Tell once what the try of this way came to; what ends a connection that stood is another matter."""
@@ -178,7 +178,7 @@ class Session:
         self._told = True
         self.was_silence = lost is not None and is_silence(lost.failure, lost.operation)
         tried = ConnectionAttempt(
-            way=self._way,
+            endpoint=self._endpoint,
             failure=None if lost is None else lost.failure or BROKEN_OFF,
             operation="" if lost is None else lost.operation,
             start_boottime_ns=self._began_ns,
@@ -187,7 +187,7 @@ class Session:
         self._notify(TransportTried(tried=tried))
 
     def _say(self, link: Connection, leaf: str, payload: bytes) -> int:
-        return link.publish(leaf, self._voice.said(leaf, payload))
+        return link.publish(leaf, self._authentication.seal(leaf, payload))
 
     def _act(self, outbox: Outbox, link: Connection) -> Wait | GiveUp:
         """Do all that is due now, and return what is due next."""
@@ -203,7 +203,7 @@ class Session:
                     ):  # a full disk must not keep anything from being sent
                         outbox.note_run()
                     headed = with_headline(hello, outbox.recent_rounds(ROUNDS_KEPT))
-                    headed = replace(headed, trust=self._voice.list_number)
+                    headed = replace(headed, trust=self._authentication.list_number)
                     self._hello_mid = self._say(link, "hello", encode_hello(headed))
                     self._not_named = hello.ended_beyond
                     self._policy.hello_sent(now)
@@ -232,7 +232,7 @@ class Session:
     def _note_hello(self) -> None:
         self._hellos += 1
         if self._hellos == 2 and not self.acks:
-            message = f"connected to {self._way.named}, but no collector answers; all of it is kept"
+            message = f"connected to {self._endpoint.named}, but no collector answers; all of it is kept"
             self._notify(SyncChanged(state="connected", message=message))
 
     def _send(self, outbox: Outbox, link: Connection, action: SendBatch) -> None:
@@ -299,7 +299,7 @@ class Session:
         self._policy.acked(time.monotonic(), ack)
         self.acks += 1
         if self.acks == 1 and self._hellos > 1:
-            message = f"connected to {self._way.named}; the collector answers again"
+            message = f"connected to {self._endpoint.named}; the collector answers again"
             self._notify(SyncChanged(state="connected", message=message))
         if removed:
             self._notify_counts(outbox)
@@ -312,11 +312,11 @@ class Session:
 
     def _receipt(self) -> Receipt | None:
         assert self._moments is not None
-        return self._voice.receipt(boot_id=self._moments.boot_id, boottime_ns=boottime_ns())
+        return self._authentication.receipt(boot_id=self._moments.boot_id, boottime_ns=boottime_ns())
 
     def _go_by_list(self, outbox: Outbox) -> None:
         """Let the newest trust list decide about what was delivered; where the disk refuses, the next connection does."""
-        identity, moments = self._voice.identity, self._moments
+        identity, moments = self._authentication.identity, self._moments
         if identity is None or moments is None:
             return
         self._answered = False
@@ -329,9 +329,11 @@ class Session:
         self._in_doubt = outbox.reclaim.owes
 
     def _take_list(self, outbox: Outbox) -> None:
-        self._voice.has_new_list = False
+        self._authentication.has_new_list = False
         self._go_by_list(outbox)
-        message = f"connected to {self._way.named}; trust list {self._voice.list_number} has come"
+        message = (
+            f"connected to {self._endpoint.named}; trust list {self._authentication.list_number} has come"
+        )
         if outbox.reclaim.owes:
             self._policy.ask(time.monotonic())
             message += ": what was delivered to a collector that counts no longer is sent again"
@@ -346,9 +348,11 @@ class Session:
         return True
 
     def _tell_uncounted(self) -> None:
-        self._uncounted = self._voice.uncounted
+        self._uncounted = self._authentication.uncounted
         if self._uncounted:
-            message = f"connected to {self._way.named}; what it answers does not count, and all is kept: "
+            message = (
+                f"connected to {self._endpoint.named}; what it answers does not count, and all is kept: "
+            )
             self._notify(SyncChanged(state="connected", message=message + self._uncounted))
 
     def _notify_counts(self, outbox: Outbox) -> None:

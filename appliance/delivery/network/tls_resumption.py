@@ -32,29 +32,29 @@ class Resumption:
 
     _kept: dict[Endpoint, _Kept] = field(default_factory=dict)
 
-    def context(self, identity: DeviceIdentity, way: Endpoint) -> ssl.SSLContext:
-        """Return what to connect along `way` with, as `identity`. Raises `IdentityError`."""
-        kept = self._kept.get(way)
+    def context(self, identity: DeviceIdentity, endpoint: Endpoint) -> ssl.SSLContext:
+        """Return what to connect along `endpoint` with, as `identity`. Raises `IdentityError`."""
+        kept = self._kept.get(endpoint)
         if kept is None or kept.certificate != identity.certificate:
             context = identity.tls()
-            kept = self._kept[way] = _Kept(identity.certificate, context)
+            kept = self._kept[endpoint] = _Kept(identity.certificate, context)
             context.sslsocket_class = _resuming(kept)
         return kept.context
 
-    def stood(self, way: Endpoint) -> None:
+    def established(self, endpoint: Endpoint) -> None:
         """Take note that the present connection works; the broker has given us tickets by now."""
-        kept = self._kept.get(way)
+        kept = self._kept.get(endpoint)
         if kept is not None and kept.sock is not None:
             kept.session = kept.sock.session
 
-    def resumed(self, way: Endpoint) -> bool:
+    def resumed(self, endpoint: Endpoint) -> bool:
         """Say whether the present connection went on from the session of one before."""
-        kept = self._kept.get(way)
+        kept = self._kept.get(endpoint)
         return kept is not None and kept.sock is not None and bool(kept.sock.session_reused)
 
-    def ended(self, way: Endpoint) -> None:
-        """Take note that the try along `way` is over: paho does not close the socket of one that failed half-way."""
-        kept = self._kept.get(way)
+    def ended(self, endpoint: Endpoint) -> None:
+        """Take note that the try along `endpoint` is over: paho does not close the socket of one that failed half-way."""
+        kept = self._kept.get(endpoint)
         if kept is not None and kept.sock is not None:
             with contextlib.suppress(OSError):
                 kept.sock.close()

@@ -30,7 +30,7 @@ class AnswersResult:
     records: int = 0
 
 
-def take(outbox: Outbox, folder: Folder, voice: MessageAuthentication) -> AnswersResult:
+def take(outbox: Outbox, folder: Folder, authentication: MessageAuthentication) -> AnswersResult:
     """Take every answer to this device's bundles. Raises `OutboxError`, and `OSError` where the USB drive cannot be read.
 
     An answer that was taken is removed, and with it the bundle, if there is an answer to each of its messages. A trust list
@@ -38,12 +38,12 @@ def take(outbox: Outbox, folder: Folder, voice: MessageAuthentication) -> Answer
     """
     taken = AnswersResult()
     moments = TimeBounds(outbox)
-    voice.now_low_ns = moments.now_low_ns
-    _take_list(folder, voice)
-    _go_by_list(outbox, voice, moments)
+    authentication.now_low_ns = moments.now_low_ns
+    _take_list(folder, authentication)
+    _go_by_list(outbox, authentication, moments)
     for stem in folder.answers(outbox.device):
         runs = outbox.hello(software="", country="").runs
-        reader, told = _Reader(outbox, voice, runs, moments), 0
+        reader, told = _Reader(outbox, authentication, runs, moments), 0
         try:
             with folder.read(stem + ANSWERS) as file:
                 read = BundleFile(file)
@@ -66,16 +66,16 @@ def take(outbox: Outbox, folder: Folder, voice: MessageAuthentication) -> Answer
     return taken
 
 
-def _take_list(folder: Folder, voice: MessageAuthentication) -> None:
+def _take_list(folder: Folder, authentication: MessageAuthentication) -> None:
     """Take the trust list that lies on the drive by itself, if there is one; it stays, for other devices."""
     with contextlib.suppress(OSError), folder.read(FILE_NAME) as file:
-        voice.heard(Received(file.read(MAX_BYTES + 1), TRUST))
+        authentication.open(Received(file.read(MAX_BYTES + 1), TRUST))
 
 
-def _go_by_list(outbox: Outbox, voice: MessageAuthentication, moments: TimeBounds) -> None:
-    voice.has_new_list = False
-    if voice.identity is not None:
-        trust = voice.identity.held.trust
+def _go_by_list(outbox: Outbox, authentication: MessageAuthentication, moments: TimeBounds) -> None:
+    authentication.has_new_list = False
+    if authentication.identity is not None:
+        trust = authentication.identity.held.trust
         outbox.reclaim.settle(trust, latest_ns=moments.latest_ns, now_low_ns=moments.now_low_ns)
 
 
@@ -87,7 +87,7 @@ class _Reader:
     """
 
     outbox: Outbox
-    voice: MessageAuthentication
+    authentication: MessageAuthentication
     runs: tuple[tuple[str, int], ...]
     moments: TimeBounds
     answers: int = 0
@@ -95,14 +95,16 @@ class _Reader:
 
     def take(self, received: Received) -> None:
         """Take one message, if it is an answer that counts."""
-        payload, _ = self.voice.heard(received)
-        if self.voice.has_new_list:
-            _go_by_list(self.outbox, self.voice, self.moments)
+        payload, _ = self.authentication.open(received)
+        if self.authentication.has_new_list:
+            _go_by_list(self.outbox, self.authentication, self.moments)
         if payload is None or received.leaf != ACK:
             return
         try:
             ack = decode_ack(payload)
-            receipt = self.voice.receipt(boot_id=self.moments.boot_id, boottime_ns=self.moments.now_ns)
+            receipt = self.authentication.receipt(
+                boot_id=self.moments.boot_id, boottime_ns=self.moments.now_ns
+            )
             if ack.clash is not None and self.outbox.reclaim.owes:
                 _log.info("a clash is left for the next bundle, which names every run again")
                 return

@@ -30,7 +30,7 @@ from firmware.wire.bundle import MAGIC, BundleMessage, frame
 from firmware.wire.messages import MAX_BATCH_BYTES, encode_hello
 
 Seal: TypeAlias = Callable[[str, bytes], bytes]
-"""Gives the payload for a leaf as it goes out: signed, where there is an identity (`appliance.delivery.messages.authentication.MessageAuthentication.said`)."""
+"""Gives the payload for a leaf as it goes out: signed, where there is an identity (`appliance.delivery.messages.authentication.MessageAuthentication.seal`)."""
 _TOMBSTONES_MAX: Final = 1_000_000
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -39,7 +39,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 class BundleAuthor:
     """Who speaks in a bundle: how its messages are sealed, and what a hello tells of the device."""
 
-    sealed: Seal
+    seal: Seal
     software: str
     country: str
     list_number: int | None = None
@@ -67,7 +67,7 @@ class BundleResult:
 def write(
     outbox: Outbox,
     folder: Folder,
-    speaker: BundleAuthor,
+    author: BundleAuthor,
     *,
     utc_ns: int,
     progress: Callable[[int, int], bool] = lambda _done, _of: True,
@@ -87,7 +87,7 @@ def write(
         return BundleResult(fault=str(error), failure=Failure.RESULT_LOST)
     try:
         pen = _Pen(descriptor, folder)
-        written = _fill(pen, outbox, speaker, waiting, progress)
+        written = _fill(pen, outbox, author, waiting, progress)
         if written.fault and not written.records:
             return written
         pen.end()
@@ -99,23 +99,23 @@ def write(
         folder.drop(stem + PART)
 
 
-def messages(outbox: Outbox, speaker: BundleAuthor) -> Iterator[tuple[BundleMessage, int]]:
+def messages(outbox: Outbox, author: BundleAuthor) -> Iterator[tuple[BundleMessage, int]]:
     """Give every message, and how many records are in it: the epoch that lasts, then the ended ones. Raises `OutboxError`.
 
     Where the first hello had no room to name them all it is said again at the end, when each has had its own.
     """
-    hello = outbox.hello(software=speaker.software, country=speaker.country)
+    hello = outbox.hello(software=author.software, country=author.country)
     for box in (outbox, *outbox.past()):
-        for leaf, payload, records in _of_epoch(box, speaker):
-            yield BundleMessage(leaf=leaf, payload=speaker.sealed(leaf, payload)), records
+        for leaf, payload, records in _of_epoch(box, author):
+            yield BundleMessage(leaf=leaf, payload=author.seal(leaf, payload)), records
     if hello.ended_beyond:
         payload = encode_hello(replace(hello, ended_beyond=0))
-        yield BundleMessage(leaf="hello", payload=speaker.sealed("hello", payload)), 0
+        yield BundleMessage(leaf="hello", payload=author.seal("hello", payload)), 0
 
 
-def _of_epoch(box: Outbox, speaker: BundleAuthor) -> Iterator[tuple[str, bytes, int]]:
-    hello = box.hello(software=speaker.software, country=speaker.country)
-    headed = replace(with_headline(hello, box.recent_rounds(ROUNDS_KEPT)), trust=speaker.list_number)
+def _of_epoch(box: Outbox, author: BundleAuthor) -> Iterator[tuple[str, bytes, int]]:
+    hello = box.hello(software=author.software, country=author.country)
+    headed = replace(with_headline(hello, box.recent_rounds(ROUNDS_KEPT)), trust=author.list_number)
     yield "hello", encode_hello(headed), 0
     # An outbox that is only looked at has no run of its own: it speaks for the one that wrote last.
     run = "" if hello.past else hello.runs[0][0] if hello.runs else ""
@@ -169,12 +169,12 @@ class _Pen:
 
 
 def _fill(
-    pen: _Pen, outbox: Outbox, speaker: BundleAuthor, waiting: int, progress: Callable[[int, int], bool]
+    pen: _Pen, outbox: Outbox, author: BundleAuthor, waiting: int, progress: Callable[[int, int], bool]
 ) -> BundleResult:
     """Write messages until there are no more, or no room for more. Raises `OSError` for what is worse than that."""
     written = BundleResult(waiting=waiting)
     try:
-        for message, records in messages(outbox, speaker):
+        for message, records in messages(outbox, author):
             pen.write(frame(message))
             written = replace(written, records=written.records + records)
             if not progress(written.records, waiting):

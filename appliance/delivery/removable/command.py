@@ -26,13 +26,16 @@ def to_directory(data: Path, directory: Path, *, country: str) -> str:
     files = IdentityFiles(data=data)
     with Outbox.look_whole(data / "outbox.sqlite3") as outbox:
         identity = DeviceIdentity.load(files, device=outbox.device) if files.are_there else None
-        voice = MessageAuthentication(identity)
-        speaker = BundleAuthor(
-            sealed=voice.said, software=SOFTWARE, country=country, list_number=voice.list_number
+        authentication = MessageAuthentication(identity)
+        author = BundleAuthor(
+            seal=authentication.seal,
+            software=SOFTWARE,
+            country=country,
+            list_number=authentication.list_number,
         )
         try:
             with Folder.open(directory) as folder:
-                done = write(outbox, folder, speaker, utc_ns=time.time_ns(), progress=_Progress())
+                done = write(outbox, folder, author, utc_ns=time.time_ns(), progress=_Progress())
         except OSError as error:
             raise CommandError(
                 f"{directory}: cannot be written ({error.strerror}); give a directory that this user may write to"

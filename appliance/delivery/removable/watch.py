@@ -122,9 +122,9 @@ class UsbDriveWatch:
         try:
             with self._outbox.again() as outbox, Folder.open(root) as folder:
                 self._notify(ExportStarted(waiting=outbox.counts().waiting))
-                voice = MessageAuthentication(self._identity())
+                authentication = MessageAuthentication(self._identity())
                 folder.drop_parts(outbox.device)
-                taken = take(outbox, folder, voice)
+                taken = take(outbox, folder, authentication)
                 # What was taken away is to be gone before its space is written anew: else a USB drive that is pulled then
                 # shows a bundle with another's bytes in it.
                 folder.sync()
@@ -142,13 +142,13 @@ class UsbDriveWatch:
                         OutboxError
                     ):  # a full card must not keep anything from going out
                         outbox.note_run()
-                    speaker = BundleAuthor(
-                        sealed=voice.said,
+                    author = BundleAuthor(
+                        seal=authentication.seal,
                         software=self._software,
                         country=self._country,
-                        list_number=voice.list_number,
+                        list_number=authentication.list_number,
                     )
-                    written = write(outbox, folder, speaker, utc_ns=time.time_ns(), progress=self._progress())
+                    written = write(outbox, folder, author, utc_ns=time.time_ns(), progress=self._progress())
                 folder.sync()
         except OSError as error:
             fault = f"the USB drive cannot be used ({error.strerror or error})"

@@ -143,9 +143,9 @@ def test_a_bundle_in_which_every_epoch_has_its_hello_leaves_none_to_name(tmp_pat
     for _ in range(MAX_ENDED + 2):
         filled(path, 1)
         damaged(path)
-    speaker = BundleAuthor(sealed=lambda _leaf, payload: payload, software="s", country="xx")
+    author = BundleAuthor(seal=lambda _leaf, payload: payload, software="s", country="xx")
     with Outbox.open(path, device=DEVICE) as outbox:
-        carried = [message for message, _ in messages(outbox, speaker)]
+        carried = [message for message, _ in messages(outbox, author)]
     listening = Collector(tmp_path)
     for message in carried:
         listening.take(DEVICE, message.leaf, message.payload)
@@ -158,9 +158,9 @@ def test_a_bundle_that_is_cut_short_names_them_too(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite3"
     filled(path, 6)
     damaged(path)
-    speaker = BundleAuthor(sealed=lambda _leaf, payload: payload, software="s", country="xx")
+    author = BundleAuthor(seal=lambda _leaf, payload: payload, software="s", country="xx")
     with Outbox.open(path, device=DEVICE) as outbox:
-        first, _ = next(messages(outbox, speaker))
+        first, _ = next(messages(outbox, author))
     listening = Collector(tmp_path)
     listening.take(DEVICE, first.leaf, first.payload)
     listening.close()

@@ -21,32 +21,32 @@ def said(world: World, text: bytes) -> Received:
 
 
 def test_what_was_said_before_the_collector_was_known_is_heard_once_it_is(world: World) -> None:
-    voice = MessageAuthentication(world.identity())
+    authentication = MessageAuthentication(world.identity())
     first, second = said(world, b"first"), said(world, b"second")
-    assert voice.heard(first) == (None, ASK)
-    assert voice.heard(second) == (None, ()), "it is asked once"
-    assert voice.unread() == [], "nobody has shown who said it"
-    voice = MessageAuthentication(world.identity())
-    assert (voice.heard(first), voice.heard(second)) == ((None, ASK), (None, ()))
-    assert voice.heard(Received(world.collector_chain, COLLECTOR)) == (None, ())
-    unread = voice.unread()
-    assert [voice.heard(one) for one in unread] == [(b"first", ()), (b"second", ())]
-    assert voice.unread() == []
+    assert authentication.open(first) == (None, ASK)
+    assert authentication.open(second) == (None, ()), "it is asked once"
+    assert authentication.unread() == [], "nobody has shown who said it"
+    authentication = MessageAuthentication(world.identity())
+    assert (authentication.open(first), authentication.open(second)) == ((None, ASK), (None, ()))
+    assert authentication.open(Received(world.collector_chain, COLLECTOR)) == (None, ())
+    unread = authentication.unread()
+    assert [authentication.open(one) for one in unread] == [(b"first", ()), (b"second", ())]
+    assert authentication.unread() == []
 
 
 def test_anothers_certificate_makes_nothing_heard(world: World, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    voice = MessageAuthentication(world.identity())
-    assert voice.heard(said(world, b"first")) == (None, ASK)
-    assert voice.heard(Received(World(tmp_path / "other").collector_chain, COLLECTOR)) == (None, ())
-    assert voice.unread() == []
+    authentication = MessageAuthentication(world.identity())
+    assert authentication.open(said(world, b"first")) == (None, ASK)
+    assert authentication.open(Received(World(tmp_path / "other").collector_chain, COLLECTOR)) == (None, ())
+    assert authentication.unread() == []
 
 
 def test_what_stays_unknown_is_not_kept_for_ever(world: World) -> None:
-    voice = MessageAuthentication(world.identity())
+    authentication = MessageAuthentication(world.identity())
     for number in range(3 * MAX_UNREAD):
-        voice.heard(said(world, b"%d" % number))
-    voice.heard(Received(world.collector_chain, COLLECTOR))
-    assert [voice.heard(one)[0] for one in voice.unread()] == [
+        authentication.open(said(world, b"%d" % number))
+    authentication.open(Received(world.collector_chain, COLLECTOR))
+    assert [authentication.open(one)[0] for one in authentication.unread()] == [
         b"%d" % n for n in range(2 * MAX_UNREAD, 3 * MAX_UNREAD)
     ]

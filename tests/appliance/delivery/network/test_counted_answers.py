@@ -36,11 +36,11 @@ class World:
         write(files.certificate, chain)
         write(files.key, key_pem(key))
         self.now_ns = 0
-        self.voice = MessageAuthentication(
+        self.authentication = MessageAuthentication(
             DeviceIdentity.load(files, device=DEVICE), now_low_ns=lambda: self.now_ns
         )
         for one in self.signers.values():
-            self.voice.heard(Received(one.chain, COLLECTOR))
+            self.authentication.open(Received(one.chain, COLLECTOR))
 
     def collector(self, name: str) -> Signer:
         key = make_key()
@@ -49,11 +49,11 @@ class World:
 
     def hear(self, name: str, leaf: str = ACK) -> bytes | None:
         said = self.signers[name].sign(DEVICE, leaf, b"stored")
-        return self.voice.heard(Received(said, leaf))[0]
+        return self.authentication.open(Received(said, leaf))[0]
 
     def bring_list(self) -> trust_list.TrustList:
         text = (self.authority / trust_list.FILE_NAME).read_bytes()
-        self.voice.heard(Received(text, TRUST))
+        self.authentication.open(Received(text, TRUST))
         return trust_list.decode_text(trust_list.decode(text).text)
 
 
@@ -63,7 +63,7 @@ def world(tmp_path: Path) -> World:
 
 
 def test_before_the_first_list_every_collector_counts(world: World) -> None:
-    assert world.voice.list_number == 0
+    assert world.authentication.list_number == 0
     assert world.hear("first") == world.hear("second") == b"stored"
 
 
@@ -73,29 +73,29 @@ def test_one_that_a_list_revokes_counts_no_longer_on_a_connection_that_stands(wo
     with Authority.open(world.authority) as authority:
         authority.revoke("first", now=NOW)
     world.bring_list()
-    assert world.voice.has_new_list
+    assert world.authentication.has_new_list
     assert world.hear("first") is None
-    assert "revokes" in world.voice.uncounted
+    assert "revokes" in world.authentication.uncounted
     assert world.hear("first", NEWS) is None
     assert world.hear("second") == b"stored"
-    assert world.voice.uncounted == ""
+    assert world.authentication.uncounted == ""
 
 
 def test_what_another_thread_brought_counts_at_once(world: World) -> None:
     world.bring_list()
-    identity = world.voice.identity
+    identity = world.authentication.identity
     assert identity is not None
     by_drive = MessageAuthentication(DeviceIdentity.load(identity.files, device=DEVICE))
     with Authority.open(world.authority) as authority:
         authority.revoke("first", now=NOW)
-    by_drive.heard(Received((world.authority / trust_list.FILE_NAME).read_bytes(), TRUST))
+    by_drive.open(Received((world.authority / trust_list.FILE_NAME).read_bytes(), TRUST))
     assert world.hear("first") is None
 
 
 def test_one_that_the_authority_issued_and_does_not_list_does_not_count(world: World) -> None:
     world.bring_list()
     world.signers["third"] = world.collector("third")
-    world.voice.heard(Received(world.signers["third"].chain, COLLECTOR))
+    world.authentication.open(Received(world.signers["third"].chain, COLLECTOR))
     assert world.hear("third") is None
     world.bring_list()
     assert world.hear("third") == b"stored"
@@ -107,7 +107,7 @@ def test_a_list_that_has_run_out_lets_nobody_count_and_the_next_one_does(world: 
     assert world.hear("first") == b"stored"
     world.now_ns += 1
     assert world.hear("first") is None
-    assert "has run out" in world.voice.uncounted
+    assert "has run out" in world.authentication.uncounted
     # News of the control lets go of nothing.
     assert world.hear("first", NEWS) == b"stored"
     with Authority.open(world.authority) as authority:
@@ -118,12 +118,12 @@ def test_a_list_that_has_run_out_lets_nobody_count_and_the_next_one_does(world: 
 
 def test_a_list_that_cannot_be_read_any_more_lets_nobody_count(world: World) -> None:
     world.bring_list()
-    identity = world.voice.identity
+    identity = world.authentication.identity
     assert identity is not None
     text = identity.files.trust_list.read_bytes()
     write(identity.files.trust_list, text.replace(b'"signature": "', b'"signature": "z'))
     assert world.hear("first") is None
-    assert "cannot be read" in world.voice.uncounted
+    assert "cannot be read" in world.authentication.uncounted
     # Whoever brings it again heals it.
     world.bring_list()
     assert world.hear("first") == b"stored"
@@ -132,7 +132,7 @@ def test_a_list_that_cannot_be_read_any_more_lets_nobody_count(world: World) -> 
 def test_a_receipt_says_whose_word_it_was_and_under_which_list(world: World) -> None:
     world.bring_list()
     world.hear("second")
-    receipt = world.voice.receipt(boot_id="b", boottime_ns=7)
+    receipt = world.authentication.receipt(boot_id="b", boottime_ns=7)
     assert receipt is not None
     assert dataclasses.astuple(receipt)[1:] == (2, "b", 7)
     assert trust_list.decode_text(

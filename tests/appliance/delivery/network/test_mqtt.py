@@ -32,8 +32,8 @@ def wake_fd() -> Iterator[int]:
 
 
 def plain(host: str, port: int) -> MqttLink:
-    way = Endpoint(transport=Transport.MQTT, host=host, port=port)
-    return MqttLink(SyncSettings(host=host), way, device=DEVICE)
+    endpoint = Endpoint(transport=Transport.MQTT, host=host, port=port)
+    return MqttLink(SyncSettings(host=host), endpoint, device=DEVICE)
 
 
 def until(link: MqttLink, kind: type[ConnectionEvent], wake_fd: int) -> ConnectionEvent:
@@ -136,10 +136,10 @@ def test_what_a_websocket_has_in_hand_is_read_without_another_packet(tmp_path: P
 
         serving_thread = threading.Thread(target=serve)
         serving_thread.start()
-        way = Endpoint(
+        endpoint = Endpoint(
             transport=Transport.WSS, host="localhost", port=listener.getsockname()[1], path="/mqtt"
         )
-        link = MqttLink(SyncSettings(host="localhost"), way, device=DEVICE, tls=trusting)
+        link = MqttLink(SyncSettings(host="localhost"), endpoint, device=DEVICE, tls=trusting)
         assert link.open() == []
         assert until(link, Received, wake_fd) == Received(b"news")
         link.close()

@@ -1,4 +1,4 @@
-"""A knock is answered by whoever is there, whatever it says; silence is no answer."""
+"""A probe is answered by whoever is there, whatever it says; silence is no answer."""
 
 import select
 import socket
@@ -14,22 +14,22 @@ def ready(sock: socket.socket, limit_s: float) -> bool:
 
 def test_an_open_port_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        door = ReachabilityProbe("127.0.0.1", server.getsockname()[1])
-        sock = door.knock(0.0)
+        probe = ReachabilityProbe("127.0.0.1", server.getsockname()[1])
+        sock = probe.send(0.0)
         assert sock is not None
         assert ready(sock, 30)
-        assert door.answered()
-        assert not door.answered(), "one knock, one answer"
+        assert probe.is_answered()
+        assert not probe.is_answered(), "one probe, one answer"
 
 
 def test_a_refusal_is_an_answer_too() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    door = ReachabilityProbe("127.0.0.1", port)
-    sock = door.knock(0.0)
+    probe = ReachabilityProbe("127.0.0.1", port)
+    sock = probe.send(0.0)
     assert sock is not None
     assert ready(sock, 30)
-    assert door.answered()
+    assert probe.is_answered()
 
 
 def test_silence_is_none_and_the_next_knock_takes_the_place_of_the_last() -> None:
@@ -37,14 +37,14 @@ def test_silence_is_none_and_the_next_knock_takes_the_place_of_the_last() -> Non
         server.bind(("127.0.0.1", 0))
         server.listen(0)  # room for one, and then a SYN is dropped
         with socket.create_connection(server.getsockname()):
-            door = ReachabilityProbe(*server.getsockname())
-            first = door.knock(0.0)
+            probe = ReachabilityProbe(*server.getsockname())
+            first = probe.send(0.0)
             assert first is not None
             assert not ready(first, 0.3)
-            second = door.knock(3.0)
+            second = probe.send(3.0)
             assert second is not None
             assert first.fileno() == -1
-            door.leave()
+            probe.cancel()
             assert second.fileno() == -1
 
 
@@ -56,11 +56,11 @@ def test_a_name_that_is_not_known_is_not_asked_for_at_each_knock(monkeypatch: py
         raise socket.gaierror(socket.EAI_AGAIN, "try again")
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
-    door = ReachabilityProbe("collector.invalid", 443)
+    probe = ReachabilityProbe("collector.invalid", 443)
     for second in range(round(RESOLVE_EVERY_S)):
-        assert door.knock(second) is None
+        assert probe.send(second) is None
     assert len(asked) == 1
-    assert door.knock(RESOLVE_EVERY_S) is None
+    assert probe.send(RESOLVE_EVERY_S) is None
     assert len(asked) == 2
 
 
