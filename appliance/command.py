@@ -95,19 +95,20 @@ def _run(settings: DeviceSettings, plan: Plan, *, rounds: int | None, page: str 
     """Open what the device works on, in the order in which it must be given back, and run it."""
     with ExitStack() as stack:
         data = stack.enter_context(DataDir.open(settings.data, patient=True))
-        room = Quota(
+        quota = Quota(
             path=data.outbox,
             cap_bytes=settings.outbox.cap_mb * 1024 * 1024,
             max_age_s=settings.outbox.max_age_days * 86_400,
         )
-        outbox = stack.enter_context(Outbox.open(data.outbox, device=data.device, room=room, patient=True))
+        outbox = stack.enter_context(Outbox.open(data.outbox, device=data.device, quota=quota, patient=True))
         title = f"device {data.device}, plan {plan.name}, data {settings.data}"
         listeners = list(_views(stack, settings, plan, title=title, page=page))
         # After the view: in a terminal it catches the error output, which would break its picture.
         _log_to_errors(settings.log.level)
-        if outbox.set_aside is not None:
+        if outbox.quarantined_file is not None:
             click.echo(
-                f"The outbox was damaged: it is kept as {outbox.set_aside}, and a new one begun.", err=True
+                f"The outbox was damaged: it is kept as {outbox.quarantined_file}, and a new one begun.",
+                err=True,
             )
         running = Device(settings, plan, data, outbox, listeners=listeners, rounds=rounds)
         for number in (signal.SIGTERM, signal.SIGINT):

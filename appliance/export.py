@@ -71,7 +71,7 @@ def export(
             click.echo(to_directory(settings.data, directory, country=chosen.country))
             return
         origin = Origin(country=chosen.country, architecture=platform.machine())
-        with Outbox.look_whole(settings.data / "outbox.sqlite3") as outbox:
+        with Outbox.open_for_export(settings.data / "outbox.sqlite3") as outbox:
             epochs = (*outbox.past(), outbox)
             origins = {epoch.device: origin for epoch in epochs}
             for line in lines(waiting(epochs), Format(form), origins, account):

@@ -5,7 +5,7 @@ import contextlib
 from appliance.delivery.network.link import SyncSettings
 from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import DeviceIdentity
-from appliance.identity.renewal import mend
+from appliance.identity.renewal import recover
 from appliance.measuring.budget import NS, Budget, wire_bytes
 from appliance.measuring.rounds import most_bytes
 from appliance.measuring.schedule import ROUND, Schedule, ScheduledJob
@@ -60,7 +60,7 @@ def identity_of(data: DataDir) -> DeviceIdentity | None:
         return None
     # Where that cannot be done, or a part of it is damaged, loading says what does not fit.
     with contextlib.suppress(OSError, ValueError):
-        mend(files)
+        recover(files)
     return DeviceIdentity.load(files, device=data.device)
 
 

@@ -12,7 +12,7 @@ import click
 from appliance.errors import ApplianceError
 from appliance.identity.files import IdentityError, IdentityFiles, read, write
 from appliance.identity.identity import DeviceIdentity, leaf_name
-from appliance.identity.renewal import mend, request, span_of
+from appliance.identity.renewal import recover, request, span_of
 from appliance.storage.datadir import DataDir, adopt_device, read_device
 from firmware.model.jsontypes import RecordError
 from firmware.wire.trust_list import FILE_NAME
@@ -100,7 +100,7 @@ def show(*, data: Path, as_json: bool) -> None:
                 where=data,
                 remedy="Begin with: tidegauge identity request --out request.csr",
             )
-        mend(files)
+        recover(files)
         loaded = DeviceIdentity.load(files, device=device)
     before, after = span_of(loaded.certificate)
     asked = files.next_key.exists()

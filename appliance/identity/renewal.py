@@ -86,14 +86,14 @@ def take(identity: DeviceIdentity, chain: bytes) -> DeviceIdentity | None:
         renewed = DeviceIdentity.of(files, key_pem, chain, read(files.trust), device=device)
     except IdentityError as error:
         raise RecordError(f"certificate: {error}") from error
-    # Certificate first: a power cut between the two is mended by `mend`, which finds the key beside it.
+    # Certificate first: a power cut between the two is mended by `recover`, which finds the key beside it.
     write(files.certificate, chain)
-    mend(files)
+    recover(files)
     renewed.remember_collectors_of(identity)
     return renewed
 
 
-def mend(files: IdentityFiles) -> None:
+def recover(files: IdentityFiles) -> None:
     """Finish a change of identity that a power cut broke off: the key must be the certificate's."""
     if not files.next_key.exists():
         return

@@ -16,7 +16,7 @@ from appliance.storage.tables.ledger import Account
 from firmware.wire.messages import Ack, end_of_run
 
 BUNCH: Final = 250
-"""Rows let go of in one transaction: its log must fit where the ballast was."""
+"""Rows let go of in one transaction: its log must fit where the reserve was."""
 
 
 class AckImpossibleError(OutboxError):

@@ -2,7 +2,7 @@
 
 A record gets its seq in the transaction that stores it: from 1, without a gap, never used again in this epoch.
 A row leaves only by `acknowledge` (the collector has it on its own disk), into quarantine (it never will), or by
-`give_up` (there is no room), and then a tombstone says so until the collector knows. No count and no read here may
+`evict` (there is no room), and then a tombstone says so until the collector knows. No count and no read here may
 cost more because the backlog is long: everything is a primary-key range or a counter. Not asked here: what to send
 when (`appliance.delivery.network.policy`), how (`appliance.delivery.network.sender`), what is worth least (`appliance.storage.tables.priority`). What
 holds a transaction together is `appliance.storage.handle`.
@@ -72,21 +72,23 @@ class OutboxCounts:
 class Outbox:
     """The outbox's database, seen from one thread.
 
-    `device` and `epoch` with a seq are a record's identity. `set_aside` is where a damaged predecessor was put
+    `device` and `epoch` with a seq are a record's identity. `quarantined_file` is where a damaged predecessor was put
     when this one was opened, else None.
     """
 
-    def __init__(self, handle: Handle, *, number: int | None = None, healed: Recovered | None = None) -> None:
+    def __init__(
+        self, handle: Handle, *, number: int | None = None, recovered: Recovered | None = None
+    ) -> None:
         self._handle = handle
         self._shared = handle.shared
         self._number = number
-        self._mender = Recovery(handle.path, handle.shared)
-        self._recall = LastSeenCache()
+        self._recovery = Recovery(handle.path, handle.shared)
+        self._last_seen = LastSeenCache()
         self._confirmed = False
         self._noted = ""
-        self.space = Evictor(handle, self._recall)
+        self.space = Evictor(handle, self._last_seen)
         self.reclaim = Reclaim(handle)
-        self.healed = healed
+        self.recovered = recovered
         self.device, self.epoch = handle.shared.device, ""
         if self.is_open:
             account = self._account()
@@ -99,17 +101,17 @@ class Outbox:
         *,
         device: str,
         utc_ns: Callable[[], int] = time.time_ns,
-        room: Quota | None = None,
+        quota: Quota | None = None,
         patient: bool = False,
     ) -> Self:
         """Open the outbox of `device`, made if it is missing; a damaged one is set aside and a new epoch begins.
 
         Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`, `OutboxFullError`, `OutboxError`. With
-        `patient` only the first two: what else the disk refuses leaves it shut, until `open_at_last` has opened it, and so
+        `patient` only the first two: what else the disk refuses leaves it shut, until `retry_open` has opened it, and so
         does a database so large that to check it takes long.
         """
         shared = Shared(
-            room=room or Quota(path=path),
+            quota=quota or Quota(path=path),
             sidecar=SidecarFile(path),
             run=secrets.token_hex(8),
             device=device,
@@ -119,14 +121,14 @@ class Outbox:
             refuse_foreign(path, device=device)
             shut = cls._shut(path, shared, not_ready(path))
             with contextlib.suppress(OutboxNotReadyError):
-                shut.open_at_last()
+                shut.retry_open()
             return shut
         try:
-            connection, healed = open_or_begin(
+            connection, recovered = open_or_begin(
                 path,
                 device=device,
                 utc_ns=utc_ns(),
-                make_space=shared.room.release,
+                make_space=shared.quota.release,
                 noted=shared.sidecar,
             )
         except (OutboxTooNewError, OutboxForeignError):
@@ -135,8 +137,8 @@ class Outbox:
             if not patient:
                 raise
             return cls._shut(path, shared, error)
-        shared.room.restore()
-        return cls._around(Handle(connection, path, shared, owner=True), healed=healed)
+        shared.quota.restore()
+        return cls._around(Handle(connection, path, shared, owner=True), recovered=recovered)
 
     @classmethod
     def _shut(cls, path: Path, shared: Shared, reason: OutboxError) -> Self:
@@ -145,16 +147,16 @@ class Outbox:
 
     @property
     def is_open(self) -> bool:
-        """Say whether there is a database to read and write; if not, everything but `open_at_last` raises `OutboxError`."""
+        """Say whether there is a database to read and write; if not, everything but `retry_open` raises `OutboxError`."""
         return self._shared.shut is None
 
-    def open_at_last(self) -> None:
+    def retry_open(self) -> None:
         """Open what could not be opened at start; only for the thread that tried. Raises `OutboxError` where it still cannot be.
 
         `OutboxNotReadyError` while it is being checked.
         """
-        connection, self.healed = self._mender.mend(damaged=False)
-        self._shared.room.restore()
+        connection, self.recovered = self._recovery.recover(damaged=False)
+        self._shared.quota.restore()
         self._handle.connection.close()
         self._shared.is_open_at_last()
         self._handle.renew(connection)
@@ -163,23 +165,23 @@ class Outbox:
 
     def wait_until_ready(self, timeout_s: float) -> bool:
         """Wait for a check or a healing that is under way; return whether there is none any more."""
-        return self._mender.wait(timeout_s)
+        return self._recovery.wait(timeout_s)
 
     @classmethod
-    def look(cls, path: Path) -> Self:
+    def open_read_only(cls, path: Path) -> Self:
         """Open an outbox only to read it, also while a daemon holds it: what is spoilt is passed over. Raises `OutboxError`."""
-        shared = Shared(room=Quota(path=path), sidecar=SidecarFile(path), looks=True)
+        shared = Shared(quota=Quota(path=path), sidecar=SidecarFile(path), looks=True)
         return cls._around(Handle(open_read_only(path), path, shared, owner=False))
 
     @classmethod
-    def look_whole(cls, path: Path) -> Self:
+    def open_for_export(cls, path: Path) -> Self:
         """Do as `look`, for who reads all of it; of a damaged one, what can be read is read from a copy. Raises `OutboxError`."""
-        shared = Shared(room=Quota(path=path), sidecar=SidecarFile(path), looks=True)
+        shared = Shared(quota=Quota(path=path), sidecar=SidecarFile(path), looks=True)
         return cls._around(Handle(open_whole(path), path, shared, owner=False))
 
-    def again(self) -> Self:
+    def clone(self) -> Self:
         """Return the same outbox on a connection of the calling thread's own. May be called from any thread."""
-        return self._around(self._handle.again())
+        return self._around(self._handle.clone())
 
     def past(self) -> list[Self]:
         """Return the ended epochs of which something waits, oldest first, on this connection (do not close them)."""
@@ -192,11 +194,11 @@ class Outbox:
             ]
 
     @classmethod
-    def _around(cls, handle: Handle, *, healed: Recovered | None = None) -> Self:
+    def _around(cls, handle: Handle, *, recovered: Recovered | None = None) -> Self:
         try:
             if not handle.shared.looks:
                 handle.bound_log()
-            return cls(handle, healed=healed)
+            return cls(handle, recovered=recovered)
         except BaseException:
             handle.close()
             raise
@@ -230,12 +232,12 @@ class Outbox:
     ) -> list[RecordIdentity]:
         with self._handle.transaction() as connection:
             account = ledger.current(connection)
-            memory = self._recall.lend(connection, account)
+            memory = self._last_seen.lend(connection, account)
             if self._noted != account.epoch:
                 ledger.note_run(connection, account, self._shared.run, account.produced + 1)
             first = account.base + account.produced + 1
-            worths = [memory.add(first + index, facts_of(record)) for index, record in enumerate(records)]
-            rows.insert(connection, records, bodies, worths, first=first, utc_ns=self._shared.utc_ns())
+            rankings = [memory.add(first + index, facts_of(record)) for index, record in enumerate(records)]
+            rows.insert(connection, records, bodies, rankings, first=first, utc_ns=self._shared.utc_ns())
             ledger.count(
                 connection,
                 replace(
@@ -244,7 +246,7 @@ class Outbox:
                     unstored=account.unstored + given_up,
                 ),
             )
-        self._recall.keep(account, memory)
+        self._last_seen.keep(account, memory)
         self._noted = account.epoch
         ends_round = any(record.test == rows.LADDER_TEST for record in records)
         if not self._shared.sidecar.note(account, account.produced + len(records), ends_round=ends_round):
@@ -281,7 +283,7 @@ class Outbox:
         """
         left, is_all = 0, False
         while not is_all:
-            gone, is_all = self._handle.with_ballast(lambda: self._acknowledge(ack, receipt))
+            gone, is_all = self._handle.with_reserve(lambda: self._acknowledge(ack, receipt))
             left += gone
         if (
             receipt is not None
@@ -337,7 +339,7 @@ class Outbox:
 
         A tombstone tells the collector, for which the seq would otherwise be missing for ever.
         """
-        return self._handle.with_ballast(lambda: self._quarantine(seq, reason))
+        return self._handle.with_reserve(lambda: self._quarantine(seq, reason))
 
     def _quarantine(self, seq: int, reason: str) -> bool:
         with self._handle.transaction() as connection:
@@ -350,7 +352,7 @@ class Outbox:
                 utc_ns=self._shared.utc_ns(),
             )
             if moved:
-                ledger.bury(connection, account.base, seq, seq, reason)
+                ledger.add_tombstone(connection, account.base, seq, seq, reason)
                 ledger.count(connection, replace(account, quarantined=account.quarantined + 1))
         return bool(moved)
 
@@ -359,9 +361,9 @@ class Outbox:
         with self._handle.translated():
             return ledger.tombstones(self._handle.connection, self._account().base, limit)
 
-    def give_up(self, wanted: int) -> int:
-        """Give up the `wanted` least valuable records: see `Evictor.give_up`."""
-        return self.space.give_up(wanted)
+    def evict(self, wanted: int) -> int:
+        """Give up the `wanted` least valuable records: see `Evictor.evict`."""
+        return self.space.evict(wanted)
 
     @property
     def run(self) -> str:
@@ -369,9 +371,9 @@ class Outbox:
         return self._shared.run if self._number is None else ""
 
     @property
-    def set_aside(self) -> Path | None:
+    def quarantined_file(self) -> Path | None:
         """Where a damaged predecessor was put when this one was opened, else None."""
-        return None if self.healed is None else self.healed.aside
+        return None if self.recovered is None else self.recovered.aside
 
     @property
     def generation(self) -> int:
@@ -383,27 +385,27 @@ class Outbox:
         """Say whether some thread has found the database damaged."""
         return self._shared.damaged
 
-    def heal(self) -> Recovered | None:
+    def recover(self) -> Recovered | None:
         """Set the damaged database aside and begin a new one with what could be read of it.
 
         None when the sender still has the old one open (it lets go at its next step): ask again. So it is where
         `OutboxNotReadyError` is raised: a large one is healed in a thread of its own. Only for the thread and the
         object that opened the outbox first. Raises `OutboxError` when no new one can be made.
         """
-        if not self._mender.is_at_work:
+        if not self._recovery.is_at_work:
             if not self._shared.may_replace():
                 return None
             self._handle.close_damaged()
         # Where this fails the database stays known as damaged, and it is tried again.
-        connection, healed = self._mender.mend(damaged=True)
+        connection, recovered = self._recovery.recover(damaged=True)
         self._shared.replaced()
         self._handle.renew(connection)
-        self._recall.forget()
+        self._last_seen.forget()
         self._confirmed = False
         self._noted = ""
-        self.healed = healed
+        self.recovered = recovered
         self.epoch = self._account().epoch
-        return healed
+        return recovered
 
     def counts(self) -> OutboxCounts:
         """Return how many records were made, wait, were acknowledged, rejected, given up, or could not be stored."""

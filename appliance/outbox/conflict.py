@@ -73,7 +73,7 @@ def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns
     ledger.write(connection, new, created_utc_ns=utc_ns)
     for low, high in holes:
         reason = f"acknowledged as a record of epoch {account.epoch}"
-        ledger.bury(connection, new.base, low + shift - new.base, high + shift - new.base, reason)
+        ledger.add_tombstone(connection, new.base, low + shift - new.base, high + shift - new.base, reason)
     connection.execute("DELETE FROM given_up_to")
     # The runs that made what was moved go with it; the one that was under way at the fork has its part in both.
     for run, begun in ledger.runs_from(connection, account.epoch, fork + 1):

@@ -35,7 +35,7 @@ ROOM_FOR: Final = 400
 DELIVERED_FOR: Final = 1024 * 1024
 """Bytes of copies of what was delivered that are dropped when one commit found no room, before any record goes."""
 APPENDED: Final = 250
-"""Records stored in one transaction: its log must fit where the ballast was."""
+"""Records stored in one transaction: its log must fit where the reserve was."""
 MEND_PAUSES: Final = 10
 """What failed is left alone for so many times as long as it took: a large file is read whole, and rounds have to run."""
 _log: Final = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class GroupCommit:
         """How many were given up since the last commit that worked."""
         self.given_up_ever = 0
         if outbox.is_open:
-            self._note_healed(outbox.healed)
+            self._note_recovered(outbox.recovered)
 
     def add(self, record: Record, now_ns: int) -> None:
         """Take a record; it is committed `COMMIT_NS` later at the latest, if the disk lets it."""
@@ -114,13 +114,13 @@ class GroupCommit:
         if self.fault:
             _log.warning("results are stored again; %d were given up meanwhile", given_up)
         self.fault = ""
-        self._keep_room(now_ns)
+        self._keep_within_quota(now_ns)
         return True
 
     def _append(self, now_ns: int) -> None:
         """Append what is held; where the disk is full or the database damaged, do something about it and try again."""
         if not self._outbox.is_open or self._outbox.is_damaged:
-            self._mend(now_ns)
+            self._recover(now_ns)
         try:
             self._append_once()
         except OutboxFullError:
@@ -131,13 +131,13 @@ class GroupCommit:
             if len(self._held) < PATIENT_RECORDS and not self._is_impatient:
                 raise
             self._is_impatient = True
-            gone = self._outbox.give_up(ROOM_FOR)
+            gone = self._outbox.evict(ROOM_FOR)
             if not gone:
                 raise
             _log.warning("the disk is full: the %d least valuable records were given up, and told of", gone)
             self._append_once()
         except OutboxDamagedError:
-            self._mend(now_ns)
+            self._recover(now_ns)
             self._append_once()
 
     def _append_once(self) -> None:
@@ -152,16 +152,16 @@ class GroupCommit:
             for _ in part:
                 self._held.popleft()
 
-    def _mend(self, now_ns: int) -> None:
+    def _recover(self, now_ns: int) -> None:
         """Open what could not be opened at start, or begin a new database in the place of a damaged one."""
         began_ns = self._mend_began_ns or time.monotonic_ns()
         self._mend_began_ns = None
         try:
             if not self._outbox.is_open:
-                self._outbox.open_at_last()
-                self._note_healed(self._outbox.healed)
+                self._outbox.retry_open()
+                self._note_recovered(self._outbox.recovered)
             else:
-                self._heal()
+                self._recover_damaged()
         except OutboxNotReadyError:
             self._mend_began_ns = began_ns
             raise
@@ -169,33 +169,33 @@ class GroupCommit:
             self._mend_at_ns = now_ns + MEND_PAUSES * (time.monotonic_ns() - began_ns)
             raise
 
-    def _heal(self) -> None:
-        healed = self._outbox.heal()
-        if healed is None:
+    def _recover_damaged(self) -> None:
+        recovered = self._outbox.recover()
+        if recovered is None:
             raise OutboxDamagedError(
                 "the database is damaged; a new one begins as soon as the sender has let go of it",
                 where="outbox",
                 remedy="Nothing: it heals itself within seconds",
             )
-        self._note_healed(healed)
+        self._note_recovered(recovered)
 
-    def _note_healed(self, healed: Recovered | None) -> None:
-        if healed is None:
+    def _note_recovered(self, recovered: Recovered | None) -> None:
+        if recovered is None:
             return
-        kept = "is gone" if healed.aside is None else f"was damaged and is kept as {healed.aside.name}"
-        reason = f"the outbox {kept}; {healed.saved} waiting records were saved" + (
-            f"; {healed.fault}" if healed.fault else ""
+        kept = "is gone" if recovered.aside is None else f"was damaged and is kept as {recovered.aside.name}"
+        reason = f"the outbox {kept}; {recovered.saved} waiting records were saved" + (
+            f"; {recovered.fault}" if recovered.fault else ""
         )
-        _log.error("%s, %d were lost", reason, healed.lost)
-        self._owed.append((healed.lost, reason))
+        _log.error("%s, %d were lost", reason, recovered.lost)
+        self._owed.append((recovered.lost, reason))
 
-    def _keep_room(self, now_ns: int) -> None:
-        if self._outbox.space.take_ballast():
+    def _keep_within_quota(self, now_ns: int) -> None:
+        if self._outbox.space.restore_reserve():
             self._is_impatient = False
         self._commits += 1
         try:
             old = self._outbox.space.keep_age(now_ns)
-            gone = self._outbox.space.keep_room() if self._is_time_to_look() else 0
+            gone = self._outbox.space.keep_within_quota() if self._is_time_to_look() else 0
         except OutboxError as error:
             _log.warning("%s", error)
             return

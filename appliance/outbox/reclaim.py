@@ -29,7 +29,7 @@ KEPT_NS: Final = 90 * DAY_NS
 BACK_UPTO: Final = 20_000
 """So many records may wait while more are taken back: what a collector turns out to have need never be unpacked."""
 _WINDOW: Final = 100
-"""Parcels dealt with in one transaction: its log must fit where the ballast was."""
+"""Parcels dealt with in one transaction: its log must fit where the reserve was."""
 _STEPS: Final = 20
 Latest: TypeAlias = Callable[[str, int], int]
 """Gives the latest (UTC, ns) that a moment of a boot can have been."""
@@ -59,7 +59,7 @@ class Reclaim:
             self._owed = sorted(key for key in keys if not trust.counts(key))
         if self._owed:
             _log.warning("what was delivered to a collector that counts no longer is sent again")
-            self._handle.with_ballast(self._forget_confirmations)
+            self._handle.with_reserve(self._forget_confirmations)
         above, now_ns = 0, 0
         while True:
             with self._handle.translated():
@@ -76,7 +76,7 @@ class Reclaim:
                 if has_bodies and latest[number] + KEPT_NS < now_ns and number not in set(final)
             ]
             if final or old:
-                self._handle.with_ballast(functools.partial(self._settle_window, final, old))
+                self._handle.with_reserve(functools.partial(self._settle_window, final, old))
 
     def bring_back(self, *, upto: int = BACK_UPTO, steps: int = _STEPS) -> int:
         """Let what is owed wait again, while fewer than `upto` records wait; return how many do now.
@@ -91,7 +91,7 @@ class Reclaim:
                 waiting = sum(account.waiting for account in ledger.accounts(self._handle.connection))
             if waiting >= upto:
                 break
-            again += self._handle.with_ballast(functools.partial(self._bring_back, self._owed[0]))
+            again += self._handle.with_reserve(functools.partial(self._bring_back, self._owed[0]))
             done += 1
         return again
 
@@ -113,7 +113,7 @@ class Reclaim:
                 above = found[-1].id
                 over = [one.id for one in found if _is_in(one, account, ack)]
                 if over:
-                    self._handle.with_ballast(functools.partial(self._sign_over, over, receipt))
+                    self._handle.with_reserve(functools.partial(self._sign_over, over, receipt))
 
     def _settle_window(self, final: list[int], old: list[int]) -> None:
         with self._handle.transaction() as connection:

@@ -36,7 +36,7 @@ from firmware.wire.messages import EPOCH_PATTERN
 
 _WAL_LIMIT_BYTES: Final = 4 * 1024 * 1024
 _DRAFT_LOG_PAGES: Final = 64
-"""A log that a small ballast can take in, while a new database is filled from a damaged one."""
+"""A log that a small reserve can take in, while a new database is filled from a damaged one."""
 _RESERVE_BYTES: Final = 1024 * 1024
 """Kept free meanwhile, so that it can be brought to an end on a disk that has become full: a log, and the last rows."""
 _EPOCH_BYTES: Final = 8

@@ -33,7 +33,7 @@ class Handle:
         self._file = _file_at(self._name)
         shared.opened()
 
-    def again(self) -> "Handle":
+    def clone(self) -> "Handle":
         """Return another on the same database, for the calling thread. Raises `OutboxError`."""
         with self.shared.opening(self.path):
             try:
@@ -64,10 +64,10 @@ class Handle:
         self.connection.close()
 
     def bound_log(self) -> None:
-        """Let the log grow to half of the ballast, so that with its help a full disk can always take it in."""
+        """Let the log grow to half of the reserve, so that with its help a full disk can always take it in."""
         with self.translated():
             (size,) = self.connection.execute("PRAGMA page_size").fetchone()
-            pages = max(16, self.shared.room.ballast_bytes // 2 // size)
+            pages = max(16, self.shared.quota.reserve_bytes // 2 // size)
             self.connection.execute(f"PRAGMA wal_autocheckpoint = {pages}")
 
     def rows(self, sql: str, parameters: tuple[int, ...] = ()) -> list[tuple[Any, ...]]:
@@ -98,14 +98,14 @@ class Handle:
                 self._rollback()
                 raise
 
-    def with_ballast(self, action: Callable[[], _T]) -> _T:
-        """Do `action`; on a full disk throw the ballast overboard and do it again."""
+    def with_reserve(self, action: Callable[[], _T]) -> _T:
+        """Do `action`; on a full disk release the reserve and do it again."""
         try:
             return self.with_log_reused(action)
         except OutboxFullError:
-            if not self.shared.room.release():
+            if not self.shared.quota.release():
                 raise
-        # First the log into the database, for which the ballast was as large as a log: then neither has to grow.
+        # First the log into the database, for which the reserve was as large as a log: then neither has to grow.
         self._begin_log_anew()
         return self.with_log_reused(action)
 

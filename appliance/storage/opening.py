@@ -41,7 +41,7 @@ class Recovery:
         """Wait for the thread, if there is one; return whether it is over."""
         return self._future is None or bool(wait_for([self._future], timeout_s).done)
 
-    def mend(self, *, damaged: bool) -> tuple[sqlite3.Connection, Recovered | None]:
+    def recover(self, *, damaged: bool) -> tuple[sqlite3.Connection, Recovered | None]:
         """Return a connection to a sound database, and what became of a damaged one (None: there was none).
 
         It is the caller's to see that nobody else has it open. Raises `OutboxNotReadyError` while a thread is at it
@@ -56,9 +56,9 @@ class Recovery:
         if not self._future.done():
             raise not_ready(self._path)
         future, self._future = self._future, None
-        healed = future.result()
+        recovered = future.result()
         try:
-            return connect(self._path), healed
+            return connect(self._path), recovered
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise translate(error, self._path) from error
 
@@ -77,7 +77,7 @@ class Recovery:
             self._path,
             device=self._shared.device,
             utc_ns=self._shared.utc_ns(),
-            make_space=self._shared.room.release,
+            make_space=self._shared.quota.release,
             noted=self._shared.sidecar,
             damaged=damaged,
         )
@@ -103,8 +103,8 @@ def not_ready(path: Path) -> OutboxNotReadyError:
 def _run(future: "Future[Recovered | None]", opening: _Opening) -> None:
     """Have it sound, so that `connect` is all that is left to do."""
     try:
-        connection, healed = opening()
+        connection, recovered = opening()
         connection.close()
-        future.set_result(healed)
+        future.set_result(recovered)
     except BaseException as error:  # noqa: BLE001 - a thread's outermost: who asks for the result is told
         future.set_exception(error)

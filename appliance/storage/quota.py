@@ -1,4 +1,4 @@
-"""Room on the disk for the outbox: its cap, the space that is left to others, and a ballast to throw overboard.
+"""Room on the disk for the outbox: its cap, the space that is left to others, and a reserve file to let go of.
 
 On a full disk SQLite can not even delete: a transaction is first written to the log. So a file that holds nothing
 lies beside the database; it goes when the disk is full, which is room enough to acknowledge and to give up records,
@@ -15,8 +15,10 @@ CAP_BYTES: Final = 3 * 1024 * 1024 * 1024
 """The database grows to this and no further: a cut of 87 days, measured at the cadence of a line that is not well, is two thirds of it."""
 FLOOR_BYTES: Final = 32 * 1024 * 1024
 """Space on the disk that is left to everything else; on a small disk a twentieth of it."""
-BALLAST_BYTES: Final = 4 * 1024 * 1024
+RESERVE_BYTES: Final = 4 * 1024 * 1024
 """As much as the log grows to before it begins anew; on a small disk a sixteenth of it."""
+
+_BEFORE: Final = ".ballast"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,38 +33,42 @@ class Quota:
     max_age_s: int = 0
 
     @property
-    def ballast(self) -> Path:
+    def reserve(self) -> Path:
         """The file that is deleted when the disk is full."""
-        return self.path.with_name(self.path.name + ".ballast")
+        return self.path.with_name(self.path.name + ".reserve")
 
     @property
-    def ballast_bytes(self) -> int:
-        """How large the ballast is, where there is space for it."""
-        return min(BALLAST_BYTES, self._space()[0] // 16)
+    def reserve_bytes(self) -> int:
+        """How large the reserve is, where there is space for it."""
+        return min(RESERVE_BYTES, self._space()[0] // 16)
 
     def release(self) -> bool:
-        """Throw the ballast overboard; return whether there was any."""
+        """Release the reserve; return whether there was any."""
         try:
-            self.ballast.unlink()
+            self.reserve.unlink()
         except OSError:
             return False
         return True
 
     def restore(self) -> None:
-        """Take ballast on again, if there is space for it and for others."""
+        """Make the reserve again, if there is space for it and for others."""
+        with contextlib.suppress(OSError):
+            self.path.with_name(
+                self.path.name + _BEFORE
+            ).unlink()  # the name that the software before gave it
         total, free = self._space()
-        size = self.ballast_bytes
-        if self.has_ballast(size) or size == 0 or free < _floor(total) + 2 * size:
+        size = self.reserve_bytes
+        if self.has_reserve(size) or size == 0 or free < _floor(total) + 2 * size:
             return
         try:
-            fd = os.open(self.ballast, os.O_WRONLY | os.O_CREAT, 0o600)
+            fd = os.open(self.reserve, os.O_WRONLY | os.O_CREAT, 0o600)
         except OSError:
             return
         try:
             os.posix_fallocate(fd, 0, size)
         except OSError:
             with contextlib.suppress(OSError):
-                self.ballast.unlink()
+                self.reserve.unlink()
         finally:
             os.close(fd)
 
@@ -71,10 +77,10 @@ class Quota:
         total, free = self._space()
         return max(1, min(self.cap_bytes, file_bytes + max(0, free - _floor(total))))
 
-    def has_ballast(self, size: int = 1) -> bool:
-        """Say whether there is ballast; a power cut may have left the name of one, and nothing in it."""
+    def has_reserve(self, size: int = 1) -> bool:
+        """Say whether there is a reserve; a power cut may have left the name of one, and nothing in it."""
         try:
-            return self.ballast.stat().st_size >= size
+            return self.reserve.stat().st_size >= size
         except OSError:
             return False
 

@@ -21,7 +21,7 @@ from appliance.storage.sidecar import SidecarFile
 class Shared:
     """Shared by every `Outbox` of one process. `run` names this start of the software; `looks` says that it only reads."""
 
-    room: Quota
+    quota: Quota
     sidecar: SidecarFile
     looks: bool = False
     run: str = ""

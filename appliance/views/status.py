@@ -59,9 +59,9 @@ def look(data: Path) -> Status:
             remedy="Start one with `tidegauge device`, or name its directory with --data",
         )
     try:
-        return _look(data, device, Outbox.look)
+        return _look(data, device, Outbox.open_read_only)
     except OutboxDamagedError:
-        return _look(data, device, Outbox.look_whole)
+        return _look(data, device, Outbox.open_for_export)
 
 
 def _look(data: Path, device: str, opened: Callable[[Path], Outbox]) -> Status:

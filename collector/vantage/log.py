@@ -50,7 +50,7 @@ def sample_of(record: Record, *, connected: bool) -> Sample | None:
     key, utc_ns = key_of(record), record.start.utc_ns
     if not connected:
         return Sample(key=key, utc_ns=utc_ns, failure=None, failed_operation=None, view=UNREACHABLE)
-    if from_record(record).outlook is Outlook.VOID:
+    if from_record(record).outlook is Outlook.EXCLUDED:
         return None
     nothing = WebControl(source=VantageSource.COLLECTOR, saw_dns=False, saw_http=False)
     return Sample(

@@ -156,7 +156,7 @@ class RoundFacts:
         return tuple(
             seen
             for seen in self.on(Rung.INTERNATIONAL)
-            if seen.outlook is Outlook.MEDDLED
+            if seen.outlook is Outlook.TAMPERED
             and seen.target.startswith("http://")
             and (seen.http_status in PORTAL_STATUSES or seen.failure == Failure.HTTP_UNEXPECTED_REDIRECT_URL)
         )
@@ -178,14 +178,14 @@ def _reach(latest: Iterable[Observation], rung: Rung) -> Reach:
     tried = [seen for seen in latest if seen.rung is rung and counts(seen)]
     named = {outlook: _networks(seen for seen in tried if seen.outlook is outlook) for outlook in Outlook}
     reached = named[Outlook.REACHED]
-    meddled = named[Outlook.MEDDLED] - reached
+    meddled = named[Outlook.TAMPERED] - reached
     down = named[Outlook.DOWN] - reached - meddled
     return Reach(
         reached=reached,
         proven=_networks(seen for seen in tried if seen.is_proof),
         meddled=meddled,
         down=down,
-        unclear=(named[Outlook.UNNAMED] | named[Outlook.UNCLEAR]) - reached - meddled - down,
+        unclear=(named[Outlook.UNRESOLVED] | named[Outlook.UNKNOWN_FAILURE]) - reached - meddled - down,
         anonymous=any(seen.outlook is Outlook.REACHED and not seen.network for seen in tried),
     )
 

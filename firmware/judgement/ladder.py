@@ -157,7 +157,7 @@ def counts(observation: Observation) -> bool:
 
     One that is not evidence does not; on the far rungs neither does a DNS answer, which is never connectivity.
     """
-    if observation.outlook is Outlook.VOID:
+    if observation.outlook is Outlook.EXCLUDED:
         return False
     return observation.rung not in _FAR or observation.is_connectivity
 

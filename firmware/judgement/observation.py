@@ -34,19 +34,19 @@ class Outlook(StrEnum):
 
     REACHED = "reached"
     """The target answered as it should."""
-    MEDDLED = "meddled"
+    TAMPERED = "meddled"
     """Something answered, and it was not the target, or not as it should: a wrong certificate, a redirect."""
     DOWN = "down"
     """Silence, an unreachable, a refusal, a reset."""
-    UNNAMED = "unnamed"
+    UNRESOLVED = "unnamed"
     """Its name was not resolved, so it was never asked: says something of resolvers, nothing of the target."""
-    UNCLEAR = "unclear"
+    UNKNOWN_FAILURE = "unclear"
     """It failed in a way that has no word yet, perhaps by a mistake of ours: never taken for silence."""
-    VOID = "void"
+    EXCLUDED = "void"
     """Not evidence: it was not measured, or the device lacks what it takes (an address family, a right)."""
 
 
-_VOID: Final = frozenset(
+_EXCLUDED: Final = frozenset(
     {
         Failure.MISSED_SLOT,
         Failure.WORKER_DIED,
@@ -108,13 +108,13 @@ class Observation:
         """Return what became of it."""
         if self.failure is None:
             return Outlook.REACHED
-        if self.void or self.failure in _VOID or self.failed_operation in _OURS:
-            return Outlook.VOID
+        if self.void or self.failure in _EXCLUDED or self.failed_operation in _OURS:
+            return Outlook.EXCLUDED
         if self.failed_operation == "resolve" and self.test != "dns":
-            return Outlook.UNNAMED
+            return Outlook.UNRESOLVED
         if self.failure.startswith(UNKNOWN_PREFIX):
-            return Outlook.UNCLEAR
-        return Outlook.MEDDLED if self.failure in _MEDDLED else Outlook.DOWN
+            return Outlook.UNKNOWN_FAILURE
+        return Outlook.TAMPERED if self.failure in _MEDDLED else Outlook.DOWN
 
     @property
     def is_connectivity(self) -> bool:

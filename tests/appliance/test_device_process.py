@@ -249,8 +249,8 @@ def disk_full(folder: str) -> Any:
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(root / "data")], check=True)
         with Device(settings) as device:
             device.await_line("verdict ok", times=2)
-            ballast = root / "data" / "ballast"
-            with ballast.open("wb", buffering=0) as file:
+            reserve = root / "data" / "reserve"
+            with reserve.open("wb", buffering=0) as file:
                 try:
                     while True:
                         file.write(bytes(4096))
@@ -261,7 +261,7 @@ def disk_full(folder: str) -> Any:
             # The state file cannot be written either: what is asked is only whether asking works.
             asked = run("status", "--data", str(device.data)).returncode
             stored = status(device.data)["produced"]
-            ballast.unlink()
+            reserve.unlink()
             device.await_(lambda: status(device.data)["produced"] > stored + 30, "stored again")
             device.await_(lambda: not status(device.data)["daemon"]["storage_fault"], "the fault is over")
             code = device.end()
@@ -290,7 +290,7 @@ def started_where_nothing_can_be_stored(folder: str, how: str) -> Any:
             device.wait()
         before = status(data)
         filler = data / "filler"
-        (data / "outbox.sqlite3.ballast").unlink(missing_ok=True)
+        (data / "outbox.sqlite3.reserve").unlink(missing_ok=True)
         if how == "full":
             with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
                 while True:

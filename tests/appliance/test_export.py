@@ -38,7 +38,7 @@ def test_records_as_they_are_and_they_stay(data: Path) -> None:
     assert [one["seq"] for one in told] == list(range(1, 601))
     assert told[-1]["record"]["test"] == "web_connectivity"
     assert done.stderr == "600 records written\n"
-    with Outbox.look(data / "outbox.sqlite3") as outbox:
+    with Outbox.open_read_only(data / "outbox.sqlite3") as outbox:
         assert outbox.counts().waiting == 600
 
 

@@ -160,7 +160,7 @@ def status(data: Path) -> dict[str, Any]:
 
 def records(data: Path) -> list[Record]:
     """Return every record that waits in the outbox, in order."""
-    with Outbox.look(data / "outbox.sqlite3") as outbox:
+    with Outbox.open_read_only(data / "outbox.sqlite3") as outbox:
         return [from_json(json.loads(row.body)) for row in outbox.oldest(100_000)]
 
 

@@ -21,8 +21,8 @@ def audit(
     wrong: list[str] = []
     collector = Collector(folder)
     with Outbox.open(folder / "outbox.sqlite3", device=device) as outbox:
-        if outbox.healed is not None and not may_be_gone:
-            wrong.append(f"the outbox was found damaged ({outbox.healed})")
+        if outbox.recovered is not None and not may_be_gone:
+            wrong.append(f"the outbox was found damaged ({outbox.recovered})")
         deliver(outbox, collector)
         counts = outbox.counts()
         if counts.waiting:

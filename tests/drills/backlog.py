@@ -77,7 +77,7 @@ def table(folder: Path, rng: random.Random, sizes: tuple[int, ...]) -> None:
     print(
         f"{'rows waiting':>14} {'insert 60':>10} {'newest 200':>11} {'oldest 200':>11} {'ack 50':>8} {'hello':>7}   (median ms)"
     )
-    with Outbox.open(path, device="a" * 16, room=Quota(path=path, cap_bytes=2**40)) as outbox:
+    with Outbox.open(path, device="a" * 16, quota=Quota(path=path, cap_bytes=2**40)) as outbox:
         for size in sizes:
             grow(outbox, size)
             records = [tcp_record(number) for number in range(A_ROUND)]

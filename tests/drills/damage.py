@@ -66,7 +66,7 @@ def measured_before(rng: random.Random, outbox: Outbox, collector: Collector, od
         if rng.random() < 0.4:
             deliver(outbox, collector, lost=lambda: rng.random() < odds, rng=rng, rounds=1)
         if rng.random() < 0.2:
-            outbox.give_up(rng.randint(1, 30))
+            outbox.evict(rng.randint(1, 30))
     return made
 
 

@@ -104,7 +104,7 @@ def main() -> None:
 
     # Half of them as a device does, half as one whose disk has been full for long.
     group_commit.PATIENT_RECORDS = rng.choice([500, 50])  # type: ignore[misc]
-    outbox = Outbox.open(disk / "outbox.sqlite3", device=DEVICE, room=Quota(path=disk / "outbox.sqlite3"))
+    outbox = Outbox.open(disk / "outbox.sqlite3", device=DEVICE, quota=Quota(path=disk / "outbox.sqlite3"))
     store = GroupCommit(outbox, account=account)
     filler = Filler(disk / "filler")
     made = full = acked_full = refused = 0

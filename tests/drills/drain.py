@@ -171,8 +171,8 @@ def run(words: dict[str, Any]) -> bool:
         folder = Path(name)
         beyond = stack.enter_context(far_side(folder, asked.way))
         data = stack.enter_context(DataDir.open(folder / "device"))
-        room = Quota(path=data.path, cap_bytes=2**34)
-        outbox = stack.enter_context(Outbox.open(data.outbox, device=data.device, room=room))
+        quota = Quota(path=data.path, cap_bytes=2**34)
+        outbox = stack.enter_context(Outbox.open(data.outbox, device=data.device, quota=quota))
         for one in week.rounds(asked.records, seed=asked.seed, until_utc_ns=time.time_ns()):
             outbox.append(one)
         print(

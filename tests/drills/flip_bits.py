@@ -129,8 +129,8 @@ class Bench:
         self.truth = build(folder / "scene")
         self.cells = cells(folder / "scene" / OUTBOX)
         self.plan: Plan = plans.load()
-        ballast = folder / "scene" / f"{OUTBOX}.ballast"
-        ballast.unlink(missing_ok=True)
+        reserve = folder / "scene" / f"{OUTBOX}.reserve"
+        reserve.unlink(missing_ok=True)
 
     def whole_rows(self) -> Iterator[Flip]:
         """Give every bit of one row of each table: of the schema every row."""
@@ -214,7 +214,7 @@ class _Trial:
     def _lines(self) -> None:
         """Write lines as `tidegauge export` does."""
         heard = Heard()
-        with Outbox.look_whole(self._folder / OUTBOX) as outbox:
+        with Outbox.open_for_export(self._folder / OUTBOX) as outbox:
             for stored in to_export((*outbox.past(), outbox)):
                 heard.stored[stored.epoch, stored.seq] = _object(stored.body)
         self._compare("lines", heard)
@@ -228,7 +228,7 @@ class _Trial:
 
     def _running(self) -> None:
         with self._started() as (device, outbox):
-            with outbox.again() as sender:
+            with outbox.clone() as sender:
                 self._send(sender, batches=1, newest=True)
             outbox._handle.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._flip = self._flip.where_it_is_now(cells(self._folder / OUTBOX))
@@ -273,7 +273,7 @@ class _Trial:
                 store.add(made(self._number), now_ns)
             now_ns += 2 * RETRY_NS
             store.commit(now_ns)
-            with contextlib.suppress(ApplianceError), outbox.again() as sender:
+            with contextlib.suppress(ApplianceError), outbox.clone() as sender:
                 self._send(sender)
                 if not sender.counts().waiting and not sender.past() and not sender.tombstones(1):
                     break

@@ -63,16 +63,16 @@ class Truth:
 def build(folder: Path) -> Truth:
     """Make the directory, with everything in the database's own file, and return the truth about it."""
     with DataDir.open(folder) as data:
-        room = Quota(path=data.outbox, max_age_s=365 * 86_400)
-        with _opened(data, room) as outbox:
+        quota = Quota(path=data.outbox, max_age_s=365 * 86_400)
+        with _opened(data, quota) as outbox:
             truth = Truth(device=data.device)
             first = outbox.epoch
             _start(outbox, BOOTS[0])
             _append(outbox, truth, range(1, 91))
             outbox.acknowledge(Ack(epoch=first, upto=10, run=outbox.run))
             outbox.quarantine(15, "too large to send")
-            outbox.give_up(5)
-        with _opened(data, room) as outbox:
+            outbox.evict(5)
+        with _opened(data, quota) as outbox:
             _start(outbox, BOOTS[0])
             _append(outbox, truth, range(91, 141))
             outbox.acknowledge(Ack(epoch=first, upto=0, clash=FORK, run=outbox.run))
@@ -81,8 +81,8 @@ def build(folder: Path) -> Truth:
                 truth.every[second, seq - FORK] = truth.every.pop((first, seq))
             _append(outbox, truth, range(141, 201))
             outbox.quarantine(30, "too large to send")
-            outbox.give_up(4)
-        with _opened(data, room) as outbox:
+            outbox.evict(4)
+        with _opened(data, quota) as outbox:
             _start(outbox, BOOTS[1])
             for hours in (1, 3):
                 outbox.space.keep_age(hours * _HOUR_NS)
@@ -92,8 +92,8 @@ def build(folder: Path) -> Truth:
     return truth
 
 
-def _opened(data: DataDir, room: Quota) -> Outbox:
-    return Outbox.open(data.outbox, device=data.device, room=room)
+def _opened(data: DataDir, quota: Quota) -> Outbox:
+    return Outbox.open(data.outbox, device=data.device, quota=quota)
 
 
 def _start(outbox: Outbox, boot_id: str) -> None:

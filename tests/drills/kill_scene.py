@@ -193,12 +193,12 @@ class Scene:
 
 
 def _waiting(outbox: Path) -> int:
-    with Outbox.look(outbox) as looked:
+    with Outbox.open_read_only(outbox) as looked:
         return looked.counts().waiting
 
 
 def _produced(outbox: Path) -> int:
-    with Outbox.look(outbox) as looked:
+    with Outbox.open_read_only(outbox) as looked:
         return looked.counts().produced
 
 

@@ -27,7 +27,7 @@ class Compared:
 def compare(folder: Path, *, outbox: Path, collector: Path, said: str, worker_deaths: int) -> Compared:
     """Return what is wrong with the account; `said` is what the collector's own audit printed."""
     told = log.read(folder / log.NAME)
-    with Outbox.look(outbox) as device:
+    with Outbox.open_read_only(outbox) as device:
         counts, epoch = device.counts(), device.epoch
     connection = sqlite3.connect(f"file:{collector}?mode=ro", uri=True)
     rows = connection.execute("SELECT epoch, seq, body FROM record").fetchall()

@@ -229,7 +229,7 @@ def _start_cold(data: Path) -> None:
         returned_s = time.monotonic() - begun
         outbox.wait_until_ready(3600)
         if not outbox.is_open:
-            outbox.open_at_last()
+            outbox.retry_open()
         ready_s = time.monotonic() - begun
         hello = outbox.hello(software="drill", country="ir")
         hello_s = time.monotonic() - begun

@@ -44,8 +44,8 @@ def audit(data: Path, log: Path) -> tuple[list[str], Tally]:
     """Return what is wrong, and what became of all; print the sums."""
     wrong: list[str] = []
     with Outbox.open(data / "outbox.sqlite3", device=device_of(data)) as outbox:
-        if outbox.healed is not None or outbox.past():
-            wrong.append(f"the outbox was found damaged: {outbox.healed}")
+        if outbox.recovered is not None or outbox.past():
+            wrong.append(f"the outbox was found damaged: {outbox.recovered}")
         gone = [(one.low, one.high) for one in outbox.tombstones(2**40)]
         counts = outbox.counts()
         if counts.produced != counts.waiting + counts.given_up:

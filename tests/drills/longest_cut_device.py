@@ -220,8 +220,10 @@ def main() -> None:
             stack.enter_context(one)
         data = stack.enter_context(DataDir.open(folder))
         begun = time.monotonic()
-        room = Quota(path=data.outbox, cap_bytes=cap_mb << 20) if cap_mb else None
-        outbox = Watched.open(data.outbox, device=data.device, utc_ns=passed.utc_ns, room=room, patient=True)
+        quota = Quota(path=data.outbox, cap_bytes=cap_mb << 20) if cap_mb else None
+        outbox = Watched.open(
+            data.outbox, device=data.device, utc_ns=passed.utc_ns, quota=quota, patient=True
+        )
         outbox.log, outbox.tape = Log(log_path, passed), tape
         outbox.wait_until_ready(3600)
         print(f"opened {time.monotonic() - begun:.3f}", flush=True)

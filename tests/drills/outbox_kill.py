@@ -80,5 +80,5 @@ def recount(folder: Path) -> int:
     """Return how many records there are: what was committed but not told before the kill counts too."""
     from appliance.outbox.box import Outbox
 
-    with Outbox.look(folder / "outbox.sqlite3") as outbox:
+    with Outbox.open_read_only(folder / "outbox.sqlite3") as outbox:
         return outbox.counts().produced

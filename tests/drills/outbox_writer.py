@@ -126,7 +126,7 @@ def main() -> None:
             orders["left"] = rng.randint(1, 4)
             deliver(outbox, collector, lost=lost, rng=rng, rounds=1)
         elif what < 0.95:
-            outbox.give_up(rng.randint(1, 40))
+            outbox.evict(rng.randint(1, 40))
         else:
             outbox._handle.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
     outbox.close()

@@ -381,7 +381,7 @@ class Siege:
         try:
             killed = rng.random() < 0.4
             time.sleep(full_s / 2)
-            filler.fill()  # what was freed meanwhile, the ballast too, is taken as well
+            filler.fill()  # what was freed meanwhile, the reserve too, is taken as well
             if killed:
                 device.kill()
                 device.start()

@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 DATABASE: Final = "outbox.sqlite3"
 LOG: Final = "outbox.sqlite3-wal"
 INDEX: Final = "outbox.sqlite3-shm"
-_NO_SIDECARS: Final = ("lock", DATABASE, LOG, INDEX, "outbox.sqlite3.ballast")
+_NO_SIDECARS: Final = ("lock", DATABASE, LOG, INDEX, "outbox.sqlite3.reserve")
 SIDECAR_BYTES: Final = 64 * 1024
 """A file beside the database that is no larger is a sidecar."""
 _LOG_HEADER: Final = 32

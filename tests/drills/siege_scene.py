@@ -381,11 +381,11 @@ class Device:
         self._scene.install(self.name, self.data)
 
     def snapshot(self, out: Path) -> None:
-        """Copy what lies in its data directory, without keys and ballast."""
+        """Copy what lies in its data directory, without keys and reserve."""
         shutil.rmtree(out, ignore_errors=True)
         out.mkdir(parents=True)
         for one in self.data.iterdir():
-            if one.is_file() and not one.name.endswith(".ballast"):
+            if one.is_file() and not one.name.endswith(".reserve"):
                 with suppress(OSError):
                     shutil.copy(one, out / one.name)
 

@@ -67,7 +67,7 @@ def test_all_is_accounted_for_whatever_the_card_did(
     with CollectorProcess(tmp_path / "collector", "--broker", f"127.0.0.1:{broker.port}") as collector:
         with Outbox.open(path, device=DEVICE) as outbox:
             outbox.append([tcp_record(number) for number in range(1, 401)])
-            assert outbox.give_up(100) == 100
+            assert outbox.evict(100) == 100
             assert outbox.quarantine(outbox.oldest(1)[0].seq, "too large to send")
             deliver(outbox, broker.port)
         assert completeness(collector) == {"produced": 400, "stored": 299, "tombstoned": 101, "missing": 0}
@@ -77,8 +77,8 @@ def test_all_is_accounted_for_whatever_the_card_did(
             outbox.append([tcp_record(number) for number in range(401, 501)])
         path.write_bytes(bytes(100) + path.read_bytes()[100:])
         with Outbox.open(path, device=DEVICE) as outbox:
-            assert outbox.healed is not None
-            assert (outbox.healed.saved, outbox.healed.lost) == (100, 0)
+            assert outbox.recovered is not None
+            assert (outbox.recovered.saved, outbox.recovered.lost) == (100, 0)
             store = GroupCommit(outbox, account=account)
             store.add(tcp_record(501), 0)
             assert store.commit(0)
@@ -140,7 +140,7 @@ def test_a_database_damaged_in_use_is_replaced_while_the_sender_has_it_open(tmp_
         looking = threading.Event()
 
         def send() -> None:
-            with outbox.again() as mine:
+            with outbox.clone() as mine:
                 mine.newest(10)
                 looking.set()
                 while not let_go.is_set():
@@ -159,9 +159,9 @@ def test_a_database_damaged_in_use_is_replaced_while_the_sender_has_it_open(tmp_
         let_go.set()
         thread.join(LIMIT_S)
         assert not thread.is_alive()
-        assert outbox.healed is not None
-        assert outbox.healed.saved == 199
-        with outbox.again() as anew:
+        assert outbox.recovered is not None
+        assert outbox.recovered.saved == 199
+        with outbox.clone() as anew:
             assert anew.epoch == outbox.epoch
             # 200, and the account of the damage; the 199 wait in the epoch they were made in.
             assert anew.counts().waiting == 201

@@ -91,7 +91,7 @@ class Country:
     def serve(self, behaviour: Behaviour, address: str, port: int) -> None:
         self._stack.enter_context(TcpServer(behaviour, address=address, port=port))
 
-    def mend(self, name: str) -> None:
+    def recover(self, name: str) -> None:
         """Let the site that is down be up."""
         with namespaces.inside("abroad"):
             self.serve(self._site(name), SITES[name], 443)
@@ -261,7 +261,7 @@ def late_and_unreachable(folder: str) -> dict[str, Any]:
         stopped = read_state(device.data)
         assert stopped is not None
         there.await_(rounds_measured(8), "rounds that nobody hears of")
-        there.mend("down")
+        there.recover("down")
         there.await_(
             lambda: [
                 one

@@ -175,7 +175,7 @@ def test_a_usb_drive_that_arrives_after_its_device_went_on_is_no_copied_card(
     carried: Carried, tmp_path: Path
 ) -> None:
     old = carried.export().rename(tmp_path / "old.bundle")
-    with carried.outbox.again() as first_run:
+    with carried.outbox.clone() as first_run:
         first_run.append([tcp_record(1)])
     # A second start of the software, whose bundle arrives first.
     with Outbox.open(carried.directory.outbox, device=DEVICE) as second_run:

@@ -146,7 +146,7 @@ class Stage:
         if sum(line.startswith("verdict ") for line in device.lines) <= self._told_rounds:
             return  # looking at the outbox is for when there is something new
         self._told_rounds += 1
-        with Outbox.look(device.data / "outbox.sqlite3") as outbox:
+        with Outbox.open_read_only(device.data / "outbox.sqlite3") as outbox:
             for record in reversed(outbox.recent_rounds(200)):
                 number = record.round_id or 0
                 if record.verdict is None or number <= self._heard_round:

@@ -65,7 +65,7 @@ class Cards:
         """Carry what waits on a card to a USB drive of its own."""
         usb_drive = self.folder / f"drive-{len(self.usb_drives)}"
         usb_drive.mkdir()
-        with Outbox.look(card / "outbox.sqlite3") as outbox, Folder.open(usb_drive) as folder:
+        with Outbox.open_read_only(card / "outbox.sqlite3") as outbox, Folder.open(usb_drive) as folder:
             author = BundleAuthor(seal=lambda _leaf, payload: payload, software="drill", country="xx")
             assert not write(outbox, folder, author, utc_ns=0).fault
         self.usb_drives.append(usb_drive)

@@ -78,7 +78,7 @@ def own_view(record: Record, now: Sequence[Record], before: Iterable[Record]) ->
     """Return what surrounds a target as a side would count it that goes its own way: as the collector once did."""
     facts = RoundFacts.of(from_record(one) for one in now)
     others = [one for one in facts.latest if one.is_by_name and one.target_name != record.target_name]
-    asked = [one for one in (*facts.on(Rung.RESOLVER), *others) if one.outlook is not Outlook.VOID]
+    asked = [one for one in (*facts.on(Rung.RESOLVER), *others) if one.outlook is not Outlook.EXCLUDED]
     return RoundView(
         controls_reached=facts.controls_well,
         names_resolve=any(one.outlook is Outlook.REACHED for one in asked) if asked else None,

@@ -191,7 +191,7 @@ class Sync:
     def _session(self, session: Session) -> str:
         """Hold one connection until it ends, and return why it did."""
         try:
-            with self._outbox.again() as outbox:
+            with self._outbox.clone() as outbox:
                 return session.converse(outbox, self._stopping, self._wake_fd)
         except ApplianceError as error:
             return str(error)

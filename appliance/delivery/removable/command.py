@@ -24,7 +24,7 @@ TELL_EVERY_S: Final = 5.0
 def to_directory(data: Path, directory: Path, *, country: str) -> str:
     """Export the outbox in `data` to `directory`; return what to say. Raises `CommandError`, `ApplianceError`."""
     files = IdentityFiles(data=data)
-    with Outbox.look_whole(data / "outbox.sqlite3") as outbox:
+    with Outbox.open_for_export(data / "outbox.sqlite3") as outbox:
         identity = DeviceIdentity.load(files, device=outbox.device) if files.are_there else None
         authentication = MessageAuthentication(identity)
         author = BundleAuthor(

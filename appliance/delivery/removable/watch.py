@@ -120,7 +120,7 @@ class UsbDriveWatch:
         began_ns = boottime_ns()
         taken, written = AnswersResult(), BundleResult()
         try:
-            with self._outbox.again() as outbox, Folder.open(root) as folder:
+            with self._outbox.clone() as outbox, Folder.open(root) as folder:
                 self._notify(ExportStarted(waiting=outbox.counts().waiting))
                 authentication = MessageAuthentication(self._identity())
                 folder.drop_parts(outbox.device)

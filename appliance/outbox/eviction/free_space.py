@@ -12,13 +12,13 @@ from appliance.outbox.eviction.last_seen import LastSeenCache
 from appliance.storage.handle import Handle
 from appliance.storage.recovery import quarantined_files
 from appliance.storage.tables import delivered, ledger, rows
-from appliance.storage.tables.priority import FULL_AFTER, rows_to_give_up
+from appliance.storage.tables.priority import FULL_AFTER, rows_to_evict
 
-NO_ROOM: Final = "no room"
+NO_SPACE: Final = "no room"
 TOO_OLD: Final = "too old"
 AGE_EVERY_NS: Final = 3_600_000_000_000
 _BUNCH: Final = 250
-"""Records given up in one transaction: its log must fit where the ballast was."""
+"""Records given up in one transaction: its log must fit where the reserve was."""
 _STEPS: Final = 20
 """Transactions of one look: the thread that gives up has rounds to run as well."""
 _STRIPPED: Final = 20
@@ -31,16 +31,16 @@ _NS: Final = 1_000_000_000
 class Evictor:
     """Keeps one outbox within its room; used by the thread that appends."""
 
-    def __init__(self, handle: Handle, recall: LastSeenCache) -> None:
+    def __init__(self, handle: Handle, last_seen: LastSeenCache) -> None:
         self._handle = handle
-        self._recall = recall
+        self._last_seen = last_seen
         self._aged_ns: int | None = None
         self._is_tight = False
         self._too_old = 0
         self.is_behind = False
         """The last look could not give up all it wanted in its steps: the next one should come soon."""
 
-    def give_up(self, wanted: int, reason: str = NO_ROOM, *, steps: int | None = None) -> int:
+    def evict(self, wanted: int, reason: str = NO_SPACE, *, steps: int | None = None) -> int:
         """Give up the `wanted` least valuable records, oldest first among equals; return how many went.
 
         Each is in a tombstone from then on. Takes several transactions, each of them whole; at most `steps`.
@@ -50,31 +50,31 @@ class Evictor:
             if gone >= wanted:
                 break
             bunch = min(_BUNCH, wanted - gone)
-            count = self._handle.with_ballast(functools.partial(self._give_up, bunch, reason))
+            count = self._handle.with_reserve(functools.partial(self._evict, bunch, reason))
             if count is None:
                 break
             gone += count
         return gone
 
-    def keep_room(self) -> int:
+    def keep_within_quota(self) -> int:
         """Give up what does not fit in the room there is, as far as a few steps go; return how many records went."""
-        handle, room = self._handle, self._handle.shared.room
+        handle, quota = self._handle, self._handle.shared.quota
         with handle.translated():
             kept = delivered.bytes_kept(handle.connection)
-        if kept > (most := room.cap_bytes // DELIVERED_SHARE):
+        if kept > (most := quota.cap_bytes // DELIVERED_SHARE):
             self.drop_delivered(kept - most + most // DELIVERED_SHARE)
         size, pages, spare, waiting = self._fill()
-        allowed = room.allowed_bytes(pages * size)
-        if allowed < room.cap_bytes and quarantined_files.forget(handle.path, keep=0):
-            allowed = room.allowed_bytes(pages * size)
-        was_tight, self._is_tight = self._is_tight, allowed < room.cap_bytes
+        allowed = quota.allowed_bytes(pages * size)
+        if allowed < quota.cap_bytes and quarantined_files.forget(handle.path, keep=0):
+            allowed = quota.allowed_bytes(pages * size)
+        was_tight, self._is_tight = self._is_tight, allowed < quota.cap_bytes
         if self._is_tight and not was_tight:
             return 0  # others fill the disk, perhaps for a while: the next look decides
-        wanted = rows_to_give_up(used_bytes=(pages - spare) * size, cap_bytes=allowed, rows=waiting)
+        wanted = rows_to_evict(used_bytes=(pages - spare) * size, cap_bytes=allowed, rows=waiting)
         if wanted and self.drop_delivered(int((pages - spare) * size - FULL_AFTER * allowed)):
             size, pages, spare, waiting = self._fill()
-            wanted = rows_to_give_up(used_bytes=(pages - spare) * size, cap_bytes=allowed, rows=waiting)
-        gone = self.give_up(wanted, steps=_STEPS) if wanted else 0
+            wanted = rows_to_evict(used_bytes=(pages - spare) * size, cap_bytes=allowed, rows=waiting)
+        gone = self.evict(wanted, steps=_STEPS) if wanted else 0
         self.is_behind = gone < wanted
         return gone
 
@@ -85,7 +85,7 @@ class Evictor:
         """
         freed = 0
         for _ in range(_STEPS):
-            gone = self._handle.with_ballast(functools.partial(self._drop_delivered, wanted_bytes - freed))
+            gone = self._handle.with_reserve(functools.partial(self._drop_delivered, wanted_bytes - freed))
             freed += gone
             if not gone or freed >= wanted_bytes:
                 break
@@ -113,7 +113,7 @@ class Evictor:
 
         What that is, is looked at once an hour.
         """
-        limit_s = self._handle.shared.room.max_age_s
+        limit_s = self._handle.shared.quota.max_age_s
         if limit_s and (self._aged_ns is None or now_ns - self._aged_ns >= AGE_EVERY_NS):
             passed_s = 0 if self._aged_ns is None else (now_ns - self._aged_ns) // _NS
             with self._handle.transaction() as connection:
@@ -125,20 +125,20 @@ class Evictor:
         gone = 0
         for _ in range(_STEPS if self._too_old else 0):
             with self._handle.transaction() as connection:
-                count = rows.give_up_upto(connection, self._too_old, wanted=_BUNCH, reason=TOO_OLD)
+                count = rows.evict_upto(connection, self._too_old, wanted=_BUNCH, reason=TOO_OLD)
             gone += count
             if count < _BUNCH:
                 self._too_old = 0
                 break
         return gone
 
-    def take_ballast(self) -> bool:
-        """Take ballast on again, where there is space for it; return whether there is ballast."""
-        room = self._handle.shared.room
-        room.restore()
-        return room.has_ballast()
+    def restore_reserve(self) -> bool:
+        """Make the reserve again, where there is space for it; return whether there is a reserve."""
+        quota = self._handle.shared.quota
+        quota.restore()
+        return quota.has_reserve()
 
-    def _give_up(self, wanted: int, reason: str) -> int | None:
+    def _evict(self, wanted: int, reason: str) -> int | None:
         with self._handle.transaction() as connection:
-            memory = self._recall.lend(connection, ledger.current(connection))
-            return rows.give_up(connection, memory, wanted=wanted, reason=reason)
+            memory = self._last_seen.lend(connection, ledger.current(connection))
+            return rows.evict(connection, memory, wanted=wanted, reason=reason)

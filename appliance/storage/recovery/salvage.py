@@ -342,7 +342,7 @@ def _balance(
         # All that is not here, whatever the counts say: a row of an old page that had left makes up in them for one that is
         # lost. What was set aside counts as a hole too, its own tombstone may have stood on a page that is gone.
         for low, high in ledger.holes(connection, first, last, counted=("waiting",)):
-            ledger.bury(connection, account.base, low - account.base, high - account.base, DAMAGED)
+            ledger.add_tombstone(connection, account.base, low - account.base, high - account.base, DAMAGED)
     return waiting, lost
 
 

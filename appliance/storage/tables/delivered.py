@@ -209,7 +209,7 @@ def put_back(connection: sqlite3.Connection, parcel: Parcel, *, utc_ns: int) -> 
         _lose(connection, low, high)
     for low, high, reason in parcel.told:
         base = low // SPAN * SPAN
-        ledger.bury(connection, base, low - base, high - base, reason)
+        ledger.add_tombstone(connection, base, low - base, high - base, reason)
     drop(connection, [parcel.id])
     return len(returned), len(lost)
 
@@ -283,7 +283,7 @@ def _lose(connection: sqlite3.Connection, low: int, high: int) -> None:
     """Give up what was acknowledged from key `low` to `high` and has no copy here."""
     base = low // SPAN * SPAN
     _uncount(connection, low, high)
-    ledger.bury(connection, base, low - base, high - base, GONE)
+    ledger.add_tombstone(connection, base, low - base, high - base, GONE)
     account = ledger.by_id(connection, base // SPAN + 1)
     ledger.count(connection, replace(account, given_up=account.given_up + high - low + 1))
 
@@ -298,7 +298,7 @@ def _uncount(connection: sqlite3.Connection, low: int, high: int) -> None:
     count, top = high - low + 1, high - account.base
     if top > account.produced:
         between = top - account.produced
-        ledger.bury(
+        ledger.add_tombstone(
             connection, account.base, account.produced + 1, top, "given another number in a later epoch"
         )
         account = replace(account, produced=top, given_up=account.given_up + between)

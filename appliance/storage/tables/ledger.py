@@ -173,7 +173,7 @@ def count(connection: sqlite3.Connection, account: Account) -> None:
 # What was given up.
 
 
-def bury(connection: sqlite3.Connection, base: int, low: int, high: int, reason: str) -> None:
+def add_tombstone(connection: sqlite3.Connection, base: int, low: int, high: int, reason: str) -> None:
     """Note that every seq from `low` to `high` was given up; a neighbour for the same reason becomes one with it."""
     first, last = base + low, base + high
     reason = reason[:_REASON_LENGTH]

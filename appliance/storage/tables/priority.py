@@ -122,7 +122,7 @@ def facts_of(record: Record) -> RecordFacts:
 class Candidates:
     """What of a window to give up, which to mark as `KEPT`, and up to which seq the window was dealt with."""
 
-    victims: tuple[int, ...]
+    chosen: tuple[int, ...]
     promoted: tuple[int, ...]
     upto: int
 
@@ -135,11 +135,11 @@ def pick(
     All below `level` must have been given up before: the caller goes through the levels in order, each from where
     it last got to. A failure that may be its run's last is not taken but marked, except at the last level.
     """
-    victims: list[int] = []
+    chosen: list[int] = []
     promoted: list[int] = []
     upto = window[0][0] - 1
     for seq, value in window:
-        if len(victims) >= wanted:
+        if len(chosen) >= wanted:
             break
         upto = seq
         if value > level:
@@ -147,8 +147,8 @@ def pick(
         if level is not Priority.KEPT and seq in open_failures:
             promoted.append(seq)
         else:
-            victims.append(seq)
-    return Candidates(tuple(victims), tuple(promoted), upto)
+            chosen.append(seq)
+    return Candidates(tuple(chosen), tuple(promoted), upto)
 
 
 def to_ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
@@ -162,7 +162,7 @@ def to_ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
     return ranges
 
 
-def rows_to_give_up(*, used_bytes: int, cap_bytes: int, rows: int) -> int:
+def rows_to_evict(*, used_bytes: int, cap_bytes: int, rows: int) -> int:
     """Return how many of `rows` must go so that what is used falls from above `FULL_AT` to `FULL_AFTER` of the cap."""
     if rows == 0 or used_bytes <= FULL_AT * cap_bytes:
         return 0

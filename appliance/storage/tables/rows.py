@@ -54,7 +54,7 @@ def insert(
     connection: sqlite3.Connection,
     records: Sequence[Record],
     bodies: Sequence[str],
-    worths: Sequence[Ranking],
+    rankings: Sequence[Ranking],
     *,
     first: int,
     utc_ns: int,
@@ -77,11 +77,11 @@ def insert(
                 checked.body_mark(first + index, stored.encode()),
             )
             for index, (record, stored, worth) in enumerate(
-                zip(records, _packed(records, bodies), worths, strict=True)
+                zip(records, _packed(records, bodies), rankings, strict=True)
             )
         ],
     )
-    for worth in worths:
+    for worth in rankings:
         if worth.promoted is not None:
             _promote(connection, worth.promoted)
     rounds = [
@@ -320,7 +320,7 @@ def quarantine(
     return delete(connection, key, key)
 
 
-def give_up(connection: sqlite3.Connection, memory: LastSeen, *, wanted: int, reason: str) -> int | None:
+def evict(connection: sqlite3.Connection, memory: LastSeen, *, wanted: int, reason: str) -> int | None:
     """Give up at most `wanted` of the least valuable records of a few windows; None when nothing is left."""
     open_failures = memory.open_failures
     looked = 0
@@ -336,9 +336,9 @@ def give_up(connection: sqlite3.Connection, memory: LastSeen, *, wanted: int, re
                 "INSERT OR REPLACE INTO given_up_to (value, seq, crc) VALUES (?, ?, ?)",
                 (int(level), upto, checked.mark(int(level), upto)),
             )
-            if picked.victims:
-                _bury_all(connection, picked.victims, reason)
-                return len(picked.victims)
+            if picked.chosen:
+                _evict_all(connection, picked.chosen, reason)
+                return len(picked.chosen)
         if looked == _WINDOWS:
             return 0
     return None
@@ -361,23 +361,23 @@ def _window(connection: sqlite3.Connection, above: int) -> list[tuple[int, Prior
     return [(key, Priority(value)) for key, value in rows]
 
 
-def give_up_upto(connection: sqlite3.Connection, key: int, *, wanted: int, reason: str) -> int:
+def evict_upto(connection: sqlite3.Connection, key: int, *, wanted: int, reason: str) -> int:
     """Give up at most `wanted` records, whatever they are worth, up to `key`; return how many."""
     found = connection.execute(
         "SELECT seq FROM waiting WHERE seq <= ? ORDER BY seq LIMIT ?", (key, wanted)
     ).fetchall()
-    _bury_all(connection, [one for (one,) in found], reason)
+    _evict_all(connection, [one for (one,) in found], reason)
     return len(found)
 
 
-def _bury_all(connection: sqlite3.Connection, keys: Sequence[int], reason: str) -> None:
+def _evict_all(connection: sqlite3.Connection, keys: Sequence[int], reason: str) -> None:
     if keys:
         refuse_disorder(connection, keys[0], keys[-1])
     for low, high in to_ranges(keys):
         number = low // SPAN + 1
         base = (number - 1) * SPAN
         gone = delete(connection, low, high)
-        ledger.bury(connection, base, low - base, high - base, reason)
+        ledger.add_tombstone(connection, base, low - base, high - base, reason)
         account = ledger.by_id(connection, number)
         ledger.count(connection, replace(account, given_up=account.given_up + gone))
 

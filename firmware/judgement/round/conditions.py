@@ -110,13 +110,13 @@ def certificates_refused(facts: RoundFacts) -> bool:
     """Say whether controls answer with certificates that none verifies."""
     handshakes = [seen for seen in facts.on(Rung.INTERNATIONAL) if seen.test == "tls"]
     networks = {seen.network for seen in handshakes}
-    return len(networks) >= MIN_OK and all(seen.outlook is Outlook.MEDDLED for seen in handshakes)
+    return len(networks) >= MIN_OK and all(seen.outlook is Outlook.TAMPERED for seen in handshakes)
 
 
 def names_unresolved(facts: RoundFacts) -> bool:
     """Say whether no name is resolved."""
-    by_name = [seen for seen in facts.latest if seen.is_by_name and seen.outlook is not Outlook.VOID]
-    none = bool(by_name) and all(seen.outlook is Outlook.UNNAMED for seen in by_name)
+    by_name = [seen for seen in facts.latest if seen.is_by_name and seen.outlook is not Outlook.EXCLUDED]
+    none = bool(by_name) and all(seen.outlook is Outlook.UNRESOLVED for seen in by_name)
     return bool(facts.failed(Rung.RESOLVER)) and none
 
 

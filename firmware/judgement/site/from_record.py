@@ -41,7 +41,7 @@ _Detail = Mapping[str, JsonValue]
 
 def evidence_of(record: Record) -> WebEvidence | None:
     """Return what `record` saw of its page; None for another test, or where nothing was measured."""
-    if record.test not in TESTS or from_record(record).outlook is Outlook.VOID:
+    if record.test not in TESTS or from_record(record).outlook is Outlook.EXCLUDED:
         return None
     detail, outcome = record.outcome.detail, record.outcome
     evidence = {

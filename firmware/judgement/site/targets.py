@@ -33,7 +33,7 @@ def judge_targets(
     found: dict[str, WebJudgement] = {}
     for seen in facts.on(Rung.PLATFORMS):
         name = seen.target_name
-        if name in pages and seen.outlook is not Outlook.VOID:
+        if name in pages and seen.outlook is not Outlook.EXCLUDED:
             # Where the journey ended does not depend on the round, so it is asked first, of the same rules.
             step = judge(pages[name], None).step
             around = round_view(facts, name, step)
@@ -75,8 +75,8 @@ def resolver_lies(pages: Iterable[WebEvidence]) -> bool:
 def _names_resolve(facts: RoundFacts, name: str) -> bool | None:
     """Say whether the system's resolver answered for names other than that of `name`; None where none was asked."""
     others = [one for one in facts.latest if one.is_by_name and one.target_name != name]
-    asked = [one for one in others if one.outlook is not Outlook.VOID]
-    if any(one.outlook is not Outlook.UNNAMED for one in asked) or facts.reached(Rung.RESOLVER):
+    asked = [one for one in others if one.outlook is not Outlook.EXCLUDED]
+    if any(one.outlook is not Outlook.UNRESOLVED for one in asked) or facts.reached(Rung.RESOLVER):
         return True
     return False if asked or facts.failed(Rung.RESOLVER) else None
 

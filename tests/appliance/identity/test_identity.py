@@ -158,7 +158,7 @@ class TestRenewal:
         write(world.files.certificate, chain)
         with pytest.raises(IdentityError, match="not the key of"):
             world.identity()
-        renewal.mend(world.files)
+        renewal.recover(world.files)
         assert pem(world.identity().certificate) in chain
 
     def test_one_nobody_asked_for_is_refused(self, world: World) -> None:

@@ -173,7 +173,7 @@ def test_a_boot_and_its_points_are_noted_again_after_a_heal(tmp_path: Path) -> N
         with outbox.transaction() as connection:
             connection.execute("DELETE FROM boot WHERE boot_id = ?", (second,))  # as lost with its page
             connection.execute("DELETE FROM sync_point")
-        outbox.heal()
+        outbox.recover()
         made.result(ntp_task(), ntp_result(failure="generic_timeout_error"), slot_ns=boottime_ns())
         assert made.commit()
         assert boots.points(outbox, second) == (point,)

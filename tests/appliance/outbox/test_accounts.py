@@ -24,7 +24,7 @@ class Life:
         self.path = path
         self.rng = rng
         self.owner = Outbox.open(path, device=DEVICE)
-        self.sender = self.owner.again()
+        self.sender = self.owner.clone()
 
     def close(self) -> None:
         self.sender.close()
@@ -36,7 +36,7 @@ class Life:
         self.owner.append([tcp_record(n, failure=self.rng.choice(failures)) for n in range(count)])
 
     def given_up(self) -> None:
-        self.owner.give_up(self.rng.choice((1, 10, 100)))
+        self.owner.evict(self.rng.choice((1, 10, 100)))
 
     def acknowledged(self) -> None:
         for box in self.sender.past() if self.rng.random() < 0.3 else (self.sender,):
@@ -55,7 +55,7 @@ class Life:
                     )
                 )
 
-    def set_aside(self) -> None:
+    def quarantined_file(self) -> None:
         if made := self.sender._account().produced:
             self.sender.quarantine(self.rng.randint(1, made), "cannot be sent")
 
@@ -65,16 +65,16 @@ class Life:
             Ack(epoch=account.epoch, upto=0, clash=self.rng.randint(0, account.produced), run=self.sender.run)
         )
 
-    def healed(self) -> None:
+    def recovered(self) -> None:
         self.sender.close()
-        assert self.owner.heal() is not None
-        self.sender = self.owner.again()
+        assert self.owner.recover() is not None
+        self.sender = self.owner.clone()
 
     def started_again(self) -> None:
         self.close()
         self.owner = Outbox.open(self.path, device=DEVICE)
-        self.sender = self.owner.again()
-        assert self.owner.healed is None
+        self.sender = self.owner.clone()
+        assert self.owner.recovered is None
 
     def check(self) -> None:
         def count(sql: str, *span: int) -> int:
@@ -103,9 +103,9 @@ def test_counters_never_contradict_rows(tmp_path: Path, seed: int) -> None:
         (life.measured, 4),
         (life.given_up, 2),
         (life.acknowledged, 4),
-        (life.set_aside, 1),
+        (life.quarantined_file, 1),
         (life.clashed, 1),
-        (life.healed, 1),
+        (life.recovered, 1),
         (life.started_again, 1),
     )
     try:

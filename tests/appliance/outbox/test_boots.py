@@ -32,6 +32,6 @@ def test_points_of_a_boot_are_there_after_a_restart_and_after_damage(tmp_path: P
         assert boots.points(outbox, SECOND) == ()
     path.write_bytes(bytes(100) + path.read_bytes()[100:])
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.healed is not None
+        assert outbox.recovered is not None
         assert boots.points(outbox, FIRST) == (POINT,)
         assert boots.begin(outbox, SECOND) == BootStart(previous=FIRST, is_new=True)

@@ -18,7 +18,7 @@ from tests.firmware.records import tcp_record
 DEVICE = "a1b2c3d4e5f6g7h8"
 RECORDS = [tcp_record(number) for number in range(5000)]
 LOG_BYTES = 3 * 1024 * 1024
-"""Half of the ballast, where SQLite begins to take the log in, and one transaction."""
+"""Half of the reserve, where SQLite begins to take the log in, and one transaction."""
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_an_ack_of_a_whole_backlog_is_taken_in_parts_that_the_log_can_hold(path:
 def test_tombstones_are_settled_with_the_rows_around_them(path: Path) -> None:
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append(RECORDS)
-        outbox.give_up(1000)
+        outbox.evict(1000)
         assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=5000, run=outbox.run)) == 4000
         assert outbox.tombstones(10) == []
 
@@ -66,13 +66,13 @@ def test_what_is_kept_is_passed_over_in_few_transactions(path: Path) -> None:
         with outbox.transaction() as connection:
             connection.execute("UPDATE waiting SET value = 3")
         seen = commits(outbox)
-        assert outbox.give_up(100) == 100
+        assert outbox.evict(100) == 100
         assert len(seen) <= 3
 
 
 def test_what_is_too_old_goes_in_steps(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(free_space, "_STEPS", 4)
-    with Outbox.open(path, device=DEVICE, room=Quota(path=path, max_age_s=1)) as outbox:
+    with Outbox.open(path, device=DEVICE, quota=Quota(path=path, max_age_s=1)) as outbox:
         outbox.append(RECORDS)
         with outbox.transaction() as connection:
             connection.executemany(

@@ -283,7 +283,7 @@ def test_the_sender_s_thread_reads_and_acknowledges_while_the_daemon_appends(out
 
     def send() -> None:
         try:
-            with outbox.again() as mine:
+            with outbox.clone() as mine:
                 while mine.counts().waiting or not produced.is_set():
                     for row in mine.newest(7):
                         mine.acknowledge(ack(mine, 0, (row.seq, row.seq)))
@@ -321,7 +321,7 @@ def test_one_thread_s_connection_is_refused_to_another(outbox: Outbox) -> None:
 
 def test_another_process_may_look_and_not_write(path: Path, outbox: Outbox) -> None:
     outbox.append([ladder(1)])
-    with Outbox.look(path) as seen:
+    with Outbox.open_read_only(path) as seen:
         assert seen.counts() == outbox.counts()
         assert seen.recent_rounds(1)[0].round_id == 1
         with pytest.raises(OutboxReadOnlyError):
@@ -330,19 +330,19 @@ def test_another_process_may_look_and_not_write(path: Path, outbox: Outbox) -> N
 
 def test_looking_where_nothing_is_makes_nothing(path: Path) -> None:
     with pytest.raises(OutboxError):
-        Outbox.look(path)
+        Outbox.open_read_only(path)
     assert not path.exists()
 
 
 def test_looking_at_a_database_that_is_only_just_being_made(path: Path) -> None:
     connect(path).close()
     with pytest.raises(OutboxError, match="not made yet"):
-        Outbox.look(path)
+        Outbox.open_read_only(path)
     connection = connect(path)
     migrations.apply(connection)
     connection.close()
     with pytest.raises(OutboxError, match="not made yet"):
-        Outbox.look(path)
+        Outbox.open_read_only(path)
 
 
 def test_a_database_held_by_somebody_else_is_told(
@@ -381,7 +381,7 @@ def test_a_database_of_a_newer_version_is_refused_by_name(path: Path) -> None:
     with pytest.raises(OutboxTooNewError, match=r"'m999_comet'.*Upgrade tidegauge"):
         Outbox.open(path, device=DEVICE)
     with pytest.raises(OutboxTooNewError, match=r"'m999_comet'.*Upgrade tidegauge"):
-        Outbox.look(path)
+        Outbox.open_read_only(path)
     assert path.exists()
 
 
@@ -447,12 +447,12 @@ def test_a_damaged_database_is_set_aside_whole_and_a_new_epoch_begins(
     damage(path)
     damaged = path.read_bytes()
     with Outbox.open(path, device=DEVICE, utc_ns=lambda: 1_763_700_000_000_000_000) as outbox:
-        assert outbox.set_aside == path.with_name("outbox.damaged-20251121T044000Z.sqlite3")
-        assert outbox.set_aside.read_bytes() == damaged
+        assert outbox.quarantined_file == path.with_name("outbox.damaged-20251121T044000Z.sqlite3")
+        assert outbox.quarantined_file.read_bytes() == damaged
         assert outbox.epoch != epoch
         assert outbox.append(records(1, 1))[0].seq == 1
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.set_aside is None
+        assert outbox.quarantined_file is None
 
 
 @pytest.mark.parametrize("newest", [False, True])
@@ -463,7 +463,7 @@ def test_who_only_looks_passes_over_what_is_spoilt(path: Path, newest: bool) -> 
     connection.execute("UPDATE waiting SET body = 'q' || substr(body, 2) WHERE seq NOT IN (4, 8)")
     connection.commit()
     connection.close()
-    with Outbox.look(path) as outbox:
+    with Outbox.open_read_only(path) as outbox:
         read = outbox.newest if newest else outbox.oldest
         assert [row.seq for row in read(2)] == ([8] if newest else [4])
         assert [row.seq for row in read(100)] == ([8, 4] if newest else [4, 8])
@@ -498,7 +498,7 @@ def test_a_first_start_cut_short_begins_again(path: Path) -> None:
     migrations.apply(connection)
     connection.close()
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.set_aside is None
+        assert outbox.quarantined_file is None
         assert outbox.append(records(1, 1))[0].seq == 1
 
 
@@ -528,11 +528,11 @@ for given_up in (20, 40):
 counts = outbox.counts()
 assert counts.produced == counts.waiting == stored, counts
 assert [row.seq for row in outbox.oldest(10**6)] == list(range(1, stored + 1))
-(directory / "ballast").unlink()
+(directory / "reserve").unlink()
 print(outbox.append([tcp_record(0)], given_up=60)[0].seq - stored, outbox.counts().unstored)
 outbox.close()
 outbox = Outbox.open(directory / "outbox.sqlite3", device="a1b2c3d4e5f6g7h8")
-print(outbox.set_aside, outbox.counts().unstored, outbox.acknowledge(Ack(epoch=outbox.epoch, upto=stored, run=outbox.run)) == stored)
+print(outbox.quarantined_file, outbox.counts().unstored, outbox.acknowledge(Ack(epoch=outbox.epoch, upto=stored, run=outbox.run)) == stored)
 outbox.close()
 """
 
@@ -540,7 +540,7 @@ outbox.close()
 def test_a_full_disk_is_told_counted_and_survived(tmp_path: Path) -> None:
     said = namespaces.run(
         FILL,
-        mounts='mount -t tmpfs -o size=3m tmpfs "$DIR"; head -c 1500000 /dev/zero > "$DIR/ballast"',
+        mounts='mount -t tmpfs -o size=3m tmpfs "$DIR"; head -c 1500000 /dev/zero > "$DIR/reserve"',
         directory=tmp_path,
     )
     full, first, second, after, reopened = said.splitlines()
@@ -553,12 +553,12 @@ def test_a_full_disk_is_told_counted_and_survived(tmp_path: Path) -> None:
 HEAL_ON_A_FULL_DISK = """
 import sys, pathlib
 from appliance.outbox.box import Outbox
-from appliance.storage.quota import Room
+from appliance.storage.quota import Quota
 from firmware.wire.messages import Ack
 from tests.firmware.records import tcp_record
 path = pathlib.Path(sys.argv[1]) / "outbox.sqlite3"
-room = Room(path=path)
-with Outbox.open(path, device="a1b2c3d4e5f6g7h8", room=room) as outbox:
+quota = Quota(path=path)
+with Outbox.open(path, device="a1b2c3d4e5f6g7h8", quota=quota) as outbox:
     while path.stat().st_size < 8_000_000:
         outbox.append([tcp_record(n) for n in range(100)])
     outbox.acknowledge(Ack(epoch=outbox.epoch, upto=100, run=outbox.run))
@@ -567,8 +567,8 @@ with path.open("r+b") as file:
     file.write(bytes(100))
 aside = path.with_name("outbox.damaged-19700101T000000Z.sqlite3")
 aside.write_bytes(bytes(1_000_000))
-with Outbox.open(path, device="a1b2c3d4e5f6g7h8", room=room) as outbox:
-    assert "full" in outbox.healed.fault, outbox.healed
+with Outbox.open(path, device="a1b2c3d4e5f6g7h8", quota=quota) as outbox:
+    assert "full" in outbox.recovered.fault, outbox.recovered
     assert not aside.exists()
     (ended,) = outbox.past()
     assert ended.epoch == epoch
@@ -577,13 +577,13 @@ with Outbox.open(path, device="a1b2c3d4e5f6g7h8", room=room) as outbox:
     counts = outbox.counts()
     assert waiting and given_up, (len(waiting), given_up)
     # What was delivered before nobody can tell any more from what was lost: all that is not here is told of.
-    assert len(waiting) == counts.waiting == outbox.healed.saved, counts
+    assert len(waiting) == counts.waiting == outbox.recovered.saved, counts
     assert len(waiting) + given_up == made, counts
     assert outbox.append([tcp_record(0)])[0].seq == 1
-    assert outbox.set_aside.exists()
+    assert outbox.quarantined_file.exists()
     # The next time there is no space the damaged one goes, before any record does.
     try:
-        while outbox.set_aside.exists():
+        while outbox.quarantined_file.exists():
             outbox.append([tcp_record(n) for n in range(100)])
     except Exception as error:
         raise SystemExit(f"{error!r}")

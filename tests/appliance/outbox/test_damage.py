@@ -70,7 +70,7 @@ def test_a_sidecar_that_is_no_text_costs_nothing(path: Path) -> None:
     epoch = made(path, 3)
     path.with_name(path.name + ".epoch").write_bytes(b"\xff\xfe\xff")
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert (outbox.epoch, outbox.set_aside) == (epoch, None)
+        assert (outbox.epoch, outbox.quarantined_file) == (epoch, None)
 
 
 def test_a_bit_in_what_no_checksum_covers_costs_no_record(path: Path) -> None:
@@ -80,8 +80,8 @@ def test_a_bit_in_what_no_checksum_covers_costs_no_record(path: Path) -> None:
     at = next(n for n, byte in enumerate(data) if byte == 8 and data[n + 1] in {4, 5})
     path.write_bytes(data[:at] + b"\x0c" + data[at + 1 :])
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.healed is not None
-        assert (outbox.healed.saved, outbox.healed.lost) == (500, 0)
+        assert outbox.recovered is not None
+        assert (outbox.recovered.saved, outbox.recovered.lost) == (500, 0)
         (ended,) = outbox.past()
         assert ended.epoch == epoch
 
@@ -100,8 +100,8 @@ def test_a_row_that_was_written_over_is_saved_from_its_page_s_form_before(path: 
         path.with_name(name).write_bytes(content)
     path.write_bytes(bytes(16) + path.read_bytes()[16:])
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.healed is not None
-        assert (outbox.healed.saved, outbox.healed.lost) == (100, 0)
+        assert outbox.recovered is not None
+        assert (outbox.recovered.saved, outbox.recovered.lost) == (100, 0)
 
 
 def test_rows_that_leave_beside_a_damaged_pointer_have_nothing_written_over(path: Path) -> None:
@@ -117,14 +117,14 @@ def test_rows_that_leave_beside_a_damaged_pointer_have_nothing_written_over(path
         path.write_bytes(data)
         store = GroupCommit(outbox, account=account)
         for _ in range(3):
-            with contextlib.suppress(OutboxError), outbox.again() as sender:
+            with contextlib.suppress(OutboxError), outbox.clone() as sender:
                 first = hidden + 2
                 sender.acknowledge(
                     Ack(epoch=sender.epoch, upto=0, ranges=SeqRanges.of(range(first, 61)), run=outbox.run)
                 )
             store.add(tcp_record(100), 0)
             assert store.commit(0)
-        with outbox.again() as sender:
+        with outbox.clone() as sender:
             boxes = [sender, *sender.past()]
             found = [json.loads(row.body)["round_id"] for box in boxes for row in box.oldest(1000)]
     assert set(range(hidden + 1)) - set(found) <= {hidden - 1}  # record n has seq n + 1
@@ -134,7 +134,7 @@ def test_a_value_that_there_is_not_ends_nothing(path: Path) -> None:
     made(path, 10)
     change(path, "UPDATE waiting SET value = 67 WHERE seq = 3")
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.give_up(10) == 10
+        assert outbox.evict(10) == 10
 
 
 def test_a_counter_that_cannot_be_is_damage_and_gives_no_seq_twice(path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_counter_that_cannot_be_is_damage_and_gives_no_seq_twice(path: Path) -
         outbox.acknowledge(Ack(epoch=epoch, upto=5000, run=outbox.run))
     change(path, "UPDATE state SET produced = 904")  # one bit of 5,000
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.healed is not None
+        assert outbox.recovered is not None
         assert outbox.append([tcp_record(1)])[0].epoch != epoch
 
 
@@ -155,7 +155,7 @@ def test_a_body_whose_type_alone_changed_is_still_what_was_stored(path: Path) ->
         ((size,),) = outbox._handle.rows("SELECT length(body) FROM waiting WHERE seq = 5")
         # One bit of its type: text is odd, bytes of the same length are even.
         flip(path, b"\0" + varint(13 + 2 * size), b"\0" + varint(12 + 2 * size))
-        with outbox.again() as other:
+        with outbox.clone() as other:
             assert other.oldest(20) == before
 
 
@@ -171,24 +171,24 @@ def test_a_round_that_is_no_utf_8_any_more_keeps_no_device_from_starting(path: P
         assert len(outbox.oldest(9)) + len(outbox.tombstones(9)) == 3
 
 
-def test_ballast_of_which_a_power_cut_left_the_name_is_taken_on_again(path: Path) -> None:
+def test_a_reserve_of_which_a_power_cut_left_the_name_is_made_again(path: Path) -> None:
     made(path, 1)
-    ballast = path.with_name(path.name + ".ballast")
-    ballast.write_bytes(b"")
+    reserve = path.with_name(path.name + ".reserve")
+    reserve.write_bytes(b"")
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.space.take_ballast()
-    assert ballast.stat().st_size > 0
+        assert outbox.space.restore_reserve()
+    assert reserve.stat().st_size > 0
 
 
 def test_a_connection_that_could_not_be_made_keeps_nobody_from_healing(path: Path) -> None:
     made(path, 5)
     with Outbox.open(path, device=DEVICE) as outbox:
         shared = outbox._shared
-        handle = outbox._handle.again()
+        handle = outbox._handle.clone()
         shared.note(OutboxDamagedError("found by another thread", where=path, remedy="none"))
         with pytest.raises(OutboxError):
             Outbox._around(handle)
-        assert outbox.heal() is not None
+        assert outbox.recover() is not None
 
 
 EXCHANGE_ON_A_READ_ONLY_DISK = """
@@ -224,13 +224,13 @@ from appliance.storage.recovery import quarantined_files
 from appliance.outbox.box import Outbox
 from appliance.storage.errors import OutboxBusyError
 from appliance.storage.sidecar import SidecarFile
-from appliance.outbox.group_commit import Store
+from appliance.outbox.group_commit import GroupCommit
 from tests.firmware.records import tcp_record
 folder = pathlib.Path(sys.argv[1])
 path = folder / "outbox.sqlite3"
 with Outbox.open(path, device="a1b2c3d4e5f6g7h8") as outbox:
     outbox.append([tcp_record(1)])
-(folder / "outbox.sqlite3.ballast").unlink()
+(folder / "outbox.sqlite3.reserve").unlink()
 filler = os.open(folder / "filler", os.O_WRONLY | os.O_CREAT)
 for size in (1 << 20, 1 << 12, 1):
     try:
@@ -239,17 +239,17 @@ for size in (1 << 20, 1 << 12, 1):
     except OSError:
         pass
 with Outbox.open(path, device="a1b2c3d4e5f6g7h8", patient=True) as outbox:
-    store = Store(outbox, account=lambda count, reason: tcp_record(count, test="gap"))
+    store = GroupCommit(outbox, account=lambda count, reason: tcp_record(count, test="gap"))
     store.add(tcp_record(2), 0)
     print(outbox.is_open, store.commit(0), store.held, "full" in store.fault)
-    for use in (outbox.again, outbox.counts, lambda: outbox.append([])):
+    for use in (outbox.clone, outbox.counts, lambda: outbox.append([])):
         try:
             use()
         except OutboxBusyError as error:
             print("not open yet" in str(error))
     os.ftruncate(filler, 0)
     print(outbox.is_open, store.commit(store.due_ns()), store.held, [row.seq for row in outbox.oldest(9)])
-    with outbox.again() as other:
+    with outbox.clone() as other:
         print(other.counts().produced)
 """
 
@@ -283,16 +283,14 @@ for size in (1 << 20, 1 << 12, 1):
     except OSError:
         pass
 with Outbox.open(path, device="a1b2c3d4e5f6g7h8") as outbox:
-    print(outbox.healed is not None, len(outbox.append([tcp_record(1)])))
+    print(outbox.recovered is not None, len(outbox.append([tcp_record(1)])))
     every = (outbox, *outbox.past())
     print(sum(len(one.oldest(10**6)) + sum(t.count for t in one.tombstones(10**6)) for one in every))
 """
 
 
 @pytest.mark.parametrize("damage", ["", "; touch $DIR/damage"], ids=["sound", "damaged"])
-def test_a_start_on_a_disk_without_a_free_byte_throws_the_ballast_overboard(
-    tmp_path: Path, damage: str
-) -> None:
+def test_a_start_on_a_disk_without_a_free_byte_releases_the_reserve(tmp_path: Path, damage: str) -> None:
     said = namespaces.run(
         START_ON_A_FULL_DISK, mounts=f'mount -t tmpfs -o size=24m tmpfs "$DIR"{damage}', directory=tmp_path
     )

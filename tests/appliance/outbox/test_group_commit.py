@@ -82,7 +82,7 @@ def test_healing_that_failed_is_tried_again(path: Path) -> None:
         outbox._handle.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         path.write_bytes(b"not a database" * 1000)
         with pytest.raises(OutboxDamagedError):
-            outbox.again()
+            outbox.clone()
         in_the_way = path.with_name(path.name + ".new")
         in_the_way.mkdir()
         store.add(tcp_record(2), 0)
@@ -97,7 +97,7 @@ def test_healing_that_failed_is_tried_again(path: Path) -> None:
         in_the_way.rmdir()
         assert store.commit(now_ns), store.fault
         assert store.fault == ""
-        assert outbox.set_aside is not None
+        assert outbox.quarantined_file is not None
         assert [row.seq for row in outbox.oldest(10)] == [1, 2], (
             "the account of the damage, and what was held"
         )

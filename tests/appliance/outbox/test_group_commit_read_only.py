@@ -44,7 +44,7 @@ def stores_through_a_read_only_mount(folder: str) -> Any:
             store.add(tcp_record(number), 0)
             refused.append(store.commit(0))
         with pytest.raises(OutboxReadOnlyError, match="mounted read-only"):
-            outbox.give_up(1)
+            outbox.evict(1)
         fault, readable = store.fault, len(outbox.newest(10))
         mount("-o", "remount,bind,rw", folder)
         stored, counts = store.commit(0), outbox.counts()

@@ -45,8 +45,8 @@ def settle(outbox: Outbox, listed: TrustList | None, *, now_ns: int = ACKED_NS) 
         pass
 
 
-def filled(path: Path, *, room: Quota | None = None) -> tuple[Outbox, dict[tuple[str, int], object]]:
-    outbox = Outbox.open(path, device=DEVICE, room=room)
+def filled(path: Path, *, quota: Quota | None = None) -> tuple[Outbox, dict[tuple[str, int], object]]:
+    outbox = Outbox.open(path, device=DEVICE, quota=quota)
     outbox.append([snapshots.record(number) for number in range(COUNT)])
     return outbox, dict(snapshots.look(outbox).waiting)
 

@@ -121,8 +121,8 @@ def test_copies_go_before_any_record_that_waits(path: Path) -> None:
     ).fetchall()
     connection.close()
     kept = sum(has for _, has in parcels(path))
-    with Outbox.open(path, device=DEVICE, room=Quota(path=path, cap_bytes=size)) as outbox:
-        assert outbox.space.keep_room() == 0
+    with Outbox.open(path, device=DEVICE, quota=Quota(path=path, cap_bytes=size)) as outbox:
+        assert outbox.space.keep_within_quota() == 0
         assert outbox.counts().waiting == 1000
     assert 0 < sum(has for _, has in parcels(path)) < kept
 
@@ -150,7 +150,7 @@ def test_what_was_acknowledged_before_a_clash_comes_back_under_its_numbers(path:
         assert bodies(past) == {seq: before[seq] for seq in range(1, 9)}
         assert balanced(path)
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.healed is None
+        assert outbox.recovered is None
 
 
 def test_runs_that_a_revoked_key_confirmed_are_told_of_again(path: Path) -> None:
@@ -174,7 +174,7 @@ def test_a_salvage_keeps_what_was_delivered(path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(b"\0" * 100 + data[100:])
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.healed is not None
+        assert outbox.recovered is not None
         assert go_by(outbox, REVOKED) == 300
         (past,) = outbox.past()
         assert past.epoch == epoch
@@ -278,7 +278,7 @@ def test_in_whatever_order_nothing_is_swallowed(
                         Ack(epoch=outbox.epoch, upto=0, rejects=rejects, run=outbox.run), receipt(THIEF)
                     )
                 case "evict", int(count):
-                    outbox.give_up(count)
+                    outbox.evict(count)
                 case "strip", int(count):
                     outbox.space.drop_delivered(count)
                 case "clash", int(fork):

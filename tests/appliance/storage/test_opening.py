@@ -48,9 +48,9 @@ def test_a_large_one_is_checked_beside_the_measuring(path: Path) -> None:
         store.add(tcp_record(100), 0)
         committed(store, outbox)
         assert outbox.is_open
-        assert outbox.healed is None
+        assert outbox.recovered is None
         assert [row.seq for row in outbox.oldest(200)] == list(range(1, 102))
-        with outbox.again() as other:
+        with outbox.clone() as other:
             assert other.counts().waiting == 101
 
 
@@ -67,8 +67,8 @@ def test_a_large_one_found_damaged_at_start_is_healed_beside_the_measuring(path:
         store = GroupCommit(outbox, account=account)
         store.add(tcp_record(100), 0)
         committed(store, outbox)
-        assert outbox.healed is not None
-        assert outbox.healed.saved == 100
+        assert outbox.recovered is not None
+        assert outbox.recovered.saved == 100
         (ended,) = outbox.past()
         assert len(ended.oldest(200)) == 100
         assert outbox.counts().produced == 100 + 2, "what was held, and the account of the damage"
@@ -77,12 +77,12 @@ def test_a_large_one_found_damaged_at_start_is_healed_beside_the_measuring(path:
 def test_a_large_one_found_damaged_in_use_is_healed_beside_the_measuring(path: Path) -> None:
     with Outbox.open(path, device=DEVICE) as outbox:
         store = GroupCommit(outbox, account=account)
-        sender = outbox.again()
+        sender = outbox.clone()
         outbox._handle.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         with path.open("r+b") as file:
             file.write(b"not a database" * 10)
         with pytest.raises(OutboxDamagedError):
-            outbox.again()
+            outbox.clone()
         store.add(tcp_record(100), 0)
         assert not store.commit(0), "the sender has it open"
         assert "as soon as the sender has let go" in store.fault
@@ -91,12 +91,12 @@ def test_a_large_one_found_damaged_in_use_is_healed_beside_the_measuring(path: P
         assert not store.commit(later_ns)
         assert store.due_ns() == later_ns + READY_NS
         with pytest.raises(OutboxBusyError, match="is being replaced"):
-            outbox.again()
+            outbox.clone()
         assert outbox.wait_until_ready(LIMIT_S)
         assert store.commit(later_ns)
         assert not store.fault
         assert outbox.counts().waiting == 100 + 2
-        assert outbox.set_aside is not None
+        assert outbox.quarantined_file is not None
 
 
 def test_another_device_s_is_refused_at_once(path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_sidecar_that_is_gone_costs_nothing(
     path = snapshots.copy(folder, tmp_path / "data")
     damage(sidecar.sidecar_path(path))
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.healed is None
+        assert outbox.recovered is None
         assert snapshots.lost(told, snapshots.look(outbox)) == 0
         noted = sidecar.read(path)
         assert noted is not None
@@ -147,7 +147,7 @@ def test_an_epoch_that_a_clash_shortened_is_not_taken_for_a_loss(tmp_path: Path)
         outbox.acknowledge(Ack(epoch=outbox.epoch, upto=0, clash=4, run=outbox.run))
     sidecar.sidecar_path(path).write_bytes(before)
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.healed is None
+        assert outbox.recovered is None
         assert [row.seq for row in outbox.oldest(99)] == [1, 2, 3, 4, 5]
 
 
@@ -210,7 +210,7 @@ def test_an_outbox_that_is_closed_leaves_no_descriptor_open(tmp_path: Path) -> N
     Outbox.open(path, device=DEVICE).close()
     before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(5):
-        with Outbox.open(path, device=DEVICE) as outbox, outbox.again() as other:
+        with Outbox.open(path, device=DEVICE) as outbox, outbox.clone() as other:
             outbox.append([tcp_record(number)])
             assert other.counts().produced == number + 1
     assert len(list(Path("/proc/self/fd").iterdir())) <= before

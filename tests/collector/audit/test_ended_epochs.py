@@ -56,7 +56,7 @@ def test_what_a_salvage_saved_is_missing_until_it_has_come(tmp_path: Path) -> No
     epoch = filled(path, 30)
     damaged(path)
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.healed is not None
+        assert outbox.recovered is not None
         hello = outbox.hello(software="s", country="xx")
         assert hello.ended == ((epoch, 30),)
         told(tmp_path, hello)
@@ -111,7 +111,7 @@ def test_what_was_given_up_is_named_until_its_tombstone_is_known(tmp_path: Path)
     epoch = filled(path, 4)
     damaged(path)
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.give_up(4) == 4
+        assert outbox.evict(4) == 4
         assert outbox.hello(software="", country="").ended == ((epoch, 4),)
         listening = Collector(tmp_path)
         deliver(outbox, listening)

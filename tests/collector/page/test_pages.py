@@ -30,7 +30,7 @@ _FIRST = "k3v9q2m7x1c8n5p4"
 _SECOND = "b7d2w8r4t6z1h0js"
 _GZIP = {"Accept-Encoding": "gzip"}
 _PAGES = ("/", f"/device/{_FIRST}", "/about", "/api", "/nowhere", "/?page=7", "/device/nobody")
-_VOID = frozenset({"meta", "link", "br", "path"})
+_EXCLUDED = frozenset({"meta", "link", "br", "path"})
 
 
 _IMPLIED: Final = {
@@ -54,7 +54,7 @@ class _Tags(HTMLParser):
         while self.open and self.open[-1] in _IMPLIED.get(tag, ()):
             self.open.pop()
         self.seen.append((tag, dict(attrs)))
-        if tag not in _VOID:
+        if tag not in _EXCLUDED:
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -93,18 +93,18 @@ def test_a_records_context_says_plan_and_network() -> None:
         (Failure.TIMEOUT, "connect", Outlook.DOWN),
         (Failure.CONNECTION_RESET, "tls_handshake", Outlook.DOWN),
         (Failure.NETWORK_UNREACHABLE, "connect", Outlook.DOWN),
-        ("unknown_failure: something new", "connect", Outlook.UNCLEAR),
-        (Failure.DNS_NXDOMAIN, "resolve", Outlook.UNNAMED),
-        (Failure.TIMEOUT, "resolve", Outlook.UNNAMED),
-        (Failure.SSL_UNKNOWN_AUTHORITY, "tls_handshake", Outlook.MEDDLED),
-        (Failure.HTTP_UNEXPECTED_STATUS_CODE, "http_round_trip", Outlook.MEDDLED),
-        (Failure.MISSED_SLOT, "", Outlook.VOID),
-        (Failure.PERMISSION_DENIED, "connect", Outlook.VOID),
-        ("unknown_failure: AttributeError: a fault of ours", "measure", Outlook.VOID),
-        ("generic_timeout_error", "measure", Outlook.VOID),
-        ("unknown_failure: TargetError: not a target", "parse", Outlook.VOID),
-        ("unknown_failure: EBADMSG: Bad message", "connect", Outlook.UNCLEAR),
-        (Failure.RESULT_LOST, "measure", Outlook.VOID),
+        ("unknown_failure: something new", "connect", Outlook.UNKNOWN_FAILURE),
+        (Failure.DNS_NXDOMAIN, "resolve", Outlook.UNRESOLVED),
+        (Failure.TIMEOUT, "resolve", Outlook.UNRESOLVED),
+        (Failure.SSL_UNKNOWN_AUTHORITY, "tls_handshake", Outlook.TAMPERED),
+        (Failure.HTTP_UNEXPECTED_STATUS_CODE, "http_round_trip", Outlook.TAMPERED),
+        (Failure.MISSED_SLOT, "", Outlook.EXCLUDED),
+        (Failure.PERMISSION_DENIED, "connect", Outlook.EXCLUDED),
+        ("unknown_failure: AttributeError: a fault of ours", "measure", Outlook.EXCLUDED),
+        ("generic_timeout_error", "measure", Outlook.EXCLUDED),
+        ("unknown_failure: TargetError: not a target", "parse", Outlook.EXCLUDED),
+        ("unknown_failure: EBADMSG: Bad message", "connect", Outlook.UNKNOWN_FAILURE),
+        (Failure.RESULT_LOST, "measure", Outlook.EXCLUDED),
     ],
 )
 def test_what_became_of_it(failure: str | None, operation: str, outlook: Outlook) -> None:
@@ -138,11 +138,11 @@ def unreachable(target: str) -> Observation:
 def test_no_route_of_its_family_is_no_evidence(target: str, routes: set[int], void: bool) -> None:
     host = replace(seen("address", Rung.ADDRESS), routes=frozenset(routes))
     _, settled = settle([host, unreachable(target)])
-    assert (settled.outlook is Outlook.VOID) is void
+    assert (settled.outlook is Outlook.EXCLUDED) is void
 
 
 def test_without_an_address_measurement_ipv4_is_assumed() -> None:
-    assert settle([unreachable("[2001:db8::1]:443")])[0].outlook is Outlook.VOID
+    assert settle([unreachable("[2001:db8::1]:443")])[0].outlook is Outlook.EXCLUDED
     assert settle([unreachable("192.0.2.1:443")])[0].outlook is Outlook.DOWN
 
 

@@ -116,7 +116,7 @@ def test_what_a_power_cut_leaves_of_the_last_transaction_is_no_damage(
     data[at : at + FRAME + PAGE] = bytes(FRAME + PAGE)
     (tmp_path / "torn" / WAL).write_bytes(data)
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.healed is None
+        assert outbox.recovered is None
 
 
 def test_an_older_use_of_the_log_is_not_taken_for_the_present_one(
@@ -130,5 +130,5 @@ def test_an_older_use_of_the_log_is_not_taken_for_the_present_one(
     assert len(log.frames) == frames(tmp_path / "whole" / WAL)
     assert HEAD + len(log.frames) * (FRAME + PAGE) < size, "nothing stands behind the present frames"
     with Outbox.open(path, device=DEVICE) as outbox:
-        assert outbox.healed is None
+        assert outbox.recovered is None
         assert snapshots.lost(told, snapshots.look(outbox)) == 0

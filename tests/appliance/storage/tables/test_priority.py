@@ -15,7 +15,7 @@ from appliance.storage.tables.priority import (
     Priority,
     RecordFacts,
     pick,
-    rows_to_give_up,
+    rows_to_evict,
     to_ranges,
 )
 from firmware.model.record import Verdict
@@ -32,8 +32,8 @@ def said(words: list[str]) -> list[tuple[Priority, int | None]]:
         RecordFacts(key="x", said=word, failed=bool(word), round_id=n)
         for n, word in enumerate(words, start=1)
     ]
-    worths = [memory.add(seq, one) for seq, one in enumerate(facts, start=1)]
-    return [(worth.value, worth.promoted) for worth in worths]
+    rankings = [memory.add(seq, one) for seq, one in enumerate(facts, start=1)]
+    return [(worth.value, worth.promoted) for worth in rankings]
 
 
 def test_the_edges_of_an_outage_are_kept() -> None:
@@ -74,11 +74,11 @@ def test_of_a_long_cut_each_conclusion_and_one_whole_round_in_eight_outlive_the_
             for identity, name in zip(outbox.append(told), names, strict=True):
                 made[identity.seq] = (name, number)
         inside = range(2, 60)  # the first is a change, and of the last failures each may be its run's last
-        outbox.give_up(len([1 for name, n in made.values() if name == "success" and n > 1 and n % 8]))
+        outbox.evict(len([1 for name, n in made.values() if name == "success" and n > 1 and n % 8]))
         left = [made[row.seq] for row in outbox.oldest(1000)]
         assert [n for name, n in left if name == "success" and n in inside] == [8, 16, 24, 32, 40, 48, 56]
         assert len([n for name, n in left if name == "failure"]) == 120
-        outbox.give_up(2 * len([n for n in inside if n % 8]))
+        outbox.evict(2 * len([n for n in inside if n % 8]))
         left = [made[row.seq] for row in outbox.oldest(1000)]
         assert len([n for name, n in left if name == "conclusion"]) == 60
         assert [n for name, n in left if name == "failure" and n in inside] == [
@@ -90,14 +90,14 @@ def test_an_open_failure_is_marked_not_taken() -> None:
     picked = pick(
         [(1, Priority.FAILING), (2, Priority.FAILING)], level=Priority.FAILING, wanted=5, open_failures={2}
     )
-    assert (picked.victims, picked.promoted, picked.upto) == ((1,), (2,), 2)
+    assert (picked.chosen, picked.promoted, picked.upto) == ((1,), (2,), 2)
 
 
 def test_room_is_made_in_one_go_not_one_by_one() -> None:
-    assert rows_to_give_up(used_bytes=96, cap_bytes=100, rows=1000) == 0
-    assert rows_to_give_up(used_bytes=100, cap_bytes=100, rows=1000) == 50
-    assert rows_to_give_up(used_bytes=100, cap_bytes=1, rows=10) == 10
-    assert rows_to_give_up(used_bytes=100, cap_bytes=1, rows=0) == 0
+    assert rows_to_evict(used_bytes=96, cap_bytes=100, rows=1000) == 0
+    assert rows_to_evict(used_bytes=100, cap_bytes=100, rows=1000) == 50
+    assert rows_to_evict(used_bytes=100, cap_bytes=1, rows=10) == 10
+    assert rows_to_evict(used_bytes=100, cap_bytes=1, rows=0) == 0
 
 
 @given(st.lists(st.integers(1, 60), unique=True).map(sorted))
@@ -120,7 +120,7 @@ def test_nothing_kept_goes_while_something_lesser_stays_and_all_is_accounted_for
             bunch = [tcp_record(rng.randint(1, 99), failure=failure) for _ in range(rng.randint(1, 30))]
             outbox.append(bunch)
             before = values(outbox)
-            outbox.give_up(rng.choice([0, 0, rng.randint(1, 40)]))
+            outbox.evict(rng.choice([0, 0, rng.randint(1, 40)]))
             after = values(outbox)
             gone = before.keys() - after.keys()
             if gone and after:
@@ -158,11 +158,11 @@ def values(outbox: Outbox) -> dict[int, int]:
 
 def test_what_is_too_old_goes_by_how_long_the_device_ran_and_not_by_its_wall_clock(tmp_path: Path) -> None:
     path = tmp_path / "outbox.sqlite3"
-    room = Quota(path=path, max_age_s=86_400)
+    quota = Quota(path=path, max_age_s=86_400)
     hour_ns = 3_600_000_000_000
     now_ns = 5 * hour_ns
     wall = [1_790_000_000_000_000_000]
-    with Outbox.open(path, device=DEVICE, room=room, utc_ns=lambda: wall[0]) as outbox:
+    with Outbox.open(path, device=DEVICE, quota=quota, utc_ns=lambda: wall[0]) as outbox:
         outbox.append([tcp_record(1)])
         assert outbox.space.keep_age(now_ns) == 0
         outbox.append([tcp_record(2)])
@@ -173,7 +173,7 @@ def test_what_is_too_old_goes_by_how_long_the_device_ran_and_not_by_its_wall_clo
         outbox.append([tcp_record(3)])
         assert outbox.space.keep_age(now_ns + hour_ns) == 0
     # Another boot: its clock begins anew, and the time in between does not count.
-    with Outbox.open(path, device=DEVICE, room=room, utc_ns=lambda: wall[0]) as outbox:
+    with Outbox.open(path, device=DEVICE, quota=quota, utc_ns=lambda: wall[0]) as outbox:
         assert outbox.space.keep_age(hour_ns) == 0
         assert outbox.space.keep_age(5 * hour_ns) == 2
         assert [(one.low, one.high, one.reason) for one in outbox.tombstones(9)] == [(1, 2, "too old")]
