@@ -415,7 +415,7 @@ class Device:
     # Around the loop.
 
     def _is_done(self) -> bool:
-        """Say whether the rounds that were asked for are measured, and delivered if there is a collector."""
+        """Return whether the rounds that were asked for are measured, and delivered if there is a collector."""
         if self._rounds_left != 0 or self._round is not None:
             return False
         if self._worker.open_tasks:

@@ -114,7 +114,7 @@ class Heartbeat:
         return 0 if self.told_ns is None else self.told_ns + self.watchdog_ns // 2
 
     def beat(self, now_ns: int) -> bool:
-        """Say whether to tell the watchdog now; the look counts as told, so that a stalled device does not spin."""
+        """Return whether to tell the watchdog now; the look counts as told, so that a stalled device does not spin."""
         due_ns = self.next_due_ns
         if due_ns is None or now_ns < due_ns:
             return False

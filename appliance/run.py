@@ -75,7 +75,7 @@ class CollectorProcess:
         )
 
     def ended(self) -> bool:
-        """Say whether it has ended by itself."""
+        """Return whether it has ended by itself."""
         return self._process is not None and self._process.poll() is not None
 
     def stop(self) -> None:

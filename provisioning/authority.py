@@ -190,7 +190,7 @@ class Authority:
         return self.list_collectors(now=now)
 
     def _is_listed_by_root(self) -> bool:
-        """Say whether the last list is by the root: then the next must be, or devices would not take it."""
+        """Return whether the last list is by the root: then the next must be, or devices would not take it."""
         file = self.path / TRUST_LIST
         return file.exists() and decode(file.read_bytes()).is_by_root
 
@@ -388,7 +388,7 @@ def _ns_of(span: dt.timedelta) -> int:
 
 @contextlib.contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Say what the file system refused, and where."""
+    """Return what the file system refused, and where."""
     try:
         yield
     except OSError as error:

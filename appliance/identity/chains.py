@@ -13,13 +13,13 @@ _PEM_END: Final = b"-----END CERTIFICATE-----"
 
 
 def leads_to(root: x509.Certificate, chain: list[x509.Certificate]) -> bool:
-    """Say whether each certificate is signed by the next, and the last by the root, by those that may sign."""
+    """Return whether each certificate is signed by the next, and the last by the root, by those that may sign."""
     issuers = [*chain[1:], root]
     return all(_signed_by(one, issuer) for one, issuer in zip(chain, issuers[: len(chain)], strict=True))
 
 
 def may_issue(certificate: x509.Certificate) -> bool:
-    """Say whether a certificate is an authority's own."""
+    """Return whether a certificate is an authority's own."""
     try:
         return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
     except (ValueError, x509.ExtensionNotFound):

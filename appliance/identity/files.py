@@ -69,7 +69,7 @@ class IdentityFiles:
 
     @property
     def are_there(self) -> bool:
-        """Say whether the device was given an identity; without one it sends unsigned, to a broker that lets it."""
+        """Return whether the device was given an identity; without one it sends unsigned, to a broker that lets it."""
         return self.certificate.exists()
 
 

@@ -22,7 +22,7 @@ ASK_AGAIN_S: Final = 3600.0
 
 
 def is_due(now_utc_ns: int, *, clock_is_sure: bool, not_before: dt.datetime, not_after: dt.datetime) -> bool:
-    """Say whether the next certificate should be asked for.
+    """Return whether the next certificate should be asked for.
 
     A clock that is not sure may be years off either way: outside the certificate's own span it tells nothing, and
     asking once too often costs 700 bytes.

@@ -62,7 +62,7 @@ class Pattern:
     count: int = 0
 
     def __str__(self) -> str:
-        """Say it as the card for hosts does."""
+        """Return it as the card for hosts does."""
         if self.rhythm is Rhythm.COUNT:
             return f"{self.count} flash{'es' if self.count > 1 else ''}, then a pause"
         return str(self.rhythm)
@@ -191,7 +191,7 @@ def pattern_of(light: Light, situation: Situation, now_ns: int) -> Pattern:
 
 
 def is_lit(light: Light, situation: Situation, now_ns: int) -> bool:
-    """Say whether `light` is lit at `now_ns`."""
+    """Return whether `light` is lit at `now_ns`."""
     pattern = pattern_of(light, situation, now_ns)
     since_start_ns = now_ns - situation.started_ns
     match pattern.rhythm:

@@ -168,7 +168,7 @@ class Lights:
 
 
 def has_pins() -> bool:
-    """Say whether this machine has pins that lgpio can drive."""
+    """Return whether this machine has pins that lgpio can drive."""
     return Path("/dev/gpiochip0").exists() and importlib.util.find_spec("lgpio") is not None
 
 

@@ -59,7 +59,7 @@ class RunningRound:
         self._is_early = False
 
     def has(self, task: Task) -> bool:
-        """Say whether `task` is one of this round's that is still open."""
+        """Return whether `task` is one of this round's that is still open."""
         return task.task_id in self._open
 
     def slot_of(self, task: Task) -> int:
@@ -114,7 +114,7 @@ class RunningRound:
         return self.start_ns + self._plan.round.deadline_s * NS + GRACE_NS
 
     def is_over(self, now_ns: int) -> bool:
-        """Say whether all is in, or its time is up."""
+        """Return whether all is in, or its time is up."""
         return not self._open or now_ns >= self.ends_ns()
 
     def ladder(self, *, ended: bool = False) -> Ladder:

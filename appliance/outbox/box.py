@@ -147,7 +147,7 @@ class Outbox:
 
     @property
     def is_open(self) -> bool:
-        """Say whether there is a database to read and write; if not, everything but `retry_open` raises `OutboxError`."""
+        """Return whether there is a database to read and write; if not, everything but `retry_open` raises `OutboxError`."""
         return self._shared.shut is None
 
     def retry_open(self) -> None:
@@ -362,7 +362,7 @@ class Outbox:
             return ledger.tombstones(self._handle.connection, self._account().base, limit)
 
     def evict(self, wanted: int) -> int:
-        """Give up the `wanted` least valuable records: see `Evictor.evict`."""
+        """Evict the `wanted` least valuable records: see `Evictor.evict`."""
         return self.space.evict(wanted)
 
     @property
@@ -382,7 +382,7 @@ class Outbox:
 
     @property
     def is_damaged(self) -> bool:
-        """Say whether some thread has found the database damaged."""
+        """Return whether some thread has found the database damaged."""
         return self._shared.damaged
 
     def recover(self) -> Recovered | None:
@@ -513,7 +513,7 @@ class Outbox:
             above, below = (above, min(spoilt)) if order.endswith("DESC") else (max(spoilt), below)
 
     def _may_begin(self, receipt: Receipt | None) -> bool:
-        """Say whether a clash may begin an epoch: whoever has a collector's key could begin one after the other."""
+        """Return whether a clash may begin an epoch: whoever has a collector's key could begin one after the other."""
         if receipt is None:
             return True
         self._shared.clashes += 1

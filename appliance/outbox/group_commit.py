@@ -88,7 +88,7 @@ class GroupCommit:
         return self._due_ns
 
     def is_due(self, now_ns: int) -> bool:
-        """Say whether a commit is due."""
+        """Return whether a commit is due."""
         return self._due_ns is not None and now_ns >= self._due_ns
 
     def commit(self, now_ns: int) -> bool:

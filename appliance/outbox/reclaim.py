@@ -46,7 +46,7 @@ class Reclaim:
 
     @property
     def owes(self) -> bool:
-        """Say whether there is something to take back."""
+        """Return whether there is something to take back."""
         return bool(self._owed)
 
     def settle(self, trust: TrustList | None, *, latest_ns: Latest, now_low_ns: Callable[[], int]) -> None:
@@ -158,7 +158,7 @@ def _is_final(receipt: Receipt, trust: TrustList | None, latest_ns: int) -> bool
 
 
 def _is_in(parcel: delivered.Parcel, account: ledger.Account, ack: Ack) -> bool:
-    """Say whether all of a parcel is of this epoch and in `ack`; one whose numbers are damaged is not."""
+    """Return whether all of a parcel is of this epoch and in `ack`; one whose numbers are damaged is not."""
     spans = [*parcel.seqs, *((low, high) for low, high, _ in parcel.told)]
     if not spans:
         return False

@@ -14,5 +14,5 @@ def sync_directory(path: Path) -> None:
 
 
 def is_read_only(path: Path | str) -> bool:
-    """Say whether the kernel has mounted the disk of `path` read-only. Raises `OSError`."""
+    """Return whether the kernel has mounted the disk of `path` read-only. Raises `OSError`."""
     return bool(os.statvfs(path).f_flag & os.ST_RDONLY)

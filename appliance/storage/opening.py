@@ -34,7 +34,7 @@ class Recovery:
 
     @property
     def is_at_work(self) -> bool:
-        """Say whether a thread has been begun whose result was not asked for yet."""
+        """Return whether a thread has been begun whose result was not asked for yet."""
         return self._future is not None
 
     def wait(self, timeout_s: float) -> bool:
@@ -84,7 +84,7 @@ class Recovery:
 
 
 def is_large(path: Path) -> bool:
-    """Say whether to read all of the database at `path` takes long."""
+    """Return whether to read all of the database at `path` takes long."""
     try:
         return path.stat().st_size >= LARGE_BYTES
     except OSError:

@@ -78,7 +78,7 @@ class Quota:
         return max(1, min(self.cap_bytes, file_bytes + max(0, free - _floor(total))))
 
     def has_reserve(self, size: int = 1) -> bool:
-        """Say whether there is a reserve; a power cut may have left the name of one, and nothing in it."""
+        """Return whether there is a reserve; a power cut may have left the name of one, and nothing in it."""
         try:
             return self.reserve.stat().st_size >= size
         except OSError:

@@ -68,7 +68,7 @@ class Shared:
             raise self._replaced(path)
 
     def may_replace(self) -> bool:
-        """Say whether the caller is the only one who has it open; if not, the others are asked to let go."""
+        """Return whether the caller is the only one who has it open; if not, the others are asked to let go."""
         with self._lock:
             self.damaged = True
             if self._open <= 1:

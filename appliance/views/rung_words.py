@@ -6,7 +6,7 @@ from firmware.judgement.ladder import RungProgress, RungState
 
 
 def rung_line(state: RungState) -> str:
-    """Say how a rung stands: `3 of 4, best 21.4 ms; gnu: tls_handshake: connection_reset`."""
+    """Return how a rung stands: `3 of 4, best 21.4 ms; gnu: tls_handshake: connection_reset`."""
     if state.tried == 0:
         if state.state is RungProgress.PENDING:
             return "being measured"

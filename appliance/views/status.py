@@ -162,7 +162,7 @@ def _trust_words(trust: Trust) -> str:
 
 
 def clock_words(clock: ClockReading) -> str:
-    """Say how sure a time is: `± 0.5 s`, or that nothing bounds it."""
+    """Return how sure a time is: `± 0.5 s`, or that nothing bounds it."""
     if clock.error_ns is None:
         return f"clock {clock.quality}: how wrong it is, is not known"
     return f"± {clock.error_ns / 1e9:.3g} s, clock {clock.quality}"

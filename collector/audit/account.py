@@ -65,7 +65,7 @@ class EpochAudit:
 
     @property
     def is_whole(self) -> bool:
-        """Say whether nothing is missing and nothing is wrong."""
+        """Return whether nothing is missing and nothing is wrong."""
         return self.account.missing == 0 and self.unnamed == 0 and self.faults.count == 0
 
 
@@ -102,7 +102,7 @@ class Totals:
 
     @property
     def is_whole(self) -> bool:
-        """Say whether nothing is missing and nothing is wrong."""
+        """Return whether nothing is missing and nothing is wrong."""
         return self.missing == 0 and self.unnamed == 0 and self.faults == 0
 
 

@@ -145,7 +145,7 @@ class _Epoch:
             self.proved += 1
 
     def _name_unproved(self) -> None:
-        """Say which records no message bears out; only for an epoch that has some."""
+        """Return which records no message bears out; only for an epoch that has some."""
         said: dict[int, frozenset[int]] = {}
         low, high = 0, -1
         for seq, number in reading.links(self.queries, self.taken):

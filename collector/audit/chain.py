@@ -41,7 +41,7 @@ class ChainAudit:
 
     @property
     def is_whole(self) -> bool:
-        """Say whether nothing is wrong."""
+        """Return whether nothing is wrong."""
         return self.faults.count == 0
 
 
@@ -191,7 +191,7 @@ def _gone(queries: Queries, replay: Replay, one: Covered, found: _Found) -> None
 
 
 def _heads(faults: Faults, replay: Replay, wanted: Iterable[Head]) -> None:
-    """Say which of the digests that were kept do not lie on the chain, and from where on it may have been rewritten."""
+    """Return which of the digests that were kept do not lie on the chain, and from where on it may have been rewritten."""
     fits = 0
     for one in wanted:
         if (one.number, one.digest) in replay.on_chain:

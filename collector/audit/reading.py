@@ -71,7 +71,7 @@ _RECORDS: Final = (
 
 
 def has_evidence(queries: Queries) -> bool:
-    """Say whether the database has the tables of the evidence and of the digest chain."""
+    """Return whether the database has the tables of the evidence and of the digest chain."""
     with queries.reading() as connection:
         found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'chain'").fetchone()
         return found is not None
@@ -94,7 +94,7 @@ def epochs(queries: Queries, device: str | None) -> Iterator[tuple[str, str]]:
 
 
 def knows(queries: Queries, device: str) -> bool:
-    """Say whether any table has a row of a device."""
+    """Return whether any table has a row of a device."""
     with queries.reading() as connection:
         return any(
             connection.execute(f"SELECT 1 FROM {table} WHERE {column} = ? LIMIT 1", (device,)).fetchone()  # noqa: S608

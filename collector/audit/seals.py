@@ -23,7 +23,7 @@ class Seals:
 
     @property
     def checked(self) -> bool:
-        """Say whether signatures are checked at all."""
+        """Return whether signatures are checked at all."""
         return self._registry is not None
 
     def devices(self) -> frozenset[str]:

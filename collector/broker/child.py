@@ -254,7 +254,7 @@ class Broker:
 
 
 def answers(host: str, port: int) -> bool:
-    """Say whether an MQTT broker accepts connections there."""
+    """Return whether an MQTT broker accepts connections there."""
     connect = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x0a\x00\x05probe"
     try:
         with socket.create_connection((host, port), timeout=2.0) as connection:

@@ -50,7 +50,7 @@ def said_of(scope: CountryAssessment, now_ns: int, *, revises: int = 0) -> Asses
 
 
 def is_change(said: Assessment, before: Assessment | None) -> bool:
-    """Say whether `said` differs from the last that was said of its country in more than its evidence."""
+    """Return whether `said` differs from the last that was said of its country in more than its evidence."""
     return before is None or _essence(said) != _essence(before)
 
 

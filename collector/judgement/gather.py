@@ -126,7 +126,7 @@ class Scopes:
 
 
 def connected_of(controls: VantageQueries, now_utc_ns: int) -> bool | None:
-    """Say whether the control reached its neutral targets lately; None: it did not look. Raises `StoreError`."""
+    """Return whether the control reached its neutral targets lately; None: it did not look. Raises `StoreError`."""
     return _connected(controls.last(since_utc_ns=now_utc_ns - round(CONTROL_S * NS)))
 
 
@@ -189,7 +189,7 @@ def _body(connection: sqlite3.Connection, device: str, row: Sequence[Any]) -> st
 
 
 def _was_late(rounds: Iterable[RoundSaid], at_utc_s: float) -> bool:
-    """Say whether a device told only afterwards how it was at a moment."""
+    """Return whether a device told only afterwards how it was at a moment."""
     near = [one for one in rounds if 0 <= at_utc_s - one.utc_s <= SILENT_PERIODS * PERIOD_S]
     return bool(near) and all(one.received_utc_s > at_utc_s for one in near)
 

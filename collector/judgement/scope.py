@@ -67,12 +67,12 @@ class Group:
 
     @property
     def is_lost(self) -> bool:
-        """Say whether most of it is lost."""
+        """Return whether most of it is lost."""
         return self.lost >= MIN_IN_NETWORK and self.lost >= MOST * self.tried
 
     @property
     def is_well(self) -> bool:
-        """Say whether most of it is well."""
+        """Return whether most of it is well."""
         return self.well >= 1 and self.well >= MOST * (self.tried + self.silent)
 
 
@@ -109,7 +109,7 @@ class ScopeFacts:
         )
 
     def others_well(self, groups: Sequence[Group], name: str) -> bool:
-        """Say whether there are groups beside `name`, enough devices in them, and all of them are well."""
+        """Return whether there are groups beside `name`, enough devices in them, and all of them are well."""
         others = [one for one in groups if one.name != name and (one.tried or one.silent)]
         return sum(one.well_since for one in others) >= MIN_IN_NETWORK and all(
             one.is_well and one.well_since >= 1 for one in others
@@ -117,7 +117,7 @@ class ScopeFacts:
 
     @property
     def abroad_only(self) -> bool:
-        """Say whether the lost devices that told it themselves, in two networks at least, reach their own country."""
+        """Return whether the lost devices that told it themselves, in two networks at least, reach their own country."""
         told = [one for one in self.devices if one.state is DeviceStanding.LOST]
         inside = [one for one in told if one.word == VerdictWord.INTERNATIONAL_CUT]
         return (
@@ -204,7 +204,7 @@ def _lost_s(devices: Iterable[DeviceState], lost: frozenset[str]) -> float:
 
 
 def _well_while(one: DeviceState, lost_s: float) -> bool:
-    """Say whether a device was well while others were lost, and is not just back where these may yet follow."""
+    """Return whether a device was well while others were lost, and is not just back where these may yet follow."""
     if one.told_utc_s is None:
         return True
     back_for_s = one.told_utc_s - one.since_utc_s

@@ -193,7 +193,7 @@ class Api:
         return DigestOut(number=head.number, digest=head.digest, head=str(head), at_ns=head.at_ns)
 
     def health(self, _none: Annotated[NoParameters, Query()]) -> HealthOut:
-        """Say whether the store can be read and written, and how much is in it. For monitoring; never kept by a cache."""
+        """Return whether the store can be read and written, and how much is in it. For monitoring; never kept by a cache."""
         fault = self._storing_fault()
         if fault is not None:
             raise NotStoringError(fault)

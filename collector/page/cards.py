@@ -99,7 +99,7 @@ def _said(verdict: str) -> VerdictInWords:
 
 
 def is_silent(device: DeviceRow, now_ns: int) -> bool:
-    """Say whether the device was not heard from lately, by the collector's clock."""
+    """Return whether the device was not heard from lately, by the collector's clock."""
     return now_ns - device.last_seen_ns > LATELY_S * NS_PER_S
 
 
@@ -191,7 +191,7 @@ def headline(device: DeviceRow) -> tuple[HeadlineInWords, ...]:
 
 
 def provenance(device: DeviceRow) -> str:
-    """Say where the device is said to be and what runs on it, as far as it told."""
+    """Return where the device is said to be and what runs on it, as far as it told."""
     parts = [device.country.upper()] if device.country and device.country != "zz" else []
     if device.software:
         parts.append(texts.plain("provenance_software", software=device.software))
@@ -209,7 +209,7 @@ def verdict_of(row: RoundRow | None) -> Verdict | None:
 
 
 def clock_note(quality: str) -> str:
-    """Say what is known of the device's clock, where that is less than it should be; else ""."""
+    """Return what is known of the device's clock, where that is less than it should be; else ""."""
     notes = {
         str(ClockQuality.UNSYNCHRONISED): "clock_unsynchronised",
         str(ClockQuality.HOLDOVER): "clock_holdover",
@@ -218,7 +218,7 @@ def clock_note(quality: str) -> str:
 
 
 def completeness_lines(device: DeviceRow) -> tuple[str, ...]:
-    """Say what of the device's records is here: the newest epoch, what waits, and whether there are older ones."""
+    """Return what of the device's records is here: the newest epoch, what waits, and whether there are older ones."""
     epochs = device.completeness.epochs
     if not epochs:
         return (texts.plain("complete_nothing"),)
@@ -239,7 +239,7 @@ def completeness_lines(device: DeviceRow) -> tuple[str, ...]:
 
 
 def epoch_lines(epoch: EpochCompleteness) -> tuple[str, ...]:
-    """Say what of one epoch is here, gap by gap as far as there is room."""
+    """Return what of one epoch is here, gap by gap as far as there is room."""
     if epoch.produced == 0:
         return (texts.plain("complete_nothing"),)
     whole = str(SeqRanges(((1, epoch.produced),)))

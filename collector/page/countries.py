@@ -86,7 +86,7 @@ def name(country: str) -> str:
 
 
 def control(*, connected: bool | None, control_s: float) -> str:
-    """Say how the control outside is."""
+    """Return how the control outside is."""
     if connected is None:
         return texts.plain("scope_control_off", minutes=round(control_s / 60))
     return texts.plain("scope_control_well" if connected else "scope_control_lost")

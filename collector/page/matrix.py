@@ -159,7 +159,7 @@ def _between(
 
 
 def _lies_between(missed: MissedRounds, before: StoredRound, after: StoredRound) -> bool:
-    """Say whether rounds were missed between two: by the boot clock, or by their seq over a restart.
+    """Return whether rounds were missed between two: by the boot clock, or by their seq over a restart.
 
     A round missed because another was still measured has a seq below that other's conclusion.
     """

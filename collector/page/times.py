@@ -60,7 +60,7 @@ def by_device(ns: int, quality: str, error_ns: int | None) -> Moment:
 
 
 def error_words(quality: str, error_ns: int | None) -> str:
-    """Say how sure a device's time is: `± 4 s`, or that its error is unknown."""
+    """Return how sure a device's time is: `± 4 s`, or that its error is unknown."""
     if error_ns is None:
         return texts.plain("error_unknown")
     if quality == ClockQuality.UNSYNCHRONISED:

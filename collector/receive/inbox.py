@@ -86,7 +86,7 @@ class Inbox:
             self._changed.notify_all()
 
     def has_room(self) -> bool:
-        """Say whether the reader may read on."""
+        """Return whether the reader may read on."""
         return self.fill < 1
 
     @property

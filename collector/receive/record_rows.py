@@ -79,7 +79,7 @@ def _bodies(table: RecordTable) -> list[str]:
 
 
 def fits_store(texts: Iterable[str]) -> bool:
-    """Say whether every text is Unicode (JSON can spell half a surrogate pair, which is not)."""
+    """Return whether every text is Unicode (JSON can spell half a surrogate pair, which is not)."""
     return all(_is_unicode(text) for text in texts)
 
 

@@ -33,7 +33,7 @@ class DeviceLimits:
         self._told: set[tuple[Table, str]] = set()
 
     def has_room(self, table: Table, device: str, more: int = 1) -> bool:
-        """Say whether `more` rows of a device still fit; where they do not, it is told."""
+        """Return whether `more` rows of a device still fit; where they do not, it is told."""
         count = self._count(table, device)
         if count + more <= MAX_OF[table]:
             return True
@@ -48,7 +48,7 @@ class DeviceLimits:
         return False
 
     def begins(self, device: str, epoch: str) -> bool:
-        """Say whether an epoch may have rows: it is known, or there is room for one more."""
+        """Return whether an epoch may have rows: it is known, or there is room for one more."""
         known = self._connection.execute(
             "SELECT 1 FROM epoch WHERE device = ? AND epoch = ?", (device, epoch)
         ).fetchone()

@@ -57,7 +57,7 @@ class Completeness:
 
     @property
     def is_whole(self) -> bool:
-        """Say whether all that the device made is accounted for, as far as it has told."""
+        """Return whether all that the device made is accounted for, as far as it has told."""
         return self.missing == 0 and self.unnamed == 0
 
     @property
@@ -130,7 +130,7 @@ def of_device(device: str, epochs: Sequence[EpochCoverage], *, unnamed: int = 0)
 
 
 def describe(epoch: EpochCompleteness, *, gaps_shown: int = 3) -> str:
-    """Say one epoch in a line; at most `gaps_shown` gaps are named, the rest are counted."""
+    """Return one epoch in a line; at most `gaps_shown` gaps are named, the rest are counted."""
     if epoch.produced == 0:
         return "nothing yet"
     whole = f"seq 1–{epoch.produced:,}" if epoch.produced > 1 else "seq 1"

@@ -77,7 +77,7 @@ def clash(connection: sqlite3.Connection, device: str, epoch: str) -> int | None
 
 
 def is_out_of_turn(connection: sqlite3.Connection, device: str, epoch: str, run: str, high: int) -> bool:
-    """Say whether a batch of `run` up to seq `high` must wait for a hello: another run gives these numbers, or may.
+    """Return whether a batch of `run` up to seq `high` must wait for a hello: another run gives these numbers, or may.
 
     So must the first batch of an epoch of which no hello was noted yet: two copies of a card that begin an epoch
     anew from the same past give it the same name, and only their hellos tell them apart. One of a run that is known and not the newest comes from a bundle that was carried while its device went on: it is in turn

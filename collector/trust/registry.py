@@ -47,7 +47,7 @@ class KnownKey:
     revoked_s: float | None = None
 
     def signed(self, leaf: str, envelope: Envelope) -> bool:
-        """Say whether this key made the envelope's signature, for its device and `leaf`; not whether it counts."""
+        """Return whether this key made the envelope's signature, for its device and `leaf`; not whether it counts."""
         text = signed_text(device=self.device, leaf=leaf, payload=envelope.payload)
         r, s = (int.from_bytes(envelope.signature[at : at + 32], "big") for at in (0, 32))
         try:

@@ -32,7 +32,7 @@ UNREACHABLE: Final = WebControl(
 
 
 def is_connected(targets: Iterable[VantageTarget], records: Iterable[Record]) -> bool:
-    """Say whether the control reached enough of its neutral targets for its other findings to mean anything."""
+    """Return whether the control reached enough of its neutral targets for its other findings to mean anything."""
     networks = {target.key: target.neutral_network for target in targets if target.neutral_network}
     reached = {
         networks[key]

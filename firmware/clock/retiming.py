@@ -297,7 +297,7 @@ def _hull(intervals: Sequence[UtcInterval]) -> UtcInterval:
 
 
 def _all_agree(ordered: Sequence[SyncPoint]) -> bool:
-    """Say whether no two points contradict each other, in one pass; in doubt by less than a ns it says no.
+    """Return whether no two points contradict each other, in one pass; in doubt by less than a ns it says no.
 
     Points agree if each one's interval, widened by the drift since, reaches the other's. So for each the most that any
     before it asks for is enough, with the drift counted from boottime 0 (all times 10,000, so that it stays whole).

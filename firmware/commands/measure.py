@@ -75,7 +75,7 @@ def measure(
 
 
 def _is_unresolved(test: str, outcome: Outcome) -> bool:
-    """Say whether the name led nowhere; for `dns` an answer that is empty or a lie is still an answer."""
+    """Return whether the name led nowhere; for `dns` an answer that is empty or a lie is still an answer."""
     answered = test == "dns" and outcome.failure in (Failure.DNS_NO_ANSWER, Failure.DNS_BOGON)
     return outcome.failed_operation == "resolve" and not answered
 

@@ -62,7 +62,7 @@ class Reach:
 
     @property
     def any_answer(self) -> bool:
-        """Say whether anything answered at all."""
+        """Return whether anything answered at all."""
         return bool(self.reached or self.meddled or self.anonymous)
 
     @property
@@ -112,18 +112,18 @@ class RoundFacts:
 
     @property
     def controls_well(self) -> bool:
-        """Say whether neutral controls outside prove themselves, in two networks and in half of those tried."""
+        """Return whether neutral controls outside prove themselves, in two networks and in half of those tried."""
         reach = self.international
         return len(reach.proven) >= MIN_OK and len(reach.reached) * 2 >= reach.tried
 
     @property
     def tunnelled(self) -> bool:
-        """Say whether what goes far leaves by a tunnel, and so comes out elsewhere."""
+        """Return whether what goes far leaves by a tunnel, and so comes out elsewhere."""
         return any(seen.uplink == TUNNEL for rung in FAR for seen in self.on(rung))
 
     @property
     def anything_far(self) -> bool:
-        """Say whether anything beyond the host's network answered. A resolver's answer may be its cache's."""
+        """Return whether anything beyond the host's network answered. A resolver's answer may be its cache's."""
         return any(reach.any_answer for reach in (self.domestic, self.international, self.platforms))
 
     @property
@@ -162,12 +162,12 @@ class RoundFacts:
         )
 
     def previous(self, *rule_ids: str) -> bool:
-        """Say whether the round before this one, if it was not long ago, ended in one of `rule_ids`."""
+        """Return whether the round before this one, if it was not long ago, ended in one of `rule_ids`."""
         last = self.history[-1] if self.history else None
         return last is not None and last.age_s <= CONFIRMING_S and last.verdict.rule_id in rule_ids
 
     def gateway_fell_silent(self) -> bool:
-        """Say whether the gateway does not answer now and did in a remembered round."""
+        """Return whether the gateway does not answer now and did in a remembered round."""
         answered = (RungProgress.REACHED, RungProgress.PARTLY)
         recent = [past for past in self.history if past.age_s <= ROUTER_MEMORY_S]
         before = any(past.ladder.rung(Rung.GATEWAY).state in answered for past in recent)

@@ -72,7 +72,7 @@ class Ladder:
 
     @property
     def complete(self) -> bool:
-        """Say whether nothing is waited for any more."""
+        """Return whether nothing is waited for any more."""
         return all(state.waiting == 0 for state in self.rungs)
 
 
@@ -153,7 +153,7 @@ def latest_by_target(observations: Iterable[Observation]) -> dict[str, Observati
 
 
 def counts(observation: Observation) -> bool:
-    """Say whether an observation counts as tried on its rung.
+    """Return whether an observation counts as tried on its rung.
 
     One that is not evidence does not; on the far rungs neither does a DNS answer, which is never connectivity.
     """

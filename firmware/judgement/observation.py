@@ -118,17 +118,17 @@ class Observation:
 
     @property
     def is_connectivity(self) -> bool:
-        """Say whether its success is end-to-end connectivity."""
+        """Return whether its success is end-to-end connectivity."""
         return self.test in CONNECTIVITY_TESTS
 
     @property
     def is_by_name(self) -> bool:
-        """Say whether a name had to be resolved before the target could be asked."""
+        """Return whether a name had to be resolved before the target could be asked."""
         return self.is_connectivity and "@" not in self.target and _family(self.target) is None
 
     @property
     def is_proof(self) -> bool:
-        """Say whether it reached its target, and the target proved to be the right one."""
+        """Return whether it reached its target, and the target proved to be the right one."""
         if self.test == "web_connectivity" and not self.target.startswith("https://"):
             return False
         return self.test in PROVING_TESTS and self.outlook is Outlook.REACHED

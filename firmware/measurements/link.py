@@ -40,7 +40,7 @@ class Link:
 
 
 def has_link(host: Host) -> bool:
-    """Say whether an interface that a default route uses has a carrier; without one, whether any has."""
+    """Return whether an interface that a default route uses has a carrier; without one, whether any has."""
     used = {route.interface for route in host.routes}
     candidates = [one for one in _external(host) if not used or one.name in used]
     return any(one.up and one.carrier for one in candidates)

@@ -133,7 +133,7 @@ class MeasurementFailedError(Exception):
 
 
 def is_failure(word: str) -> bool:
-    """Say whether `word` is on the closed list, `unknown_failure: …` included."""
+    """Return whether `word` is on the closed list, `unknown_failure: …` included."""
     return word in _WORDS or word.startswith(UNKNOWN_PREFIX)
 
 

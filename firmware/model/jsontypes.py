@@ -39,7 +39,7 @@ class Reader:
         return self._object[key]
 
     def has(self, key: str) -> bool:
-        """Say whether `key` is there: one that an older version did not write."""
+        """Return whether `key` is there: one that an older version did not write."""
         return key in self._object
 
     def text(self, key: str) -> str:

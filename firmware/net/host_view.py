@@ -106,7 +106,7 @@ class Host:
 
 
 def is_link_local(address: str) -> bool:
-    """Say whether an address is an IPv6 link-local one, which is nothing without its interface."""
+    """Return whether an address is an IPv6 link-local one, which is nothing without its interface."""
     return ":" in address and scope_of(address) == "link_local"
 
 

@@ -80,7 +80,7 @@ class Job(Generic[T]):
 
 
 def matters(job: Job[Any]) -> bool:
-    """Say whether a job still runs, or failed and nobody knows."""
+    """Return whether a job still runs, or failed and nobody knows."""
     if not job.done:
         return True
     return job.error is not None and not job.claimed and not isinstance(job.error, CancelledJobError)

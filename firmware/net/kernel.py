@@ -254,6 +254,6 @@ MAX_SLEW: Final = 0.001
 
 
 def clock_stepped(before: ClockOffset, after: ClockOffset) -> bool:
-    """Say whether CLOCK_REALTIME moved between two readings by more than it may and still time a probe."""
+    """Return whether CLOCK_REALTIME moved between two readings by more than it may and still time a probe."""
     allowed_ns = before.error_ns + after.error_ns + MAX_SLEW * (after.raw_ns - before.raw_ns)
     return abs(after.offset_ns - before.offset_ns) > allowed_ns

@@ -59,7 +59,7 @@ def _word(host: Host, target: str, hop: int, address: str) -> str:
 
 
 def _is_near(host: Host, address: str) -> bool:
-    """Say whether `address` is in a public IPv6 network of the host's own."""
+    """Return whether `address` is in a public IPv6 network of the host's own."""
     if ":" not in address or scope_of(address) != "global":
         return False
     own = {_prefix(one.address) for one in host.addresses if one.family == 6 and one.scope == "global"}

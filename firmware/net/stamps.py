@@ -99,7 +99,7 @@ def arrive(entry: Ancillary, ready_realtime_ns: int) -> ArrivalStamp:
 
 
 def stepped(sent: Departure, arrival: ArrivalStamp) -> bool:
-    """Say whether CLOCK_REALTIME stepped between."""
+    """Return whether CLOCK_REALTIME stepped between."""
     return kernel.clock_stepped(sent.offset, arrival.offset)
 
 

@@ -150,7 +150,7 @@ def _lookup(query: Query, duplicates: Iterable[Query]) -> Lookup:
 
 
 def _counts(mark: Mark, failure: str | None) -> bool:
-    """Say whether a step is evidence: on the way to the page, made to compare, or beside it and done."""
+    """Return whether a step is evidence: on the way to the page, made to compare, or beside it and done."""
     return mark.fetch_body is not False or mark.is_control or failure is None
 
 

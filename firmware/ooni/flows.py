@@ -61,7 +61,7 @@ def depths(evidence: WebEvidence) -> dict[str, int]:
 
 
 def is_system(lookup: Lookup) -> bool:
-    """Say whether the host's own resolvers were asked: they go by a label."""
+    """Return whether the host's own resolvers were asked: they go by a label."""
     return lookup.resolver.startswith("@")
 
 

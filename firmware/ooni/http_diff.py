@@ -57,7 +57,7 @@ class HttpDiff:
 
     @property
     def differs(self) -> bool:
-        """Say whether the pages differ: the status must match, and one of the other three."""
+        """Return whether the pages differ: the status must match, and one of the other three."""
         return not (self.status and (self.body_length or self.headers or self.title))
 
 

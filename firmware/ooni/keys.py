@@ -38,7 +38,7 @@ class Keys:
         return self._object.get(key) is not None
 
     def has(self, key: str) -> bool:
-        """Say whether the key is there, be it with null."""
+        """Return whether the key is there, be it with null."""
         return key in self._object
 
     def text(self, key: str, default: str = "") -> str:

@@ -20,14 +20,14 @@ def asns_of(measurement: OoniMeasurement) -> dict[str, int]:
 
 
 def agree(ours: Collection[str], theirs: Collection[str], asns: Mapping[str, int]) -> bool:
-    """Say whether the two have an address or a network in common."""
+    """Return whether the two have an address or a network in common."""
     if set(ours) & set(theirs):
         return True
     return bool(_numbers(ours, asns) & _numbers(theirs, asns))
 
 
 def are_known(addresses: Collection[str], asns: Mapping[str, int]) -> bool:
-    """Say whether the network of every address is known."""
+    """Return whether the network of every address is known."""
     return all(address in asns for address in addresses)
 
 

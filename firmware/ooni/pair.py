@@ -41,7 +41,7 @@ def pair_of(measurement: OoniMeasurement) -> Pair:
 
 
 def is_05(measurement: OoniMeasurement) -> bool:
-    """Say whether the measurement is of the engine with several resolvers and endpoints."""
+    """Return whether the measurement is of the engine with several resolvers and endpoints."""
     marks = [
         *(step.mark for step in measurement.queries),
         *(step.mark for step in measurement.connects),
@@ -88,7 +88,7 @@ def pair_05(measurement: OoniMeasurement) -> Pair:
 
 
 def consistency(measurement: OoniMeasurement) -> bool | None:
-    """Say whether the system resolver's answers for the first name agree with the helper's; None: no telling."""
+    """Return whether the system resolver's answers for the first name agree with the helper's; None: no telling."""
     control = measurement.control
     if control is None or not control.has_dns:
         return None
@@ -116,7 +116,7 @@ def consistency(measurement: OoniMeasurement) -> bool | None:
 
 
 def _both_empty(query: Query, addresses: Collection[str]) -> bool:
-    """Say whether neither found an address: the helper has no word for it, and names none and no failure."""
+    """Return whether neither found an address: the helper has no word for it, and names none and no failure."""
     return query.failure == "dns_no_answer" and not addresses
 
 

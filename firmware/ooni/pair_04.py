@@ -66,7 +66,7 @@ def _failed(failure: str) -> Pair:
 
 
 def _consistency(measurement: OoniMeasurement) -> bool:
-    """Say whether the answers agree with the helper's: a literal address does, and a name that neither has."""
+    """Return whether the answers agree with the helper's: a literal address does, and a name that neither has."""
     control = measurement.control
     assert control is not None
     if is_address(host_of(measurement.input)):

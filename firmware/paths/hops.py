@@ -188,7 +188,7 @@ class HopTable:
         return flying[0] if len(flying) == 1 else None
 
     def done(self) -> bool:
-        """Say whether every probe worth sending was sent and has its answer or its time-out."""
+        """Return whether every probe worth sending was sent and has its answer or its time-out."""
         return all(
             slot.answer is not None or (slot.sent_ns is not None and slot.expired)
             for _, slots in self._asked()

@@ -48,7 +48,7 @@ class PlanTable:
         return self._values.get(key)
 
     def has(self, key: str) -> bool:
-        """Say whether an optional key was given."""
+        """Return whether an optional key was given."""
         self._asked.append(key)
         return key in self._values
 

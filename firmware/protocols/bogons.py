@@ -46,7 +46,7 @@ _SPECIAL_USE_NAMES: Final = (
 
 
 def is_bogon(address: str) -> bool:
-    """Say whether a literal address is private, loopback or otherwise reserved. Raises ValueError for no address."""
+    """Return whether a literal address is private, loopback or otherwise reserved. Raises ValueError for no address."""
     bare = address.partition("%")[0]
     number, bits = _number(bare)
     if bits == _IPV4_BITS:
@@ -79,7 +79,7 @@ def _ipv4(number: int) -> str:
 
 
 def is_special_use_name(name: str) -> bool:
-    """Say whether a name has no place in the public DNS, so that any address may be its true answer.
+    """Return whether a name has no place in the public DNS, so that any address may be its true answer.
 
     That is a name of one label, and one under `localhost`, `local`, `test`, `home.arpa` and the like.
     """

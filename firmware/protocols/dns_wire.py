@@ -144,7 +144,7 @@ def parse_reply(wire: bytes) -> DnsMessage:
 
 
 def mismatch(reply: DnsMessage, name: str, record_type: str) -> str | None:
-    """Say why `reply` does not answer this question, its id apart; None when it does.
+    """Return why `reply` does not answer this question, its id apart; None when it does.
 
     A failing server may leave the question out (RFC 1035 4.1.1 permits it for an error): that still answers.
     """
@@ -170,7 +170,7 @@ def failure_of(reply: DnsMessage, name: str, record_type: str) -> str | None:
 
 
 def same_answer(first: DnsMessage, second: DnsMessage) -> bool:
-    """Say whether two replies tell the same: response code and set of values; TTLs and order may differ."""
+    """Return whether two replies tell the same: response code and set of values; TTLs and order may differ."""
 
     def told(reply: DnsMessage) -> tuple[str, frozenset[tuple[str, str]]]:
         return reply.rcode, frozenset((answer.type, answer.value) for answer in reply.answers)

@@ -50,7 +50,7 @@ def _verifying_context(cert_file: str | None, cert_dir: str | None) -> ssl.SSLCo
 
 
 def _is_hashed(folders: str) -> bool:
-    """Say whether a directory (or several, parted by `:`) holds certificates under the names that OpenSSL looks for."""
+    """Return whether a directory (or several, parted by `:`) holds certificates under the names that OpenSSL looks for."""
     with contextlib.suppress(OSError):
         return any(
             _HASHED.fullmatch(name)

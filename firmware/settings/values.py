@@ -51,7 +51,7 @@ class SettingFault:
     allowed: str
 
     def __str__(self) -> str:
-        """Say it in one line, as an editor's error list wants it."""
+        """Return it in one line, as an editor's error list wants it."""
         where = self.file if self.line is None else f"{self.file}:{self.line}"
         place = f"{write_place(self.place)}: " if self.place else ""
         return f"{where}: {place}found {self.found}; allowed is {self.allowed}"
@@ -71,7 +71,7 @@ def write_place(place: Place) -> str:
 
 
 def allowed_text(one: Setting) -> str:
-    """Say in words which values `one` takes."""
+    """Return in words which values `one` takes."""
     words = _allowed_one(one)
     unit = f", in {one.unit}" if one.unit else ""
     return f"an array, each {words}{unit}" if one.many else words + unit
@@ -135,7 +135,7 @@ def _path(value: object, folder: Path | None) -> Path | None:
 
 
 def show(value: object) -> str:
-    """Say what was found, in TOML's words, cut short where it is long."""
+    """Return what was found, in TOML's words, cut short where it is long."""
     match value:
         case bool():
             return "true" if value else "false"

@@ -23,7 +23,7 @@ class BundleFile:
     fault: str = ""
 
     def __iter__(self) -> Iterator[BundleMessage]:
-        """Give the messages in order. Raises `RecordError` where it is no bundle at all, and `OSError`."""
+        """Yield the messages in order. Raises `RecordError` where it is no bundle at all, and `OSError`."""
         window = self.file.read(_WINDOW)
         is_end = not window
         decode(window[: len(MAGIC)])

@@ -52,7 +52,7 @@ def seal(envelope: Envelope) -> bytes:
 
 
 def is_sealed(data: bytes) -> bool:
-    """Say whether `data` is an envelope, whole or cut short; a bare payload is not one."""
+    """Return whether `data` is an envelope, whole or cut short; a bare payload is not one."""
     return data.startswith(MAGIC)
 
 

@@ -19,7 +19,7 @@ _Column = Sequence[Any]
 
 
 def all_records(table: RecordTable) -> bool:
-    """Say whether `record.from_json` would take every record of `table`. False may also mean that it is not clear."""
+    """Return whether `record.from_json` would take every record of `table`. False may also mean that it is not clear."""
     try:
         return not table.height or all(is_sound(table.column(key)) for key, is_sound in _CHECK_OF.items())
     except KeyError:

@@ -64,7 +64,7 @@ class RecordTable(Sequence[JsonObject]):
 
 
 def _is_one_value(column: Sequence[JsonValue]) -> bool:
-    """Say whether every value of `column` is the same as JSON."""
+    """Return whether every value of `column` is the same as JSON."""
     first = column[0]
     if column.count(first) != len(column) or len(set(map(type, column))) != 1:
         return False

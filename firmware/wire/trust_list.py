@@ -67,11 +67,11 @@ class TrustList:
         return len(self._counting)
 
     def counts(self, key: str) -> bool:
-        """Say whether `key`, or the key whose first 16 digits these are, is a collector's that counts."""
+        """Return whether `key`, or the key whose first 16 digits these are, is a collector's that counts."""
         return any(one.startswith(key) for one in self._counting) if len(key) >= 16 else False
 
     def is_revoked(self, key: str) -> bool:
-        """Say whether `key` was revoked; one that is in neither list was not, and does not count either."""
+        """Return whether `key` was revoked; one that is in neither list was not, and does not count either."""
         return any(one.key == key for one in self.revoked)
 
 
@@ -85,7 +85,7 @@ class SignedList:
 
     @property
     def is_by_root(self) -> bool:
-        """Say whether the root is said to have signed it."""
+        """Return whether the root is said to have signed it."""
         return not self.chain
 
 

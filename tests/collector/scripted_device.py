@@ -105,7 +105,7 @@ class ScriptedDevice:
         return [self._acks.get() for _ in range(self._acks.qsize())]
 
     def no_ack_so_far(self) -> bool:
-        """Say whether nothing waits to be read."""
+        """Return whether nothing waits to be read."""
         return self._acks.empty()
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:

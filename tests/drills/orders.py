@@ -38,7 +38,7 @@ VICTIMS = ("device", "worker", "broker", "collector")
 
 
 def write_pid(folder: Path, victim: str, pid: int) -> None:
-    """Say who is to be killed when `victim` is."""
+    """Return who is to be killed when `victim` is."""
     draft = folder / f"{victim}.pid.{os.getpid()}"
     draft.write_text(str(pid))
     draft.replace(folder / f"{victim}.pid")

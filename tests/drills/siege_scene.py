@@ -117,7 +117,7 @@ class Scene:
 
     @property
     def has_lists(self) -> bool:
-        """Say whether this product's authority says in a list which collectors count."""
+        """Return whether this product's authority says in a list which collectors count."""
         return (self._authority / "trust-list.json").exists()
 
     def list_text(self) -> bytes:

@@ -148,7 +148,7 @@ def act(scene: Scene, rng: random.Random, believed: Believed | None) -> None:
 
 
 def outcome(scene: Scene, believed: Believed) -> Outcome:
-    """Say what has become of it by now."""
+    """Return what has become of it by now."""
     stored = tombstoned = lost = 0
     for device in scene.devices:
         found = device.account.whereabouts(believed.records[device.name])

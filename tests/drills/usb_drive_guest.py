@@ -78,7 +78,7 @@ def device(data: Path, media: Path) -> Outbox:
 
 
 def tell(event: Event) -> None:
-    """Say what the device's light says."""
+    """Return what the device's light says."""
     if isinstance(event, ExportStarted):
         print("started", flush=True)
     elif isinstance(event, ExportEnded):

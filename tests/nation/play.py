@@ -77,7 +77,7 @@ def judge(
 
 
 def _is_wolf(expected: Expected, said: Said) -> bool:
-    """Say whether a target is accused that nobody touches: one beside the page, or any where nothing is blocked."""
+    """Return whether a target is accused that nobody touches: one beside the page, or any where nothing is blocked."""
     if not said.about or said.verdict in HARMLESS:
         return False
     is_page = expected.who == "page" and said.about == PAGE

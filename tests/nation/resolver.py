@@ -42,7 +42,7 @@ class Lie:
     silent: bool = False
 
     def covers(self, name: str) -> bool:
-        """Say whether `name` is lied about."""
+        """Return whether `name` is lied about."""
         return self.name in ("*", name)
 
 

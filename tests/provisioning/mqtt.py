@@ -47,7 +47,7 @@ class Spoken:
         return self._messages.get(timeout=LIMIT_S)
 
     def is_connected(self) -> bool:
-        """Say whether the connection stands."""
+        """Return whether the connection stands."""
         return self._client.is_connected()
 
 

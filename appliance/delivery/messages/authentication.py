@@ -62,7 +62,7 @@ class MessageAuthentication:
         )
 
     def unprompted(self, now_s: float) -> Iterator[tuple[str, bytes]]:
-        """Give what is to be said beside records: the request for the next certificate, when it is due."""
+        """Yield what is to be said beside records: the request for the next certificate, when it is due."""
         identity = self.identity
         if identity is None or now_s - self._renewal_asked_s < renewal.ASK_AGAIN_S:
             return

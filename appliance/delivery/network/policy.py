@@ -140,7 +140,7 @@ class SyncPolicy:
         self._fresh_since = None
 
     def next_action(self, now: float, *, waiting: int, high: int) -> Action:
-        """Say what to do: `waiting` records are in the outbox, `high` is the highest seq it ever gave."""
+        """Return what to do: `waiting` records are in the outbox, `high` is the highest seq it ever gave."""
         self._seen = now
         self._note_high(now, high)
         if now < self._hold_until:

@@ -19,7 +19,7 @@ _ANSWERS: Final = frozenset({0, errno.ECONNREFUSED, errno.ECONNRESET})
 
 
 def is_silence(failure: str, operation: str) -> bool:
-    """Say whether a try failed because nothing came back at all."""
+    """Return whether a try failed because nothing came back at all."""
     return operation == "connect" and failure in _SILENT
 
 
@@ -49,7 +49,7 @@ class ReachabilityProbe:
         return sock
 
     def is_answered(self) -> bool:
-        """Say of a socket that is ready whether the other side spoke; the probe is over."""
+        """Return of a socket that is ready whether the other side spoke; the probe is over."""
         sock = self._socket
         if sock is None:
             return False

@@ -48,7 +48,7 @@ class Resumption:
             kept.session = kept.sock.session
 
     def resumed(self, endpoint: Endpoint) -> bool:
-        """Say whether the present connection went on from the session of one before."""
+        """Return whether the present connection went on from the session of one before."""
         kept = self._kept.get(endpoint)
         return kept is not None and kept.sock is not None and bool(kept.sock.session_reused)
 

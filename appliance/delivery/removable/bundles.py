@@ -100,7 +100,7 @@ def write(
 
 
 def messages(outbox: Outbox, author: BundleAuthor) -> Iterator[tuple[BundleMessage, int]]:
-    """Give every message, and how many records are in it: the epoch that lasts, then the ended ones. Raises `OutboxError`.
+    """Yield every message, and how many records are in it: the epoch that lasts, then the ended ones. Raises `OutboxError`.
 
     Where the first hello had no room to name them all it is said again at the end, when each has had its own.
     """

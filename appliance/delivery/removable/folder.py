@@ -36,7 +36,7 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
 def is_for(marker: bytes, device: str) -> bool:
-    """Say whether a USB drive with this marker is for `device`: one that names no device is for all, `#` begins a comment."""
+    """Return whether a USB drive with this marker is for `device`: one that names no device is for all, `#` begins a comment."""
     lines = [line.partition("#")[0].strip() for line in marker.decode("utf-8", "replace").splitlines()]
     named = [line for line in lines if DEVICE_PATTERN.fullmatch(line)]
     return device in named if named else not any(lines)

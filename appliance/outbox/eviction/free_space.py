@@ -41,7 +41,7 @@ class Evictor:
         """The last look could not give up all it wanted in its steps: the next one should come soon."""
 
     def evict(self, wanted: int, reason: str = NO_SPACE, *, steps: int | None = None) -> int:
-        """Give up the `wanted` least valuable records, oldest first among equals; return how many went.
+        """Evict the `wanted` least valuable records, oldest first among equals; return how many went.
 
         Each is in a tombstone from then on. Takes several transactions, each of them whole; at most `steps`.
         """
@@ -57,7 +57,7 @@ class Evictor:
         return gone
 
     def keep_within_quota(self) -> int:
-        """Give up what does not fit in the room there is, as far as a few steps go; return how many records went."""
+        """Evict what does not fit in the room there is, as far as a few steps go; return how many records went."""
         handle, quota = self._handle, self._handle.shared.quota
         with handle.translated():
             kept = delivered.bytes_kept(handle.connection)
@@ -109,7 +109,7 @@ class Evictor:
         return size, pages, spare, waiting
 
     def keep_age(self, now_ns: int) -> int:
-        """Give up what is too old at `now_ns` (CLOCK_BOOTTIME), as far as a few steps go; return how many records went.
+        """Evict what is too old at `now_ns` (CLOCK_BOOTTIME), as far as a few steps go; return how many records went.
 
         What that is, is looked at once an hour.
         """

@@ -52,7 +52,7 @@ class Survey:
 
 
 def is_misspelt(found: str, device: str) -> bool:
-    """Say whether `found` is `device` with a few letters changed: bit flips, and not another's random name."""
+    """Return whether `found` is `device` with a few letters changed: bit flips, and not another's random name."""
     changed = sum(one != other for one, other in zip(found, device, strict=False))
     return len(found) == len(device) and 0 < changed <= MISSPELT
 

@@ -37,7 +37,7 @@ class Frame:
 
     @property
     def ends_commit(self) -> bool:
-        """Say whether a transaction ends with it, as far as can be seen."""
+        """Return whether a transaction ends with it, as far as can be seen."""
         return self.commit_pages > 0 and self.is_of_present
 
 
@@ -57,7 +57,7 @@ class Log:
 
     @property
     def is_damaged(self) -> bool:
-        """Say whether something durable would be dropped, by what the log itself shows.
+        """Return whether something durable would be dropped, by what the log itself shows.
 
         A power cut may leave the last transaction in any order, its end without its beginning. Of two whose ends are
         there the first was flushed before the second began; and a head is flushed before the first frame.
@@ -66,7 +66,7 @@ class Log:
 
     @property
     def is_whole(self) -> bool:
-        """Say whether all of it fits."""
+        """Return whether all of it fits."""
         return self.has_head and all(frame.is_sound for frame in self.frames)
 
     @property

@@ -371,7 +371,7 @@ def _parcel(row: Sequence[checked.Value]) -> Parcel:
 
 
 def is_whole(values: Sequence[checked.Value]) -> bool:
-    """Say whether a parcel's row (from `signer` on, without `packed`) is what was stored; its bodies have zlib's own checksum."""
+    """Return whether a parcel's row (from `signer` on, without `packed`) is what was stored; its bodies have zlib's own checksum."""
     *others, crc = values
     return crc == checked.mark(*others)
 

@@ -44,7 +44,7 @@ class Account:
 
     @property
     def is_possible(self) -> bool:
-        """Say whether the counters can be as they are: a bit that fell over in one may make two records of one seq."""
+        """Return whether the counters can be as they are: a bit that fell over in one may make two records of one seq."""
         counted = (self.acknowledged, self.quarantined, self.given_up, self.unstored, self.waiting)
         return self.produced < SPAN and all(0 <= count < SPAN for count in counted)
 

@@ -321,7 +321,7 @@ def quarantine(
 
 
 def evict(connection: sqlite3.Connection, memory: LastSeen, *, wanted: int, reason: str) -> int | None:
-    """Give up at most `wanted` of the least valuable records of a few windows; None when nothing is left."""
+    """Evict at most `wanted` of the least valuable records of a few windows; None when nothing is left."""
     open_failures = memory.open_failures
     looked = 0
     for level in Priority:
@@ -362,7 +362,7 @@ def _window(connection: sqlite3.Connection, above: int) -> list[tuple[int, Prior
 
 
 def evict_upto(connection: sqlite3.Connection, key: int, *, wanted: int, reason: str) -> int:
-    """Give up at most `wanted` records, whatever they are worth, up to `key`; return how many."""
+    """Evict at most `wanted` records, whatever they are worth, up to `key`; return how many."""
     found = connection.execute(
         "SELECT seq FROM waiting WHERE seq <= ? ORDER BY seq LIMIT ?", (key, wanted)
     ).fetchall()

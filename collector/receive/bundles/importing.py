@@ -49,7 +49,7 @@ class Imported:
 
 
 def bundles(paths: Sequence[Path]) -> Iterator[Path]:
-    """Give the bundles among `paths`: a file as it is; of a directory or a USB drive what is at its top and in `tidegauge-bundles`."""
+    """Yield the bundles among `paths`: a file as it is; of a directory or a USB drive what is at its top and in `tidegauge-bundles`."""
     for path in paths:
         if not path.is_dir():
             yield path

@@ -64,11 +64,11 @@ class Fingerprint:
 
     @property
     def is_strong(self) -> bool:
-        """Say whether a match is evidence of blocking without a control."""
+        """Return whether a match is evidence of blocking without a control."""
         return self.confidence >= SURE and self.scope in STRONG_SCOPES
 
     def matches(self, text: str) -> bool:
-        """Say whether `text` carries it."""
+        """Return whether `text` carries it."""
         match self.pattern_type:
             case PatternType.FULL:
                 return text == self.pattern

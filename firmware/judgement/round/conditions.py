@@ -29,12 +29,12 @@ LOSSY: Final = 0.2
 
 
 def link_down(facts: RoundFacts) -> bool:
-    """Say whether the link is down."""
+    """Return whether the link is down."""
     return bool(facts.failed(Rung.LINK)) and not facts.anything_far
 
 
 def no_address(facts: RoundFacts) -> bool:
-    """Say whether there is no address."""
+    """Return whether there is no address."""
     return bool(facts.failed(Rung.ADDRESS)) and not facts.anything_far
 
 
@@ -44,25 +44,25 @@ _GATEWAY_ABSENT: Final = frozenset(
 
 
 def gateway_absent(facts: RoundFacts) -> bool:
-    """Say whether there is no router."""
+    """Return whether there is no router."""
     failed = facts.failed(Rung.GATEWAY)
     return any(seen.failure in _GATEWAY_ABSENT for seen in failed) and not facts.anything_far
 
 
 def gateway_lost(facts: RoundFacts) -> bool:
-    """Say whether the router fell silent."""
+    """Return whether the router fell silent."""
     # A resolver that answers may stand behind the router: then it forwards, and only ignores ping.
     return facts.gateway_fell_silent() and not facts.reached(Rung.RESOLVER) and not facts.anything_far
 
 
 def captive_portal(facts: RoundFacts) -> bool:
-    """Say whether a sign-in page answers and nothing proves itself."""
+    """Return whether a sign-in page answers and nothing proves itself."""
     proven = facts.domestic.proven | facts.international.proven | facts.platforms.proven
     return bool(facts.portals()) and not proven
 
 
 def controls_silent(facts: RoundFacts) -> bool:
-    """Say whether nothing outside was reached, and enough networks were silent for that to mean something.
+    """Return whether nothing outside was reached, and enough networks were silent for that to mean something.
 
     What answers in a target's place (a block page inside the country) breaks no silence and adds none.
     """
@@ -72,12 +72,12 @@ def controls_silent(facts: RoundFacts) -> bool:
 
 
 def domestic_up(facts: RoundFacts) -> bool:
-    """Say whether enough domestic networks prove themselves."""
+    """Return whether enough domestic networks prove themselves."""
     return len(facts.domestic.proven) >= MIN_DOMESTIC
 
 
 def international_cut(facts: RoundFacts) -> bool:
-    """Say whether nothing outside answers and the inside does, asked again."""
+    """Return whether nothing outside answers and the inside does, asked again."""
     if not (controls_silent(facts) and domestic_up(facts)):
         return False
     still_up = len(facts.proven_after(facts.far_silence_ended_ns)) >= MIN_DOMESTIC
@@ -85,12 +85,12 @@ def international_cut(facts: RoundFacts) -> bool:
 
 
 def international_silent(facts: RoundFacts) -> bool:
-    """Say whether nothing outside answers and the inside does."""
+    """Return whether nothing outside answers and the inside does."""
     return controls_silent(facts) and domestic_up(facts)
 
 
 def all_silent(facts: RoundFacts) -> bool:
-    """Say whether nothing beyond the host's own network answered, and that network itself did."""
+    """Return whether nothing beyond the host's own network answered, and that network itself did."""
     far = (facts.domestic, facts.international, facts.platforms)
     silent = not any(reach.any_answer for reach in far)
     enough = len(facts.domestic.down | facts.international.down) >= MIN_CONTROLS
@@ -99,7 +99,7 @@ def all_silent(facts: RoundFacts) -> bool:
 
 
 def outage(facts: RoundFacts) -> bool:
-    """Say whether nothing beyond the host's network answers, asked again."""
+    """Return whether nothing beyond the host's network answers, asked again."""
     if not all_silent(facts):
         return False
     still_up = bool(facts.near_after(facts.far_silence_ended_ns))
@@ -107,51 +107,51 @@ def outage(facts: RoundFacts) -> bool:
 
 
 def certificates_refused(facts: RoundFacts) -> bool:
-    """Say whether controls answer with certificates that none verifies."""
+    """Return whether controls answer with certificates that none verifies."""
     handshakes = [seen for seen in facts.on(Rung.INTERNATIONAL) if seen.test == "tls"]
     networks = {seen.network for seen in handshakes}
     return len(networks) >= MIN_OK and all(seen.outlook is Outlook.TAMPERED for seen in handshakes)
 
 
 def names_unresolved(facts: RoundFacts) -> bool:
-    """Say whether no name is resolved."""
+    """Return whether no name is resolved."""
     by_name = [seen for seen in facts.latest if seen.is_by_name and seen.outlook is not Outlook.EXCLUDED]
     none = bool(by_name) and all(seen.outlook is Outlook.UNRESOLVED for seen in by_name)
     return bool(facts.failed(Rung.RESOLVER)) and none
 
 
 def ok(facts: RoundFacts) -> bool:
-    """Say whether the controls outside are well."""
+    """Return whether the controls outside are well."""
     return facts.controls_well
 
 
 def no_control(facts: RoundFacts) -> bool:
-    """Say whether no control was tried."""
+    """Return whether no control was tried."""
     return facts.international.tried == 0
 
 
 def always(facts: RoundFacts) -> bool:  # noqa: ARG001  # a condition takes the facts
-    """Say whether this is asked at all."""
+    """Return whether this is asked at all."""
     return True
 
 
 def tunnelled(facts: RoundFacts) -> bool:
-    """Say whether what goes far leaves by a tunnel."""
+    """Return whether what goes far leaves by a tunnel."""
     return facts.tunnelled
 
 
 def resolver_lies(facts: RoundFacts) -> bool:
-    """Say whether the resolver gives every name the same false answer, while what is asked by address is well."""
+    """Return whether the resolver gives every name the same false answer, while what is asked by address is well."""
     return facts.resolver_lies
 
 
 def protocols_part(facts: RoundFacts) -> bool:
-    """Say whether in three networks one protocol is silent, in one of which another answers and proves itself."""
+    """Return whether in three networks one protocol is silent, in one of which another answers and proves itself."""
     return bool(_silent_kinds(facts))
 
 
 def protocol_filtering(facts: RoundFacts) -> bool:
-    """Say whether the same was so in the round before."""
+    """Return whether the same was so in the round before."""
     return protocols_part(facts) and facts.previous("protocol-filtering", "protocols-part-unconfirmed")
 
 
@@ -184,7 +184,7 @@ def _kind(seen: Observation) -> tuple[str, str]:
 
 
 def congestion(facts: RoundFacts) -> bool:
-    """Say whether delay and loss rose together, on all that lies beyond the host's network."""
+    """Return whether delay and loss rose together, on all that lies beyond the host's network."""
     rungs = [rung for rung in FAR if facts.reached(rung)]
     if Rung.INTERNATIONAL not in rungs or not all(_risen(facts, rung) for rung in rungs):
         return False

@@ -32,87 +32,87 @@ _REFUSALS: Final = frozenset({401, 403, 429, 451})
 
 
 def nothing(facts: WebFacts) -> bool:
-    """Say whether nothing was measured that could tell."""
+    """Return whether nothing was measured that could tell."""
     return facts.stage is Stage.NONE and not facts.answers
 
 
 def page_proven(facts: WebFacts) -> bool:
-    """Say whether a certificate stands behind the page that came."""
+    """Return whether a certificate stands behind the page that came."""
     return facts.page_proven and facts.page is not None and (facts.page.status or 0) < 400
 
 
 def site_proven(facts: WebFacts) -> bool:
-    """Say whether the site proved itself in its handshake, where no page was asked for."""
+    """Return whether the site proved itself in its handshake, where no page was asked for."""
     return facts.stage is Stage.SHAKEN and facts.answers_proven
 
 
 def known_answer(facts: WebFacts) -> bool:
-    """Say whether a resolver's answer is a censor's, and nothing there proves itself."""
+    """Return whether a resolver's answer is a censor's, and nothing there proves itself."""
     known = facts.known_answer
     return known is not None and known.is_strong and not facts.answers_proven
 
 
 def known_page(facts: WebFacts) -> bool:
-    """Say whether an unproven answer is a censor's page."""
+    """Return whether an unproven answer is a censor's page."""
     known = facts.known_page
     return known is not None and known.is_strong
 
 
 def known_page_elsewhere(facts: WebFacts) -> bool:
-    """Say whether a censor's page came from an address that is not the page's."""
+    """Return whether a censor's page came from an address that is not the page's."""
     is_elsewhere = facts.same_network is False or facts.answers_impossible
     return known_page(facts) and is_elsewhere and not facts.answers_proven
 
 
 def round_not_well(facts: WebFacts) -> bool:
-    """Say whether the round's neutral controls were not reached."""
+    """Return whether the round's neutral controls were not reached."""
     return facts.round is not None and facts.round.controls_reached is False
 
 
 def tunnelled(facts: WebFacts) -> bool:
-    """Say whether the host's traffic leaves elsewhere."""
+    """Return whether the host's traffic leaves elsewhere."""
     return facts.round is not None and facts.round.tunnelled
 
 
 def resolver_lies(facts: WebFacts) -> bool:
-    """Say whether the resolver is at fault for every name."""
+    """Return whether the resolver is at fault for every name."""
     lies = facts.round is not None and (facts.round.resolver_lies or facts.round.names_resolve is False)
     return lies and not facts.answers_proven
 
 
 def our_side(facts: WebFacts) -> bool:
-    """Say whether the host's own side could not try."""
+    """Return whether the host's own side could not try."""
     return facts.failure in OUR_SIDE
 
 
 def race(facts: WebFacts) -> bool:
-    """Say whether a later answer proves itself by certificate and the one that came first does not."""
+    """Return whether a later answer proves itself by certificate and the one that came first does not."""
     true_ones = (facts.late - facts.answers) & facts.proven
     return bool(true_ones) and not facts.answers_proven
 
 
 def denied_here(facts: WebFacts) -> bool:
-    """Say whether the system's resolver denies the name, or gives what nobody has, and another's answer proves itself."""
+    """Return whether the system's resolver denies the name, or gives what nobody has, and another's answer proves itself."""
     denied = facts.stage is Stage.DNS and facts.failure in _NO_NAME
     false = facts.answers_impossible or facts.failure in WRONG_CERTIFICATE
     return (denied or false) and bool(facts.others & facts.proven) and not facts.answers_proven
 
 
 def seen_once(facts: WebFacts) -> bool:
-    """Say whether a failure was seen in one round only."""
+    """Return whether a failure was seen in one round only."""
     failed = facts.stage in (Stage.DNS, Stage.TCP, Stage.TLS, Stage.HTTP) or facts.alike is False
     return facts.round is not None and facts.round.repeated is False and failed
 
 
 def control_not_since(facts: WebFacts) -> bool:
-    """Say whether the control has not looked since the page began to fail."""
+    """Return whether the control has not looked since the page began to fail."""
     if facts.round is None or facts.control is None or facts.round.failing_for_s is None:
         return False
     return facts.control.looked is Looked.BEFORE and facts.control.age_s > facts.round.failing_for_s
 
 
 def control_name(facts: WebFacts) -> bool:
-    """Say whether an innocuous name passes where the page's own is stopped."""
+    """Return whether an innocuous name passes where the page's own is stopped."""
     # A server that has no such site answers so to everyone: then the control is stopped at the same place.
     is_servers_own = facts.control_endpoint(handshakes=True) is False
     passes = facts.control_name_passes and not _was_answering(facts)
@@ -120,7 +120,7 @@ def control_name(facts: WebFacts) -> bool:
 
 
 def refuses_device(facts: WebFacts) -> bool:
-    """Say whether the site itself refuses, and the control is not refused alike."""
+    """Return whether the site itself refuses, and the control is not refused alike."""
     if facts.page is None or not facts.page_proven:
         return False
     status, control = facts.page.status or 0, facts.control
@@ -133,52 +133,52 @@ def refuses_device(facts: WebFacts) -> bool:
 
 
 def proven_error(facts: WebFacts) -> bool:
-    """Say whether the site itself answers with an error."""
+    """Return whether the site itself answers with an error."""
     return facts.page_proven and facts.page is not None and (facts.page.status or 0) < 500
 
 
 def no_control(facts: WebFacts) -> bool:
-    """Say whether no control says anything."""
+    """Return whether no control says anything."""
     return facts.control is None
 
 
 def impossible_answer(facts: WebFacts) -> bool:
-    """Say whether the answer is no public address and the control has one."""
+    """Return whether the answer is no public address and the control has one."""
     return facts.answers_impossible and facts.control_public and not facts.answers_proven
 
 
 def ghost(facts: WebFacts) -> bool:
-    """Say whether a name that is dead outside is answered by a forger."""
+    """Return whether a name that is dead outside is answered by a forger."""
     # A provider's landing page for mistyped names is its own resolver's; another's answer shows who forges on the way.
     return dead_name(facts) and (facts.answers_impossible or bool(facts.answers & facts.others))
 
 
 def dead_name(facts: WebFacts) -> bool:
-    """Say whether a name that is dead outside is answered here."""
+    """Return whether a name that is dead outside is answered here."""
     control = facts.control
     dead = control is not None and control.saw_dns and not control.addresses
     return dead and facts.is_first_hop and bool(facts.system and facts.answers)
 
 
 def down(facts: WebFacts) -> bool:
-    """Say whether the page fails for the control too."""
+    """Return whether the page fails for the control too."""
     if facts.page is not None and (facts.page.status or 0) < 500:
         return False
     return facts.control_failed
 
 
 def control_saw_nothing(facts: WebFacts) -> bool:
-    """Say whether only the control failed."""
+    """Return whether only the control failed."""
     return facts.control_failed
 
 
 def name_denied(facts: WebFacts) -> bool:
-    """Say whether the name is denied here and not for the control."""
+    """Return whether the name is denied here and not for the control."""
     return facts.stage is Stage.DNS and facts.failure in _NO_NAME and facts.control_resolves
 
 
 def name_unanswered(facts: WebFacts) -> bool:
-    """Say whether this one name is never answered."""
+    """Return whether this one name is never answered."""
     others = facts.round is not None and facts.round.names_resolve is True
     twice = facts.round is not None and facts.round.repeated is True
     silent = facts.stage is Stage.DNS and facts.failure in UNCLEAR_NAMES
@@ -186,7 +186,7 @@ def name_unanswered(facts: WebFacts) -> bool:
 
 
 def wrong_host(facts: WebFacts) -> bool:
-    """Say whether a stranger answers at an address that is not the page's."""
+    """Return whether a stranger answers at an address that is not the page's."""
     differs = facts.same_network is False or (
         facts.same_network is None and bool(facts.others - facts.answers)
     )
@@ -195,7 +195,7 @@ def wrong_host(facts: WebFacts) -> bool:
 
 
 def clock(facts: WebFacts) -> bool:
-    """Say whether the clock may be what is wrong."""
+    """Return whether the clock may be what is wrong."""
     # Neutral controls that prove themselves prove the clock as well.
     proven_clock = facts.round is not None and facts.round.controls_reached is True
     dated = facts.failure == Failure.SSL_INVALID_CERTIFICATE
@@ -203,20 +203,20 @@ def clock(facts: WebFacts) -> bool:
 
 
 def certificate_replaced(facts: WebFacts) -> bool:
-    """Say whether a stranger's certificate is shown at the page's address."""
+    """Return whether a stranger's certificate is shown at the page's address."""
     through = facts.control_endpoint(handshakes=True)
     sound = through if through is not None else facts.control_got_page
     return facts.stage is Stage.TLS and facts.failure in CERTIFICATE and bool(sound)
 
 
 def answers_elsewhere(facts: WebFacts) -> bool:
-    """Say whether the answers lie in other networks and nothing there works."""
+    """Return whether the answers lie in other networks and nothing there works."""
     failed = facts.stage in (Stage.TCP, Stage.TLS, Stage.HTTP)
     return failed and facts.same_network is False and facts.control_got_page and not facts.answers_proven
 
 
 def connect_stopped(facts: WebFacts) -> bool:
-    """Say whether connections are stopped that the control gets."""
+    """Return whether connections are stopped that the control gets."""
     through = facts.control_endpoint(handshakes=False)
     if facts.stage is not Stage.TCP or facts.failure is None or through is False:
         return False
@@ -226,7 +226,7 @@ def connect_stopped(facts: WebFacts) -> bool:
 
 
 def handshake_stopped(facts: WebFacts) -> bool:
-    """Say whether handshakes are stopped that the control gets."""
+    """Return whether handshakes are stopped that the control gets."""
     if facts.stage is not Stage.TLS or facts.failure not in STOPPED | {Failure.SSL_FAILED_HANDSHAKE}:
         return False
     if _was_answering(facts):
@@ -237,7 +237,7 @@ def handshake_stopped(facts: WebFacts) -> bool:
 
 
 def _was_answering(facts: WebFacts) -> bool:
-    """Say whether time ran out on a handshake whose answer had begun to come: slow, or stopped midway."""
+    """Return whether time ran out on a handshake whose answer had begun to come: slow, or stopped midway."""
     return any(one.failure == Failure.TIMEOUT and one.bytes_read for one in facts.handshakes)
 
 
@@ -246,7 +246,7 @@ def _over_tls(url: str) -> bool:
 
 
 def slow(facts: WebFacts) -> bool:
-    """Say whether the page, or the handshake before it, was still coming or had begun to come when time ran out."""
+    """Return whether the page, or the handshake before it, was still coming or had begun to come when time ran out."""
     if facts.stage is Stage.TLS:
         return _was_answering(facts)
     if facts.stage is not Stage.HTTP or not facts.evidence.requests:
@@ -259,37 +259,37 @@ def slow(facts: WebFacts) -> bool:
 
 
 def request_stopped(facts: WebFacts) -> bool:
-    """Say whether the request is stopped and the control gets the page."""
+    """Return whether the request is stopped and the control gets the page."""
     return facts.stage is Stage.HTTP and facts.failure in STOPPED and facts.control_got_page
 
 
 def bot_check(facts: WebFacts) -> bool:
-    """Say whether the answer asks for proof of being human."""
+    """Return whether the answer asks for proof of being human."""
     return facts.page is not None and is_bot_check(facts.page) and facts.alike is not True
 
 
 def servers_error(facts: WebFacts) -> bool:
-    """Say whether the answer is a server's error."""
+    """Return whether the answer is a server's error."""
     status = 0 if facts.page is None else facts.page.status or 0
     return (status >= 500 or status == 429) and facts.alike is not True
 
 
 def page_alike(facts: WebFacts) -> bool:
-    """Say whether the page is like the control's."""
+    """Return whether the page is like the control's."""
     return facts.page is not None and facts.alike is True
 
 
 def other_page_elsewhere(facts: WebFacts) -> bool:
-    """Say whether another page came from an address that is not the page's."""
+    """Return whether another page came from an address that is not the page's."""
     differs = facts.same_network is False or facts.answers_impossible
     return facts.page is not None and facts.alike is False and differs and facts.control_got_page
 
 
 def other_page(facts: WebFacts) -> bool:
-    """Say whether another page came."""
+    """Return whether another page came."""
     return facts.page is not None and facts.alike is False and facts.control_got_page
 
 
 def always(facts: WebFacts) -> bool:  # noqa: ARG001  # a condition takes the facts
-    """Say whether this is asked at all."""
+    """Return whether this is asked at all."""
     return True

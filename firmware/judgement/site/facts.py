@@ -156,7 +156,7 @@ class WebFacts:
 
     @property
     def control_resolves(self) -> bool:
-        """Say whether the control got addresses for the page's name, or the whole page behind a redirect."""
+        """Return whether the control got addresses for the page's name, or the whole page behind a redirect."""
         control = self.control
         if control is None:
             return False
@@ -164,7 +164,7 @@ class WebFacts:
 
     @property
     def control_got_page(self) -> bool:
-        """Say whether the control got an answer to its request that is no server's error."""
+        """Return whether the control got an answer to its request that is no server's error."""
         control = self.control
         if control is None or not control.saw_http or control.http_failure is not None:
             return False
@@ -172,7 +172,7 @@ class WebFacts:
 
     @property
     def control_failed(self) -> bool:
-        """Say whether the page failed for the control too, in any step that it tried."""
+        """Return whether the page failed for the control too, in any step that it tried."""
         control = self.control
         if control is None or self.control_got_page:
             return False
@@ -190,7 +190,7 @@ class WebFacts:
 
     @property
     def same_network(self) -> bool | None:
-        """Say whether the answers agree with the control's in an address or a network; None: no telling."""
+        """Return whether the answers agree with the control's in an address or a network; None: no telling."""
         control = self.control
         if control is None or not self.is_first_hop or not self.answers or not control.addresses:
             return None
@@ -205,21 +205,21 @@ class WebFacts:
 
     @property
     def answers_impossible(self) -> bool:
-        """Say whether every answer is an address that no public server has."""
+        """Return whether every answer is an address that no public server has."""
         return bool(self.system and self.answers) and not any(map(is_public, self.answers))
 
     @property
     def control_public(self) -> bool:
-        """Say whether the control got a public address."""
+        """Return whether the control got a public address."""
         return self.control is not None and any(map(is_public, map(canonical, self.control.addresses)))
 
     @property
     def answers_proven(self) -> bool:
-        """Say whether a system's answer proved itself by certificate."""
+        """Return whether a system's answer proved itself by certificate."""
         return bool(self.answers & self.proven)
 
     def control_endpoint(self, *, handshakes: bool) -> bool | None:
-        """Say whether the control got through to a place that failed here; None: it tried none of them."""
+        """Return whether the control got through to a place that failed here; None: it tried none of them."""
         if self.control is None:
             return None
         seen = self.control.handshakes if handshakes else self.control.connects
@@ -231,7 +231,7 @@ class WebFacts:
 
     @property
     def control_name_passes(self) -> bool:
-        """Say whether an innocuous name was answered at an address and port where the host's own was stopped."""
+        """Return whether an innocuous name was answered at an address and port where the host's own was stopped."""
         answered = {
             (bare(one.address), one.port)
             for one in self.controls
@@ -244,17 +244,17 @@ class WebFacts:
 
     @property
     def is_stale(self) -> bool:
-        """Say whether the control's view is a last known one."""
+        """Return whether the control's view is a last known one."""
         return self.control is not None and self.control.age_s > CONTROL_FRESH_S
 
 
 def _may_tell(control: WebControl) -> bool:
-    """Say whether the control looked at a time that says something of the measurement's."""
+    """Return whether the control looked at a time that says something of the measurement's."""
     return control.reachable and control.looked is not Looked.AFTER and control.age_s <= CONTROL_OLDEST_S
 
 
 def _is_proven(evidence: WebEvidence) -> bool:
-    """Say whether a certificate stands behind the last page: its own, and that of whoever led there from elsewhere."""
+    """Return whether a certificate stands behind the last page: its own, and that of whoever led there from elsewhere."""
     last = evidence.requests[-1]
     if not last.url.startswith("https://"):
         return False

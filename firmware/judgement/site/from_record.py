@@ -240,7 +240,7 @@ def _last_ns(flights: Sequence[Sequence[JsonValue]]) -> int | None:
 
 
 def _was_made(request: _Detail) -> bool:
-    """Say whether a request was sent. Where the way to the first failed, that step's own account tells it."""
+    """Return whether a request was sent. Where the way to the first failed, that step's own account tells it."""
     if _integer(request, "status") is not None:
         return True
     failed = _text(request, "message") or ""

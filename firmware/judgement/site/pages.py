@@ -54,14 +54,14 @@ _COMMON: Final = frozenset(
 
 
 def is_bot_check(page: Request) -> bool:
-    """Say whether the answer asks for proof of being human: the server's doing, to this address alone."""
+    """Return whether the answer asks for proof of being human: the server's doing, to this address alone."""
     names = {name.lower() for name, _ in page.headers}
     title = (page.title or "").encode("utf-8", "replace")
     return "cf-mitigated" in names or bool(_CHECK.search(page.body[:65_536]) or _CHECK.search(title))
 
 
 def alike(page: Request, control: WebControl) -> bool | None:
-    """Say whether the control got the same page; None where there is too little of both to compare."""
+    """Return whether the control got the same page; None where there is too little of both to compare."""
     if page.status is None or control.status is None:
         return None
     found = [
@@ -84,7 +84,7 @@ def alike(page: Request, control: WebControl) -> bool | None:
 
 
 def is_slow(progress: Sequence[tuple[int, int]]) -> bool:
-    """Say whether a transfer still moved from second to second: [bytes so far, ns]."""
+    """Return whether a transfer still moved from second to second: [bytes so far, ns]."""
     moments: set[int] = set()
     before = 0
     for size, t_ns in progress:

@@ -39,13 +39,13 @@ def joined(url: str, location: str) -> str:
 
 
 def related(one: str, other: str) -> bool:
-    """Say whether two hosts are one site's: the same but for `www.`, or one below the other."""
+    """Return whether two hosts are one site's: the same but for `www.`, or one below the other."""
     one, other = one.removeprefix("www."), other.removeprefix("www.")
     return one == other or one.endswith(f".{other}") or other.endswith(f".{one}")
 
 
 def near(one: str, other: str) -> bool:
-    """Say whether two addresses share a network's prefix."""
+    """Return whether two addresses share a network's prefix."""
     if not (is_address(one) and is_address(other)):
         return False
     first, second = ipaddress.ip_address(one), ipaddress.ip_address(other)
@@ -56,7 +56,7 @@ def near(one: str, other: str) -> bool:
 
 
 def same_host(one: str, other: str) -> bool:
-    """Say whether two names are one, whatever their script or case."""
+    """Return whether two names are one, whatever their script or case."""
     return _ascii(one) == _ascii(other)
 
 
@@ -69,7 +69,7 @@ def _ascii(name: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Say whether it is an IP address."""
+    """Return whether it is an IP address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -78,7 +78,7 @@ def is_address(text: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Say whether a public server can have this address."""
+    """Return whether a public server can have this address."""
     try:
         return ipaddress.ip_address(address).is_global
     except ValueError:

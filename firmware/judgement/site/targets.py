@@ -54,7 +54,7 @@ def round_view(facts: RoundFacts, name: str, step: str) -> RoundView:
 
 
 def resolver_lies(pages: Iterable[WebEvidence]) -> bool:
-    """Say whether the system's resolver gave every name it was asked for the same answer, none of which proves itself.
+    """Return whether the system's resolver gave every name it was asked for the same answer, none of which proves itself.
 
     Names that are blocked often share one false answer too; then other names, asked beside them, do not have it.
     """
@@ -73,7 +73,7 @@ def resolver_lies(pages: Iterable[WebEvidence]) -> bool:
 
 
 def _names_resolve(facts: RoundFacts, name: str) -> bool | None:
-    """Say whether the system's resolver answered for names other than that of `name`; None where none was asked."""
+    """Return whether the system's resolver answered for names other than that of `name`; None where none was asked."""
     others = [one for one in facts.latest if one.is_by_name and one.target_name != name]
     asked = [one for one in others if one.outlook is not Outlook.EXCLUDED]
     if any(one.outlook is not Outlook.UNRESOLVED for one in asked) or facts.reached(Rung.RESOLVER):

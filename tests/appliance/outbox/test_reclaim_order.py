@@ -218,7 +218,7 @@ def test_what_was_spoilt_while_it_waited_does_not_come_back_as_evidence(path: Pa
 
 
 def balanced(path: Path) -> bool:
-    """Say whether the counters of every epoch are those of its rows."""
+    """Return whether the counters of every epoch are those of its rows."""
     connection = sqlite3.connect(path)
     try:
         for account in ledger.accounts(connection):

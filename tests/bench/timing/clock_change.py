@@ -193,7 +193,7 @@ def _case(name: str, outcomes: list[Outcome], usual_ns: int) -> ClockCase:
 
 
 def allowed() -> bool:
-    """Say whether this process may move the clock."""
+    """Return whether this process may move the clock."""
     try:
         _adjtimex(_Timex(modes=_FREQUENCY, freq=_adjtimex(_Timex(modes=0)).freq))
     except OSError:

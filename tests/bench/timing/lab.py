@@ -50,7 +50,7 @@ def program(name: str) -> str | None:
 
 
 def is_inside() -> bool:
-    """Say whether this is the process that `enter` started."""
+    """Return whether this is the process that `enter` started."""
     return os.environ.get(_INSIDE) == "1" and os.getpid() == 1
 
 

@@ -81,7 +81,7 @@ def control(probes: int, address: str) -> Counter[str]:
 
 
 def control_found(counts: Mapping[str, Mapping[str, int]]) -> bool:
-    """Say whether a control found anything false or missing, so that finding nothing elsewhere means something."""
+    """Return whether a control found anything false or missing, so that finding nothing elsewhere means something."""
     return any(
         told.get("false", 0) + told.get("missing", 0)
         for name, told in counts.items()

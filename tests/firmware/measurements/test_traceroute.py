@@ -383,7 +383,7 @@ def drain(capture: socket.socket) -> list[bytes]:
 
 
 def is_probe(packet: bytes, method: str) -> bool:
-    """Say whether a captured packet is a probe: of the method's protocol, and for TCP a SYN alone."""
+    """Return whether a captured packet is a probe: of the method's protocol, and for TCP a SYN alone."""
     version = packet[0] >> 4
     protocol, header = (packet[9], 20) if version == 4 else (packet[6], 40)
     if protocol != {"udp": (17, 17), "icmp": (1, 58), "tcp": (6, 6)}[method][version == 6]:

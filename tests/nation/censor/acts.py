@@ -33,7 +33,7 @@ _BODY: Final = (
 
 
 def can_be_reset(packet: Packet) -> bool:
-    """Say whether resets answer the packet: TCP, no reset itself."""
+    """Return whether resets answer the packet: TCP, no reset itself."""
     return packet.proto == TCP and packet.whole and not packet.flags & RST
 
 
@@ -95,7 +95,7 @@ def farewell(packet: Packet, flow: Flow) -> Forged:
 
 
 def is_request(packet: Packet, flow: Flow) -> bool:
-    """Say whether the packet can be answered with a page: data of the opener's over TCP."""
+    """Return whether the packet can be answered with a page: data of the opener's over TCP."""
     return packet.proto == TCP and packet.whole and packet.start < packet.end and flow.is_opener(packet)
 
 
@@ -110,7 +110,7 @@ def page(how: Page | Redirect, files: Mapping[Path, bytes]) -> bytes:
 
 
 def filtered(how: ProtocolFilter, rule: str, packet: Packet, flow: Flow, *, now_ns: int) -> bool:
-    """Say whether the protocol filter drops the packet; the flow remembers what was seen of it."""
+    """Return whether the protocol filter drops the packet; the flow remembers what was seen of it."""
     until_ns = flow.done.get(rule, 0)
     if until_ns > now_ns:
         return True

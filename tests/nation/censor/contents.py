@@ -170,7 +170,7 @@ def _label(cursor: _Cursor) -> bytes:
 
 
 def looks_like(data: bytes, protocols: tuple[str, ...], *, tcp: bool) -> bool:
-    """Say whether a packet's data could begin one of `protocols` (dns, http, tls)."""
+    """Return whether a packet's data could begin one of `protocols` (dns, http, tls)."""
     tls = data[:1] in (b"\x16", b"\x14", b"\x15", b"\x17") and data[1:2] == b"\x03"
     query = (framed_question(data) if tcp else question(data)) is not None
     return (
@@ -181,7 +181,7 @@ def looks_like(data: bytes, protocols: tuple[str, ...], *, tcp: bool) -> bool:
 
 
 def names_match(name: str, patterns: tuple[str, ...]) -> bool:
-    """Say whether `name` is one of `patterns`: itself, `*.x.com` for x.com and all below, `*` for any name."""
+    """Return whether `name` is one of `patterns`: itself, `*.x.com` for x.com and all below, `*` for any name."""
     for written in patterns:
         pattern = written.lower().rstrip(".")
         if pattern == "*" and name:

@@ -94,7 +94,7 @@ class Engine:
         return self._ledger.counts(now_ns)
 
     def idle(self, now_ns: int) -> bool:
-        """Say whether no rule is in force."""
+        """Return whether no rule is in force."""
         if now_ns >= self._edge_ns:
             self._turn(now_ns)
         return not self._active
@@ -105,7 +105,7 @@ class Engine:
         return self._edge_ns
 
     def is_free(self, frame: bytes, now_ns: int) -> bool:
-        """Say whether the frame belongs to a flow that no rule concerns: the fast way to know."""
+        """Return whether the frame belongs to a flow that no rule concerns: the fast way to know."""
         key = quick_key(frame)
         if key is None:
             return False

@@ -54,7 +54,7 @@ class Flow:
     """Bytes of data that its opener sent."""
 
     def is_opener(self, packet: Packet) -> bool:
-        """Say whether the flow's opener sent this packet."""
+        """Return whether the flow's opener sent this packet."""
         return packet.up == self.up
 
     def forwarded(self, packet: Packet, due_ns: int) -> None:
@@ -162,7 +162,7 @@ def _new(packet: Packet, now_ns: int) -> Flow:
 
 
 def _is_answer(packet: Packet) -> bool:
-    """Say whether a flow's first packet that was seen goes to its opener: it may have begun before anybody looked.
+    """Return whether a flow's first packet that was seen goes to its opener: it may have begun before anybody looked.
 
     Without a SYN the ports tell: a service has a well-known one, or at least none of those given out in passing.
     """

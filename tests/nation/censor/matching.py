@@ -19,7 +19,7 @@ _WRAP: Final = 1 << 32
 
 
 def concerns_flow(rule: Rule, flow: Flow) -> bool:
-    """Say whether the rule may concern packets of the flow, going by addresses, ports and protocol."""
+    """Return whether the rule may concern packets of the flow, going by addresses, ports and protocol."""
     match = rule.match
     proto, port = match.proto, match.port
     if isinstance(rule.action, ProtocolFilter):
@@ -44,12 +44,12 @@ def concerns_flow(rule: Rule, flow: Flow) -> bool:
 
 
 def has_contents(match: Match) -> bool:
-    """Say whether a match goes by what packets carry."""
+    """Return whether a match goes by what packets carry."""
     return bool(match.sni or match.host or match.qname or match.qtype or match.payload or match.payload_hex)
 
 
 def is_settled(rule: Rule, flow: Flow) -> bool:
-    """Say whether what the flow has carried shows that the rule will never concern it.
+    """Return whether what the flow has carried shows that the rule will never concern it.
 
     So a long transfer becomes one that no rule concerns. HTTP connections carry request after request, and text
     may come at any time: those are never settled.
@@ -90,7 +90,7 @@ def look(flow: Flow, packet: Packet, *, reassemble: bool) -> contents.Question |
 
 
 def concerns_packet(rule: Rule, flow: Flow, packet: Packet, asked: contents.Question | None) -> bool:
-    """Say whether the contents of the flow, this packet's included, are what the rule is for."""
+    """Return whether the contents of the flow, this packet's included, are what the rule is for."""
     match = rule.match
     if not has_contents(match):
         return True

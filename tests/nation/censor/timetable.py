@@ -27,7 +27,7 @@ class Timetable:
             raise ValueError("every_s with an until_s that is not after it")
 
     def holds(self, at_ns: int) -> bool:
-        """Say whether the rule is in force `at_ns` after loading."""
+        """Return whether the rule is in force `at_ns` after loading."""
         if self.every_s is not None:
             at_ns %= _ns(self.every_s)
         return at_ns >= _ns(self.from_s) and (self.until_s is None or at_ns < _ns(self.until_s))

@@ -57,7 +57,7 @@ def packets(draw: st.DrawFn, proto: int = TCP, data: st.SearchStrategy[bytes] = 
 
 
 def is_sound(frame: bytes) -> bool:
-    """Say whether every checksum in a frame is right, added up the slow way."""
+    """Return whether every checksum in a frame is right, added up the slow way."""
     found = parse(frame, True)
     assert found is not None
     whole = frame[found.transport : found.end]
