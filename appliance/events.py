@@ -39,7 +39,7 @@ class VerdictReached:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxChanged:
-    """How many records wait, were acknowledged by the collector, and were set aside as rejected."""
+    """How many records wait, were acknowledged by the collector, and were quarantined as rejected."""
 
     waiting: int
     acknowledged: int

@@ -26,7 +26,7 @@ class Budget:
             self._book(now_ns - age_ns, count)
 
     def reserve(self, name: str, count: int, now_ns: int) -> bool:
-        """Set `count` bytes aside for what `name` is about to start; False, and nothing set aside, if they are not there."""
+        """Set `count` bytes aside for what `name` is about to start; False, and nothing kept, if they are not there."""
         if self.spent(now_ns) + count > self.bytes_per_day:
             return False
         self._reserved[name] = self._reserved.get(name, 0) + count

@@ -181,7 +181,7 @@ class Journal:
         return stored
 
     def commit_last(self) -> bool:
-        """Commit at the end of the process, after a check or a healing of the outbox that is under way."""
+        """Commit at the end of the process, after a check or a recovery of the outbox that is under way."""
         if self._store.held and not self._outbox.wait_until_ready(END_WAIT_S):
             _log.error("the outbox was not ready within %.0f s", END_WAIT_S)
         return self.commit()

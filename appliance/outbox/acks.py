@@ -1,4 +1,4 @@
-"""What an ack does to the rows that wait: those that are durable elsewhere leave, those that are refused are set aside.
+"""What an ack does to the rows that wait: those that are durable elsewhere leave, those that are refused are quarantined.
 
 Statements on a connection whose transaction the caller holds. It must never let a row go that the ack does not name,
 nor on the word of an ack that names what was never made.

@@ -104,7 +104,7 @@ class Outbox:
         quota: Quota | None = None,
         patient: bool = False,
     ) -> Self:
-        """Open the outbox of `device`, made if it is missing; a damaged one is set aside and a new epoch begins.
+        """Open the outbox of `device`, made if it is missing; a damaged one is quarantined and a new epoch begins.
 
         Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`, `OutboxFullError`, `OutboxError`. With
         `patient` only the first two: what else the disk refuses leaves it shut, until `retry_open` has opened it, and so
@@ -164,7 +164,7 @@ class Outbox:
         self.epoch = self._account().epoch
 
     def wait_until_ready(self, timeout_s: float) -> bool:
-        """Wait for a check or a healing that is under way; return whether there is none any more."""
+        """Wait for a check or a recovery that is under way; return whether there is none any more."""
         return self._recovery.wait(timeout_s)
 
     @classmethod
@@ -335,7 +335,7 @@ class Outbox:
         return taken
 
     def quarantine(self, seq: int, reason: str) -> bool:
-        """Set one waiting row aside because it can never be sent. Return whether it was waiting.
+        """Quarantine one waiting row because it can never be sent. Return whether it was waiting.
 
         A tombstone tells the collector, for which the seq would otherwise be missing for ever.
         """
@@ -386,10 +386,10 @@ class Outbox:
         return self._shared.damaged
 
     def recover(self) -> Recovered | None:
-        """Set the damaged database aside and begin a new one with what could be read of it.
+        """Quarantine the damaged database and begin a new one with what could be read of it.
 
         None when the sender still has the old one open (it lets go at its next step): ask again. So it is where
-        `OutboxNotReadyError` is raised: a large one is healed in a thread of its own. Only for the thread and the
+        `OutboxNotReadyError` is raised: a large one is recovered in a thread of its own. Only for the thread and the
         object that opened the outbox first. Raises `OutboxError` when no new one can be made.
         """
         if not self._recovery.is_at_work:

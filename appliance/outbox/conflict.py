@@ -28,7 +28,7 @@ def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns
     (buried,) = connection.execute(
         "SELECT coalesce(sum(high - low + 1), 0) FROM tombstone WHERE low BETWEEN ? AND ?", (first, last)
     ).fetchone()
-    # A seq set aside by the device has both: it is quarantined, and its tombstone is on its way.
+    # A seq quarantined by the device has both: it has its row there, and its tombstone is on its way.
     (both,) = connection.execute(
         "SELECT count(*) FROM quarantine q JOIN tombstone t ON q.seq BETWEEN t.low AND t.high"
         " WHERE q.seq BETWEEN ? AND ?",

@@ -1,7 +1,7 @@
 """An outbox read for an export, damaged or not: what can be read of a damaged one, in a copy that is gone when it is closed.
 
-For who looks without a right to heal: another process, while the daemon runs or is not there. The copy is SQLite's own
-temporary file. It tells of no loss: whether a record is lost is for the daemon to say, which heals. This file must never
+For who looks without a right to recover: another process, while the daemon runs or is not there. The copy is SQLite's own
+temporary file. It tells of no loss: whether a record is lost is for the daemon to say, which recovers. This file must never
 write beside the database.
 """
 

@@ -23,7 +23,7 @@ COMMIT_NS: Final = 5_000_000_000
 """The longest a record waits for its commit: the loss window of a power cut."""
 RETRY_NS: Final = 10_000_000_000
 READY_NS: Final = 1_000_000_000
-"""A database that is being checked or healed is asked for so often."""
+"""A database that is being checked or recovered is asked for so often."""
 MAX_HELD: Final = 5_000
 """Records held in memory while the disk refuses them: about 35 MB, some hours of measuring."""
 ROOM_EVERY: Final = 20
@@ -175,7 +175,7 @@ class GroupCommit:
             raise OutboxDamagedError(
                 "the database is damaged; a new one begins as soon as the sender has let go of it",
                 where="outbox",
-                remedy="Nothing: it heals itself within seconds",
+                remedy="Nothing: it recovers by itself within seconds",
             )
         self._note_recovered(recovered)
 

@@ -63,7 +63,7 @@ class OutboxBusyError(OutboxError):
 
 
 class OutboxNotReadyError(OutboxBusyError):
-    """The database is being checked or healed, as it should be: ask again."""
+    """The database is being checked or recovered, as it should be: ask again."""
 
 
 def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> OutboxError:
@@ -97,7 +97,7 @@ def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> OutboxEr
         return OutboxDamagedError(
             f"the database is damaged ({_printable(str(error))})",
             where=path,
-            remedy="Restart: it is set aside and a new one begins",
+            remedy="Restart: it is quarantined and a new one begins",
         )
     return OutboxError(
         f"the disk failed ({error})", where=path, remedy="Look at the kernel's log; replace the card"
@@ -107,7 +107,7 @@ def translate(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> OutboxEr
 def damage_found(path: Path, found: str) -> OutboxDamagedError:
     """Return what is said of a database in which something is `found` that cannot be."""
     return OutboxDamagedError(
-        f"the database is damaged ({_printable(found)})", where=path, remedy="It is set aside"
+        f"the database is damaged ({_printable(found)})", where=path, remedy="It is quarantined"
     )
 
 

@@ -1,6 +1,6 @@
-"""The outbox's database as a file: opened, checked, migrated, set aside when damaged.
+"""The outbox's database as a file: opened, checked, migrated, quarantined when damaged.
 
-A damaged database is never deleted and never repaired in place: it is moved aside whole, what can be read of it
+A damaged database is never deleted and never repaired in place: it is moved into quarantine whole, what can be read of it
 goes into a new one, and a new epoch begins, so that measuring goes on. This file must never read or write a record:
 `appliance.storage.recovery.salvage` does.
 """
@@ -163,7 +163,7 @@ def _open_or_begin(
     damaged: bool,
 ) -> tuple[sqlite3.Connection, Recovered | None]:
     try:
-        if _healed(path).exists():  # the power failed in the middle of the exchange below
+        if _recovered(path).exists():  # the power failed in the middle of the exchange below
             _exchange(path, utc_ns=utc_ns)
         if not damaged:
             with contextlib.suppress(OutboxDamagedError):
@@ -225,12 +225,12 @@ def _salvage(path: Path, *, device: str, utc_ns: int, make_space: Callable[[], b
     log = draft.with_name(draft.name + "-wal")
     if log.exists() and log.stat().st_size > 0:
         raise OSError(errno.ENOSPC, "the disk is too full to take in its log")
-    draft.rename(_healed(path))
+    draft.rename(_recovered(path))
     sync_directory(path.parent)
     return saved, lost, fault
 
 
-def _healed(path: Path) -> Path:
+def _recovered(path: Path) -> Path:
     return path.with_name(path.name + ".healed")
 
 
@@ -250,7 +250,7 @@ def _exchange(path: Path, *, utc_ns: int) -> Path | None:
             part.rename(name.with_name(name.name + suffix))
             moved = True
     sync_directory(path.parent)
-    _healed(path).rename(path)
+    _recovered(path).rename(path)
     sync_directory(path.parent)
     return name if moved else None
 

@@ -110,7 +110,7 @@ class Handle:
         return self.with_log_reused(action)
 
     def with_log_reused(self, action: Callable[[], _T]) -> _T:
-        """Do `action`; on a full disk drop what was set aside, begin the log anew in the space it has, and do it again."""
+        """Do `action`; on a full disk drop what was quarantined, begin the log anew in the space it has, and do it again."""
         try:
             return action()
         except OutboxFullError:

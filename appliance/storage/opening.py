@@ -1,4 +1,4 @@
-"""An outbox's database opened, checked, healed: on the spot where that is quick, else in a thread of its own.
+"""An outbox's database opened, checked, recovered: on the spot where that is quick, else in a thread of its own.
 
 A large one may take minutes, and measuring must not wait for it: until it is over nobody else touches the file, and what
 is measured is held in memory. This file must never decide what is done to a database: `appliance.storage.file` does.
@@ -63,7 +63,7 @@ class Recovery:
             raise translate(error, self._path) from error
 
     def _begin(self, *, damaged: bool) -> None:
-        what = "healed" if damaged else "checked"
+        what = "recovered" if damaged else "checked"
         _log.info("%s is being %s; measuring goes on", self._path, what)
         self._future = Future()
         opening = self._opening(damaged=damaged)

@@ -1,6 +1,6 @@
 """What the threads of one process share of one outbox: which database it is, and who has it open.
 
-SQLite removes a log by its name when the last connection closes. A database that is set aside while another thread
+SQLite removes a log by its name when the last connection closes. A database that is quarantined while another thread
 has it open would so take the new one's log with it; hence nobody replaces it before the others have let go. This
 file must never touch the database itself.
 """
@@ -103,5 +103,5 @@ class Shared:
         return OutboxBusyError(
             "the database is damaged, and is being replaced by a new one",
             where=path,
-            remedy="Nothing: it heals itself",
+            remedy="Nothing: it recovers by itself",
         )

@@ -90,7 +90,7 @@ class Lines:
     def _tell_queue(self, outbox: OutboxChanged) -> None:
         text = f"results {outbox.waiting} waiting, {outbox.acknowledged} acknowledged"
         if outbox.quarantined:
-            text += f", {outbox.quarantined} rejected and set aside"
+            text += f", {outbox.quarantined} rejected and quarantined"
         if text != self._queue:
             self._queue = text
             self._write(text)

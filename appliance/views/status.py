@@ -171,7 +171,7 @@ def clock_words(clock: ClockReading) -> str:
 def _counts(counts: OutboxCounts) -> str:
     return (
         f"{counts.produced:,} produced, {counts.waiting:,} waiting, {counts.acknowledged:,} acknowledged, "
-        f"{counts.quarantined:,} rejected and set aside"
+        f"{counts.quarantined:,} rejected and quarantined"
     )
 
 

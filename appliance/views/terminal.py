@@ -161,4 +161,4 @@ def _round_text(seen: Seen) -> str:
 
 def _queue_text(outbox: OutboxChanged) -> str:
     text = f"{outbox.waiting:,} waiting here, {outbox.acknowledged:,} acknowledged by the collector"
-    return f"{text}, {outbox.quarantined:,} rejected and set aside" if outbox.quarantined else text
+    return f"{text}, {outbox.quarantined:,} rejected and quarantined" if outbox.quarantined else text

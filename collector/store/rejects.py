@@ -1,6 +1,6 @@
 """Which records of an epoch were rejected, as every answer tells again until the device has heard it.
 
-An answer says what is accounted for, and a device lets go of that: of a rejected record too, which it is to set aside
+An answer says what is accounted for, and a device lets go of that: of a rejected record too, which it is to quarantine
 instead. The ack that rejected it may have been lost, so that answers name what was rejected from the seq on that the
 device's last hello began at. This file must never forget a reject: without a hello it names all of them, up to a bound.
 """

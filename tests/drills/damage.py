@@ -114,7 +114,7 @@ def trial(rng: random.Random, folder: Path) -> tuple[str, int, int, list[str]]:
         with opened(path) as again:
             store = GroupCommit(again, account=account)
             for _ in range(3):
-                # What nobody has read before may still turn out to be damaged: the next commit then heals it.
+                # What nobody has read before may still turn out to be damaged: the next commit then recovers it.
                 made += 1
                 store.add(tcp_record(made), 0)
                 store.commit(0)

@@ -268,7 +268,7 @@ class _Trial:
         now_ns = boottime_ns()
         for step in range(_STEPS):
             if step == 0 or outbox.is_damaged or store.held:
-                # Damage is found by whoever reads it; it is healed by the next commit.
+                # Damage is found by whoever reads it; it is recovered by the next commit.
                 self._number += 1
                 store.add(made(self._number), now_ns)
             now_ns += 2 * RETRY_NS

@@ -1,6 +1,6 @@
 """A device's data directory with something in every table, and beside it the truth: what was made, and what became of it.
 
-Two epochs (the card was copied once), records that wait, were delivered, set aside, given up; rounds, starts, boots, sync
+Two epochs (the card was copied once), records that wait, were delivered, quarantined, given up; rounds, starts, boots, sync
 points, age marks. Made by the device's own parts, read back by plain sqlite3 before anything is damaged.
 """
 
@@ -41,7 +41,7 @@ def made(number: int) -> Record:
 
 @dataclass(slots=True)
 class Truth:
-    """What was made, by name; of it what waits, was given up, set aside; what was delivered is the rest."""
+    """What was made, by name; of it what waits, was given up, quarantined; what was delivered is the rest."""
 
     device: str
     every: dict[Name, JsonObject] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 In each trial a device delivers what it measured, some of it poison, through `tests.drills.meddler` (acks lost, doubled,
 reordered, repeated long after; PUBACKs lost or negative; messages taken and forgotten or doubled; connections broken), and
-the broker is killed and starts again knowing nothing. In the end everything is stored once or set aside with its reason,
+the broker is killed and starts again knowing nothing. In the end everything is stored once or quarantined with its reason,
 on both sides, and the audit is exact.
 """
 
@@ -122,7 +122,7 @@ def _wrong(folder: Path, outbox: Outbox, records: int, poisoned: set[int]) -> st
         return f"the device: {counts}, {len(poisoned)} poisoned"
     aside = _rows(folder / "outbox.sqlite3", "SELECT seq, reason FROM quarantine")
     if {seq for seq, _ in aside} != poisoned or not all(POISON in str(reason) for _, reason in aside):
-        return f"set aside at the device: {aside[:5]}"
+        return f"quarantined at the device: {aside[:5]}"
     database = folder / "collector" / "collector.sqlite3"
     kept = _rows(database, "SELECT seq, reason FROM reject WHERE seq IS NOT NULL")
     if {seq for seq, _ in kept} != poisoned or not all(POISON in str(reason) for _, reason in kept):

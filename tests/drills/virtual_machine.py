@@ -3,7 +3,7 @@
 The machine has a disk for the device's outbox and one for the collector's store, ext4 as Debian mounts it. A cut is
 SIGKILL to the emulator after a random number of writes to a disk, and takes three things: what the guest's kernel
 had not written yet, what the emulator had not handed over, and what the disks held in their caches
-(`virtual_machine_disk`). One cut in five falls into mounting, auditing and healing after the one before. Then
+(`virtual_machine_disk`). One cut in five falls into mounting, auditing and recovery after the one before. Then
 it starts again on the same disks (`virtual_machine_boot`), and the guest (`virtual_machine_guest`) audits them through the product.
 
 Two controls say that this loses what it should: a file beside the outbox, written as often and never synced; and disks
@@ -95,7 +95,7 @@ def drill(*, times: int, seed: int, lying: int = 3) -> bool:
         finally:
             machine.close()
     print(
-        f"{found.cuts} cuts ({found.recovering} while healing from the one before), {found.records:,} records durable "
+        f"{found.cuts} cuts ({found.recovering} while recovery from the one before), {found.records:,} records durable "
         f"before them, {found.audits} audits: {'NOT exact' if found.wrong else 'exact'}"
     )
     print(f"  of {found.held:,} writes in the disks' caches {found.dropped:,} were lost or torn")

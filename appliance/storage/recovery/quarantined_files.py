@@ -1,4 +1,4 @@
-"""Damaged databases that were set aside: kept for whoever wants to look at them, for as long as nobody needs the space.
+"""Damaged databases that were quarantined: kept for whoever wants to look at them, for as long as nobody needs the space.
 
 What could be read of one is in the database that took its place, and what could not is told of there. So they are
 what goes first on a full disk. This file must never touch the database in use.
@@ -30,7 +30,7 @@ def forget(path: Path, *, keep: int) -> int:
     """Delete all but the `keep` last written of those beside the database at `path`; return how many went."""
     gone = 0
     with contextlib.suppress(OSError):
-        # Also a log that is alone: a power cut in the middle of setting aside parts it from its database.
+        # Also a log that is alone: a power cut in the middle of quarantining parts it from its database.
         parts = path.parent.glob(f"{path.stem}.damaged-*{path.suffix}*")
         found = sorted({_whole(part) for part in parts}, key=_written)
         for name in found[: len(found) - keep]:

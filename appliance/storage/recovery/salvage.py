@@ -313,7 +313,7 @@ def _balance(
         " WHERE low = (SELECT max(low) FROM tombstone WHERE low <= waiting.seq) AND high >= waiting.seq)",
         (first, last),
     )
-    # So may an older form of a page with what was set aside since.
+    # So may an older form of a page with what was quarantined since.
     connection.execute(
         "DELETE FROM waiting WHERE seq BETWEEN ? AND ? AND seq IN (SELECT seq FROM quarantine)", (first, last)
     )
@@ -340,7 +340,7 @@ def _balance(
     )
     if tells:
         # All that is not here, whatever the counts say: a row of an old page that had left makes up in them for one that is
-        # lost. What was set aside counts as a hole too, its own tombstone may have stood on a page that is gone.
+        # lost. What was quarantined counts as a hole too, its own tombstone may have stood on a page that is gone.
         for low, high in ledger.holes(connection, first, last, counted=("waiting",)):
             ledger.add_tombstone(connection, account.base, low - account.base, high - account.base, DAMAGED)
     return waiting, lost

@@ -2,7 +2,7 @@
 
 A worn card flips bits, and SQLite has no checksum of its own. So each row that may harm by a wrong value has a mark, the
 CRC-32 of its key and its values; text is read whatever its bytes are, and a mark then says that they are not its own. What a
-row that does not fit costs, its reader decides: damage, which is healed, or nothing, where it is a convenience
+row that does not fit costs, its reader decides: damage, which is recovered, or nothing, where it is a convenience
 (docs/decisions/0024-rows-carry-their-checksums.md). It must never raise for what stands in a row.
 """
 

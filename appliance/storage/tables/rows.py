@@ -1,4 +1,4 @@
-"""The outbox's rows: how a record becomes one, is read back, set aside and given up. Statements, no transactions.
+"""The outbox's rows: how a record becomes one, is read back, quarantined and given up. Statements, no transactions.
 
 Each function works on a connection whose transaction the caller holds; keys are `appliance.storage.tables.ledger`'s. Nothing here
 may cost more because the backlog is long.
@@ -304,7 +304,7 @@ def delete(connection: sqlite3.Connection, first: int, last: int) -> int:
 def quarantine(
     connection: sqlite3.Connection, account: Account, reject: Reject, *, said_by: str, utc_ns: int
 ) -> int:
-    """Set one row aside; return whether it was waiting (1) or not (0)."""
+    """Quarantine one row; return whether it was waiting (1) or not (0)."""
     key = account.base + min(reject.seq, LAST_SEQ)
     found = connection.execute("SELECT body FROM waiting WHERE seq = ?", (key,)).fetchone()
     if found is not None:

@@ -550,7 +550,7 @@ def test_a_full_disk_is_told_counted_and_survived(tmp_path: Path) -> None:
     assert reopened == "None 60 True"
 
 
-HEAL_ON_A_FULL_DISK = """
+RECOVER_ON_A_FULL_DISK = """
 import sys, pathlib
 from appliance.outbox.box import Outbox
 from appliance.storage.quota import Quota
@@ -594,7 +594,7 @@ print("accounted for")
 
 def test_a_damaged_database_on_a_disk_too_full_for_another_is_healed_in_part(tmp_path: Path) -> None:
     said = namespaces.run(
-        HEAL_ON_A_FULL_DISK, mounts='mount -t tmpfs -o size=14m tmpfs "$DIR"', directory=tmp_path
+        RECOVER_ON_A_FULL_DISK, mounts='mount -t tmpfs -o size=14m tmpfs "$DIR"', directory=tmp_path
     )
     assert said == "accounted for\n"
 

@@ -1,4 +1,4 @@
-"""A large outbox is checked and healed in a thread of its own: what is measured meanwhile is held, and none of it lost."""
+"""A large outbox is checked and recovered in a thread of its own: what is measured meanwhile is held, and none of it lost."""
 
 import logging
 import time

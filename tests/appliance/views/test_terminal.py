@@ -91,7 +91,7 @@ def test_the_live_view_tells_all_that_a_person_waits_for(lights: Lights) -> None
         "http://127.0.0.1:8464/",
         "international_cut  since 00:00:00 UTC  (rule international-cut)",
         "domestic: 4 of 4 reached",
-        "1,234 waiting here, 5,678 acknowledged by the collector, 2 rejected and set aside",
+        "1,234 waiting here, 5,678 acknowledged by the collector, 2 rejected and quarantined",
         "waiting: refused; next try in 7 s; measuring goes on",
         "restarted 1 times; each gap is recorded",
         "(simulated: this machine has no pins)",

@@ -124,7 +124,7 @@ def test_a_list_that_cannot_be_read_any_more_lets_nobody_count(world: World) -> 
     write(identity.files.trust_list, text.replace(b'"signature": "', b'"signature": "z'))
     assert world.hear("first") is None
     assert "cannot be read" in world.authentication.uncounted
-    # Whoever brings it again heals it.
+    # Whoever brings it again recovers it.
     world.bring_list()
     assert world.hear("first") == b"stored"
 
