@@ -284,7 +284,7 @@ class Device:
         if reached:
             self._sync.link_is_back()
         if wanted and self._round is None and self._schedule.hurry(now_ns):
-            _log.info("a control outside %s: a round begins", "answers again" if reached else "fell silent")
+            _log.info("a reference target %s: a round begins", "answers again" if reached else "fell silent")
 
     def _take_losses(self, tasks: Sequence[Task], failure: Failure, reason: str) -> None:
         for task in tasks:
@@ -391,7 +391,7 @@ class Device:
                 if isinstance(event, VantageNewsArrived):
                     refused = self._controls.take(event.payload, self._now())
                     if refused:
-                        _log.warning("news of the control was refused: %s", refused)
+                        _log.warning("news of the vantage was refused: %s", refused)
                 if isinstance(event, TransportTried):
                     self._journal.transport_tried(event.tried)
                 if isinstance(event, ExportEnded):

@@ -63,7 +63,7 @@ class SyncChanged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VantageNewsArrived:
-    """News of the control outside came, as it came: it may yet be refused."""
+    """News of the vantage outside came, as it came: it may yet be refused."""
 
     payload: bytes
 

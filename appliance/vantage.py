@@ -1,8 +1,8 @@
-"""What the device knows of the control outside: the last news that could be read, kept for when it is cut off.
+"""What the device knows of the vantage outside: the last news that could be read, kept for when it is cut off.
 
 DIR/controls.json, replaced whole by a rename after it is on the disk. News that cannot be read is refused with a
 reason and changes nothing; a file that cannot be read or written is as if there were none. This file must never
-stop the measuring, and never make a control newer than it is: where the clocks do not tell its age, it is as
+stop the measuring, and never make a vantage newer than it is: where the clocks do not tell its age, it is as
 old as they say at most.
 """
 
@@ -72,7 +72,7 @@ class VantageNewsStore:
         return refused
 
     def age_s(self, taken_utc_ns: int, now: Now) -> float | None:
-        """Return how old something is that the control saw at `taken_utc_ns` by its own clock; None without news.
+        """Return how old something is that the vantage saw at `taken_utc_ns` by its own clock; None without news.
 
         That is how old it was when it was told, by the collector's clock alone, and the time since by ours: by
         CLOCK_BOOTTIME in the boot in which it came, else by the wall clock, however wrong.
@@ -88,7 +88,7 @@ class VantageNewsStore:
         return max(0, self._news.told_utc_ns - taken_utc_ns + max(0, since_ns)) / NS
 
     def views(self, now: Now) -> dict[str, WebControl]:
-        """Return what the control saw of the plan's targets, by name, each with its age."""
+        """Return what the vantage saw of the plan's targets, by name, each with its age."""
         found: dict[str, WebControl] = {}
         for name, outside in self._seen.items():
             age_s = self.age_s(outside.taken_utc_ns, now)
@@ -109,7 +109,7 @@ class VantageNewsStore:
         except RecordError as error:
             return str(error)
         return (
-            "control news: it was told before what is known" if told_utc_ns < self._news.told_utc_ns else ""
+            "vantage news: it was told before what is known" if told_utc_ns < self._news.told_utc_ns else ""
         )
 
     def _use(self, kept: HeldNews) -> str:
@@ -140,7 +140,7 @@ def _write(path: Path, kept: HeldNews) -> None:
     try:
         write_durably(path, text.encode())
     except OSError as error:
-        _log.warning("what the control saw is not kept for the next start: %s", error)
+        _log.warning("what the vantage saw is not kept for the next start: %s", error)
 
 
 def _read(path: Path) -> HeldNews | None:

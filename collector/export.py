@@ -1,6 +1,6 @@
 """`tidegauge collector export`: what a collector has stored, for a file, in our own form or as OONI measurements.
 
-Beside each record stands when it was by all that is known now, and what the control outside saw of it then, where one
+Beside each record stands when it was by all that is known now, and what the vantage outside saw of it then, where one
 looked.
 Reads only, also while a collector runs. This file must never write a device's id into an OONI measurement.
 """
@@ -44,7 +44,7 @@ _ROWS: Final = 500
 def export(ctx: click.Context, /, *, data: Path | None, form: str, device: str | None) -> None:
     """Write the stored records to the standard output, a line each, in order of arrival.
 
-    Each comes with when it was measured by all that is known now, and what the control outside saw of its
+    Each comes with when it was measured by all that is known now, and what the vantage outside saw of its
     target at that time, where one looked. How many lines were written, and what was left out of them, is said on the standard error.
     """
     # What stands before the subcommand's name counts as well: collector --config FILE export
@@ -70,7 +70,7 @@ def export(ctx: click.Context, /, *, data: Path | None, form: str, device: str |
 
 
 def _stored(queries: Queries, device: str | None) -> Iterator[RecordToExport]:
-    """Yield everything that is there when this begins, and what arrives before it ends, each with its control."""
+    """Yield everything that is there when this begins, and what arrives before it ends, each with its vantage."""
     after: int | None = 0
     wanted = RecordFilter(device=device)
     judging = Judging(queries)

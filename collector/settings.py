@@ -67,12 +67,12 @@ class IngestSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VantageSettings:
-    """The control: the targets of the devices' plans measured from here, which must be outside their country."""
+    """The vantage: the targets of the devices' plans measured from here, which must be outside their country."""
 
     enabled: bool = setting(
         default=False,
         doc="Measure them, and judge what devices found by it. Only for a collector outside the countries of its "
-        "devices, and not on a device's own line: a control that is blocked too makes a block look like a service "
+        "devices, and not on a device's own line: a vantage that is blocked too makes a block look like a service "
         "that is down.",
     )
     every_s: int = setting(600, doc="From sweep to sweep.", unit="s", low=10, high=86_400)

@@ -122,7 +122,7 @@ class RunningRound:
         return climb(self._plan, self._seen, ended=ended)
 
     def judge(self, history: Iterable[Past], views: Mapping[str, WebControl] | None = None) -> RoundJudgement:
-        """Return what the round's evidence carries, given the rounds before it and the control's last views."""
+        """Return what the round's evidence carries, given the rounds before it and the vantage's last views."""
         return judge_records(self._records.values(), tuple(history), views)
 
     def early(
@@ -134,7 +134,7 @@ class RunningRound:
         """Return the verdict and the ladder if the round may end now, before all is in; else None.
 
         It may when all that is out has been silent for `EARLY_NS` and the verdict is one of `DARK`. `views` is asked
-        for the control's last views only then.
+        for the vantage's last views only then.
         """
         if not self._open or now_ns < self.early_ns():
             return None

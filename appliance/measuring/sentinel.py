@@ -1,6 +1,6 @@
 """The sentinel: one small probe between the rounds, so that a cut or its end is noticed in seconds. Pure.
 
-Every `PERIOD_NS` one pinned control outside is asked for a connection, another one each time. Silence is asked
+Every `PERIOD_NS` one pinned reference target is asked for a connection, another one each time. Silence is asked
 again at once of the next control; if that is silent too, a round is wanted now. While the last verdict says that
 the outside is gone, one answer is enough to want a round. It concludes nothing, its probes make no records, and it
 rests while a round is under way. Times are CLOCK_BOOTTIME in ns.

@@ -23,7 +23,7 @@ class DeviceStanding(StrEnum):
     """How a device is."""
 
     WELL = "well"
-    """It reaches neutral controls outside its country."""
+    """It reaches reference targets outside its country."""
     LOST = "lost"
     """It says itself that it does not, by live rounds or by rounds that arrived later."""
     SILENT = "silent"

@@ -1,4 +1,4 @@
-"""From the store to the scope rules: each device's last rounds, the control's last findings, the verdict a country.
+"""From the store to the scope rules: each device's last rounds, the vantage's last findings, the verdict a country.
 
 Reads only. It must never guess where a device stands: network, kind and region are what its operator typed.
 """
@@ -38,7 +38,7 @@ PERIOD_S: Final = 180.0
 FORGOTTEN_S: Final = 7 * 86_400.0
 """A device that was not heard for so long stands for nothing any more."""
 CONTROL_S: Final = 900.0
-"""The control's findings count when they are no older."""
+"""The vantage's findings count when they are no older."""
 MIN_BESIDE: Final = 3
 """So many devices in other countries it takes to speak of neighbours."""
 
@@ -126,7 +126,7 @@ class Scopes:
 
 
 def connected_of(controls: VantageQueries, now_utc_ns: int) -> bool | None:
-    """Return whether the control reached its neutral targets lately; None: it did not look. Raises `StoreError`."""
+    """Return whether the vantage reached its reference targets lately; None: it did not look. Raises `StoreError`."""
     return _connected(controls.last(since_utc_ns=now_utc_ns - round(CONTROL_S * NS)))
 
 

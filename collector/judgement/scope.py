@@ -26,7 +26,7 @@ SETTLED_S: Final = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceLost:
-    """A target that devices lost: how many of those that tried, and whether the control outside lost it too."""
+    """A target that devices lost: how many of those that tried, and whether the vantage outside lost it too."""
 
     name: str
     lost: int
@@ -38,7 +38,7 @@ class ServiceLost:
 class OutsideFacts:
     """What is known beside the country's devices.
 
-    `connected`: the collector's own control reached its neutral targets (None: there is no control).
+    `connected`: the collector's own vantage reached its reference targets (None: there is no vantage).
     `neighbours_lost`: the share of other countries' devices, or of targets in neighbouring countries seen by the
     control, that were lost in the same minutes; None where there are none.
     """
@@ -159,18 +159,18 @@ def _evidence(facts: ScopeFacts) -> Iterator[str]:
         for one in groups:
             yield f"{title} {one.name}: {one.lost} lost, {one.well} well"
     connected = {
-        True: "reaches its neutral targets",
-        False: "does not reach its neutral targets",
+        True: "reaches its reference targets",
+        False: "does not reach its reference targets",
         None: "is not there",
     }
-    yield f"the collector's own control {connected[facts.outside.connected]}"
+    yield f"the collector's own vantage {connected[facts.outside.connected]}"
     if facts.outside.neighbours_lost is not None:
         yield f"neighbours: {facts.outside.neighbours_lost:.0%} lost in the same minutes"
     for service in facts.outside.services:
         beside = {
-            True: "and for the control",
-            False: "and not for the control",
-            None: "and no control looked",
+            True: "and for the vantage",
+            False: "and not for the vantage",
+            None: "and no vantage looked",
         }
         yield f"{service.name}: lost for {service.lost} of {service.tried} devices {beside[service.control_lost]}"
 
@@ -277,7 +277,7 @@ SCOPE_RULES: Final[tuple[ScopeRule, ...]] = (
     ScopeRule(
         rule_id="own-uplink-failed",
         verdict=VerdictWord.COLLECTOR_FAULT,
-        sentence="Every device is silent, and the collector's own control does not reach its neutral targets.",
+        sentence="Every device is silent, and the collector's own vantage does not reach its reference targets.",
         overturned_by="Rounds of that time that arrive later and say otherwise.",
         condition=_uplink_failed,
     ),
@@ -343,14 +343,14 @@ SCOPE_RULES: Final[tuple[ScopeRule, ...]] = (
     ScopeRule(
         rule_id="service-lost-everywhere",
         verdict=VerdictWord.SERVICE_MAINTENANCE,
-        sentence="Every device lost one service, and the control outside lost it too.",
-        overturned_by="A control in another network that reaches it.",
+        sentence="Every device lost one service, and the vantage outside lost it too.",
+        overturned_by="A vantage in another network that reaches it.",
         condition=_service,
     ),
     ScopeRule(
         rule_id="devices-well",
         verdict=VerdictWord.OK,
-        sentence=f"At least {MOST:.0%} of the devices that tell reach neutral controls outside.",
+        sentence=f"At least {MOST:.0%} of the devices that tell reach reference targets outside.",
         overturned_by="Rounds that arrive later and say otherwise.",
         condition=_well,
     ),

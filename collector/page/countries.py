@@ -61,7 +61,7 @@ class Country:
 def country(
     holding: Holding, changes: Sequence[Change], now_ns: int, *, connected: bool | None, control_s: float
 ) -> Country:
-    """Return what the page says of a country; `connected` is how the control is, None for off."""
+    """Return what the page says of a country; `connected` is how the vantage is, None for off."""
     said, age_ns = holding.said, max(0, now_ns - holding.judged_ns)
     ago = times.duration(age_ns)
     return Country(
@@ -86,7 +86,7 @@ def name(country: str) -> str:
 
 
 def control(*, connected: bool | None, control_s: float) -> str:
-    """Return how the control outside is."""
+    """Return how the vantage outside is."""
     if connected is None:
         return texts.plain("scope_control_off", minutes=round(control_s / 60))
     return texts.plain("scope_control_well" if connected else "scope_control_lost")

@@ -85,7 +85,7 @@ class EpochLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetLine:
-    """One target in the device page's table: the collector's verdict on it, and by which control."""
+    """One target in the device page's table: the collector's verdict on it, and by which vantage."""
 
     name: str
     target: str

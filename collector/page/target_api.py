@@ -1,4 +1,4 @@
-"""The API's answers about targets: what became of each in one round, judged with the control of its time, and the control.
+"""The API's answers about targets: what became of each in one round, judged with the vantage of its time, and the vantage.
 
 Thin, as `collector.page.api`: each answer is a query put into a model.
 """
@@ -31,7 +31,7 @@ from collector.vantage.judging import JudgedRound, JudgedTarget, Judging
 from firmware.judgement.site.evidence import WebControl
 
 SHOWN_NS: Final = 24 * 3600 * times.NS_PER_S
-"""The control's targets are listed when heard within this long."""
+"""The vantage's targets are listed when heard within this long."""
 _EPOCH: Final = "9f1c04d27ab35e68"
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     422: {"model": ErrorOut, "description": "A parameter is wrong: which, what was found, what is allowed."},
@@ -61,19 +61,19 @@ class TargetsQuery(BaseModel):
 
 
 class VantageOut(ApiModel):
-    """What the control outside saw of a target."""
+    """What the vantage outside saw of a target."""
 
     reachable: bool = Field(
-        description="False: the control reached nothing itself then, and says nothing of the target."
+        description="False: the vantage reached nothing itself then, and says nothing of the target."
     )
     age_s: float = Field(description="How far from the end of the round the look is, in seconds.")
     dns_failure: str | None = Field(description="The failure of its lookup; null: none, or it did not ask.")
     http_failure: str | None = Field(description="The failure of its request; null: none, or it made none.")
-    status: int | None = Field(description="The page’s status as the control got it.", examples=[200])
+    status: int | None = Field(description="The page’s status as the vantage got it.", examples=[200])
 
 
 class TargetOut(ApiModel):
-    """One target of a round: the collector’s verdict on it, with the control of that time."""
+    """One target of a round: the collector’s verdict on it, with the vantage of that time."""
 
     epoch: EpochId
     seq: Seq
@@ -88,8 +88,8 @@ class TargetOut(ApiModel):
     evidence: list[str] = Field(description="What was seen, line by line.")
     overturned_by: str = Field(description="What would make the verdict wrong.")
     confidence: str = Field(description="How much stands behind it: `high`, `medium` or `low`.")
-    control: VantageOut | None = Field(description="The control it was judged by; null: see `no_control`.")
-    no_control: str = Field(description="Why there is no control; empty: there is one.")
+    control: VantageOut | None = Field(description="The vantage it was judged by; null: see `no_control`.")
+    no_control: str = Field(description="Why there is no vantage; empty: there is one.")
 
 
 class TargetsOut(ApiModel):
@@ -103,7 +103,7 @@ class TargetsOut(ApiModel):
 
 
 class VantageStreakOut(ApiModel):
-    """One finding of the control about one target, which held from its first sample to its last."""
+    """One finding of the vantage about one target, which held from its first sample to its last."""
 
     test: str = Field(description="Which measurement.")
     target: str = Field(description="What was asked.")
@@ -117,7 +117,7 @@ class VantageStreakOut(ApiModel):
 
 
 class VantageGapOut(ApiModel):
-    """A time in which the control did not look."""
+    """A time in which the vantage did not look."""
 
     from_: str = Field(serialization_alias="from", description="Its beginning, UTC, ISO 8601.")
     to: str = Field(description="Its end.")
@@ -125,7 +125,7 @@ class VantageGapOut(ApiModel):
 
 
 class VantageListOut(ApiModel):
-    """What the control saw last."""
+    """What the vantage saw last."""
 
     as_of: str = Field(description="When this was answered, UTC, ISO 8601.")
     targets: list[VantageStreakOut] = Field(description="Every target heard of in the last 24 hours.")
@@ -150,21 +150,21 @@ class TargetApi:
             self.targets,
             response_model=TargetsOut,
             responses=_DEVICE_ERRORS,
-            summary="A round’s targets, judged with a control from outside",
+            summary="A round’s targets, judged with a vantage from outside",
         )
         add(
             "/api/v1/controls",
             self.controls,
             response_model=VantageListOut,
             responses=_ERRORS,
-            summary="What the control outside saw last",
+            summary="What the vantage outside saw last",
         )
         return router
 
     def targets(
         self, device: DevicePath, response: Response, wanted: Annotated[TargetsQuery, Query()]
     ) -> TargetsOut:
-        """Return the platforms of the device’s last round, each judged with what the control saw at that time."""
+        """Return the platforms of the device’s last round, each judged with what the vantage saw at that time."""
         response.headers["cache-control"] = LIVE
         if self._queries.device(device) is None:
             raise UnknownDeviceError(device)
@@ -172,7 +172,7 @@ class TargetApi:
         return _round(device, found)
 
     def controls(self, response: Response, _none: Annotated[NoParameters, Query()]) -> VantageListOut:
-        """Return the last finding about every target, and when the control did not look."""
+        """Return the last finding about every target, and when the vantage did not look."""
         response.headers["cache-control"] = LIVE
         now_ns = self._now_ns()
         return VantageListOut(

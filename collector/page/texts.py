@@ -58,10 +58,10 @@ ENGLISH: Final[Mapping[str, str]] = {
     "scope_networks_none": "networks that nobody named",
     "scope_silent_lost": "the silent fell silent together and are counted as lost",
     "scope_silent_unknown": "what is silent is unknown",
-    "scope_control": "Control outside",
-    "scope_control_well": "Well: it reaches its own neutral targets.",
+    "scope_control": "Vantage outside",
+    "scope_control_well": "Well: it reaches its own reference targets.",
     "scope_control_lost": (
-        "It does not reach its own neutral targets, so it says nothing of others, and silence is not counted as loss."
+        "It does not reach its own reference targets, so it says nothing of others, and silence is not counted as loss."
     ),
     "scope_control_off": (
         "Off, or it has not looked for {minutes} minutes: silence is not counted as loss, and no service as down."
@@ -178,14 +178,14 @@ ENGLISH: Final[Mapping[str, str]] = {
     "rounds_newest": "Back to the newest rounds",
     "rounds_until": "Rounds up to {time}. This address stays with them, so it can be cited.",
     "rounds_cite": "An address for these rounds, to cite",
-    "targets_title": "Targets, judged with a control from outside",
+    "targets_title": "Targets, judged with a vantage from outside",
     "targets_note": "The collector’s own verdicts on the last of these rounds.",
     "targets_none": "No platform was measured in this round.",
     "target_name": "Target",
     "target_verdict": "Verdict",
-    "target_control": "Control",
+    "target_control": "Vantage",
     "target_control_age": "{duration} from the measurement",
-    "target_control_unreachable": "the control reached nothing itself",
+    "target_control_unreachable": "the vantage reached nothing itself",
     "targets_all": "The same as JSON",
     "records_title": "Last records",
     "records_note": "Newest first. Point at a failure word for its meaning; all words are on",
@@ -252,7 +252,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "about_scope_rules": "The rules about many devices",
     "about_scope_rules_intro": (
         "The collector judges the devices of one country by the first of these that holds. Silence counts only where"
-        " many fell silent together while the control outside was well."
+        " many fell silent together while the vantage outside was well."
     ),
     "about_failures": "Failure words",
     "about_failures_intro": (

@@ -89,7 +89,7 @@ ASSESSED: Final = (
     ),
     _covered("scope_now", "country said judged_ns evidence basis", whose="country"),
 )
-# What the control saw, by which the rest is judged (collector.store.vantage_log).
+# What the vantage saw, by which the rest is judged (collector.store.vantage_log).
 OBSERVED: Final = (
     _covered(
         "control_run",

@@ -1,7 +1,7 @@
 """The collector's store: what arrived, made durable in one transaction, and what may be acknowledged after it.
 
 `Store` is the whole interface between ingest and storage: `commit` takes what arrived and returns, for each
-arrival, what is accounted for. Nothing outside this file writes what devices sent (the control's log, tables of its
+arrival, what is accounted for. Nothing outside this file writes what devices sent (the vantage's log, tables of its
 own, is `collector.store.vantage_log`), and nothing in it decides what is acceptable: that is `collector.receive.validation`. It must never return from `commit` before the data is on the disk.
 
 SQLite here, with WAL and synchronous=FULL: a commit survives a power cut if the disk honours a flush. One

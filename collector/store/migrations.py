@@ -9,7 +9,7 @@ that a step does not need to move.
     coverage   which seqs are accounted for, as ranges: by kind, and `accounted`, the union of the kinds
     tombstone  what a device gave up, and why
     reject     what was not accepted, with the reason and what arrived, bounded
-    control_run, control_gap   what the control saw from outside, and when it did not look
+    control_run, control_gap   what the vantage saw from outside, and when it did not look
     run        the starts of a device's software, by which a copied card is found out
     boot, sync_point   what places a device's boots in time
     turn       what a device's last hello said ahead of its records: its headline
@@ -120,7 +120,7 @@ def m001_first_form(db: Database) -> None:
         db.execute(statement)
 
 
-# A run is one finding of the control about one target, from its first sample to its last (collector.vantage.log).
+# A run is one finding of the vantage about one target, from its first sample to its last (collector.vantage.log).
 _CONTROLS: Final = (
     """CREATE TABLE control_run (
         id INTEGER PRIMARY KEY,
@@ -147,7 +147,7 @@ _CONTROLS: Final = (
 
 @MIGRATIONS()
 def m002_controls(db: Database) -> None:
-    """Make the tables of the control's log."""
+    """Make the tables of the vantage's log."""
     for statement in _CONTROLS:
         db.execute(statement)
 

@@ -1,4 +1,4 @@
-"""The control's log in the database: runs appended and continued, gaps noted, and the runs around one moment.
+"""The vantage's log in the database: runs appended and continued, gaps noted, and the runs around one moment.
 
 `VantageLog` writes, on a connection of its own, in transactions of a few rows, so that ingest never waits long;
 `VantageQueries` reads through `Queries`. It must never touch what devices sent.
@@ -34,7 +34,7 @@ _INSERT: Final = """INSERT INTO control_run (test, target, target_name, first_ut
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A time in which the control did not look, and why."""
+    """A time in which the vantage did not look, and why."""
 
     from_utc_ns: int
     to_utc_ns: int
@@ -43,7 +43,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownDevice:
-    """A device as far as the control needs to know it; `plan` is a label, "" where no round came yet."""
+    """A device as far as the vantage needs to know it; `plan` is a label, "" where no round came yet."""
 
     device: str
     country: str
@@ -76,7 +76,7 @@ class VantageLog:
             with self._chain.transaction():
                 runs = tuple(self._add(sample, every_s) for sample in samples)
         except sqlite3.Error as error:
-            raise StoreError(f"the control's log took nothing ({error})") from error
+            raise StoreError(f"the vantage's log took nothing ({error})") from error
         return runs
 
     def note_gap(self, gap: Gap) -> None:
@@ -88,7 +88,7 @@ class VantageLog:
         try:
             (last,) = self._connection.execute("SELECT max(last_utc_ns) FROM control_run").fetchone()
         except sqlite3.Error as error:
-            raise StoreError(f"the control's log cannot be read ({error})") from error
+            raise StoreError(f"the vantage's log cannot be read ({error})") from error
         return None if last is None else int(last)
 
     def thin(self, *, now_utc_ns: int, days: int, most: int = MAX_RUNS) -> None:
@@ -104,7 +104,7 @@ class VantageLog:
                     (most,),
                 )
         except sqlite3.Error as error:
-            raise StoreError(f"the control's log could not be thinned ({error})") from error
+            raise StoreError(f"the vantage's log could not be thinned ({error})") from error
 
     def _add(self, sample: Sample, every_s: float) -> Run:
         row = self._connection.execute(
@@ -135,7 +135,7 @@ class VantageLog:
             with self._chain.transaction():
                 self._connection.execute(statement, (gap.from_utc_ns, gap.to_utc_ns, gap.reason))
         except sqlite3.Error as error:
-            raise StoreError(f"the control's log took nothing ({error})") from error
+            raise StoreError(f"the vantage's log took nothing ({error})") from error
 
 
 class VantageQueries:
@@ -192,7 +192,7 @@ class VantageQueries:
             )
 
     def gaps(self, *, limit: int = 100) -> tuple[Gap, ...]:
-        """Return the last times in which the control did not look, newest first."""
+        """Return the last times in which the vantage did not look, newest first."""
         with self._queries.reading() as connection:
             rows = connection.execute(
                 "SELECT from_utc_ns, to_utc_ns, reason FROM control_gap ORDER BY id DESC LIMIT ?", (limit,)

@@ -1,4 +1,4 @@
-"""What the control found of one target, kept as runs: samples that say the same are one row. Pure.
+"""What the vantage found of one target, kept as runs: samples that say the same are one row. Pure.
 
 A run is one finding about one target that stayed the same from its first sample to its last; it ends with a change,
 with a gap in the sampling, or after a day.
@@ -27,7 +27,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One measurement of one target by the control."""
+    """One measurement of one target by the vantage."""
 
     key: Key
     utc_ns: int

@@ -1,9 +1,9 @@
-"""What became of the targets of one round, judged with the control of that time: the collector's own view.
+"""What became of the targets of one round, judged with the vantage of that time: the collector's own view.
 
 Judged when asked for, not when a record arrives: `firmware.judgement` is pure and a round takes milliseconds, so
-what comes late (the record, or the control's samples around it) and rules that were mended since all count. Reads
+what comes late (the record, or the vantage's samples around it) and rules that were mended since all count. Reads
 only, and concludes nothing itself: `firmware.judgement.round.from_records` does, of the same records as the device. This
-file must never judge a record by a control whose time only might be its own.
+file must never judge a record by a vantage whose time only might be its own.
 """
 
 import json
@@ -28,7 +28,7 @@ DAY_NS: Final = 24 * 3600 * NS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedTarget:
-    """One target of a round: its record, the verdict on it, and the control it was judged by, or why by none."""
+    """One target of a round: its record, the verdict on it, and the vantage it was judged by, or why by none."""
 
     row: RecordRow
     judgement: WebJudgement
@@ -47,7 +47,7 @@ class JudgedRound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _View:
-    """What the control saw of one target, and why that is nothing, or not on both sides."""
+    """What the vantage saw of one target, and why that is nothing, or not on both sides."""
 
     control: WebControl | None
     why: str
@@ -96,7 +96,7 @@ class Judging:
         )
 
     def control_for(self, row: RecordRow, record: Record) -> tuple[WebControl | None, str]:
-        """Return what the control saw of a record's target around its time; None with the reason where it did not."""
+        """Return what the vantage saw of a record's target around its time; None with the reason where it did not."""
         view = self._view(row, record, until_ns=record.start.boottime_ns, received_ns=row.received_ns)
         return (None if view.why else view.control), view.why
 

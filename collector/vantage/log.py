@@ -1,8 +1,8 @@
-"""The log of the control: samples become runs, and a record finds the run of its time. Pure.
+"""The log of the vantage: samples become runs, and a record finds the run of its time. Pure.
 
 A run is one finding about one target that stayed the same from its first sample to its last; it ends with a change,
 with a gap in the sampling, or after a day. So 400 days of a site that is well are 400 rows, each change is a row, and
-a time between two runs is a time when the control did not look. This file must never bridge such a gap: how far
+a time between two runs is a time when the vantage did not look. This file must never bridge such a gap: how far
 off the nearest sample was is part of every answer.
 """
 
@@ -18,13 +18,13 @@ from firmware.judgement.site.from_record import control_of
 from firmware.model.record import Record
 
 JOIN_WINDOW_S: Final = 24 * 3600.0
-"""A control further from a measurement than this says nothing about it. From `CONTROL_FRESH_S` on it is called old."""
+"""A vantage further from a measurement than this says nothing about it. From `CONTROL_FRESH_S` on it is called old."""
 MIN_NEUTRAL: Final = 2
-"""Unrelated neutral networks that must answer before the control is taken to be connected itself."""
+"""Unrelated neutral networks that must answer before the vantage is taken to be connected itself."""
 
-NO_CONTROL: Final = "no control looked within a day of this measurement"
-ONE_SIDED: Final = "the control has not looked both before and after this measurement"
-CHANGED: Final = "the control found different things before and after this measurement"
+NO_CONTROL: Final = "no vantage looked within a day of this measurement"
+ONE_SIDED: Final = "the vantage has not looked both before and after this measurement"
+CHANGED: Final = "the vantage found different things before and after this measurement"
 
 UNREACHABLE: Final = WebControl(
     source=VantageSource.COLLECTOR, reachable=False, saw_dns=False, saw_http=False
@@ -32,7 +32,7 @@ UNREACHABLE: Final = WebControl(
 
 
 def is_connected(targets: Iterable[VantageTarget], records: Iterable[Record]) -> bool:
-    """Return whether the control reached enough of its neutral targets for its other findings to mean anything."""
+    """Return whether the vantage reached enough of its reference targets for its other findings to mean anything."""
     networks = {target.key: target.neutral_network for target in targets if target.neutral_network}
     reached = {
         networks[key]
@@ -43,9 +43,9 @@ def is_connected(targets: Iterable[VantageTarget], records: Iterable[Record]) ->
 
 
 def sample_of(record: Record, *, connected: bool) -> Sample | None:
-    """Return the control's own record as a sample; None where nothing was measured.
+    """Return the vantage's own record as a sample; None where nothing was measured.
 
-    A control that is not connected itself keeps only that.
+    A vantage that is not connected itself keeps only that.
     """
     key, utc_ns = key_of(record), record.start.utc_ns
     if not connected:
@@ -86,10 +86,10 @@ def nearest(runs: Sequence[Run], utc_ns: int, *, window_s: float = JOIN_WINDOW_S
 
 
 def joined(runs: Sequence[Run], moment_ns: int, first_ns: int, last_ns: int) -> tuple[WebControl | None, str]:
-    """Return the view for something that ended at `moment_ns`, and on which side of it the control looked.
+    """Return the view for something that ended at `moment_ns`, and on which side of it the vantage looked.
 
     It may as well have been at any time from `first_ns` to `last_ns`. `runs` are those that touch that time, and the one
-    on either side. None, and why, where the control did not look, or found different things meanwhile: a site that
+    on either side. None, and why, where the vantage did not look, or found different things meanwhile: a site that
     went down, or came back, between two looks would otherwise pass for one that is blocked. Where it looked on one
     side only, the reason says so: what such a look is worth, `firmware.judgement.site` knows.
     """

@@ -1,4 +1,4 @@
-"""One sweep of the control: a measuring process of its own is started, given the tasks, and ended with them.
+"""One sweep of the vantage: a measuring process of its own is started, given the tasks, and ended with them.
 
 A process for each sweep, since a sweep is short and rare: nothing is looked after in between, and one that dies
 takes one sweep with it, which is a gap. It must never outlive its time, nor the collector: its end of the socket
@@ -26,7 +26,7 @@ from firmware.worker import framing
 
 NS: Final = 1_000_000_000
 STAGGER_NS: Final = 100_000_000
-"""Between two starts, so that the control's own line is no bottleneck."""
+"""Between two starts, so that the vantage's own line is no bottleneck."""
 TASK_S: Final = 40
 _LATE_S: Final = 10.0
 _STOP_S: Final = 5.0
@@ -36,7 +36,7 @@ _READ_BYTES: Final = 65536
 
 @dataclass(slots=True, kw_only=True)
 class Sweep:
-    """What one sweep brought: the control's own records, and why it ended early where it did."""
+    """What one sweep brought: the vantage's own records, and why it ended early where it did."""
 
     records: list[Record] = field(default_factory=list)
     fault: str = ""
@@ -124,7 +124,7 @@ def _task(number: int, target: VantageTarget, start_ns: int) -> Task:
 
 
 def _record(task: Task, result: Result) -> Record:
-    """Return the control's own record of a result."""
+    """Return the vantage's own record of a result."""
     return Record(
         boot_id=clocks.read_boot_id(),
         test=task.test,

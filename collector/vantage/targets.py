@@ -1,4 +1,4 @@
-"""What the control measures: the plans there are, those that devices use, and their targets. Pure but for reading plans.
+"""What the vantage measures: the plans there are, those that devices use, and their targets. Pure but for reading plans.
 
 A plan is known by its label (`ir 2026-11-21`), which every record carries. Known are the plans that come along and
 those in the operator's directory; for a label with another revision of a known country's plan, that one stands in,
@@ -22,7 +22,7 @@ from firmware.plans.load import countries, load
 CONTROLLED: Final = frozenset({"ping", "tcp", "tls", "http", "web_connectivity", "dns", "ntp"})
 """The tests that have a meaning from elsewhere."""
 PAGE_OPTIONS: Final[dict[str, OptionValue]] = {"addresses": 8, "fetch": True, "body_cap": 65_536}
-"""A control looks at more of a page than a device can afford to."""
+"""A vantage looks at more of a page than a device can afford to."""
 
 _FAR: Final = frozenset({Rung.DOMESTIC, Rung.INTERNATIONAL, Rung.PLATFORMS})
 

@@ -1,4 +1,4 @@
-"""The control as it runs: sweep after sweep, each into the log, and what it came to down to the devices.
+"""The vantage as it runs: sweep after sweep, each into the log, and what it came to down to the devices.
 
 A thread of its own that mostly waits; the measuring is a process's (`collector.vantage.sweep`). Off unless an
 operator says that this machine stands outside. It must never hold up ingest, and never end because a sweep failed:
@@ -102,18 +102,18 @@ class VantageThread:
                     wait_s = min(_IDLE_S, wait_s)
                 wait_s = max(1.0, wait_s - (time.monotonic() - began_s))
             except StoreError as error:
-                log.warning("%s; the control goes on with its next sweep", error)
+                log.warning("%s; the vantage goes on with its next sweep", error)
             except Exception:
-                # The outermost loop: a fault costs a sweep, not the control.
-                log.exception("a sweep of the control failed")
+                # The outermost loop: a fault costs a sweep, not the vantage.
+                log.exception("a sweep of the vantage failed")
         if control_log is not None:
             control_log.close()
 
     def _note_absence(self, control_log: VantageLog) -> None:
-        """Note the time since the last sample as a gap: the collector did not run, or not as a control."""
+        """Note the time since the last sample as a gap: the collector did not run, or not as a vantage."""
         last_ns, now_ns = control_log.last_utc_ns(), time.time_ns()
         if last_ns is not None and now_ns - last_ns > SAMPLES_MISSED * self._settings.every_s * NS:
-            control_log.note_gap(Gap(from_utc_ns=last_ns, to_utc_ns=now_ns, reason="the control did not run"))
+            control_log.note_gap(Gap(from_utc_ns=last_ns, to_utc_ns=now_ns, reason="the vantage did not run"))
 
     def _sweep(self, control_log: VantageLog) -> bool:
         """Measure once; return False where there is nothing to measure yet."""
@@ -131,7 +131,7 @@ class VantageThread:
         if self._stopping.is_set():
             return True
         if swept.fault:
-            log.warning("the control: %s", swept.fault)
+            log.warning("the vantage: %s", swept.fault)
             control_log.note_gap(Gap(from_utc_ns=began_ns, to_utc_ns=time.time_ns(), reason=swept.fault))
         self._keep(control_log, targets, swept.records)
         devices = [(one.device, one.country) for one in heard if one.online]
@@ -143,7 +143,9 @@ class VantageThread:
     ) -> None:
         connected = is_connected(targets, records)
         if not connected:
-            log.warning("the control reaches its own neutral targets no more: it says nothing of the others")
+            log.warning(
+                "the vantage reaches its own reference targets no more: it says nothing of the others"
+            )
         samples = [sample for one in records if (sample := sample_of(one, connected=connected))]
         control_log.add(samples, every_s=self._settings.every_s)
         if self._sweeps % _THIN_EVERY == 0:
@@ -179,11 +181,11 @@ class VantageThread:
     def _tell_unknown(self, chosen: Chosen, faults: Sequence[str]) -> None:
         """Tell the operator, once each, of plans that cannot be controlled."""
         told = [
-            f"the control knows no plan for {name!r}: put its file into the directory that control.plans names; "
-            "until then its targets are judged without a control"
+            f"the vantage knows no plan for {name!r}: put its file into the directory that vantage.plans names; "
+            "until then its targets are judged without a vantage"
             for name in chosen.unknown
         ]
-        for text in (*told, *(f"the control leaves out a plan: {fault}" for fault in faults)):
+        for text in (*told, *(f"the vantage leaves out a plan: {fault}" for fault in faults)):
             if text not in self._said:
                 self._said.add(text)
                 self._say(text)

@@ -112,7 +112,7 @@ class RoundFacts:
 
     @property
     def controls_well(self) -> bool:
-        """Return whether neutral controls outside prove themselves, in two networks and in half of those tried."""
+        """Return whether reference targets outside prove themselves, in two networks and in half of those tried."""
         reach = self.international
         return len(reach.proven) >= MIN_OK and len(reach.reached) * 2 >= reach.tried
 
@@ -128,7 +128,7 @@ class RoundFacts:
 
     @property
     def far_silence_ended_ns(self) -> int:
-        """When the last failed attempt at a control ended; 0 if none failed."""
+        """When the last failed attempt at a reference target ended; 0 if none failed."""
         return max((seen.end_ns for seen in self.failed(Rung.INTERNATIONAL)), default=0)
 
     def proven_after(self, moment_ns: int) -> frozenset[str]:

@@ -100,8 +100,8 @@ def confirmation_tasks(
     """Return what to ask once more before the round that began at `start_ns` ends; often nothing.
 
     Call it each time an observation of the round comes in, until it returns tasks; then never again in that
-    round. Once every international control is measured and none was reached, what was reached of the local
-    rungs, the resolver and the domestic anchors is asked again: a line that dropped while the controls were
+    round. Once every international reference target is measured and none was reached, what was reached of the local
+    rungs, the resolver and the domestic anchors is asked again: a line that dropped while the reference targets were
     still silent shows now, and a line that stands makes their silence mean something, in this very round.
     What was not reached is not asked again: its silence has lasted 20 s, and the verdict need not wait.
     """
@@ -113,7 +113,7 @@ def confirmation_tasks(
         return ()
     candidates = [target for target in plan.targets if target.rung in _CONFIRMED_AGAIN]
     if any(target.name not in seen for target in candidates) and now_ns < start_ns + PATIENCE_S * NS_PER_S:
-        return ()  # the controls were refused at once, and the anchors have hardly been asked
+        return ()  # the reference targets were refused at once, and the anchors have hardly been asked
     deadline_ns = start_ns + plan.round.deadline_s * NS_PER_S
     again = [one for one in candidates if one.name in seen and seen[one.name].outlook is Outlook.REACHED]
     starts_ns = [now_ns + index * plan.round.stagger_ms * NS_PER_MS for index in range(len(again))]

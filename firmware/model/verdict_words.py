@@ -37,7 +37,7 @@ class VerdictWord(StrEnum):
 
 
 MEANINGS: Final[dict[VerdictWord, str]] = {
-    VerdictWord.OK: "Neutral controls outside the country complete end to end.",
+    VerdictWord.OK: "Reference targets outside the country complete end to end.",
     VerdictWord.LOCAL_FAULT: "The fault is in the host's own network: cable, Wi-Fi, address or router.",
     VerdictWord.CAPTIVE_PORTAL: "A sign-in page stands between the host's network and everything else.",
     VerdictWord.ISP_OR_WIDER_OUTAGE: "The host's network works, and nothing beyond it answers.",

@@ -1,6 +1,6 @@
 """One address of a web page: connect, shake hands with the page's name, and if that fails, with an innocuous one.
 
-The second handshake, to the same address and port, is the neutral control: a valid ClientHello that differs in its
+The second handshake, to the same address and port, is the reference target: a valid ClientHello that differs in its
 server name alone, so that what stops the first and not the second is a filter of names. It is made only where the
 first failed in a way that a filter could have caused, and not where the page's own name is the innocuous one. This file must never send application data, and never take
 the control for the page: its session is closed as soon as the far end has answered.

@@ -1,4 +1,4 @@
-"""What the collector tells a device of its control measurements: small, so that it fits before a cut. Pure.
+"""What the collector tells a device of its vantage measurements: small, so that it fits before a cut. Pure.
 
     collector → device   p1/dn/<device>/ctl   ControlNews   after a hello, when something changed, and now and then
 
@@ -37,7 +37,7 @@ _EMPTY: Final[dict[str, JsonValue]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VantageView:
-    """What the control saw of one target, at `taken_utc_ns` last: the record's own failure, and its view."""
+    """What the vantage saw of one target, at `taken_utc_ns` last: the record's own failure, and its view."""
 
     test: str
     target: str
@@ -50,7 +50,7 @@ class VantageView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VantageNews:
-    """What a control outside saw of a plan's targets, while it was well itself. `told_utc_ns` is the collector's clock."""
+    """What a vantage outside saw of a plan's targets, while it was well itself. `told_utc_ns` is the collector's clock."""
 
     told_utc_ns: int
     seen: tuple[VantageView, ...] = ()
@@ -76,15 +76,15 @@ def decode_news(payload: bytes) -> VantageNews:
     """Read news. Raises `RecordError`."""
     if len(payload) > MAX_NEWS_BYTES:
         raise RecordError(
-            f"control news: {len(payload)} bytes, and {MAX_NEWS_BYTES} are the most that is taken"
+            f"vantage news: {len(payload)} bytes, and {MAX_NEWS_BYTES} are the most that is taken"
         )
-    reader = Reader(_inflated(payload), where="control news")
+    reader = Reader(_inflated(payload), where="vantage news")
     version = reader.integer("v", low=1)
     if version > VERSION:
-        raise NewerVersionError(f"control news: v: found {version}, but this software reads up to {VERSION}")
+        raise NewerVersionError(f"vantage news: v: found {version}, but this software reads up to {VERSION}")
     seen = reader.array("seen")
     if len(seen) > MAX_TARGETS:
-        raise RecordError(f"control news: seen: found {len(seen)}; allowed is up to {MAX_TARGETS} targets")
+        raise RecordError(f"vantage news: seen: found {len(seen)}; allowed is up to {MAX_TARGETS} targets")
     return VantageNews(
         told_utc_ns=reader.integer("told_utc_ns", low=0),
         seen=tuple(_outside(item) for item in seen),
@@ -117,20 +117,20 @@ def _inflated(payload: bytes) -> JsonValue:
     try:
         text = inflater.decompress(payload, MAX_INFLATED_BYTES)
         if not inflater.eof:
-            raise RecordError(f"control news: cut short, or more than {MAX_INFLATED_BYTES} bytes")
+            raise RecordError(f"vantage news: cut short, or more than {MAX_INFLATED_BYTES} bytes")
         value: JsonValue = json.loads(text)
     except (zlib.error, ValueError, RecursionError) as error:
         if isinstance(error, RecordError):
             raise
-        raise RecordError(f"control news: not JSON under zlib ({error})") from error
+        raise RecordError(f"vantage news: not JSON under zlib ({error})") from error
     return value
 
 
 def _outside(item: JsonValue) -> VantageView:
-    reader = Reader(item, where="control news: seen")
+    reader = Reader(item, where="vantage news: seen")
     failure = reader.optional_text("failure")
     if failure is not None and not is_failure(failure):
-        raise RecordError(f"control news: seen: failure: found {failure[:60]!r}, which is not on the list")
+        raise RecordError(f"vantage news: seen: failure: found {failure[:60]!r}, which is not on the list")
     return VantageView(
         test=reader.text("test"),
         target=reader.text("target"),

@@ -1,4 +1,4 @@
-"""What a device knows of the control: kept over a restart, never younger than it is, and never in the way."""
+"""What a device knows of the vantage: kept over a restart, never younger than it is, and never in the way."""
 
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def test_in_another_boot_it_is_at_least_as_old_as_that_boot(tmp_path: Path) -> N
 def test_what_cannot_be_read_is_refused_and_the_last_stays(tmp_path: Path, payload: bytes) -> None:
     controls = VantageNewsStore(tmp_path, PLAN)
     controls.take(news(), HERE)
-    assert "control news" in controls.take(payload, later(1))
+    assert "vantage news" in controls.take(payload, later(1))
     assert [view.age_s for view in controls.views(later(1)).values()] == [3600]
     assert [view.age_s for view in VantageNewsStore(tmp_path, PLAN).views(later(1)).values()] == [3600]
 

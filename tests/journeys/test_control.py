@@ -200,13 +200,13 @@ def down_or_blocked(folder: str) -> dict[str, Any]:
     """Let a device measure sites that are well, down and blocked; return what the collector and the device say."""
     with country(folder) as there, Device(there.folder / "device.toml") as device:
         name = there.await_device()
-        there.await_(lambda: there.ask("api/v1/controls")["targets"], "a sweep of the control")
+        there.await_(lambda: there.ask("api/v1/controls")["targets"], "a sweep of the vantage")
         there.await_(
             lambda: (
                 there.judged(name)["down"]["verdict"] != "inconclusive"
                 and there.judged(name)["blocked"]["verdict"] != "inconclusive"
             ),
-            "judged with the control",
+            "judged with the vantage",
         )
         there.await_((device.data / NEWS_FILE).exists, "news at the device")
         there.await_(lambda: there.own_word(name).get("down") == "service_down", "said by the device too")
@@ -217,7 +217,7 @@ def down_or_blocked(folder: str) -> dict[str, Any]:
             "verdicts": {one: judged[one]["verdict"] for one in SITES},
             "rules": {one: judged[one]["rule_id"] for one in SITES},
             "ages": [judged[one]["control"]["age_s"] for one in SITES],
-            "refused_news": "news of the control was refused" in device.errors,
+            "refused_news": "news of the vantage was refused" in device.errors,
         }
 
 
@@ -235,7 +235,7 @@ def test_down_for_everyone_is_down_and_down_here_alone_is_blocked(tmp_path: Path
 
 
 def late_and_unreachable(folder: str) -> dict[str, Any]:
-    """Cut the control off, then the device; return what is said of the failing site at each of those times."""
+    """Cut the vantage off, then the device; return what is said of the failing site at each of those times."""
     with country(folder) as there, Device(there.folder / "device.toml") as device:
         name = there.await_device()
 
@@ -251,7 +251,7 @@ def late_and_unreachable(folder: str) -> dict[str, Any]:
         # The collector loses the net abroad, neutral sites and all, and hears its device still.
         namespaces.ip("route add unreachable 10.0.0.0/16", node="centre")
         there.await_(
-            lambda: down()["control"] is not None and not down()["control"]["reachable"], "a control cut off"
+            lambda: down()["control"] is not None and not down()["control"]["reachable"], "a vantage cut off"
         )
         blind = down()
         namespaces.ip("route del unreachable 10.0.0.0/16", node="centre")
@@ -268,7 +268,7 @@ def late_and_unreachable(folder: str) -> dict[str, Any]:
                 for one in there.ask("api/v1/controls")["targets"]
                 if one["target_name"] == "down" and one["failure"] is None and one["samples"] > 1
             ],
-            "up again for the control",
+            "up again for the vantage",
         )
         there.await_(rounds_measured(2), "rounds with the site up")
         with namespaces.inside("centre"):

@@ -1,4 +1,4 @@
-"""Our collector outside the made country: a real mosquitto and a real `tidegauge collector` with its control.
+"""Our collector outside the made country: a real mosquitto and a real `tidegauge collector` with its vantage.
 
 Started in the network `centre`, where devices reach the broker at `atlas.COLLECTOR`; what it says is asked of its API,
 as its users ask. It must never look into the collector's database.
@@ -100,7 +100,7 @@ class Centre:
         return len(self._get("api/v1/devices")["devices"])
 
     def controls(self, target_name: str) -> int:
-        """Return how many samples its control has of one target."""
+        """Return how many samples its vantage has of one target."""
         targets = self._get("api/v1/controls")["targets"]
         return sum(int(one["samples"]) for one in targets if one["target_name"] == target_name)
 

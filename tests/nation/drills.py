@@ -36,7 +36,7 @@ def false_alarms(options: argparse.Namespace) -> int:
         alarms += tally["alarms"]
     print(f"\nseed {options.seed}: {sum(device.values())} rounds, each for 180 s of the day")
     print(f"the device said:    {_counts(device)}")
-    print(f"of single targets:  {_counts(targets)}  (the collector, with its control)")
+    print(f"of single targets:  {_counts(targets)}  (the collector, with its vantage)")
     for alarm in alarms:
         print(f"FALSE ALARM: {alarm}")
     whole = len(tallies) == options.parts

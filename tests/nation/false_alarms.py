@@ -2,7 +2,7 @@
 
 What is compressed: time between rounds. A device of the plan's cadence makes a round in 180 s; here the next one begins
 about a second after the last has ended, and the weather changes from round to round as if 180 s had passed. What is
-not: every socket, packet, time-out, loss and delay is real, and so are the device, its collector and the control
+not: every socket, packet, time-out, loss and delay is real, and so are the device, its collector and the vantage
 outside. The past that rules ask for is closer here than in a real day, so what they confirm by a round before is
 confirmed more readily: a harder trial, not an easier one.
 """

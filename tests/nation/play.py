@@ -46,7 +46,7 @@ def judge(
     `said` is what `expected.who` said after the event, in order; `over` says that nothing more will come.
     """
     if expected.who == "page":
-        # Until the control has looked after a round, that round is undecided, and says so.
+        # Until the vantage has looked after a round, that round is undecided, and says so.
         said = [one for one in said if one.verdict != "inconclusive" or _is_it(expected, one)]
     first = next(
         (
@@ -139,7 +139,7 @@ def play(
 
 
 def _await_control(stage: Stage, centre: Centre) -> None:
-    """Wait until the control has looked at the page, so that what is said after the event is not said without."""
+    """Wait until the vantage has looked at the page, so that what is said after the event is not said without."""
     until_s = stage.now_s() + _CONTROL_S
     while stage.now_s() < until_s and not centre.controls(PAGE):
         stage.hear()

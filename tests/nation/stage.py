@@ -163,7 +163,7 @@ class Stage:
                 )
 
     def _hear_targets(self, centre: Centre) -> None:
-        """Take in the collector's verdicts: again for the same round when a control has come since."""
+        """Take in the collector's verdicts: again for the same round when a vantage has come since."""
         for one in centre.targets():
             said = (one.round, one.verdict, one.rule_id)
             if self._targets_said.get((one.device, one.target_name)) == said:

@@ -25,7 +25,7 @@ from tests.drills.one_judgement_scene import NS, PLAN, PLATFORMS, DrawnRound, Fa
 SITE = PLATFORMS[0].name
 WELL = dict.fromkeys((one.name for one in PLAN.targets), Fate.WELL)
 BLOCKED = WELL | {SITE: Fate.RESET}
-"""Its handshakes are reset, and so are those with an innocuous name there: only a control outside can tell."""
+"""Its handshakes are reset, and so are those with an innocuous name there: only a vantage outside can tell."""
 SEEN_WELL = ((-40 * NS, Sight.UP), (600 * NS, Sight.UP))
 
 

@@ -200,7 +200,7 @@ class MqttLink:
         _properties: Properties | None,
     ) -> None:
         if mid != self._ack_subscription:
-            return  # without news of the control a device only knows less
+            return  # without news of the vantage a device only knows less
         for reason in reasons:
             if reason.is_failure:
                 self._lost(f"{self._endpoint.named} refused our ack topic: {reason}")

@@ -64,7 +64,7 @@ class Fingerprint:
 
     @property
     def is_strong(self) -> bool:
-        """Return whether a match is evidence of blocking without a control."""
+        """Return whether a match is evidence of blocking without a vantage."""
         return self.confidence >= SURE and self.scope in STRONG_SCOPES
 
     def matches(self, text: str) -> bool:

@@ -107,7 +107,7 @@ def outage(facts: RoundFacts) -> bool:
 
 
 def certificates_refused(facts: RoundFacts) -> bool:
-    """Return whether controls answer with certificates that none verifies."""
+    """Return whether reference targets answer with certificates that none verifies."""
     handshakes = [seen for seen in facts.on(Rung.INTERNATIONAL) if seen.test == "tls"]
     networks = {seen.network for seen in handshakes}
     return len(networks) >= MIN_OK and all(seen.outlook is Outlook.TAMPERED for seen in handshakes)
@@ -121,12 +121,12 @@ def names_unresolved(facts: RoundFacts) -> bool:
 
 
 def ok(facts: RoundFacts) -> bool:
-    """Return whether the controls outside are well."""
+    """Return whether the reference targets outside are well."""
     return facts.controls_well
 
 
 def no_control(facts: RoundFacts) -> bool:
-    """Return whether no control was tried."""
+    """Return whether no reference target was tried."""
     return facts.international.tried == 0
 
 
@@ -206,7 +206,7 @@ def _risen(facts: RoundFacts, rung: Rung) -> bool:
 
 
 def target_is(word: VerdictWord) -> Callable[[RoundFacts], bool]:
-    """Return the condition that the controls are well and a platform's own verdict is `word`, and not weakly so."""
+    """Return the condition that the reference targets are well and a platform's own verdict is `word`, and not weakly so."""
 
     def condition(facts: RoundFacts) -> bool:
         return facts.controls_well and any(

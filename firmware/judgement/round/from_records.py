@@ -87,7 +87,7 @@ def judge_stored(
     """Return the verdict on a round that is over: `conclusion` is its `ladder` record, `records` carry its number.
 
     `conclusions` are other rounds' of the same device; those of the same boot before this one count. `views` is what
-    a control outside saw, by the target's name, their ages as of the round's end.
+    a vantage outside saw, by the target's name, their ages as of the round's end.
     """
     end_ns = ended_ns(conclusion)
     given = tuple(records)

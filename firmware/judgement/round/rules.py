@@ -1,7 +1,7 @@
 """The rules about a round, in one table: which verdict, because of what, and what would overturn it. Pure.
 
 The first whose condition holds speaks; the last one always holds and says `inconclusive`. A rule must never conclude
-from a target alone (controls in unrelated networks decide), from a DNS answer (resolvers answer from their cache in
+from a target alone (reference targets in unrelated networks decide), from a DNS answer (resolvers answer from their cache in
 a cut), or from silence that a fault in the host's own network explains.
 """
 
@@ -90,7 +90,7 @@ RULES: Final[tuple[Rule, ...]] = (
         sentence=f"Nothing outside the country answers, in at least {when.MIN_CONTROLS} unrelated networks, while at "
         f"least {when.MIN_DOMESTIC} unrelated domestic networks prove themselves: after that silence in the same "
         "round, or in this round with the same silence in the round before.",
-        overturned_by="One answer from any international control or platform; or domestic anchors that turn "
+        overturned_by="One answer from any international reference target or platform; or domestic anchors that turn "
         "out to be answered from inside the host's own network.",
         rungs=_FAR,
         condition=when.international_cut,
@@ -110,7 +110,7 @@ RULES: Final[tuple[Rule, ...]] = (
         sentence=f"Nothing beyond the host's network answers, in at least {when.MIN_CONTROLS} unrelated networks, "
         "while the router or the provider's resolver does: after that silence in the same round, or in this "
         "round with the same silence in the round before.",
-        overturned_by="One answer from any domestic anchor, international control or platform; or another "
+        overturned_by="One answer from any domestic anchor, international reference target or platform; or another "
         "device behind the same router that reaches one.",
         rungs=tuple(Rung),
         condition=when.outage,
@@ -127,9 +127,9 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         rule_id="certificates-refused",
         verdict=VerdictWord.INCONCLUSIVE,
-        sentence="Every international control answers, and none with a certificate that can be verified: the "
+        sentence="Every international reference target answers, and none with a certificate that can be verified: the "
         "device's clock is wrong, or somebody answers for all of them.",
-        overturned_by="The same controls once the device's clock is known to be right.",
+        overturned_by="The same reference targets once the device's clock is known to be right.",
         rungs=_FAR,
         condition=when.certificates_refused,
     ),
@@ -180,7 +180,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         rule_id="platform-blocked-by-name",
         verdict=VerdictWord.BLOCKED_DNS,
-        sentence="The controls outside are well, and of at least one platform its own verdict is that its name gets a false answer, or none.",
+        sentence="The reference targets outside are well, and of at least one platform its own verdict is that its name gets a false answer, or none.",
         overturned_by="What would overturn the verdict on that platform; see the rules about one page.",
         rungs=(Rung.INTERNATIONAL, Rung.PLATFORMS),
         condition=when.target_is(VerdictWord.BLOCKED_DNS),
@@ -188,7 +188,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         rule_id="platform-blocked-by-address",
         verdict=VerdictWord.BLOCKED_TCP,
-        sentence="The controls outside are well, and of at least one platform its own verdict is that connections to it are stopped.",
+        sentence="The reference targets outside are well, and of at least one platform its own verdict is that connections to it are stopped.",
         overturned_by="What would overturn the verdict on that platform; see the rules about one page.",
         rungs=(Rung.INTERNATIONAL, Rung.PLATFORMS),
         condition=when.target_is(VerdictWord.BLOCKED_TCP),
@@ -196,7 +196,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         rule_id="platform-blocked-in-handshake",
         verdict=VerdictWord.BLOCKED_TLS,
-        sentence="The controls outside are well, and of at least one platform its own verdict is that its TLS handshake is stopped.",
+        sentence="The reference targets outside are well, and of at least one platform its own verdict is that its TLS handshake is stopped.",
         overturned_by="What would overturn the verdict on that platform; see the rules about one page.",
         rungs=(Rung.INTERNATIONAL, Rung.PLATFORMS),
         condition=when.target_is(VerdictWord.BLOCKED_TLS),
@@ -204,7 +204,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         rule_id="platform-blocked-by-page",
         verdict=VerdictWord.BLOCKED_HTTP,
-        sentence="The controls outside are well, and of at least one platform its own verdict is that its page is stopped or another's is shown.",
+        sentence="The reference targets outside are well, and of at least one platform its own verdict is that its page is stopped or another's is shown.",
         overturned_by="What would overturn the verdict on that platform; see the rules about one page.",
         rungs=(Rung.INTERNATIONAL, Rung.PLATFORMS),
         condition=when.target_is(VerdictWord.BLOCKED_HTTP),
@@ -212,26 +212,26 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         rule_id="platform-down",
         verdict=VerdictWord.SERVICE_DOWN,
-        sentence="The controls outside are well, and at least one platform fails here and for a control outside too.",
-        overturned_by="A control in another network that gets it.",
+        sentence="The reference targets outside are well, and at least one platform fails here and for a vantage outside too.",
+        overturned_by="A vantage in another network that gets it.",
         rungs=(Rung.INTERNATIONAL, Rung.PLATFORMS),
         condition=when.target_is(VerdictWord.SERVICE_DOWN),
     ),
     Rule(
         rule_id="controls-reached",
         verdict=VerdictWord.OK,
-        sentence=f"Neutral controls in at least {MIN_OK} unrelated networks outside the country prove "
+        sentence=f"Reference targets in at least {MIN_OK} unrelated networks outside the country prove "
         "themselves, and at least half of the networks tried are reached. Platforms that failed are in the "
         "evidence: one blocked site, or three, is not an outage.",
-        overturned_by="Controls that turn out to be answered from inside the country.",
+        overturned_by="Reference targets that turn out to be answered from inside the country.",
         rungs=_FAR,
         condition=when.ok,
     ),
     Rule(
         rule_id="no-control",
         verdict=VerdictWord.INCONCLUSIVE,
-        sentence="No international control could be tried, so nothing can be said of anything else.",
-        overturned_by="A round in which the controls are tried.",
+        sentence="No international reference target could be tried, so nothing can be said of anything else.",
+        overturned_by="A round in which the reference targets are tried.",
         rungs=tuple(Rung),
         condition=when.no_control,
     ),

@@ -57,7 +57,7 @@ def judge_round(
 
     `observations` are the round's, in any order, one repeated target counting as it was found last; `history`
     the device's rounds before, oldest first. `pages` is what the round's measurements saw of pages and `views` what a
-    control outside saw of them, by the target's name: without pages no platform is judged by itself. `silent` stands
+    vantage outside saw of them, by the target's name: without pages no platform is judged by itself. `silent` stands
     for targets that were still out. `rules` is the table to use, `RULES` unless told; its last rule must always hold.
     """
     out = tuple(silent)

@@ -65,7 +65,7 @@ def known_page_elsewhere(facts: WebFacts) -> bool:
 
 
 def round_not_well(facts: WebFacts) -> bool:
-    """Return whether the round's neutral controls were not reached."""
+    """Return whether the round's reference targets were not reached."""
     return facts.round is not None and facts.round.controls_reached is False
 
 
@@ -105,7 +105,7 @@ def seen_once(facts: WebFacts) -> bool:
 
 
 def control_not_since(facts: WebFacts) -> bool:
-    """Return whether the control has not looked since the page began to fail."""
+    """Return whether the vantage has not looked since the page began to fail."""
     if facts.round is None or facts.control is None or facts.round.failing_for_s is None:
         return False
     return facts.control.looked is Looked.BEFORE and facts.control.age_s > facts.round.failing_for_s
@@ -113,14 +113,14 @@ def control_not_since(facts: WebFacts) -> bool:
 
 def control_name(facts: WebFacts) -> bool:
     """Return whether an innocuous name passes where the page's own is stopped."""
-    # A server that has no such site answers so to everyone: then the control is stopped at the same place.
+    # A server that has no such site answers so to everyone: then the vantage is stopped at the same place.
     is_servers_own = facts.control_endpoint(handshakes=True) is False
     passes = facts.control_name_passes and not _was_answering(facts)
     return facts.stage is Stage.TLS and passes and not is_servers_own
 
 
 def refuses_device(facts: WebFacts) -> bool:
-    """Return whether the site itself refuses, and the control is not refused alike."""
+    """Return whether the site itself refuses, and the vantage is not refused alike."""
     if facts.page is None or not facts.page_proven:
         return False
     status, control = facts.page.status or 0, facts.control
@@ -138,12 +138,12 @@ def proven_error(facts: WebFacts) -> bool:
 
 
 def no_control(facts: WebFacts) -> bool:
-    """Return whether no control says anything."""
+    """Return whether no vantage says anything."""
     return facts.control is None
 
 
 def impossible_answer(facts: WebFacts) -> bool:
-    """Return whether the answer is no public address and the control has one."""
+    """Return whether the answer is no public address and the vantage has one."""
     return facts.answers_impossible and facts.control_public and not facts.answers_proven
 
 
@@ -161,19 +161,19 @@ def dead_name(facts: WebFacts) -> bool:
 
 
 def down(facts: WebFacts) -> bool:
-    """Return whether the page fails for the control too."""
+    """Return whether the page fails for the vantage too."""
     if facts.page is not None and (facts.page.status or 0) < 500:
         return False
     return facts.control_failed
 
 
 def control_saw_nothing(facts: WebFacts) -> bool:
-    """Return whether only the control failed."""
+    """Return whether only the vantage failed."""
     return facts.control_failed
 
 
 def name_denied(facts: WebFacts) -> bool:
-    """Return whether the name is denied here and not for the control."""
+    """Return whether the name is denied here and not for the vantage."""
     return facts.stage is Stage.DNS and facts.failure in _NO_NAME and facts.control_resolves
 
 
@@ -196,7 +196,7 @@ def wrong_host(facts: WebFacts) -> bool:
 
 def clock(facts: WebFacts) -> bool:
     """Return whether the clock may be what is wrong."""
-    # Neutral controls that prove themselves prove the clock as well.
+    # reference targets that prove themselves prove the clock as well.
     proven_clock = facts.round is not None and facts.round.controls_reached is True
     dated = facts.failure == Failure.SSL_INVALID_CERTIFICATE
     return facts.stage is Stage.TLS and dated and not proven_clock
@@ -216,7 +216,7 @@ def answers_elsewhere(facts: WebFacts) -> bool:
 
 
 def connect_stopped(facts: WebFacts) -> bool:
-    """Return whether connections are stopped that the control gets."""
+    """Return whether connections are stopped that the vantage gets."""
     through = facts.control_endpoint(handshakes=False)
     if facts.stage is not Stage.TCP or facts.failure is None or through is False:
         return False
@@ -226,7 +226,7 @@ def connect_stopped(facts: WebFacts) -> bool:
 
 
 def handshake_stopped(facts: WebFacts) -> bool:
-    """Return whether handshakes are stopped that the control gets."""
+    """Return whether handshakes are stopped that the vantage gets."""
     if facts.stage is not Stage.TLS or facts.failure not in STOPPED | {Failure.SSL_FAILED_HANDSHAKE}:
         return False
     if _was_answering(facts):
@@ -259,7 +259,7 @@ def slow(facts: WebFacts) -> bool:
 
 
 def request_stopped(facts: WebFacts) -> bool:
-    """Return whether the request is stopped and the control gets the page."""
+    """Return whether the request is stopped and the vantage gets the page."""
     return facts.stage is Stage.HTTP and facts.failure in STOPPED and facts.control_got_page
 
 
@@ -275,7 +275,7 @@ def servers_error(facts: WebFacts) -> bool:
 
 
 def page_alike(facts: WebFacts) -> bool:
-    """Return whether the page is like the control's."""
+    """Return whether the page is like the vantage's."""
     return facts.page is not None and facts.alike is True
 
 

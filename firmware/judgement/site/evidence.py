@@ -1,4 +1,4 @@
-"""What a measurement of one web page came to, flat: lookups, connects, handshakes, requests; and a control's view.
+"""What a measurement of one web page came to, flat: lookups, connects, handshakes, requests; and a vantage's view.
 
 Plain values, the same whoever measured: filled from a record of ours (`from_record`) or from an OONI measurement
 (`firmware.ooni`), judged in `firmware.judgement.site.verdict`. Nothing here may conclude, read a clock or know a
@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 CONTROL_FRESH_S: Final = 3 * 3600.0
-"""A control's view older than this is a last known one: used, and said to be old (`WebControl.age_s`)."""
+"""A vantage's view older than this is a last known one: used, and said to be old (`WebControl.age_s`)."""
 
 
 class VantageSource(StrEnum):
@@ -23,7 +23,7 @@ class VantageSource(StrEnum):
 
 
 class Looked(StrEnum):
-    """On which side of a round's end a control looked."""
+    """On which side of a round's end a vantage looked."""
 
     BEFORE = "before"
     AFTER = "after"
@@ -113,10 +113,10 @@ class WebEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebControl:
-    """What a control outside saw of the same page, closest in time. None in a field: it did not try.
+    """What a vantage outside saw of the same page, closest in time. None in a field: it did not try.
 
     `connects` and `handshakes` map `ADDRESS:PORT` to a failure or None. `asns` maps an address to its network's
-    number where known. `reachable` is False where the control itself could not be asked: then nothing else is
+    number where known. `reachable` is False where the vantage itself could not be asked: then nothing else is
     filled. `looked` is when, and `age_s` how far from the end of the measurement's round, or from the measurement where it
     was in none.
     """
@@ -137,4 +137,4 @@ class WebControl:
     title: str | None = None
     saw_dns: bool = True
     saw_http: bool = True
-    """False where the control was not asked for that step at all (then its failure of None says nothing)."""
+    """False where the vantage was not asked for that step at all (then its failure of None says nothing)."""

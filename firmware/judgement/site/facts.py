@@ -35,7 +35,7 @@ from firmware.judgement.site.places import (
 from firmware.model.failures import Failure
 
 CONTROL_OLDEST_S: Final = 24 * 3600.0
-"""A control older than this says nothing: a site may have come and gone since."""
+"""A vantage older than this says nothing: a site may have come and gone since."""
 
 _SYSTEM: Final = frozenset({"getaddrinfo", "system", "golang_net_resolver"})
 
@@ -44,7 +44,7 @@ _SYSTEM: Final = frozenset({"getaddrinfo", "system", "golang_net_resolver"})
 class RoundView:
     """What the device's round of the same minutes says around one target. None: nobody looked.
 
-    `controls_reached`: neutral controls outside proved themselves, which also proves the clock. `names_resolve`:
+    `controls_reached`: reference targets outside proved themselves, which also proves the clock. `names_resolve`:
     the system's resolver answered for other names. `resolver_lies`: it gives unrelated names one answer.
     `repeated`: this target failed in the same step in the round before, and has failed for `failing_for_s`.
     """
@@ -156,7 +156,7 @@ class WebFacts:
 
     @property
     def control_resolves(self) -> bool:
-        """Return whether the control got addresses for the page's name, or the whole page behind a redirect."""
+        """Return whether the vantage got addresses for the page's name, or the whole page behind a redirect."""
         control = self.control
         if control is None:
             return False
@@ -164,7 +164,7 @@ class WebFacts:
 
     @property
     def control_got_page(self) -> bool:
-        """Return whether the control got an answer to its request that is no server's error."""
+        """Return whether the vantage got an answer to its request that is no server's error."""
         control = self.control
         if control is None or not control.saw_http or control.http_failure is not None:
             return False
@@ -172,7 +172,7 @@ class WebFacts:
 
     @property
     def control_failed(self) -> bool:
-        """Return whether the page failed for the control too, in any step that it tried."""
+        """Return whether the page failed for the vantage too, in any step that it tried."""
         control = self.control
         if control is None or self.control_got_page:
             return False
@@ -190,7 +190,7 @@ class WebFacts:
 
     @property
     def same_network(self) -> bool | None:
-        """Return whether the answers agree with the control's in an address or a network; None: no telling."""
+        """Return whether the answers agree with the vantage's in an address or a network; None: no telling."""
         control = self.control
         if control is None or not self.is_first_hop or not self.answers or not control.addresses:
             return None
@@ -210,7 +210,7 @@ class WebFacts:
 
     @property
     def control_public(self) -> bool:
-        """Return whether the control got a public address."""
+        """Return whether the vantage got a public address."""
         return self.control is not None and any(map(is_public, map(canonical, self.control.addresses)))
 
     @property
@@ -219,7 +219,7 @@ class WebFacts:
         return bool(self.answers & self.proven)
 
     def control_endpoint(self, *, handshakes: bool) -> bool | None:
-        """Return whether the control got through to a place that failed here; None: it tried none of them."""
+        """Return whether the vantage got through to a place that failed here; None: it tried none of them."""
         if self.control is None:
             return None
         seen = self.control.handshakes if handshakes else self.control.connects
@@ -244,12 +244,12 @@ class WebFacts:
 
     @property
     def is_stale(self) -> bool:
-        """Return whether the control's view is a last known one."""
+        """Return whether the vantage's view is a last known one."""
         return self.control is not None and self.control.age_s > CONTROL_FRESH_S
 
 
 def _may_tell(control: WebControl) -> bool:
-    """Return whether the control looked at a time that says something of the measurement's."""
+    """Return whether the vantage looked at a time that says something of the measurement's."""
     return control.reachable and control.looked is not Looked.AFTER and control.age_s <= CONTROL_OLDEST_S
 
 

@@ -1,4 +1,4 @@
-"""Records of ours as evidence about one web page, and the records of a control as the control's view. Pure.
+"""Records of ours as evidence about one web page, and the records of a vantage as the vantage's view. Pure.
 
 A record comes from a device, so nothing in its detail is trusted to have a form: what does not fit is left out,
 and what is left is evidence. This file must never conclude, and never make a step out of one that was not tried:
@@ -55,7 +55,7 @@ def evidence_of(record: Record) -> WebEvidence | None:
 
 
 def control_of(records: Iterable[Record], *, age_s: float = 0.0) -> WebControl | None:
-    """Return what a control saw, by its own records of one target, the newest last; None where they say nothing.
+    """Return what a vantage saw, by its own records of one target, the newest last; None where they say nothing.
 
     `age_s` is how far from the measurement in question they were taken.
     """
@@ -68,7 +68,7 @@ def control_of(records: Iterable[Record], *, age_s: float = 0.0) -> WebControl |
 
 
 def control_from(evidence: WebEvidence, *, age_s: float = 0.0) -> WebControl:
-    """Return evidence that a control outside gathered as the control's view. Its control handshakes do not count."""
+    """Return evidence that a vantage outside gathered as the vantage's view. Its vantage handshakes do not count."""
     own = [one for one in evidence.handshakes if not one.is_control]
     last = evidence.requests[-1] if evidence.requests else None
     ended_early = last is None and evidence.failed_operation in _NEVER_ASKED

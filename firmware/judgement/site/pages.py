@@ -61,7 +61,7 @@ def is_bot_check(page: Request) -> bool:
 
 
 def alike(page: Request, control: WebControl) -> bool | None:
-    """Return whether the control got the same page; None where there is too little of both to compare."""
+    """Return whether the vantage got the same page; None where there is too little of both to compare."""
     if page.status is None or control.status is None:
         return None
     found = [

@@ -1,6 +1,6 @@
 """The rules about one page, in one table: which verdict, because of what, and what would overturn it. Pure.
 
-The first whose condition holds speaks. A rule says `blocked_…` only with a control outside that got what failed here,
+The first whose condition holds speaks. A rule says `blocked_…` only with a vantage outside that got what failed here,
 or with evidence that only a censor's doing explains: a known answer of theirs, a true answer that lost a race, an
 innocuous name that passes where the page's own is stopped. The last rule always holds and says `inconclusive`.
 """
@@ -26,8 +26,8 @@ class WebRule:
     is_sure: bool = False
 
 
-_LATER: Final = "The same failure for a control outside, or the page from another network of the country's."
-_CONTROL_LATER: Final = "A control's view of the same page."
+_LATER: Final = "The same failure for a vantage outside, or the page from another network of the country's."
+_CONTROL_LATER: Final = "A vantage's view of the same page."
 _NEXT: Final = "The next measurement."
 
 WEB_RULES: Final[tuple[WebRule, ...]] = (
@@ -97,7 +97,7 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
     WebRule(
         rule_id="round-not-well",
         verdict=VerdictWord.INCONCLUSIVE,
-        sentence="The neutral controls of the same minutes were not reached either: the fault is not one page's.",
+        sentence="The reference targets of the same minutes were not reached either: the fault is not one page's.",
         overturned_by="The page failing in a round whose controls are reached.",
         condition=when.round_not_well,
     ),
@@ -138,7 +138,7 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
         verdict=VerdictWord.BLOCKED_TLS,
         sentence="At the same address and port a TLS handshake by an innocuous name is answered, and one by the "
         "page's name is stopped.",
-        overturned_by="A control outside that is stopped at the same address by the same name.",
+        overturned_by="A vantage outside that is stopped at the same address by the same name.",
         condition=when.control_name,
         is_sure=True,
     ),
@@ -147,7 +147,7 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
         verdict=VerdictWord.INCONCLUSIVE,
         sentence="The site itself, by its certificate, refuses the device or fails: a check for people, a limit, "
         "visitors of one country, or a fault of its own.",
-        overturned_by="A control that is refused in the same way.",
+        overturned_by="A vantage that is refused in the same way.",
         condition=when.refuses_device,
     ),
     WebRule(
@@ -177,7 +177,7 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
     WebRule(
         rule_id="name-dead-elsewhere",
         verdict=VerdictWord.INCONCLUSIVE,
-        sentence="The name has no address for the control, and here it is answered with one: a landing page for "
+        sentence="The name has no address for the vantage, and here it is answered with one: a landing page for "
         "mistyped names, a name that only the country knows, or a censor's list that is out of date.",
         overturned_by="The same answer for names that were never anybody's.",
         condition=when.dead_name,
@@ -185,51 +185,51 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
     WebRule(
         rule_id="impossible-answer",
         verdict=VerdictWord.BLOCKED_DNS,
-        sentence="The name is answered with an address that no public server has, and the control gets a public one.",
+        sentence="The name is answered with an address that no public server has, and the vantage gets a public one.",
         overturned_by=_LATER,
         condition=when.impossible_answer,
     ),
     WebRule(
         rule_id="down-outside-too",
         verdict=VerdictWord.SERVICE_DOWN,
-        sentence="The page fails here, and for a control outside the country too.",
-        overturned_by="A control in another network that gets the page.",
+        sentence="The page fails here, and for a vantage outside the country too.",
+        overturned_by="A vantage in another network that gets the page.",
         condition=when.down,
         is_sure=True,
     ),
     WebRule(
         rule_id="control-alone-fails",
         verdict=VerdictWord.INCONCLUSIVE,
-        sentence="Something is answered in clear text here, and the control gets nothing to compare it with.",
+        sentence="Something is answered in clear text here, and the vantage gets nothing to compare it with.",
         overturned_by=_CONTROL_LATER,
         condition=when.control_saw_nothing,
     ),
     WebRule(
         rule_id="control-not-since",
         verdict=VerdictWord.INCONCLUSIVE,
-        sentence="The page fails here, and the control got it last before it began to: it may be down for everyone "
+        sentence="The page fails here, and the vantage got it last before it began to: it may be down for everyone "
         "by now.",
-        overturned_by="A control's view from after the page began to fail.",
+        overturned_by="A vantage's view from after the page began to fail.",
         condition=when.control_not_since,
     ),
     WebRule(
         rule_id="name-denied",
         verdict=VerdictWord.BLOCKED_DNS,
-        sentence="The system's resolver denies the name, and the control resolves it.",
+        sentence="The system's resolver denies the name, and the vantage resolves it.",
         overturned_by=_LATER,
         condition=when.name_denied,
     ),
     WebRule(
         rule_id="name-never-answered",
         verdict=VerdictWord.BLOCKED_DNS,
-        sentence="The resolver answers other names and not this one, round after round, and the control resolves it.",
+        sentence="The resolver answers other names and not this one, round after round, and the vantage resolves it.",
         overturned_by=_LATER,
         condition=when.name_unanswered,
     ),
     WebRule(
         rule_id="wrong-host-answers",
         verdict=VerdictWord.BLOCKED_DNS,
-        sentence="The name is answered with an address that is not the control's nor another resolver's, and who "
+        sentence="The name is answered with an address that is not the vantage's nor another resolver's, and who "
         "answers there has no certificate for it.",
         overturned_by=_LATER,
         condition=when.wrong_host,
@@ -239,28 +239,28 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
         verdict=VerdictWord.INCONCLUSIVE,
         sentence="The certificate is refused for its dates or its making, and nothing shows that the device's clock "
         "is right.",
-        overturned_by="The same with neutral controls that prove themselves.",
+        overturned_by="The same with reference targets that prove themselves.",
         condition=when.clock,
     ),
     WebRule(
         rule_id="certificate-replaced",
         verdict=VerdictWord.BLOCKED_TLS,
-        sentence="Somebody answers for the page with a certificate that is not its own; the control gets the page's.",
-        overturned_by="A filter that the host or their employer set up; or another certificate for the control too.",
+        sentence="Somebody answers for the page with a certificate that is not its own; the vantage gets the page's.",
+        overturned_by="A filter that the host or their employer set up; or another certificate for the vantage too.",
         condition=when.certificate_replaced,
     ),
     WebRule(
         rule_id="answers-elsewhere",
         verdict=VerdictWord.BLOCKED_DNS,
-        sentence="The name is answered with addresses in other networks than the control's, nothing at them works, "
-        "and the control gets the page.",
+        sentence="The name is answered with addresses in other networks than the vantage's, nothing at them works, "
+        "and the vantage gets the page.",
         overturned_by="One of those addresses proving itself: a cache of the site's that was down.",
         condition=when.answers_elsewhere,
     ),
     WebRule(
         rule_id="connect-stopped",
         verdict=VerdictWord.BLOCKED_TCP,
-        sentence="No connection to the page's addresses is to be had, and the control connects to the same ones.",
+        sentence="No connection to the page's addresses is to be had, and the vantage connects to the same ones.",
         overturned_by=_LATER,
         condition=when.connect_stopped,
     ),
@@ -277,13 +277,13 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
         verdict=VerdictWord.INCONCLUSIVE,
         sentence="The page or its handshake was coming, or had begun to, when time ran out: slow or stopped midway, which a single "
         "transfer cannot tell.",
-        overturned_by="A measurement of throughput beside a control.",
+        overturned_by="A measurement of throughput beside a vantage.",
         condition=when.slow,
     ),
     WebRule(
         rule_id="request-stopped",
         verdict=VerdictWord.BLOCKED_HTTP,
-        sentence="The request is answered with a reset, an end or silence, and the control gets the page.",
+        sentence="The request is answered with a reset, an end or silence, and the vantage gets the page.",
         overturned_by=_LATER,
         condition=when.request_stopped,
     ),
@@ -297,28 +297,28 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
     WebRule(
         rule_id="servers-error",
         verdict=VerdictWord.INCONCLUSIVE,
-        sentence="The answer is a server's error or limit, and the control got none.",
+        sentence="The answer is a server's error or limit, and the vantage got none.",
         overturned_by=_NEXT,
         condition=when.servers_error,
     ),
     WebRule(
         rule_id="page-alike",
         verdict=VerdictWord.OK,
-        sentence="The page came in clear text, and is like the one that the control got.",
+        sentence="The page came in clear text, and is like the one that the vantage got.",
         overturned_by="A forgery that takes care to look like the page.",
         condition=when.page_alike,
     ),
     WebRule(
         rule_id="other-page-elsewhere",
         verdict=VerdictWord.BLOCKED_DNS,
-        sentence="Another page than the control's is answered, from an address that is not the page's.",
+        sentence="Another page than the vantage's is answered, from an address that is not the page's.",
         overturned_by=_LATER,
         condition=when.other_page_elsewhere,
     ),
     WebRule(
         rule_id="other-page",
         verdict=VerdictWord.BLOCKED_HTTP,
-        sentence="Another page than the control's is answered in clear text: status, length, title and headers have "
+        sentence="Another page than the vantage's is answered in clear text: status, length, title and headers have "
         "nothing in common.",
         overturned_by="The site's own page for this country.",
         condition=when.other_page,

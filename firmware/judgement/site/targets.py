@@ -1,7 +1,7 @@
 """Each platform of a round judged by itself, with what the round around it says. Pure; device and collector call it.
 
 What a failure needs beside itself comes from here: whether it came twice, since when, whether the controls and the
-resolver were well, and whether the control outside has looked since. It must never judge a page by one round alone.
+resolver were well, and whether the vantage outside has looked since. It must never judge a page by one round alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ def judge_targets(
 ) -> dict[str, WebJudgement]:
     """Return the verdict on each platform that was measured, by name.
 
-    `pages` is what the round's measurements saw of pages, `views` the control's views from outside, both by the
+    `pages` is what the round's measurements saw of pages, `views` the vantage's views from outside, both by the
     target's name.
     """
     found: dict[str, WebJudgement] = {}

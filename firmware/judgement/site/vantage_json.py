@@ -1,4 +1,4 @@
-"""A control's view as JSON: how the collector keeps it and how it travels to a device. Pure.
+"""A vantage's view as JSON: how the collector keeps it and how it travels to a device. Pure.
 
 Reading refuses what does not fit, naming the key: on a device this is text from a network. How old a view is, is
 never in it: that depends on when one asks.

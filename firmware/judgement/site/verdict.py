@@ -23,7 +23,7 @@ from firmware.model.verdict_words import VerdictWord
 class WebJudgement:
     """The verdict on one page, and how much stands behind it: `high`, `medium` or `low`.
 
-    `low`: it rests on a control that is only the last known one, or it is inconclusive.
+    `low`: it rests on a vantage that is only the last known one, or it is inconclusive.
     """
 
     verdict: Verdict
@@ -81,7 +81,7 @@ def _evidence(facts: WebFacts, control: WebControl | None) -> Iterator[str]:
     yield from _control_lines(facts, control)
     if facts.round is not None and facts.round.controls_reached is not None:
         reached = "were reached" if facts.round.controls_reached else "were not reached"
-        yield f"round: neutral controls {reached}"
+        yield f"round: reference targets {reached}"
     if facts.stage is Stage.HTTP and facts.evidence.requests:
         size = facts.evidence.requests[-1].body_length
         progress = facts.evidence.requests[-1].progress

@@ -40,7 +40,7 @@ def test_mobile_networks_that_fall_silent_together(tmp_path: Path) -> None:
     store = Store.open(path)
     now_ns = fill(store, last_s=dict.fromkeys(("mci", "irancell"), BEGAN_S + 480))
     store.close()
-    assert said(path, now_ns)[0] == "inconclusive"  # without a control of our own silence says nothing
+    assert said(path, now_ns)[0] == "inconclusive"  # without a vantage of our own silence says nothing
     control(path, now_ns - 60 * NS, SEEN)
     assert said(path, now_ns) == ("mobile_shutdown", "mobile-lost-fixed-well")
 

@@ -157,7 +157,7 @@ def test_printed_the_evidence_is_open(browser: Browser, evening: Served) -> None
     with browser.view(f"{evening.url}/", width=720, media="print") as view:
         words = " ".join(text.words for text in _texts(view))
         assert view.pdf().startswith(b"%PDF")
-    assert "One answer from any international control" in words
+    assert "One answer from any international reference target" in words
     assert "Pause" not in words
 
 

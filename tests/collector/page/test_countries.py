@@ -96,7 +96,7 @@ def test_what_was_said_live_stands_beside_what_is_known_now(dark: Served) -> Non
     assert "With hindsight, by the records of 4 devices that arrived later" in said
     assert "Borne out by the records of 8 devices that arrived later" in said
     assert re.search(r"national network works since 16:3[12]:\d\d UTC ± \d+ s", said)
-    assert "Control outside Well" in said
+    assert "Vantage outside Well" in said
 
 
 def test_the_history_as_json(dark: Served) -> None:

@@ -1,4 +1,4 @@
-"""The control's log in a real database: what is appended is found by its time, and what is old goes."""
+"""The vantage's log in a real database: what is appended is found by its time, and what is old goes."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -82,8 +82,8 @@ def test_old_runs_and_those_past_the_bound_go(control_log: VantageLog, queries: 
     control_log.add(
         [sample(day * day_s, key=replace(KEY, target_name=f"t{day}")) for day in range(1, 11)], every_s=600
     )
-    control_log.note_gap(Gap(from_utc_ns=0, to_utc_ns=DAY_NS, reason="the control did not run"))
-    assert queries.gaps() == (Gap(from_utc_ns=0, to_utc_ns=DAY_NS, reason="the control did not run"),)
+    control_log.note_gap(Gap(from_utc_ns=0, to_utc_ns=DAY_NS, reason="the vantage did not run"))
+    assert queries.gaps() == (Gap(from_utc_ns=0, to_utc_ns=DAY_NS, reason="the vantage did not run"),)
     control_log.thin(now_utc_ns=10 * DAY_NS, days=5)
     assert {run.key.target_name for run in queries.last()} == {f"t{day}" for day in range(5, 11)}
     assert queries.gaps() == ()

@@ -1,4 +1,4 @@
-"""Records and the control of their time: the collector's own verdict on each target of a round."""
+"""Records and the vantage of their time: the collector's own verdict on each target of a round."""
 
 import json
 import urllib.request
@@ -71,7 +71,7 @@ def _as_measured(record: Record, clock_known: bool) -> Record:
 
 @dataclass(slots=True, kw_only=True)
 class Here:
-    """A store with one device in it, and the control's log beside it."""
+    """A store with one device in it, and the vantage's log beside it."""
 
     store: Store
     log: VantageLog

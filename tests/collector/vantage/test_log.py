@@ -1,4 +1,4 @@
-"""The control's log: samples become runs, gaps stay gaps, and a record finds what was seen nearest its time."""
+"""The vantage's log: samples become runs, gaps stay gaps, and a record finds what was seen nearest its time."""
 
 import itertools
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What the control measures: plans by what devices said, targets that mean something from elsewhere."""
+"""What the vantage measures: plans by what devices said, targets that mean something from elsewhere."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The control as it runs, against loopback: sweeps into the log, news to devices, gaps, and what the operator is told."""
+"""The vantage as it runs, against loopback: sweeps into the log, news to devices, gaps, and what the operator is told."""
 
 import time
 from pathlib import Path
@@ -23,7 +23,7 @@ DEVICE = "k3v9q2m7x1c8n5p4"
 
 
 def plan_of(ports: list[int]) -> str:
-    """Return a generic plan whose neutral targets stand on loopback."""
+    """Return a generic plan whose reference targets stand on loopback."""
     near = "".join(
         f'[[target]]\nname = "{rung}"\nrung = "{rung}"\nzone = "local"\ntest = "{test}"\ntarget = "{target}"\n'
         'source = "made"\nwhy = "made"\n'
@@ -53,7 +53,7 @@ def hello(country: str) -> Hello:
 
 
 class Running:
-    """A control thread on a store with one device in it."""
+    """A vantage thread on a store with one device in it."""
 
     def __init__(self, folder: Path, *, country: str = "zz") -> None:
         self.sent: list[OutgoingMessage] = []
@@ -159,7 +159,7 @@ def test_the_time_in_which_it_did_not_run_is_a_gap(tmp_path: Path, plans: Path) 
         finally:
             running.thread.stop()
     (gap,) = running.controls.gaps()
-    assert (gap.from_utc_ns, gap.reason) == (long_ago_ns, "the control did not run")
+    assert (gap.from_utc_ns, gap.reason) == (long_ago_ns, "the vantage did not run")
     running.queries.close()
 
 

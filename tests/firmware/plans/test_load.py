@@ -291,7 +291,7 @@ def test_iran_has_anchors_that_need_no_resolver_and_one_that_decides_nothing() -
 
 
 def test_iran_asks_no_public_resolver_for_a_control() -> None:
-    # their TLS endpoints are blocked there: they would be no neutral control
+    # their TLS endpoints are blocked there: they would be no reference target
     names = {target.options.get("sni") for target in load(country="ir").on_rung(Rung.INTERNATIONAL)}
     assert not names & {"one.one.one.one", "cloudflare-dns.com", "dns.google", "dns.quad9.net"}
 

@@ -108,7 +108,7 @@ def test_a_list_that_has_run_out_lets_nobody_count_and_the_next_one_does(world: 
     world.now_ns += 1
     assert world.hear("first") is None
     assert "has run out" in world.authentication.uncounted
-    # News of the control lets go of nothing.
+    # News of the vantage lets go of nothing.
     assert world.hear("first", NEWS) == b"stored"
     with Authority.open(world.authority) as authority:
         authority.list_collectors(now=NOW + dt.timedelta(days=300))

@@ -106,7 +106,7 @@ def judged(
     ],
 )
 class TestOnePlatform:
-    """Blocking on each rung: two rounds, controls that are well, and a control outside that has looked since."""
+    """Blocking on each rung: two rounds, controls that are well, and a vantage outside that has looked since."""
 
     def test_it_is_said(self, step: str, word: str, rule_id: str) -> None:
         found = judged(step, history=failed_before(step))

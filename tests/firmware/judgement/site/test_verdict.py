@@ -183,7 +183,7 @@ class TestOwnEvidence:
         )
         own = stopped(RESET).handshakes[0]
         assert said(stopped(RESET, handshakes=(own, beside)), None) == (TLS, "innocuous-name-passes")
-        # unless the control outside is stopped there too: then the server does it
+        # unless the vantage outside is stopped there too: then the server does it
         theirs = replace(CONTROL, handshakes={f"{TRUE}:443": RESET}, http_failure=RESET, status=None)
         assert said(stopped(RESET, handshakes=(own, beside)), theirs)[0] == DOWN
 
@@ -228,7 +228,7 @@ class TestOwnEvidence:
 
 
 class TestControl:
-    """What a control adds, and what it takes away."""
+    """What a vantage adds, and what it takes away."""
 
     @pytest.mark.parametrize(
         ("evidence", "word"),
@@ -320,7 +320,7 @@ class TestRound:
         assert said(stopped(failure), CONTROL, TWICE)[0] == TLS
 
     def test_a_control_must_have_looked_since(self) -> None:
-        # a site that goes down for everyone: the control's last view is from before
+        # a site that goes down for everyone: the vantage's last view is from before
         before = replace(TWICE, failing_for_s=60.0)
         assert said(stopped(RESET), replace(CONTROL, age_s=61.0), before) == (UNSURE, "control-not-since")
         assert said(stopped(RESET), replace(CONTROL, age_s=59.0), before)[0] == TLS
