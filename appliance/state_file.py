@@ -98,8 +98,7 @@ def write(directory: Path, state: DaemonState) -> None:
 def read(directory: Path) -> DaemonState | None:
     """Return the last state written, None if there is none that can be read."""
     try:
-        value: JsonValue = json.loads((directory / NAME).read_text())
-        reader = Reader(value, where=NAME)
+        reader = Reader.of_text((directory / NAME).read_bytes(), where=NAME)
         return DaemonState(
             pid=reader.integer("pid"),
             software=reader.text("software"),
@@ -125,7 +124,7 @@ def read(directory: Path) -> DaemonState | None:
             budget_bytes_per_day=reader.integer("budget_bytes_per_day"),
             spent=tuple(_pair(item) for item in reader.array("spent")),
         )
-    except (OSError, ValueError, RecordError, RecursionError):
+    except (OSError, ValueError):
         return None
 
 

@@ -17,7 +17,7 @@ from typing import Final
 from appliance.storage.datadir import write_durably
 from firmware.judgement.site import vantage_json
 from firmware.judgement.site.evidence import WebControl
-from firmware.model.jsontypes import JsonValue, Reader, RecordError
+from firmware.model.jsontypes import Reader, RecordError
 from firmware.model.plan import Plan
 from firmware.wire.vantage_news import VantageNews, VantageView, decode_news
 
@@ -145,13 +145,12 @@ def _write(path: Path, kept: HeldNews) -> None:
 
 def _read(path: Path) -> HeldNews | None:
     try:
-        value: JsonValue = json.loads(path.read_text())
-        reader = Reader(value, where=path.name)
+        reader = Reader.of_text(path.read_bytes(), where=path.name)
         return HeldNews(
             payload=base64.b64decode(reader.text("payload"), validate=True),
             boot_id=reader.text("boot_id"),
             boottime_ns=reader.integer("boottime_ns", low=0),
             utc_ns=reader.integer("utc_ns", low=0),
         )
-    except (OSError, ValueError, RecordError, RecursionError, binascii.Error):
+    except (OSError, RecordError, binascii.Error):
         return None

@@ -24,7 +24,7 @@ from appliance.errors import ApplianceError
 from appliance.storage import sidecar
 from appliance.storage.disk import is_read_only, sync_directory
 from appliance.storage.recovery import salvage
-from firmware.model.jsontypes import JsonValue, Reader, RecordError
+from firmware.model.jsontypes import Reader, RecordError
 from firmware.wire.messages import DEVICE_PATTERN
 
 VERSION: Final = 1
@@ -271,8 +271,7 @@ def _named_by_outbox(path: Path) -> str:
 def _read_identity(path: Path) -> str:
     text = path.read_bytes()
     try:
-        value: JsonValue = json.loads(text)
-        reader = Reader(value, where="device.json")
+        reader = Reader.of_text(text, where="device.json")
         if reader.integer("v", low=1) > VERSION:
             raise DeviceIdentityTooNewError(
                 f"was written by a newer version (v {reader.integer('v')}; this software reads up to {VERSION})",
@@ -282,7 +281,7 @@ def _read_identity(path: Path) -> str:
         device = reader.text("device")
         if not DEVICE_PATTERN.fullmatch(device):
             raise RecordError(f"device: found {device[:60]!r}; allowed is {DEVICE_PATTERN.pattern}")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DeviceIdentityDamagedError(
             f"does not hold this device's identity ({error})",
             where=path,

@@ -11,7 +11,6 @@ something. A note outlasts a kill at once, and a power cut from the flush on tha
 a disk that refuses it must never stop a commit.
 """
 
-import json
 import os
 import threading
 import time
@@ -180,13 +179,13 @@ def _decode(slot: bytes) -> tuple[int, Sidecar] | None:
     if not end or crc != b"%08x" % crc32(body):
         return None
     try:
-        reader = Reader(json.loads(body), where="sidecar")
+        reader = Reader.of_text(body, where="sidecar")
         device = reader.text("device")
         accounts = tuple(_account(one, device) for one in reader.array("epochs"))
         number = reader.integer("n", low=0)
         if reader.integer("v") != VERSION or not DEVICE_PATTERN.fullmatch(device) or not accounts:
             return None
-    except (ValueError, RecursionError):
+    except RecordError:
         return None
     return number, Sidecar(device=device, accounts=accounts)
 

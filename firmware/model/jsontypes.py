@@ -4,8 +4,9 @@ Used for every JSON object that crosses a process or a network. It must never gu
 type or an unknown word is an error that says where, what was found and what is allowed.
 """
 
+import json
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 JsonObject: TypeAlias = "dict[str, JsonValue]"
@@ -31,6 +32,15 @@ class Reader:
             raise RecordError(f"{where}: found {_show(value)}; a JSON object belongs here")
         self._object = value
         self._where = where
+
+    @classmethod
+    def of_text(cls, text: str | bytes, *, where: str) -> Self:
+        """Return a reader of a JSON text's object. Raises `RecordError` for what is no JSON, or no object."""
+        try:
+            value: JsonValue = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise RecordError(f"{where}: not JSON ({error})") from error
+        return cls(value, where=where)
 
     def raw(self, key: str) -> JsonValue:
         """Return what stands at `key`, which must be there."""

@@ -329,7 +329,7 @@ def encode_presence(presence: Presence) -> bytes:
 
 def decode_presence(payload: bytes) -> Presence:
     """Read a presence. Raises `RecordError`."""
-    online = Reader(_loads(payload, where="presence"), where="presence").raw("online")
+    online = Reader.of_text(payload, where="presence").raw("online")
     if not isinstance(online, bool):
         raise RecordError(f"presence: online: found {online!r}; allowed is true or false")
     return Presence(online=online)
@@ -340,21 +340,13 @@ def _dump(value: JsonObject) -> bytes:
 
 
 def _open(payload: bytes, *, where: str) -> Reader:
-    reader = Reader(_loads(payload, where=where), where=where)
+    reader = Reader.of_text(payload, where=where)
     version = reader.integer("v", low=1)
     if version > VERSION:
         raise NewerVersionError(
             f"{where}: v: found {version}, but this software speaks {VERSION}: upgrade it"
         )
     return reader
-
-
-def _loads(payload: bytes, *, where: str) -> JsonValue:
-    try:
-        value: JsonValue = json.loads(payload)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"{where}: not JSON ({error})") from error
-    return value
 
 
 def _matching(reader: Reader, key: str, pattern: re.Pattern[str]) -> str:

@@ -158,11 +158,7 @@ def decode(data: bytes) -> SignedList:
 
 
 def _reader(data: bytes) -> Reader:
-    try:
-        value: JsonValue = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"trust list: not JSON ({error})") from error
-    reader = Reader(value, where="trust list")
+    reader = Reader.of_text(data, where="trust list")
     if (version := reader.integer("v", low=1)) > VERSION:
         raise NewerVersionError(f"trust list: v: found {version}, but this software speaks {VERSION}")
     return reader

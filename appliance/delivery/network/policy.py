@@ -22,6 +22,7 @@ from typing import Final, TypeAlias
 
 from appliance.delivery.network.pace import BATCH_BYTES_START, Pace
 from firmware.model.seqs import SeqRanges
+from firmware.net import backoff
 from firmware.wire.messages import Ack
 
 LIVE_DEPTH: Final = 256
@@ -358,11 +359,5 @@ class SyncPolicy:
 
 
 def reconnect_delay_s(failures: int, random: Callable[[], float], *, cap_s: float = RECONNECT_CAP_S) -> float:
-    """Return how long to wait before connecting again after `failures` ≥ 1 in a row, in seconds.
-
-    Full jitter (AWS Architecture Blog, "Exponential Backoff and Jitter", 2015): uniform between 0 and the
-    exponential bound, so that a fleet that lost its broker at one moment does not return at one moment.
-    `random` gives numbers in [0, 1); the bound stops at `cap_s`.
-    """
-    # 2**9 already passes the cap; the bound on the exponent keeps the power small after months of failures.
-    return random() * min(cap_s, RECONNECT_BASE_S * 2.0 ** min(failures - 1, 9))
+    """Return how long to wait before connecting again after `failures` ≥ 1 in a row, in seconds: `firmware.net.backoff`."""
+    return backoff.delay_s(failures, random, base_s=RECONNECT_BASE_S, cap_s=cap_s)

@@ -27,6 +27,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from collector.errors import TrustError
 from collector.messages import Delivery, OutgoingMessage
 from collector.receive.inbox import Inbox
+from firmware.net import backoff
 from firmware.wire.messages import ROOT
 
 SUBSCRIPTIONS: Final = ((f"{ROOT}/up/+/+", 1), (f"{ROOT}/st/+", 1))
@@ -239,11 +240,11 @@ class Subscriber:
 
 
 def retry_wait_s(failures: int, jitter: float) -> float:
-    """Return the wait before the next attempt: full jitter, so that many collectors do not come back at once.
+    """Return the wait before the next attempt, in seconds: `firmware.net.backoff`.
 
     `failures` connections in a row have failed or ended soon; `jitter` is 0 to 1.
     """
-    return jitter * min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(failures, 16))
+    return backoff.delay_s(failures + 1, lambda: jitter, base_s=FIRST_RETRY_S, cap_s=LONGEST_RETRY_S)
 
 
 def _close(client: Client) -> None:
