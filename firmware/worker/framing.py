@@ -1,6 +1,6 @@
 """Messages on a byte stream: a 4-byte big-endian length, then that many bytes. Pure, incremental.
 
-Between the daemon and its worker: a result in its packed form (firmware.worker.packing), anything else as JSON. It
+Between the daemon and its worker, each message JSON: a result is `{"type": "result", …}` with what `result_to_json` has. It
 must never buffer past `MAX_FRAME_BYTES`: a length beyond it is an error.
 """
 
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 from firmware.model.jsontypes import JsonObject
-from firmware.model.task import Result
-from firmware.worker import packing
+from firmware.model.task import Result, result_from_json, result_to_json
 
 Message: TypeAlias = "JsonObject | Result"
 
 MAX_FRAME_BYTES: Final = 1024 * 1024
+_RESULT: Final = "result"
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -25,7 +25,7 @@ class FramingError(ValueError):
 
 def encode(message: Message) -> bytes:
     """Return one message with its length before it. Raises `FramingError` past `MAX_FRAME_BYTES`."""
-    body = packing.pack(message) if isinstance(message, Result) else _to_json(message)
+    body = _to_json({"type": _RESULT, **result_to_json(message)} if isinstance(message, Result) else message)
     if len(body) > MAX_FRAME_BYTES:
         raise FramingError(f"a message of {len(body)} bytes; allowed are {MAX_FRAME_BYTES}")
     return _LENGTH.pack(len(body)) + body
@@ -51,7 +51,7 @@ class Decoder:
                 return
             body = bytes(self._buffer[_LENGTH.size : end])
             del self._buffer[:end]
-            yield packing.unpack(body) if body[:1] == packing.KIND else _message(body)
+            yield _message(body)
 
     @property
     def is_empty(self) -> bool:
@@ -63,11 +63,11 @@ def _to_json(message: JsonObject) -> bytes:
     return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-def _message(body: bytes) -> JsonObject:
+def _message(body: bytes) -> Message:
     try:
         message = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise FramingError(f"a message is not JSON: {error}") from error
     if not isinstance(message, dict):
         raise FramingError("a message is not a JSON object")
-    return message
+    return result_from_json(message) if message.get("type") == _RESULT else message

@@ -6,7 +6,7 @@ It must never wait for the daemon: what the daemon does not read is kept up to a
 count told.
 
 Messages (firmware.worker.framing): in `{"type": "task", "task": …}`, `{"type": "stop"}`; out `{"type": "ready", "pid",
-"version", "scheduling"}` (`fifo` or `other`), `{"type": "dropped", "count"}`, and results, packed. The end of the stream is a stop.
+"version", "scheduling"}` (`fifo` or `other`), `{"type": "dropped", "count"}`, and results. The end of the stream is a stop.
 """
 
 import gc
