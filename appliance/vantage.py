@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from appliance.storage.datadir import write_durably
+from firmware.files.durable import write_durably
 from firmware.judgement.site import vantage_json
 from firmware.judgement.site.evidence import WebControl
 from firmware.model.jsontypes import Reader, RecordError

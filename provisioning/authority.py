@@ -16,7 +16,6 @@ import contextlib
 import datetime as dt
 import fcntl
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from firmware.files.durable import write_durably
 from firmware.wire.trust_list import FILE_NAME as TRUST_LIST
 from firmware.wire.trust_list import TrustList, decode
 from provisioning import trust
@@ -336,19 +336,7 @@ class Authority:
 
 def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write a whole file, or none of it, for `mode`'s readers only, also on a power cut."""
-    draft = path.with_name(path.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    draft.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    write_durably(path, data, mode=mode)
 
 
 def _certificate(path: Path) -> x509.Certificate:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.errors import ApplianceError
-from appliance.storage.datadir import write_durably
+from firmware.files.durable import write_durably
 from firmware.wire.trust_list import FILE_NAME
 
 FOLDER: Final = "identity"

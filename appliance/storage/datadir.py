@@ -22,8 +22,8 @@ from typing import Final, Self
 
 from appliance.errors import ApplianceError
 from appliance.storage import sidecar
-from appliance.storage.disk import is_read_only, sync_directory
 from appliance.storage.recovery import salvage
+from firmware.files.durable import is_read_only, write_durably
 from firmware.model.jsontypes import Reader, RecordError
 from firmware.wire.messages import DEVICE_PATTERN
 
@@ -148,28 +148,6 @@ def translate_os_error(error: OSError, path: Path) -> DataDirError:
         where=where,
         remedy="Give another directory with --data",
     )
-
-
-def write_durably(path: Path, data: bytes, *, mode: int | None = None) -> None:
-    """Write a whole file so that a power cut leaves the old state or the new, never half of it. Raises `OSError`.
-
-    `mode` are its permissions, whatever the umask; None leaves them to it.
-    """
-    draft = path.with_name(path.name + ".new")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666 if mode is None else mode)
-        with os.fdopen(descriptor, "wb") as file:
-            if mode is not None:
-                os.fchmod(descriptor, mode)
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        draft.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
 
 
 def _refuse_closed(path: Path) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final
 
 from appliance.storage import sidecar
-from appliance.storage.disk import is_read_only, sync_directory
 from appliance.storage.errors import (
     BUSY_TIMEOUT_S,
     OutboxDamagedError,
@@ -32,6 +31,7 @@ from appliance.storage.recovery import pages, quarantined_files, salvage
 from appliance.storage.sidecar import SidecarFile
 from appliance.storage.tables import checked, ledger, migrations
 from appliance.storage.tables.ledger import SPAN, Account
+from firmware.files.durable import is_read_only, sync_directory
 from firmware.wire.messages import EPOCH_PATTERN
 
 _WAL_LIMIT_BYTES: Final = 4 * 1024 * 1024

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
-from appliance.storage.disk import sync_directory
 from appliance.storage.tables.ledger import Account
+from firmware.files.durable import sync_directory
 from firmware.model.jsontypes import JsonValue, Reader, RecordError
 from firmware.wire.messages import DEVICE_PATTERN, EPOCH_PATTERN
 

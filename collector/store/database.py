@@ -9,7 +9,6 @@ writer, one thread; readers (`collector.store.queries`) have their own connectio
 """
 
 import logging
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -37,6 +36,7 @@ from collector.store.chain import TELL_EVERY_S, Chain
 from collector.store.covered import RECEIVED
 from collector.store.migrations import MIGRATIONS
 from collector.store.rejects import Rejects
+from firmware.files.durable import is_read_only
 from firmware.model.seqs import SeqRanges
 from firmware.wire.messages import Tombstone
 
@@ -403,7 +403,7 @@ def _refuse_read_only(path: Path) -> None:
     worked. So it is asked after the commit: what was flushed before the disk changed is durable, the rest is sent again.
     """
     with suppress(OSError):
-        if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+        if is_read_only(path.parent):
             raise StoreError("the database took nothing (its disk is mounted read-only)")
 
 

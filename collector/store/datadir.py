@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from collector.errors import CollectorDataDirError, CollectorDataDirInUseError
+from firmware.files.durable import write_durably
 from firmware.model.jsontypes import JsonObject
 
 _REMEDY: Final = "give another directory with --data"
@@ -58,10 +59,8 @@ class CollectorDataDir:
 
     def ready(self, facts: JsonObject) -> None:
         """Write `facts` to `collector.json`, whole or not at all. Raises `CollectorDataDirError`."""
-        draft = self.ready_file.with_suffix(".json.new")
         try:
-            draft.write_text(json.dumps(facts) + "\n")
-            draft.replace(self.ready_file)
+            write_durably(self.ready_file, json.dumps(facts).encode() + b"\n")
         except OSError as error:
             raise CollectorDataDirError(f"{self.ready_file}: cannot be written ({error.strerror})") from error
 

@@ -1,0 +1,1 @@
+"""Files as device, collector and authority write them: whole or not at all, and durable."""
