@@ -210,7 +210,7 @@ def main() -> None:
         mock.patch.object(selectors, "DefaultSelector", VirtualSelector),
         mock.patch.object(device_module, "Worker", return_value=VirtualWorker(line, passed, rng)),
         mock.patch.object(device_module, "Sync", lambda *_, notify, **__: SilentSync(passed, notify, rng)),
-        mock.patch.object(device_module, "StickWatch", NoSticks),
+        mock.patch.object(device_module, "UsbDriveWatch", NoSticks),
     ]
     # Whoever started us may have strace look, also where the system lets nobody but a parent.
     ctypes.CDLL(None).prctl(_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
