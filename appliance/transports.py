@@ -1,7 +1,7 @@
 """The ways to the collector, in the order in which each attempt tries them. Pure.
 
     wss    MQTT over WebSocket over TLS, port 443    looks like any web page; passes where only 80 and 443 are let through
-    mqtts  MQTT over TLS, port 8883                  where the web is meddled with and the rest is not
+    mqtts  MQTT over TLS, port 8883                  where the web is tampered with and the rest is not
     https  POST over TLS, port 443                   through proxies that end TLS, and with a certificate that has run out
     mqtt   plain, on the machine itself              `tidegauge run`, where nothing leaves the loopback
 

@@ -28,7 +28,7 @@ class DeviceStanding(StrEnum):
     """It says itself that it does not, by live rounds or by rounds that arrived later."""
     SILENT = "silent"
     """It has not been heard for longer than it should be."""
-    UNKNOWN_FAILURE = "unclear"
+    UNCLEAR = "unclear"
     """Its own network is at fault, or its rounds do not tell."""
 
 
@@ -163,7 +163,7 @@ def _turned(
 def _state(word: str) -> DeviceStanding:
     if word in _WELL:
         return DeviceStanding.WELL
-    return DeviceStanding.LOST if word in _LOST else DeviceStanding.UNKNOWN_FAILURE
+    return DeviceStanding.LOST if word in _LOST else DeviceStanding.UNCLEAR
 
 
 def burst(devices: Iterable[DeviceState]) -> frozenset[str]:

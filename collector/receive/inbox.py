@@ -3,7 +3,7 @@
 When it is full the subscriber stops reading from its socket, so that what is not yet taken stays with the
 broker and, unacknowledged, with the devices. One device has at most `PER_DEVICE` messages here: what it sends past that is
 not taken, so that one that floods holds up nobody else; one that keeps to the protocol never has so many on their way. What
-came by HTTPS is counted apart, since anybody may knock there under a device's name. It must never drop anything else, and
+came by HTTPS is counted apart, since anybody may call there under a device's name. It must never drop anything else, and
 never block its reader.
 """
 

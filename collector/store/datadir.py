@@ -65,7 +65,7 @@ class CollectorDataDir:
             raise CollectorDataDirError(f"{self.ready_file}: cannot be written ({error.strerror})") from error
 
     def not_ready(self) -> None:
-        """Take `collector.json` away: whoever reads it would knock at a closed door."""
+        """Take `collector.json` away: whoever reads it would call at a closed door."""
         with contextlib.suppress(OSError):
             self.ready_file.unlink(missing_ok=True)
 

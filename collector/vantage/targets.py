@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from collector.store.vantage_streaks import Key
-from firmware.judgement.observation import PROVING_TESTS
+from firmware.judgement.observation import AUTHENTICATING_TESTS
 from firmware.model.plan import Plan, PlanError, PlannedTarget, PlannedTask
 from firmware.model.record import Rung
 from firmware.model.task import OptionValue
@@ -105,7 +105,7 @@ def _target(planned: PlannedTarget | PlannedTask) -> VantageTarget:
     if planned.test == "web_connectivity":
         options |= PAGE_OPTIONS
     rung = planned.rung if isinstance(planned, PlannedTarget) else None
-    is_neutral = rung is Rung.INTERNATIONAL and planned.test in PROVING_TESTS
+    is_neutral = rung is Rung.INTERNATIONAL and planned.test in AUTHENTICATING_TESTS
     return VantageTarget(
         key=Key(test=planned.test, target=planned.target, target_name=planned.name),
         options=options,

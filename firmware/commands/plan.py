@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from firmware.judgement.observation import PROVING_TESTS
+from firmware.judgement.observation import AUTHENTICATING_TESTS
 from firmware.model.record import Rung
 from firmware.plans.checks import day_bytes, estimate_bytes, round_bytes, round_s
 from firmware.plans.load import GENERIC, Plan, PlanError, load
@@ -66,7 +66,7 @@ def _summary(plan: Plan) -> str:
     for rung in Rung:
         targets = plan.on_rung(rung)
         unrelated = len({target.network.owner for target in targets if target.network is not None})
-        proving = len(plan.unrelated_networks(rung, PROVING_TESTS))
+        proving = len(plan.unrelated_networks(rung, AUTHENTICATING_TESTS))
         spread = f" in {unrelated} unrelated networks, {proving} asked by tls or http" if unrelated else ""
         lines.append(f"{rung:14}{len(targets):3} target{'' if len(targets) == 1 else 's'}{spread}")
     cadence, limits = plan.cadence, plan.round

@@ -46,29 +46,29 @@ class Past:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """The unrelated networks of one rung, by what became of them, the sets disjoint but for `proven`.
+    """The unrelated networks of one rung, by what became of them, the sets disjoint but for `authenticated`.
 
-    `reached`: at least one target answered. `proven`: of those, the networks where the right peer proved
-    itself. `meddled`: something answered, never the target. `down`: nothing answered. `unclear`: nothing that
+    `reached`: at least one target answered. `authenticated`: of those, the networks where the right peer proved
+    itself. `tampered`: something answered, never the target. `down`: nothing answered. `unknown`: nothing that
     tells, since names were not resolved or failures have no word. `anonymous`: whether a target of no known network was reached.
     """
 
     reached: frozenset[str]
-    proven: frozenset[str]
-    meddled: frozenset[str]
+    authenticated: frozenset[str]
+    tampered: frozenset[str]
     down: frozenset[str]
-    unclear: frozenset[str]
+    unknown: frozenset[str]
     anonymous: bool
 
     @property
     def any_answer(self) -> bool:
         """Return whether anything answered at all."""
-        return bool(self.reached or self.meddled or self.anonymous)
+        return bool(self.reached or self.tampered or self.anonymous)
 
     @property
     def tried(self) -> int:
         """Return in how many unrelated networks something was tried."""
-        return len(self.reached) + len(self.meddled) + len(self.down) + len(self.unclear)
+        return len(self.reached) + len(self.tampered) + len(self.down) + len(self.unknown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +114,7 @@ class RoundFacts:
     def controls_well(self) -> bool:
         """Return whether reference targets outside prove themselves, in two networks and in half of those tried."""
         reach = self.international
-        return len(reach.proven) >= MIN_OK and len(reach.reached) * 2 >= reach.tried
+        return len(reach.authenticated) >= MIN_OK and len(reach.reached) * 2 >= reach.tried
 
     @property
     def tunnelled(self) -> bool:
@@ -136,7 +136,7 @@ class RoundFacts:
         return frozenset(
             seen.network
             for seen in self.on(Rung.DOMESTIC)
-            if seen.is_proof and seen.network and seen.start_ns >= moment_ns
+            if seen.is_authenticated and seen.network and seen.start_ns >= moment_ns
         )
 
     def near_after(self, moment_ns: int) -> tuple[Observation, ...]:
@@ -178,14 +178,14 @@ def _reach(latest: Iterable[Observation], rung: Rung) -> Reach:
     tried = [seen for seen in latest if seen.rung is rung and counts(seen)]
     named = {outlook: _networks(seen for seen in tried if seen.outlook is outlook) for outlook in Outlook}
     reached = named[Outlook.REACHED]
-    meddled = named[Outlook.TAMPERED] - reached
-    down = named[Outlook.DOWN] - reached - meddled
+    tampered = named[Outlook.TAMPERED] - reached
+    down = named[Outlook.DOWN] - reached - tampered
     return Reach(
         reached=reached,
-        proven=_networks(seen for seen in tried if seen.is_proof),
-        meddled=meddled,
+        authenticated=_networks(seen for seen in tried if seen.is_authenticated),
+        tampered=tampered,
         down=down,
-        unclear=(named[Outlook.UNRESOLVED] | named[Outlook.UNKNOWN_FAILURE]) - reached - meddled - down,
+        unknown=(named[Outlook.UNRESOLVED] | named[Outlook.UNKNOWN_FAILURE]) - reached - tampered - down,
         anonymous=any(seen.outlook is Outlook.REACHED and not seen.network for seen in tried),
     )
 

@@ -21,7 +21,7 @@ CONNECTIVITY_TESTS: Final = frozenset({"ping", "tcp", "tls", "http", "web_connec
 """Tests whose success says that packets travelled to the target and back, now. `dns` is not one: resolvers
 answer from their cache in a cut. Nor is `ntp`: networks answer it in the server's place."""
 
-PROVING_TESTS: Final = frozenset({"tls", "http", "web_connectivity"})
+AUTHENTICATING_TESTS: Final = frozenset({"tls", "http", "web_connectivity"})
 """Tests whose success also says that the right peer answered: by its certificate, or by what it sent. A page asked
 for by `web_connectivity` in clear text is no proof: a portal or a block page answers as well."""
 
@@ -34,15 +34,15 @@ class Outlook(StrEnum):
 
     REACHED = "reached"
     """The target answered as it should."""
-    TAMPERED = "meddled"
+    TAMPERED = "tampered"
     """Something answered, and it was not the target, or not as it should: a wrong certificate, a redirect."""
     DOWN = "down"
     """Silence, an unreachable, a refusal, a reset."""
-    UNRESOLVED = "unnamed"
+    UNRESOLVED = "unresolved"
     """Its name was not resolved, so it was never asked: says something of resolvers, nothing of the target."""
-    UNKNOWN_FAILURE = "unclear"
+    UNKNOWN_FAILURE = "unknown_failure"
     """It failed in a way that has no word yet, perhaps by a mistake of ours: never taken for silence."""
-    EXCLUDED = "void"
+    EXCLUDED = "excluded"
     """Not evidence: it was not measured, or the device lacks what it takes (an address family, a right)."""
 
 
@@ -58,7 +58,7 @@ _EXCLUDED: Final = frozenset(
 )
 _OURS: Final = frozenset({"parse", "measure", "run"})
 """Where a fault of our own program shows (`firmware.worker.runner`, `firmware.worker.process`): it says nothing of a network."""
-_MEDDLED: Final = frozenset(
+_TAMPERED: Final = frozenset(
     {
         Failure.SSL_FAILED_HANDSHAKE,
         Failure.SSL_INVALID_HOSTNAME,
@@ -114,7 +114,7 @@ class Observation:
             return Outlook.UNRESOLVED
         if self.failure.startswith(UNKNOWN_PREFIX):
             return Outlook.UNKNOWN_FAILURE
-        return Outlook.TAMPERED if self.failure in _MEDDLED else Outlook.DOWN
+        return Outlook.TAMPERED if self.failure in _TAMPERED else Outlook.DOWN
 
     @property
     def is_connectivity(self) -> bool:
@@ -127,11 +127,11 @@ class Observation:
         return self.is_connectivity and "@" not in self.target and _family(self.target) is None
 
     @property
-    def is_proof(self) -> bool:
+    def is_authenticated(self) -> bool:
         """Return whether it reached its target, and the target proved to be the right one."""
         if self.test == "web_connectivity" and not self.target.startswith("https://"):
             return False
-        return self.test in PROVING_TESTS and self.outlook is Outlook.REACHED
+        return self.test in AUTHENTICATING_TESTS and self.outlook is Outlook.REACHED
 
     @property
     def why(self) -> str:

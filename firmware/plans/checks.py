@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from firmware.judgement.ladder import CONNECT_TIMEOUT_S
-from firmware.judgement.observation import PROVING_TESTS
+from firmware.judgement.observation import AUTHENTICATING_TESTS
 from firmware.model.plan import GENERIC, Network, Plan, PlanFault, PlannedTarget, PlannedTask
 from firmware.model.record import Rung, Zone
 from firmware.model.task import OptionValue
@@ -184,7 +184,7 @@ def _rungs(plan: Plan) -> Iterator[PlanFault]:
             )
     spread = [Rung.INTERNATIONAL] if plan.country == GENERIC else [Rung.DOMESTIC, Rung.INTERNATIONAL]
     for rung in spread:
-        owners = sorted(plan.unrelated_networks(rung, PROVING_TESTS))
+        owners = sorted(plan.unrelated_networks(rung, AUTHENTICATING_TESTS))
         if len(owners) < MIN_NETWORKS:
             yield PlanFault(
                 place=f"rung {rung}",

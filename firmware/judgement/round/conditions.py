@@ -57,8 +57,10 @@ def gateway_lost(facts: RoundFacts) -> bool:
 
 def captive_portal(facts: RoundFacts) -> bool:
     """Return whether a sign-in page answers and nothing proves itself."""
-    proven = facts.domestic.proven | facts.international.proven | facts.platforms.proven
-    return bool(facts.portals()) and not proven
+    authenticated = (
+        facts.domestic.authenticated | facts.international.authenticated | facts.platforms.authenticated
+    )
+    return bool(facts.portals()) and not authenticated
 
 
 def controls_silent(facts: RoundFacts) -> bool:
@@ -73,7 +75,7 @@ def controls_silent(facts: RoundFacts) -> bool:
 
 def domestic_up(facts: RoundFacts) -> bool:
     """Return whether enough domestic networks prove themselves."""
-    return len(facts.domestic.proven) >= MIN_DOMESTIC
+    return len(facts.domestic.authenticated) >= MIN_DOMESTIC
 
 
 def international_cut(facts: RoundFacts) -> bool:
@@ -163,13 +165,15 @@ def _silent_kinds(facts: RoundFacts) -> set[tuple[str, str]]:
             # Networks drop ping for reasons of their own.
             if seen.test != "ping" and seen.network and seen.outlook in (Outlook.REACHED, Outlook.DOWN):
                 by_kind.setdefault(_kind(seen), []).append(seen)
-    proven = {kind: {one.network for one in tried if one.is_proof} for kind, tried in by_kind.items()}
+    authenticated = {
+        kind: {one.network for one in tried if one.is_authenticated} for kind, tried in by_kind.items()
+    }
     found = set()
     for kind, tried in by_kind.items():
         networks = {one.network for one in tried}
         if any(one.outlook is Outlook.REACHED for one in tried) or len(networks) < MIN_CONTROLS:
             continue
-        if any(networks & others for other, others in proven.items() if other != kind):
+        if any(networks & others for other, others in authenticated.items() if other != kind):
             found.add(kind)
     return found
 

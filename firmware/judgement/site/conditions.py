@@ -43,13 +43,13 @@ def page_proven(facts: WebFacts) -> bool:
 
 def site_proven(facts: WebFacts) -> bool:
     """Return whether the site proved itself in its handshake, where no page was asked for."""
-    return facts.stage is Stage.SHAKEN and facts.answers_proven
+    return facts.stage is Stage.SHAKEN and facts.answers_authenticated
 
 
 def known_answer(facts: WebFacts) -> bool:
     """Return whether a resolver's answer is a censor's, and nothing there proves itself."""
     known = facts.known_answer
-    return known is not None and known.is_strong and not facts.answers_proven
+    return known is not None and known.is_strong and not facts.answers_authenticated
 
 
 def known_page(facts: WebFacts) -> bool:
@@ -61,7 +61,7 @@ def known_page(facts: WebFacts) -> bool:
 def known_page_elsewhere(facts: WebFacts) -> bool:
     """Return whether a censor's page came from an address that is not the page's."""
     is_elsewhere = facts.same_network is False or facts.answers_impossible
-    return known_page(facts) and is_elsewhere and not facts.answers_proven
+    return known_page(facts) and is_elsewhere and not facts.answers_authenticated
 
 
 def round_not_well(facts: WebFacts) -> bool:
@@ -77,7 +77,7 @@ def tunnelled(facts: WebFacts) -> bool:
 def resolver_lies(facts: WebFacts) -> bool:
     """Return whether the resolver is at fault for every name."""
     lies = facts.round is not None and (facts.round.resolver_lies or facts.round.names_resolve is False)
-    return lies and not facts.answers_proven
+    return lies and not facts.answers_authenticated
 
 
 def our_side(facts: WebFacts) -> bool:
@@ -87,15 +87,15 @@ def our_side(facts: WebFacts) -> bool:
 
 def race(facts: WebFacts) -> bool:
     """Return whether a later answer proves itself by certificate and the one that came first does not."""
-    true_ones = (facts.late - facts.answers) & facts.proven
-    return bool(true_ones) and not facts.answers_proven
+    true_ones = (facts.late - facts.answers) & facts.authenticated
+    return bool(true_ones) and not facts.answers_authenticated
 
 
 def denied_here(facts: WebFacts) -> bool:
     """Return whether the system's resolver denies the name, or gives what nobody has, and another's answer proves itself."""
     denied = facts.stage is Stage.DNS and facts.failure in _NO_NAME
     false = facts.answers_impossible or facts.failure in WRONG_CERTIFICATE
-    return (denied or false) and bool(facts.others & facts.proven) and not facts.answers_proven
+    return (denied or false) and bool(facts.others & facts.authenticated) and not facts.answers_authenticated
 
 
 def seen_once(facts: WebFacts) -> bool:
@@ -144,7 +144,7 @@ def no_control(facts: WebFacts) -> bool:
 
 def impossible_answer(facts: WebFacts) -> bool:
     """Return whether the answer is no public address and the vantage has one."""
-    return facts.answers_impossible and facts.control_public and not facts.answers_proven
+    return facts.answers_impossible and facts.control_public and not facts.answers_authenticated
 
 
 def ghost(facts: WebFacts) -> bool:
@@ -212,7 +212,9 @@ def certificate_replaced(facts: WebFacts) -> bool:
 def answers_elsewhere(facts: WebFacts) -> bool:
     """Return whether the answers lie in other networks and nothing there works."""
     failed = facts.stage in (Stage.TCP, Stage.TLS, Stage.HTTP)
-    return failed and facts.same_network is False and facts.control_got_page and not facts.answers_proven
+    return (
+        failed and facts.same_network is False and facts.control_got_page and not facts.answers_authenticated
+    )
 
 
 def connect_stopped(facts: WebFacts) -> bool:

@@ -79,7 +79,7 @@ class WebFacts:
     """By the host's own name, to the system's addresses."""
     controls: tuple[HandshakeEvidence, ...]
     """By an innocuous name."""
-    proven: frozenset[str]
+    authenticated: frozenset[str]
     """Addresses where a certificate for `host` was shown, whoever named them."""
     page: Request | None
     page_proven: bool
@@ -146,7 +146,7 @@ class WebFacts:
             connects=connects,
             handshakes=handshakes,
             controls=tuple(one for one in evidence.handshakes if one.is_control),
-            proven=frozenset(bare(one.address) for one in by_name if one.failure is None),
+            authenticated=frozenset(bare(one.address) for one in by_name if one.failure is None),
             page=page,
             page_proven=page is not None and _is_proven(evidence),
             known_answer=_known_answer(asked, fingerprints),
@@ -214,9 +214,9 @@ class WebFacts:
         return self.control is not None and any(map(is_public, map(canonical, self.control.addresses)))
 
     @property
-    def answers_proven(self) -> bool:
+    def answers_authenticated(self) -> bool:
         """Return whether a system's answer proved itself by certificate."""
-        return bool(self.answers & self.proven)
+        return bool(self.answers & self.authenticated)
 
     def control_endpoint(self, *, handshakes: bool) -> bool | None:
         """Return whether the vantage got through to a place that failed here; None: it tried none of them."""

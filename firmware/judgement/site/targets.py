@@ -59,9 +59,9 @@ def resolver_lies(pages: Iterable[WebEvidence]) -> bool:
     Names that are blocked often share one false answer too; then other names, asked beside them, do not have it.
     """
     answers: dict[str, frozenset[str]] = {}
-    proven: set[str] = set()
+    authenticated: set[str] = set()
     for one in pages:
-        proven |= {canonical(shaken.address) for shaken in one.handshakes if shaken.failure is None}
+        authenticated |= {canonical(shaken.address) for shaken in one.handshakes if shaken.failure is None}
         for lookup in one.lookups:
             if lookup.resolver in ("@isp", "@system") and lookup.addresses:
                 known = frozenset(map(canonical, lookup.addresses))
@@ -69,7 +69,7 @@ def resolver_lies(pages: Iterable[WebEvidence]) -> bool:
     if len(answers) < MIN_NAMES:
         return False
     shared = frozenset.intersection(*answers.values())
-    return bool(shared) and not shared & proven
+    return bool(shared) and not shared & authenticated
 
 
 def _names_resolve(facts: RoundFacts, name: str) -> bool | None:

@@ -79,7 +79,7 @@ STORIES = {
     "service-lost-everywhere": (country(), DOWN),
     "devices-well": (country(), UP),
     "scope-mixed-evidence": (
-        country(tci=DeviceStanding.UNKNOWN_FAILURE, mci=DeviceStanding.LOST, shatel=DeviceStanding.SILENT),
+        country(tci=DeviceStanding.UNCLEAR, mci=DeviceStanding.LOST, shatel=DeviceStanding.SILENT),
         OutsideFacts(),
     ),
 }
@@ -174,7 +174,7 @@ class TestOneDevice:
         assert self.state((200, 199, "ok"), (80, 79, "ok")).state is DeviceStanding.WELL
         assert self.state((200, 199, "ok"), (80, 79, "blocked_tls")).since_utc_s == NOW - 200
         assert self.state((200, 199, "ok"), (80, 79, "international_cut")).state is DeviceStanding.LOST
-        assert self.state((200, 199, "ok"), (80, 79, "local_fault")).state is DeviceStanding.UNKNOWN_FAILURE
+        assert self.state((200, 199, "ok"), (80, 79, "local_fault")).state is DeviceStanding.UNCLEAR
 
     def test_a_time_without_rounds_ends_what_was_before_it(self) -> None:
         assert self.state((3000, 2999, "ok"), (80, 79, "ok")).since_utc_s == NOW - 80

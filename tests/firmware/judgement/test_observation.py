@@ -172,5 +172,5 @@ def test_a_page_in_clear_text_proves_nobody() -> None:
     page = seen("site", Rung.PLATFORMS, test="web_connectivity", target="http://www.example.org/")
     assert page.outlook is Outlook.REACHED
     assert page.is_connectivity
-    assert not page.is_proof
-    assert replace(page, target="https://www.example.org/").is_proof
+    assert not page.is_authenticated
+    assert replace(page, target="https://www.example.org/").is_authenticated

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware.judgement.observation import PROVING_TESTS
+from firmware.judgement.observation import AUTHENTICATING_TESTS
 from firmware.measurements import MEASUREMENTS
 from firmware.model.record import Rung, Zone
 from firmware.net.targets import family_of
@@ -257,7 +257,7 @@ class TestThePlansThatShip:
             target.network.owner
             for target in load(country=country).on_rung(Rung.INTERNATIONAL)
             if target.network is not None
-            and target.test in PROVING_TESTS
+            and target.test in AUTHENTICATING_TESTS
             and family_of(target.target.rsplit(":", 1)[0]) == 4
         }
         assert len(pinned) >= 3

@@ -501,9 +501,9 @@ def test_a_cut_is_only_said_with_its_evidence_at_hand(
 ) -> None:
     said: Verdict = decide(observations, history)
     if said.verdict == "international_cut":
-        proven = {one.network for one in observations if one.rung is IN and one.is_proof}
+        authenticated = {one.network for one in observations if one.rung is IN and one.is_authenticated}
         silent = {one.network for one in observations if one.rung is OUT and one.failure}
-        assert len(proven) >= 2
+        assert len(authenticated) >= 2
         assert len(silent) >= 3
 
 

@@ -453,11 +453,11 @@ def test_without_a_control_only_strong_evidence_of_its_own_blocks(evidence: WebE
     found = judge(evidence, None).verdict
     if found.verdict.startswith("blocked"):
         beside = any(one.is_control and one.failure != RESET for one in evidence.handshakes)
-        proven = any(
+        authenticated = any(
             one.failure is None and one.server_name == HOST and not one.is_control
             for one in evidence.handshakes
         )
-        assert beside or proven, found
+        assert beside or authenticated, found
 
 
 @given(evidences(), controls)
