@@ -153,7 +153,7 @@ class TlsMachine:
 def utc_s(text: str) -> int:
     """Return OpenSSL's form of a time (`Jan  5 09:34:43 2018 GMT`) in Unix seconds.
 
-    As `ssl.cert_time_to_seconds`, which for this loads calendar, locale and datetime: 0.4 MB of the worker's 25.
+    As `ssl.cert_time_to_seconds`, which for this loads calendar, locale and datetime: decision 0031 says what that costs.
     """
     month_name, day, clock, year_text, _ = text.split()
     month = _MONTHS.index(month_name) + 1
