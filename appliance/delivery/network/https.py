@@ -19,14 +19,8 @@ import requests
 import requests.adapters
 
 from appliance.delivery.messages.received import Received
-from appliance.delivery.network.link import (
-    Connected,
-    ConnectionEvent,
-    Disconnected,
-    Published,
-    SyncSettings,
-    drain,
-)
+from appliance.delivery.network.link import Connected, ConnectionEvent, Disconnected, Published, SyncSettings
+from appliance.threads import drain
 from appliance.transports import Endpoint
 from firmware.model.failures import Failure, from_os_error
 from firmware.model.jsontypes import RecordError

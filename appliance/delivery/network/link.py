@@ -3,8 +3,6 @@
 No way keeps a message for a later connection: what was not acknowledged is in the outbox, and nowhere else.
 """
 
-import contextlib
-import os
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -62,9 +60,3 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """End the connection. Closing twice is harmless."""
-
-
-def drain(wake_fd: int) -> None:
-    """Empty a wake-up eventfd, which may be empty already."""
-    with contextlib.suppress(BlockingIOError):
-        os.eventfd_read(wake_fd)

@@ -22,14 +22,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from appliance.delivery.messages.received import ACK, CERTIFICATE, COLLECTOR, TRUST, Received
-from appliance.delivery.network.link import (
-    Connected,
-    ConnectionEvent,
-    Disconnected,
-    Published,
-    SyncSettings,
-    drain,
-)
+from appliance.delivery.network.link import Connected, ConnectionEvent, Disconnected, Published, SyncSettings
+from appliance.threads import drain
 from appliance.transports import BROKEN_OFF, Endpoint, Transport
 from firmware.model.failures import UNKNOWN_PREFIX, Failure, from_os_error
 from firmware.wire.messages import Presence, encode_presence, topic

@@ -8,7 +8,6 @@ connection of its own; what each try came to is told. It must never hold a recor
 import contextlib
 import logging
 import math
-import os
 import random
 import select
 import socket
@@ -19,7 +18,7 @@ from dataclasses import replace
 from typing import Final
 
 from appliance.delivery.messages.authentication import MessageAuthentication
-from appliance.delivery.network.link import SyncSettings, drain
+from appliance.delivery.network.link import SyncSettings
 from appliance.delivery.network.pace import Pace
 from appliance.delivery.network.policy import SyncPolicy, reconnect_delay_s
 from appliance.delivery.network.reachability import EVERY_S, ReachabilityProbe
@@ -29,6 +28,7 @@ from appliance.errors import ApplianceError
 from appliance.events import Event, SyncChanged
 from appliance.identity.identity import DeviceIdentity
 from appliance.outbox.box import Outbox
+from appliance.threads import WakeableThread, drain
 from appliance.transports import endpoints
 
 RETURN_JITTER_S: Final = 2.0
@@ -72,12 +72,9 @@ class Sync:
         self._clock_is_sure = clock_is_sure
         self._random = random
         self._resumption = Resumption()
-        self._stopping = threading.Event()
         self._gone = threading.Event()
         self._back = threading.Event()
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._wake_lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="sync", daemon=True)
+        self._thread = WakeableThread(self._run, name="sync")
 
     def start(self) -> None:
         """Start sending."""
@@ -85,9 +82,7 @@ class Sync:
 
     def wake(self) -> None:
         """Say that there is something new in the outbox."""
-        with self._wake_lock:
-            if self._wake_fd >= 0:
-                os.eventfd_write(self._wake_fd, 1)
+        self._thread.wake()
 
     def link_is_gone(self) -> None:
         """Say that the outside does not answer: until it does, it is probed instead of backed away from."""
@@ -107,26 +102,16 @@ class Sync:
         A name lookup or a connect under way cannot be interrupted: then the thread is left to end with the
         process, which is safe, since all it holds is in the outbox.
         """
-        self._stopping.set()
-        self.wake()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        if self._thread.is_alive():
-            return False
-        with self._wake_lock:
-            if self._wake_fd >= 0:
-                os.close(self._wake_fd)
-                self._wake_fd = -1
-        return True
+        return self._thread.stop(timeout_s)
 
     def _run(self) -> None:
         policy = SyncPolicy(pace=Pace(keepalive_s=self._settings.keepalive_s))
         failures = 0
         probe = ReachabilityProbe(self._settings.host, self._door_port())
-        while not self._stopping.is_set():
+        while not self._thread.stopping.is_set():
             began = time.monotonic()
             reason, acks, silent = self._attempt(policy)
-            if self._stopping.is_set():
+            if self._thread.stopping.is_set():
                 break
             if acks:
                 self._back.clear()
@@ -182,7 +167,7 @@ class Sync:
         ):
             session = Session(setup, endpoint, policy)
             reason = self._session(session)
-            if session.is_established or self._stopping.is_set():
+            if session.is_established or self._thread.stopping.is_set():
                 return reason, session.acks, False
             reasons.append(reason)
             silent = silent and session.was_silence
@@ -192,7 +177,7 @@ class Sync:
         """Hold one connection until it ends, and return why it did."""
         try:
             with self._outbox.clone() as outbox:
-                return session.converse(outbox, self._stopping, self._wake_fd)
+                return session.converse(outbox, self._thread.stopping, self._thread.wake_fd)
         except ApplianceError as error:
             return str(error)
         except Exception as error:  # noqa: BLE001 - the outermost loop: a fault must not end sending for good
@@ -215,7 +200,7 @@ class Sync:
         )
         until = time.monotonic() + delay_s
         probe_at = time.monotonic() + EVERY_S
-        while not self._stopping.is_set() and (left_s := until - time.monotonic()) > 0:
+        while not self._thread.stopping.is_set() and (left_s := until - time.monotonic()) > 0:
             if self._back.is_set():
                 self._back.clear()
                 until = min(until, time.monotonic() + self._random() * RETURN_JITTER_S)
@@ -227,8 +212,8 @@ class Sync:
                     probing = probe.send(time.monotonic())
                 left_s = min(left_s, max(0.0, probe_at - time.monotonic()))
             # New records wake us too, and change nothing: the broker is given its time.
-            _, answered, _ = select.select([self._wake_fd], [probing] if probing else [], [], left_s)
-            drain(self._wake_fd)
+            _, answered, _ = select.select([self._thread.wake_fd], [probing] if probing else [], [], left_s)
+            drain(self._thread.wake_fd)
             if answered and probe is not None:
                 probing = None
                 if probe.is_answered():

@@ -33,6 +33,7 @@ from appliance.events import (
 from appliance.identity.identity import DeviceIdentity
 from appliance.outbox.box import Outbox
 from appliance.storage.errors import OutboxError
+from appliance.threads import WakeableThread
 from firmware.model.failures import Failure, from_os_error
 from firmware.net.loop import boottime_ns
 
@@ -65,9 +66,7 @@ class UsbDriveWatch:
         self._notify = notify
         self._identity = identity
         self._seen: dict[Mount, float | None] = {}
-        self._stopping = threading.Event()
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._thread = threading.Thread(target=self._run, name="usb_drive", daemon=True)
+        self._thread = WakeableThread(self._run, name="usb_drive")
 
     def start(self) -> None:
         """Begin to watch, if there is anything to watch."""
@@ -76,12 +75,7 @@ class UsbDriveWatch:
 
     def stop(self, *, timeout_s: float = 5.0) -> None:
         """End; a bundle that is not whole is taken away. A USB drive that hangs is left to end with the process."""
-        self._stopping.set()
-        os.eventfd_write(self._wake_fd, 1)
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        if not self._thread.is_alive():
-            os.close(self._wake_fd)
+        self._thread.stop(timeout_s)
 
     def _run(self) -> None:
         with contextlib.suppress(OSError):
@@ -91,8 +85,8 @@ class UsbDriveWatch:
                 poller = select.poll()
                 # The kernel says by these two that the table has changed (proc(5)).
                 poller.register(table, select.POLLPRI | select.POLLERR)
-                poller.register(self._wake_fd, select.POLLIN)
-                while not self._stopping.is_set():
+                poller.register(self._thread.wake_fd, select.POLLIN)
+                while not self._thread.stopping.is_set():
                     self._look(table)
                     poller.poll(LOOK_S * 1000)
         except OSError as error:
@@ -106,7 +100,7 @@ class UsbDriveWatch:
                 self._notify(UsbDriveGone())
         for mount in there:
             due = self._seen.get(mount, 0.0)
-            if self._stopping.is_set() or due is None or time.monotonic() < due:
+            if self._thread.stopping.is_set() or due is None or time.monotonic() < due:
                 continue
             marker = read_marker(mount.path)
             if marker is None or not is_for(marker, self._outbox.device):
@@ -184,6 +178,6 @@ class UsbDriveWatch:
             if now_s - told_s >= TELL_EVERY_S:
                 told_s = now_s
                 self._notify(ExportProgressed(written=done, waiting=waiting))
-            return not self._stopping.is_set()
+            return not self._thread.stopping.is_set()
 
         return progress
