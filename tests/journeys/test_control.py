@@ -201,17 +201,18 @@ def down_or_blocked(folder: str) -> dict[str, Any]:
     with country(folder) as there, Device(there.folder / "device.toml") as device:
         name = there.await_device()
         there.await_(lambda: there.ask("api/v1/controls")["targets"], "a sweep of the vantage")
-        there.await_(
-            lambda: (
-                there.judged(name)["down"]["verdict"] != "inconclusive"
-                and there.judged(name)["blocked"]["verdict"] != "inconclusive"
-            ),
-            "judged with the vantage",
-        )
+        judged: dict[str, Any] = {}
+
+        def is_judged() -> bool:
+            """Take one round's verdicts: of the next the vantage may not have looked on both sides yet."""
+            judged.update(there.judged(name))
+            decided = all(judged[one]["verdict"] != "inconclusive" for one in ("down", "blocked"))
+            return decided and all(judged[one]["control"] is not None for one in SITES)
+
+        there.await_(is_judged, "judged with the vantage")
         there.await_((device.data / NEWS_FILE).exists, "news at the device")
         there.await_(lambda: there.own_word(name).get("down") == "service_down", "said by the device too")
         own = there.own_word(name)
-        judged = there.judged(name)
         return {
             "own": own,
             "verdicts": {one: judged[one]["verdict"] for one in SITES},

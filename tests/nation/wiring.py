@@ -97,6 +97,7 @@ def build(homes: Iterable[Home], walls: Collection[str]) -> None:
             namespaces.sysctl("net.ipv4.ip_forward", 1)
             namespaces.sysctl("net.ipv6.conf.all.forwarding", 1)
             namespaces.sysctl("net.ipv4.icmp_ratelimit", 0)
+            namespaces.sysctl("net.ipv4.icmp_ratemask", 0)  # nor by what all namespaces of a machine share
             namespaces.sysctl("net.ipv6.icmp.ratelimit", 0)
 
 

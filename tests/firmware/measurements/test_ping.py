@@ -43,6 +43,7 @@ def network() -> tuple[str, str]:
         namespaces.sysctl("net.ipv4.ip_forward", 1)
         namespaces.sysctl("net.ipv6.conf.all.forwarding", 1)
         namespaces.sysctl("net.ipv4.icmp_ratelimit", 0)
+        namespaces.sysctl("net.ipv4.icmp_ratemask", 0)  # nor by what all namespaces of a machine share
     for device, gateway in (("", "10.0.0.1"), ("", "fd01::1"), (server, "10.1.0.1"), (server, "fd02::1")):
         namespaces.ip(f"route add default via {gateway}", node=device)
     return router, server
@@ -100,6 +101,7 @@ def icmp_forbidden() -> dict[str, Any]:
     router, server = network()
     with namespaces.inside(server):
         namespaces.sysctl("net.ipv4.icmp_ratelimit", 0)
+        namespaces.sysctl("net.ipv4.icmp_ratemask", 0)  # nor by what all namespaces of a machine share
         namespaces.sysctl("net.ipv6.icmp.ratelimit", 0)
     found = {name: gist(ping(name)) for name in ("10.1.0.2", "fd02::2", "@gateway")}
     # A firewall that lets no UDP by: the far end says nothing, and a port that refuses or accepts does.
