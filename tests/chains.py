@@ -57,7 +57,9 @@ def chain(routers: int = 4, *, limited: bool = False) -> Chain:
             namespaces.sysctl("net.ipv6.conf.all.forwarding", 1)
             if not limited:
                 namespaces.sysctl("net.ipv4.icmp_ratelimit", 0)
-                namespaces.sysctl("net.ipv4.icmp_ratemask", 0)  # nor by what all namespaces of a machine share
+                namespaces.sysctl(
+                    "net.ipv4.icmp_ratemask", 0
+                )  # nor by what all namespaces of a machine share
                 namespaces.sysctl("net.ipv6.icmp.ratelimit", 0)
     four, six = LINKS[len(names) - 1]
     return Chain(tuple(names[:-1]), names[-1], f"{four}.2", f"{six}::2")

@@ -22,7 +22,7 @@ from collector.audit.account import EpochAudit, Faults
 from collector.audit.reading import Snapshot, StoredMessage, StoredRecord
 from collector.audit.seals import Seals, payload_of
 from collector.messages import Delivery
-from collector.receive.validation import judge
+from collector.receive.validation import validate
 from collector.store.arrivals import BatchArrived, IngestRow
 from collector.store.completeness import of_epoch
 from collector.store.queries import Queries
@@ -145,7 +145,7 @@ class _Epoch:
             self.proved += 1
 
     def _name_unproved(self) -> None:
-        """Return which records no message bears out; only for an epoch that has some."""
+        """Return which records no message confirms; only for an epoch that has some."""
         said: dict[int, frozenset[int]] = {}
         low, high = 0, -1
         for seq, number in reading.links(self.queries, self.taken):
@@ -225,7 +225,7 @@ def _judged(taken: Snapshot, one: StoredMessage) -> BatchArrived | str:
     except RecordError as error:
         return str(error)
     where = topic(taken.device, "up", one.leaf)
-    arrival = judge(Delivery(topic=where, payload=payload, received_ns=one.received_ns)).arrival
+    arrival = validate(Delivery(topic=where, payload=payload, received_ns=one.received_ns)).arrival
     if not isinstance(arrival, BatchArrived) or arrival.epoch != taken.coverage.epoch:
         return "it is not a batch of this epoch"
     return arrival

@@ -54,14 +54,14 @@ def is_change(said: Assessment, before: Assessment | None) -> bool:
     return before is None or _essence(said) != _essence(before)
 
 
-def revision(change: Change, hindsight: CountryAssessment, now_ns: int) -> Assessment | None:
+def revision(change: Change, reconciled: CountryAssessment, now_ns: int) -> Assessment | None:
     """Return what is to be said of an earlier verdict by what arrived since; None where that is nothing new.
 
     It is something when the verdict comes out otherwise, and once more when all that were silent have told; that
     nothing could be told then, it is not.
     """
-    said = said_of(hindsight, now_ns, revises=change.said.id)
-    if not hindsight.late:
+    said = said_of(reconciled, now_ns, revises=change.said.id)
+    if not reconciled.late:
         return None
     last = change.revisions[-1] if change.revisions else change.said
     if _essence(said) != _essence(last):

@@ -129,7 +129,7 @@ def state_of(
     )
 
 
-def in_hindsight(rounds: Iterable[RoundSaid], at_utc_s: float) -> tuple[RoundSaid, ...]:
+def reconciled(rounds: Iterable[RoundSaid], at_utc_s: float) -> tuple[RoundSaid, ...]:
     """Return the rounds up to a moment as if each had arrived when it was measured."""
     return tuple(replace(one, received_utc_s=one.utc_s) for one in rounds if one.utc_s <= at_utc_s)
 

@@ -14,7 +14,7 @@ from collector.judgement.devices import (
     DeviceStanding,
     DeviceState,
     RoundSaid,
-    in_hindsight,
+    reconciled,
     state_of,
 )
 from collector.judgement.onset import Onset, onset
@@ -88,7 +88,7 @@ class Scopes:
             found.append(_scope(country, here, outside))
         return tuple(found)
 
-    def in_hindsight(self, country: str, at_utc_ns: int, known: OutsideFacts) -> CountryAssessment | None:
+    def reconciled(self, country: str, at_utc_ns: int, known: OutsideFacts) -> CountryAssessment | None:
         """Return the verdict on a country as of a past moment by all that has arrived since; None without devices.
 
         What was known beside the devices then, `known`, is taken as it was, but for the neighbours.
@@ -118,7 +118,7 @@ class Scopes:
                 if not rows:
                     continue
                 said = _said(connection, device, rows)
-                then = in_hindsight(said, at_utc_ns / NS)
+                then = reconciled(said, at_utc_ns / NS)
                 one = _told(device, country, then, _body(connection, device, rows[0]), at_utc_ns / NS)
                 if one is not None:
                     found.append(replace(one, late=_was_late(said, at_utc_ns / NS)))

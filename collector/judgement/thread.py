@@ -64,10 +64,10 @@ class AssessmentKeeper:
             since_ns = max(since_ns, late_ns)
         found = []
         for change in self._queries.changes(since_ns=since_ns):
-            hindsight = self._scopes.in_hindsight(
+            reconciled = self._scopes.reconciled(
                 change.said.country, change.said.said_ns, outside_of(change.said)
             )
-            said = None if hindsight is None else revision(change, hindsight, now_ns)
+            said = None if reconciled is None else revision(change, reconciled, now_ns)
             if said is not None:
                 found.append(said)
         self._log.revise(found)

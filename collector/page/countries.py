@@ -1,7 +1,7 @@
 """What the page says of one country: what many devices say together, and what was said before. Pure.
 
 It must never show a verdict without its rule and its age, nor silence as anything but silence; what was said live
-stays beside what is said with hindsight.
+stays beside what later records reconcile it with.
 """
 
 from collections.abc import Iterable, Sequence
@@ -109,7 +109,7 @@ def _entries(changes: Iterable[Change]) -> Iterable[CountryEntry]:
         for one in change.revisions:
             basis = basis_of(one)
             same = (one.verdict, basis.where) == (last.verdict, basis_of(last).where)
-            key = "scope_borne_out" if same else "scope_revised"
+            key = "scope_confirmed" if same else "scope_revised"
             later.append(_line(one, basis, label=texts.count(key, basis.late)))
             last = one
         yield CountryEntry(live=_line(change.said, basis_of(change.said)), later=tuple(later))

@@ -73,16 +73,16 @@ class SaidOut(ApiModel):
     networks: int = Field(description="In how many networks these were.")
     lost: int = Field(description="How many of them were lost.")
     silent: int = Field(description="How many of them were silent.")
-    late: int = Field(description="With hindsight: how many devices told only afterwards. Live: 0.")
+    late: int = Field(description="Reconciled: how many devices told only afterwards. Live: 0.")
 
 
 class ChangeOut(ApiModel):
-    """One change of what was said of a country. What was said live is never changed; hindsight stands beside it."""
+    """One change of what was said of a country. What was said live is never changed; what is reconciled with later records stands beside it."""
 
     country: str = Field(description="Two small letters; empty: devices of no country.", examples=["ir"])
     live: SaidOut = Field(description="What was said at the time.")
     until: str | None = Field(description="When something else was said, UTC; null: it still holds.")
-    hindsight: list[SaidOut] = Field(
+    reconciled: list[SaidOut] = Field(
         description="What was said of the moment `live.said` by records that arrived later, oldest first."
     )
 
@@ -134,7 +134,7 @@ class ScopeApi:
             self.history,
             methods=["GET"],
             response_model=ChangesOut,
-            summary="What was said of each country, and what is said of it with hindsight",
+            summary="What was said of each country, and what is said of it once later records are reconciled",
             response_description="What was asked for.",
             responses=_QUERY_ERRORS,
         )
@@ -143,7 +143,7 @@ class ScopeApi:
     def history(self, response: Response, wanted: Annotated[HistoryQuery, Query()]) -> ChangesOut:
         """Return the log of verdicts on countries: each change as it was said live, newest first.
 
-        A row is never changed: what records that arrived later say of the same moment stands in `hindsight`.
+        A row is never changed: what records that arrived later say of the same moment stands in `reconciled`.
         """
         now_ns = self._now_ns()
         response.headers["Cache-Control"] = LIVE
@@ -157,7 +157,7 @@ class ScopeApi:
                     country=one.said.country,
                     live=_said(one.said),
                     until=None if one.until_ns is None else times.iso_ns(one.until_ns),
-                    hindsight=[_said(later) for later in one.revisions],
+                    reconciled=[_said(later) for later in one.revisions],
                 )
                 for one in found
             ],

@@ -13,7 +13,7 @@ from typing import Final
 from collector.errors import StoreError, TrustError
 from collector.messages import Delivery, OutgoingMessage
 from collector.receive.inbox import Inbox, pause_s
-from collector.receive.validation import Judgement, answer, judge, unreadable
+from collector.receive.validation import Validation, answer, unreadable, validate
 from collector.store.arrivals import Accounted, BatchArrived, HelloArrived
 from collector.store.database import Store
 from collector.trust.gate import Gate
@@ -94,14 +94,14 @@ class IngestThread:
             said = () if judgement is None else tuple(self._answers(judgement, next(committed), asked_s))
             self._reply(delivery, (*shown, *said))
 
-    def _admit(self, delivery: Delivery) -> tuple[Judgement | None, tuple[OutgoingMessage, ...]]:
+    def _admit(self, delivery: Delivery) -> tuple[Validation | None, tuple[OutgoingMessage, ...]]:
         """Return what is to become of a delivery, None where it is done with already, and what the gate says to it."""
         admitted = self._gate.admit(delivery)
         if admitted.refused:
             return unreadable(delivery, admitted.refused), admitted.answers
         if admitted.delivery is None:
             return None, admitted.answers
-        return _with_evidence(judge(admitted.delivery), delivery.payload), admitted.answers
+        return _with_evidence(validate(admitted.delivery), delivery.payload), admitted.answers
 
     def _reply(self, delivery: Delivery, answers: tuple[OutgoingMessage, ...]) -> None:
         """Send answers the way the message came."""
@@ -125,7 +125,7 @@ class IngestThread:
                 log.warning("%s", error)
 
     def _answers(
-        self, judgement: Judgement, accounted: Accounted | None, asked_s: float
+        self, judgement: Validation, accounted: Accounted | None, asked_s: float
     ) -> Iterator[OutgoingMessage]:
         if judgement.to is None:
             return
@@ -143,7 +143,7 @@ class IngestThread:
             yield self._gate.sealed(answer(judgement, nothing, epoch, pause_s=asked_s))
 
 
-def _with_evidence(judgement: Judgement, came: bytes) -> Judgement:
+def _with_evidence(judgement: Validation, came: bytes) -> Validation:
     """Return a judgement with the message as it came, so that it is kept beside what is stored of it."""
     match judgement.arrival:
         case BatchArrived() | HelloArrived():

@@ -1,6 +1,6 @@
 """From what a broker delivered to what is stored and answered: the decision, pure.
 
-`judge` reads one delivery and says what of it is to be stored and what is to be answered; `answer` makes the
+`validate` reads one delivery and says what of it is to be stored and what is to be answered; `answer` makes the
 ack once the store has committed. Neither touches a clock, a socket or the database, and no payload, however
 made, may raise out of them.
 
@@ -60,7 +60,7 @@ _HEAD: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Validation:
     """What to store and how to answer: to which device (None: nobody) and epoch (None: its newest one)."""
 
     arrival: Arrival
@@ -70,7 +70,7 @@ class Judgement:
     pause_s: float = 0.0
 
 
-def judge(delivery: Delivery) -> Judgement:
+def validate(delivery: Delivery) -> Validation:
     """Decide what becomes of one delivery."""
     try:
         device = messages.device_of(delivery.topic)
@@ -90,7 +90,7 @@ def judge(delivery: Delivery) -> Judgement:
 
 
 def answer(
-    judgement: Judgement, accounted: Accounted, epoch: str, *, pause_s: float = 0.0
+    judgement: Validation, accounted: Accounted, epoch: str, *, pause_s: float = 0.0
 ) -> OutgoingMessage:
     """Return the ack to a judged delivery, now that `accounted` is durable of `epoch`.
 
@@ -114,12 +114,12 @@ def answer(
     return OutgoingMessage(topic=messages.topic(judgement.to, "dn", "ack"), payload=fitted(ack))
 
 
-def unreadable(delivery: Delivery, reason: str) -> Judgement:
+def unreadable(delivery: Delivery, reason: str) -> Validation:
     """Set aside a delivery that could not be handled at all."""
     return _refused(delivery, "", reason)
 
 
-def _hello(delivery: Delivery, device: str) -> Judgement:
+def _hello(delivery: Delivery, device: str) -> Validation:
     try:
         hello = _decoded_hello(delivery.payload)
     except NewerVersionError as error:
@@ -130,7 +130,7 @@ def _hello(delivery: Delivery, device: str) -> Judgement:
         return _refused(
             delivery, device, f"hello: names device {hello.device} on this device's branch", answered=False
         )
-    return Judgement(
+    return Validation(
         arrival=HelloArrived(hello=hello, received_ns=delivery.received_ns), to=device, epoch=hello.epoch
     )
 
@@ -146,15 +146,15 @@ def _decoded_hello(payload: bytes) -> Hello:
     return replace(hello, software=hello.software[:MAX_WORDS], country=hello.country[:MAX_WORDS])
 
 
-def _presence(delivery: Delivery, device: str) -> Judgement:
+def _presence(delivery: Delivery, device: str) -> Validation:
     try:
         online = messages.decode_presence(delivery.payload).online
     except RecordError as error:
         return _refused(delivery, device, str(error), answered=False)
-    return Judgement(arrival=PresenceArrived(device=device, online=online, received_ns=delivery.received_ns))
+    return Validation(arrival=PresenceArrived(device=device, online=online, received_ns=delivery.received_ns))
 
 
-def _batch(delivery: Delivery, device: str) -> Judgement:
+def _batch(delivery: Delivery, device: str) -> Validation:
     try:
         batch = _decoded(delivery.payload)
     except NewerVersionError as error:
@@ -181,7 +181,7 @@ def _decoded(payload: bytes) -> Batch:
     return batch
 
 
-def _sorted_out(delivery: Delivery, batch: Batch) -> Judgement:
+def _sorted_out(delivery: Delivery, batch: Batch) -> Validation:
     """Tell the records that are taken from those that are not."""
     rows: list[IngestRow] = []
     refusals: list[Refusal] = []
@@ -201,7 +201,7 @@ def _sorted_out(delivery: Delivery, batch: Batch) -> Judgement:
     rejects = tuple(Reject(seq=one.seq, reason=one.reason) for one in refusals if one.seq is not None)
     if newer:
         refusals.append(Refusal(epoch=batch.epoch, seq=None, reason=_short(newer), payload=delivery.payload))
-    return Judgement(
+    return Validation(
         arrival=BatchArrived(
             device=batch.device,
             epoch=batch.epoch,
@@ -220,7 +220,7 @@ def _sorted_out(delivery: Delivery, batch: Batch) -> Judgement:
     )
 
 
-def _whole_batch_refused(delivery: Delivery, device: str, reason: str) -> Judgement:
+def _whole_batch_refused(delivery: Delivery, device: str, reason: str) -> Validation:
     """Reject every seq of a batch that is whole but not acceptable; of a damaged one nothing can be told."""
     head = _head(delivery.payload)
     if head is None:
@@ -229,7 +229,7 @@ def _whole_batch_refused(delivery: Delivery, device: str, reason: str) -> Judgem
     if named != device:
         return _forged(delivery, device, named, epoch, seqs)
     short = _short(reason)
-    return Judgement(
+    return Validation(
         arrival=BatchArrived(
             device=device,
             epoch=epoch,
@@ -245,7 +245,7 @@ def _whole_batch_refused(delivery: Delivery, device: str, reason: str) -> Judgem
     )
 
 
-def _forged(delivery: Delivery, device: str, named: str, epoch: str, seqs: tuple[int, ...]) -> Judgement:
+def _forged(delivery: Delivery, device: str, named: str, epoch: str, seqs: tuple[int, ...]) -> Validation:
     """Refuse a batch that names another device: it is answered to its sender, and counts for nobody."""
     reason = f"batch: names device {named} on this device's branch"
     return replace(
@@ -257,9 +257,9 @@ def _forged(delivery: Delivery, device: str, named: str, epoch: str, seqs: tuple
 
 def _refused(
     delivery: Delivery, device: str, reason: str, *, answered: bool = True, pause_s: float = 0.0
-) -> Judgement:
+) -> Validation:
     refusal = Refusal(epoch=None, seq=None, reason=_short(reason), payload=delivery.payload)
-    return Judgement(
+    return Validation(
         arrival=RefusedArrived(
             device=device,
             received_ns=delivery.received_ns,

@@ -246,7 +246,7 @@ def m005_headlines(db: Database) -> None:
     )
 
 
-# What many devices say together (collector.store.scopes). `revises` names the row that hindsight speaks of.
+# What many devices say together (collector.store.scopes). `revises` names the row that a reconciled verdict speaks of.
 _SCOPES: Final = (
     """CREATE TABLE scope_said (
         id INTEGER PRIMARY KEY,

@@ -34,7 +34,7 @@ class Assessment:
     """One verdict on a country as it was said at `said_ns` (the collector's clock, UTC).
 
     `since_ns` is since when it holds, with its error; None for an error: it may have begun any time before, None for
-    the time itself: the devices do not tell. `revises` is the id of the verdict that this is said of with hindsight,
+    the time itself: the devices do not tell. `revises` is the id of the verdict that this is said of once reconciled,
     0 for one said live. `basis` counts what it rests on. `id` is 0 until it is kept.
     """
 
@@ -98,7 +98,7 @@ class ScopeLog:
         self._in_one(write)
 
     def revise(self, revisions: Sequence[Assessment]) -> None:
-        """Append what is said with hindsight. Raises `StoreError`: then nothing is."""
+        """Append what is said once later records are reconciled. Raises `StoreError`: then nothing is."""
 
         def write() -> None:
             for said in revisions:

@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 
 from collector.messages import Delivery
-from collector.receive.validation import judge
+from collector.receive.validation import validate
 from collector.store.arrivals import BatchArrived
 from collector.store.database import _INSERT_RECORD, Store, _record_values
 from firmware.wire.messages import encode_batch, topic
@@ -53,7 +53,7 @@ def rate(what: str, count: int, work: Callable[[], None]) -> None:
 def stored_rates(made: list[Delivery], directory: Path, size: int) -> None:
     """Print the rates of one thread, `size` batches a commit."""
     count = len(made) * BATCH
-    arrivals = [arrival for one in made if isinstance(arrival := judge(one).arrival, BatchArrived)]
+    arrivals = [arrival for one in made if isinstance(arrival := validate(one).arrival, BatchArrived)]
     values = list(_record_values(arrivals))
 
     def bare() -> None:
@@ -79,7 +79,7 @@ def stored_rates(made: list[Delivery], directory: Path, size: int) -> None:
 
     def ingest_all() -> None:
         for start in range(0, len(made), size):
-            fresh.commit([judge(one).arrival for one in made[start : start + size]])
+            fresh.commit([validate(one).arrival for one in made[start : start + size]])
 
     rate(f"judged and committed, {size * BATCH} a commit", count, ingest_all)
     fresh.close()
@@ -92,7 +92,7 @@ def stored_beside_bare(
 
     Each turn has databases of its own, and both of its halves the same records; the medians over the turns.
     """
-    arrivals = [arrival for one in made if isinstance(arrival := judge(one).arrival, BatchArrived)]
+    arrivals = [arrival for one in made if isinstance(arrival := validate(one).arrival, BatchArrived)]
     values = list(_record_values(arrivals))
     count = len(values)
     del arrivals
@@ -112,7 +112,7 @@ def stored_beside_bare(
         with closing(Store.open(directory / f"ingest{size}.{turn}")) as store:
             began = time.perf_counter()
             for start in range(0, len(made), size):
-                store.commit([judge(one).arrival for one in made[start : start + size]])
+                store.commit([validate(one).arrival for one in made[start : start + size]])
             rates[1].append(count / (time.perf_counter() - began))
     return statistics.median(rates[0]), statistics.median(rates[1])
 

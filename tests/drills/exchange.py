@@ -8,7 +8,7 @@ from pathlib import Path
 from appliance.delivery.messages.batches import TooLarge, pack, pack_tombstones
 from appliance.outbox.box import Outbox
 from collector.messages import Delivery
-from collector.receive.validation import answer, judge
+from collector.receive.validation import answer, validate
 from collector.store.arrivals import BatchArrived, HelloArrived
 from collector.store.completeness import Completeness
 from collector.store.database import Store
@@ -34,7 +34,9 @@ class Collector:
     def take(self, device: str, leaf: str, payload: bytes) -> Ack | None:
         """Judge, commit and answer one message."""
         self.now_ns += 1_000_000
-        judgement = judge(Delivery(topic=topic(device, "up", leaf), payload=payload, received_ns=self.now_ns))
+        judgement = validate(
+            Delivery(topic=topic(device, "up", leaf), payload=payload, received_ns=self.now_ns)
+        )
         if isinstance(judgement.arrival, BatchArrived | HelloArrived):
             judgement = replace(judgement, arrival=replace(judgement.arrival, came=payload))
         (accounted,) = self.store.commit([judgement.arrival])

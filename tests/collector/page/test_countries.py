@@ -93,8 +93,8 @@ def test_what_was_said_live_stands_beside_what_is_known_now(dark: Served) -> Non
     said = words(dark.get("/").body)
     assert "Devices of no country" in said
     assert "Total shutdown: the networks went dark together" in said
-    assert "With hindsight, by the records of 4 devices that arrived later" in said
-    assert "Borne out by the records of 8 devices that arrived later" in said
+    assert "Reconciled with the records of 4 devices that arrived later" in said
+    assert "Confirmed by the records of 8 devices that arrived later" in said
     assert re.search(r"national network works since 16:3[12]:\d\d UTC ± \d+ s", said)
     assert "Vantage outside Well" in said
 
@@ -105,8 +105,8 @@ def test_the_history_as_json(dark: Served) -> None:
     assert live[0] == "ok"
     assert not {"regional_shutdown", "isp_outage", "mobile_shutdown"} & set(live)
     cut = next(one for one in found["changes"] if one["live"]["verdict"] == "total_shutdown")
-    assert cut["hindsight"][-1]["verdict"] == "international_cut"
-    assert cut["hindsight"][-1]["late"] == 8
+    assert cut["reconciled"][-1]["verdict"] == "international_cut"
+    assert cut["reconciled"][-1]["late"] == 8
     assert cut["until"] is not None
     assert found["judged"] == {"zz": found["as_of"]}
     assert not json.loads(dark.get("/api/v1/scopes/history?country=ir").body)["changes"]

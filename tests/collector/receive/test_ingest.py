@@ -14,7 +14,7 @@ from collector.receive import inbox as ingest_inbox
 from collector.receive import ingest as ingest_thread
 from collector.receive.inbox import MAX_PAUSE_S, SHARE, Inbox
 from collector.receive.ingest import IngestThread
-from collector.receive.validation import Judgement, judge
+from collector.receive.validation import Validation, validate
 from collector.store.database import Store
 from collector.store.queries import Queries
 from firmware.wire.messages import Ack, decode_ack, encode_batch, topic
@@ -92,12 +92,12 @@ def test_when_the_disk_is_full_nothing_is_acknowledged_and_later_it_goes_on(tmp_
 def test_a_message_that_breaks_us_is_kept_and_its_neighbours_are_served(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def breaks_on_poison(delivery: Delivery) -> Judgement:
+    def breaks_on_poison(delivery: Delivery) -> Validation:
         if delivery.payload == b"poison":
             raise ZeroDivisionError
-        return judge(delivery)
+        return validate(delivery)
 
-    monkeypatch.setattr(ingest_thread, "judge", breaks_on_poison)
+    monkeypatch.setattr(ingest_thread, "validate", breaks_on_poison)
     bench.deliver(encode_batch(batch_of([1])))
     bench.deliver(b"poison")
     bench.deliver(encode_batch(batch_of([2])))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.messages import Delivery
-from collector.receive.validation import MAX_SEQ, MAX_WORDS, Judgement, answer, judge
+from collector.receive.validation import MAX_SEQ, MAX_WORDS, Validation, answer, validate
 from collector.store.arrivals import (
     Accounted,
     BatchArrived,
@@ -37,8 +37,8 @@ LIVE = topic(DEVICE, "up", "live")
 HELLO = topic(DEVICE, "up", "hello")
 
 
-def judged(payload: bytes, *, on: str = LIVE) -> Judgement:
-    return judge(Delivery(topic=on, payload=payload, received_ns=7))
+def judged(payload: bytes, *, on: str = LIVE) -> Validation:
+    return validate(Delivery(topic=on, payload=payload, received_ns=7))
 
 
 def packed(changes: Mapping[str, Any], *seqs: int) -> bytes:
@@ -46,7 +46,7 @@ def packed(changes: Mapping[str, Any], *seqs: int) -> bytes:
     return zlib.compress(json.dumps({**body, **changes}, separators=(",", ":")).encode())
 
 
-def reason_of(judgement: Judgement) -> str:
+def reason_of(judgement: Validation) -> str:
     assert isinstance(judgement.arrival, RefusedArrived | BatchArrived)
     return judgement.arrival.refusals[0].reason
 

@@ -11,7 +11,7 @@ import pytest
 
 from collector.errors import StoreError
 from collector.messages import Delivery
-from collector.receive.validation import judge
+from collector.receive.validation import validate
 from collector.store.database import Store
 from firmware.wire.messages import encode_batch, topic
 from tests import namespaces
@@ -28,7 +28,7 @@ def mount(*words: str) -> None:
 
 def commit(store: Store, first: int) -> int:
     payload = encode_batch(batch_of(range(first, first + 5), device=DEVICE))
-    judged = judge(Delivery(topic=topic(DEVICE, "up", "live"), payload=payload, received_ns=first))
+    judged = validate(Delivery(topic=topic(DEVICE, "up", "live"), payload=payload, received_ns=first))
     (accounted,) = store.commit([judged.arrival])
     assert accounted is not None
     return accounted.upto
