@@ -437,12 +437,10 @@ def _is_quarantined(values: tuple[RawValue, ...]) -> bool:
 
 def _as_tombstone(row: RawRow) -> tuple[int, int, str] | None:
     match row.values:
-        case (None, int(high), str(reason), *marks) if len(marks) <= 1 and high >= row.rowid:
-            # A round's conclusion has the same form; its text is a JSON object.
-            is_sound = (
-                marks == [checked.mark(row.rowid, high, reason)] if marks else not reason.startswith("{")
-            )
-            return (row.rowid, high, reason) if is_sound else None
+        case (None, int(high), str(reason), int(mark)) if high >= row.rowid:
+            # One without its mark is never believed, as those of the first schema had none: a bit flip in a row's header
+            # takes the mark away and moves its end over records that wait. What it covered is a hole, and told of as one.
+            return (row.rowid, high, reason) if mark == checked.mark(row.rowid, high, reason) else None
         case _:
             return None
 

@@ -104,6 +104,24 @@ def test_a_row_that_was_written_over_is_saved_from_its_page_s_form_before(path: 
         assert (outbox.recovered.saved, outbox.recovered.lost) == (100, 0)
 
 
+def test_a_tombstone_that_lost_its_mark_to_a_bit_flip_covers_no_record_that_waits(path: Path) -> None:
+    with Outbox.open(path, device=DEVICE) as outbox:
+        outbox.append([tcp_record(number) for number in range(10)])
+        assert outbox.evict(1) == 1
+    (cell,) = cells(path)["tombstone"]
+    data = bytearray(path.read_bytes())
+    at = cell.start + 2  # past its length and its key, of a byte each
+    assert data[at] == 5
+    data[at] = (
+        4  # its header ends before the mark, and its end is read one byte too early: further than it was
+    )
+    data[:16] = bytes(16)
+    path.write_bytes(data)
+    with Outbox.open(path, device=DEVICE) as outbox:
+        assert outbox.recovered is not None
+        assert (outbox.recovered.saved, outbox.recovered.lost) == (9, 0)
+
+
 def test_rows_that_leave_beside_a_damaged_pointer_have_nothing_written_over(path: Path) -> None:
     made(path, 60)
     rows = {cell.rowid: cell for cell in cells(path)["waiting"]}
