@@ -1,1 +1,1 @@
-"""The device: schedule, outbox, sync, health, lights. It must never import `collector`."""
+"""The device: measuring, outbox, delivery, health, lights. It must never import `collector`."""

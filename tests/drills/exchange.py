@@ -76,13 +76,13 @@ def deliver(
     for _ in range(rounds):
         if lost is never and not outbox.counts().waiting and not outbox.tombstones(1) and not outbox.past():
             # A hello all the same: the collector is to know how many there are.
-            talk(outbox, collector)
+            converse(outbox, collector)
             return
         for box in [outbox, *outbox.past()]:
-            talk(box, collector, lost=lost, rng=rng)
+            converse(box, collector, lost=lost, rng=rng)
 
 
-def talk(
+def converse(
     box: Outbox, collector: Collector, *, lost: Callable[[], bool] = never, rng: random.Random | None = None
 ) -> None:
     """Say hello for one epoch, and send one batch of it."""

@@ -147,7 +147,7 @@ def test_a_database_damaged_in_use_is_replaced_while_the_sender_has_it_open(tmp_
                     try:
                         mine.counts()
                     except OutboxError:
-                        return  # as the sender does: it ends its talk and opens the outbox again later
+                        return  # as the sender does: it ends its session and opens the outbox again later
                     time.sleep(0.01)
 
         thread = threading.Thread(target=send)

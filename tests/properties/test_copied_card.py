@@ -22,7 +22,7 @@ from appliance.storage.errors import OutboxError
 from firmware.wire import bundle as wire_bundle
 from firmware.wire.bundle import BundleMessage
 from firmware.wire.messages import encode_ack
-from tests.drills.exchange import Collector, deliver, talk
+from tests.drills.exchange import Collector, converse, deliver
 from tests.firmware.records import tcp_record
 
 DEVICE = "a1b2c3d4e5f6g7h8"
@@ -155,7 +155,7 @@ def test_an_answer_about_an_epoch_that_has_ended_lets_nothing_go_where_it_goes_o
     with Outbox.open(first / "outbox.sqlite3", device=DEVICE) as outbox:
         outbox.append([tcp_record(4), tcp_record(5)])
         cards.new_card(first)
-        talk(outbox, collector)
+        converse(outbox, collector)
         assert [box.counts().produced for box in outbox.past()] == [3]
     usb_drive = cards.export(first)
     cards.bring(collector, usb_drive)

@@ -141,7 +141,7 @@ class Sync:
         return False
 
     def _attempt(self, policy: SyncPolicy) -> tuple[str, int, bool]:
-        """Try the ways in order, and talk along the first that stands.
+        """Try the endpoints in order, and hold a session with the first that is established.
 
         Return why it ended, how many acks came, and whether nothing at all came back.
         """

@@ -1,4 +1,4 @@
-"""One conversation with the collector along one way: carries the policy's decisions out and tells it what came back.
+"""One session with the collector at one endpoint: carries the policy's decisions out and tells it what came back.
 
 It must never hold a record that is not in the outbox, and never let one go but on the collector's ack.
 """
@@ -47,7 +47,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSetup:
-    """What a conversation is held with. `notify` must not block; `resumption` is kept from one to the next."""
+    """What a session is made with. `notify` must not block; `resumption` is kept from one to the next."""
 
     settings: SyncSettings
     authentication: MessageAuthentication
@@ -58,7 +58,7 @@ class SessionSetup:
 
 
 class Session:
-    """One connection's conversation. `acks` counts the answers, `is_established` says whether we were ever let in.
+    """One session. `acks` counts the answers, `is_established` says whether we were ever let in.
 
     `was_silence` says that the try failed because nothing came back at all.
     """
@@ -172,7 +172,7 @@ class Session:
         self._notify(SyncChanged(state="connected", message=f"connected to {self._endpoint.named}"))
 
     def _tell_tried(self, lost: Disconnected | None) -> None:
-        """Tell once what the try of this way came to; what ends a connection that stood is another matter."""
+        """Tell once what the attempt at this endpoint came to; what ends an established session is another matter."""
         if self._told:
             return
         self._told = True

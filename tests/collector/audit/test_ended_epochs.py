@@ -16,7 +16,7 @@ from collector.command import collector as command
 from collector.store.queries import Queries
 from firmware.wire.messages import MAX_ENDED, Hello, encode_hello
 from tests.collector.scripted_device import hello_of
-from tests.drills.exchange import Collector, deliver, talk
+from tests.drills.exchange import Collector, converse, deliver
 from tests.firmware.records import tcp_record
 
 DEVICE = "a1b2c3d4e5f6g7h8"
@@ -98,7 +98,7 @@ def test_a_chain_names_what_is_not_accounted_for_and_nothing_else(tmp_path: Path
         first, second, third = outbox.past()
         assert not any(box.hello(software="", country="").ended for box in (first, second, third))
         listening = Collector(tmp_path)
-        talk(second, listening)
+        converse(second, listening)
         assert [name for name, _ in outbox.hello(software="", country="").ended] == [names[2], names[0]]
         deliver(outbox, listening)
         listening.close()

@@ -49,12 +49,12 @@ def test_what_is_published_after_the_connection_broke_is_not_kept(wake_fd: int) 
         port = server.getsockname()[1]
         link = plain("127.0.0.1", port)
         assert link.open() == []
-        talk, _ = server.accept()
-        talk.recv(1024)
-        talk.sendall(ACCEPTED)
+        peer, _ = server.accept()
+        peer.recv(1024)
+        peer.sendall(ACCEPTED)
         until(link, Connected, wake_fd)
-        talk.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        talk.close()  # a reset
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()  # a reset
         mids = [link.publish("live", b"x" * 1000) for _ in range(3)]
         assert mids[-1] == 0
         lost = until(link, Disconnected, wake_fd)
@@ -115,23 +115,23 @@ def test_what_a_websocket_has_in_hand_is_read_without_another_packet(tmp_path: P
 
         def serve() -> None:
             accepted, _ = listener.accept()
-            with serving.wrap_socket(accepted, server_side=True) as talk:
+            with serving.wrap_socket(accepted, server_side=True) as peer:
                 asked = b""
                 while not asked.endswith(b"\r\n\r\n"):
-                    piece = talk.recv(4096)
+                    piece = peer.recv(4096)
                     assert piece, "it went before it had asked"
                     asked += piece
                 key = asked.partition(b"Sec-WebSocket-Key: ")[2].partition(b"\r\n")[0]
                 accept = base64.b64encode(hashlib.sha1(key + WEBSOCKET).digest())
-                talk.sendall(
+                peer.sendall(
                     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
                     + accept
                     + b"\r\n\r\n"
                     + framed(ACCEPTED)
                 )
-                talk.recv(4096)
-                talk.sendall(framed(PONG) + framed(PONG) + framed(news))
-                while talk.recv(4096):
+                peer.recv(4096)
+                peer.sendall(framed(PONG) + framed(PONG) + framed(news))
+                while peer.recv(4096):
                     pass
 
         serving_thread = threading.Thread(target=serve)

@@ -392,13 +392,13 @@ def test_a_refused_subscription_is_said(outbox: Outbox, start: Callable[..., Sen
     # mosquitto lets everyone subscribe and then delivers nothing, so the refusal is written by hand.
     with socket.create_server(("127.0.0.1", 0)) as server:
         sender = start(server.getsockname()[1])
-        talk, _ = server.accept()
-        with talk:
-            talk.recv(1024)
-            talk.sendall(b"\x20\x02\x00\x00")  # CONNACK: accepted
-            subscribe = talk.recv(1024)
+        peer, _ = server.accept()
+        with peer:
+            peer.recv(1024)
+            peer.sendall(b"\x20\x02\x00\x00")  # CONNACK: accepted
+            subscribe = peer.recv(1024)
             assert subscribe[0] == 0x82
-            talk.sendall(b"\x90\x03" + subscribe[2:4] + b"\x80")  # SUBACK: failure
+            peer.sendall(b"\x90\x03" + subscribe[2:4] + b"\x80")  # SUBACK: failure
             sender.await_(says("refused our ack topic"))
 
 

@@ -54,7 +54,7 @@ class Place:
         port = self.running.websocket_port if transport is Transport.WSS else self.running.port
         return Endpoint(transport=transport, host="localhost", port=port, path="/mqtt")
 
-    def talk(self, endpoint: Endpoint, *, says: bytes = b"") -> tuple[bool, list[ConnectionEvent]]:
+    def converse(self, endpoint: Endpoint, *, says: bytes = b"") -> tuple[bool, list[ConnectionEvent]]:
         """Connect, say something, leave; return whether the session was gone on from, and what came after `Connected`."""
         context = self.resumption.context(self.identity(), endpoint)
         link = MqttLink(SyncSettings(host="localhost"), endpoint, device=DEVICE, tls=context)
@@ -118,12 +118,17 @@ def test_the_second_connection_goes_on_from_the_first_and_so_does_the_third(
     place: Place, transport: Transport
 ) -> None:
     endpoint = place.endpoint(transport)
-    assert [place.talk(endpoint, says=b"x")[0] for _ in range(3)] == [False, True, True]
+    assert [place.converse(endpoint, says=b"x")[0] for _ in range(3)] == [False, True, True]
 
 
 def test_each_way_has_a_session_of_its_own(place: Place) -> None:
     wss, mqtts = place.endpoint(Transport.WSS), place.endpoint(Transport.MQTTS)
-    assert [place.talk(endpoint)[0] for endpoint in (wss, mqtts, wss, mqtts)] == [False, False, True, True]
+    assert [place.converse(endpoint)[0] for endpoint in (wss, mqtts, wss, mqtts)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 @pytest.mark.parametrize("transport", WAYS)
@@ -131,35 +136,35 @@ def test_a_broker_that_knows_nothing_of_it_makes_the_whole_handshake(
     place: Place, transport: Transport
 ) -> None:
     endpoint = place.endpoint(transport)
-    assert place.talk(endpoint) == (False, [])
+    assert place.converse(endpoint) == (False, [])
     place.running.process.kill()
     place.running.process.wait(LIMIT_S)
     with place.world.broker() as place.running:
-        assert place.talk(endpoint) == (False, [])
-        assert place.talk(endpoint) == (True, [])
+        assert place.converse(endpoint) == (False, [])
+        assert place.converse(endpoint) == (True, [])
 
 
 def test_a_new_identity_begins_anew(place: Place) -> None:
     endpoint = place.endpoint(Transport.WSS)
-    assert place.talk(endpoint) == (False, [])
+    assert place.converse(endpoint) == (False, [])
     place.world.provision("revoke", DEVICE)
     (place.world.directory / f"identity-{DEVICE}").rename(place.world.directory / "before")
     place.install()
     place.world.write_broker()
     place.running.reload()
-    assert place.talk(endpoint) == (False, [])
+    assert place.converse(endpoint) == (False, [])
 
 
 @pytest.mark.parametrize("transport", WAYS)
 def test_a_session_does_not_outlive_a_revocation(place: Place, transport: Transport) -> None:
     """The broker that reads its lists anew takes no session from before; and its access list names nobody revoked."""
     endpoint = place.endpoint(transport)
-    assert [place.talk(endpoint)[0] for _ in range(2)] == [False, True]
+    assert [place.converse(endpoint)[0] for _ in range(2)] == [False, True]
     place.world.provision("revoke", DEVICE)
     place.world.write_broker()
     place.running.reload()
     with connected(place.world.collector, place.running.port), pytest.raises(ShutOutError):
-        place.talk(endpoint)
+        place.converse(endpoint)
 
 
 def test_a_try_that_failed_leaves_no_open_socket(place: Place) -> None:
@@ -173,4 +178,4 @@ def test_a_try_that_failed_leaves_no_open_socket(place: Place) -> None:
         assert isinstance(event, Disconnected)
         link.close()
         place.resumption.ended(wrong)
-    assert place.talk(endpoint) == (False, [])
+    assert place.converse(endpoint) == (False, [])
