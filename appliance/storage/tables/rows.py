@@ -9,7 +9,6 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Final
 
 from appliance.storage.tables import checked, ledger, packed
@@ -139,9 +138,7 @@ def read(
     for key, stored, crc in cursor:
         if last is None:
             _refuse_disorder_before(connection, key, step)
-        elif (key - last) * step <= 0:
-            raise sqlite3.DatabaseError(f"key {key} stands behind key {last}")
-        last = key
+        last = _after(last, key, step)
         if len(rows) + len(spoilt) == limit or total > max_bytes:
             break
         body = body_in(key, stored, crc)
@@ -175,9 +172,9 @@ def refuse_disorder(connection: sqlite3.Connection, first: int, last: int) -> No
             break
 
 
-def _after(latest: int | None, key: int) -> int:
-    """Return `key`. Raises `sqlite3.DatabaseError` where it does not come after `latest`."""
-    if latest is not None and key <= latest:
+def _after(latest: int | None, key: int, step: int = 1) -> int:
+    """Return `key`. Raises `sqlite3.DatabaseError` where it does not come after `latest`, read backwards with `step` -1."""
+    if latest is not None and (key - latest) * step <= 0:
         raise sqlite3.DatabaseError(f"key {key} stands behind key {latest}")
     return key
 
@@ -192,9 +189,10 @@ def _refuse_disorder_before(connection: sqlite3.Connection, key: int, step: int)
         f"SELECT seq FROM waiting WHERE seq {sign} ? ORDER BY seq {order} LIMIT 2",  # noqa: S608 - our own words
         (key,),
     ).fetchall()
-    keys = [key, *(found for (found,) in before)]
-    if any((later - earlier) * step <= 0 for later, earlier in pairwise(keys)):
-        raise sqlite3.DatabaseError(f"keys {keys} stand in this order")
+    latest = None
+    for (found,) in reversed(before):
+        latest = _after(latest, found, step)
+    _after(latest, key, step)
 
 
 def _refuse_moved(
