@@ -19,7 +19,7 @@ from firmware.net.send_compensation import MAX_LEAD_NS
 from firmware.net.stamps import ArrivalStamp, Departure, read_clock_offset
 from firmware.net.timestamp_keepalive import TimestampKeepalive
 from firmware.paths import options as path_options
-from tests import namespaces
+from tests import namespaces, ports
 from tests.probing import probe
 from tests.waiting import until
 
@@ -121,11 +121,9 @@ def test_port_unreachable_is_refused_and_timed(
 
 
 @pytest.fixture
-def closed_port() -> Iterator[int]:
-    """Yield a UDP port that only another address of loopback has, so that here it is refused and stays so."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as elsewhere:
-        elsewhere.bind(("127.0.0.2", 0))
-        yield elsewhere.getsockname()[1]
+def closed_port() -> int:
+    """Return a UDP port that is refused and stays so: one that the kernel would hand out may become another test's server."""
+    return ports.take_one()
 
 
 def test_an_error_about_an_earlier_datagram_does_not_fail_the_next_send(closed_port: int) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from firmware.model.failures import Failure
 from firmware.protocols.dns_exchange import Exchange, Patience, Question, Server, ask
+from tests import ports
 from tests.probing import probe
 from tests.servers.dns import Answers, DnsServer, Respond, reply
 
@@ -143,12 +144,11 @@ def test_a_second_attempt_is_timed_from_its_own_query() -> None:
 
 
 def test_nothing_listening_is_refused_at_once() -> None:
-    with DnsServer(truthful) as server:
-        place = Server(address=server.address, port=server.port)
+    closed = Server(address="127.0.0.1", port=ports.take_one())
     exchange = probe(
         lambda net: ask(
             net,
-            place,
+            closed,
             Question(name="www.example.org", record_type="A"),
             Patience(attempts=2, timeout_ns=LONG_NS, window_ns=0),
         )
