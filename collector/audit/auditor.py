@@ -15,7 +15,6 @@ message. It must never change the store, and never take the store's word for wha
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from collector.audit import reading
 from collector.audit.account import EpochAudit, Faults
@@ -23,6 +22,7 @@ from collector.audit.reading import Snapshot, StoredMessage, StoredRecord
 from collector.audit.seals import Seals, payload_of
 from collector.messages import Delivery
 from collector.receive.validation import validate
+from collector.store import asked_columns
 from collector.store.arrivals import BatchArrived, IngestRow
 from collector.store.completeness import of_epoch
 from collector.store.queries import Queries
@@ -31,7 +31,6 @@ from firmware.model.seqs import SeqRanges
 from firmware.wire.messages import Hello, decode_hello, topic
 
 Progress = Callable[[str], None]
-_BODY: Final = len(IngestRow._fields) - 1
 
 
 def audit(
@@ -233,11 +232,9 @@ def _judged(taken: Snapshot, one: StoredMessage) -> BatchArrived | str:
 
 def _differing(said: IngestRow, stored: IngestRow) -> list[str]:
     """Return the columns in which a record differs from what was said; JSON written otherwise is the same."""
-    return [
-        name
-        for at, name in enumerate(IngestRow._fields)
-        if said[at] != stored[at] and not (at == _BODY and _same_json(said.body, stored.body))
-    ]
+    pairs = zip(asked_columns.NAMES, said.asked, stored.asked, strict=True)
+    differs = [name for name, one, other in pairs if one != other]
+    return differs if _same_json(said.body, stored.body) else [*differs, "body"]
 
 
 def _same_json(one: str, other: str) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from collector.store import asked_columns
 from collector.store.arrivals import IngestRow
 from collector.store.completeness import EpochCoverage
 from collector.store.queries import Queries
@@ -55,7 +56,7 @@ class StoredRecord(NamedTuple):
 
 
 _AFTER: Final = "SELECT device, epoch FROM {} WHERE (device, epoch) > (?, ?) ORDER BY device, epoch LIMIT 1"
-_COLUMNS: Final = ", ".join((*IngestRow._fields, "received_ns", "envelope", "id"))
+_COLUMNS: Final = ", ".join(("seq", "body", "received_ns", "envelope", "id", *asked_columns.NAMES))
 _OF_DEVICE: Final = (
     ("device", "id"),
     *(
@@ -201,7 +202,10 @@ def records(queries: Queries, taken: Snapshot, wanted: Sequence[int]) -> dict[in
             _RECORDS,
             (taken.device, taken.coverage.epoch, json.dumps(list(wanted)), taken.last_record),
         ).fetchall()
-    return {one[0]: StoredRecord(IngestRow(*one[:-3]), *one[-3:]) for one in found}
+    return {
+        seq: StoredRecord(IngestRow(seq=seq, body=body, asked=tuple(asked)), received_ns, message, number)
+        for seq, body, received_ns, message, number, *asked in found
+    }
 
 
 def links(queries: Queries, taken: Snapshot) -> Iterator[tuple[int, int | None]]:

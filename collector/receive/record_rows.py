@@ -7,10 +7,10 @@ JSON, a record so large that a small batch would fill the disk.
 import json
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from operator import itemgetter
-from typing import Any, Final, cast
+from typing import Final
 
 from collector.store.arrivals import IngestRow
+from collector.store.asked_columns import row_of, rows_of
 from firmware.model import record as records
 from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
 from firmware.wire.record_columns import all_records
@@ -21,8 +21,6 @@ MAX_RECORD_BYTES: Final = 64 * 1024
 
 
 _SEAM: Final = secrets.token_hex(8)
-_COLUMNS: Final = IngestRow._fields[1:-3]
-_columns: Final[Callable[[JsonObject], tuple[Any, ...]]] = itemgetter(*_COLUMNS)
 _encode: Final[Callable[[object], str]] = json.JSONEncoder(
     separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
 ).encode
@@ -42,12 +40,7 @@ def to_rows(seqs: Sequence[int], table: RecordTable, *, room: int) -> tuple[Inge
         return None
     if max(sizes) > MAX_RECORD_BYTES or sum(sizes) > room:
         return None
-    columns = (table.spread(key) for key in _COLUMNS)
-    verdicts = cast("Iterable[dict[str, str] | None]", table.spread("verdict"))
-    concluded = [(None, None) if one is None else (one["verdict"], one["rule_id"]) for one in verdicts]
-    return tuple(
-        map(IngestRow._make, zip(seqs, *columns, *zip(*concluded, strict=True), bodies, strict=True))
-    )
+    return tuple(map(IngestRow._make, zip(seqs, bodies, rows_of(table), strict=True)))
 
 
 def to_row(seq: int, value: JsonObject, *, room: int = MAX_RECORD_BYTES) -> IngestRow:
@@ -57,9 +50,8 @@ def to_row(seq: int, value: JsonObject, *, room: int = MAX_RECORD_BYTES) -> Inge
     """
     if room <= 0:
         raise RecordError("record: the records before it in its batch were too large together")
-    verdict = records.from_json(value).verdict
-    concluded = (None, None) if verdict is None else (verdict.verdict, verdict.rule_id)
-    return IngestRow._make((seq, *_columns(value), *concluded, _body(value)))
+    records.from_json(value)
+    return IngestRow(seq=seq, body=_body(value), asked=row_of(value))
 
 
 def _bodies(table: RecordTable) -> list[str]:

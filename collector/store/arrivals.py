@@ -11,28 +11,14 @@ from firmware.wire.messages import Hello, Reject, Tombstone
 
 
 class IngestRow(NamedTuple):
-    """A record as it is stored: the columns that questions are asked of, and the whole as JSON in `body`.
+    """A record as it is stored: the whole as JSON in `body`, and in `asked` what `collector.store.asked_columns` says.
 
-    A tuple in the order of the table's columns, since there is one for every record that ever comes.
+    A tuple, since there is one for every record that ever comes.
     """
 
     seq: int
-    start_utc_ns: int
-    clock_quality: str
-    clock_error_ns: int | None
-    boot_id: str
-    start_boottime_ns: int
-    test: str
-    rung: str | None
-    zone: str
-    target: str
-    target_name: str
-    round_id: int | None
-    runtime_ns: int
-    failure: str | None
-    verdict: str | None
-    rule_id: str | None
     body: str
+    asked: tuple[str | int | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

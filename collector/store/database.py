@@ -21,7 +21,16 @@ from typing import Final, Self
 from sqlite_utils.db import Database
 
 from collector.errors import NewerDatabaseError, StoreError
-from collector.store import ended_epochs, headlines, incarnations, provenance, remedies, timings, writing
+from collector.store import (
+    asked_columns,
+    ended_epochs,
+    headlines,
+    incarnations,
+    provenance,
+    remedies,
+    timings,
+    writing,
+)
 from collector.store.arrivals import (
     Accounted,
     Arrival,
@@ -379,21 +388,21 @@ def _seqs(batch: BatchArrived) -> list[int]:
     return seqs
 
 
-_INSERT_RECORD: Final = """INSERT INTO record (device, epoch, seq, received_ns, start_utc_ns, clock_quality,
-    clock_error_ns, boot_id, start_boottime_ns, test, rung, zone, target, target_name, round_id, runtime_ns,
-    failure, verdict, rule_id, body, envelope)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (device, epoch, seq) DO NOTHING"""
+_RECORD: Final = ("device", "epoch", "seq", "received_ns", "body", "envelope", *asked_columns.NAMES)
+_INSERT_RECORD: Final = (
+    f"INSERT INTO record ({', '.join(_RECORD)}) VALUES ({', '.join('?' * len(_RECORD))})"  # noqa: S608 - names of our own
+    " ON CONFLICT (device, epoch, seq) DO NOTHING"
+)
 
 
 def _record_values(
     batches: Iterable[BatchArrived], envelopes: Iterable[int | None] = repeat(None)
 ) -> Iterator[tuple[str | int | None, ...]]:
-    """Yield what `_INSERT_RECORD` takes: a row's columns are in its order."""
+    """Yield what `_INSERT_RECORD` takes, in the order of `_RECORD`."""
     for batch, envelope in zip(batches, envelopes, strict=False):
         device, epoch, received_ns = batch.device, batch.epoch, batch.received_ns
         for row in batch.rows:
-            yield (device, epoch, row.seq, received_ns, *row[1:], envelope)
+            yield (device, epoch, row.seq, received_ns, row.body, envelope, *row.asked)
 
 
 def _refuse_read_only(path: Path) -> None:

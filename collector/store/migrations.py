@@ -28,6 +28,7 @@ from sqlite_utils.db import Database
 from sqlite_utils.migrations import Migrations
 
 from collector.store import chain
+from collector.store.asked_columns import COLUMNS, FIRST, AskedColumn
 from collector.store.covered import FIRST_COVERED
 
 MIGRATIONS: Final = Migrations("collector")
@@ -305,3 +306,22 @@ def m007_digest_chain(db: Database) -> None:
         ) STRICT"""
     )
     chain.begin(db.conn, FIRST_COVERED, time.time_ns())
+
+
+def _asked_step(column: AskedColumn) -> None:
+    """Add the step that makes `column`, and fills it from the records that are there: it reads each once."""
+    name, way = column.name, ".".join(filter(None, ("$", column.key, column.within)))
+
+    @MIGRATIONS(name=f"record_{name}")
+    def _(db: Database) -> None:
+        db.execute(f"ALTER TABLE record ADD COLUMN {name} {column.sql_type}")
+        db.execute(
+            f"UPDATE record SET {name} = iif(json_type(body, ?) IS NULL, ?, json_extract(body, ?))",  # noqa: S608
+            (way, column.default, way),
+        )
+
+
+# What a record's declaration has come to ask for since the table was made.
+for _column in COLUMNS:
+    if _column.name not in FIRST:
+        _asked_step(_column)

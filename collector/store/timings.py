@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from collector.store.arrivals import BatchArrived, IngestRow
+from collector.store.asked_columns import asked
 from collector.store.bounds import DeviceLimits
 from firmware.clock.retiming import Boot, SyncPoint, Timeline
 
@@ -25,6 +26,7 @@ _BOOTS = """SELECT boot_id, first_boottime_ns, last_boottime_ns, latest_start_ns
 
 
 _TELL_OF_BOOTS: Final = frozenset({"ladder", "gap"})
+_WHERE: Final = asked("boot_id", "start_boottime_ns", "test")
 
 
 def note(connection: sqlite3.Connection, batches: Iterable[BatchArrived], bounds: DeviceLimits) -> None:
@@ -40,9 +42,10 @@ def note(connection: sqlite3.Connection, batches: Iterable[BatchArrived], bounds
                 bounds.added("boot", batch.device, 1)
             connection.execute(_UPSERT, boot)
         points = [
-            (batch.device, row.boot_id, point.boottime_ns, point.utc_ns, point.error_ns)
+            (batch.device, boot_id, point.boottime_ns, point.utc_ns, point.error_ns)
             for row in batch.rows
-            if row.test == "ladder"
+            for boot_id, _, test in (_WHERE(row.asked),)
+            if test == "ladder"
             for point in _points(row)
         ]
         if points and bounds.has_room("sync_point", batch.device, len(points)):
@@ -93,9 +96,10 @@ def _boots(batch: BatchArrived) -> Iterator[tuple[str, str, int, int, int, str]]
     starts: dict[str, list[int]] = {}
     previous: dict[str, str] = {}
     for row in batch.rows:
-        starts.setdefault(row.boot_id, []).append(row.start_boottime_ns)
-        if row.test in _TELL_OF_BOOTS and '"previous_boot_id":"' in row.body:
-            previous[row.boot_id] = _previous(row)
+        boot_id, start_ns, test = _WHERE(row.asked)
+        starts.setdefault(boot_id, []).append(start_ns)
+        if test in _TELL_OF_BOOTS and '"previous_boot_id":"' in row.body:
+            previous[boot_id] = _previous(row)
     for boot_id, times_ns in starts.items():
         low, high = min(times_ns), max(times_ns)
         # The newest of them had not begun when the batch was received, give or take nothing: it is there.

@@ -1,6 +1,6 @@
 """Write the reference pages from the code they describe, or say with --check that they are out of date.
 
-Every page comes from what the programs themselves use: click's help, settings declarations, the map of tests,
+Every page comes from what the programs themselves use: click's help, the declarations of settings and records, the map of tests,
 the tables of failure words, rules and lights. This file must never add a fact of its own, and a source that
 says nothing is an error here, not an empty line there.
 """

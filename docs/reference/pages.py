@@ -24,6 +24,9 @@ from firmware.measurements import MEASUREMENTS
 from firmware.model.failure_meanings import MEANINGS as FAILURES
 from firmware.model.failures import ADDITIONS, Failure
 from firmware.model.plan import Plan
+from firmware.model.record import KEYS
+from firmware.model.record import SCHEMA as RECORD_SCHEMA
+from firmware.model.record_fields import JsonKey
 from firmware.model.verdict_words import COLLECTOR_ONLY, VerdictWord
 from firmware.model.verdict_words import MEANINGS as VERDICTS
 from firmware.plans import load as plans
@@ -88,6 +91,25 @@ def tests() -> str:
         said = told(inspect.getdoc(one), f"{one.__module__}.{one.__name__}: a docstring")
         parts.append(f"## {name}\n\n{text}\n\n{said}\n")
     return "\n".join(parts)
+
+
+def records() -> str:
+    """Return every key of a record, in their order, from its declaration."""
+    rows = [("`schema`", "a whole number from 1", "1", "", "The version of the record's form.")]
+    for one in KEYS:
+        rows.append(_key(one))
+        rows += [_key(inner, f"{one.key} → ") for inner in one.kind.inner]
+    return (
+        f"# Records\n\nA record is a JSON object with these keys, in this order; this software writes schema {RECORD_SCHEMA} and "
+        "reads every earlier one. A record of a schema in which a key was not there yet has the key's default. Columns "
+        "are what the collector's database keeps beside the record's text.\n\n"
+        + table(("key", "what may be there", "since schema", "column", "what it is"), rows)
+    )
+
+
+def _key(one: JsonKey, before: str = "") -> tuple[str, str, str, str, str]:
+    said = told(one.says, f"firmware/model/record.py: {one.key}")
+    return f"{before}`{one.key}`", one.kind.says, str(one.since), "yes" if one.asked else "", said
 
 
 def failures() -> str:
@@ -232,6 +254,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "commands.md": commands,
     "settings.md": settings,
     "tests.md": tests,
+    "records.md": records,
     "failures.md": failures,
     "verdicts.md": verdicts,
     "lights.md": lights,

@@ -3,15 +3,35 @@
 This file fixes what a record holds and refuses what is not one, naming the key. It must never look at a
 clock, a socket or a file: what fills a record passes everything in. (device, epoch, seq) is a record's
 identity and belongs to the outbox that stores it, so it is apart, in `RecordIdentity`.
+
+To add a field: raise `SCHEMA`, and write one attribute with `since` that schema and a default, which records of before
+have. Its JSON, the collector's check and docs/reference/records.md follow; where it is `asked`, so do the store's column
+and the step that makes it, `record_` and its name, which fills it from the records that are there. Keys stand in the
+order of the attributes, which is part of what is stored: a new one goes last in its class.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, cast
+from typing import Annotated, Final, cast
 
 from firmware.model.failures import is_failure
 from firmware.model.jsontypes import JsonObject, JsonValue, NewerVersionError, Reader, RecordError
+from firmware.model.record_fields import Column, Form, Kind, json_key
+from firmware.model.record_kinds import (
+    COUNT,
+    OBJECT,
+    OPTIONAL_TEXT,
+    OPTIONAL_WHOLE,
+    TEXT,
+    WHOLE,
+    objects_by_name_of,
+    optional_object_of,
+    optional_texts,
+    optional_word_of,
+    whole,
+    word_of,
+)
 
 SCHEMA: Final = 1
 """The version of the record's form. A reader takes every version up to its own and refuses a later one."""
@@ -65,45 +85,93 @@ class ClockQuality(StrEnum):
 class Phase:
     """How long one step took, in ns, and who took the time."""
 
-    ns: int
-    stamp: Stamp
+    ns: Annotated[int, json_key(WHOLE, "How long it took.")]
+    stamp: Annotated[Stamp, json_key(word_of(Stamp), "Who took the time.")]
+
+
+def _read_failure(reader: Reader, key: str) -> str | None:
+    failure = reader.optional_text(key)
+    if failure is not None and not is_failure(failure):
+        raise RecordError(
+            f"record: failure: found {failure!r}, which is not on the list of failure words (OONI df-007 and ours)"
+        )
+    return failure
+
+
+def _read_evidence(reader: Reader, key: str) -> tuple[str, ...]:
+    evidence = reader.array(key)
+    if not all(isinstance(line, str) for line in evidence):
+        raise RecordError("record: verdict.evidence: every line must be text")
+    return tuple(cast("list[str]", evidence))
+
+
+_CLOCK_QUALITY: Final = word_of(ClockQuality)
+_FAILURE: Final = Kind(
+    says="a [failure word](failures.md) or null",
+    holds=str,
+    read=_read_failure,
+    are_sound=lambda column: (
+        optional_texts(column) and all(one is None or is_failure(one) for one in set(column))
+    ),
+)
+_EVIDENCE: Final = Kind(
+    says="an array of texts",
+    holds=list,
+    read=_read_evidence,
+    are_sound=lambda column: all(type(one) is list and set(map(type, one)) <= {str} for one in column),
+    write=list,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockReading:
     """One moment on both clocks. `error_ns` bounds the wall time's error; None: nothing bounds it."""
 
-    boottime_ns: int
-    utc_ns: int
-    quality: ClockQuality
-    error_ns: int | None = None
+    boottime_ns: Annotated[
+        int, json_key(COUNT, "When it began: ns since the boot.", name="start_boottime_ns", asked=True)
+    ]
+    utc_ns: Annotated[
+        int, json_key(COUNT, "By the device's wall clock: ns since 1970.", name="start_utc_ns", asked=True)
+    ]
+    quality: Annotated[
+        ClockQuality, json_key(_CLOCK_QUALITY, "What was known of it.", name="clock_quality", asked=True)
+    ]
+    error_ns: Annotated[
+        int | None, json_key(OPTIONAL_WHOLE, "Its bound, in ns.", name="clock_error_ns", asked=True)
+    ] = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a rule concluded, why, and what would overturn it (filled by `firmware.judgement.round.verdict`)."""
 
-    verdict: str
-    rule_id: str
-    evidence: tuple[str, ...] = ()
-    overturned_by: str = ""
+    verdict: Annotated[str, json_key(TEXT, "The [verdict's word](verdicts.md).", asked=True)]
+    rule_id: Annotated[str, json_key(TEXT, "The rule that spoke.", asked=True)]
+    evidence: Annotated[tuple[str, ...], json_key(_EVIDENCE, "Why, a line each.")] = ()
+    overturned_by: Annotated[str, json_key(TEXT, "What would overturn it.")] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a probe brought back: all of a record that the network decided.
+    """What a probe brought back: all of a record that the network decided."""
 
-    `failure` is an OONI failure string or None; `failed_operation` the step it happened in. `phases` maps a
-    step's name (`resolve`, `connect`, `tls_handshake`, `first_byte`, `body`, `rtt`, …) to its time. `detail`
-    is the test's own part, JSON, in the form its module documents.
-    """
+    failure: Annotated[str | None, json_key(_FAILURE, "What went wrong, if anything did.", asked=True)] = None
+    failed_operation: Annotated[str | None, json_key(OPTIONAL_TEXT, "The step that it went wrong in.")] = None
+    phases: Annotated[
+        Mapping[str, Phase],
+        json_key(
+            objects_by_name_of(Form(Phase)), "Its steps: `resolve`, `connect`, `tls_handshake`, `rtt`, …"
+        ),
+    ] = field(default_factory=dict)
+    bytes_up: Annotated[int, json_key(COUNT, "What was sent.")] = 0
+    bytes_down: Annotated[int, json_key(COUNT, "What was received.")] = 0
+    detail: Annotated[
+        Mapping[str, JsonValue],
+        json_key(OBJECT, "The test's own part, in the form its [module](tests.md) says."),
+    ] = field(default_factory=dict)
 
-    failure: str | None = None
-    failed_operation: str | None = None
-    phases: Mapping[str, Phase] = field(default_factory=dict)
-    bytes_up: int = 0
-    bytes_down: int = 0
-    detail: Mapping[str, JsonValue] = field(default_factory=dict)
+
+_OUTCOME: Final = Form(Outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,26 +179,43 @@ class Record:
     """One measurement as it is kept and sent.
 
     `test` is a measurement's name, or `ladder` (a round's conclusion, with its verdict and the device's
-    health) or `gap` (what should have been measured and was not, and why). `slot_boottime_ns` is when it was
-    due, `start` when it began. `context` says what else the device was doing.
+    health) or `gap` (what should have been measured and was not, and why).
     """
 
-    boot_id: str
-    test: str
-    test_version: str
-    target: str
-    target_name: str = ""
-    zone: Zone
-    rung: Rung | None = None
-    uplink: str = ""
-    round_id: int | None = None
-    slot_boottime_ns: int
-    start: ClockReading
-    runtime_ns: int
-    outcome: Outcome
-    context: Mapping[str, JsonValue] = field(default_factory=dict)
-    verdict: Verdict | None = None
-    software: str = ""
+    software: Annotated[str, json_key(TEXT, "What made it, with its version.")] = ""
+    boot_id: Annotated[str, json_key(TEXT, "The device's boot, by its kernel's random id.", asked=True)]
+    test: Annotated[str, json_key(TEXT, "The [test](tests.md), or `ladder` or `gap`.", asked=True)]
+    test_version: Annotated[str, json_key(TEXT, "The test's version.")]
+    target: Annotated[str, json_key(TEXT, "What was measured, in the test's form.", asked=True)]
+    target_name: Annotated[str, json_key(TEXT, "Its name in the [plan](plans.md), if any.", asked=True)] = ""
+    zone: Annotated[
+        Zone, json_key(word_of(Zone), "Where the target stands, seen from the device.", asked=True)
+    ]
+    rung: Annotated[
+        Rung | None, json_key(optional_word_of(Rung), "The rung of the ladder that it is of.", asked=True)
+    ] = None
+    uplink: Annotated[
+        str,
+        json_key(TEXT, "By what it went: `ethernet`, `wifi`, `mobile`, `tunnel`, `other`, or nothing known."),
+    ] = ""
+    round_id: Annotated[int | None, json_key(OPTIONAL_WHOLE, "The round it is of.", asked=True)] = None
+    slot_boottime_ns: Annotated[int, json_key(COUNT, "When it was due, in ns since the boot.")]
+    start: Annotated[ClockReading, Form(ClockReading)]
+    runtime_ns: Annotated[int, json_key(COUNT, "How long it took.", asked=True)]
+    outcome: Annotated[Outcome, _OUTCOME]
+    context: Annotated[
+        Mapping[str, JsonValue],
+        json_key(OBJECT, "What else the device was doing, and by which plan it measured."),
+    ] = field(default_factory=dict)
+    verdict: Annotated[
+        Verdict | None,
+        json_key(optional_object_of(Form(Verdict)), "What a round came to; null but in a `ladder`."),
+    ] = None
+
+
+_RECORD: Final = Form(Record, head={"schema": SCHEMA})
+KEYS: Final = _RECORD.keys
+"""What stands at each key of a record but `schema`, in their order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -144,36 +229,7 @@ class RecordIdentity:
 
 def to_json(record: Record) -> JsonObject:
     """Return the record's JSON form. `from_json` is its inverse."""
-    verdict = record.verdict
-    return {
-        "schema": SCHEMA,
-        "software": record.software,
-        "boot_id": record.boot_id,
-        "test": record.test,
-        "test_version": record.test_version,
-        "target": record.target,
-        "target_name": record.target_name,
-        "zone": str(record.zone),
-        "rung": str(record.rung) if record.rung is not None else None,
-        "uplink": record.uplink,
-        "round_id": record.round_id,
-        "slot_boottime_ns": record.slot_boottime_ns,
-        "start_boottime_ns": record.start.boottime_ns,
-        "start_utc_ns": record.start.utc_ns,
-        "clock_quality": str(record.start.quality),
-        "clock_error_ns": record.start.error_ns,
-        "runtime_ns": record.runtime_ns,
-        **outcome_to_json(record.outcome),
-        "context": dict(record.context),
-        "verdict": None
-        if verdict is None
-        else {
-            "verdict": verdict.verdict,
-            "rule_id": verdict.rule_id,
-            "evidence": list(verdict.evidence),
-            "overturned_by": verdict.overturned_by,
-        },
-    }
+    return _RECORD.write(record)
 
 
 def from_json(value: JsonValue) -> Record:
@@ -187,77 +243,23 @@ def from_json(value: JsonValue) -> Record:
         raise NewerVersionError(
             f"record: schema: found {schema}, but this software reads up to {SCHEMA}: upgrade the collector"
         )
-    rung = reader.optional_word("rung", tuple(Rung))
-    return Record(
-        boot_id=reader.text("boot_id"),
-        test=reader.text("test"),
-        test_version=reader.text("test_version"),
-        target=reader.text("target"),
-        target_name=reader.text("target_name"),
-        zone=Zone(reader.word("zone", tuple(Zone))),
-        rung=None if rung is None else Rung(rung),
-        uplink=reader.text("uplink"),
-        round_id=reader.optional_integer("round_id"),
-        slot_boottime_ns=reader.integer("slot_boottime_ns", low=0),
-        start=ClockReading(
-            boottime_ns=reader.integer("start_boottime_ns", low=0),
-            utc_ns=reader.integer("start_utc_ns", low=0),
-            quality=ClockQuality(reader.word("clock_quality", tuple(ClockQuality))),
-            error_ns=reader.optional_integer("clock_error_ns"),
-        ),
-        runtime_ns=reader.integer("runtime_ns", low=0),
-        outcome=outcome_from_json(reader),
-        context=reader.object("context"),
-        verdict=_verdict(reader),
-        software=reader.text("software"),
-    )
+    return _RECORD.read(reader, schema)
+
+
+def are_records(column_of: Callable[[str], Column]) -> bool:
+    """Return whether `from_json` would take every one of some records, given what they have at each key.
+
+    `column_of` raises `KeyError` where one lacks a key; so may this. False may also mean that it is not clear.
+    """
+    schemas = column_of("schema")
+    return whole(schemas, 1) and max(schemas) <= SCHEMA and _RECORD.are_sound(column_of, max(schemas))
 
 
 def outcome_to_json(outcome: Outcome) -> JsonObject:
     """Return the outcome's JSON form: the keys it has in a record and in a worker's result."""
-    return {
-        "failure": outcome.failure,
-        "failed_operation": outcome.failed_operation,
-        "phases": {
-            name: {"ns": phase.ns, "stamp": str(phase.stamp)} for name, phase in outcome.phases.items()
-        },
-        "bytes_up": outcome.bytes_up,
-        "bytes_down": outcome.bytes_down,
-        "detail": dict(outcome.detail),
-    }
+    return _OUTCOME.write(outcome)
 
 
 def outcome_from_json(reader: Reader) -> Outcome:
-    """Read an outcome's keys from the object they stand in. Raises `RecordError`."""
-    failure = reader.optional_text("failure")
-    if failure is not None and not is_failure(failure):
-        raise RecordError(
-            f"record: failure: found {failure!r}, which is not on the list of failure words (OONI df-007 and ours)"
-        )
-    phases = {}
-    for name in reader.object("phases"):
-        phase = reader.child("phases").child(name)
-        phases[name] = Phase(ns=phase.integer("ns"), stamp=Stamp(phase.word("stamp", tuple(Stamp))))
-    return Outcome(
-        failure=failure,
-        failed_operation=reader.optional_text("failed_operation"),
-        phases=phases,
-        bytes_up=reader.integer("bytes_up", low=0),
-        bytes_down=reader.integer("bytes_down", low=0),
-        detail=reader.object("detail"),
-    )
-
-
-def _verdict(reader: Reader) -> Verdict | None:
-    if reader.raw("verdict") is None:
-        return None
-    verdict = reader.child("verdict")
-    evidence = verdict.array("evidence")
-    if not all(isinstance(line, str) for line in evidence):
-        raise RecordError("record: verdict.evidence: every line must be text")
-    return Verdict(
-        verdict=verdict.text("verdict"),
-        rule_id=verdict.text("rule_id"),
-        evidence=tuple(cast("list[str]", evidence)),
-        overturned_by=verdict.text("overturned_by"),
-    )
+    """Read an outcome's keys from the object they stand in, which software of this version wrote. Raises `RecordError`."""
+    return _OUTCOME.read(reader, SCHEMA)

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from collector.command import collector
+from collector.store.asked_columns import NAMES
 from firmware.wire.messages import Tombstone, encode_batch, encode_hello
 from provisioning.authority import Authority
 from tests.collector.audit.world import A, B, World, records
@@ -73,9 +74,8 @@ TAMPERING = {
         "a record that the account does not know",
     ),
     "a row made up": (
-        """INSERT INTO record SELECT 99, device, epoch, 14, received_ns, start_utc_ns, clock_quality, clock_error_ns,
-           boot_id, start_boottime_ns, test, rung, zone, target, target_name, round_id, runtime_ns, failure, verdict,
-           rule_id, body, envelope FROM record WHERE seq = 11""",
+        f"""INSERT INTO record (id, device, epoch, seq, received_ns, body, envelope, {", ".join(NAMES)})
+           SELECT 99, device, epoch, 14, received_ns, body, envelope, {", ".join(NAMES)} FROM record WHERE seq = 11""",
         "seq 14: no message bears it out",
     ),
     "a message changed": (

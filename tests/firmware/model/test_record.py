@@ -1,13 +1,65 @@
 """A record survives the way through JSON whole, and what is not a record is refused by name."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 
 from firmware.model.jsontypes import JsonValue, RecordError
-from firmware.model.record import SCHEMA, Record, from_json, to_json
+from firmware.model.record import KEYS, SCHEMA, Record, Verdict, from_json, to_json
 from tests.firmware.records import records, tcp_record
+from tests.needs import ROOT
+
+# Written down, not computed: what is stored, signed and on its way has these keys in this order.
+TCP = (
+    '{"schema":1,"software":"tidegauge 0.1.0","boot_id":"3f6c2f0e-6f52-4b2f-9a3e-0d0a1c1d2e3f","test'
+    '":"tcp","test_version":"0.1.0","target":"198.51.100.7:443","target_name":"example","zone":"inte'
+    'rnational","rung":"international","uplink":"ethernet","round_id":1,"slot_boottime_ns":100000100'
+    '0000,"start_boottime_ns":1000001031000,"start_utc_ns":1763701000001000000,"clock_quality":"sync'
+    'hronised","clock_error_ns":4000000,"runtime_ns":20000001,"failure":null,"failed_operation":null'
+    ',"phases":{"connect":{"ns":19000001,"stamp":"tcp_info"}},"bytes_up":0,"bytes_down":0,"detail":{'
+    '"family":4,"retransmissions":0},"context":{"cpu_percent":3.5},"verdict":null}'
+)
+LADDER = (
+    '{"schema":1,"software":"tidegauge 0.1.0","boot_id":"3f6c2f0e-6f52-4b2f-9a3e-0d0a1c1d2e3f","test'
+    '":"ladder","test_version":"0.1.0","target":"198.51.100.7:443","target_name":"example","zone":"i'
+    'nternational","rung":null,"uplink":"ethernet","round_id":null,"slot_boottime_ns":1000002000000,'
+    '"start_boottime_ns":1000002031000,"start_utc_ns":1763701000002000000,"clock_quality":"synchroni'
+    'sed","clock_error_ns":null,"runtime_ns":20000002,"failure":"connection_refused","failed_operati'
+    'on":"connect","phases":{},"bytes_up":0,"bytes_down":0,"detail":{"family":4,"retransmissions":0}'
+    ',"context":{"cpu_percent":3.5},"verdict":{"verdict":"ok","rule_id":"all-reached","evidence":["a'
+    '","b"],"overturned_by":"c"}}'
+)
+
+
+def text_of(record: Record) -> str:
+    return json.dumps(to_json(record), separators=(",", ":"), ensure_ascii=False)
+
+
+def ladder_record() -> Record:
+    made = tcp_record(2, failure="connection_refused", test="ladder")
+    concluded = Verdict(verdict="ok", rule_id="all-reached", evidence=("a", "b"), overturned_by="c")
+    start = replace(made.start, error_ns=None)
+    return replace(made, verdict=concluded, rung=None, round_id=None, start=start)
+
+
+@pytest.mark.parametrize(("record", "text"), [(tcp_record(1), TCP), (ladder_record(), LADDER)])
+def test_a_record_is_written_as_ever_to_the_byte(record: Record, text: str) -> None:
+    assert text_of(record) == text
+    assert from_json(json.loads(text)) == record
+
+
+@pytest.mark.parametrize("name", ["ok", "cut"])
+def test_records_of_real_rounds_are_written_again_as_they_were(name: str) -> None:
+    lines = (ROOT / f"tests/data/rounds/{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    assert lines
+    now = [line.replace('{"schema":1,', f'{{"schema":{SCHEMA},', 1) for line in lines]
+    assert [text_of(from_json(json.loads(line))) for line in lines] == now
+
+
+def test_no_key_is_of_a_schema_to_come() -> None:
+    assert {one.since for one in KEYS} <= set(range(1, SCHEMA + 1))
 
 
 @given(records)
@@ -29,7 +81,7 @@ def test_json_and_back_is_the_same_record(record: Record) -> None:
         ("clock_quality", None, "clock_quality: found None"),
         ("phases", {"connect": {"ns": 1, "stamp": "guess"}}, "phases: connect: stamp: found 'guess'"),
         ("phases", [], "phases: found \\[\\]; allowed is an object"),
-        ("verdict", {"verdict": "ok"}, "verdict: evidence is missing"),
+        ("verdict", {"verdict": "ok", "rule_id": "r"}, "verdict: evidence is missing"),
         ("verdict", {"verdict": "ok", "rule_id": "r", "evidence": [1], "overturned_by": ""}, "evidence"),
         ("detail", "text", "detail: found 'text'; allowed is an object"),
     ],
