@@ -165,11 +165,26 @@ class Queries:
 
 
 _DEVICE: Final = "SELECT id, country, software, first_seen_ns, last_seen_ns, online, rejects FROM device"
-ROUND_COLUMNS: Final = """SELECT device, epoch, seq, boot_id, round_id, start_utc_ns, clock_quality, clock_error_ns,
-    verdict, rule_id, body, start_boottime_ns FROM record"""
+_OF_ROUND: Final = (
+    *("device", "epoch", "seq", "boot_id", "round_id", "start_utc_ns", "clock_quality", "clock_error_ns"),
+    *("verdict", "rule_id", "body", "start_boottime_ns"),
+)
+ROUND_COLUMNS: Final = f"SELECT {', '.join(_OF_ROUND)} FROM record"  # noqa: S608 - names of our own
 _REJECT: Final = "SELECT id, device, epoch, seq, reason, received_ns, topic, payload FROM reject"
-RECORD_COLUMNS: Final = """SELECT id, device, epoch, seq, received_ns, start_utc_ns, test, rung, target, target_name,
-    round_id, failure, verdict, body, boot_id, start_boottime_ns, clock_quality, clock_error_ns FROM record"""
+_OF_RECORD: Final = (
+    *("id", "device", "epoch", "seq", "received_ns", "start_utc_ns", "test", "rung", "target", "target_name"),
+    *(
+        "round_id",
+        "failure",
+        "verdict",
+        "body",
+        "boot_id",
+        "start_boottime_ns",
+        "clock_quality",
+        "clock_error_ns",
+    ),
+)
+RECORD_COLUMNS: Final = f"SELECT {', '.join(_OF_RECORD)} FROM record"  # noqa: S608 - names of our own
 
 
 def _device(connection: sqlite3.Connection, row: Sequence[object], timelines: Timelines) -> DeviceRow:
@@ -215,20 +230,20 @@ def _rounds(
 
 def round_row(row: Sequence[object]) -> RoundRow:
     """Read a row of `ROUND_COLUMNS`."""
-    (device, epoch, seq, boot_id, round_id, start, quality, error, verdict, rule_id, body, boottime) = row
+    of = dict(zip(_OF_ROUND, row, strict=True))
     return RoundRow(
-        device=str(device),
-        epoch=str(epoch),
-        seq=_integer(seq),
-        boot_id=str(boot_id),
-        round_id=None if round_id is None else _integer(round_id),
-        start_utc_ns=_integer(start),
-        clock_quality=str(quality),
-        clock_error_ns=None if error is None else _integer(error),
-        verdict=None if verdict is None else str(verdict),
-        rule_id=None if rule_id is None else str(rule_id),
-        body=str(body),
-        start_boottime_ns=_integer(boottime),
+        device=str(of["device"]),
+        epoch=str(of["epoch"]),
+        seq=_integer(of["seq"]),
+        boot_id=str(of["boot_id"]),
+        round_id=_optional_integer(of["round_id"]),
+        start_utc_ns=_integer(of["start_utc_ns"]),
+        clock_quality=str(of["clock_quality"]),
+        clock_error_ns=_optional_integer(of["clock_error_ns"]),
+        verdict=_optional_text(of["verdict"]),
+        rule_id=_optional_text(of["rule_id"]),
+        body=str(of["body"]),
+        start_boottime_ns=_integer(of["start_boottime_ns"]),
     )
 
 
@@ -310,49 +325,38 @@ def _where(wanted: RecordFilter) -> tuple[list[str], list[str | int]]:
 
 def record_row(row: Sequence[object]) -> RecordRow:
     """Read a row of `RECORD_COLUMNS`; its `start` is as the device told it."""
-    (
-        ident,
-        device,
-        epoch,
-        seq,
-        received,
-        start,
-        test,
-        rung,
-        target,
-        name,
-        round_id,
-        failure,
-        verdict,
-        body,
-        boot_id,
-        boottime,
-        quality,
-        error,
-    ) = row
+    of = dict(zip(_OF_RECORD, row, strict=True))
     return RecordRow(
-        id=_integer(ident),
-        device=str(device),
-        epoch=str(epoch),
-        seq=_integer(seq),
-        received_ns=_integer(received),
-        start_utc_ns=_integer(start),
-        test=str(test),
-        rung=None if rung is None else str(rung),
-        target=str(target),
-        target_name=str(name),
-        round_id=None if round_id is None else _integer(round_id),
-        failure=None if failure is None else str(failure),
-        verdict=None if verdict is None else str(verdict),
-        body=str(body),
-        boot_id=str(boot_id),
+        id=_integer(of["id"]),
+        device=str(of["device"]),
+        epoch=str(of["epoch"]),
+        seq=_integer(of["seq"]),
+        received_ns=_integer(of["received_ns"]),
+        start_utc_ns=_integer(of["start_utc_ns"]),
+        test=str(of["test"]),
+        rung=_optional_text(of["rung"]),
+        target=str(of["target"]),
+        target_name=str(of["target_name"]),
+        round_id=_optional_integer(of["round_id"]),
+        failure=_optional_text(of["failure"]),
+        verdict=_optional_text(of["verdict"]),
+        body=str(of["body"]),
+        boot_id=str(of["boot_id"]),
         start=ClockReading(
-            boottime_ns=_integer(boottime),
-            utc_ns=_integer(start),
-            quality=ClockQuality(str(quality)),
-            error_ns=None if error is None else _integer(error),
+            boottime_ns=_integer(of["start_boottime_ns"]),
+            utc_ns=_integer(of["start_utc_ns"]),
+            quality=ClockQuality(str(of["clock_quality"])),
+            error_ns=_optional_integer(of["clock_error_ns"]),
         ),
     )
+
+
+def _optional_text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _optional_integer(value: object) -> int | None:
+    return None if value is None else _integer(value)
 
 
 def _integer(value: object) -> int:
