@@ -10,7 +10,6 @@ names is the old one.
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import secrets
@@ -24,6 +23,7 @@ from appliance.errors import ApplianceError
 from appliance.storage import sidecar
 from appliance.storage.recovery import salvage
 from firmware.files.durable import is_read_only, write_durably
+from firmware.files.lock import FileHeldError, hold
 from firmware.model.jsontypes import Reader, RecordError
 from firmware.wire.messages import DEVICE_PATTERN
 
@@ -169,28 +169,17 @@ def _open_lock(path: Path, *, patient: bool) -> int:
 def _lock(path: Path, *, patient: bool) -> int:
     fd = _open_lock(path, patient=patient)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = "unknown"
-        with contextlib.suppress(OSError):
-            holder = os.read(fd, 32).decode("ascii", "replace").strip() or holder
+        hold(fd)
+    except FileHeldError as error:
         os.close(fd)
         raise DataDirInUseError(
-            f"in use by process {holder}",
+            f"in use by process {error.holder}",
             where=path.parent,
             remedy="Stop that process, or give another directory with --data",
         ) from error
     except BaseException:
         os.close(fd)
         raise
-    try:
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    except OSError as error:
-        # The pid is only for the message another process prints; the lock itself needs no disk space.
-        if error.errno != errno.ENOSPC and not (patient and error.errno in {errno.EBADF, errno.EINVAL}):
-            os.close(fd)
-            raise
     return fd
 
 

@@ -9,7 +9,6 @@ It must never make anything outside DIR.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Final, Self
 
 from collector.errors import CollectorDataDirError, CollectorDataDirInUseError
 from firmware.files.durable import write_durably
+from firmware.files.lock import FileHeldError, hold
 from firmware.model.jsontypes import JsonObject
 
 _REMEDY: Final = "give another directory with --data"
@@ -43,16 +43,12 @@ class CollectorDataDir:
                 f"{path}: cannot be used as a data directory ({error.strerror}): {_REMEDY}"
             ) from error
         try:
-            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.read(lock_fd, 32).decode("ascii", "replace").strip() or "unknown"
+            hold(lock_fd)
+        except FileHeldError as error:
             os.close(lock_fd)
             raise CollectorDataDirInUseError(
-                f"{path}: in use by another collector, process {holder}: stop it, or {_REMEDY}"
+                f"{path}: in use by another collector, process {error.holder}: stop it, or {_REMEDY}"
             ) from error
-        with contextlib.suppress(OSError):  # The pid is only for the message above.
-            os.ftruncate(lock_fd, 0)
-            os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
         directory = cls(path, lock_fd)
         directory.not_ready()
         return directory
