@@ -45,6 +45,7 @@ DRAIN_S: Final = 120.0
 LINE_BIT_S: Final = 64_000
 WIRE_BYTES: Final = 105.0
 """A record up the wire in a drain over a thin line: `python -m tests.drills drain`, docs/explanation/sync.md."""
+_TOLD_LENGTH: Final = 4000
 _NS: Final = 1_000_000_000
 _DAY_NS: Final = 86_400 * _NS
 _T = TypeVar("_T")
@@ -70,6 +71,7 @@ class Device:
     """The process that measures and stores, and what it said last."""
 
     process: "subprocess.Popen[str]"
+    errors: Path
     made: int = 0
     opened_s: float = 0.0
 
@@ -84,7 +86,10 @@ class Device:
                 self.made = int(rest)
             elif word == "opened":
                 self.opened_s = float(rest)
-        raise RuntimeError(f"the device ended by itself, status {self.process.wait()}")
+        told = self.errors.read_text(errors="replace")[-_TOLD_LENGTH:]
+        raise RuntimeError(
+            f"the device ended by itself, status {self.process.wait()}, and said last:\n{told}"
+        )
 
     def end(self) -> None:
         """Let go of it: it was killed."""
@@ -193,9 +198,10 @@ def _start(*words: object, errors: Path) -> Device:
     """Start it with `words`, as `longest_cut_device` takes them."""
     command = [sys.executable, "-m", "tests.drills.longest_cut_device", *map(str, words)]
     with errors.open("a") as said:
-        return Device(
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
         )
+        return Device(process=process, errors=errors)
 
 
 def _lines(path: Path) -> int:
