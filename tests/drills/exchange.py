@@ -83,13 +83,18 @@ def deliver(
 
 
 def converse(
-    box: Outbox, collector: Collector, *, lost: Callable[[], bool] = never, rng: random.Random | None = None
+    box: Outbox,
+    collector: Collector,
+    *,
+    lost: Callable[[], bool] = never,
+    rng: random.Random | None = None,
+    country: str = "xx",
 ) -> None:
     """Say hello for one epoch, and send one batch of it."""
     if box.run:
         box.note_run()
     epoch = box.hello(software="", country="").epoch
-    hello = encode_hello(box.hello(software="drill", country="xx"))
+    hello = encode_hello(box.hello(software="drill", country=country))
     _send(box, collector, "hello", hello, lost=lost)
     if box.hello(software="", country="").epoch != epoch:
         return

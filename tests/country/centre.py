@@ -1,0 +1,228 @@
+"""The collector on the virtual clock: the product's store, its vantage and its verdicts on countries.
+
+Messages of devices are validated, committed and acknowledged by the product. The vantage is `VantageThread` itself, whose
+sweeps are made when they are due: its targets are measured by the product's measurements on the collector's own line.
+A country is judged by `AssessmentKeeper` every 30 s while anything in it is not well or has changed, and every ten minutes
+otherwise, which leaves out nothing: a judging depends on the store and the time alone. This file must never decide what
+is said.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Final
+from unittest import mock
+
+from appliance.outbox.box import Outbox
+from collector.judgement.thread import EVERY_S, AssessmentKeeper
+from collector.messages import OutgoingMessage
+from collector.settings import VantageSettings
+from collector.store.arrivals import PresenceArrived
+from collector.store.queries import Queries
+from collector.store.scopes import ScopeQueries
+from collector.store.vantage_log import VantageLog
+from collector.vantage import sweep as sweep_module
+from collector.vantage import thread as thread_module
+from collector.vantage.judging import JudgedRound, Judging
+from collector.vantage.sweep import Sweep
+from collector.vantage.targets import VantageTarget
+from collector.vantage.thread import VantageThread
+from firmware.clock import clocks
+from firmware.model.record import Record
+from firmware.model.task import Task
+from firmware.worker import runner
+from tests.country.sockets import Machine, Machines
+from tests.country.virtual_time import NS, Agenda
+from tests.drills.exchange import Collector, converse
+
+_FIRST_SWEEP_S: Final = 5.0
+_CALM_S: Final = 600.0
+_STIRRED_S: Final = 1_800.0
+"""For so long after anything has changed a country is judged every 30 s."""
+_BOOT_ID: Final = "c0111ec7-0000-4000-8000-000000000000"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountrySaid:
+    """A verdict on the country, as it holds at a moment."""
+
+    at_s: float
+    verdict: str
+    rule_id: str
+    where: str
+
+
+class _Picked(Exception):  # noqa: N818  # no error: it carries what a sweep is about to measure out of it
+    def __init__(self, targets: Sequence[VantageTarget]) -> None:
+        super().__init__()
+        self.targets = tuple(targets)
+
+
+class Centre:
+    """One collector. `said` is called with the country's verdict at each judging."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        country: str,
+        agenda: Agenda,
+        machines: Machines,
+        machine: Machine,
+        has_vantage: bool,
+        sweep_s: int,
+        said: Callable[[CountrySaid], None],
+        seed: str,
+    ) -> None:
+        folder.mkdir()
+        self._agenda = agenda
+        self._machines = machines
+        self._machine = machine
+        self._said = said
+        self._rng = random.Random(f"{seed}/centre")
+        self._collector = Collector(folder)
+        database = folder / "collector.sqlite3"
+        self._queries = Queries(database)
+        self._keeper = AssessmentKeeper(database, self._queries)
+        self._holding = ScopeQueries(self._queries)
+        self._judging = Judging(self._queries)
+        self._log = VantageLog.open(database)
+        self._country = country
+        self._news: dict[str, Callable[[bytes], None]] = {}
+        self._greeted: set[str] = set()
+        self._judgings = 0
+        self._stirred_s = 0.0
+        self._settings = VantageSettings(enabled=has_vantage, every_s=sweep_s)
+        self._vantage = VantageThread(
+            database, self._queries, self._settings, send=self._send_news, say=lambda _text: None
+        )
+        if has_vantage:
+            agenda.after(_FIRST_SWEEP_S, self._sweep)
+        agenda.after(EVERY_S, self._judge)
+
+    def close(self) -> None:
+        """Let go of what is held."""
+        self._log.close()
+        self._keeper.close()
+        self._queries.close()
+        self._collector.close()
+
+    # What devices say.
+
+    def converse(self, outbox: Outbox) -> bool:
+        """Take a hello and a batch; return whether anything more waits."""
+        self._collector.now_ns = self._agenda.clock.utc_ns()
+        converse(outbox, self._collector, rng=self._rng, country=self._country)
+        if outbox.device in self._greeted:
+            self._greeted.remove(outbox.device)
+            news = self._vantage.answer_hello(outbox.hello(software="", country=self._country))
+            if news is not None:
+                self._send_news(news)
+        return outbox.counts().waiting > 0
+
+    def presence(self, device: str, *, online: bool, take_news: Callable[[bytes], None] | None) -> None:
+        """Take note that a device is connected or not, as its broker says."""
+        self.stir()
+        received_ns = self._agenda.clock.utc_ns()
+        self._collector.store.commit([PresenceArrived(device=device, online=online, received_ns=received_ns)])
+        if take_news is None:
+            self._news.pop(device, None)
+        else:
+            self._news[device] = take_news
+            self._greeted.add(device)
+
+    def judged(self, device: str) -> JudgedRound | None:
+        """Return the collector's own verdict on a device's last round."""
+        return self._judging.round(device)
+
+    # The country.
+
+    def stir(self) -> None:
+        """Judge every 30 s for a while: something has changed."""
+        was_calm = self._is_calm()
+        self._stirred_s = self._agenda.clock.since_s
+        if was_calm:
+            self._agenda.after(0.0, self._judge)
+
+    def _is_calm(self) -> bool:
+        return self._agenda.clock.since_s - self._stirred_s > _STIRRED_S
+
+    def _judge(self) -> None:
+        self._keeper.judge(self._agenda.clock.utc_ns())
+        for holding in self._holding.holding():
+            said = holding.said
+            where = holding.basis.get("where")
+            self._said(
+                CountrySaid(
+                    at_s=self._agenda.clock.since_s,
+                    verdict=said.verdict,
+                    rule_id=said.rule_id,
+                    where=where if isinstance(where, str) else "",
+                )
+            )
+        self._judge_at(_CALM_S if self._is_calm() else EVERY_S)
+
+    def _judge_at(self, wait_s: float) -> None:
+        self._judgings += 1
+        number = self._judgings
+
+        def due() -> None:
+            if number == self._judgings:
+                self._judge()
+
+        self._agenda.after(wait_s, due)
+
+    # The vantage.
+
+    def _sweep(self) -> None:
+        """Begin a sweep: what it measures is asked of the thread itself, then measured side by side."""
+        began_ns = self._agenda.clock.utc_ns()
+        turn = self._vantage._turn
+        try:
+            self._swept(began_ns, _pick)
+        except _Picked as picked:
+            self._vantage._turn = turn
+            self._measure(picked.targets, began_ns)
+            wait_s = float(self._settings.every_s)
+        else:
+            wait_s = min(thread_module._IDLE_S, float(self._settings.every_s))
+        self._agenda.after(wait_s, self._sweep)
+
+    def _measure(self, targets: tuple[VantageTarget, ...], began_ns: int) -> None:
+        start_ns = self._agenda.clock.boottime_ns() + NS
+        records: list[Record] = []
+
+        async def run(task: Task) -> None:
+            job = self._machines.loop.current()
+            result = await runner.run_task(self._machines.loop, task)
+            del self._machines.by_job[job]
+            with mock.patch.object(clocks, "read_boot_id", return_value=_BOOT_ID):
+                records.append(sweep_module._record(task, result))
+            if len(records) == len(targets):
+                swept = Sweep(records=records)
+                self._agenda.after(0.0, lambda: self._swept(began_ns, lambda *_: swept))
+
+        for number, target in enumerate(targets):
+            task = sweep_module._task(number, target, start_ns)
+            self._machines.by_job[self._machines.loop.spawn(run(task), name=task.task_id)] = self._machine
+
+    def _swept(self, began_ns: int, measure: Callable[..., Sweep]) -> None:
+        moments = iter((began_ns,))
+        clock = SimpleNamespace(time_ns=lambda: next(moments, self._agenda.clock.utc_ns()))
+        with (
+            mock.patch.object(sweep_module, "measure", measure),
+            mock.patch.object(thread_module, "time", clock),
+        ):
+            self._vantage._sweep(self._log)
+
+    def _send_news(self, message: OutgoingMessage) -> None:
+        device = message.topic.split("/")[2]
+        if device in self._news:
+            self._news[device](message.payload)
+
+
+def _pick(targets: Sequence[VantageTarget], _stopping: threading.Event) -> Sweep:
+    raise _Picked(targets)

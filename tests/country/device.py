@@ -1,0 +1,248 @@
+"""A device in a home: the product's own `Device`, its schedule, rounds, sentinel, journal and outbox, on the virtual clock.
+
+Only its edges are not real: clocks, worker (the product's measurements over virtual sockets), sender
+(`tests.country.delivery`), USB drives, the state file and what the machine says of its own health. Its loop does not
+wait: `Agenda` calls one turn of it when something is due. This file must never decide what a device does.
+"""
+
+import random
+import selectors
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+from unittest import mock
+
+from appliance import device as device_module
+from appliance import state_file
+from appliance.device import Device
+from appliance.events import Event, VerdictReached
+from appliance.measuring import health
+from appliance.measuring.worker import News, TaskMeasured
+from appliance.outbox.box import Outbox
+from appliance.settings import DeviceSettings
+from appliance.storage.datadir import DataDir
+from firmware.clock import clocks
+from firmware.clock.clocks import SyncPoint
+from firmware.model.failures import UNKNOWN_PREFIX
+from firmware.model.plan import Plan
+from firmware.model.task import Result, Task
+from firmware.worker import runner
+from tests.country.delivery import Delivery
+from tests.country.sockets import Machine, Machines
+from tests.country.virtual_time import NS, Agenda, VirtualClock
+
+_TOLD_S: Final = 0.1
+"""The daemon is told of results so often."""
+_POLL_NS: Final = 2048 * NS
+"""How often timesyncd asks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a device stands, as its operator typed it."""
+
+    name: str
+    provider: str
+    kind: str
+    province: str
+
+
+class VirtualWorker:
+    """In the place of the measuring process: the product's measurements, each a coroutine of the country's loop."""
+
+    def __init__(self, machines: Machines, machine: Machine, wake: Callable[[], None], rng: random.Random) -> None:
+        self._machines = machines
+        self._machine = machine
+        self._wake = wake
+        self._rng = rng
+        self._open: dict[str, Task] = {}
+        self._news: list[News] = []
+        self.pid: int | None = None
+        self.is_ready = True
+        self.is_off = False
+
+    @property
+    def open_tasks(self) -> tuple[Task, ...]:
+        """What is under way."""
+        return tuple(self._open.values())
+
+    def start(self) -> None:
+        """Nothing: there is no process."""
+
+    def stop(self) -> None:
+        """Nothing: there is no process."""
+
+    def submit(self, tasks: Iterable[Task]) -> None:
+        """Begin each task at its moment."""
+        for task in tasks:
+            self._open[task.task_id] = task
+            job = self._machines.loop.spawn(self._run(task), name=task.task_id)
+            self._machines.by_job[job] = self._machine
+
+    async def _run(self, task: Task) -> None:
+        job = self._machines.loop.current()
+        try:
+            result: Result = await runner.run_task(self._machines.loop, task)
+        finally:
+            self._machines.by_job.pop(job, None)
+        failure = result.outcome.failure or ""
+        if failure.startswith(UNKNOWN_PREFIX):
+            raise AssertionError(f"{task.task_id}: {failure}: a fault of the virtual sockets, or of the product")
+        if not self.is_off:
+            self._open.pop(task.task_id, None)
+            self._news.append(TaskMeasured(task=task, result=result))
+            self._wake()
+
+    def next_due_ns(self) -> int | None:
+        """Nothing is due by itself: results wake the device."""
+        return None
+
+    def tend(self) -> list[News]:
+        """Return what has come."""
+        news, self._news = self._news, []
+        return news
+
+
+class NoDrives:
+    """In the place of the watch for USB drives."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        """Watch nothing."""
+
+    def start(self) -> None:
+        """Nothing: there is no thread."""
+
+    def stop(self) -> None:
+        """Nothing: there is no thread."""
+
+
+class Unwaiting(selectors.DefaultSelector):
+    """The loop's wait, which returns at once: whoever calls a turn has waited."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:  # noqa: ARG002
+        """Return nothing."""
+        return []
+
+
+class HomeDevice:
+    """One device from power-on to power-off. `heard` is called with each verdict."""
+
+    def __init__(
+        self,
+        *,
+        standing: Standing,
+        plan: Plan,
+        machine: Machine,
+        machines: Machines,
+        agenda: Agenda,
+        delivery: Delivery,
+        folder: Path,
+        seed: str,
+        heard: Callable[[VerdictReached], None],
+    ) -> None:
+        self.standing = standing
+        self._plan = plan
+        self._machine = machine
+        self._machines = machines
+        self._agenda = agenda
+        self._heard = heard
+        self.delivery = delivery
+        self._rng = random.Random(f"{seed}/device")
+        self._data = DataDir(folder, device=standing.name, lock_fd=-1)
+        folder.mkdir()
+        self.outbox = Outbox.open(
+            self._data.outbox,
+            device=standing.name,
+            utc_ns=agenda.clock.utc_ns,
+        )
+        delivery.outbox = self.outbox
+        self._device: Device | None = None
+        self._worker: VirtualWorker | None = None
+        self._turn_at_ns = -1
+
+    def power_on(self) -> None:
+        """Start the daemon in a boot of its own."""
+        settings = DeviceSettings(
+            country=self._plan.country,
+            province=self.standing.province,
+            provider=self.standing.provider,
+            network_kind=self.standing.kind,
+        )
+        self._worker = VirtualWorker(self._machines, self._machine, self._wake, self._rng)
+        boot_id = f"{self._rng.getrandbits(32):08x}-0000-4000-8000-{self._rng.getrandbits(48):012x}"
+        with (
+            mock.patch.object(clocks, "read_boot_id", return_value=boot_id),
+            mock.patch.object(device_module, "Worker", return_value=self._worker),
+            mock.patch.object(device_module, "Sync", self.delivery.started),
+        ):
+            self._device = Device(settings, self._plan, self._data, self.outbox, listeners=(self,))
+        self.turn()
+
+    def power_off(self) -> None:
+        """End it at once, as a power cut does: what was not committed is gone."""
+        if self._worker is not None:
+            self._worker.is_off = True
+        self.delivery.power_off()
+        if self._device is not None:
+            for end in (self._device._wake, self._device._waker, self._device._selector):
+                end.close()
+        self._device = self._worker = None
+
+    def close(self) -> None:
+        """Let go of what is held."""
+        self.power_off()
+        self.outbox.close()
+
+    def on_event(self, event: Event) -> None:
+        """Pass on what it concludes."""
+        if isinstance(event, VerdictReached):
+            self._heard(event)
+
+    def turn(self) -> None:
+        """Make one turn of the daemon's loop, and have the next called when it is due."""
+        device = self._device
+        if device is None:
+            return
+        device._turn()
+        if self._device is device:
+            self._turn_by(self._agenda.clock.since_ns + max(1_000_000, round(device._wait_s() * NS)))
+
+    def _wake(self) -> None:
+        self._turn_by(self._agenda.clock.since_ns + round(_TOLD_S * NS))
+
+    def _turn_by(self, when_ns: int) -> None:
+        if self._agenda.clock.since_ns < self._turn_at_ns <= when_ns:
+            return
+        self._turn_at_ns = when_ns
+
+        def due() -> None:
+            if self._turn_at_ns == when_ns:
+                self._turn_at_ns = -1
+                self.turn()
+
+        self._agenda.at(when_ns, due)
+
+
+@contextmanager
+def edges(clock: VirtualClock) -> Iterator[None]:
+    """Have every device's disk, health and USB drives be virtual."""
+    known = health.read(boottime_ns=0, data=Path("/"), pids={})
+
+    def looked(*, boottime_ns: int, **_: object) -> health.Reading:
+        return replace(known, boottime_ns=boottime_ns)
+
+    def timesync() -> SyncPoint:
+        boottime_ns, utc_ns = clock.now()
+        age_ns = boottime_ns % _POLL_NS
+        return SyncPoint(boottime_ns=boottime_ns - age_ns, utc_ns=utc_ns - age_ns, error_ns=20_000_000)
+
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(health, "read", looked))
+        stack.enter_context(mock.patch.object(clocks, "read_timesync", timesync))
+        stack.enter_context(mock.patch.object(state_file, "write", lambda *_: None))
+        stack.enter_context(mock.patch.object(state_file, "read", lambda *_: None))
+        stack.enter_context(mock.patch.object(selectors, "DefaultSelector", Unwaiting))
+        stack.enter_context(mock.patch.object(device_module, "UsbDriveWatch", NoDrives))
+        yield

@@ -1,0 +1,204 @@
+"""Plays a truth: the country on the virtual clock, and all that its devices and its collector say meanwhile.
+
+A play depends on its truth alone. Nothing here judges what is said: that is the oracle's.
+"""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from appliance.events import VerdictReached
+from firmware.net.host_view import Host
+from firmware.plans.load import load
+from tests.country.centre import Centre, CountrySaid
+from tests.country.delivery import Delivery
+from tests.country.device import HomeDevice, Standing, edges
+from tests.country.faults import rules_of
+from tests.country.hosts import Hosts, home_host
+from tests.country.internet import VANTAGE, Internet
+from tests.country.lines import QUALITIES, Line, LineQuality
+from tests.country.sockets import Machine, Machines
+from tests.country.truth import Home, Ill, Truth, Wrong
+from tests.country.virtual_time import NS, Agenda, VirtualClock, VirtualLoop, virtual
+
+_VANTAGE_LINE: Final = LineQuality(name="vantage", delay_up_ms=3, delay_down_ms=3, jitter_ms=0.5)
+_MEMORY: Final = Path("/dev/shm")
+"""Where the databases are, if there is such a place: nothing here tries a disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundSpoken:
+    """What a device said of one round: when that began and ended, the word, the rule, the platforms that it named."""
+
+    home: int
+    since_s: float
+    until_s: float
+    verdict: str
+    rule_id: str
+    targets: tuple[tuple[str, str, str], ...] = ()
+    """Of each platform its name, the word and the rule."""
+    told: VerdictReached | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Story:
+    """All that was said in a country."""
+
+    rounds: list[RoundSpoken] = field(default_factory=list)
+    sites: list[RoundSpoken] = field(default_factory=list)
+    """The collector's own verdicts on rounds in which a platform failed."""
+    country: list[CountrySaid] = field(default_factory=list)
+
+
+def play(truth: Truth, *, tell: Callable[[str], None] = lambda _line: None) -> Story:
+    """Let a country live through its truth; return what was said. `tell` is given lines of it as it goes."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="country-", dir=_MEMORY if _MEMORY.is_dir() else None)
+        )
+        return _Play(truth, Path(folder), stack, tell).run()
+
+
+class _Play:
+    """One play on its way."""
+
+    def __init__(self, truth: Truth, folder: Path, stack: ExitStack, tell: Callable[[str], None]) -> None:
+        self._truth = truth
+        self._tell = tell
+        self._story = Story()
+        self._clock = clock = VirtualClock()
+        self._agenda = Agenda(clock)
+        self._loop = VirtualLoop()
+        stack.callback(self._loop.close)
+        plan = load(truth.plan)
+        hosts = Hosts(plan)
+        lines = {VANTAGE: Line(quality=_VANTAGE_LINE, seed=f"{truth.seed}/vantage")}
+        for home in truth.homes:
+            lines[home.number] = Line(quality=QUALITIES[home.line], seed=f"{truth.seed}/{home.number}")
+        internet = Internet(hosts, lines, rules_of(truth, hosts), seed=str(truth.seed))
+        machines = Machines(clock, self._loop, internet)
+        for one in (virtual(clock), machines.installed(), edges(clock)):
+            stack.enter_context(one)
+        self._last_s: dict[int, float] = {}
+        self._words: dict[int, str] = {}
+        self._country = ("", "")
+        outside = home_host(families=(4, 6))
+        self._centre = Centre(
+            folder=folder / "centre",
+            country=plan.country,
+            agenda=self._agenda,
+            machines=machines,
+            machine=Machine(home=VANTAGE, view=lambda: outside),
+            has_vantage=truth.has_vantage,
+            sweep_s=truth.sweep_s,
+            said=self._country_said,
+            seed=str(truth.seed),
+        )
+        stack.callback(self._centre.close)
+        self._devices: dict[int, HomeDevice] = {}
+        for home in truth.homes:
+            seed = f"{truth.seed}/{home.number}"
+            name = f"home{home.number:02d}seed{truth.seed:06d}"[-16:].rjust(16, "0")
+            self._devices[home.number] = device = HomeDevice(
+                standing=Standing(
+                    name=name,
+                    provider=home.provider.name,
+                    kind=home.provider.kind,
+                    province=home.province,
+                ),
+                plan=plan,
+                machine=Machine(home=home.number, view=self._view_of(home)),
+                machines=machines,
+                agenda=self._agenda,
+                delivery=Delivery(
+                    home=home.number,
+                    device=name,
+                    internet=internet,
+                    agenda=self._agenda,
+                    intake=self._centre,
+                    seed=seed,
+                ),
+                folder=folder / name,
+                seed=seed,
+                heard=self._heard_by(home.number),
+            )
+            stack.callback(device.close)
+
+    def run(self) -> Story:
+        """Live through it."""
+        for number, device in self._devices.items():
+            self._agenda.at(number * 7 * NS, device.power_on)
+        for wrong in self._truth.wrongs:
+            for moment_s in (wrong.since_s, wrong.until_s):
+                self._agenda.at(round(moment_s * NS), self._centre.stir)
+            if wrong.ill is Ill.POWER_CUT:
+                self._plan_power_cut(wrong)
+        self._agenda.run(round(self._truth.hours * 3600 * NS), self._loop)
+        return self._story
+
+    def _plan_power_cut(self, wrong: Wrong) -> None:
+        for number in sorted(wrong.homes & self._devices.keys()):
+            device = self._devices[number]
+            self._agenda.at(round(wrong.since_s * NS), device.power_off)
+            self._agenda.at(round(wrong.until_s * NS), device.power_on)
+
+    def _view_of(self, home: Home) -> Callable[[], Host]:
+        """Return how a home's device sees its own network, at the moment of asking."""
+        families = QUALITIES[home.line].families
+        well, down = home_host(families=families), home_host(families=families, carrier=False)
+        spans = [
+            (one.since_s, one.until_s)
+            for one in self._truth.wrongs
+            if one.ill is Ill.LINK_DOWN and home.number in one.homes
+        ]
+        clock = self._clock
+
+        def view() -> Host:
+            is_down = any(since_s <= clock.since_s < until_s for since_s, until_s in spans)
+            return down if is_down else well
+
+        return view
+
+    # What is said.
+
+    def _heard_by(self, home: int) -> Callable[[VerdictReached], None]:
+        return lambda told: self._heard(home, told)
+
+    def _heard(self, home: int, told: VerdictReached) -> None:
+        now_s = self._clock.since_s
+        device = self._devices[home]._device
+        past = device._history._rounds[-1] if device is not None else None
+        began_s = self._last_s.get(home, 0.0)
+        record = device._journal._store._held if device is not None else ()
+        del record
+        spoken = RoundSpoken(
+            home=home,
+            since_s=max(began_s, now_s - 31.0),
+            until_s=now_s,
+            verdict=told.verdict.verdict,
+            rule_id=told.verdict.rule_id,
+            targets=() if past is None else tuple((one.name, str(one.verdict), one.rule_id) for one in past.targets),
+            told=told,
+        )
+        self._last_s[home] = now_s
+        self._story.rounds.append(spoken)
+        if self._words.get(home) != spoken.verdict:
+            self._words[home] = spoken.verdict
+            self._centre.stir()
+            self._tell(f"home {home}: {spoken.verdict} ({spoken.rule_id})")
+
+    def _country_said(self, said: CountrySaid) -> None:
+        self._story.country.append(said)
+        if self._country != (said.verdict, said.where):
+            self._country = (said.verdict, said.where)
+            self._tell(f"the country: {said.verdict} ({said.rule_id}) {said.where}")
+
+    @property
+    def clock(self) -> VirtualClock:
+        """The country's clock."""
+        return self._clock
+
+
