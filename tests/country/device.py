@@ -17,16 +17,20 @@ from unittest import mock
 from appliance import device as device_module
 from appliance import state_file
 from appliance.device import Device
-from appliance.events import Event, VerdictReached
+from appliance.events import Event, RoundStarted, VerdictReached
 from appliance.measuring import health
+from appliance.measuring.rounds import RunningRound
 from appliance.measuring.worker import News, TaskMeasured
 from appliance.outbox.box import Outbox
 from appliance.settings import DeviceSettings
 from appliance.storage.datadir import DataDir
 from firmware.clock import clocks
 from firmware.clock.clocks import SyncPoint
+from firmware.judgement.ladder import Ladder
+from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.failures import UNKNOWN_PREFIX
 from firmware.model.plan import Plan
+from firmware.model.record import Verdict
 from firmware.model.task import Result, Task
 from firmware.worker import runner
 from tests.country.delivery import Delivery
@@ -126,6 +130,27 @@ class Unwaiting(selectors.DefaultSelector):
         return []
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundHeard:
+    """A round that a device has concluded: from when to when it was, the verdict, and what is said of platforms."""
+
+    since_s: float
+    until_s: float
+    verdict: Verdict
+    targets: tuple[TargetJudgement, ...]
+
+
+class QuietRound(RunningRound):
+    """A round at which nobody looks before it has ended."""
+
+    def ladder(self, *, ended: bool = False) -> Ladder:
+        """Return the climb; none while it is under way, which costs as much as all the rest."""
+        return super().ladder(ended=True) if ended else _NO_LADDER
+
+
+_NO_LADDER: Final = Ladder(rungs=())
+
+
 class HomeDevice:
     """One device from power-on to power-off. `heard` is called with each verdict."""
 
@@ -140,7 +165,7 @@ class HomeDevice:
         delivery: Delivery,
         folder: Path,
         seed: str,
-        heard: Callable[[VerdictReached], None],
+        heard: Callable[["RoundHeard"], None],
     ) -> None:
         self.standing = standing
         self._plan = plan
@@ -161,6 +186,7 @@ class HomeDevice:
         self._device: Device | None = None
         self._worker: VirtualWorker | None = None
         self._turn_at_ns = -1
+        self._began_s = 0.0
 
     def power_on(self) -> None:
         """Start the daemon in a boot of its own."""
@@ -197,8 +223,14 @@ class HomeDevice:
 
     def on_event(self, event: Event) -> None:
         """Pass on what it concludes."""
-        if isinstance(event, VerdictReached):
-            self._heard(event)
+        now_s = self._agenda.clock.since_s
+        if isinstance(event, RoundStarted):
+            self._began_s = now_s
+        if isinstance(event, VerdictReached) and self._device is not None:
+            last = self._device._history._rounds[-1]
+            self._heard(
+                RoundHeard(since_s=self._began_s, until_s=now_s, verdict=event.verdict, targets=last.targets)
+            )
 
     def turn(self) -> None:
         """Make one turn of the daemon's loop, and have the next called when it is due."""
@@ -245,4 +277,5 @@ def edges(clock: VirtualClock) -> Iterator[None]:
         stack.enter_context(mock.patch.object(state_file, "read", lambda *_: None))
         stack.enter_context(mock.patch.object(selectors, "DefaultSelector", Unwaiting))
         stack.enter_context(mock.patch.object(device_module, "UsbDriveWatch", NoDrives))
+        stack.enter_context(mock.patch.object(device_module, "RunningRound", QuietRound))
         yield

@@ -10,18 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from appliance.events import VerdictReached
 from firmware.net.host_view import Host
 from firmware.plans.load import load
 from tests.country.centre import Centre, CountrySaid
 from tests.country.delivery import Delivery
-from tests.country.device import HomeDevice, Standing, edges
+from tests.country.device import HomeDevice, RoundHeard, Standing, edges
 from tests.country.faults import rules_of
 from tests.country.hosts import Hosts, home_host
 from tests.country.internet import VANTAGE, Internet
 from tests.country.lines import QUALITIES, Line, LineQuality
 from tests.country.sockets import Machine, Machines
-from tests.country.truth import Home, Ill, Truth, Wrong
+from tests.country.truth import Home, Ill, Truth, Wrong, clock
 from tests.country.virtual_time import NS, Agenda, VirtualClock, VirtualLoop, virtual
 
 _VANTAGE_LINE: Final = LineQuality(name="vantage", delay_up_ms=3, delay_down_ms=3, jitter_ms=0.5)
@@ -31,7 +30,10 @@ _MEMORY: Final = Path("/dev/shm")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundSpoken:
-    """What a device said of one round: when that began and ended, the word, the rule, the platforms that it named."""
+    """What a device said of one round: from when to when that was, the word, the rule, and what it said of platforms.
+
+    `targets` are a platform's name, word and rule each, of those it is sure of.
+    """
 
     home: int
     since_s: float
@@ -39,8 +41,6 @@ class RoundSpoken:
     verdict: str
     rule_id: str
     targets: tuple[tuple[str, str, str], ...] = ()
-    """Of each platform its name, the word and the rule."""
-    told: VerdictReached | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,8 +48,6 @@ class Story:
     """All that was said in a country."""
 
     rounds: list[RoundSpoken] = field(default_factory=list)
-    sites: list[RoundSpoken] = field(default_factory=list)
-    """The collector's own verdicts on rounds in which a platform failed."""
     country: list[CountrySaid] = field(default_factory=list)
 
 
@@ -69,8 +67,8 @@ class _Play:
         self._truth = truth
         self._tell = tell
         self._story = Story()
-        self._clock = clock = VirtualClock()
-        self._agenda = Agenda(clock)
+        self._clock = VirtualClock()
+        self._agenda = Agenda(self._clock)
         self._loop = VirtualLoop()
         stack.callback(self._loop.close)
         plan = load(truth.plan)
@@ -79,10 +77,9 @@ class _Play:
         for home in truth.homes:
             lines[home.number] = Line(quality=QUALITIES[home.line], seed=f"{truth.seed}/{home.number}")
         internet = Internet(hosts, lines, rules_of(truth, hosts), seed=str(truth.seed))
-        machines = Machines(clock, self._loop, internet)
-        for one in (virtual(clock), machines.installed(), edges(clock)):
+        machines = Machines(self._clock, self._loop, internet)
+        for one in (virtual(self._clock), machines.installed(), edges(self._clock)):
             stack.enter_context(one)
-        self._last_s: dict[int, float] = {}
         self._words: dict[int, str] = {}
         self._country = ("", "")
         outside = home_host(families=(4, 6))
@@ -154,51 +151,40 @@ class _Play:
             for one in self._truth.wrongs
             if one.ill is Ill.LINK_DOWN and home.number in one.homes
         ]
-        clock = self._clock
 
         def view() -> Host:
-            is_down = any(since_s <= clock.since_s < until_s for since_s, until_s in spans)
+            now_s = self._clock.since_s
+            is_down = any(since_s <= now_s < until_s for since_s, until_s in spans)
             return down if is_down else well
 
         return view
 
     # What is said.
 
-    def _heard_by(self, home: int) -> Callable[[VerdictReached], None]:
+    def _heard_by(self, home: int) -> Callable[[RoundHeard], None]:
         return lambda told: self._heard(home, told)
 
-    def _heard(self, home: int, told: VerdictReached) -> None:
-        now_s = self._clock.since_s
-        device = self._devices[home]._device
-        past = device._history._rounds[-1] if device is not None else None
-        began_s = self._last_s.get(home, 0.0)
-        record = device._journal._store._held if device is not None else ()
-        del record
+    def _heard(self, home: int, told: RoundHeard) -> None:
         spoken = RoundSpoken(
             home=home,
-            since_s=max(began_s, now_s - 31.0),
-            until_s=now_s,
+            since_s=told.since_s,
+            until_s=told.until_s,
             verdict=told.verdict.verdict,
             rule_id=told.verdict.rule_id,
-            targets=() if past is None else tuple((one.name, str(one.verdict), one.rule_id) for one in past.targets),
-            told=told,
+            targets=tuple(
+                (one.name, str(one.verdict), one.rule_id) for one in told.targets if one.confidence != "low"
+            ),
         )
-        self._last_s[home] = now_s
         self._story.rounds.append(spoken)
         if self._words.get(home) != spoken.verdict:
             self._words[home] = spoken.verdict
             self._centre.stir()
-            self._tell(f"home {home}: {spoken.verdict} ({spoken.rule_id})")
+            self._tell(f"{clock(spoken.until_s)} home {home}: {spoken.verdict} ({spoken.rule_id})")
 
     def _country_said(self, said: CountrySaid) -> None:
         self._story.country.append(said)
         if self._country != (said.verdict, said.where):
             self._country = (said.verdict, said.where)
-            self._tell(f"the country: {said.verdict} ({said.rule_id}) {said.where}")
-
-    @property
-    def clock(self) -> VirtualClock:
-        """The country's clock."""
-        return self._clock
+            self._tell(f"{clock(said.at_s)} the country: {said.verdict} ({said.rule_id}) {said.where}".rstrip())
 
 

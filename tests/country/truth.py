@@ -71,6 +71,17 @@ class How(StrEnum):
     """12.2 s after the packet, as in November 2019."""
 
 
+class Scope(StrEnum):
+    """Whom something is meant for."""
+
+    HOMES = "homes"
+    """Some homes that share nothing that has a name."""
+    PROVIDER = "provider"
+    REGION = "region"
+    MOBILE = "mobile"
+    NATION = "nation"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wrong:
     """One thing that is wrong from `since_s` to `until_s`, for some homes, or of some hosts. `share` is of packets."""
@@ -83,6 +94,7 @@ class Wrong:
     how: How = How.DROP
     share: float = 1.0
     extra_ms: float = 0.0
+    scope: Scope = Scope.HOMES
 
     def is_on(self, since_s: float, until_s: float) -> bool:
         """Return whether it was so at any moment of a time."""
@@ -150,8 +162,8 @@ class Truth:
             where = f" homes {sorted(one.homes)}" if one.homes else ""
             which = f" {', '.join(sorted(one.hosts))}" if one.hosts else ""
             told.append(
-                f"  {clock(one.since_s)} to {clock(one.until_s)}: {one.ill} ({one.how}, {one.share:.2f}, "
-                f"{one.extra_ms:.0f} ms){which}{where}"
+                f"  {clock(one.since_s)} to {clock(one.until_s)}: {one.ill} ({one.scope}, {one.how}, "
+                f"{one.share:.2f}, {one.extra_ms:.0f} ms){which}{where}"
             )
         return told
 
