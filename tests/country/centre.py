@@ -40,7 +40,7 @@ from tests.drills.exchange import Collector, converse
 
 _FIRST_SWEEP_S: Final = 5.0
 _CALM_S: Final = 600.0
-_STIRRED_S: Final = 1_800.0
+_STIRRED_S: Final = 1_200.0
 """For so long after anything has changed a country is judged every 30 s."""
 _BOOT_ID: Final = "c0111ec7-0000-4000-8000-000000000000"
 

@@ -7,7 +7,7 @@ wait: `Agenda` calls one turn of it when something is due. This file must never 
 
 import random
 import selectors
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,6 @@ from appliance.device import Device
 from appliance.events import Event, RoundStarted, VerdictReached
 from appliance.measuring import health
 from appliance.measuring.rounds import RunningRound
-from appliance.measuring.worker import News, TaskMeasured
 from appliance.outbox.box import Outbox
 from appliance.settings import DeviceSettings
 from appliance.storage.datadir import DataDir
@@ -28,16 +27,15 @@ from firmware.clock import clocks
 from firmware.clock.clocks import SyncPoint
 from firmware.judgement.ladder import Ladder
 from firmware.judgement.target_judgement import TargetJudgement
-from firmware.model.failures import UNKNOWN_PREFIX
 from firmware.model.plan import Plan
-from firmware.model.record import Verdict
-from firmware.model.task import Result, Task
-from firmware.worker import runner
+from firmware.model.record import Record, RecordIdentity, Verdict
+from firmware.model.verdict_words import VerdictWord
 from tests.country.delivery import Delivery
 from tests.country.sockets import Machine, Machines
 from tests.country.virtual_time import NS, Agenda, VirtualClock
+from tests.country.worker import VirtualWorker
 
-_TOLD_S: Final = 0.1
+_TOLD_S: Final = 0.25
 """The daemon is told of results so often."""
 _POLL_NS: Final = 2048 * NS
 """How often timesyncd asks."""
@@ -51,62 +49,6 @@ class Standing:
     provider: str
     kind: str
     province: str
-
-
-class VirtualWorker:
-    """In the place of the measuring process: the product's measurements, each a coroutine of the country's loop."""
-
-    def __init__(self, machines: Machines, machine: Machine, wake: Callable[[], None], rng: random.Random) -> None:
-        self._machines = machines
-        self._machine = machine
-        self._wake = wake
-        self._rng = rng
-        self._open: dict[str, Task] = {}
-        self._news: list[News] = []
-        self.pid: int | None = None
-        self.is_ready = True
-        self.is_off = False
-
-    @property
-    def open_tasks(self) -> tuple[Task, ...]:
-        """What is under way."""
-        return tuple(self._open.values())
-
-    def start(self) -> None:
-        """Nothing: there is no process."""
-
-    def stop(self) -> None:
-        """Nothing: there is no process."""
-
-    def submit(self, tasks: Iterable[Task]) -> None:
-        """Begin each task at its moment."""
-        for task in tasks:
-            self._open[task.task_id] = task
-            job = self._machines.loop.spawn(self._run(task), name=task.task_id)
-            self._machines.by_job[job] = self._machine
-
-    async def _run(self, task: Task) -> None:
-        job = self._machines.loop.current()
-        try:
-            result: Result = await runner.run_task(self._machines.loop, task)
-        finally:
-            self._machines.by_job.pop(job, None)
-        failure = result.outcome.failure or ""
-        if failure.startswith(UNKNOWN_PREFIX):
-            raise AssertionError(f"{task.task_id}: {failure}: a fault of the virtual sockets, or of the product")
-        if not self.is_off:
-            self._open.pop(task.task_id, None)
-            self._news.append(TaskMeasured(task=task, result=result))
-            self._wake()
-
-    def next_due_ns(self) -> int | None:
-        """Nothing is due by itself: results wake the device."""
-        return None
-
-    def tend(self) -> list[News]:
-        """Return what has come."""
-        news, self._news = self._news, []
-        return news
 
 
 class NoDrives:
@@ -151,6 +93,18 @@ class QuietRound(RunningRound):
 _NO_LADDER: Final = Ladder(rungs=())
 
 
+class LeanOutbox(Outbox):
+    """The outbox, without the measurements of rounds that were well: no verdict on a country ever asks for them."""
+
+    def append(self, records: Sequence[Record], *, given_up: int = 0) -> list[RecordIdentity]:
+        """Store what is kept; return its identities."""
+        concluded = [one for one in records if one.verdict is not None]
+        is_well = bool(concluded) and all(
+            one.verdict is not None and one.verdict.verdict == VerdictWord.OK for one in concluded
+        )
+        return super().append(concluded if is_well else records, given_up=given_up)
+
+
 class HomeDevice:
     """One device from power-on to power-off. `heard` is called with each verdict."""
 
@@ -165,6 +119,7 @@ class HomeDevice:
         delivery: Delivery,
         folder: Path,
         seed: str,
+        is_calm: Callable[[], bool],
         heard: Callable[["RoundHeard"], None],
     ) -> None:
         self.standing = standing
@@ -173,11 +128,12 @@ class HomeDevice:
         self._machines = machines
         self._agenda = agenda
         self._heard = heard
+        self._is_calm = is_calm
         self.delivery = delivery
         self._rng = random.Random(f"{seed}/device")
         self._data = DataDir(folder, device=standing.name, lock_fd=-1)
         folder.mkdir()
-        self.outbox = Outbox.open(
+        self.outbox = LeanOutbox.open(
             self._data.outbox,
             device=standing.name,
             utc_ns=agenda.clock.utc_ns,
@@ -196,7 +152,7 @@ class HomeDevice:
             provider=self.standing.provider,
             network_kind=self.standing.kind,
         )
-        self._worker = VirtualWorker(self._machines, self._machine, self._wake, self._rng)
+        self._worker = VirtualWorker(self._agenda, self._machines, self._machine, self._wake, self._is_calm, self._rng)
         boot_id = f"{self._rng.getrandbits(32):08x}-0000-4000-8000-{self._rng.getrandbits(48):012x}"
         with (
             mock.patch.object(clocks, "read_boot_id", return_value=boot_id),

@@ -87,6 +87,10 @@ class Internet:
         self._rng = random.Random(f"{seed}/internet")
         self._flows = 0
 
+    def line(self, home: int) -> Line:
+        """Return a home's line."""
+        return self._lines[home]
+
     # Packets.
 
     def send(self, packet: Packet, now_s: float) -> Passage:

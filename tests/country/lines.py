@@ -6,11 +6,13 @@ why a packet is sent.
 """
 
 import bisect
+import math
 import random
 from dataclasses import dataclass, field
 from typing import Final
 
 ETHERNET_BYTES: Final = 1500
+_NEVER: Final = 1 << 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,20 +72,41 @@ class Line:
     _spells_rng: random.Random = field(init=False)
     _edges_s: list[float] = field(default_factory=lambda: [0.0])
     """When bursts begin and end, by turns, as far as they are drawn; the first time is well."""
+    _left: dict[bool, int] = field(default_factory=dict)
+    """How many packets pass before the next is lost, up and down."""
+    lost: int = 0
+    """How many were lost so far."""
 
     def __post_init__(self) -> None:
         """Take the seed."""
         self._rng = random.Random(f"{self.seed}/packets")
         self._spells_rng = random.Random(f"{self.seed}/bursts")
+        self._left = {up: self._drawn_left(up=up) for up in (True, False)}
 
-    def loses(self, now_s: float, *, up: bool, extra: float = 0.0) -> bool:
-        """Return whether a packet sent now is lost; `extra` is a further share that is lost at present."""
+    def loses(self, now_s: float, *, up: bool) -> bool:
+        """Return whether a packet sent now is lost."""
         quality = self.quality
-        loss = quality.loss_up if up else quality.loss_down
-        if quality.burst_every_s and self._is_in_burst(now_s):
-            loss = max(loss, quality.burst_loss)
-        loss = 1 - (1 - loss) * (1 - extra)
-        return loss > 0 and self._rng.random() < loss
+        if quality.burst_every_s and self._is_in_burst(now_s) and self._rng.random() < quality.burst_loss:
+            self.lost += 1
+            return True
+        self._left[up] -= 1
+        if self._left[up] >= 0:
+            return False
+        self._left[up] = self._drawn_left(up=up)
+        self.lost += 1
+        return True
+
+    def passes(self, up: int, down: int, *, at_most: int) -> bool:
+        """Take so many packets at once if none of the next `at_most` either way is lost; return whether they are taken."""
+        if self.quality.burst_every_s or min(self._left.values()) < at_most:
+            return False
+        self._left[True] -= up
+        self._left[False] -= down
+        return True
+
+    def _drawn_left(self, *, up: bool) -> int:
+        loss = self.quality.loss_up if up else self.quality.loss_down
+        return _NEVER if loss == 0 else int(math.log(1 - self._rng.random()) / math.log(1 - loss))
 
     def delay_s(self, size: int, *, up: bool, extra_ms: float = 0.0) -> float:
         """Return how long a packet of `size` bytes is on its way."""

@@ -24,6 +24,7 @@ from tests.country.truth import Home, Ill, Truth, Wrong, clock
 from tests.country.virtual_time import NS, Agenda, VirtualClock, VirtualLoop, virtual
 
 _VANTAGE_LINE: Final = LineQuality(name="vantage", delay_up_ms=3, delay_down_ms=3, jitter_ms=0.5)
+_LASTS_S: Final = 61.0
 _MEMORY: Final = Path("/dev/shm")
 """Where the databases are, if there is such a place: nothing here tries a disk."""
 
@@ -120,6 +121,7 @@ class _Play:
                 ),
                 folder=folder / name,
                 seed=seed,
+                is_calm=self._calm_for(home),
                 heard=self._heard_by(home.number),
             )
             stack.callback(device.close)
@@ -158,6 +160,15 @@ class _Play:
             return down if is_down else well
 
         return view
+
+    def _calm_for(self, home: Home) -> Callable[[], bool]:
+        """Return whether nothing is wrong for a home now, nor for as long as what is asked now may last."""
+        spans = [
+            (one.since_s - _LASTS_S, one.until_s + _LASTS_S)
+            for one in self._truth.wrongs
+            if not one.homes or home.number in one.homes
+        ]
+        return lambda: not any(since_s <= self._clock.since_s < until_s for since_s, until_s in spans)
 
     # What is said.
 
