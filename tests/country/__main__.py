@@ -9,21 +9,21 @@ wrong was said, and how many countries an hour. Ends with 1 where somebody was a
 """
 
 import argparse
-import logging
-import multiprocessing
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from tests.country.draw import HOURS, draw
-from tests.country.play import play
+from tests.country.many import Asked, played
 from tests.country.shrink import shrink
-from tests.country.tally import Tally, report, tally_of
+from tests.country.tally import Tally, report
 
 
 def main(arguments: Sequence[str]) -> int:
     """Play what is asked for, and print what came of it."""
-    parser = argparse.ArgumentParser(prog="python -m tests.country", description=__doc__.split("\n", maxsplit=1)[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.country", description=__doc__.split("\n", maxsplit=1)[0]
+    )
     parser.add_argument("--countries", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the first country; the others follow it")
     parser.add_argument("--hours", type=float, default=HOURS)
@@ -31,41 +31,28 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--show", action="store_true", help="print the truth, and every change of a verdict")
     parser.add_argument("--shrink", action="store_true", help="look for a smaller truth that shows the same")
     options = parser.parse_args(arguments)
-    logging.disable(logging.WARNING)
     began_s = time.monotonic()
     if options.shrink:
         for line in shrink(draw(options.seed, hours=options.hours)):
             print(line, flush=True)
         return 0
     total = Tally()
-    seeds = range(options.seed, options.seed + options.countries)
+    asked = [
+        Asked(seed=options.seed + number, hours=options.hours, show=options.show)
+        for number in range(options.countries)
+    ]
     workers = 1 if options.show else max(1, min(options.workers, options.countries))
-    for number, (seed, tally) in enumerate(_played(seeds, options.hours, workers, show=options.show), start=1):
+    for number, (seed, tally) in enumerate(played(asked, workers=workers), start=1):
         total.add(tally)
         false = {f"{one.who}: {one.word} in {one.truth}" for one in tally.findings}
         took_s = time.monotonic() - began_s
-        print(f"{number} of {len(seeds)}, {took_s:.0f} s: seed {seed}, {'; '.join(sorted(false)[:3]) or 'nothing false'}", flush=True)
+        print(
+            f"{number} of {len(asked)}, {took_s:.0f} s: seed {seed}, {'; '.join(sorted(false)[:3]) or 'nothing false'}",
+            flush=True,
+        )
     for line in report(total, took_s=time.monotonic() - began_s, workers=workers):
         print(line)
     return 1 if total.accused or total.comforted else 0
-
-
-def _played(seeds: Sequence[int], hours: float, workers: int, *, show: bool) -> Iterator[tuple[int, Tally]]:
-    if workers == 1:
-        yield from (_play_one((seed, hours, show)) for seed in seeds)
-        return
-    with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=8) as pool:
-        yield from pool.imap_unordered(_play_one, [(seed, hours, False) for seed in seeds])
-
-
-def _play_one(asked: tuple[int, float, bool]) -> tuple[int, Tally]:
-    seed, hours, show = asked
-    logging.disable(logging.WARNING)
-    truth = draw(seed, hours=hours)
-    if show:
-        print("\n".join(truth.lines()), flush=True)
-    story = play(truth, tell=(lambda line: print(line, flush=True)) if show else lambda _line: None)
-    return seed, tally_of(truth, story)
 
 
 if __name__ == "__main__":

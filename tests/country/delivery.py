@@ -46,7 +46,9 @@ class Delivery:
 
     outbox: Outbox
 
-    def __init__(self, *, home: int, device: str, internet: Internet, agenda: Agenda, intake: Intake, seed: str) -> None:
+    def __init__(
+        self, *, home: int, device: str, internet: Internet, agenda: Agenda, intake: Intake, seed: str
+    ) -> None:
         self._home = home
         self._device = device
         self._internet = internet
@@ -173,7 +175,9 @@ class Delivery:
         until_s, at_s = now_s + _DEAD_S, now_s
         for place in range(0, size, _SEGMENT):
             sent = min(_SEGMENT, size - place)
-            passage = self._internet.ask(self._flow, Kind.DATA, sent, far.COLLECTOR, now_s, until_s)
+            passage = self._internet.ask(
+                self._flow, Kind.DATA, sent, name=far.COLLECTOR, now_s=now_s, deadline_s=until_s
+            )
             if passage.arrives_s is None:
                 return None
             at_s = max(at_s, passage.arrives_s)

@@ -67,7 +67,7 @@ class NoDrives:
 class Unwaiting(selectors.DefaultSelector):
     """The loop's wait, which returns at once: whoever calls a turn has waited."""
 
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:  # noqa: ARG002
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return nothing."""
         return []
 
@@ -152,7 +152,14 @@ class HomeDevice:
             provider=self.standing.provider,
             network_kind=self.standing.kind,
         )
-        self._worker = VirtualWorker(self._agenda, self._machines, self._machine, self._wake, self._is_calm, self._rng)
+        self._worker = VirtualWorker(
+            agenda=self._agenda,
+            machines=self._machines,
+            machine=self._machine,
+            wake=self._wake,
+            is_calm=self._is_calm,
+            rng=self._rng,
+        )
         boot_id = f"{self._rng.getrandbits(32):08x}-0000-4000-8000-{self._rng.getrandbits(48):012x}"
         with (
             mock.patch.object(clocks, "read_boot_id", return_value=boot_id),
@@ -229,8 +236,8 @@ def edges(clock: VirtualClock) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(health, "read", looked))
         stack.enter_context(mock.patch.object(clocks, "read_timesync", timesync))
-        stack.enter_context(mock.patch.object(state_file, "write", lambda *_: None))
-        stack.enter_context(mock.patch.object(state_file, "read", lambda *_: None))
+        stack.enter_context(mock.patch.object(state_file, "write", return_value=None))
+        stack.enter_context(mock.patch.object(state_file, "read", return_value=None))
         stack.enter_context(mock.patch.object(selectors, "DefaultSelector", Unwaiting))
         stack.enter_context(mock.patch.object(device_module, "UsbDriveWatch", NoDrives))
         stack.enter_context(mock.patch.object(device_module, "RunningRound", QuietRound))

@@ -101,13 +101,24 @@ class _Drawing:
                 scope, homes = self._provider()
                 return Wrong(ill=ill, since_s=since_s, until_s=until_s, homes=homes, scope=scope)
             case Ill.LINE_WORSE:
-                share, extra_ms = rng.choice((0.02, 0.1, 0.25, 0.4)), rng.choice((0.0, 300.0, 1_200.0, 3_000.0))
+                share, extra_ms = (
+                    rng.choice((0.02, 0.1, 0.25, 0.4)),
+                    rng.choice((0.0, 300.0, 1_200.0, 3_000.0)),
+                )
                 scope, homes = self._provider() if rng.random() < 0.4 else (Scope.HOMES, some)
                 return Wrong(
-                    ill=ill, since_s=since_s, until_s=until_s, homes=homes, share=share, extra_ms=extra_ms, scope=scope
+                    ill=ill,
+                    since_s=since_s,
+                    until_s=until_s,
+                    homes=homes,
+                    share=share,
+                    extra_ms=extra_ms,
+                    scope=scope,
                 )
             case Ill.SERVER_DOWN | Ill.SERVER_RESETS_NAME | Ill.SERVER_REFUSES_COUNTRY:
-                pool = self._platforms if ill is not Ill.SERVER_DOWN or rng.random() < 0.7 else self._references
+                pool = (
+                    self._platforms if ill is not Ill.SERVER_DOWN or rng.random() < 0.7 else self._references
+                )
                 homes = self._all() if ill is Ill.SERVER_REFUSES_COUNTRY else frozenset()
                 return Wrong(
                     ill=ill,
@@ -118,7 +129,9 @@ class _Drawing:
                     how=rng.choice((How.DROP, How.RESET)),
                 )
             case Ill.ANCHOR_DOWN:
-                return Wrong(ill=ill, since_s=since_s, until_s=until_s, hosts=frozenset(rng.sample(self._anchors, 1)))
+                return Wrong(
+                    ill=ill, since_s=since_s, until_s=until_s, hosts=frozenset(rng.sample(self._anchors, 1))
+                )
             case Ill.COLLECTOR_DOWN:
                 return Wrong(ill=ill, since_s=since_s, until_s=until_s)
             case _:
@@ -135,11 +148,22 @@ class _Drawing:
             share = 0.3 if ill is Ill.BLOCKED_TLS and rng.random() < 0.2 else 1.0
             return [
                 Wrong(
-                    ill=ill, since_s=since_s, until_s=until_s, homes=homes, hosts=hosts, scope=scope, how=how, share=share
+                    ill=ill,
+                    since_s=since_s,
+                    until_s=until_s,
+                    homes=homes,
+                    hosts=hosts,
+                    scope=scope,
+                    how=how,
+                    share=share,
                 )
             ]
         scope, homes = self._scope()
-        hosts = frozenset(rng.sample(self._references, rng.choice((1, 2, 2, 3)))) if ill is Ill.ALLOW_LIST else frozenset()
+        hosts = (
+            frozenset(rng.sample(self._references, rng.choice((1, 2, 2, 3))))
+            if ill is Ill.ALLOW_LIST
+            else frozenset()
+        )
 
         def wrong(begins_s: float, of: frozenset[int]) -> Wrong:
             return Wrong(
@@ -157,14 +181,19 @@ class _Drawing:
             step_s = rng.choice((60, 300, 1_200))
             begins = [min(since_s + place * step_s, until_s - 60) for place in range(len(providers))]
             return [
-                wrong(begins_s, homes & frozenset(one.number for one in self._homes if one.provider.name == name))
+                wrong(
+                    begins_s,
+                    homes & frozenset(one.number for one in self._homes if one.provider.name == name),
+                )
                 for begins_s, name in zip(begins, providers, strict=True)
             ]
         return [wrong(since_s, homes)]
 
     def _span(self, least_s: float, most_s: float) -> tuple[float, float]:
         length_s = self._rng.uniform(least_s, min(most_s, self._length_s / 3))
-        since_s = self._rng.uniform(_CALM_BEFORE_S, max(_CALM_BEFORE_S + 1, self._length_s - length_s - 1_800))
+        since_s = self._rng.uniform(
+            _CALM_BEFORE_S, max(_CALM_BEFORE_S + 1, self._length_s - length_s - 1_800)
+        )
         return round(since_s), round(since_s + length_s)
 
     def _of(self, condition: Callable[[Home], bool]) -> frozenset[int]:

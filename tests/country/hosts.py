@@ -4,6 +4,7 @@ Names and addresses are made from the plan; a pinned address is the plan's own. 
 wrong in the country.
 """
 
+import socket
 import struct
 from dataclasses import dataclass
 from typing import Final
@@ -76,7 +77,9 @@ class Hosts:
         host = str(one.options.get("sni", "")) or (f"host-{one.name}" if pinned else name)
         abroad = one.zone is Zone.INTERNATIONAL
         net = 20 + number
-        own = pinned or (f"93.{net}.{7 * number % 250}.{10 + number}" if abroad else f"185.{net}.10.{10 + number}")
+        own = pinned or (
+            f"93.{net}.{7 * number % 250}.{10 + number}" if abroad else f"185.{net}.10.{10 + number}"
+        )
         six = f"2a0{number % 10}:{net:x}::{10 + number:x}"
         addresses = (own,) if pinned else (own, six)
         self.of_target[one.name] = host
@@ -120,8 +123,6 @@ def servfail(query: bytes) -> bytes:
 
 
 def _record(address: str) -> bytes:
-    import socket  # noqa: PLC0415  # for the conversion of addresses alone: nothing here opens a socket
-
     is_six = ":" in address
     data = socket.inet_pton(socket.AF_INET6 if is_six else socket.AF_INET, address)
     return struct.pack("!HHHIH", 0xC00C, 28 if is_six else 1, 1, 300, len(data)) + data
@@ -149,14 +150,20 @@ def _response(status: int, reason: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-def home_host(*, families: tuple[int, ...], carrier: bool = True, address: bool = True, kind: str = "ethernet") -> Host:
+def home_host(
+    *, families: tuple[int, ...], carrier: bool = True, address: bool = True, kind: str = "ethernet"
+) -> Host:
     """Return a home's network as its device sees it."""
     addresses, routes = [], []
     if carrier and address:
-        addresses.append(InterfaceAddress(interface="net0", family=4, address="192.168.1.20", scope="private"))
+        addresses.append(
+            InterfaceAddress(interface="net0", family=4, address="192.168.1.20", scope="private")
+        )
         routes.append(DefaultRoute(interface="net0", family=4, gateway=GATEWAY_ADDRESS, metric=0))
         if 6 in families:
-            addresses.append(InterfaceAddress(interface="net0", family=6, address="2a0f:1::20", scope="global"))
+            addresses.append(
+                InterfaceAddress(interface="net0", family=6, address="2a0f:1::20", scope="global")
+            )
             routes.append(DefaultRoute(interface="net0", family=6, gateway="fe80::1", metric=0))
     return Host(
         interfaces=(Interface(name="net0", kind=kind, up=True, carrier=carrier),),

@@ -150,7 +150,9 @@ class Internet:
 
     # TCP.
 
-    def connect(self, home: int, address: str, port: int, now_s: float, deadline_s: float) -> tuple[Connecting, Flow | None]:
+    def connect(
+        self, home: int, address: str, port: int, now_s: float, deadline_s: float
+    ) -> tuple[Connecting, Flow | None]:
         """Connect, as Linux does, until `deadline_s`; return how it went, and the flow where it stands."""
         server = self.hosts.by_address.get(address)
         family = 6 if ":" in address else 4
@@ -158,28 +160,31 @@ class Internet:
         if server is None:
             return Connecting(at_s=deadline_s, failure=Failure.TIMEOUT, retransmissions=5, rtt_s=0), None
         flow = Flow(home=home, server=server, port=port, family=family, number=self._flows, rto_s=1.0)
-        ends: list[tuple[float, str | None]] = []
-        sent = 0
+        best: tuple[float, str | None] = (deadline_s, Failure.TIMEOUT)
+        rtt_s = 0.0
         for offset_s in SYN_AT_S:
-            at_s = now_s + offset_s
-            if at_s >= deadline_s or (ends and min(ends)[0] <= at_s):
+            sent_s = now_s + offset_s
+            if sent_s >= best[0]:
                 break
-            sent += 1
-            passage = self.send(_packet(flow, Kind.SYN, up=True, size=SYN_BYTES), at_s)
+            passage = self.send(_packet(flow, Kind.SYN, up=True, size=SYN_BYTES), sent_s)
             if passage.act is not None:
-                ends += _met(passage)
+                ends = _met(passage)
             elif passage.arrives_s is not None:
-                ends += self._accepted(flow, passage.arrives_s, deadline_s)
-        at_s, failure = min(ends, key=lambda one: one[0], default=(deadline_s, Failure.TIMEOUT))
-        if at_s >= deadline_s:
-            at_s, failure = deadline_s, Failure.TIMEOUT
+                ends = self._accepted(flow, passage.arrives_s, deadline_s)
+            else:
+                continue
+            for end in ends:
+                if end[0] < best[0]:
+                    best, rtt_s = end, end[0] - sent_s
+        at_s, failure = best
         again = max(0, sum(now_s + offset_s < at_s for offset_s in SYN_AT_S) - 1)
-        rtt_s = at_s - now_s - (SYN_AT_S[again] if again else 0.0)
         flow.rto_s = max(rtt_s + _LEAST_RTO_S, 3 * rtt_s)
         told = Connecting(at_s=at_s, failure=failure, retransmissions=again, rtt_s=rtt_s)
         return told, None if failure else flow
 
-    def _accepted(self, flow: Flow, arrived_s: float, deadline_s: float) -> Iterator[tuple[float, str | None]]:
+    def _accepted(
+        self, flow: Flow, arrived_s: float, deadline_s: float
+    ) -> Iterable[tuple[float, str | None]]:
         """Yield when the answer to a SYN arrives, the server repeating it until one does."""
         for offset_s in SYN_AT_S[:5]:
             if arrived_s + offset_s >= deadline_s:
@@ -189,7 +194,9 @@ class Internet:
                 yield passage.arrives_s, None
                 return
 
-    def ask(self, flow: Flow, kind: Kind, size: int, name: str, now_s: float, deadline_s: float) -> Passage:
+    def ask(
+        self, flow: Flow, kind: Kind, size: int, *, name: str, now_s: float, deadline_s: float
+    ) -> Passage:
         """Send `size` bytes in one segment over a flow, again and again until they arrive; return what becomes of it."""
         for at_s in _again(now_s, flow.rto_s, deadline_s):
             passage = self.send(_packet(flow, kind, up=True, size=size + HEADERS, name=name), at_s)
@@ -218,13 +225,22 @@ class Internet:
 
     # Datagrams.
 
-    def datagram(self, home: int, address: str, port: int, data: bytes, now_s: float) -> list[tuple[float, bytes]]:
+    def datagram(
+        self, home: int, address: str, port: int, data: bytes, now_s: float
+    ) -> list[tuple[float, bytes]]:
         """Send a datagram; return what comes back for it, and when."""
         server = self.hosts.by_address.get(address)
         if server is None:
             return []
         self._flows += 1
-        flow = Flow(home=home, server=server, port=port, family=6 if ":" in address else 4, number=self._flows, rto_s=1.0)
+        flow = Flow(
+            home=home,
+            server=server,
+            port=port,
+            family=6 if ":" in address else 4,
+            number=self._flows,
+            rto_s=1.0,
+        )
         kind = Kind.QUERY if port == 53 else Kind.ECHO if port == 0 else Kind.DATAGRAM
         name, record_type = far.question_of(data) if kind is Kind.QUERY else ("", "")
         passage = self.send(_packet(flow, kind, up=True, size=len(data) + 28, name=name), now_s)
@@ -248,9 +264,13 @@ class Internet:
         back = self.send(_packet(flow, Kind.DATA, up=False, size=len(reply) + 28), at_s)
         return [] if back.arrives_s is None else [(back.arrives_s, reply)]
 
-    def _resolve(self, home: int, name: str, record_type: str, query: bytes, now_s: float) -> tuple[float, bytes] | None:
+    def _resolve(
+        self, home: int, name: str, record_type: str, query: bytes, now_s: float
+    ) -> tuple[float, bytes] | None:
         """Return when the provider's resolver answers, and what; None where it does not."""
-        asked = Packet(home=home, host=far.RESOLVER, kind=Kind.QUERY, up=True, size=0, port=53, abroad=False, name=name)
+        asked = Packet(
+            home=home, host=far.RESOLVER, kind=Kind.QUERY, up=True, size=0, port=53, abroad=False, name=name
+        )
         for rule in self._rules[Place.RESOLVER]:
             if not (rule.is_on(now_s) and rule.matches(asked) and self._is_hit(rule, 0, asked)):
                 continue
@@ -262,13 +282,19 @@ class Internet:
                 case Act.SERVFAIL:
                     return now_s + _RESOLVER_S, far.servfail(query)
                 case Act.FORGE:
-                    values = (far.STRANGER_ADDRESS,) if record_type == "A" else ()
-                    return now_s + _RESOLVER_S, far.answer_to(query, values)
+                    forged = (far.STRANGER_ADDRESS,) if record_type == "A" else ()
+                    return now_s + _RESOLVER_S, far.answer_to(query, forged)
                 case Act.SLOW:
                     now_s += rule.extra_ms / 1000
         if self._rng.random() >= _CACHED and not name.endswith(".ir"):
             beyond = Packet(
-                home=home, host=far.PUBLIC_RESOLVER, kind=Kind.DATAGRAM, up=True, size=80, port=53, abroad=True
+                home=home,
+                host=far.PUBLIC_RESOLVER,
+                kind=Kind.DATAGRAM,
+                up=True,
+                size=80,
+                port=53,
+                abroad=True,
             )
             if self._at(Place.BORDER, beyond, now_s)[0] is not None:
                 return now_s + _GIVES_UP_S, far.servfail(query)
@@ -305,7 +331,7 @@ def _packet(flow: Flow, kind: Kind, *, up: bool, size: int, name: str = "") -> P
     )
 
 
-def _met(passage: Passage) -> list[tuple[float, str | None]]:
+def _met(passage: Passage) -> Iterable[tuple[float, str | None]]:
     """Return when a SYN's sender meets what was done to it, and what that is to them."""
     if passage.act is Act.RESET:
         return [(passage.act_s, Failure.CONNECTION_REFUSED)]

@@ -53,10 +53,18 @@ ACCUSING: Final = frozenset(
         Word.TRANSIT_FAULT,
     }
 )
-_BLOCKED: Final = {Ill.BLOCKED_DNS: Word.BLOCKED_DNS, Ill.BLOCKED_TCP: Word.BLOCKED_TCP, Ill.BLOCKED_TLS: Word.BLOCKED_TLS}
+_BLOCKED: Final = {
+    Ill.BLOCKED_DNS: Word.BLOCKED_DNS,
+    Ill.BLOCKED_TCP: Word.BLOCKED_TCP,
+    Ill.BLOCKED_TLS: Word.BLOCKED_TLS,
+}
 _HOME_ILLS: Final = frozenset({Ill.LINK_DOWN, Ill.ROUTER_DEAD, Ill.SIGN_IN, Ill.POWER_CUT})
-_STOPS: Final = frozenset({Ill.CUT, Ill.SHUTDOWN, Ill.ALLOW_LIST, Ill.FAMILY_CUT, Ill.TLS_FILTERED, Ill.CABLE, Ill.PROVIDER_DARK})
-_ORDERED: Final = frozenset({Ill.CUT, Ill.SHUTDOWN, Ill.ALLOW_LIST, Ill.FAMILY_CUT, Ill.TLS_FILTERED, *_BLOCKED})
+_STOPS: Final = frozenset(
+    {Ill.CUT, Ill.SHUTDOWN, Ill.ALLOW_LIST, Ill.FAMILY_CUT, Ill.TLS_FILTERED, Ill.CABLE, Ill.PROVIDER_DARK}
+)
+_ORDERED: Final = frozenset(
+    {Ill.CUT, Ill.SHUTDOWN, Ill.ALLOW_LIST, Ill.FAMILY_CUT, Ill.TLS_FILTERED, *_BLOCKED}
+)
 _SERVERS: Final = frozenset({Ill.SERVER_DOWN, Ill.SERVER_RESETS_NAME, Ill.SERVER_REFUSES_COUNTRY})
 
 
@@ -89,7 +97,7 @@ def device_mark(truth: Truth, home: int, word: str, since_s: float, until_s: flo
     return min(marks, key=list(Mark).index)
 
 
-def site_mark(truth: Truth, home: int, host: str, word: str, since_s: float, until_s: float) -> Mark:
+def site_mark(truth: Truth, home: int, host: str, word: str, *, since_s: float, until_s: float) -> Mark:
     """Return what a device's word on one platform is."""
     wrongs = [one for one in truth.on(since_s, until_s) if not one.homes or home in one.homes]
     of_host = [one for one in wrongs if host in one.hosts]
@@ -104,7 +112,7 @@ def _device_moments(truth: Truth, home: int, since_s: float, until_s: float) -> 
     cuts = [since_s, *(moment for moment in truth.moments_s() if since_s < moment < until_s)]
     place = next(one for one in truth.homes if one.number == home)
     for moment_s in cuts:
-        yield _of_device(place, [one for one in truth.on(moment_s, moment_s + 0.001)])
+        yield _of_device(place, truth.on(moment_s, moment_s + 0.001))
 
 
 def _of_device(home: Home, wrongs: Iterable[Wrong]) -> Sayable:
@@ -115,7 +123,9 @@ def _of_device(home: Home, wrongs: Iterable[Wrong]) -> Sayable:
     if ills & {Ill.LINK_DOWN, Ill.ROUTER_DEAD}:
         return Sayable(right=frozenset({Word.LOCAL_FAULT}), not_ok=True, accusable=accusable)
     if Ill.SIGN_IN in ills:
-        return Sayable(right=frozenset({Word.CAPTIVE_PORTAL, Word.LOCAL_FAULT}), not_ok=True, accusable=accusable)
+        return Sayable(
+            right=frozenset({Word.CAPTIVE_PORTAL, Word.LOCAL_FAULT}), not_ok=True, accusable=accusable
+        )
     if ills & {Ill.PROVIDER_DARK, Ill.SHUTDOWN}:
         return Sayable(right=frozenset({Word.ISP_OR_WIDER_OUTAGE}), not_ok=True, accusable=accusable)
     has_six = 6 in QUALITIES[home.line].families
@@ -198,7 +208,10 @@ def _names_of(truth: Truth, lost: frozenset[int]) -> set[str]:
         found.add(Word.MOBILE_SHUTDOWN)
     if any(are(one for one in homes if one.province == name) for name in {one.province for one in homes}):
         found.add(Word.REGIONAL_SHUTDOWN)
-    if any(are(one for one in homes if one.provider.name == name) for name in {one.provider.name for one in homes}):
+    if any(
+        are(one for one in homes if one.provider.name == name)
+        for name in {one.provider.name for one in homes}
+    ):
         found.add(Word.ISP_OUTAGE)
     return found
 

@@ -77,7 +77,7 @@ class _Play:
         lines = {VANTAGE: Line(quality=_VANTAGE_LINE, seed=f"{truth.seed}/vantage")}
         for home in truth.homes:
             lines[home.number] = Line(quality=QUALITIES[home.line], seed=f"{truth.seed}/{home.number}")
-        internet = Internet(hosts, lines, rules_of(truth, hosts), seed=str(truth.seed))
+        internet = Internet(hosts, lines, rules_of(truth), seed=str(truth.seed))
         machines = Machines(self._clock, self._loop, internet)
         for one in (virtual(self._clock), machines.installed(), edges(self._clock)):
             stack.enter_context(one)
@@ -196,6 +196,6 @@ class _Play:
         self._story.country.append(said)
         if self._country != (said.verdict, said.where):
             self._country = (said.verdict, said.where)
-            self._tell(f"{clock(said.at_s)} the country: {said.verdict} ({said.rule_id}) {said.where}".rstrip())
-
-
+            self._tell(
+                f"{clock(said.at_s)} the country: {said.verdict} ({said.rule_id}) {said.where}".rstrip()
+            )

@@ -5,6 +5,7 @@ OpenSSL would do is done here. This file must never decide what to ask.
 """
 
 import heapq
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from firmware.protocols.tls_bio import OPERATION
 from firmware.protocols.tls_stream import Flight, Handshake, TlsStream
 from firmware.worker import runner
 from tests.country import hosts as far
-from tests.country.internet import Flow, Internet
+from tests.country.internet import Flow, Internet, Passage
 from tests.country.rules import Act, Kind
 from tests.country.virtual_time import BOOTED_NS, NS, VirtualClock, VirtualLoop
 from tests.servers.ntp import truthful
@@ -58,7 +59,9 @@ class Machines:
         self.internet = internet
         self.by_job: dict[object, Machine] = {}
 
-    def net(self, loop: Loop, *, deadline_ns: int, slot_ns: int = 0, host: Host | None = None) -> "VirtualNet":
+    def net(
+        self, loop: Loop, *, deadline_ns: int, slot_ns: int = 0, host: Host | None = None
+    ) -> "VirtualNet":
         """Return a task's way to the network, in the place of `Net`."""
         machine = self.by_job[loop.current()]
         return VirtualNet(self, machine, loop, deadline_ns=deadline_ns, slot_ns=slot_ns, host=host)
@@ -69,8 +72,8 @@ class Machines:
         with ExitStack() as stack:
             stack.enter_context(mock.patch.object(runner, "Net", self.net))
             stack.enter_context(mock.patch.object(tls_module, "TlsStream", VirtualTls))
-            stack.enter_context(mock.patch.object(names_module, "read_text", lambda _path: ""))
-            stack.enter_context(mock.patch.object(host_module, "read_host", lambda _root="": Host()))
+            stack.enter_context(mock.patch.object(names_module, "read_text", return_value=""))
+            stack.enter_context(mock.patch.object(host_module, "read_host", return_value=Host()))
             yield
 
 
@@ -78,7 +81,14 @@ class VirtualNet(Net):
     """One task's way to the network."""
 
     def __init__(
-        self, machines: Machines, machine: Machine, loop: Loop, *, deadline_ns: int, slot_ns: int, host: Host | None
+        self,
+        machines: Machines,
+        machine: Machine,
+        loop: Loop,
+        *,
+        deadline_ns: int,
+        slot_ns: int,
+        host: Host | None,
     ) -> None:
         super().__init__(loop, deadline_ns=deadline_ns, slot_ns=slot_ns, host=host)
         self.machines = machines
@@ -124,7 +134,9 @@ class VirtualNet(Net):
         if flow is None:
             raise MeasurementFailedError(told.failure or "", operation="connect")
         stamp = Stamp.USER if told.retransmissions else Stamp.TCP_INFO
-        return VirtualStream(self, flow, address, Phase(ns=max(1, round(told.rtt_s * NS)), stamp=stamp), told.retransmissions)
+        return VirtualStream(
+            self, flow, address, Phase(ns=max(1, round(told.rtt_s * NS)), stamp=stamp), told.retransmissions
+        )
 
     def _note(
         self, address: str, port: int, failure: str | None, departure: Departure, *, retransmissions: int
@@ -157,7 +169,9 @@ class VirtualNet(Net):
 class VirtualStream(TcpStream):
     """A connected stream. What is asked over it is answered by the host at its end, or by who stands in between."""
 
-    def __init__(self, net: VirtualNet, flow: Flow, address: str, connect: Phase, retransmissions: int) -> None:
+    def __init__(
+        self, net: VirtualNet, flow: Flow, address: str, connect: Phase, retransmissions: int
+    ) -> None:
         self.connect = connect
         self.local = ("192.168.1.20", 40_000)
         self.remote = (address, flow.port)
@@ -186,14 +200,21 @@ class VirtualStream(TcpStream):
         self.net.traffic.bytes_up += len(data)
         name, path = _asked(data)
         until_s = _since_s(self.net.deadline_ns)
-        passage = self.net.machines.internet.ask(self.flow, Kind.REQUEST, len(data), name, self.net.now_s, until_s)
-        self._answers = self._answer(passage.arrives_s, passage.act, passage.act_s, name, path, until_s)
+        passage = self.net.machines.internet.ask(
+            self.flow, Kind.REQUEST, len(data), name=name, now_s=self.net.now_s, deadline_s=until_s
+        )
+        self._answers = self._answer(passage, name, path, until_s)
 
     def _answer(
-        self, arrived_s: float | None, act: Act | None, act_s: float, name: str, path: str, until_s: float
+        self, passage: Passage, name: str, path: str, until_s: float
     ) -> list[tuple[float, bytes | str]]:
+        """Return what comes back for a request, and when; a word is how the stream ends instead."""
+        arrived_s, act, act_s = passage.arrives_s, passage.act, passage.act_s
         if act in (Act.PAGE, Act.PORTAL):
-            return [(act_s, far.sign_in_page() if act is Act.PORTAL else far.page_of(name, path, forged=True)), (act_s, b"")]
+            return [
+                (act_s, far.sign_in_page() if act is Act.PORTAL else far.page_of(name, path, forged=True)),
+                (act_s, b""),
+            ]
         if act is Act.UNAVAILABLE:
             return [(act_s, far.page_of(name, path, status=503))]
         if act is not None:
@@ -281,7 +302,7 @@ class VirtualTls(TlsStream):
         net.traffic.bytes_up += HELLO_BYTES
         story.flights.append(Flight("up", HELLO_BYTES, story.hello))
         deadline_ns = min(net.now_ns() + round(timeout_s * NS), net.deadline_ns)
-        failure, at_s = self._shake(_since_s(deadline_ns))
+        failure, at_s = self._end(_since_s(deadline_ns))
         await net.loop.sleep_until(min(BOOTED_NS + round(at_s * NS), deadline_ns))
         story.retransmissions = self.tcp.again
         if failure is not None:
@@ -292,21 +313,26 @@ class VirtualTls(TlsStream):
         story.finish_ns = 0
         story.phases["tls_handshake"] = self.tcp.elapsed(story.hello, last)
 
-    def _shake(self, until_s: float) -> tuple[str | None, float]:
+    def _end(self, until_s: float) -> tuple[str | None, float]:
         """Return the handshake's failure and when it ended."""
         internet, flow, name = self.virtual_net.machines.internet, self.tcp.flow, self.story.server_name
-        passage = internet.ask(flow, Kind.HELLO, HELLO_BYTES, name, self.virtual_net.now_s, until_s)
+        now_s = self.virtual_net.now_s
+        passage = internet.ask(flow, Kind.HELLO, HELLO_BYTES, name=name, now_s=now_s, deadline_s=until_s)
         if passage.act in (Act.PORTAL, Act.PAGE, Act.STRANGER):
             return self._met(passage.act, passage.act_s)
         if passage.act is not None and passage.act is not Act.UNAVAILABLE:
-            return (Failure.CONNECTION_RESET, passage.act_s) if passage.act_s < until_s else (Failure.TIMEOUT, until_s)
+            return (
+                (Failure.CONNECTION_RESET, passage.act_s)
+                if passage.act_s < until_s
+                else (Failure.TIMEOUT, until_s)
+            )
         if flow.server.host == far.STRANGER and passage.arrives_s is not None:
             return Failure.CONNECTION_RESET, passage.arrives_s
         at_s = passage.act_s if passage.act is not None else passage.arrives_s
         if at_s is None:
             return Failure.TIMEOUT, until_s
         answered = internet.answer(flow, SERVER_FLIGHT, at_s + 0.004, until_s)
-        self._note(answered.segments)
+        self._tell_answer(answered.segments)
         if answered.act is not None:
             return Failure.CONNECTION_RESET, answered.act_s
         if not answered.complete:
@@ -317,11 +343,11 @@ class VirtualTls(TlsStream):
     def _met(self, act: Act, at_s: float) -> tuple[str | None, float]:
         """Return how a handshake ends with somebody who is not the server."""
         if act is Act.STRANGER:
-            self._note(((at_s, 1200),))
+            self._tell_answer(((at_s, 1200),))
             return Failure.SSL_UNKNOWN_AUTHORITY, at_s
         return Failure.CONNECTION_RESET, at_s
 
-    def _note(self, segments: tuple[tuple[float, int], ...]) -> None:
+    def _tell_answer(self, segments: tuple[tuple[float, int], ...]) -> None:
         story = self.story
         if not segments or story.hello is None:
             return
@@ -413,6 +439,5 @@ def _asked(data: bytes) -> tuple[str, str]:
 
 def _time_of(clock: VirtualClock, question: bytes) -> bytes:
     """Return a good NTP server's answer, by the virtual clock."""
-    import time  # noqa: PLC0415  # the helper goes by this machine's clock: what it is off by is made up for
-
+    # The helper goes by this machine's clock: what that is off by is made up for.
     return truthful(question, ahead_ns=clock.utc_ns() - time.time_ns())

@@ -5,7 +5,7 @@ One country is one independent trial, however many rounds its devices made. Pure
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Final
 
@@ -87,24 +87,26 @@ class Tally:
 def tally_of(truth: Truth, story: Story) -> Tally:
     """Return the count over one country."""
     tally = Tally(
-        countries=1, free=int(truth.is_free), device_days=len(truth.homes) * truth.hours / 24, devices=[len(truth.homes)]
+        countries=1,
+        free=int(truth.is_free),
+        device_days=len(truth.homes) * truth.hours / 24,
+        devices=[len(truth.homes)],
     )
-    found: dict[tuple[str, ...], Finding] = {}
+    found = _Findings(truth.seed)
     hosts = Hosts(load(truth.plan)).of_target
     lines = {one.number: one.line for one in truth.homes}
     for spoken in story.rounds:
-        name = truth_name(truth, spoken.home, spoken.since_s, spoken.until_s)
-        mark = device_mark(truth, spoken.home, spoken.verdict, spoken.since_s, spoken.until_s)
+        home, span = spoken.home, (spoken.since_s, spoken.until_s)
+        name = truth_name(truth, home, *span)
+        mark = device_mark(truth, home, spoken.verdict, *span)
         tally.rounds[name, spoken.verdict] += 1
         tally.marks[mark] += 1
-        who, line = f"device {spoken.home}", lines[spoken.home]
-        given = [(who, mark, spoken.verdict, spoken.rule_id)]
+        at = _Place(truth=name, line=lines[home], at_s=spoken.since_s)
+        found.note(f"device {home}", mark, spoken.verdict, spoken.rule_id, at)
         for target, word, rule_id in spoken.targets:
-            one = site_mark(truth, spoken.home, hosts.get(target, target), word, spoken.since_s, spoken.until_s)
-            given.append((f"site {target} at {spoken.home}", one, word, rule_id))
-        for whose, of, word, rule_id in given:
-            if of in FALSE or of is Mark.WRONG_KIND:
-                _note(found, truth, whose, of, word, rule_id, name, line, spoken.since_s)
+            host = hosts.get(target, target)
+            of_site = site_mark(truth, home, host, word, since_s=spoken.since_s, until_s=spoken.until_s)
+            found.note(f"site {target} at {home}", of_site, word, rule_id, at)
     for said in story.country:
         if said.at_s < _FIRST_S:
             continue
@@ -112,33 +114,43 @@ def tally_of(truth: Truth, story: Story) -> Tally:
         name = _country_truth(truth, said.at_s)
         tally.country[name, said.verdict] += 1
         tally.country_marks[mark] += 1
-        if mark in FALSE or mark is Mark.WRONG_KIND:
-            _note(found, truth, "country", mark, said.verdict, said.rule_id, name, "", said.at_s)
-    tally.findings = list(found.values())
+        found.note("country", mark, said.verdict, said.rule_id, _Place(truth=name, line="", at_s=said.at_s))
+    tally.findings = list(found.known.values())
     _time(tally, truth, story)
     return tally
 
 
-def _note(
-    found: dict[tuple[str, ...], Finding],
-    truth: Truth,
-    who: str,
-    mark: Mark,
-    word: str,
-    rule_id: str,
-    name: str,
-    line: str,
-    at_s: float,
-) -> None:
-    one = Finding(
-        seed=truth.seed, who=who, mark=mark, word=word, rule_id=rule_id, truth=name, line=line, at_s=at_s
-    )
-    before = found.get((*one.kind, who))
-    count = 1 if before is None else before.count + 1
-    first_s = at_s if before is None else before.at_s
-    found[*one.kind, who] = Finding(
-        seed=one.seed, who=who, mark=mark, word=word, rule_id=rule_id, truth=name, line=line, at_s=first_s, count=count
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    truth: str
+    line: str
+    at_s: float
+
+
+class _Findings:
+    """What was false in one country, each kind of each speaker once, with how often it was said."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self.known: dict[tuple[str, ...], Finding] = {}
+
+    def note(self, who: str, mark: Mark, word: str, rule_id: str, at: _Place) -> None:
+        """Take note of what was said, if it was false."""
+        if mark not in FALSE and mark is not Mark.WRONG_KIND:
+            return
+        one = Finding(
+            seed=self._seed,
+            who=who,
+            mark=mark,
+            word=word,
+            rule_id=rule_id,
+            truth=at.truth,
+            line=at.line,
+            at_s=at.at_s,
+        )
+        key = (*one.kind, who)
+        before = self.known.get(key)
+        self.known[key] = one if before is None else replace(before, count=before.count + 1)
 
 
 def _country_truth(truth: Truth, at_s: float) -> str:
@@ -188,7 +200,9 @@ def report(tally: Tally, *, took_s: float, workers: int) -> Iterator[str]:
     yield from _table(tally.country)
     for name, marks in (("devices", tally.marks), ("country", tally.country_marks)):
         total = sum(marks.values()) or 1
-        yield f"{name}: " + ", ".join(f"{mark} {marks[mark]} ({marks[mark] / total:.2%})" for mark in Mark if marks[mark])
+        yield f"{name}: " + ", ".join(
+            f"{mark} {marks[mark]} ({marks[mark] / total:.2%})" for mark in Mark if marks[mark]
+        )
     for ill in sorted(tally.delays_s.keys() | tally.missed.keys()):
         delays = sorted(tally.delays_s.get(ill, ()))
         told = f"median {median(delays):.0f} s, longest {delays[-1]:.0f} s" if delays else "never"
@@ -212,7 +226,9 @@ def _kinds(findings: Iterable[Finding]) -> Iterator[str]:
     kinds: dict[tuple[str, ...], list[Finding]] = {}
     for one in findings:
         kinds.setdefault(one.kind, []).append(one)
-    for kind, those in sorted(kinds.items(), key=lambda item: (-len({one.seed for one in item[1]}), item[0]))[:_SHOWN]:
+    for kind, those in sorted(kinds.items(), key=lambda item: (-len({one.seed for one in item[1]}), item[0]))[
+        :_SHOWN
+    ]:
         who, mark, word, rule_id, truth = kind
         seeds = sorted({one.seed for one in those})
         lines = Counter(one.line for one in those if one.line)

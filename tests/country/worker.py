@@ -33,6 +33,7 @@ class VirtualWorker:
 
     def __init__(
         self,
+        *,
         agenda: Agenda,
         machines: Machines,
         machine: Machine,
@@ -91,7 +92,11 @@ class VirtualWorker:
             return None
         up, down = _PACKETS.get(task.test, (0, 0))
         line = self._machines.internet.line(self._machine.home)
-        return self._rng.choice(known) if line.passes(up, down, at_most=1 if task.test == "tcp" else _MOST) else None
+        return (
+            self._rng.choice(known)
+            if line.passes(up, down, at_most=1 if task.test == "tcp" else _MOST)
+            else None
+        )
 
     def _repeat(self, task: Task, known: Result) -> None:
         now_ns = self._agenda.clock.boottime_ns()
@@ -114,7 +119,9 @@ class VirtualWorker:
             self._machines.by_job.pop(job, None)
         failure = result.outcome.failure
         if failure is not None and failure.startswith(UNKNOWN_PREFIX):
-            raise AssertionError(f"{task.task_id}: {failure}: a fault of the virtual sockets, or of the product")
+            raise AssertionError(
+                f"{task.task_id}: {failure}: a fault of the virtual sockets, or of the product"
+            )
         # What a clock says is true once.
         is_clean = failure is None and line.lost == lost and task.test != "ntp"
         if is_clean and was_calm and self._is_calm():
