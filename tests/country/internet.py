@@ -269,7 +269,7 @@ class Internet:
     ) -> tuple[float, bytes] | None:
         """Return when the provider's resolver answers, and what; None where it does not."""
         asked = Packet(
-            home=home, host=far.RESOLVER, kind=Kind.QUERY, up=True, size=0, port=53, abroad=False, name=name
+            home=home, host=far.RESOLVER, kind=Kind.QUERY, up=True, size=60, port=53, abroad=False, name=name
         )
         for rule in self._rules[Place.RESOLVER]:
             if not (rule.is_on(now_s) and rule.matches(asked) and self._is_hit(rule, 0, asked)):
