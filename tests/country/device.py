@@ -10,6 +10,7 @@ import selectors
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
@@ -25,7 +26,11 @@ from appliance.settings import DeviceSettings
 from appliance.storage.datadir import DataDir
 from firmware.clock import clocks
 from firmware.clock.clocks import SyncPoint
+from firmware.judgement.fingerprints import table
 from firmware.judgement.ladder import Ladder
+from firmware.judgement.site import facts as site_facts
+from firmware.judgement.site import places as site_places
+from firmware.judgement.site import targets as site_targets
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.plan import Plan
 from firmware.model.record import Record, RecordIdentity, Verdict
@@ -241,4 +246,8 @@ def edges(clock: VirtualClock) -> Iterator[None]:
         stack.enter_context(mock.patch.object(selectors, "DefaultSelector", Unwaiting))
         stack.enter_context(mock.patch.object(device_module, "UsbDriveWatch", NoDrives))
         stack.enter_context(mock.patch.object(device_module, "RunningRound", QuietRound))
+        # A function of its argument alone, which is asked for the same few addresses a million times.
+        remembered = lru_cache(maxsize=4096)(table.canonical)
+        for module in (table, site_facts, site_places, site_targets):
+            stack.enter_context(mock.patch.object(module, "canonical", remembered))
         yield
