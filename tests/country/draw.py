@@ -6,6 +6,7 @@ never know a rule.
 
 import random
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final, TypeVar
 
 from firmware.model.record import Rung
@@ -44,8 +45,7 @@ def draw(seed: int, *, hours: float = HOURS) -> Truth:
     """Return the truth of a seed."""
     rng = random.Random(f"country/{seed}")
     homes = _homes(rng)
-    hosts = Hosts(load("ir"))
-    drawing = _Drawing(rng, homes, hosts, hours * 3600)
+    drawing = _Drawing(rng, homes, hours * 3600)
     wrongs = [drawing.one(_weighted(rng, _FREE)) for _ in range(rng.choice((1, 1, 2, 2, 3)))]
     if seed % 2:
         wrongs += drawing.censored(_weighted(rng, _CENSORED))
@@ -79,14 +79,13 @@ def _homes(rng: random.Random) -> tuple[Home, ...]:
 class _Drawing:
     """Draws what is wrong in one country."""
 
-    def __init__(self, rng: random.Random, homes: tuple[Home, ...], hosts: Hosts, length_s: float) -> None:
+    def __init__(self, rng: random.Random, homes: tuple[Home, ...], length_s: float) -> None:
         self._rng = rng
         self._homes = homes
         self._length_s = length_s
-        plan = load("ir")
-        self._platforms = [hosts.of_target[one.name] for one in plan.on_rung(Rung.PLATFORMS)]
-        self._references = [hosts.of_target[one.name] for one in plan.on_rung(Rung.INTERNATIONAL)]
-        self._anchors = [hosts.of_target[one.name] for one in plan.on_rung(Rung.DOMESTIC)]
+        self._platforms, self._references, self._anchors = map(
+            _hosts_on, (Rung.PLATFORMS, Rung.INTERNATIONAL, Rung.DOMESTIC)
+        )
 
     def one(self, ill: Ill) -> Wrong:
         """Return one fault."""
@@ -226,6 +225,13 @@ class _Drawing:
         if drawn < 0.7:
             return Scope.MOBILE, self._of(lambda one: one.provider.kind == "mobile")
         return self._region() if drawn < 0.85 else self._provider()
+
+
+@cache
+def _hosts_on(rung: Rung) -> tuple[str, ...]:
+    plan = load("ir")
+    names = Hosts(plan).of_target
+    return tuple(names[one.name] for one in plan.on_rung(rung))
 
 
 _Drawn = TypeVar("_Drawn")

@@ -1,0 +1,131 @@
+"""The oracle: what may be said of a truth, from the truth alone."""
+
+import pytest
+
+from tests.country.draw import draw
+from tests.country.oracle import Mark, country_mark, device_mark, site_mark
+from tests.country.truth import Home, How, Ill, Provider, Scope, Truth, Wrong
+
+FIXED = Provider(name="AS1", kind="fixed")
+MOBILE = (Provider(name="AS2", kind="mobile"), Provider(name="AS3", kind="mobile"))
+HOMES = tuple(
+    Home(number=number, provider=provider, province=province, line=line)
+    for number, (provider, province, line) in enumerate(
+        [
+            (FIXED, "north", "fibre"),
+            (FIXED, "south", "dual-stack"),
+            (MOBILE[0], "north", "mobile"),
+            (MOBILE[0], "south", "mobile"),
+            (MOBILE[1], "north", "mobile"),
+            (MOBILE[1], "south", "mobile"),
+        ]
+    )
+)
+ALL = frozenset(range(6))
+MOBILES = frozenset({2, 3, 4, 5})
+
+
+def truth(*wrongs: Wrong) -> Truth:
+    return Truth(seed=1, hours=24, homes=HOMES, wrongs=wrongs)
+
+
+def wrong(ill: Ill, homes: frozenset[int] = ALL, *hosts: str, scope: Scope = Scope.NATION) -> Wrong:
+    return Wrong(ill=ill, since_s=10_000, until_s=20_000, homes=homes, hosts=frozenset(hosts), scope=scope)
+
+
+@pytest.mark.parametrize(
+    ("ill", "word", "mark"),
+    [
+        (Ill.CUT, "international_cut", Mark.RIGHT),
+        (Ill.CUT, "ok", Mark.COMFORTS),
+        (Ill.CUT, "inconclusive", Mark.HONEST),
+        (Ill.CUT, "blocked_tls", Mark.WRONG_KIND),
+        (Ill.CABLE, "blocked_tls", Mark.ACCUSES),
+        (Ill.SHUTDOWN, "isp_or_wider_outage", Mark.RIGHT),
+        (Ill.PROVIDER_DARK, "international_cut", Mark.ACCUSES),
+        (Ill.LINK_DOWN, "local_fault", Mark.RIGHT),
+        (Ill.LINK_DOWN, "isp_or_wider_outage", Mark.ACCUSES),
+        (Ill.MTU_HOLE, "protocol_filtering", Mark.ACCUSES),
+        (Ill.MTU_HOLE, "inconclusive", Mark.HONEST),
+        (Ill.LINE_WORSE, "congestion", Mark.RIGHT),
+        (Ill.ALLOW_LIST, "ok", Mark.COMFORTS),
+        (Ill.TLS_FILTERED, "protocol_filtering", Mark.RIGHT),
+        (Ill.COLLECTOR_DOWN, "ok", Mark.RIGHT),
+    ],
+)
+def test_what_a_device_may_say(ill: Ill, word: str, mark: Mark) -> None:
+    assert device_mark(truth(wrong(ill)), 0, word, 12_000, 12_030) is mark
+
+
+def test_a_round_that_something_began_in_may_say_either() -> None:
+    there = truth(wrong(Ill.CUT))
+    assert device_mark(there, 0, "ok", 9_980, 10_010) is Mark.RIGHT
+    assert device_mark(there, 0, "international_cut", 9_980, 10_010) is Mark.RIGHT
+    assert device_mark(there, 0, "international_cut", 9_960, 9_990) is Mark.ACCUSES
+
+
+def test_what_is_cut_of_one_family_is_not_cut_for_a_home_with_both() -> None:
+    there = truth(wrong(Ill.FAMILY_CUT))
+    assert device_mark(there, 0, "international_cut", 12_000, 12_030) is Mark.RIGHT
+    assert device_mark(there, 1, "international_cut", 12_000, 12_030) is Mark.WRONG_KIND
+    assert device_mark(there, 1, "ok", 12_000, 12_030) is Mark.COMFORTS
+
+
+def test_of_a_platform_that_is_blocked_its_own_word_alone_is_right() -> None:
+    there = truth(wrong(Ill.BLOCKED_TLS, ALL, "x.com"))
+    times = {"since_s": 12_000.0, "until_s": 12_030.0}
+    assert site_mark(there, 0, "x.com", "blocked_tls", **times) is Mark.RIGHT
+    assert site_mark(there, 0, "x.com", "blocked_dns", **times) is Mark.WRONG_KIND
+    assert site_mark(there, 0, "www.youtube.com", "blocked_tls", **times) is Mark.ACCUSES
+    assert device_mark(there, 0, "ok", 12_000, 12_030) is Mark.MUTE
+
+
+def test_a_server_that_is_down_is_nobodys_block() -> None:
+    there = truth(wrong(Ill.SERVER_RESETS_NAME, frozenset(), "x.com"))
+    times = {"since_s": 12_000.0, "until_s": 12_030.0}
+    assert site_mark(there, 0, "x.com", "service_down", **times) is Mark.RIGHT
+    assert site_mark(there, 0, "x.com", "blocked_tls", **times) is Mark.ACCUSES
+
+
+@pytest.mark.parametrize(
+    ("given", "word", "mark"),
+    [
+        (wrong(Ill.CUT), "total_shutdown", Mark.RIGHT),
+        (wrong(Ill.CUT), "ok", Mark.COMFORTS),
+        (wrong(Ill.CUT), "mobile_shutdown", Mark.WRONG_KIND),
+        (wrong(Ill.CUT, MOBILES, scope=Scope.MOBILE), "mobile_shutdown", Mark.RIGHT),
+        (wrong(Ill.CUT, frozenset({0, 1}), scope=Scope.PROVIDER), "isp_outage", Mark.RIGHT),
+        (wrong(Ill.POWER_CUT, frozenset({0, 2, 4}), scope=Scope.REGION), "regional_shutdown", Mark.ACCUSES),
+        (wrong(Ill.POWER_CUT), "total_shutdown", Mark.ACCUSES),
+        (wrong(Ill.COLLECTOR_DOWN), "collector_fault", Mark.RIGHT),
+        (wrong(Ill.COLLECTOR_DOWN), "total_shutdown", Mark.ACCUSES),
+        (wrong(Ill.PROVIDER_DARK, frozenset({0, 1}), scope=Scope.PROVIDER), "total_shutdown", Mark.ACCUSES),
+        (wrong(Ill.CUT, frozenset({0, 2, 4}), scope=Scope.HOMES), "ok", Mark.COMFORTS),
+        (wrong(Ill.CUT, frozenset({0}), scope=Scope.HOMES), "ok", Mark.MISTAKEN),
+    ],
+)
+def test_what_a_country_may_be_called(given: Wrong, word: str, mark: Mark) -> None:
+    found = country_mark(truth(given), word, 15_000)
+    assert found is (Mark.RIGHT if mark is Mark.MISTAKEN else mark)
+
+
+def test_a_country_may_be_called_what_it_was_a_quarter_of_an_hour_ago_and_not_what_it_will_be() -> None:
+    there = truth(wrong(Ill.CUT))
+    assert country_mark(there, "ok", 10_600) is Mark.RIGHT
+    assert country_mark(there, "total_shutdown", 20_600) is Mark.RIGHT
+    assert country_mark(there, "total_shutdown", 21_000) is Mark.ACCUSES
+    assert country_mark(there, "total_shutdown", 9_990) is Mark.ACCUSES
+
+
+def test_half_of_what_is_drawn_is_free_and_the_same_each_time() -> None:
+    drawn = [draw(seed) for seed in range(60)]
+    assert drawn == [draw(seed) for seed in range(60)]
+    assert sum(one.is_free for one in drawn) == 30
+    assert sorted(len(one.homes) for one in drawn)[30] >= 8
+    assert min(len({home.provider.name for home in one.homes}) for one in drawn) >= 3
+    assert all(one.wrongs for one in drawn)
+    assert {wrong.how for one in drawn for wrong in one.wrongs} == set(How)
+    assert {wrong.ill for one in drawn for wrong in one.wrongs} >= set(Ill) - {
+        Ill.FAMILY_CUT,
+        Ill.TLS_FILTERED,
+    }
