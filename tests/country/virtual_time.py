@@ -99,6 +99,11 @@ class VirtualLoop(Loop):
                 return
             self._step()
 
+    def close(self) -> None:
+        """End what is under way, and let go of what is held."""
+        self._wind_up()
+        super().close()
+
     def _finish(self, job: Job[Any]) -> None:
         """End a job; one that nobody waits for and that failed is a fault of ours, and ends the play."""
         super()._finish(job)

@@ -1,0 +1,136 @@
+"""Countries in virtual time: they call the product's rules, they are the same each time, and they find what is false."""
+
+from collections import Counter
+from unittest import mock
+
+import pytest
+
+from collector.judgement import scope as scope_module
+from collector.judgement.scope import ScopeRule
+from firmware.judgement.facts import RoundFacts
+from firmware.judgement.round import verdict as verdict_module
+from firmware.judgement.round.rules import Rule
+from firmware.model.failures import Failure
+from firmware.model.record import Rung
+from firmware.model.verdict_words import VerdictWord
+from tests.country.known import KNOWN, MENDED, Known
+from tests.country.many import Asked, play_one
+from tests.country.oracle import FALSE, Mark
+from tests.country.play import Story, play
+from tests.country.shrink import shrink
+from tests.country.tally import Finding, report, tally_of
+from tests.country.truth import Home, Ill, Provider, Scope, Truth, Wrong
+
+FIXED = Provider(name="AS64500", kind="fixed")
+MOBILE = Provider(name="AS64501", kind="mobile")
+HOMES = tuple(
+    Home(number=number, provider=provider, province="Fars", line=line)
+    for number, (provider, line) in enumerate([(FIXED, "fibre"), (MOBILE, "mobile"), (FIXED, "dsl")])
+)
+
+
+def cut(*, since_s: float = 700, until_s: float = 1_000) -> Wrong:
+    homes = frozenset(range(3))
+    return Wrong(ill=Ill.CUT, since_s=since_s, until_s=until_s, homes=homes, scope=Scope.NATION)
+
+
+def truth(*wrongs: Wrong, hours: float = 0.35, homes: tuple[Home, ...] = HOMES) -> Truth:
+    return Truth(seed=7, hours=hours, homes=homes, wrongs=wrongs)
+
+
+@pytest.fixture(scope="module")
+def story() -> Story:
+    return play(truth(cut()))
+
+
+def test_a_cut_is_said_by_every_device_within_a_minute_and_is_over_when_it_is(story: Story) -> None:
+    for home in range(3):
+        rounds = [one for one in story.rounds if one.home == home]
+        first = next(one for one in rounds if one.verdict == "international_cut")
+        assert 700 < first.until_s < 760
+        back = next(one for one in rounds if one.until_s > first.until_s and one.verdict == "ok")
+        assert 1_000 < back.until_s < 1_045
+        assert Counter(one.verdict for one in rounds).keys() <= {"ok", "international_cut", "inconclusive"}
+
+
+def test_nothing_false_is_said_of_a_plain_cut_and_a_report_says_so(story: Story) -> None:
+    tally = tally_of(truth(cut()), story)
+    assert [one for one in tally.findings if one.mark in FALSE] == []
+    told = "\n".join(report(tally, took_s=1.0, workers=1))
+    assert "1 countries, 0 of them free" in told
+    assert "time to a device's right word, cut: median" in told
+
+
+def test_a_country_is_the_same_each_time() -> None:
+    there = truth(cut(since_s=50, until_s=150), hours=0.06, homes=HOMES[:2])
+    first, second = play(there), play(there)
+    assert first.rounds == second.rounds
+    assert first.country == second.country
+    assert first.rounds
+
+
+def test_a_round_rule_put_in_on_purpose_is_found_and_made_small() -> None:
+    def one_time_out(facts: RoundFacts) -> bool:
+        return any(seen.failure == Failure.TIMEOUT for seen in facts.on(Rung.INTERNATIONAL))
+
+    on_purpose = Rule(
+        rule_id="on-purpose",
+        verdict=VerdictWord.INTERNATIONAL_CUT,
+        sentence="One time-out.",
+        overturned_by="",
+        rungs=(Rung.INTERNATIONAL,),
+        condition=one_time_out,
+    )
+    down = Wrong(ill=Ill.SERVER_DOWN, since_s=40, until_s=300, hosts=frozenset({"www.gnu.org"}))
+    there = truth(down, hours=0.03, homes=HOMES[:2])
+    with mock.patch.object(verdict_module, "RULES", (on_purpose, *verdict_module.RULES)):
+        findings = tally_of(there, play(there)).findings
+        assert {(one.word, one.rule_id, one.mark) for one in findings} == {
+            ("international_cut", "on-purpose", Mark.ACCUSES)
+        }
+        lines = list(shrink(there))
+    assert lines[0] == "looking for: device | false accusation | international_cut | on-purpose | server-down"
+    assert "1 devices" in lines[-3]
+    assert tally_of(there, play(there)).findings == []
+
+
+def test_a_scope_rule_put_in_on_purpose_is_found() -> None:
+    on_purpose = ScopeRule(
+        rule_id="on-purpose",
+        verdict=VerdictWord.TOTAL_SHUTDOWN,
+        sentence="Always.",
+        overturned_by="",
+        condition=lambda _facts: True,
+    )
+    there = truth(hours=0.2, homes=HOMES[:1])
+    with mock.patch.object(scope_module, "SCOPE_RULES", (on_purpose,)):
+        findings = tally_of(there, play(there)).findings
+    assert {(one.who, one.word, one.mark) for one in findings} == {
+        ("country", "total_shutdown", Mark.ACCUSES)
+    }
+
+
+def matches(known: Known, found: Finding) -> bool:
+    return found.who.split(" ")[0] == known.who and (found.mark, found.word, found.rule_id) == (
+        known.mark,
+        known.word,
+        known.rule_id,
+    )
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
+def test_what_is_known_to_be_false_is_found(known: Known) -> None:
+    findings = tally_of(known.truth, play(known.truth)).findings
+    assert any(matches(known, one) for one in findings), findings
+
+
+def test_what_was_false_is_so_no_more() -> None:
+    found = {known.name: tally_of(known.truth, play(known.truth)).findings for known in MENDED}
+    assert [(name, one) for name, findings in found.items() for one in findings if one.mark in FALSE] == []
+
+
+def test_a_drawn_country_is_played_to_its_end() -> None:
+    seed, tally = play_one(Asked(seed=2, hours=0.05))
+    assert seed == 2
+    assert tally.countries == 1
+    assert sum(tally.rounds.values()) > 10
