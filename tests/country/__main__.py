@@ -1,6 +1,6 @@
 """Made countries in virtual time, drawn from seeds, and what is said of them against what is true.
 
-    python -m tests.country --countries N --seed S [--hours H] [--workers W]
+    python -m tests.country --countries N --seed S [--hours H] [--workers W] [--minutes M]
     python -m tests.country --seed X --countries 1 --show
     python -m tests.country --seed X --shrink
 
@@ -9,6 +9,7 @@ wrong was said, and how many countries an hour. Ends with 1 where somebody was a
 """
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +29,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first country; the others follow it")
     parser.add_argument("--hours", type=float, default=HOURS)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="end with the country that ends after this"
+    )
     parser.add_argument("--show", action="store_true", help="print the truth, and every change of a verdict")
     parser.add_argument("--shrink", action="store_true", help="look for a smaller truth that shows the same")
     options = parser.parse_args(arguments)
@@ -50,6 +54,8 @@ def main(arguments: Sequence[str]) -> int:
             f"{number} of {len(asked)}, {took_s:.0f} s: seed {seed}, {'; '.join(sorted(false)[:3]) or 'nothing false'}",
             flush=True,
         )
+        if took_s > 60 * options.minutes:
+            break
     for line in report(total, took_s=time.monotonic() - began_s, workers=workers):
         print(line)
     return 1 if total.accused or total.comforted else 0

@@ -28,6 +28,8 @@ class LineQuality:
     burst_every_s: float = 0.0
     """The mean time between bursts of loss; 0: there are none."""
     burst_s: float = 0.0
+    burst_most_s: float = 8.0
+    """No burst lasts longer: what lasts longer would be an outage of the line, and true."""
     burst_loss: float = 0.8
     rate_up_kbit: float = 5_000.0
     rate_down_kbit: float = 20_000.0
@@ -118,6 +120,9 @@ class Line:
     def _is_in_burst(self, now_s: float) -> bool:
         edges, quality = self._edges_s, self.quality
         while edges[-1] <= now_s:
-            mean_s = quality.burst_every_s if len(edges) % 2 else quality.burst_s
-            edges.append(edges[-1] + self._spells_rng.expovariate(1 / mean_s))
+            is_well = len(edges) % 2 == 1
+            drawn_s = self._spells_rng.expovariate(
+                1 / (quality.burst_every_s if is_well else quality.burst_s)
+            )
+            edges.append(edges[-1] + (drawn_s if is_well else min(drawn_s, quality.burst_most_s)))
         return bisect.bisect_right(edges, now_s) % 2 == 0
