@@ -97,6 +97,16 @@ class Hosts:
         address = None if server is None else server.address({"A": 4, "AAAA": 6}.get(record_type, 0))
         return () if address is None else (address,)
 
+    def answer(self, query: bytes, name: str, record_type: str) -> bytes:
+        """Return the true answer to a query, in wire form."""
+        is_known = name in self.by_name or record_type == "SOA"
+        return answer_to(query, self.values(name, record_type)) if is_known else nxdomain(query)
+
+
+def forged(query: bytes, record_type: str) -> bytes:
+    """Return a forged answer, which leads to the stranger."""
+    return answer_to(query, (STRANGER_ADDRESS,) if record_type == "A" else ())
+
 
 def question_of(query: bytes) -> tuple[str, str]:
     """Return the name and the type that a DNS query asks for."""

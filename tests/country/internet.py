@@ -14,6 +14,7 @@ from firmware.model.failures import Failure
 from tests.country import hosts as far
 from tests.country.hosts import Hosts, Server
 from tests.country.lines import Line
+from tests.country.resolver import Resolver
 from tests.country.rules import Act, Kind, Packet, Place, Rule
 
 VANTAGE: Final = -1
@@ -22,10 +23,6 @@ SYN_AT_S: Final = (0.0, 1.0, 3.0, 7.0, 15.0, 31.0)
 """When Linux sends a SYN, and again (tcp_syn_retries 6)."""
 SYN_BYTES: Final = 60
 HEADERS: Final = 52
-_CACHED: Final = 0.97
-"""The share of questions that a provider's resolver answers from its cache."""
-_GIVES_UP_S: Final = 4.0
-_RESOLVER_S: Final = 0.002
 _BORDER_MS: Final = 6.0
 """One way from a provider's core to the border."""
 _LEAST_RTO_S: Final = 0.2
@@ -85,6 +82,9 @@ class Internet:
         for rule in rules:
             self._rules[rule.place].append(rule)
         self._rng = random.Random(f"{seed}/internet")
+        self._resolver = Resolver(
+            hosts, self._rules[Place.RESOLVER], reaches_abroad=self._reaches_abroad, seed=seed
+        )
         self._flows = 0
 
     def line(self, home: int) -> Line:
@@ -245,63 +245,28 @@ class Internet:
         name, record_type = far.question_of(data) if kind is Kind.QUERY else ("", "")
         passage = self.send(_packet(flow, kind, up=True, size=len(data) + 28, name=name), now_s)
         if passage.act is Act.FORGE:
-            forged = far.answer_to(data, (far.STRANGER_ADDRESS,) if record_type == "A" else ())
-            return [(passage.act_s, forged)]
+            return [(passage.act_s, far.forged(data, record_type))]
         if passage.arrives_s is None:
             return []
         at_s, reply = passage.arrives_s, data
         if kind is Kind.QUERY and server.host == far.RESOLVER:
-            resolved = self._resolve(home, name, record_type, data, at_s)
+            resolved = self._resolver.answer(home, name, record_type, data, at_s)
             if resolved is None:
                 return []
             at_s, reply = resolved
         elif kind is Kind.QUERY:
-            values = self.hosts.values(name, record_type)
-            known = bool(values) or name in self.hosts.by_name or record_type == "SOA"
-            reply = far.answer_to(data, values) if known else far.nxdomain(data)
+            reply = self.hosts.answer(data, name, record_type)
         elif kind is Kind.ECHO:
             reply = bytes([0]) + data[1:]
         back = self.send(_packet(flow, Kind.DATA, up=False, size=len(reply) + 28), at_s)
         return [] if back.arrives_s is None else [(back.arrives_s, reply)]
 
-    def _resolve(
-        self, home: int, name: str, record_type: str, query: bytes, now_s: float
-    ) -> tuple[float, bytes] | None:
-        """Return when the provider's resolver answers, and what; None where it does not."""
+    def _reaches_abroad(self, home: int, now_s: float) -> bool:
+        """Return whether what the provider's resolver of a home asks abroad passes the border."""
         asked = Packet(
-            home=home, host=far.RESOLVER, kind=Kind.QUERY, up=True, size=60, port=53, abroad=False, name=name
+            home=home, host=far.PUBLIC_RESOLVER, kind=Kind.DATAGRAM, up=True, size=80, port=53, abroad=True
         )
-        for rule in self._rules[Place.RESOLVER]:
-            if not (rule.is_on(now_s) and rule.matches(asked) and self._is_hit(rule, 0, asked)):
-                continue
-            match rule.act:
-                case Act.DROP:
-                    return None
-                case Act.DENY:
-                    return now_s + _RESOLVER_S, far.nxdomain(query)
-                case Act.SERVFAIL:
-                    return now_s + _RESOLVER_S, far.servfail(query)
-                case Act.FORGE:
-                    forged = (far.STRANGER_ADDRESS,) if record_type == "A" else ()
-                    return now_s + _RESOLVER_S, far.answer_to(query, forged)
-                case Act.SLOW:
-                    now_s += rule.extra_ms / 1000
-        if self._rng.random() >= _CACHED and not name.endswith(".ir"):
-            beyond = Packet(
-                home=home,
-                host=far.PUBLIC_RESOLVER,
-                kind=Kind.DATAGRAM,
-                up=True,
-                size=80,
-                port=53,
-                abroad=True,
-            )
-            if self._at(Place.BORDER, beyond, now_s)[0] is not None:
-                return now_s + _GIVES_UP_S, far.servfail(query)
-            now_s += 0.12
-        values = self.hosts.values(name, record_type)
-        is_known = bool(values) or name in self.hosts.by_name
-        return now_s + _RESOLVER_S, far.answer_to(query, values) if is_known else far.nxdomain(query)
+        return self._at(Place.BORDER, asked, now_s)[0] is None
 
 
 def _ways(packet: Packet) -> tuple[Place, ...]:

@@ -26,6 +26,11 @@ BOOTED_NS: Final = 86_400 * NS
 """How long every machine has been up when a country begins."""
 
 
+def since_s(boottime_ns: int) -> float:
+    """Return a moment of CLOCK_BOOTTIME as the time since the country's beginning."""
+    return (boottime_ns - BOOTED_NS) / NS
+
+
 class VirtualClock:
     """The time since the country's beginning, in ns, and both clocks of every machine in it."""
 
