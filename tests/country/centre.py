@@ -62,7 +62,7 @@ class _Picked(Exception):  # noqa: N818  # no error: it carries what a sweep is 
 
 
 class Centre:
-    """One collector. `said` is called with the country's verdict at each judging."""
+    """One collector. `said` is called with the country's verdict at each judging, `took` when something was taken in."""
 
     def __init__(
         self,
@@ -75,6 +75,7 @@ class Centre:
         has_vantage: bool,
         sweep_s: int,
         said: Callable[[CountrySaid], None],
+        took: Callable[[], None],
         seed: str,
     ) -> None:
         folder.mkdir()
@@ -82,6 +83,7 @@ class Centre:
         self._machines = machines
         self._machine = machine
         self._said = said
+        self._took = took
         self._rng = random.Random(f"{seed}/centre")
         self._collector = Collector(folder)
         database = folder / "collector.sqlite3"
@@ -116,6 +118,7 @@ class Centre:
         """Take a hello and a batch; return whether anything more waits."""
         self._collector.now_ns = self._agenda.clock.utc_ns()
         converse(outbox, self._collector, rng=self._rng, country=self._country)
+        self._took()
         if outbox.device in self._greeted:
             self._greeted.remove(outbox.device)
             news = self._vantage.answer_hello(outbox.hello(software="", country=self._country))

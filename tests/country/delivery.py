@@ -60,12 +60,15 @@ class Delivery:
         self._is_gone = False
         self._is_busy = False
         self._failures = 0
+        self._is_new = True
+        """Whether nothing has been tried since the daemon began."""
         self._number = 0
         """Of the try or the connection that counts: what an earlier one left on the agenda does nothing."""
 
     def started(self, *_: Any, notify: Callable[[Event], None], **__: Any) -> "Delivery":
         """Take the place of a sender that is made."""
         self._notify = notify
+        self._is_new, self._is_gone, self._failures = True, False, 0
         return self
 
     def start(self) -> None:
@@ -78,12 +81,14 @@ class Delivery:
         """End the connection, if there is one; the collector's broker finds out."""
         self._cut()
         self._number += 1
+        self._is_busy = False
 
     def wake(self) -> None:
         """Take note of new records."""
         if self._flow is not None:
             self._send()
-        elif self._number == 0:
+        elif self._is_new:
+            self._is_new = False
             self._try_in(0.0)
 
     def link_is_gone(self) -> None:

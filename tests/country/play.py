@@ -50,6 +50,8 @@ class Story:
 
     rounds: list[RoundSpoken] = field(default_factory=list)
     country: list[CountrySaid] = field(default_factory=list)
+    intake_s: list[float] = field(default_factory=list)
+    """When the collector took something in."""
 
 
 def play(truth: Truth, *, tell: Callable[[str], None] = lambda _line: None) -> Story:
@@ -93,6 +95,7 @@ class _Play:
             has_vantage=truth.has_vantage,
             sweep_s=truth.sweep_s,
             said=self._country_said,
+            took=lambda: self._story.intake_s.append(self._clock.since_s),
             seed=str(truth.seed),
         )
         stack.callback(self._centre.close)

@@ -129,6 +129,14 @@ def test_what_was_false_is_so_no_more() -> None:
     assert [(name, one) for name, findings in found.items() for one in findings if one.mark in FALSE] == []
 
 
+def test_a_home_whose_power_is_back_is_heard_again() -> None:
+    off = Wrong(ill=Ill.POWER_CUT, since_s=40, until_s=1_000, homes=frozenset({0}))
+    story = play(truth(off, hours=0.3, homes=HOMES[:1]))
+    assert [one for one in story.rounds if 45 < one.until_s < 1_000] == []
+    assert [one.verdict for one in story.rounds if one.until_s > 1_000][:1] == ["ok"]
+    assert story.intake_s[-1] > 1_000
+
+
 def test_a_drawn_country_is_played_to_its_end() -> None:
     seed, tally = play_one(Asked(seed=2, hours=0.05))
     assert seed == 2
