@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.country.oracle import Mark
-from tests.country.truth import Home, Ill, Provider, Truth, Wrong
+from tests.country.truth import Home, Ill, Provider, Scope, Truth, Wrong
 
 _FIXED: Final = (Provider(name="AS64500", kind="fixed"), Provider(name="AS64502", kind="fixed"))
 
@@ -24,6 +24,12 @@ class Known:
     word: str
     rule_id: str
     why: str
+    is_long: bool = False
+    """Whether it takes more than some seconds to play."""
+
+
+_REFERENCES: Final = frozenset({"www.gnu.org", "www.debian.org", "www.python.org"})
+_FIRST: Final = frozenset({0})
 
 
 def _homes(*lines: str) -> tuple[Home, ...]:
@@ -31,6 +37,10 @@ def _homes(*lines: str) -> tuple[Home, ...]:
         Home(number=number, provider=_FIXED[number % 2], province="Tehran", line=line)
         for number, line in enumerate(lines)
     )
+
+
+def _wrong(ill: Ill, *hosts: str) -> Wrong:
+    return Wrong(ill=ill, since_s=40, until_s=7_200, homes=_FIRST, hosts=frozenset(hosts))
 
 
 KNOWN: Final[tuple[Known, ...]] = (
@@ -42,6 +52,94 @@ KNOWN: Final[tuple[Known, ...]] = (
         word="isp_or_wider_outage",
         rule_id="isp-or-wider-outage",
         why="A handshake that has connected and is still out after 10 s is taken for silence.",
+    ),
+    Known(
+        name="line-that-got-slow",
+        truth=Truth(
+            seed=1,
+            hours=0.06,
+            homes=_homes("fibre"),
+            wrongs=(
+                Wrong(ill=Ill.LINE_WORSE, since_s=40, until_s=3_600, homes=_FIRST, share=0.1, extra_ms=3_000),
+            ),
+            has_vantage=False,
+        ),
+        who="device",
+        mark=Mark.ACCUSES,
+        word="isp_or_wider_outage",
+        rule_id="isp-or-wider-outage",
+        why="The same, of a full line whose packets are late by seconds and arrive.",
+    ),
+    Known(
+        name="large-packets-vanish",
+        truth=Truth(
+            seed=1, hours=0.06, homes=_homes("fibre"), wrongs=(_wrong(Ill.MTU_HOLE),), has_vantage=False
+        ),
+        who="device",
+        mark=Mark.ACCUSES,
+        word="protocol_filtering",
+        rule_id="protocol-filtering",
+        why="A path that eats large packets lets 204 and connects through and no certificate: nobody looks at its MTU.",
+    ),
+    Known(
+        name="three-references-allowed",
+        truth=Truth(
+            seed=1,
+            hours=0.04,
+            homes=_homes("fibre"),
+            wrongs=(_wrong(Ill.ALLOW_LIST, *sorted(_REFERENCES)),),
+            has_vantage=False,
+        ),
+        who="device",
+        mark=Mark.COMFORTS,
+        word="ok",
+        rule_id="controls-reached",
+        why="Half of the reference networks suffice for ok, whatever becomes of every platform.",
+    ),
+    Known(
+        name="one-family-cut",
+        truth=Truth(
+            seed=1,
+            hours=0.06,
+            homes=_homes("dual-stack"),
+            wrongs=(_wrong(Ill.FAMILY_CUT),),
+            has_vantage=False,
+        ),
+        who="device",
+        mark=Mark.WRONG_KIND,
+        word="international_cut",
+        rule_id="international-cut",
+        why="All that is pinned is of IPv4, and platforms are tried by one address: IPv6, which is well, is never asked.",
+    ),
+    Known(
+        name="server-resets-one-name",
+        truth=Truth(
+            seed=1,
+            hours=0.06,
+            homes=_homes("fibre"),
+            wrongs=(_wrong(Ill.SERVER_RESETS_NAME, "x.com"),),
+            has_vantage=False,
+        ),
+        who="site",
+        mark=Mark.ACCUSES,
+        word="blocked_tls",
+        rule_id="innocuous-name-passes",
+        why="An innocuous name that passes is taken for a filter's doing without any vantage, and it is the server's own.",
+    ),
+    Known(
+        name="server-refuses-the-country",
+        truth=Truth(
+            seed=1,
+            hours=1.25,
+            homes=_homes("fibre"),
+            wrongs=(_wrong(Ill.SERVER_REFUSES_COUNTRY, "x.com"),),
+        ),
+        who="site",
+        mark=Mark.ACCUSES,
+        word="blocked_tcp",
+        rule_id="connect-stopped",
+        why="A platform that itself drops a country looks like a block from one vantage.",
+        is_long=True,
     ),
     Known(
         name="collector-down",
@@ -57,5 +155,38 @@ KNOWN: Final[tuple[Known, ...]] = (
         rule_id="networks-lost-together",
         why="A sample of the vantage from before the silence proves that the collector is well.",
     ),
+    Known(
+        name="city-without-power",
+        truth=Truth(
+            seed=1,
+            hours=0.45,
+            homes=tuple(
+                Home(
+                    number=number,
+                    provider=_FIXED[number % 2],
+                    province="Yazd" if number < 4 else "Fars",
+                    line="fibre",
+                )
+                for number in range(7)
+            ),
+            wrongs=(
+                Wrong(
+                    ill=Ill.POWER_CUT,
+                    since_s=615,
+                    until_s=3_600,
+                    homes=frozenset(range(4)),
+                    scope=Scope.REGION,
+                ),
+            ),
+        ),
+        who="country",
+        mark=Mark.ACCUSES,
+        word="regional_shutdown",
+        rule_id="one-region-lost",
+        why="Silences that begin together are a shutdown of their province, also where its power failed.",
+        is_long=True,
+    ),
 )
+"""What is false by the rules as they are."""
 MENDED: Final[tuple[Known, ...]] = ()
+"""What was, and must not be again."""

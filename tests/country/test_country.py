@@ -118,7 +118,10 @@ def matches(known: Known, found: Finding) -> bool:
     )
 
 
-@pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
+@pytest.mark.parametrize(
+    "known",
+    [pytest.param(one, marks=[pytest.mark.long] if one.is_long else [], id=one.name) for one in KNOWN],
+)
 def test_what_is_known_to_be_false_is_found(known: Known) -> None:
     findings = tally_of(known.truth, play(known.truth)).findings
     assert any(matches(known, one) for one in findings), findings
