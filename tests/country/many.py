@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -35,6 +36,7 @@ def played(asked: Sequence[Asked], *, workers: int) -> Iterator[tuple[int, Tally
 def play_one(asked: Asked) -> tuple[int, Tally]:
     """Play one country and count it."""
     logging.disable(logging.WARNING)  # a device in a cut has much to say
+    began_s = time.process_time()
     try:
         truth = draw(asked.seed, hours=asked.hours)
         if asked.show:
@@ -42,7 +44,9 @@ def play_one(asked: Asked) -> tuple[int, Tally]:
         story = play(truth, tell=_print if asked.show else _say_nothing)
     finally:
         logging.disable(logging.NOTSET)
-    return asked.seed, tally_of(truth, story)
+    tally = tally_of(truth, story)
+    tally.processor_s = time.process_time() - began_s
+    return asked.seed, tally
 
 
 def _print(line: str) -> None:

@@ -47,6 +47,8 @@ class Tally:
     countries: int = 0
     free: int = 0
     device_days: float = 0.0
+    processor_s: float = 0.0
+    """What playing them took of a processor."""
     devices: list[int] = field(default_factory=list)
     rounds: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By what was so for the device, and by the word."""
@@ -63,6 +65,7 @@ class Tally:
         self.countries += other.countries
         self.free += other.free
         self.device_days += other.device_days
+        self.processor_s += other.processor_s
         self.devices += other.devices
         self.rounds.update(other.rounds)
         self.marks.update(other.marks)
@@ -194,6 +197,9 @@ def report(tally: Tally, *, took_s: float, workers: int) -> Iterator[str]:
         f"{tally.countries} countries, {tally.free} of them free; {tally.device_days:.0f} device-days, median "
         f"{median(tally.devices or [0]):.0f} devices; {took_s:.0f} s on {workers} processes: {tally.countries / hours:.0f} an hour"
     )
+    each_s = tally.processor_s / max(1, tally.countries)
+    if each_s:
+        yield f"{each_s:.0f} s of a processor a country: {2 * 3600 / each_s:.0f} an hour on two that do nothing else"
     yield "devices' words by truth:"
     yield from _table(tally.rounds)
     yield "the country's words by truth (judgings):"
