@@ -11,6 +11,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Final
@@ -28,15 +29,16 @@ from collector.vantage import sweep as sweep_module
 from collector.vantage import thread as thread_module
 from collector.vantage.judging import JudgedRound, Judging
 from collector.vantage.sweep import Sweep
-from collector.vantage.targets import VantageTarget
+from collector.vantage.targets import VantageTarget, read_plans
 from collector.vantage.thread import VantageThread
 from firmware.clock import clocks
+from firmware.model.plan import Plan
 from firmware.model.record import Record
 from firmware.model.task import Task
 from firmware.worker import runner
 from tests.country.sockets import Machine, Machines
 from tests.country.virtual_time import NS, Agenda
-from tests.drills.exchange import Collector, converse
+from tests.drills.exchange import Collector, greet, send_batch
 
 _FIRST_SWEEP_S: Final = 5.0
 _CALM_S: Final = 600.0
@@ -117,13 +119,14 @@ class Centre:
     def converse(self, outbox: Outbox) -> bool:
         """Take a hello and a batch; return whether anything more waits."""
         self._collector.now_ns = self._agenda.clock.utc_ns()
-        converse(outbox, self._collector, rng=self._rng, country=self._country)
-        self._took()
         if outbox.device in self._greeted:
             self._greeted.remove(outbox.device)
+            greet(outbox, self._collector, country=self._country)
             news = self._vantage.answer_hello(outbox.hello(software="", country=self._country))
             if news is not None:
                 self._send_news(news)
+        send_batch(outbox, self._collector, rng=self._rng)
+        self._took()
         return outbox.counts().waiting > 0
 
     def presence(self, device: str, *, online: bool, take_news: Callable[[bytes], None] | None) -> None:
@@ -218,6 +221,7 @@ class Centre:
         with (
             mock.patch.object(sweep_module, "measure", measure),
             mock.patch.object(thread_module, "time", clock),
+            mock.patch.object(thread_module, "read_plans", _read_plans),
         ):
             self._vantage._sweep(self._log)
 
@@ -225,6 +229,12 @@ class Centre:
         device = message.topic.split("/")[2]
         if device in self._news:
             self._news[device](message.payload)
+
+
+@cache
+def _read_plans(directory: Path | None) -> tuple[tuple[Plan, ...], tuple[str, ...]]:
+    """Return the plans as the product reads them, once: nobody changes them while a country is played."""
+    return read_plans(directory)
 
 
 def _pick(targets: Sequence[VantageTarget], _stopping: threading.Event) -> Sweep:

@@ -99,11 +99,16 @@ _NO_LADDER: Final = Ladder(rungs=())
 
 
 class LeanOutbox(Outbox):
-    """The outbox, without the measurements of rounds that were well: no verdict on a country ever asks for them."""
+    """The outbox, without the measurements of rounds that were well and of what is asked beside rounds.
+
+    No verdict on a country ever asks for them.
+    """
 
     def append(self, records: Sequence[Record], *, given_up: int = 0) -> list[RecordIdentity]:
         """Store what is kept; return its identities."""
         concluded = [one for one in records if one.verdict is not None]
+        if not any(one.rung is not None or one.test == "gap" for one in records) and not concluded:
+            return []
         is_well = bool(concluded) and all(
             one.verdict is not None and one.verdict.verdict == VerdictWord.OK for one in concluded
         )

@@ -43,7 +43,37 @@ def _wrong(ill: Ill, *hosts: str) -> Wrong:
     return Wrong(ill=ill, since_s=40, until_s=7_200, homes=_FIRST, hosts=frozenset(hosts))
 
 
+_BACK: Final = frozenset({0, 1, 2})
+_STILL_LOST: Final = frozenset({3, 4, 5})
+_DAY_S: Final = 86_400.0
+
+
+def _lost(ill: Ill, homes: frozenset[int], until_s: float) -> Wrong:
+    return Wrong(ill=ill, since_s=300, until_s=until_s, homes=homes, scope=Scope.NATION)
+
+
 KNOWN: Final[tuple[Known, ...]] = (
+    Known(
+        name="cut-forgotten-after-seven-days",
+        truth=Truth(
+            seed=1,
+            hours=7.05 * 24 + 0.6,
+            homes=_homes(*["fibre"] * 6),
+            # Their power is cut as well, which costs no rounds.
+            wrongs=tuple(
+                _lost(ill, homes, until_s)
+                for ill in (Ill.SHUTDOWN, Ill.POWER_CUT)
+                for homes, until_s in ((_BACK, 7.05 * _DAY_S), (_STILL_LOST, 9 * _DAY_S))
+            ),
+            sweep_s=86_400,
+        ),
+        who="country",
+        mark=Mark.COMFORTS,
+        word="ok",
+        rule_id="devices-well",
+        why="A device that was not heard for seven days stands for nothing, so that those who are back are all there is.",
+        is_long=True,
+    ),
     Known(
         name="slow-line",
         truth=Truth(seed=1, hours=0.1, homes=_homes("very-slow"), wrongs=(), has_vantage=False),

@@ -91,13 +91,30 @@ def converse(
     country: str = "xx",
 ) -> None:
     """Say hello for one epoch, and send one batch of it."""
+    epoch = box.hello(software="", country="").epoch
+    greet(box, collector, lost=lost, country=country)
+    if box.hello(software="", country="").epoch == epoch:
+        send_batch(box, collector, lost=lost, rng=rng)
+
+
+def greet(
+    box: Outbox, collector: Collector, *, lost: Callable[[], bool] = never, country: str = "xx"
+) -> None:
+    """Say hello for one epoch."""
     if box.run:
         box.note_run()
+    _send(box, collector, "hello", encode_hello(box.hello(software="drill", country=country)), lost=lost)
+
+
+def send_batch(
+    box: Outbox,
+    collector: Collector,
+    *,
+    lost: Callable[[], bool] = never,
+    rng: random.Random | None = None,
+) -> None:
+    """Send one batch of an epoch."""
     epoch = box.hello(software="", country="").epoch
-    hello = encode_hello(box.hello(software="drill", country=country))
-    _send(box, collector, "hello", hello, lost=lost)
-    if box.hello(software="", country="").epoch != epoch:
-        return
     tombstones = box.tombstones(50)
     rows = box.newest(40) if rng is not None and rng.random() < 0.5 else box.oldest(40)
     if not rows:
