@@ -172,6 +172,38 @@ KNOWN: Final[tuple[Known, ...]] = (
         is_long=True,
     ),
     Known(
+        name="sign-in-page-without-a-resolver",
+        truth=Truth(
+            seed=1,
+            hours=0.06,
+            homes=_homes("fibre"),
+            wrongs=(_wrong(Ill.SIGN_IN), _wrong(Ill.RESOLVER_DEAD)),
+            has_vantage=False,
+        ),
+        who="device",
+        mark=Mark.ACCUSES,
+        word="isp_or_wider_outage",
+        rule_id="isp-or-wider-outage",
+        why="The one plain-HTTP check goes by name: where no resolver answers, nobody meets the sign-in page.",
+    ),
+    Known(
+        name="a-quarter-of-the-packets-lost",
+        truth=Truth(
+            seed=1,
+            hours=1.0,
+            homes=_homes("very-lossy", "lossy", "very-lossy"),
+            wrongs=(
+                Wrong(ill=Ill.LINE_WORSE, since_s=300, until_s=7_200, homes=frozenset(range(3)), share=0.25),
+            ),
+        ),
+        who="device",
+        mark=Mark.ACCUSES,
+        word="blocked_tls",
+        rule_id="platform-blocked-in-handshake",
+        why="A platform's handshake times out in two rounds by loss, and an innocuous name happens to pass: that accuses.",
+        is_long=True,
+    ),
+    Known(
         name="collector-down",
         truth=Truth(
             seed=1,
