@@ -13,6 +13,8 @@ from typing import Final
 
 ETHERNET_BYTES: Final = 1500
 _NEVER: Final = 1 << 60
+_APART_S: Final = 30.0
+"""Two bursts are further apart: together they would be an outage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,5 +126,6 @@ class Line:
             drawn_s = self._spells_rng.expovariate(
                 1 / (quality.burst_every_s if is_well else quality.burst_s)
             )
-            edges.append(edges[-1] + (drawn_s if is_well else min(drawn_s, quality.burst_most_s)))
+            spell_s = max(drawn_s, _APART_S) if is_well else min(drawn_s, quality.burst_most_s)
+            edges.append(edges[-1] + spell_s)
         return bisect.bisect_right(edges, now_s) % 2 == 0
