@@ -37,7 +37,7 @@ from appliance.events import (
 )
 from appliance.measuring import records
 from appliance.measuring.budget import NS, Budget, wire_bytes
-from appliance.measuring.journal import Journal
+from appliance.measuring.journal import Journal, worker_ended
 from appliance.measuring.rounds import RecentRounds, RunningRound
 from appliance.measuring.schedule import ROUND, Due, Reason
 from appliance.measuring.sentinel import GONE, PREFIX, Sentinel, targets_of
@@ -54,6 +54,7 @@ from firmware.judgement.site.evidence import WebControl
 from firmware.model.failures import Failure
 from firmware.model.plan import Plan
 from firmware.model.record import ClockQuality, Record
+from firmware.model.statement import Statement
 from firmware.model.task import Result, Task
 from firmware.model.verdict_words import VerdictWord
 from firmware.net.loop import boottime_ns
@@ -270,10 +271,10 @@ class Device:
             case Died(reason=reason, tasks=tasks):
                 _log.warning("the measuring process died and is started again: %s", reason)
                 self._journal.worker_died(reason, tasks)
-                self._take_losses(tasks, Failure.WORKER_DIED, reason)
+                self._take_losses(tasks, Failure.WORKER_DIED, worker_ended(reason))
                 self._tell(WorkerRestarted(reason=reason))
             case Unanswered(reason=reason, tasks=tasks):
-                _log.warning("%d measurements were lost: %s", len(tasks), reason)
+                _log.warning("%d measurements were lost: %s", len(tasks), reason.code)
                 self._take_losses(tasks, Failure.RESULT_LOST, reason)
 
     def _take_probe(self, task: Task, result: Result) -> None:
@@ -286,7 +287,7 @@ class Device:
         if wanted and self._round is None and self._schedule.hurry(now_ns):
             _log.info("a reference target %s: a round begins", "answers again" if reached else "fell silent")
 
-    def _take_losses(self, tasks: Sequence[Task], failure: Failure, reason: str) -> None:
+    def _take_losses(self, tasks: Sequence[Task], failure: Failure, reason: Statement) -> None:
         for task in tasks:
             if task.task_id.startswith(PREFIX):
                 self._sentinel.lost(task.task_id, boottime_ns())

@@ -23,12 +23,16 @@ from collector.page.models import (
     MomentOut,
     NoParameters,
     Seq,
+    StatementOut,
 )
+from collector.page.statements import evidence_out, statement_out
 from collector.store.queries import Queries
 from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import Run
 from collector.vantage.judging import JudgedRound, JudgedTarget, Judging
 from firmware.judgement.site.evidence import WebControl
+from firmware.language.numbers import ENGLISH
+from firmware.language.translator import Translator
 
 SHOWN_NS: Final = 24 * 3600 * times.NS_PER_S
 """The vantage's targets are listed when heard within this long."""
@@ -85,11 +89,11 @@ class TargetOut(ApiModel):
     failure: str | None = Field(description="What failed; null: it was reached.")
     verdict: str = Field(description="The verdict’s word; see /about#verdicts.", examples=["blocked_tls"])
     rule_id: str = Field(description="The rule that decided.", examples=["known-false-answer"])
-    evidence: list[str] = Field(description="What was seen, line by line.")
+    evidence: list[StatementOut] = Field(description="What was seen.")
     overturned_by: str = Field(description="What would make the verdict wrong.")
     confidence: str = Field(description="How much stands behind it: `high`, `medium` or `low`.")
-    control: VantageOut | None = Field(description="The vantage it was judged by; null: see `no_control`.")
-    no_control: str = Field(description="Why there is no vantage; empty: there is one.")
+    vantage: VantageOut | None = Field(description="The view it was judged by; null: see `no_vantage`.")
+    no_vantage: StatementOut | None = Field(description="Why there is no view; null: there is one.")
 
 
 class TargetsOut(ApiModel):
@@ -121,7 +125,7 @@ class VantageGapOut(ApiModel):
 
     from_: str = Field(serialization_alias="from", description="Its beginning, UTC, ISO 8601.")
     to: str = Field(description="Its end.")
-    reason: str = Field(description="Why.")
+    reason: StatementOut = Field(description="Why.")
 
 
 class VantageListOut(ApiModel):
@@ -140,6 +144,7 @@ class TargetApi:
         self._judging = Judging(queries)
         self._controls = VantageQueries(queries)
         self._now_ns = now_ns
+        self._english = Translator(ENGLISH)
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -153,8 +158,8 @@ class TargetApi:
             summary="A round’s targets, judged with a vantage from outside",
         )
         add(
-            "/api/v1/controls",
-            self.controls,
+            "/api/v1/vantage",
+            self.vantage,
             response_model=VantageListOut,
             responses=_ERRORS,
             summary="What the vantage outside saw last",
@@ -169,9 +174,9 @@ class TargetApi:
         if self._queries.device(device) is None:
             raise UnknownDeviceError(device)
         found = self._judging.round(device, until=until_of(wanted.until))
-        return _round(device, found)
+        return _round(device, found, self._english)
 
-    def controls(self, response: Response, _none: Annotated[NoParameters, Query()]) -> VantageListOut:
+    def vantage(self, response: Response, _none: Annotated[NoParameters, Query()]) -> VantageListOut:
         """Return the last finding about every target, and when the vantage did not look."""
         response.headers["cache-control"] = LIVE
         now_ns = self._now_ns()
@@ -180,23 +185,27 @@ class TargetApi:
             targets=[_run(run, now_ns) for run in self._controls.last(since_utc_ns=now_ns - SHOWN_NS)],
             gaps=[
                 VantageGapOut(
-                    from_=times.iso_ns(gap.from_utc_ns), to=times.iso_ns(gap.to_utc_ns), reason=gap.reason
+                    from_=times.iso_ns(gap.from_utc_ns),
+                    to=times.iso_ns(gap.to_utc_ns),
+                    reason=statement_out("gap", gap.reason, self._english),
                 )
                 for gap in self._controls.gaps()
             ],
         )
 
 
-def _round(device: str, found: JudgedRound | None) -> TargetsOut:
+def _round(device: str, found: JudgedRound | None, english: Translator) -> TargetsOut:
     if found is None:
         return TargetsOut(device=device, round=None, targets=[])
     return TargetsOut(
-        device=device, round=until_text(found.row), targets=[_target(one) for one in found.targets]
+        device=device,
+        round=until_text(found.row),
+        targets=[_target(one, english) for one in found.targets],
     )
 
 
-def _target(one: JudgedTarget) -> TargetOut:
-    verdict = one.judgement.verdict
+def _target(one: JudgedTarget, english: Translator) -> TargetOut:
+    verdict, why = one.judgement.verdict, one.why_no_control
     return TargetOut(
         epoch=one.row.epoch,
         seq=one.row.seq,
@@ -208,15 +217,15 @@ def _target(one: JudgedTarget) -> TargetOut:
         failure=one.row.failure,
         verdict=verdict.verdict,
         rule_id=verdict.rule_id,
-        evidence=list(verdict.evidence),
-        overturned_by=verdict.overturned_by,
+        evidence=evidence_out(verdict.evidence, english),
+        overturned_by=english.overturned_by(verdict.rule_id),
         confidence=one.judgement.confidence,
-        control=None if one.control is None else _control(one.control),
-        no_control=one.why_no_control,
+        vantage=None if one.control is None else _view(one.control),
+        no_vantage=None if why is None else statement_out("no-vantage", why, english),
     )
 
 
-def _control(view: WebControl) -> VantageOut:
+def _view(view: WebControl) -> VantageOut:
     return VantageOut(
         reachable=view.reachable,
         age_s=view.age_s,

@@ -19,6 +19,8 @@ from firmware.judgement import ladder
 from firmware.judgement.ladder import Ladder, RungProgress, RungState
 from firmware.model.jsontypes import RecordError
 from firmware.model.record import ClockReading, Record, from_json
+from firmware.model.statement import Statement, prose
+from firmware.model.statement import from_json as from_statement
 
 MAX_ROUNDS: Final = 500
 """The most rounds one call returns."""
@@ -40,7 +42,7 @@ class StoredRound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissedRounds:
-    """Rounds that the device says it did not measure: `count` of them, from when, and why in its words.
+    """Rounds that the device says it did not measure: `count` of them, from when, and why.
 
     `start_utc_ns` is when by the device's wall clock, `due` by all that is known now.
     """
@@ -51,7 +53,7 @@ class MissedRounds:
     boottime_ns: int
     start_utc_ns: int
     count: int
-    reason: str
+    reason: Statement
     due: ClockReading
 
 
@@ -200,7 +202,6 @@ def _missed(
 
 def _missed_rounds(epoch: str, seq: int, record: Record, timeline: Timeline) -> MissedRounds:
     count = record.outcome.detail.get("count")
-    reason = record.outcome.detail.get("reason")
     return MissedRounds(
         epoch=epoch,
         seq=seq,
@@ -208,9 +209,17 @@ def _missed_rounds(epoch: str, seq: int, record: Record, timeline: Timeline) -> 
         boottime_ns=record.start.boottime_ns,
         start_utc_ns=record.start.utc_ns,
         count=count if isinstance(count, int) and count > 0 else 1,
-        reason=reason if isinstance(reason, str) else record.outcome.failure or "",
+        reason=_reason(record),
         due=reading_at(record.start, record.boot_id, timeline),
     )
+
+
+def _reason(record: Record) -> Statement:
+    reason = record.outcome.detail.get("reason")
+    try:
+        return from_statement(reason, where="record: reason")
+    except RecordError:
+        return prose(record.outcome.failure or "")
 
 
 def _verdict_run(connection: sqlite3.Connection, newest: RoundRow, timelines: Timelines) -> VerdictRun:

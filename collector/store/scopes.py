@@ -16,7 +16,9 @@ from collector.store import writing
 from collector.store.chain import Chain
 from collector.store.covered import ASSESSED
 from collector.store.queries import Queries
+from firmware.model import statement
 from firmware.model.jsontypes import JsonObject
+from firmware.model.statement import Statement
 
 MAX_SAID: Final = 500
 """The most changes one call returns."""
@@ -35,15 +37,16 @@ class Assessment:
 
     `since_ns` is since when it holds, with its error; None for an error: it may have begun any time before, None for
     the time itself: the devices do not tell. `revises` is the id of the verdict that this is said of once reconciled,
-    0 for one said live. `basis` counts what it rests on. `id` is 0 until it is kept.
+    0 for one said live. `basis` counts what it rests on. `overturned_by` is what older software wrote of that; the
+    catalogue says it by the rule. `id` is 0 until it is kept.
     """
 
     country: str
     said_ns: int
     verdict: str
     rule_id: str
-    evidence: tuple[str, ...]
-    overturned_by: str
+    evidence: tuple[Statement, ...]
+    overturned_by: str = ""
     since_ns: int | None = None
     since_error_ns: int | None = None
     basis: JsonObject = field(default_factory=dict)
@@ -57,7 +60,7 @@ class Holding:
 
     said: Assessment
     judged_ns: int
-    evidence: tuple[str, ...]
+    evidence: tuple[Statement, ...]
     basis: JsonObject
 
 
@@ -92,7 +95,7 @@ class ScopeLog:
         def write() -> None:
             for said, is_change in holding:
                 ident = self._append(said) if is_change else said.id
-                present = (ident, judged_ns, json.dumps(said.evidence), json.dumps(said.basis))
+                present = (ident, judged_ns, _evidence_text(said.evidence), json.dumps(said.basis))
                 self._connection.execute(_NOW, (said.country, *present))
 
         self._in_one(write)
@@ -117,7 +120,7 @@ class ScopeLog:
                 said.rule_id,
                 said.since_ns,
                 said.since_error_ns,
-                json.dumps(said.evidence),
+                _evidence_text(said.evidence),
                 said.overturned_by,
                 json.dumps(said.basis),
             ),
@@ -148,7 +151,7 @@ class ScopeQueries:
                 Holding(
                     said=_said(connection.execute(f"{_SAID} WHERE id = ?", (said,)).fetchone()),
                     judged_ns=judged_ns,
-                    evidence=tuple(json.loads(evidence)),
+                    evidence=_evidence_of(evidence),
                     basis=json.loads(basis),
                 )
                 for said, judged_ns, evidence, basis in rows
@@ -184,6 +187,14 @@ class ScopeQueries:
             return None if start is None else int(start)
 
 
+def _evidence_text(evidence: Sequence[Statement]) -> str:
+    return json.dumps([statement.to_json(one) for one in evidence])
+
+
+def _evidence_of(text: str) -> tuple[Statement, ...]:
+    return tuple(statement.from_json(one, where="scope: evidence") for one in json.loads(text))
+
+
 def _change(connection: sqlite3.Connection, said: Assessment) -> Change:
     after = connection.execute(
         "SELECT min(said_ns) FROM scope_said WHERE country = ? AND revises IS NULL AND id > ?",
@@ -204,7 +215,7 @@ def _said(row: Sequence[Any]) -> Assessment:
         rule_id=rule_id,
         since_ns=since,
         since_error_ns=error,
-        evidence=tuple(json.loads(evidence)),
+        evidence=_evidence_of(evidence),
         overturned_by=overturned_by,
         basis=json.loads(basis),
     )

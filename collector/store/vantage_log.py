@@ -18,7 +18,9 @@ from collector.store.covered import OBSERVED
 from collector.store.queries import Queries
 from collector.store.vantage_streaks import NS, Key, Run, Sample, continued
 from firmware.judgement.site import vantage_json
+from firmware.model import statement
 from firmware.model.jsontypes import RecordError
+from firmware.model.statement import Statement
 
 MAX_RUNS: Final = 1_000_000
 """Runs kept in all, whatever their age: about a gigabyte."""
@@ -38,7 +40,7 @@ class Gap:
 
     from_utc_ns: int
     to_utc_ns: int
-    reason: str
+    reason: Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,10 +132,10 @@ class VantageLog:
         )
         return run
 
-    def _do(self, statement: str, gap: Gap) -> None:
+    def _do(self, sql: str, gap: Gap) -> None:
         try:
             with self._chain.transaction():
-                self._connection.execute(statement, (gap.from_utc_ns, gap.to_utc_ns, gap.reason))
+                self._connection.execute(sql, (gap.from_utc_ns, gap.to_utc_ns, statement.to_text(gap.reason)))
         except sqlite3.Error as error:
             raise StoreError(f"the vantage's log took nothing ({error})") from error
 
@@ -197,7 +199,9 @@ class VantageQueries:
             rows = connection.execute(
                 "SELECT from_utc_ns, to_utc_ns, reason FROM control_gap ORDER BY id DESC LIMIT ?", (limit,)
             ).fetchall()
-        return tuple(Gap(from_utc_ns=row[0], to_utc_ns=row[1], reason=row[2]) for row in rows)
+        return tuple(
+            Gap(from_utc_ns=row[0], to_utc_ns=row[1], reason=statement.of_text(row[2])) for row in rows
+        )
 
 
 def _plan(connection: sqlite3.Connection, device: str) -> str:

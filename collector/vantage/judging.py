@@ -22,6 +22,7 @@ from firmware.judgement.site.evidence import Looked, WebControl
 from firmware.judgement.site.verdict import WebJudgement
 from firmware.model.jsontypes import RecordError
 from firmware.model.record import ClockQuality, Record, Rung, Verdict, from_json
+from firmware.model.statement import Statement
 
 DAY_NS: Final = 24 * 3600 * NS
 
@@ -33,7 +34,7 @@ class JudgedTarget:
     row: RecordRow
     judgement: WebJudgement
     control: WebControl | None
-    why_no_control: str = ""
+    why_no_control: Statement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class _View:
     """What the vantage saw of one target, and why that is nothing, or not on both sides."""
 
     control: WebControl | None
-    why: str
+    why: Statement | None
 
 
 class Judging:
@@ -95,10 +96,10 @@ class Judging:
             targets=tuple(sorted(targets, key=lambda one: one.row.seq)),
         )
 
-    def control_for(self, row: RecordRow, record: Record) -> tuple[WebControl | None, str]:
+    def control_for(self, row: RecordRow, record: Record) -> tuple[WebControl | None, Statement | None]:
         """Return what the vantage saw of a record's target around its time; None with the reason where it did not."""
         view = self._view(row, record, until_ns=record.start.boottime_ns, received_ns=row.received_ns)
-        return (None if view.why else view.control), view.why
+        return (view.control if view.why is None else None), view.why
 
     def _view(self, row: RecordRow, record: Record, *, until_ns: int, received_ns: int) -> _View:
         """Return the view of a record's target as of `until_ns` of the record's boot."""
@@ -133,7 +134,7 @@ def _target(row: RecordRow, judgement: WebJudgement, view: _View) -> JudgedTarge
         row=row,
         judgement=judgement,
         control=view.control if is_of_then else None,
-        why_no_control="" if is_of_then else view.why,
+        why_no_control=None if is_of_then else view.why,
     )
 
 

@@ -16,15 +16,16 @@ from firmware.judgement.observation import Outlook, from_record
 from firmware.judgement.site.evidence import Looked, VantageSource, WebControl
 from firmware.judgement.site.from_record import control_of
 from firmware.model.record import Record
+from firmware.model.statement import Statement, stated
 
 JOIN_WINDOW_S: Final = 24 * 3600.0
 """A vantage further from a measurement than this says nothing about it. From `CONTROL_FRESH_S` on it is called old."""
 MIN_NEUTRAL: Final = 2
 """Unrelated neutral networks that must answer before the vantage is taken to be connected itself."""
 
-NO_CONTROL: Final = "no vantage looked within a day of this measurement"
-ONE_SIDED: Final = "the vantage has not looked both before and after this measurement"
-CHANGED: Final = "the vantage found different things before and after this measurement"
+NO_CONTROL: Final = stated("did-not-look")
+ONE_SIDED: Final = stated("one-sided")
+CHANGED: Final = stated("changed")
 
 UNREACHABLE: Final = WebControl(
     source=VantageSource.COLLECTOR, reachable=False, saw_dns=False, saw_http=False
@@ -85,7 +86,9 @@ def nearest(runs: Sequence[Run], utc_ns: int, *, window_s: float = JOIN_WINDOW_S
     return replace(best.view, age_s=age_s(best, utc_ns))
 
 
-def joined(runs: Sequence[Run], moment_ns: int, first_ns: int, last_ns: int) -> tuple[WebControl | None, str]:
+def joined(
+    runs: Sequence[Run], moment_ns: int, first_ns: int, last_ns: int
+) -> tuple[WebControl | None, Statement | None]:
     """Return the view for something that ended at `moment_ns`, and on which side of it the vantage looked.
 
     It may as well have been at any time from `first_ns` to `last_ns`. `runs` are those that touch that time, and the one
@@ -106,7 +109,7 @@ def joined(runs: Sequence[Run], moment_ns: int, first_ns: int, last_ns: int) -> 
     if len({_outcome(run) for run in between}) > 1:
         return None, CHANGED
     if before and after:
-        return replace(view, looked=Looked.AROUND), ""
+        return replace(view, looked=Looked.AROUND), None
     if before:
         last = max(before, key=lambda run: run.first_utc_ns)
         age_ns = last_ns - _last_look_by(last, first_ns)

@@ -25,6 +25,7 @@ from collector.vantage.targets import Chosen, VantageTarget, choose, read_plans,
 from firmware.judgement.site import vantage_json
 from firmware.model.plan import Plan
 from firmware.model.record import Record
+from firmware.model.statement import stated, to_json
 from firmware.wire import messages
 from firmware.wire.messages import Hello
 from firmware.wire.vantage_news import LEAF, VantageNews, VantageView, encode_news
@@ -113,7 +114,8 @@ class VantageThread:
         """Note the time since the last sample as a gap: the collector did not run, or not as a vantage."""
         last_ns, now_ns = control_log.last_utc_ns(), time.time_ns()
         if last_ns is not None and now_ns - last_ns > SAMPLES_MISSED * self._settings.every_s * NS:
-            control_log.note_gap(Gap(from_utc_ns=last_ns, to_utc_ns=now_ns, reason="the vantage did not run"))
+            absence = Gap(from_utc_ns=last_ns, to_utc_ns=now_ns, reason=stated("vantage-not-running"))
+            control_log.note_gap(absence)
 
     def _sweep(self, control_log: VantageLog) -> bool:
         """Measure once; return False where there is nothing to measure yet."""
@@ -130,8 +132,8 @@ class VantageThread:
         swept = sweep.measure(targets, self._stopping)
         if self._stopping.is_set():
             return True
-        if swept.fault:
-            log.warning("the vantage: %s", swept.fault)
+        if swept.fault is not None:
+            log.warning("the vantage: %s", to_json(swept.fault))
             control_log.note_gap(Gap(from_utc_ns=began_ns, to_utc_ns=time.time_ns(), reason=swept.fault))
         self._keep(control_log, targets, swept.records)
         devices = [(one.device, one.country) for one in heard if one.online]

@@ -11,8 +11,10 @@ from typing import Final
 from firmware.judgement.site import from_record
 from firmware.judgement.site.evidence import WebControl
 from firmware.judgement.site.verdict import judge
+from firmware.language.translator import Translator
 from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
 from firmware.model.record import ClockQuality, ClockReading, Record, Verdict, Zone, from_json
+from firmware.model.statement import stated
 from firmware.model.task import result_from_json
 from firmware.model.verdict_words import VerdictWord
 from firmware.ooni import evidence as ooni_evidence
@@ -61,8 +63,11 @@ def explain(document: Document) -> Explained:
     )
 
 
-def to_json(explained: Explained) -> JsonObject:
-    """Return the line for machines: our verdict and OONI's pair; `ooni_said` and `recorded` where the file has them."""
+def to_json(explained: Explained, translator: Translator) -> JsonObject:
+    """Return the line for machines: our verdict and OONI's pair; `ooni_said` and `recorded` where the file has them.
+
+    Evidence as codes and parameters, beside each the translator's sentence.
+    """
     verdict, pair, said = explained.verdict, explained.pair, explained.ooni_said
     told: JsonObject = {
         "line": explained.line,
@@ -73,8 +78,8 @@ def to_json(explained: Explained) -> JsonObject:
         "confidence": explained.confidence,
         "blocking": pair.blocking,
         "accessible": pair.accessible,
-        "evidence": list(verdict.evidence),
-        "overturned_by": verdict.overturned_by,
+        "evidence": [translator.told("evidence", one) for one in verdict.evidence],
+        "overturned_by": translator.overturned_by(verdict.rule_id, verdict.overturned_by),
     }
     if said is not None:
         told["ooni_said"] = {"blocking": said.blocking, "accessible": said.accessible}
@@ -127,8 +132,7 @@ def _not_judged(test: str) -> Verdict:
     return Verdict(
         verdict=VerdictWord.INCONCLUSIVE,
         rule_id=NOT_JUDGED,
-        evidence=(f"{test or 'this test'} is not one that is judged, or measured nothing",),
-        overturned_by="A measurement of the page itself: web_connectivity.",
+        evidence=(stated("not-judged", test=test or "this test"),),
     )
 
 

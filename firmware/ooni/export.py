@@ -12,8 +12,9 @@ from enum import StrEnum
 
 from firmware.judgement.site import vantage_json
 from firmware.judgement.site.evidence import WebControl
+from firmware.language.translator import Translator
 from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
-from firmware.model.record import ClockReading, Record, from_json
+from firmware.model.record import ClockReading, Record, from_json, verdict_in
 from firmware.ooni.keys import shown
 from firmware.ooni.write import Origin, measurement_of
 
@@ -57,22 +58,31 @@ class OoniExportResult:
 
 
 def lines(
-    stored: Iterable[RecordToExport], form: Format, origins: Mapping[str, Origin], account: OoniExportResult
+    stored: Iterable[RecordToExport],
+    form: Format,
+    origins: Mapping[str, Origin],
+    account: OoniExportResult,
+    translator: Translator,
 ) -> Iterator[str]:
-    """Yield a line for each record; `origins` is by device. Raises `RecordError` for what is no record."""
+    """Yield a line for each record; `origins` is by device, verdicts are said by `translator` as well. Raises `RecordError` for what is no record."""
     for one in stored:
-        line = _jsonl(one) if form is Format.JSONL else _ooni(one, origins.get(one.device, Origin()), account)
+        if form is Format.JSONL:
+            line: str | None = _jsonl(one, translator)
+        else:
+            line = _ooni(one, origins.get(one.device, Origin()), account)
         if line is not None:
             account.lines += 1
             yield line
 
 
-def _jsonl(one: RecordToExport) -> str:
+def _jsonl(one: RecordToExport, translator: Translator) -> str:
     """Return the record's own text, unchanged to the digit, in the form of the collector's API."""
     start = {} if one.start is None else {"start": _moment(one.start)}
     head = json.dumps({"device": one.device, "epoch": one.epoch, "seq": one.seq, **start})
     control = "" if one.control is None else f', "control": {json.dumps(control_to_json(one.control))}'
-    return f'{head[:-1]}, "record": {one.body}{control}}}'
+    verdict = verdict_in(one.body)
+    said = "" if verdict is None else f', "verdict": {json.dumps(translator.verdict_to_json(verdict))}'
+    return f'{head[:-1]}, "record": {one.body}{said}{control}}}'
 
 
 def _moment(reading: ClockReading) -> JsonObject:

@@ -50,6 +50,7 @@ from firmware.wire.messages import (
 )
 from tests.drills.cells import Cell, cells
 from tests.drills.flip_scene import Name, build, made
+from tests.english import ENGLISH
 
 OUTBOX: Final = "outbox.sqlite3"
 DRAWN_ROWS: Final = 60
@@ -220,7 +221,7 @@ class _Trial:
         self._compare("lines", heard)
 
     def _status(self) -> None:
-        status.in_words(status.look(self._folder))
+        status.in_words(status.look(self._folder), ENGLISH)
 
     def _off(self) -> None:
         with self._started() as (device, outbox):

@@ -18,6 +18,7 @@ from appliance.storage.quota import Quota
 from firmware.clock.retiming import SyncPoint
 from firmware.model.jsontypes import JsonObject
 from firmware.model.record import Record, Verdict, to_json
+from firmware.model.statement import stated
 from firmware.wire.messages import Ack
 from tests.firmware.records import tcp_record
 
@@ -34,7 +35,9 @@ def made(number: int) -> Record:
     if number % 2:
         return tcp_record(number, failure="connection_reset" if number % 6 == 1 else None)
     verdict = Verdict(
-        verdict="international_cut" if number % 20 == 0 else "ok", rule_id="r1", evidence=(), overturned_by=""
+        verdict="international_cut" if number % 20 == 0 else "ok",
+        rule_id="r1",
+        evidence=(stated("rung", rung="international", reached=number % 5, tried=5),),
     )
     return replace(tcp_record(number, test="ladder"), verdict=verdict)
 

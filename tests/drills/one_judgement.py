@@ -27,6 +27,7 @@ from firmware.judgement.round.verdict import RoundJudgement
 from firmware.judgement.site.evidence import WebControl
 from firmware.model.plan import PlannedTarget
 from firmware.model.record import ClockQuality, ClockReading, Record
+from firmware.model.statement import Statement
 from firmware.model.task import Result, Task
 from tests.drills.exchange import Collector, deliver
 from tests.drills.one_judgement_scene import (
@@ -51,7 +52,7 @@ EVERY_S = 600.0
 SHOWN = 20
 """Differences that are printed."""
 
-Said = tuple[str, str, tuple[str, ...], str, str, str]
+Said = tuple[str, str, tuple[Statement, ...], str, str, str]
 """What is said of one thing: word, rule, evidence, what would overturn it, confidence, step."""
 
 

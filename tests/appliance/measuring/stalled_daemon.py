@@ -45,8 +45,10 @@ def _told(news: News) -> dict[str, object]:
     match news:
         case TaskMeasured(task=task, result=result):
             return {"measured": task.task_id, **result_to_json(result)}
-        case Unanswered(reason=reason, tasks=tasks) | Died(reason=reason, tasks=tasks):
-            return {"news": type(news).__name__, "reason": reason, "tasks": [task.task_id for task in tasks]}
+        case Unanswered(reason=reason, tasks=tasks):
+            return {"news": "Unanswered", "reason": reason.code, "tasks": [task.task_id for task in tasks]}
+        case Died(reason=reason, tasks=tasks):
+            return {"news": "Died", "reason": reason, "tasks": [task.task_id for task in tasks]}
 
 
 if __name__ == "__main__":

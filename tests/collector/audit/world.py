@@ -25,6 +25,7 @@ from collector.trust.registry import Registry
 from firmware.judgement.site.evidence import VantageSource, WebControl
 from firmware.model.jsontypes import JsonValue
 from firmware.model.record import ClockQuality, Outcome, to_json
+from firmware.model.statement import prose, stated
 from firmware.wire.messages import Tombstone, Turn, encode_batch, encode_hello, topic
 from provisioning.authority import Authority, write
 from provisioning.certificates import key_pem, make_key, make_request, pem
@@ -143,7 +144,7 @@ def _assess(path: Path) -> None:
             said_ns=RECEIVED_NS + number,
             verdict=verdict,
             rule_id=f"rule-{number}",
-            evidence=("seen", "so"),
+            evidence=(stated("silent-together", silent=2), prose("so")),
             overturned_by="a round that reaches",
             since_ns=RECEIVED_NS,
             since_error_ns=10,
@@ -162,5 +163,7 @@ def _observe(path: Path) -> None:
         log.add(
             [Sample(key=key, utc_ns=RECEIVED_NS, failure=None, failed_operation=None, view=view)], every_s=600
         )
-    log.note_gap(Gap(from_utc_ns=RECEIVED_NS - 10, to_utc_ns=RECEIVED_NS - 5, reason="restart"))
+    log.note_gap(
+        Gap(from_utc_ns=RECEIVED_NS - 10, to_utc_ns=RECEIVED_NS - 5, reason=stated("vantage-not-running"))
+    )
     log.close()

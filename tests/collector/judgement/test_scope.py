@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from collector.judgement.devices import BURST_S, DeviceStanding, DeviceState, RoundSaid, burst, state_of
 from collector.judgement.scope import SCOPE_RULES, OutsideFacts, ServiceLost, judge_scope
 from firmware.model.verdict_words import COLLECTOR_ONLY
+from tests.english import lines, overturned_by, strays
 
 NOW = 1_795_000_000.0
 UP = OutsideFacts(connected=True)
@@ -91,8 +92,9 @@ def test_every_rule_speaks_in_its_story(rule: object) -> None:
     devices, outside = STORIES[rule.rule_id]
     said = judge_scope(devices, outside)
     assert said.rule_id == rule.rule_id
-    assert said.evidence
-    assert said.overturned_by
+    assert lines(said)
+    assert strays(said) == []
+    assert overturned_by(said)
 
 
 def test_every_word_that_is_the_collector_s_is_said_by_a_rule() -> None:

@@ -13,7 +13,9 @@ from collector.store.database import Store
 from collector.store.history import MISSED_TARGET, DeviceHistory
 from collector.store.queries import Queries
 from firmware.judgement.ladder import RungProgress
+from firmware.model.jsontypes import JsonValue
 from firmware.model.record import Outcome, Rung, to_json
+from firmware.model.statement import Statement, prose, stated
 from tests.collector.page import invented
 from tests.collector.page.invented import NS_PER_S, Device, clear, cut_from, dark_from, deliver, utc
 
@@ -110,7 +112,32 @@ def test_missed_rounds_are_found_among_those_shown(store: Store, history: Device
     deliver(store, device, _NOW)
     missed = history.rounds(device.id, 10).missed
     assert [(one.count, one.start_utc_ns) for one in missed] == [(3, utc(15, 10, 5))]
-    assert "asleep" in missed[0].reason
+    assert missed[0].reason == stated("stalled")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("the device was asleep", prose("the device was asleep")),
+        ("stalled", prose("stalled")),
+        (["sea-monster", {"teeth": 9}], stated("sea-monster", teeth=9)),
+        (7, prose("missed_slot")),
+        (["", {}], prose("missed_slot")),
+    ],
+)
+def test_why_a_round_was_missed_is_read_however_it_was_written(
+    store: Store, history: DeviceHistory, written: JsonValue, read: Statement
+) -> None:
+    device = _device()
+    device.one_round(utc(15, 10))
+    device.miss(utc(15, 10, 5))
+    outcome = device.records[-1].outcome
+    device.records[-1] = replace(
+        device.records[-1], outcome=replace(outcome, detail={**outcome.detail, "reason": written})
+    )
+    device.one_round(utc(15, 11))
+    deliver(store, device, _NOW)
+    assert [one.reason for one in history.rounds(device.id, 10).missed] == [read]
 
 
 def test_devices_call_a_missed_round_what_the_collector_looks_for() -> None:

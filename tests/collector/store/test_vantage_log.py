@@ -12,6 +12,7 @@ from collector.store.vantage_log import DAY_NS, Gap, VantageLog, VantageQueries
 from collector.store.vantage_streaks import NS, Key, Sample
 from collector.vantage.log import nearest
 from firmware.judgement.site.evidence import VantageSource, WebControl
+from firmware.model.statement import Statement, prose, stated
 
 KEY = Key(test="web_connectivity", target="https://www.example.org/", target_name="example")
 WELL = WebControl(
@@ -77,13 +78,33 @@ def test_a_clock_that_was_set_back_changes_no_run(control_log: VantageLog, queri
     assert (run.view.status, run.samples) == (200, 1)
 
 
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [
+        (
+            stated("sweep-unanswered", unanswered=1, tried=2),
+            '["sweep-unanswered",{"unanswered":1,"tried":2}]',
+        ),
+        (prose("the vantage did not run"), "the vantage did not run"),
+        (prose("[it failed"), "[it failed"),
+    ],
+)
+def test_why_there_is_a_gap_is_kept_as_data_or_as_older_software_wrote_it(
+    control_log: VantageLog, queries: VantageQueries, reason: Statement, kept: str
+) -> None:
+    control_log.note_gap(Gap(from_utc_ns=0, to_utc_ns=DAY_NS, reason=reason))
+    assert control_log._connection.execute("SELECT reason FROM control_gap").fetchall() == [(kept,)]
+    assert [gap.reason for gap in queries.gaps()] == [reason]
+
+
 def test_old_runs_and_those_past_the_bound_go(control_log: VantageLog, queries: VantageQueries) -> None:
     day_s = DAY_NS // NS
     control_log.add(
         [sample(day * day_s, key=replace(KEY, target_name=f"t{day}")) for day in range(1, 11)], every_s=600
     )
-    control_log.note_gap(Gap(from_utc_ns=0, to_utc_ns=DAY_NS, reason="the vantage did not run"))
-    assert queries.gaps() == (Gap(from_utc_ns=0, to_utc_ns=DAY_NS, reason="the vantage did not run"),)
+    gap = Gap(from_utc_ns=0, to_utc_ns=DAY_NS, reason=stated("vantage-not-running"))
+    control_log.note_gap(gap)
+    assert queries.gaps() == (gap,)
     control_log.thin(now_utc_ns=10 * DAY_NS, days=5)
     assert {run.key.target_name for run in queries.last()} == {f"t{day}" for day in range(5, 11)}
     assert queries.gaps() == ()

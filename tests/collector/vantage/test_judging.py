@@ -21,6 +21,7 @@ from firmware.model.plan import PlannedTarget
 from firmware.model.record import ClockQuality, Record, Rung
 from tests.collector.page import invented
 from tests.collector.page.conftest import serving
+from tests.english import ENGLISH
 
 SITE = next(one for one in invented.PLAN.targets if one.rung is Rung.PLATFORMS)
 KEY = Key(test=SITE.test, target=SITE.target, target_name=SITE.name)
@@ -136,7 +137,7 @@ def test_without_a_control_nobody_is_accused(here: Here, view: WebControl | None
     here.deliver(BEGAN_S + 300)
     one = here.judged()
     assert said(one) == "inconclusive"
-    assert one.why_no_control == ("" if view is not None else NO_CONTROL)
+    assert one.why_no_control == (None if view is not None else NO_CONTROL)
 
 
 def test_a_record_that_arrives_weeks_later_has_the_control_of_its_own_time(here: Here) -> None:
@@ -199,7 +200,7 @@ def test_a_time_that_a_sync_point_tells_later_is_joined_to_the_control_of_that_t
     here.device.records[-1] = replace(last, outcome=told)
     here.deliver(BEGAN_S + 5000, clock_known=False)
     one = here.judged()
-    assert (said(one), one.why_no_control) == ("service_down", "")
+    assert (said(one), one.why_no_control) == ("service_down", None)
 
 
 def test_a_clock_ahead_of_the_arrival_spans_the_day_before_it(here: Here) -> None:
@@ -243,9 +244,23 @@ def test_the_page_and_the_api_show_it(tmp_path: Path) -> None:
             told = json.load(answer)
         (one,) = [target for target in told["targets"] if target["target_name"] == SITE.name]
         assert (one["verdict"], one["rule_id"]) == ("service_down", "down-outside-too")
-        assert one["control"]["age_s"] == 35  # from the end of the round
+        assert one["vantage"]["age_s"] == 35  # from the end of the round
+        assert one["no_vantage"] is None
+        assert {
+            "code": "vantage",
+            "parameters": {"source": "collector"},
+            "sentence": "vantage: collector looked around that time",
+        } in one["evidence"]
+        assert one["overturned_by"] == ENGLISH.overturned_by("down-outside-too")
+        (other, *_) = [target for target in told["targets"] if target["target_name"] != SITE.name]
+        assert other["vantage"] is None
+        assert other["no_vantage"] == {
+            "code": "did-not-look",
+            "parameters": {},
+            "sentence": "no vantage looked within a day of this measurement",
+        }
         assert told["round"].startswith("9f1c04d27ab35e68:")
-        with urllib.request.urlopen(f"{served.url}/api/v1/controls", timeout=30) as answer:
+        with urllib.request.urlopen(f"{served.url}/api/v1/vantage", timeout=30) as answer:
             controls = json.load(answer)
         assert [(run["target_name"], run["failure"]) for run in controls["targets"]] == [
             (SITE.name, "connection_refused")

@@ -13,6 +13,7 @@ from collector.store.queries import Queries
 from collector.store.vantage_log import VantageLog, VantageQueries
 from collector.store.vantage_streaks import NS
 from collector.vantage.thread import VantageThread, news_of
+from firmware.model.statement import stated
 from firmware.wire.messages import Hello
 from firmware.wire.vantage_news import decode_news
 from tests.servers.http import http, page
@@ -159,7 +160,7 @@ def test_the_time_in_which_it_did_not_run_is_a_gap(tmp_path: Path, plans: Path) 
         finally:
             running.thread.stop()
     (gap,) = running.controls.gaps()
-    assert (gap.from_utc_ns, gap.reason) == (long_ago_ns, "the vantage did not run")
+    assert (gap.from_utc_ns, gap.reason) == (long_ago_ns, stated("vantage-not-running"))
     running.queries.close()
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from appliance.delivery.messages.headline import HELLO_BYTES, turns, with_headline
 from firmware.model.record import ClockQuality, ClockReading, Outcome, Record, Verdict
+from firmware.model.statement import prose
 from firmware.wire.messages import MAX_TURNS, Hello, Turn, decode_hello, encode_hello
 from tests.firmware.records import records, tcp_record
 
@@ -36,7 +37,9 @@ def round_of(start_s: int, verdict: str, *, since_s: int, error_ns: int | None =
         ),
         runtime_ns=20 * NS,
         outcome=Outcome(detail={"since_utc_ns": T0 + since_s * NS}),
-        verdict=Verdict(verdict=verdict, rule_id=f"{verdict}_rule", evidence=("a",), overturned_by="b"),
+        verdict=Verdict(
+            verdict=verdict, rule_id=f"{verdict}_rule", evidence=(prose("a"),), overturned_by="b"
+        ),
     )
 
 

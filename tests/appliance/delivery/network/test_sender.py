@@ -17,6 +17,7 @@ from appliance.events import Event, OutboxChanged, SyncChanged
 from appliance.outbox.box import Outbox
 from appliance.transports import Ports
 from firmware.model.record import Verdict, to_json
+from firmware.model.statement import stated
 from firmware.wire.messages import Batch, Hello, decode_presence
 from tests.appliance.collector_peer import Behaviour, CollectorPeer, well_behaved
 from tests.firmware.records import tcp_record
@@ -148,8 +149,7 @@ def test_the_first_message_says_what_happened(
     cut = Verdict(
         verdict="international_cut",
         rule_id="cut_international_dark",
-        evidence=("a",),
-        overturned_by="b",
+        evidence=(stated("rung", rung="international", reached=0, tried=5),),
     )
     conclusion = dataclasses.replace(tcp_record(8, test="ladder"), verdict=cut)
     fill(outbox, 7)

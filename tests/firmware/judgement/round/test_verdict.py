@@ -14,7 +14,9 @@ from firmware.judgement.round.rules import RULES, Rule
 from firmware.judgement.round.verdict import decide
 from firmware.model.failures import Failure
 from firmware.model.record import Rung, Verdict
-from firmware.model.verdict_words import COLLECTOR_ONLY, DEVICE_WORDS, MEANINGS, VerdictWord
+from firmware.model.statement import stated
+from firmware.model.verdict_words import COLLECTOR_ONLY, DEVICE_WORDS, VerdictWord
+from tests.english import ENGLISH, lines, overturned_by, strays
 from tests.firmware.rounds import again, cut, dark, everything_works, many, near, past, seen
 
 OUT, IN, SITES = Rung.INTERNATIONAL, Rung.DOMESTIC, Rung.PLATFORMS
@@ -119,22 +121,23 @@ def test_every_rule_speaks_in_its_story(rule: Rule) -> None:
     observations, history = STORIES[rule.rule_id]
     verdict = decide(observations, history)
     assert (verdict.rule_id, verdict.verdict) == (rule.rule_id, rule.verdict)
-    assert verdict.evidence
-    assert verdict.overturned_by == rule.overturned_by
+    assert lines(verdict)
+    assert strays(verdict) == []
+    assert verdict.overturned_by == "", "the catalogue says it, by the rule"
+    assert overturned_by(verdict)
 
 
 def test_the_table_is_readable() -> None:
     assert len({rule.rule_id for rule in RULES}) == len(RULES)
     for rule in RULES:
         assert rule.verdict in DEVICE_WORDS
-        assert rule.sentence.endswith(".")
-        assert rule.overturned_by.endswith(".")
+        assert ENGLISH.rule(rule.rule_id, rule.numbers).endswith(".")
+        assert ENGLISH.overturned_by(rule.rule_id).endswith(".")
         assert rule.rungs
 
 
 def test_every_word_has_a_meaning_and_one_place() -> None:
-    assert set(MEANINGS) == set(VerdictWord)
-    assert all(meaning.endswith(".") for meaning in MEANINGS.values())
+    assert all(ENGLISH.say(f"verdict.{word}.meaning").endswith(".") for word in VerdictWord)
     assert set(VerdictWord) == DEVICE_WORDS | COLLECTOR_ONLY
     assert not DEVICE_WORDS & COLLECTOR_ONLY
 
@@ -176,7 +179,17 @@ class TestTraps:
         ]
         verdict = decide([*near(), *many(IN, 4), *many(OUT, 5), *platforms])
         assert verdict.verdict == "ok"
-        assert sum("tls_handshake: connection_reset" in line for line in verdict.evidence) == blocked
+        named = [
+            stated(
+                "not-reached-in-step",
+                rung="platforms",
+                target=f"platforms-{number}",
+                operation="tls_handshake",
+                failure="connection_reset",
+            )
+            for number in range(1, blocked + 1)
+        ]
+        assert [one for one in verdict.evidence if one.code.startswith("not-reached")] == named
 
     def test_an_address_that_answers_ping_and_forwards_nothing(self) -> None:
         assert decide(dark()).verdict == "isp_or_wider_outage"
@@ -391,18 +404,36 @@ def test_a_router_that_forwards_is_not_blamed_for_ignoring_ping() -> None:
 
 
 def test_nothing_measured_is_inconclusive_and_says_so() -> None:
-    assert decide([]).evidence == ("nothing was measured that could tell",)
+    assert decide([]).evidence == (stated("nothing-measured"),)
+    assert lines(decide([])) == ("nothing was measured that could tell",)
 
 
 def test_the_round_before_is_in_the_evidence() -> None:
     verdict = decide(everything_works(), [past("mixed-evidence", verdict="inconclusive", age_s=31)])
-    assert verdict.evidence[-1] == "the round before, 31 s ago: inconclusive (mixed-evidence)"
+    assert verdict.evidence[-1] == stated(
+        "round-before", age_s=31, verdict="inconclusive", rule_id="mixed-evidence"
+    )
+    assert lines(verdict)[-1] == "the round before, 31 s ago: inconclusive (mixed-evidence)"
 
 
 def test_the_evidence_counts_and_names() -> None:
     verdict = decide([*near(), *many(OUT, 4), *many(OUT, 1, SILENT, first=5)])
-    assert "international: 4 of 5 reached in 5 networks, best 100.0 ms" in verdict.evidence
-    assert "international: international-5 not reached: connect: generic_timeout_error" in verdict.evidence
+    counted = stated(
+        "rung-networks-best", rung="international", reached=4, tried=5, networks=5, best_ns=100_000_000
+    )
+    assert counted in verdict.evidence
+    assert (
+        stated(
+            "not-reached-in-step",
+            rung="international",
+            target="international-5",
+            operation="connect",
+            failure="generic_timeout_error",
+        )
+        in verdict.evidence
+    )
+    assert "international: 4 of 5 reached in 5 networks, best 100.0 ms" in lines(verdict)
+    assert "international: international-5 not reached: connect: generic_timeout_error" in lines(verdict)
 
 
 def test_another_table_of_rules_is_taken_as_it_is() -> None:
@@ -472,8 +503,10 @@ def test_there_is_always_a_verdict_with_evidence_a_rule_and_what_would_overturn_
     verdict = decide(observations, history)
     assert verdict.verdict in DEVICE_WORDS
     assert verdict.rule_id in {rule.rule_id for rule in RULES}
+    assert all(lines(verdict))
     assert verdict.evidence
-    assert verdict.overturned_by
+    assert strays(verdict) == []
+    assert overturned_by(verdict)
 
 
 @given(rounds, histories, st.integers(1, 5), st.sampled_from(["tls", "tcp", "http", "ping"]))

@@ -25,7 +25,9 @@ from firmware.judgement.target_judgement import TargetJudgement, from_json, to_j
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonValue, RecordError
 from firmware.model.record import Rung
+from firmware.model.statement import stated
 from firmware.model.verdict_words import VerdictWord
+from tests.english import lines
 from tests.firmware.rounds import cut, everything_works, many, near, past, seen
 
 RESET, SILENT = Failure.CONNECTION_RESET, Failure.TIMEOUT
@@ -111,7 +113,16 @@ class TestOnePlatform:
     def test_it_is_said(self, step: str, word: str, rule_id: str) -> None:
         found = judged(step, history=failed_before(step))
         assert (found.verdict.verdict, found.verdict.rule_id) == (word, rule_id)
-        assert any(NAME in line and word in line for line in found.verdict.evidence)
+        (target,) = found.targets
+        named = stated(
+            "target-verdict",
+            target=NAME,
+            verdict=word,
+            rule_id=target.rule_id,
+            confidence=target.confidence,
+        )
+        assert named in found.verdict.evidence
+        assert any(NAME in line and word in line for line in lines(found.verdict))
         assert [(one.name, one.verdict, one.step) for one in found.targets] == [(NAME, word, step)]
 
     def test_not_by_one_round(self, step: str, word: str, rule_id: str) -> None:

@@ -21,10 +21,12 @@ from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.rules import WEB_RULES
 from firmware.judgement.site.verdict import judge
 from firmware.model.failures import Failure
+from firmware.model.statement import stated
 from firmware.model.verdict_words import DEVICE_WORDS
 from firmware.ooni.evidence import control_of, evidence_of
 from firmware.ooni.parse import parse
 from firmware.ooni.read import Document, documents
+from tests.english import ENGLISH, lines, overturned_by, strays
 
 CONDITIONS = Path(__file__).parents[3] / "data" / "ooni"
 URL, HOST = "https://www.example.com/", "www.example.com"
@@ -115,8 +117,9 @@ def test_each_condition_of_ooni_s_qa(condition: str) -> None:
     measurement = parse(document.value)
     said = judge(evidence_of(measurement), control_of(measurement)).verdict
     assert (said.verdict, said.rule_id) == SAID[condition]
-    assert said.evidence
-    assert said.overturned_by
+    assert lines(said)
+    assert strays(said) == []
+    assert overturned_by(said)
 
 
 def lookup(*addresses: str, failure: str | None = None, by: str = "@system", **more: Any) -> Lookup:
@@ -259,13 +262,15 @@ class TestControl:
     def test_an_old_control_is_used_and_said_to_be_old(self) -> None:
         old = judge(stopped(RESET), replace(CONTROL, age_s=5 * 3600.0))
         assert (old.verdict.verdict, old.confidence) == (TLS, "low")
-        assert any("last known control" in line and "5.0 h" in line for line in old.verdict.evidence)
+        assert stated("vantage-last-known", source="collector", age_s=5 * 3600.0) in old.verdict.evidence
+        assert any("last known look" in line and "5.0 h" in line for line in lines(old.verdict))
         assert judge(stopped(RESET), CONTROL).confidence == "medium"
 
     def test_a_control_of_last_week_says_nothing(self) -> None:
         ancient = judge(stopped(RESET), replace(CONTROL, age_s=7 * 86_400.0)).verdict
         assert ancient.verdict == UNSURE
-        assert any("too old" in line for line in ancient.evidence)
+        assert stated("vantage-too-old", age_s=7 * 86_400.0) in ancient.evidence
+        assert any("168 h old, too old" in line for line in lines(ancient))
 
     def test_a_page_of_another_day_is_alike(self) -> None:
         url = "http://www.example.com/"
@@ -363,8 +368,8 @@ def test_the_table_is_readable() -> None:
     assert len({rule.rule_id for rule in WEB_RULES}) == len(WEB_RULES)
     for rule in WEB_RULES:
         assert rule.verdict in DEVICE_WORDS
-        assert rule.sentence.endswith(".")
-        assert rule.overturned_by.endswith(".")
+        assert ENGLISH.rule(rule.rule_id, {}).endswith(".")
+        assert ENGLISH.overturned_by(rule.rule_id).endswith(".")
 
 
 # What must hold whatever the network does.
@@ -445,7 +450,9 @@ def test_there_is_always_a_verdict_with_evidence_and_what_would_overturn_it(
     verdict = judge(evidence, control).verdict
     assert verdict.verdict in DEVICE_WORDS
     assert verdict.evidence
-    assert verdict.overturned_by
+    assert all(lines(verdict))
+    assert strays(verdict) == []
+    assert overturned_by(verdict)
 
 
 @given(evidences())
