@@ -49,7 +49,7 @@ from firmware.wire.messages import Ack, Hello, Reject, Tombstone
 __all__ = ["ROUNDS_KEPT", "AckImpossibleError", "Outbox", "OutboxCounts", "WaitingRow"]
 
 MAX_CLASHES: Final = 4
-"""Signed acks may begin so many epochs in one run: more than two cards' worth, and too few to do harm."""
+"""Signed acks may begin so many epochs in one incarnation: more than two cards' worth, and too few to do harm."""
 SPOILT: Final = "damaged on the card: its checksum does not fit"
 _log: Final = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Outbox:
         shared = Shared(
             quota=quota or Quota(path=path),
             sidecar=SidecarFile(path),
-            run=secrets.token_hex(8),
+            incarnation=secrets.token_hex(8),
             device=device,
             utc_ns=utc_ns,
         )
@@ -234,7 +234,7 @@ class Outbox:
             account = ledger.current(connection)
             memory = self._last_seen.lend(connection, account)
             if self._noted != account.epoch:
-                ledger.note_run(connection, account, self._shared.run, account.produced + 1)
+                ledger.note_incarnation(connection, account, self._shared.incarnation, account.produced + 1)
             first = account.base + account.produced + 1
             rankings = [memory.add(first + index, facts_of(record)) for index, record in enumerate(records)]
             rows.insert(connection, records, bodies, rankings, first=first, utc_ns=self._shared.utc_ns())
@@ -296,11 +296,13 @@ class Outbox:
         return left
 
     def _is_to_this_card(self, ack: Ack) -> bool:
-        """Return whether an ack answers a run of this card; of an ended epoch all cards have the same, and it counts."""
+        """Return whether an ack answers an incarnation of this card; of an ended epoch all cards have the same, and it counts."""
         if self._number is not None:
             return True
         with self._handle.translated():
-            return acks.is_to_this_card(self._handle.connection, self._account(), ack, run=self._shared.run)
+            return acks.is_to_this_card(
+                self._handle.connection, self._account(), ack, incarnation=self._shared.incarnation
+            )
 
     def _acknowledge(self, ack: Ack, receipt: Receipt | None) -> tuple[int, bool]:
         before = self.epoch
@@ -329,8 +331,8 @@ class Outbox:
             if self._number is None:
                 acks.refuse_impossible(account, ack, self._handle.path)
             taken = acks.take(connection, account, ack, utc_ns=self._shared.utc_ns(), receipt=receipt)
-            if ack.run == self._shared.run and not self._confirmed:
-                ledger.confirm_run(connection, account.epoch, ack.run)
+            if ack.incarnation == self._shared.incarnation and not self._confirmed:
+                ledger.confirm_incarnation(connection, account.epoch, ack.incarnation)
                 self._confirmed = True
         return taken
 
@@ -366,9 +368,9 @@ class Outbox:
         return self.space.evict(wanted)
 
     @property
-    def run(self) -> str:
+    def incarnation(self) -> str:
         """The name of this start of the software; "" for an ended epoch."""
-        return self._shared.run if self._number is None else ""
+        return self._shared.incarnation if self._number is None else ""
 
     @property
     def quarantined_file(self) -> Path | None:
@@ -438,12 +440,16 @@ class Outbox:
             )
             if not 1 <= lowest <= account.produced + 1 or account.waiting < 0:
                 raise self._handle.noted(sqlite3.DatabaseError(f"the lowest that waits would be {lowest}"))
-            noted = [] if self._number is not None else ledger.runs(self._handle.connection, account.epoch)
+            noted = (
+                []
+                if self._number is not None
+                else ledger.incarnations(self._handle.connection, account.epoch)
+            )
             ended, beyond = (
                 ((), 0) if self._number is not None else ledger.ended(self._handle.connection, account.id)
             )
-        own = self._shared.run
-        if self._number is None and own and own not in [run for run, _ in noted]:
+        own = self._shared.incarnation
+        if self._number is None and own and own not in [incarnation for incarnation, _ in noted]:
             noted = [(own, account.produced + 1), *noted]
         return Hello(
             device=self.device,
@@ -453,17 +459,17 @@ class Outbox:
             waiting=account.waiting,
             software=software,
             country=country,
-            runs=tuple(noted),
+            incarnations=tuple(noted),
             past=self._number is not None,
             ended=ended,
             ended_beyond=beyond,
         )
 
-    def note_run(self) -> None:
-        """Note durably that the collector is about to be told of this run of the software."""
+    def note_incarnation(self) -> None:
+        """Note durably that the collector is about to be told of this incarnation of the software."""
         with self._handle.transaction() as connection:
             account = self._account()
-            ledger.note_run(connection, account, self._shared.run, account.produced + 1)
+            ledger.note_incarnation(connection, account, self._shared.incarnation, account.produced + 1)
 
     def recent_rounds(self, limit: int) -> list[Record]:
         """Return the last rounds' conclusions (their `ladder` records), newest first, sent or not.
@@ -523,7 +529,7 @@ class Outbox:
 
     def _begin_after_clash(self, account: Account, fork: int) -> None:
         connection = self._handle.connection
-        ledger.note_run(connection, account, self._shared.run, account.produced + 1)
+        ledger.note_incarnation(connection, account, self._shared.incarnation, account.produced + 1)
         self.epoch = conflict.begin(connection, account, fork, utc_ns=self._shared.utc_ns())
         self._confirmed = False
 

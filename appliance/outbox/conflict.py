@@ -2,7 +2,7 @@
 
 Up to the fork both have the same records: those keep their identity and wait in the epoch that has ended; the
 collector knows them by it and keeps each once. What came after the fork is this device's alone and gets new numbers
-in a new epoch. That is named by the run that made them: should they in turn be on two cards, both give them the same
+in a new epoch. That is named by the incarnation that made them: should they in turn be on two cards, both give them the same
 identity. It must never let a record go, and never leave a number without an account.
 """
 
@@ -75,18 +75,18 @@ def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns
         reason = f"acknowledged as a record of epoch {account.epoch}"
         ledger.add_tombstone(connection, new.base, low + shift - new.base, high + shift - new.base, reason)
     connection.execute("DELETE FROM given_up_to")
-    # The runs that made what was moved go with it; the one that was under way at the fork has its part in both.
-    for run, begun in ledger.runs_from(connection, account.epoch, fork + 1):
-        ledger.put_run(connection, new.epoch, run, max(1, begun - fork))
+    # The incarnations that made what was moved go with it; the one that was under way at the fork has its part in both.
+    for incarnation, begun in ledger.incarnations_from(connection, account.epoch, fork + 1):
+        ledger.put_incarnation(connection, new.epoch, incarnation, max(1, begun - fork))
     return new.epoch
 
 
 def _name(connection: sqlite3.Connection, epoch: str, fork: int) -> str:
-    """Return the new epoch's name, by the run that made the first record after the fork."""
-    (run, begun), *_ = [*ledger.runs_from(connection, epoch, fork + 1), ("", 0)]
+    """Return the new epoch's name, by the incarnation that made the first record after the fork."""
+    (incarnation, begun), *_ = [*ledger.incarnations_from(connection, epoch, fork + 1), ("", 0)]
     if begun > fork + 1:
-        run = ""
-    return hashlib.blake2b(f"{epoch} {run} {fork}".encode(), digest_size=8).hexdigest()
+        incarnation = ""
+    return hashlib.blake2b(f"{epoch} {incarnation} {fork}".encode(), digest_size=8).hexdigest()
 
 
 def _moved(key: int, to: int, body: bytes, crc: int | None) -> int | None:

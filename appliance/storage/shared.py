@@ -19,12 +19,12 @@ from appliance.storage.sidecar import SidecarFile
 
 @dataclass(slots=True, kw_only=True)
 class Shared:
-    """Shared by every `Outbox` of one process. `run` names this start of the software; `looks` says that it only reads."""
+    """Shared by every `Outbox` of one process. `incarnation` names this start of the software; `looks` says that it only reads."""
 
     quota: Quota
     sidecar: SidecarFile
     looks: bool = False
-    run: str = ""
+    incarnation: str = ""
     device: str = ""
     utc_ns: Callable[[], int] = time.time_ns
     generation: int = 0

@@ -5,7 +5,7 @@ ack once the store has committed. Neither touches a clock, a socket or the datab
 made, may raise out of them.
 
 Who sent it is the topic's device: the broker lets a device write to its own branch only. A payload that names
-another device is refused and accounts for nothing.
+another device is refused and accounts for nothing. In a payload an incarnation is called `run`.
 
 What a payload that is not acceptable is answered with:
 
@@ -108,7 +108,7 @@ def answer(
         ranges=accounted.ranges,
         rejects=(*rejects, *(one for one in accounted.rejects if one.seq not in own)),
         retry_after_s=max(judgement.pause_s, accounted.pause_s, pause_s),
-        run=accounted.run,
+        incarnation=accounted.incarnation,
         clash=accounted.clash,
     )
     return OutgoingMessage(topic=messages.topic(judgement.to, "dn", "ack"), payload=fitted(ack))
@@ -211,7 +211,7 @@ def _sorted_out(delivery: Delivery, batch: Batch) -> Validation:
             tombstones=batch.tombstones,
             rejected=tuple(reject.seq for reject in rejects),
             refusals=tuple(refusals),
-            run=batch.run,
+            incarnation=batch.incarnation,
         ),
         to=batch.device,
         epoch=batch.epoch,
@@ -225,7 +225,7 @@ def _whole_batch_refused(delivery: Delivery, device: str, reason: str) -> Valida
     head = _head(delivery.payload)
     if head is None:
         return _refused(delivery, device, reason, pause_s=DAMAGED_PAUSE_S)
-    named, epoch, run, seqs = head
+    named, epoch, incarnation, seqs = head
     if named != device:
         return _forged(delivery, device, named, epoch, seqs)
     short = _short(reason)
@@ -237,7 +237,7 @@ def _whole_batch_refused(delivery: Delivery, device: str, reason: str) -> Valida
             topic=delivery.topic,
             rejected=seqs,
             refusals=(Refusal(epoch=epoch, seq=None, reason=short, payload=delivery.payload),),
-            run=run,
+            incarnation=incarnation,
         ),
         to=device,
         epoch=epoch,
@@ -272,7 +272,7 @@ def _refused(
 
 
 def _head(payload: bytes) -> tuple[str, str, str, tuple[int, ...]] | None:
-    """Return device, epoch, run and seqs of a batch whose compressed data is sound, however bad the rest; or None."""
+    """Return device, epoch, incarnation and seqs of a batch whose compressed data is sound, however bad the rest; or None."""
     inflater = zlib.decompressobj()
     try:
         text = inflater.decompress(payload, messages.MAX_INFLATED_BYTES)

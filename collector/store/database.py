@@ -320,11 +320,14 @@ class Store:
             case HelloArrived(hello=hello):
                 if not self._bounds.begins(hello.device, hello.epoch):
                     return Accounted(upto=0, ranges=SeqRanges(), pause_s=FULL_PAUSE_S)
-                run = hello.runs[0][0] if hello.runs and not hello.past else ""
+                incarnation = hello.incarnations[0][0] if hello.incarnations and not hello.past else ""
                 if fork is not None:
-                    return Accounted(upto=0, ranges=SeqRanges(), clash=fork, run=run)
+                    return Accounted(upto=0, ranges=SeqRanges(), clash=fork, incarnation=incarnation)
                 return self._told(
-                    hello.device, hello.epoch, run, self._answer(hello.device, hello.epoch, (), low=hello.low)
+                    hello.device,
+                    hello.epoch,
+                    incarnation,
+                    self._answer(hello.device, hello.epoch, (), low=hello.low),
                 )
             case BatchArrived() if self._is_out_of_turn(arrival):
                 # Nothing is said of its seqs: they may be another's. The sender asks with a hello, and is told.
@@ -335,7 +338,7 @@ class Store:
                 return self._told(
                     arrival.device,
                     arrival.epoch,
-                    arrival.run,
+                    arrival.incarnation,
                     self._answer(arrival.device, arrival.epoch, _seqs(arrival)),
                 )
             case RefusedArrived() | PresenceArrived():
@@ -344,20 +347,20 @@ class Store:
     def _is_out_of_turn(self, batch: BatchArrived) -> bool:
         where = (self._connection, batch.device, batch.epoch)
         return incarnations.clash(*where) is not None or incarnations.is_out_of_turn(
-            *where, batch.run, max(_seqs(batch), default=0)
+            *where, batch.incarnation, max(_seqs(batch), default=0)
         )
 
-    def _told(self, device: str, epoch: str, run: str, known: Accounted) -> Accounted:
-        """Return what of `known` is told to `run`: what a later run gave may be another's, on a copy of the card."""
-        if not run:
+    def _told(self, device: str, epoch: str, incarnation: str, known: Accounted) -> Accounted:
+        """Return what of `known` is told to `incarnation`: what a later incarnation gave may be another's, on a copy of the card."""
+        if not incarnation:
             return known
-        end = incarnations.end_of(self._connection, device, epoch, run)
+        end = incarnations.end_of(self._connection, device, epoch, incarnation)
         return replace(
             known,
             upto=max(0, min(known.upto, end - 1)),
             ranges=known.ranges.below(end),
             rejects=tuple(one for one in known.rejects if one.seq < end),
-            run=run,
+            incarnation=incarnation,
         )
 
     def _answer(self, device: str, epoch: str, seqs: Iterable[int], *, low: int = 1) -> Accounted:

@@ -86,8 +86,8 @@ def converse(
     box: Outbox, collector: Collector, *, lost: Callable[[], bool] = never, rng: random.Random | None = None
 ) -> None:
     """Say hello for one epoch, and send one batch of it."""
-    if box.run:
-        box.note_run()
+    if box.incarnation:
+        box.note_incarnation()
     epoch = box.hello(software="", country="").epoch
     hello = encode_hello(box.hello(software="drill", country="xx"))
     _send(box, collector, "hello", hello, lost=lost)
@@ -97,7 +97,7 @@ def converse(
     rows = box.newest(40) if rng is not None and rng.random() < 0.5 else box.oldest(40)
     if not rows:
         if tombstones:
-            payload = pack_tombstones(tombstones, device=box.device, epoch=epoch, run=box.run)
+            payload = pack_tombstones(tombstones, device=box.device, epoch=epoch, incarnation=box.incarnation)
             _send(box, collector, "bulk", payload, lost=lost)
         return
     packed = pack(
@@ -107,7 +107,7 @@ def converse(
         max_bytes=16_000,
         bytes_a_record=100,
         tombstones=tombstones,
-        run=box.run,
+        incarnation=box.incarnation,
     )
     if isinstance(packed, TooLarge):
         box.quarantine(packed.seq, packed.reason)

@@ -72,13 +72,13 @@ def build(folder: Path) -> Truth:
             first = outbox.epoch
             _start(outbox, BOOTS[0])
             _append(outbox, truth, range(1, 91))
-            outbox.acknowledge(Ack(epoch=first, upto=10, run=outbox.run))
+            outbox.acknowledge(Ack(epoch=first, upto=10, incarnation=outbox.incarnation))
             outbox.quarantine(15, "too large to send")
             outbox.evict(5)
         with _opened(data, quota) as outbox:
             _start(outbox, BOOTS[0])
             _append(outbox, truth, range(91, 141))
-            outbox.acknowledge(Ack(epoch=first, upto=0, clash=FORK, run=outbox.run))
+            outbox.acknowledge(Ack(epoch=first, upto=0, clash=FORK, incarnation=outbox.incarnation))
             second = outbox.epoch
             for seq in range(FORK + 1, 141):
                 truth.every[second, seq - FORK] = truth.every.pop((first, seq))
@@ -89,7 +89,7 @@ def build(folder: Path) -> Truth:
             _start(outbox, BOOTS[1])
             for hours in (1, 3):
                 outbox.space.keep_age(hours * _HOUR_NS)
-            outbox.acknowledge(Ack(epoch=second, upto=7, run=outbox.run))
+            outbox.acknowledge(Ack(epoch=second, upto=7, incarnation=outbox.incarnation))
     truth.epochs = [first, second]
     _read_back(folder / "outbox.sqlite3", truth)
     return truth
@@ -107,7 +107,7 @@ def _start(outbox: Outbox, boot_id: str) -> None:
             boot_id,
             SyncPoint(boottime_ns=10**12 + number, utc_ns=1_763_700_000 * 10**9, error_ns=10**7),
         )
-    outbox.note_run()
+    outbox.note_incarnation()
 
 
 def _append(outbox: Outbox, truth: Truth, numbers: range) -> None:

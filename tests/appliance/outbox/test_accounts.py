@@ -51,7 +51,7 @@ class Life:
                         upto=upto,
                         ranges=SeqRanges(ranges),
                         rejects=rejects,
-                        run=self.sender.run,
+                        incarnation=self.sender.incarnation,
                     )
                 )
 
@@ -62,7 +62,12 @@ class Life:
     def clashed(self) -> None:
         account = self.sender._account()
         self.sender.acknowledge(
-            Ack(epoch=account.epoch, upto=0, clash=self.rng.randint(0, account.produced), run=self.sender.run)
+            Ack(
+                epoch=account.epoch,
+                upto=0,
+                clash=self.rng.randint(0, account.produced),
+                incarnation=self.sender.incarnation,
+            )
         )
 
     def recovered(self) -> None:

@@ -90,9 +90,11 @@ class World:
 
 
 def records(
-    *seqs: int, device: str = A, tombstones: tuple[Tombstone, ...] = (), run: str = ""
+    *seqs: int, device: str = A, tombstones: tuple[Tombstone, ...] = (), incarnation: str = ""
 ) -> tuple[str, bytes]:
-    return "live", encode_batch(replace(batch_of(seqs, device=device), tombstones=tombstones, run=run))
+    return "live", encode_batch(
+        replace(batch_of(seqs, device=device), tombstones=tombstones, incarnation=incarnation)
+    )
 
 
 C = "c" * 16
@@ -102,13 +104,15 @@ C = "c" * 16
 def every_table(folder: Path) -> World:
     """Return a world whose database has rows in each of its tables, and nothing wrong with it."""
     made = World(folder, devices=(A, B, C))
-    runs = (("5" * 16, 1),)
+    incarnations = (("5" * 16, 1),)
     turn = Turn(
         since_utc_ns=RECEIVED_NS, error_ns=5, quality=ClockQuality.HOLDOVER, verdict="ok", rule_id="all-well"
     )
-    hello = replace(hello_of(1, 14, device=A), runs=runs, headline=(turn,))
+    hello = replace(hello_of(1, 14, device=A), incarnations=incarnations, headline=(turn,))
     bad = batch_of([12, 13])
-    bad = replace(bad, device=A, run="5" * 16, records=(bad.records[0], {**bad.records[1], "zone": "moon"}))
+    bad = replace(
+        bad, device=A, incarnation="5" * 16, records=(bad.records[0], {**bad.records[1], "zone": "moon"})
+    )
     points: list[JsonValue] = [[n * 10**9, RECEIVED_NS + n * 10**9, 1000] for n in (1, 2)]
     ladder = to_json(
         replace(
@@ -118,9 +122,15 @@ def every_table(folder: Path) -> World:
     )
     made.take(
         ("hello", encode_hello(hello)),
-        records(1, 2, 3, run="5" * 16),
+        records(1, 2, 3, incarnation="5" * 16),
         records(
-            3, 4, 5, 10, 11, run="5" * 16, tombstones=(Tombstone(low=6, high=9, count=4, reason="disk full"),)
+            3,
+            4,
+            5,
+            10,
+            11,
+            incarnation="5" * 16,
+            tombstones=(Tombstone(low=6, high=9, count=4, reason="disk full"),),
         ),
         ("bulk", encode_batch(bad)),
         ("bulk", encode_batch(replace(bad, seqs=(14,), records=(ladder,)))),

@@ -19,7 +19,7 @@ HELLO = Hello(
     waiting=12_345,
     software="tidegauge 0.1.0",
     country="ir",
-    runs=(("0123456789abcdef", 1), ("fedcba9876543210", 9000)),
+    incarnations=(("0123456789abcdef", 1), ("fedcba9876543210", 9000)),
 )
 NS = 1_000_000_000
 T0 = 1_790_000_000 * NS

@@ -134,8 +134,8 @@ def test_hello_tells_what_waits(
     fill(outbox, 7)
     start(broker.port).await_delivered()
     hello = peer.hellos[0]
-    assert [first for _, first in hello.runs] == [1]
-    assert dataclasses.replace(hello, runs=()) == Hello(
+    assert [first for _, first in hello.incarnations] == [1]
+    assert dataclasses.replace(hello, incarnations=()) == Hello(
         device=DEVICE, epoch=outbox.epoch, low=1, high=7, waiting=7, software="tidegauge test", country="xx"
     )
 
