@@ -24,7 +24,7 @@ from collector.store.answers import RoundRow
 from collector.store.queries import Queries
 from collector.store.retiming import placed
 from collector.store.vantage_log import VantageQueries
-from collector.store.vantage_streaks import NS, Run
+from collector.store.vantage_streaks import NS, VantageStreak
 from firmware.judgement import target_judgement as targets_json
 from firmware.judgement.site.targets import FAILED
 from firmware.judgement.target_judgement import TargetJudgement
@@ -77,13 +77,13 @@ class Scopes:
     def now(self, now_utc_ns: int) -> tuple[CountryAssessment, ...]:
         """Return the verdict on each country that devices stand in, as of `now_utc_ns`."""
         heard = self._heard(now_utc_ns / NS)
-        runs = self._controls.last(since_utc_ns=now_utc_ns - round(CONTROL_S * NS))
+        streaks = self._controls.last(since_utc_ns=now_utc_ns - round(CONTROL_S * NS))
         found = []
         for country, here, beside in _countries(heard):
             outside = OutsideFacts(
-                connected=_connected(runs),
+                connected=_connected(streaks),
                 neighbours_lost=_neighbours_lost(beside),
-                services=_services(here, runs),
+                services=_services(here, streaks),
             )
             found.append(_scope(country, here, outside))
         return tuple(found)
@@ -130,8 +130,8 @@ def connected_of(controls: VantageQueries, now_utc_ns: int) -> bool | None:
     return _connected(controls.last(since_utc_ns=now_utc_ns - round(CONTROL_S * NS)))
 
 
-def _connected(runs: Sequence[Run]) -> bool | None:
-    return any(run.view.reachable for run in runs) if runs else None
+def _connected(streaks: Sequence[VantageStreak]) -> bool | None:
+    return any(streak.view.reachable for streak in streaks) if streaks else None
 
 
 def _devices(connection: sqlite3.Connection, at_utc_s: float) -> Iterator[tuple[str, str, str]]:
@@ -243,11 +243,11 @@ def _neighbours_lost(beside: Sequence[DeviceState]) -> float | None:
     return lost / len(telling) if len(telling) >= MIN_BESIDE else None
 
 
-def _services(here: Iterable[_Heard], runs: Iterable[Run]) -> tuple[ServiceLost, ...]:
+def _services(here: Iterable[_Heard], streaks: Iterable[VantageStreak]) -> tuple[ServiceLost, ...]:
     control: dict[str, bool] = {}
-    for run in runs:
-        if run.view.reachable:
-            control.setdefault(run.key.target_name, run.failure is not None)
+    for streak in streaks:
+        if streak.view.reachable:
+            control.setdefault(streak.key.target_name, streak.failure is not None)
     tried: dict[str, list[bool]] = {}
     for one in here:
         for target in one.targets if one.state.state is DeviceStanding.WELL else ():

@@ -237,15 +237,15 @@ class Api:
         )
 
     def _since(self, device: str) -> SinceOut | None:
-        run = self._history.verdict_run(device)
-        if run is None:
+        streak = self._history.verdict_streak(device)
+        if streak is None:
             return None
         return SinceOut(
-            first_round=_moment(run.first),
-            rounds=run.rounds,
-            exact=run.before is not None,
-            before=None if run.before is None else _moment(run.before),
-            verdict_before=None if run.before is None else run.before.verdict,
+            first_round=_moment(streak.first),
+            rounds=streak.rounds,
+            exact=streak.before is not None,
+            before=None if streak.before is None else _moment(streak.before),
+            verdict_before=None if streak.before is None else streak.before.verdict,
         )
 
     def _lines(self, wanted: RecordsQuery) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ from collector.page.matrix import Matrix
 from collector.page.times import NS_PER_S, Moment
 from collector.store.answers import DeviceRow, RoundRow
 from collector.store.completeness import EpochCompleteness
-from collector.store.history import VerdictRun
+from collector.store.history import VerdictStreak
 from firmware.language.translator import Translator
 from firmware.model.record import ClockQuality, Verdict, from_json
 from firmware.model.seqs import SeqRanges
@@ -73,7 +73,7 @@ class Card:
     since: Moment | None
     since_exact: bool
     lasted: str
-    rounds_in_run: int
+    rounds_in_streak: int
     before: EarlierVerdict | None
     reasons: Reasons | None
     clock_note: str
@@ -172,7 +172,7 @@ def _heard(devices: int, heard: int, translator: Translator) -> str:
 
 
 def card(
-    device: DeviceRow, run: VerdictRun | None, matrix: Matrix, now_ns: int, translator: Translator
+    device: DeviceRow, streak: VerdictStreak | None, matrix: Matrix, now_ns: int, translator: Translator
 ) -> Card:
     """Return what the page says of `device` at `now_ns` (the collector's clock)."""
     last = device.last_round
@@ -182,11 +182,11 @@ def card(
         provenance=provenance(device, translator),
         said=said_of(last, translator),
         silent=is_silent(device, now_ns),
-        since=None if run is None else moment_of(run.first, translator),
-        since_exact=run is not None and run.before is not None,
-        lasted=_lasted(run, last, translator),
-        rounds_in_run=0 if run is None else run.rounds,
-        before=_before(run, translator),
+        since=None if streak is None else moment_of(streak.first, translator),
+        since_exact=streak is not None and streak.before is not None,
+        lasted=_lasted(streak, last, translator),
+        rounds_in_streak=0 if streak is None else streak.rounds,
+        before=_before(streak, translator),
         reasons=None if verdict is None else reasons_of(verdict, translator),
         clock_note="" if last is None else clock_note(last.clock_quality, translator),
         last_heard=Moment(ns=device.last_seen_ns),
@@ -280,16 +280,16 @@ def epoch_lines(epoch: EpochCompleteness, translator: Translator) -> tuple[str, 
     return tuple(lines)
 
 
-def _lasted(run: VerdictRun | None, last: RoundRow | None, translator: Translator) -> str:
-    """Return how long the run has lasted from its first to its last round, where one clock can tell."""
-    if run is None or last is None or run.rounds < 2:
+def _lasted(streak: VerdictStreak | None, last: RoundRow | None, translator: Translator) -> str:
+    """Return how long the streak has lasted from its first to its last round, where one clock can tell."""
+    if streak is None or last is None or streak.rounds < 2:
         return ""
-    known = run.first.clock_error_ns is not None and last.clock_error_ns is not None
-    ns = last.start_utc_ns - run.first.start_utc_ns
+    known = streak.first.clock_error_ns is not None and last.clock_error_ns is not None
+    ns = last.start_utc_ns - streak.first.start_utc_ns
     return times.duration(ns, translator) if known and ns > 0 else ""
 
 
-def _before(run: VerdictRun | None, translator: Translator) -> EarlierVerdict | None:
-    if run is None or run.before is None:
+def _before(streak: VerdictStreak | None, translator: Translator) -> EarlierVerdict | None:
+    if streak is None or streak.before is None:
         return None
-    return EarlierVerdict(at=moment_of(run.before, translator), said=said_of(run.before, translator))
+    return EarlierVerdict(at=moment_of(streak.before, translator), said=said_of(streak.before, translator))

@@ -283,7 +283,7 @@ class Pages:
             silence=cards.silence(device, now_ns),
             brief=True,
         )
-        return cards.card(device, self._history.verdict_run(device.id), laid_out, now_ns, translator)
+        return cards.card(device, self._history.verdict_streak(device.id), laid_out, now_ns, translator)
 
     def _live(
         self,

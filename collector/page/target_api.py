@@ -28,7 +28,7 @@ from collector.page.models import (
 from collector.page.statements import evidence_out, statement_out
 from collector.store.queries import Queries
 from collector.store.vantage_log import VantageQueries
-from collector.store.vantage_streaks import Run
+from collector.store.vantage_streaks import VantageStreak
 from collector.vantage.judging import JudgedRound, JudgedTarget, Judging
 from firmware.judgement.site.evidence import WebControl
 from firmware.language.numbers import ENGLISH
@@ -182,7 +182,9 @@ class TargetApi:
         now_ns = self._now_ns()
         return VantageListOut(
             as_of=times.iso_ns(now_ns),
-            targets=[_run(run, now_ns) for run in self._controls.last(since_utc_ns=now_ns - SHOWN_NS)],
+            targets=[
+                _streak(streak, now_ns) for streak in self._controls.last(since_utc_ns=now_ns - SHOWN_NS)
+            ],
             gaps=[
                 VantageGapOut(
                     from_=times.iso_ns(gap.from_utc_ns),
@@ -235,21 +237,21 @@ def _view(view: WebControl) -> VantageOut:
     )
 
 
-def _run(run: Run, now_ns: int) -> VantageStreakOut:
+def _streak(streak: VantageStreak, now_ns: int) -> VantageStreakOut:
     return VantageStreakOut(
-        test=run.key.test,
-        target=run.key.target,
-        target_name=run.key.target_name,
-        first=times.iso_ns(run.first_utc_ns),
-        last=times.iso_ns(run.last_utc_ns),
-        samples=run.samples,
-        failure=run.failure,
-        failed_operation=run.failed_operation,
+        test=streak.key.test,
+        target=streak.key.target,
+        target_name=streak.key.target_name,
+        first=times.iso_ns(streak.first_utc_ns),
+        last=times.iso_ns(streak.last_utc_ns),
+        samples=streak.samples,
+        failure=streak.failure,
+        failed_operation=streak.failed_operation,
         view=VantageOut(
-            reachable=run.view.reachable,
-            age_s=max(0, now_ns - run.last_utc_ns) / times.NS_PER_S,
-            dns_failure=run.view.dns_failure,
-            http_failure=run.view.http_failure,
-            status=run.view.status,
+            reachable=streak.view.reachable,
+            age_s=max(0, now_ns - streak.last_utc_ns) / times.NS_PER_S,
+            dns_failure=streak.view.dns_failure,
+            http_failure=streak.view.http_failure,
+            status=streak.view.status,
         ),
     )

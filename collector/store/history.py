@@ -68,10 +68,10 @@ class Rounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VerdictRun:
-    """How long the present verdict has held: the first round of the run, how many, and the round before it.
+class VerdictStreak:
+    """How long the present verdict has held: the first round of the streak, how many, and the round before it.
 
-    `before` is None when no round with another verdict is here: then the run may have begun earlier.
+    `before` is None when no round with another verdict is here: then the streak may have begun earlier.
     """
 
     first: RoundRow
@@ -98,12 +98,12 @@ class DeviceHistory:
                 before=rows[limit] if len(rows) > limit else None,
             )
 
-    def verdict_run(self, device: str) -> VerdictRun | None:
+    def verdict_streak(self, device: str) -> VerdictStreak | None:
         """Return how long the device's present verdict has held; None without a round."""
         with self._queries.reading() as connection:
             timelines = self._queries.timelines
             newest = _rows(connection, device, 1, None, timelines)
-            return _verdict_run(connection, newest[0], timelines) if newest else None
+            return _verdict_streak(connection, newest[0], timelines) if newest else None
 
     def last_records(self, device: str, limit: int) -> tuple[RecordRow, ...]:
         """Return the device's last records in order of arrival, the last one first."""
@@ -222,7 +222,7 @@ def _reason(record: Record) -> Statement:
         return prose(record.outcome.failure or "")
 
 
-def _verdict_run(connection: sqlite3.Connection, newest: RoundRow, timelines: Timelines) -> VerdictRun:
+def _verdict_streak(connection: sqlite3.Connection, newest: RoundRow, timelines: Timelines) -> VerdictStreak:
     epochs = _epochs(connection, newest.device)
     first, count = newest, 0
     for epoch in epochs[epochs.index(newest.epoch) :]:
@@ -232,17 +232,17 @@ def _verdict_run(connection: sqlite3.Connection, newest: RoundRow, timelines: Ti
             (newest.device, epoch, newest.verdict),
         ).fetchone()
         changed = 0 if found is None else int(found[0])
-        in_run = connection.execute(
+        in_streak = connection.execute(
             "SELECT count(*), min(seq) FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND seq > ?",
             (newest.device, epoch, changed),
         ).fetchone()
-        count += int(in_run[0])
-        if in_run[1] is not None:
-            first = _one(connection, newest.device, epoch, int(in_run[1]), timelines)
+        count += int(in_streak[0])
+        if in_streak[1] is not None:
+            first = _one(connection, newest.device, epoch, int(in_streak[1]), timelines)
         if changed:
             before = _one(connection, newest.device, epoch, changed, timelines)
-            return VerdictRun(first=first, rounds=count, before=before)
-    return VerdictRun(first=first, rounds=count, before=None)
+            return VerdictStreak(first=first, rounds=count, before=before)
+    return VerdictStreak(first=first, rounds=count, before=None)
 
 
 def _one(connection: sqlite3.Connection, device: str, epoch: str, seq: int, timelines: Timelines) -> RoundRow:

@@ -109,14 +109,14 @@ class Judging:
         after_ns = until_ns - record.start.boottime_ns
         moment = replace(record.start, boottime_ns=until_ns, utc_ns=max(0, record.start.utc_ns + after_ns))
         first_ns, last_ns = span(replace(record, start=moment), received_ns)
-        runs = (
+        streaks = (
             *self._controls.around(key, first_ns),
             *self._controls.within(key, first_ns, last_ns),
             *self._controls.around(key, last_ns),
         )
         moment_ns = max(first_ns, min(moment.utc_ns, last_ns))
         control, why = joined(
-            tuple({run.first_utc_ns: run for run in runs}.values()), moment_ns, first_ns, last_ns
+            tuple({streak.first_utc_ns: streak for streak in streaks}.values()), moment_ns, first_ns, last_ns
         )
         return _View(control=control, why=why)
 

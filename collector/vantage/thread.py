@@ -18,7 +18,7 @@ from collector.messages import OutgoingMessage
 from collector.settings import VantageSettings
 from collector.store.queries import Queries
 from collector.store.vantage_log import Gap, VantageLog, VantageQueries
-from collector.store.vantage_streaks import NS, SAMPLES_MISSED, Run
+from collector.store.vantage_streaks import NS, SAMPLES_MISSED, VantageStreak
 from collector.vantage import sweep
 from collector.vantage.log import is_connected, sample_of
 from collector.vantage.targets import Chosen, VantageTarget, choose, read_plans, targets_of
@@ -164,14 +164,20 @@ class VantageThread:
 
     def _publish(self, plans: Sequence[Plan], devices: Sequence[tuple[str, str]], since_ns: int) -> None:
         """Tell the devices that are connected what is new, or has not been told for a while."""
-        runs = {run.key: run for run in self._queries.last(since_utc_ns=since_ns) if run.view.reachable}
+        streaks = {
+            streak.key: streak
+            for streak in self._queries.last(since_utc_ns=since_ns)
+            if streak.view.reachable
+        }
         for country in {plan.country for plan in plans}:
             wanted = targets_of(plan for plan in plans if plan.country == country)
-            found = [runs[one.key] for one in wanted if one.in_rounds and one.key in runs]
+            found = [streaks[one.key] for one in wanted if one.in_rounds and one.key in streaks]
             if not found:
                 continue
             now_ns, before = time.time_ns(), self._told.get(country)
-            essence = tuple((run.key, run.failure, run.failed_operation, run.view.status) for run in found)
+            essence = tuple(
+                (streak.key, streak.failure, streak.failed_operation, streak.view.status) for streak in found
+            )
             payload = encode_news(news_of(found, now_ns))
             is_due = before is None or before.essence != essence or now_ns - before.utc_ns >= TOLD_EVERY_NS
             told_ns = now_ns if is_due or before is None else before.utc_ns
@@ -198,21 +204,21 @@ def message(device: str, payload: bytes) -> OutgoingMessage:
     return OutgoingMessage(topic=messages.topic(device, "dn", LEAF), payload=payload)
 
 
-def news_of(runs: Sequence[Run], now_utc_ns: int) -> VantageNews:
-    """Return the news that `runs` make: platforms and all that is fetched first, since the last are cut first."""
-    pages = sorted(runs, key=lambda run: run.key.test != "web_connectivity")
+def news_of(streaks: Sequence[VantageStreak], now_utc_ns: int) -> VantageNews:
+    """Return the news that `streaks` make: platforms and all that is fetched first, since the last are cut first."""
+    pages = sorted(streaks, key=lambda streak: streak.key.test != "web_connectivity")
     return VantageNews(
         told_utc_ns=now_utc_ns,
         seen=tuple(
             VantageView(
-                test=run.key.test,
-                target=run.key.target,
-                target_name=run.key.target_name,
-                taken_utc_ns=run.last_utc_ns,
-                failure=run.failure,
-                failed_operation=run.failed_operation,
-                view=vantage_json.to_json(replace(run.view, headers=(), title=None)),
+                test=streak.key.test,
+                target=streak.key.target,
+                target_name=streak.key.target_name,
+                taken_utc_ns=streak.last_utc_ns,
+                failure=streak.failure,
+                failed_operation=streak.failed_operation,
+                view=vantage_json.to_json(replace(streak.view, headers=(), title=None)),
             )
-            for run in pages
+            for streak in pages
         ),
     )

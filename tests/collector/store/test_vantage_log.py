@@ -54,12 +54,19 @@ def sample(at_s: int, view: WebControl = WELL, failure: str | None = None, key: 
 def test_a_view_comes_back_as_it_was(control_log: VantageLog, queries: VantageQueries) -> None:
     control_log.add([sample(10)], every_s=600)
     control_log.add([sample(610)], every_s=600)
-    (run,) = queries.around(KEY, 300 * NS)
-    assert (run.view, run.samples, run.first_utc_ns, run.last_utc_ns) == (WELL, 2, 10 * NS, 610 * NS)
+    (streak,) = queries.around(KEY, 300 * NS)
+    assert (streak.view, streak.samples, streak.first_utc_ns, streak.last_utc_ns) == (
+        WELL,
+        2,
+        10 * NS,
+        610 * NS,
+    )
     assert queries.around(replace(KEY, target_name="other"), 0) == ()
 
 
-def test_the_runs_around_a_moment_hold_the_nearest(control_log: VantageLog, queries: VantageQueries) -> None:
+def test_the_streaks_around_a_moment_hold_the_nearest(
+    control_log: VantageLog, queries: VantageQueries
+) -> None:
     views = {
         at: replace(WELL, status=status) for at, status in ((0, 200), (600, 503), (1200, 200), (9000, 404))
     }
@@ -71,11 +78,13 @@ def test_the_runs_around_a_moment_hold_the_nearest(control_log: VantageLog, quer
         assert found.status == views[min(views, key=lambda one: abs(one - at))].status
 
 
-def test_a_clock_that_was_set_back_changes_no_run(control_log: VantageLog, queries: VantageQueries) -> None:
+def test_a_clock_that_was_set_back_changes_no_streak(
+    control_log: VantageLog, queries: VantageQueries
+) -> None:
     control_log.add([sample(600)], every_s=600)
     control_log.add([sample(500, replace(WELL, status=500))], every_s=600)
-    (run,) = queries.last()
-    assert (run.view.status, run.samples) == (200, 1)
+    (streak,) = queries.last()
+    assert (streak.view.status, streak.samples) == (200, 1)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +106,7 @@ def test_why_there_is_a_gap_is_kept_as_data_or_as_older_software_wrote_it(
     assert [gap.reason for gap in queries.gaps()] == [reason]
 
 
-def test_old_runs_and_those_past_the_bound_go(control_log: VantageLog, queries: VantageQueries) -> None:
+def test_old_streaks_and_those_past_the_bound_go(control_log: VantageLog, queries: VantageQueries) -> None:
     day_s = DAY_NS // NS
     control_log.add(
         [sample(day * day_s, key=replace(KEY, target_name=f"t{day}")) for day in range(1, 11)], every_s=600
@@ -106,8 +115,8 @@ def test_old_runs_and_those_past_the_bound_go(control_log: VantageLog, queries: 
     control_log.note_gap(gap)
     assert queries.gaps() == (gap,)
     control_log.thin(now_utc_ns=10 * DAY_NS, days=5)
-    assert {run.key.target_name for run in queries.last()} == {f"t{day}" for day in range(5, 11)}
+    assert {streak.key.target_name for streak in queries.last()} == {f"t{day}" for day in range(5, 11)}
     assert queries.gaps() == ()
     control_log.thin(now_utc_ns=10 * DAY_NS, days=5, most=2)
-    assert {run.key.target_name for run in queries.last()} == {"t9", "t10"}
+    assert {streak.key.target_name for streak in queries.last()} == {"t9", "t10"}
     assert control_log.last_utc_ns() == 10 * DAY_NS

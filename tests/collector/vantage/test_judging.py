@@ -262,7 +262,7 @@ def test_the_page_and_the_api_show_it(tmp_path: Path) -> None:
         assert told["round"].startswith("9f1c04d27ab35e68:")
         with urllib.request.urlopen(f"{served.url}/api/v1/vantage", timeout=30) as answer:
             controls = json.load(answer)
-        assert [(run["target_name"], run["failure"]) for run in controls["targets"]] == [
+        assert [(streak["target_name"], streak["failure"]) for streak in controls["targets"]] == [
             (SITE.name, "connection_refused")
         ]
         assert controls["gaps"] == []

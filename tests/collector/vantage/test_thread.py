@@ -94,7 +94,7 @@ def test_a_sweep_goes_into_the_log_and_down_to_the_device(tmp_path: Path, plans:
             until(lambda: running.sent, "news sent")
         finally:
             running.thread.stop()
-    assert {(run.key.target_name, run.failure) for run in running.controls.last()} == {
+    assert {(streak.key.target_name, streak.failure) for streak in running.controls.last()} == {
         ("n0", None),
         ("n1", None),
         ("n2", None),
@@ -122,7 +122,7 @@ def test_a_control_that_reaches_nothing_keeps_that_and_tells_its_devices_nothing
         until(running.controls.last, "samples")
     finally:
         running.thread.stop()
-    assert {run.view.reachable for run in running.controls.last()} == {False}
+    assert {streak.view.reachable for streak in running.controls.last()} == {False}
     assert running.sent == []
     running.queries.close()
 
@@ -179,6 +179,6 @@ def test_news_has_pages_first_since_the_last_are_cut_first(tmp_path: Path, plans
             until(lambda: running.sent, "news sent")
         finally:
             running.thread.stop()
-    runs = running.controls.last()
-    assert next(one.target_name for one in news_of(runs, 1).seen) == "site"
+    streaks = running.controls.last()
+    assert next(one.target_name for one in news_of(streaks, 1).seen) == "site"
     running.queries.close()
