@@ -174,7 +174,7 @@ class Device:
             self._notifier.ready("the first round is being measured")
             self._tell_counts()
             while not self._stopping and not self._is_done():
-                self._turn()
+                self._tick()
         finally:
             self._end()
 
@@ -182,9 +182,9 @@ class Device:
         """Ask `run` to end. Safe in a signal handler."""
         self._stopping = True
 
-    # One turn of the loop.
+    # One tick of the loop.
 
-    def _turn(self) -> None:
+    def _tick(self) -> None:
         self._start_what_is_due()
         for key, _ in self._selector.select(self._wait_s()):
             if key.fileobj is self._wake:

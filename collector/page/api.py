@@ -35,7 +35,7 @@ from collector.page.models import (
     RoundsOut,
     RoundsQuery,
     SinceOut,
-    TurnOut,
+    TransitionOut,
     VerdictOut,
 )
 from collector.page.statements import statement_out, verdict_out
@@ -49,7 +49,7 @@ from firmware import __version__
 from firmware.language.numbers import ENGLISH
 from firmware.language.translator import Translator
 from firmware.model.record import ClockQuality, ClockReading, verdict_in
-from firmware.wire.messages import Turn
+from firmware.wire.messages import Transition
 
 NDJSON: Final = "application/x-ndjson"
 DEFAULT_RECORDS: Final = 100
@@ -232,7 +232,7 @@ class Api:
             last_round=None if last is None else _moment(last),
             verdict=_verdict(last, self._english),
             since=self._since(row.id),
-            headline=[_turn(turn) for turn in row.headline],
+            headline=[_transition(transition) for transition in row.headline],
             completeness=_completeness(row.completeness),
         )
 
@@ -313,14 +313,14 @@ def _moment(row: RoundRow) -> MomentOut:
     )
 
 
-def _turn(turn: Turn) -> TurnOut:
-    return TurnOut(
-        verdict=turn.verdict,
-        rule_id=turn.rule_id,
+def _transition(transition: Transition) -> TransitionOut:
+    return TransitionOut(
+        verdict=transition.verdict,
+        rule_id=transition.rule_id,
         since=MomentOut(
-            utc=times.iso_ns(turn.since_utc_ns),
-            error_s=None if turn.error_ns is None else turn.error_ns / NS_PER_S,
-            clock=turn.quality,
+            utc=times.iso_ns(transition.since_utc_ns),
+            error_s=None if transition.error_ns is None else transition.error_ns / NS_PER_S,
+            clock=transition.quality,
         ),
     )
 

@@ -46,7 +46,7 @@ class EarlierVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadlineInWords:
-    """One turn of what a device said ahead of its records, and since when it held by its own clock."""
+    """One transition of what a device said ahead of its records, and since when it held by its own clock."""
 
     said: VerdictInWords
     rule: str
@@ -204,11 +204,13 @@ def headline(device: DeviceRow, translator: Translator) -> tuple[HeadlineInWords
         return ()
     return tuple(
         HeadlineInWords(
-            said=_said(turn.verdict, translator),
-            rule=turn.rule_id,
-            since=times.by_device(turn.since_utc_ns, turn.quality, turn.error_ns, translator),
+            said=_said(transition.verdict, translator),
+            rule=transition.rule_id,
+            since=times.by_device(
+                transition.since_utc_ns, transition.quality, transition.error_ns, translator
+            ),
         )
-        for turn in device.headline
+        for transition in device.headline
     )
 
 

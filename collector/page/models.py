@@ -119,8 +119,8 @@ class CompletenessOut(ApiModel):
     )
 
 
-class TurnOut(ApiModel):
-    """A turn of a device’s verdict, as it said on connecting, ahead of the records that tell it in full."""
+class TransitionOut(ApiModel):
+    """A transition of a device’s verdict, as it said on connecting, ahead of the records that tell it in full."""
 
     verdict: str = Field(description="The verdict’s word.", examples=["international_cut"])
     rule_id: str = Field(description="The rule that decided it; see /about.")
@@ -152,8 +152,8 @@ class DeviceOut(ApiModel):
         description="What that round concluded; null: nothing, or no round has arrived."
     )
     since: SinceOut | None = Field(description="How long that verdict has held.")
-    headline: list[TurnOut] = Field(
-        description="What it said on its last connecting of its verdict’s last turns, newest first; its own word, told"
+    headline: list[TransitionOut] = Field(
+        description="What it said on its last connecting of its verdict’s last transitions, newest first; its own word, told"
         " ahead of the records, which may not have arrived."
     )
     completeness: CompletenessOut

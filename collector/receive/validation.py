@@ -99,7 +99,7 @@ def answer(
     assert judgement.to is not None
     rejects = judgement.rejects
     if isinstance(judgement.arrival, BatchArrived):
-        # Of a batch out of turn nothing was stored, its rejects neither: told, they would be in nobody's account.
+        # Of a batch out of order nothing was stored, its rejects neither: told, they would be in nobody's account.
         rejects = tuple(one for one in rejects if one.seq <= accounted.upto or one.seq in accounted.ranges)
     own = {one.seq for one in rejects}
     ack = Ack(
@@ -139,7 +139,7 @@ def _decoded_hello(payload: bytes) -> Hello:
     if len(payload) > messages.MAX_BATCH_BYTES:
         raise RecordError(f"hello: {len(payload)} bytes")
     hello = messages.decode_hello(payload)
-    told = (word for turn in hello.headline for word in (turn.verdict, turn.rule_id))
+    told = (word for transition in hello.headline for word in (transition.verdict, transition.rule_id))
     highest = max((hello.high, *(high for _, high in hello.ended)))
     if highest > MAX_SEQ or not fits_store((hello.software, hello.country, *told)):
         raise RecordError("hello: a seq past all counting, or text that is not Unicode")

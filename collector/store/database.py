@@ -152,7 +152,7 @@ class Store:
                             "device %s: its card was copied or restored; it begins a new epoch", hello.device
                         )
                 case BatchArrived():
-                    if not self._is_out_of_turn(arrival) and self._bounds.begins(
+                    if not self._is_out_of_order(arrival) and self._bounds.begins(
                         arrival.device, arrival.epoch
                     ):
                         changed = self._batch(arrival)
@@ -329,7 +329,7 @@ class Store:
                     incarnation,
                     self._answer(hello.device, hello.epoch, (), low=hello.low),
                 )
-            case BatchArrived() if self._is_out_of_turn(arrival):
+            case BatchArrived() if self._is_out_of_order(arrival):
                 # Nothing is said of its seqs: they may be another's. The sender asks with a hello, and is told.
                 return Accounted(upto=0, ranges=SeqRanges())
             case BatchArrived() if not self._bounds.begins(arrival.device, arrival.epoch):
@@ -344,9 +344,9 @@ class Store:
             case RefusedArrived() | PresenceArrived():
                 return None
 
-    def _is_out_of_turn(self, batch: BatchArrived) -> bool:
+    def _is_out_of_order(self, batch: BatchArrived) -> bool:
         where = (self._connection, batch.device, batch.epoch)
-        return incarnations.clash(*where) is not None or incarnations.is_out_of_turn(
+        return incarnations.clash(*where) is not None or incarnations.is_out_of_order(
             *where, batch.incarnation, max(_seqs(batch), default=0)
         )
 

@@ -77,13 +77,13 @@ def clash(connection: sqlite3.Connection, device: str, epoch: str) -> int | None
     return None if row is None or row[0] is None else int(row[0])
 
 
-def is_out_of_turn(
+def is_out_of_order(
     connection: sqlite3.Connection, device: str, epoch: str, incarnation: str, high: int
 ) -> bool:
     """Return whether a batch of `incarnation` up to seq `high` must wait for a hello: another incarnation gives these numbers, or may.
 
     So must the first batch of an epoch of which no hello was noted yet: two copies of a card that begin an epoch
-    anew from the same past give it the same name, and only their hellos tell them apart. One of an incarnation that is known and not the newest comes from a bundle that was carried while its device went on: it is in turn
+    anew from the same past give it the same name, and only their hellos tell them apart. One of an incarnation that is known and not the newest comes from a bundle that was carried while its device went on: it is in order
     with what it had when the next incarnation began.
     """
     return bool(incarnation) and high >= end_of(connection, device, epoch, incarnation)

@@ -42,14 +42,14 @@ MAX_INCARNATIONS: Final = 64
 """A hello names at most so many incarnations."""
 MAX_ENDED: Final = 8
 """A hello names at most so many ended epochs, and counts those beyond."""
-MAX_TURNS: Final = 4
-"""A headline tells at most so many turns."""
+MAX_TRANSITIONS: Final = 4
+"""A headline tells at most so many transitions."""
 _MAX_WORD: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """A verdict that a device came to, and since when it has held, or held until the next turn.
+class Transition:
+    """A verdict that a device came to, and since when it has held, or held until the next transition.
 
     `since_utc_ns` is by the device's clock at the time, of `quality`, and wrong by up to `error_ns` (None: not known).
     """
@@ -72,7 +72,7 @@ class Hello:
     it could give), back to the last one an ack named: a copied or restored card shows in them. `past` says that
     the epoch has ended: nothing new is given a number in it.
 
-    `headline` says what happened meanwhile, in a few hundred bytes ahead of any record: the last turns of the
+    `headline` says what happened meanwhile, in a few hundred bytes ahead of any record: the last transitions of the
     device's verdict, newest first, as far as it knows them.
 
     `trust` is the number of the trust list the device holds (0: none yet), so that it is given a newer one; None where
@@ -92,7 +92,7 @@ class Hello:
     country: str
     incarnations: tuple[tuple[str, int], ...] = ()
     past: bool = False
-    headline: tuple[Turn, ...] = ()
+    headline: tuple[Transition, ...] = ()
     ended: tuple[tuple[str, int], ...] = ()
     ended_beyond: int = 0
     trust: int | None = None
@@ -196,8 +196,14 @@ def encode_hello(hello: Hello) -> bytes:
             "runs": [[incarnation, first] for incarnation, first in hello.incarnations],
             "past": hello.past,
             "headline": [
-                [turn.since_utc_ns, turn.error_ns, str(turn.quality), turn.verdict, turn.rule_id]
-                for turn in hello.headline
+                [
+                    transition.since_utc_ns,
+                    transition.error_ns,
+                    str(transition.quality),
+                    transition.verdict,
+                    transition.rule_id,
+                ]
+                for transition in hello.headline
             ],
             **ended,
             **beyond,
@@ -223,7 +229,7 @@ def decode_hello(payload: bytes) -> Hello:
         if reader.has("runs")
         else (),
         past=reader.has("past") and reader.raw("past") is True,
-        headline=tuple(_turn(item) for item in reader.array("headline")[:MAX_TURNS])
+        headline=tuple(_transition(item) for item in reader.array("headline")[:MAX_TRANSITIONS])
         if reader.has("headline")
         else (),
         ended=tuple(_ended(item) for item in ended[:MAX_ENDED]),
@@ -405,7 +411,7 @@ def _ended(item: JsonValue) -> tuple[str, int]:
             )
 
 
-def _turn(item: JsonValue) -> Turn:
+def _transition(item: JsonValue) -> Transition:
     match item:
         case [int(since), int() | None as error, str(quality), str(verdict), str(rule)] if (
             0 <= since < 2**63
@@ -414,7 +420,7 @@ def _turn(item: JsonValue) -> Turn:
             and len(verdict) <= _MAX_WORD
             and len(rule) <= _MAX_WORD
         ):
-            return Turn(
+            return Transition(
                 since_utc_ns=since,
                 error_ns=error,
                 quality=ClockQuality(quality),

@@ -26,7 +26,7 @@ from firmware.judgement.site.evidence import VantageSource, WebControl
 from firmware.model.jsontypes import JsonValue
 from firmware.model.record import ClockQuality, Outcome, to_json
 from firmware.model.statement import prose, stated
-from firmware.wire.messages import Tombstone, Turn, encode_batch, encode_hello, topic
+from firmware.wire.messages import Tombstone, Transition, encode_batch, encode_hello, topic
 from provisioning.authority import Authority, write
 from provisioning.certificates import key_pem, make_key, make_request, pem
 from tests.collector.scripted_device import batch_of, hello_of
@@ -105,10 +105,10 @@ def every_table(folder: Path) -> World:
     """Return a world whose database has rows in each of its tables, and nothing wrong with it."""
     made = World(folder, devices=(A, B, C))
     incarnations = (("5" * 16, 1),)
-    turn = Turn(
+    transition = Transition(
         since_utc_ns=RECEIVED_NS, error_ns=5, quality=ClockQuality.HOLDOVER, verdict="ok", rule_id="all-well"
     )
-    hello = replace(hello_of(1, 14, device=A), incarnations=incarnations, headline=(turn,))
+    hello = replace(hello_of(1, 14, device=A), incarnations=incarnations, headline=(transition,))
     bad = batch_of([12, 13])
     bad = replace(
         bad, device=A, incarnation="5" * 16, records=(bad.records[0], {**bad.records[1], "zone": "moon"})

@@ -23,7 +23,7 @@ from firmware.model.jsontypes import JsonValue
 from firmware.model.record import ClockQuality, Verdict
 from firmware.model.statement import Statement, prose, stated
 from firmware.model.verdict_words import VerdictWord
-from firmware.wire.messages import Hello, Turn
+from firmware.wire.messages import Hello, Transition
 from tests.collector.page import invented
 from tests.collector.page.conftest import Fill, Served
 from tests.english import ENGLISH
@@ -192,7 +192,7 @@ def test_what_a_device_told_ahead_of_its_records_stands_until_these_have_arrived
     serve: Callable[[Fill], Served],
 ) -> None:
     def fill(store: Store) -> int:
-        turn = Turn(
+        transition = Transition(
             since_utc_ns=invented.utc(15, 9, 30),
             error_ns=3_000_000_000,
             quality=ClockQuality.HOLDOVER,
@@ -207,7 +207,7 @@ def test_what_a_device_told_ahead_of_its_records_stands_until_these_have_arrived
             waiting=12_345,
             software="0.1.0",
             country="ir",
-            headline=(turn,),
+            headline=(transition,),
         )
         store.commit([HelloArrived(hello=hello, received_ns=invented.utc(15, 11, 1))])
         # The next one says nothing of it, as an ended epoch's does: what was told stands.
@@ -274,7 +274,7 @@ def test_words_from_a_hostile_device_are_only_words(serve: Callable[[Fill], Serv
                         software=evil,
                         country=evil,
                         headline=(
-                            Turn(
+                            Transition(
                                 since_utc_ns=2**62,
                                 error_ns=None,
                                 quality=ClockQuality.SYNCHRONISED,

@@ -155,9 +155,12 @@ def test_the_first_message_says_what_happened(
     fill(outbox, 7)
     outbox.append([conclusion])
     start(broker.port).await_delivered()
-    (turn,) = peer.hellos[0].headline
-    assert (turn.verdict, turn.rule_id) == (cut.verdict, cut.rule_id)
-    assert (turn.since_utc_ns, turn.error_ns) == (conclusion.start.utc_ns, conclusion.start.error_ns)
+    (transition,) = peer.hellos[0].headline
+    assert (transition.verdict, transition.rule_id) == (cut.verdict, cut.rule_id)
+    assert (transition.since_utc_ns, transition.error_ns) == (
+        conclusion.start.utc_ns,
+        conclusion.start.error_ns,
+    )
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
