@@ -48,7 +48,7 @@ from firmware.wire.messages import Ack, Hello, Reject, Tombstone
 
 __all__ = ["ROUNDS_KEPT", "AckImpossibleError", "Outbox", "OutboxCounts", "WaitingRow"]
 
-MAX_CLASHES: Final = 4
+MAX_CONFLICTS: Final = 4
 """Signed acks may begin so many epochs in one incarnation: more than two cards' worth, and too few to do harm."""
 SPOILT: Final = "damaged on the card: its checksum does not fit"
 _log: Final = logging.getLogger(__name__)
@@ -276,7 +276,7 @@ class Outbox:
 
         One transaction. An ack of another epoch removes nothing; so does one that came before. Raises
         `AckImpossibleError` for one that speaks of a seq never given: removing on its word could lose records.
-        An ack that tells of a clash removes nothing: a new epoch begins (`epoch` names it then), into which goes
+        An ack that tells of a sequence conflict removes nothing: a new epoch begins (`epoch` names it then), into which goes
         what this device alone has; the rest waits in the `past` one, under the identity it has.
 
         With a `receipt` what leaves is kept until the authority has vouched for who signed (`reclaim`).
@@ -287,7 +287,7 @@ class Outbox:
             left += gone
         if (
             receipt is not None
-            and ack.clash is None
+            and ack.conflict is None
             and self.reclaim.owes
             and ack.epoch == self.epoch
             and self._is_to_this_card(ack)
@@ -307,7 +307,7 @@ class Outbox:
     def _acknowledge(self, ack: Ack, receipt: Receipt | None) -> tuple[int, bool]:
         before = self.epoch
         taken = self._take(ack, receipt)
-        if ack.clash is not None and self.epoch != before:
+        if ack.conflict is not None and self.epoch != before:
             self._note_epochs()
         return taken
 
@@ -324,9 +324,9 @@ class Outbox:
                 return 0, True
             if not self._is_to_this_card(ack):
                 return 0, True
-            if ack.clash is not None:
+            if ack.conflict is not None:
                 if self._number is None and self._may_begin(receipt):
-                    self._begin_after_clash(account, ack.clash)
+                    self._begin_after_conflict(account, ack.conflict)
                 return 0, True
             if self._number is None:
                 acks.refuse_impossible(account, ack, self._handle.path)
@@ -519,18 +519,18 @@ class Outbox:
             above, below = (above, min(spoilt)) if order.endswith("DESC") else (max(spoilt), below)
 
     def _may_begin(self, receipt: Receipt | None) -> bool:
-        """Return whether a clash may begin an epoch: whoever has a collector's key could begin one after the other."""
+        """Return whether a conflict may begin an epoch: whoever has a collector's key could begin one after the other."""
         if receipt is None:
             return True
-        self._shared.clashes += 1
-        if self._shared.clashes > MAX_CLASHES:
-            _log.warning("a clash was ignored: there were %d since the start", MAX_CLASHES)
-        return self._shared.clashes <= MAX_CLASHES
+        self._shared.conflicts += 1
+        if self._shared.conflicts > MAX_CONFLICTS:
+            _log.warning("a sequence conflict was ignored: there were %d since the start", MAX_CONFLICTS)
+        return self._shared.conflicts <= MAX_CONFLICTS
 
-    def _begin_after_clash(self, account: Account, fork: int) -> None:
+    def _begin_after_conflict(self, account: Account, last_shared: int) -> None:
         connection = self._handle.connection
         ledger.note_incarnation(connection, account, self._shared.incarnation, account.produced + 1)
-        self.epoch = conflict.begin(connection, account, fork, utc_ns=self._shared.utc_ns())
+        self.epoch = conflict.begin(connection, account, last_shared, utc_ns=self._shared.utc_ns())
         self._confirmed = False
 
     def _account(self) -> Account:

@@ -30,8 +30,8 @@ class Shared:
     generation: int = 0
     damaged: bool = False
     """Some thread has found the database damaged."""
-    clashes: int = 0
-    """How many clashes signed acks have told of since the start."""
+    conflicts: int = 0
+    """How many sequence conflicts signed acks have told of since the start."""
     shut: OutboxError | None = None
     """Why it could not be opened at start, as long as it could not."""
     _open: int = 0

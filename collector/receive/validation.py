@@ -109,7 +109,7 @@ def answer(
         rejects=(*rejects, *(one for one in accounted.rejects if one.seq not in own)),
         retry_after_s=max(judgement.pause_s, accounted.pause_s, pause_s),
         incarnation=accounted.incarnation,
-        clash=accounted.clash,
+        conflict=accounted.conflict,
     )
     return OutgoingMessage(topic=messages.topic(judgement.to, "dn", "ack"), payload=fitted(ack))
 

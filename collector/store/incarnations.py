@@ -2,8 +2,8 @@
 
 Each start of a device's software is an incarnation, with a random name; a hello names the incarnations since the last one that was
 noted here. When the newest incarnation noted is not among them, somebody else has gone on from the same past: from there on
-the same number means two records, and neither may be taken for the other. This file must never account for a record.
-Table and column of an incarnation are called `run`.
+the same number means two records, and neither may be taken for the other: a sequence conflict. This file must never account
+for a record. Table and column of an incarnation are called `run`, the last shared seq of a conflict `clash`.
 """
 
 import sqlite3
@@ -17,18 +17,18 @@ _INCARNATIONS: Final = "SELECT run, first FROM run WHERE device = ? AND epoch = 
 
 
 def meet(connection: sqlite3.Connection, hello: Hello) -> int | None:
-    """Note the incarnations of `hello`; return up to which seq both have the same when it clashes with another, else None.
+    """Note the incarnations of `hello`; return up to which seq both have the same when it is in sequence conflict with another, else None.
 
-    The caller holds the transaction. An ended epoch cannot clash: nothing is given a number in it.
+    The caller holds the transaction. An ended epoch cannot be in conflict: nothing is given a number in it.
     """
-    fork = None if hello.past or not hello.incarnations else _fork(connection, hello)
+    last_shared = None if hello.past or not hello.incarnations else _last_shared(connection, hello)
     connection.execute(
-        "UPDATE epoch SET clash = ? WHERE device = ? AND epoch = ?", (fork, hello.device, hello.epoch)
+        "UPDATE epoch SET clash = ? WHERE device = ? AND epoch = ?", (last_shared, hello.device, hello.epoch)
     )
-    return fork
+    return last_shared
 
 
-def _fork(connection: sqlite3.Connection, hello: Hello) -> int | None:
+def _last_shared(connection: sqlite3.Connection, hello: Hello) -> int | None:
     where = (hello.device, hello.epoch)
     known = connection.execute(_INCARNATIONS, where).fetchall()
     names = {incarnation for incarnation, _ in known}
@@ -69,8 +69,8 @@ def _highest(connection: sqlite3.Connection, device: str, epoch: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def clash(connection: sqlite3.Connection, device: str, epoch: str) -> int | None:
-    """Return the fork of a clash that the last hello of this epoch brought to light, None where there is none."""
+def conflict(connection: sqlite3.Connection, device: str, epoch: str) -> int | None:
+    """Return the last shared seq of a conflict that the last hello of this epoch brought to light, None where there is none."""
     row = connection.execute(
         "SELECT clash FROM epoch WHERE device = ? AND epoch = ?", (device, epoch)
     ).fetchone()

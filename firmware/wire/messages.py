@@ -4,7 +4,7 @@ The same messages travel over every transport. A record leaves the device's outb
 collector sends after its own durable commit. Encoders return bytes; decoders raise `RecordError` naming the
 key. This file must never keep state: which record is where is the outbox's and the store's to know.
 
-On the wire an incarnation of the device's software is called `run`, those of a hello `runs`.
+On the wire an incarnation of the device's software is called `run`, those of a hello `runs`, and a sequence conflict `clash`.
 
     device → collector   p1/up/<device>/hello   Hello     on every connect: what the outbox holds
     device → collector   p1/up/<device>/live    Batch     fresh records
@@ -140,7 +140,7 @@ class Ack:
 
     `incarnation` is the one whose hello or batch is answered, which the collector has noted: nothing is said of a seq that a
     later incarnation gave ("" where no incarnation was named: an ended epoch, or a message that was refused, which accounts for nothing).
-    `clash` (None: there is none) says that somebody else gives numbers in this epoch too, from a copy of the card:
+    `conflict` (a sequence conflict; None: there is none) says that somebody else gives numbers in this epoch too, from a copy of the card:
     up to that seq the two are the same. The device begins a new epoch, and nothing else is said of this one.
     """
 
@@ -150,7 +150,7 @@ class Ack:
     rejects: tuple[Reject, ...] = ()
     retry_after_s: float = 0.0
     incarnation: str = ""
-    clash: int | None = None
+    conflict: int | None = None
 
     @property
     def highest(self) -> int:
@@ -298,7 +298,7 @@ def encode_ack(ack: Ack) -> bytes:
             "rejects": [[reject.seq, reject.reason] for reject in ack.rejects],
             "retry_after_s": ack.retry_after_s,
             "run": ack.incarnation,
-            "clash": ack.clash,
+            "clash": ack.conflict,
         }
     )
 
@@ -328,7 +328,7 @@ def decode_ack(payload: bytes) -> Ack:
         rejects=tuple(rejects),
         retry_after_s=float(retry_after_s),
         incarnation=reader.text("run") if reader.has("run") else "",
-        clash=reader.optional_integer("clash", low=0) if reader.has("clash") else None,
+        conflict=reader.optional_integer("clash", low=0) if reader.has("clash") else None,
     )
 
 

@@ -27,7 +27,7 @@ Name: TypeAlias = "tuple[str, int]"
 BOOTS: Final = ("7d0c9a52-0e0f-4f0d-8a39-3f2b1c9e5d11", "c1a7e6b4-52f3-4d6a-b1f8-90e2d3c4b5a6")
 SPAN: Final = 2**44
 _HOUR_NS: Final = 3_600_000_000_000
-FORK: Final = 120
+LAST_SHARED: Final = 120
 
 
 def made(number: int) -> Record:
@@ -78,10 +78,10 @@ def build(folder: Path) -> Truth:
         with _opened(data, quota) as outbox:
             _start(outbox, BOOTS[0])
             _append(outbox, truth, range(91, 141))
-            outbox.acknowledge(Ack(epoch=first, upto=0, clash=FORK, incarnation=outbox.incarnation))
+            outbox.acknowledge(Ack(epoch=first, upto=0, conflict=LAST_SHARED, incarnation=outbox.incarnation))
             second = outbox.epoch
-            for seq in range(FORK + 1, 141):
-                truth.every[second, seq - FORK] = truth.every.pop((first, seq))
+            for seq in range(LAST_SHARED + 1, 141):
+                truth.every[second, seq - LAST_SHARED] = truth.every.pop((first, seq))
             _append(outbox, truth, range(141, 201))
             outbox.quarantine(30, "too large to send")
             outbox.evict(4)

@@ -141,7 +141,7 @@ def test_an_answer_to_an_incarnation_that_two_cards_share_lets_go_only_of_what_i
 
 
 def test_an_answer_about_an_epoch_that_has_ended_lets_nothing_go_where_it_goes_on(tmp_path: Path) -> None:
-    """A clash ends the epoch on one card; its copy, in which the epoch goes on, is given the drive with the answers."""
+    """A sequence conflict ends the epoch on one card; its copy, in which the epoch goes on, is given the drive with the answers."""
     collector = Collector(tmp_path)
     cards = Cards(tmp_path, random.Random(0))
     cards.new_card()

@@ -285,7 +285,7 @@ class Session:
                 self._notify_counts(outbox)
             self._name_the_rest(outbox)
             return
-        if ack.clash is not None and self._in_doubt:
+        if ack.conflict is not None and self._in_doubt:
             # It answers a hello that left out what only a collector that counts no longer was told: ask anew.
             self._in_doubt = False
             self._policy.ask(time.monotonic())

@@ -105,8 +105,10 @@ class _Reader:
             receipt = self.authentication.receipt(
                 boot_id=self.moments.boot_id, boottime_ns=self.moments.now_ns
             )
-            if ack.clash is not None and self.outbox.reclaim.owes:
-                _log.info("a clash is left for the next bundle, which names every incarnation again")
+            if ack.conflict is not None and self.outbox.reclaim.owes:
+                _log.info(
+                    "a sequence conflict is left for the next bundle, which names every incarnation again"
+                )
                 return
             if ack.epoch != self.outbox.epoch:
                 self.records += sum(

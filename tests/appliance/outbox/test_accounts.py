@@ -59,13 +59,13 @@ class Life:
         if made := self.sender._account().produced:
             self.sender.quarantine(self.rng.randint(1, made), "cannot be sent")
 
-    def clashed(self) -> None:
+    def conflicted(self) -> None:
         account = self.sender._account()
         self.sender.acknowledge(
             Ack(
                 epoch=account.epoch,
                 upto=0,
-                clash=self.rng.randint(0, account.produced),
+                conflict=self.rng.randint(0, account.produced),
                 incarnation=self.sender.incarnation,
             )
         )
@@ -109,7 +109,7 @@ def test_counters_never_contradict_rows(tmp_path: Path, seed: int) -> None:
         (life.given_up, 2),
         (life.acknowledged, 4),
         (life.quarantined_file, 1),
-        (life.clashed, 1),
+        (life.conflicted, 1),
         (life.recovered, 1),
         (life.started_again, 1),
     )

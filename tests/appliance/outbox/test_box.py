@@ -199,7 +199,7 @@ def test_an_ack_that_answers_no_incarnation_of_this_card_changes_nothing(
 ) -> None:
     outbox.append(records(1, 3))
     assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=3, incarnation=incarnation)) == 0
-    assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=0, clash=1, incarnation=incarnation)) == 0
+    assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=0, conflict=1, incarnation=incarnation)) == 0
     assert waiting(outbox) == [1, 2, 3]
     assert not outbox.past()
 

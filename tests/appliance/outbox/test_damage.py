@@ -378,10 +378,10 @@ def test_a_damaged_outbox_of_another_device_is_not_taken_for_our_own(path: Path)
     assert path.read_bytes() == before
 
 
-def test_after_a_clash_every_epoch_has_its_name_even_where_the_accounts_are_destroyed(path: Path) -> None:
+def test_after_a_conflict_every_epoch_has_its_name_even_where_the_accounts_are_destroyed(path: Path) -> None:
     epoch = made(path, 500)
     with Outbox.open(path, device=DEVICE) as outbox:
-        outbox.acknowledge(Ack(epoch=epoch, upto=0, clash=100, incarnation=outbox.incarnation))
+        outbox.acknowledge(Ack(epoch=epoch, upto=0, conflict=100, incarnation=outbox.incarnation))
         named = {epoch: 100, outbox.epoch: 400}
     connection = sqlite3.connect(path)
     (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'state'").fetchone()

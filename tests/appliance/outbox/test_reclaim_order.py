@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.outbox.box import MAX_CLASHES, Outbox
+from appliance.outbox.box import MAX_CONFLICTS, Outbox
 from appliance.outbox.reclaim import DAY_NS, VOUCHED_AFTER_NS
 from appliance.storage.quota import Quota
 from appliance.storage.tables import delivered, ledger
@@ -130,25 +130,27 @@ def test_copies_go_before_any_record_that_waits(path: Path) -> None:
     assert 0 < sum(has for _, has in parcels(path)) < kept
 
 
-def test_clashes_that_a_key_tells_of_end(path: Path) -> None:
+def test_conflicts_that_a_key_tells_of_end(path: Path) -> None:
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append([tcp_record(number) for number in range(10)])
         epochs = set()
-        for _ in range(3 * MAX_CLASHES):
+        for _ in range(3 * MAX_CONFLICTS):
             outbox.acknowledge(
-                Ack(epoch=outbox.epoch, upto=0, clash=0, incarnation=outbox.incarnation), receipt(THIEF)
+                Ack(epoch=outbox.epoch, upto=0, conflict=0, incarnation=outbox.incarnation), receipt(THIEF)
             )
             epochs.add(outbox.epoch)
-        assert len(epochs) == MAX_CLASHES
+        assert len(epochs) == MAX_CONFLICTS
         assert outbox.counts().waiting == 10
 
 
-def test_what_was_acknowledged_before_a_clash_comes_back_under_its_numbers(path: Path) -> None:
+def test_what_was_acknowledged_before_a_conflict_comes_back_under_its_numbers(path: Path) -> None:
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append([tcp_record(number) for number in range(10)])
         before, epoch = bodies(outbox), outbox.epoch
         outbox.acknowledge(Ack(epoch=epoch, upto=8, incarnation=outbox.incarnation), receipt(THIEF))
-        outbox.acknowledge(Ack(epoch=epoch, upto=0, clash=4, incarnation=outbox.incarnation), receipt(THIEF))
+        outbox.acknowledge(
+            Ack(epoch=epoch, upto=0, conflict=4, incarnation=outbox.incarnation), receipt(THIEF)
+        )
         assert outbox.epoch != epoch
         go_by(outbox, REVOKED)
         (past,) = outbox.past()
@@ -246,7 +248,7 @@ steps = st.lists(
         st.tuples(st.just("reject"), st.lists(st.integers(1, 80), min_size=1, max_size=4)),
         st.tuples(st.just("evict"), st.integers(1, 10)),
         st.tuples(st.just("strip"), st.integers(1, 3)),
-        st.tuples(st.just("clash"), st.integers(0, 60)),
+        st.tuples(st.just("conflict"), st.integers(0, 60)),
         st.tuples(st.just("list"), st.just(0)),
     ),
     max_size=20,
@@ -287,9 +289,9 @@ def test_in_whatever_order_nothing_is_swallowed(
                     outbox.evict(count)
                 case "strip", int(count):
                     outbox.space.drop_delivered(count)
-                case "clash", int(fork):
+                case "conflict", int(last_shared):
                     outbox.acknowledge(
-                        Ack(epoch=outbox.epoch, upto=0, clash=fork, incarnation=outbox.incarnation),
+                        Ack(epoch=outbox.epoch, upto=0, conflict=last_shared, incarnation=outbox.incarnation),
                         receipt(THIEF),
                     )
                 case _:
