@@ -50,7 +50,7 @@ from appliance.state_file import DaemonState
 from appliance.storage.datadir import DataDir
 from appliance.vantage import Now, VantageNewsStore
 from firmware.clock import clocks
-from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.evidence import SiteView
 from firmware.model.failures import Failure
 from firmware.model.plan import Plan
 from firmware.model.record import ClockQuality, Record
@@ -130,7 +130,7 @@ class Device:
         )
         self._history = RecentRounds.of(past, boot_id=boot_id)
         self._boot_id = boot_id
-        self._controls = VantageNewsStore(data.path, plan)
+        self._vantage = VantageNewsStore(data.path, plan)
         self._sync = Sync(
             sync_settings(settings),
             outbox,
@@ -357,8 +357,8 @@ class Device:
             VerdictReached(round_id=ended.round_id, ladder=ladder, verdict=verdict, since_utc_ns=since_utc_ns)
         )
 
-    def _views(self) -> dict[str, WebControl]:
-        return self._controls.views(self._now())
+    def _views(self) -> dict[str, SiteView]:
+        return self._vantage.views(self._now())
 
     def _tell_gaps(self, *, all_of_them: bool = False) -> None:
         for gap in self._schedule.missed(boottime_ns(), all_of_them=all_of_them):
@@ -390,7 +390,7 @@ class Device:
             while True:
                 event = self._sync_events.get_nowait()
                 if isinstance(event, VantageNewsArrived):
-                    refused = self._controls.take(event.payload, self._now())
+                    refused = self._vantage.take(event.payload, self._now())
                     if refused:
                         _log.warning("news of the vantage was refused: %s", refused)
                 if isinstance(event, TransportTried):

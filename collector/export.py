@@ -80,13 +80,13 @@ def _stored(queries: Queries, device: str | None) -> Iterator[RecordToExport]:
     while after is not None:
         page = queries.records(wanted, after=after, limit=_ROWS)
         for row in page.records:
-            control, _ = judging.control_for(row, from_json(json.loads(row.body)))
+            vantage, _ = judging.vantage_for(row, from_json(json.loads(row.body)))
             yield RecordToExport(
                 device=row.device,
                 epoch=row.epoch,
                 seq=row.seq,
                 body=row.body,
-                control=control,
+                vantage=vantage,
                 start=row.start,
             )
         after = page.next_cursor

@@ -111,8 +111,8 @@ def outside_of(said: Assessment) -> OutsideFacts:
 
 def _service(kept: JsonValue) -> ServiceLost | None:
     match kept:
-        case [str(name), int(lost), int(tried), bool() | None as control]:
-            return ServiceLost(name=name, lost=lost, tried=tried, control_lost=control)
+        case [str(name), int(lost), int(tried), bool() | None as vantage]:
+            return ServiceLost(name=name, lost=lost, tried=tried, vantage_lost=vantage)
         case _:
             return None
 
@@ -129,14 +129,14 @@ def _basis(scope: CountryAssessment) -> JsonObject:
         "where": _where(scope.verdict.verdict, facts),
         "late": scope.late,
         "connected": scope.outside.connected,
-        "services": [[one.name, one.lost, one.tried, one.control_lost] for one in scope.outside.services],
+        "services": [[one.name, one.lost, one.tried, one.vantage_lost] for one in scope.outside.services],
     }
 
 
 def _where(verdict: str, facts: ScopeFacts) -> str:
     if verdict == VerdictWord.SERVICE_MAINTENANCE:
         return ", ".join(
-            one.name for one in facts.outside.services if one.control_lost and one.lost == one.tried
+            one.name for one in facts.outside.services if one.vantage_lost and one.lost == one.tried
         )
     groups = {VerdictWord.ISP_OUTAGE: facts.networks, VerdictWord.REGIONAL_SHUTDOWN: facts.regions}
     return next((one.name for one in groups.get(VerdictWord(verdict), ()) if one.is_lost), "")

@@ -37,7 +37,7 @@ PERIOD_S: Final = 180.0
 """The slowest cadence of a plan that comes along; by it silence is told."""
 FORGOTTEN_S: Final = 7 * 86_400.0
 """A device that was not heard for so long stands for nothing any more."""
-CONTROL_S: Final = 900.0
+VANTAGE_S: Final = 900.0
 """The vantage's findings count when they are no older."""
 MIN_BESIDE: Final = 3
 """So many devices in other countries it takes to speak of neighbours."""
@@ -72,12 +72,12 @@ class Scopes:
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
-        self._controls = VantageQueries(queries)
+        self._vantage = VantageQueries(queries)
 
     def now(self, now_utc_ns: int) -> tuple[CountryAssessment, ...]:
         """Return the verdict on each country that devices stand in, as of `now_utc_ns`."""
         heard = self._heard(now_utc_ns / NS)
-        streaks = self._controls.last(since_utc_ns=now_utc_ns - round(CONTROL_S * NS))
+        streaks = self._vantage.last(since_utc_ns=now_utc_ns - round(VANTAGE_S * NS))
         found = []
         for country, here, beside in _countries(heard):
             outside = OutsideFacts(
@@ -125,9 +125,9 @@ class Scopes:
         return found
 
 
-def connected_of(controls: VantageQueries, now_utc_ns: int) -> bool | None:
+def connected_of(queries: VantageQueries, now_utc_ns: int) -> bool | None:
     """Return whether the vantage reached its reference targets lately; None: it did not look. Raises `StoreError`."""
-    return _connected(controls.last(since_utc_ns=now_utc_ns - round(CONTROL_S * NS)))
+    return _connected(queries.last(since_utc_ns=now_utc_ns - round(VANTAGE_S * NS)))
 
 
 def _connected(streaks: Sequence[VantageStreak]) -> bool | None:
@@ -244,16 +244,16 @@ def _neighbours_lost(beside: Sequence[DeviceState]) -> float | None:
 
 
 def _services(here: Iterable[_Heard], streaks: Iterable[VantageStreak]) -> tuple[ServiceLost, ...]:
-    control: dict[str, bool] = {}
+    vantage: dict[str, bool] = {}
     for streak in streaks:
         if streak.view.reachable:
-            control.setdefault(streak.key.target_name, streak.failure is not None)
+            vantage.setdefault(streak.key.target_name, streak.failure is not None)
     tried: dict[str, list[bool]] = {}
     for one in here:
         for target in one.targets if one.state.state is DeviceStanding.WELL else ():
             tried.setdefault(target.name, []).append(target.step in FAILED)
     return tuple(
-        ServiceLost(name=name, lost=sum(found), tried=len(found), control_lost=control.get(name))
+        ServiceLost(name=name, lost=sum(found), tried=len(found), vantage_lost=vantage.get(name))
         for name, found in sorted(tried.items())
         if any(found)
     )

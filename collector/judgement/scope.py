@@ -32,7 +32,7 @@ class ServiceLost:
     name: str
     lost: int
     tried: int
-    control_lost: bool | None
+    vantage_lost: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class OutsideFacts:
 
     `connected`: the collector's own vantage reached its reference targets (None: there is no vantage).
     `neighbours_lost`: the share of other countries' devices, or of targets in neighbouring countries seen by the
-    control, that were lost in the same minutes; None where there are none.
+    vantage, that were lost in the same minutes; None where there are none.
     """
 
     connected: bool | None = None
@@ -161,7 +161,7 @@ def _evidence(facts: ScopeFacts) -> Iterator[Statement]:
     if facts.outside.neighbours_lost is not None:
         yield stated("neighbours", share=facts.outside.neighbours_lost)
     for service in facts.outside.services:
-        code = _SERVICE_LOST[service.control_lost]
+        code = _SERVICE_LOST[service.vantage_lost]
         yield stated(code, service=service.name, lost=service.lost, tried=service.tried)
 
 
@@ -258,7 +258,7 @@ def _abroad(facts: ScopeFacts) -> bool:
 
 def _service(facts: ScopeFacts) -> bool:
     return any(
-        one.control_lost is True and one.tried >= MIN_IN_NETWORK and one.lost == one.tried
+        one.vantage_lost is True and one.tried >= MIN_IN_NETWORK and one.lost == one.tried
         for one in facts.outside.services
     )
 

@@ -55,7 +55,7 @@ class Country:
     rests: str
     evidence: tuple[str, ...]
     overturned_by: str
-    control: str
+    vantage: str
     entries: tuple[CountryEntry, ...]
 
 
@@ -66,7 +66,7 @@ def country(
     translator: Translator,
     *,
     connected: bool | None,
-    control_s: float,
+    vantage_s: float,
 ) -> Country:
     """Return what the page says of a country; `connected` is how the vantage is, None for off."""
     said, age_ns = holding.said, max(0, now_ns - holding.judged_ns)
@@ -80,7 +80,7 @@ def country(
         rests=_rests(read_basis(holding.basis), said, translator),
         evidence=translator.evidence(holding.evidence),
         overturned_by=translator.overturned_by(said.rule_id, said.overturned_by),
-        control=control(translator, connected=connected, control_s=control_s),
+        vantage=vantage(translator, connected=connected, vantage_s=vantage_s),
         entries=tuple(_entries(changes, translator)),
     )
 
@@ -93,11 +93,11 @@ def name(country: str, translator: Translator) -> str:
     return translator.say(key) if translator.has(key) else country.upper()
 
 
-def control(translator: Translator, *, connected: bool | None, control_s: float) -> str:
+def vantage(translator: Translator, *, connected: bool | None, vantage_s: float) -> str:
     """Return how the vantage outside is."""
     if connected is None:
-        return translator.say("page.scope_control_off", minutes=round(control_s / 60))
-    return translator.say("page.scope_control_well" if connected else "page.scope_control_lost")
+        return translator.say("page.scope_vantage_off", minutes=round(vantage_s / 60))
+    return translator.say("page.scope_vantage_well" if connected else "page.scope_vantage_lost")
 
 
 def sentence(said: scopes.Assessment, basis: Basis, translator: Translator) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse
 
-from collector.judgement.gather import CONTROL_S, connected_of
+from collector.judgement.gather import VANTAGE_S, connected_of
 from collector.judgement.scope import SCOPE_RULES, ScopeRule
 from collector.page import cards, countries, health, matrix, reference, times
 from collector.page.api import until_of, until_text
@@ -93,7 +93,7 @@ class TargetLine:
     meaning: str
     rule_id: str
     evidence: tuple[str, ...]
-    control: str
+    vantage: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ class Pages:
         self._history = DeviceHistory(queries)
         self._judging = Judging(queries)
         self._scopes = ScopeQueries(queries)
-        self._controls = VantageQueries(queries)
+        self._vantage = VantageQueries(queries)
         self._templates = templates
         self._now_ns = now_ns
         self._openapi = openapi
@@ -255,7 +255,7 @@ class Pages:
         holding = self._scopes.holding()
         if not holding:
             return []
-        connected = connected_of(self._controls, now_ns)
+        connected = connected_of(self._vantage, now_ns)
         return [
             countries.country(
                 one,
@@ -263,7 +263,7 @@ class Pages:
                 now_ns,
                 translator,
                 connected=connected,
-                control_s=CONTROL_S,
+                vantage_s=VANTAGE_S,
             )
             for one in holding
         ]
@@ -377,14 +377,14 @@ def _record_line(row: RecordRow, translator: Translator) -> RecordLine:
 
 def _target_line(one: JudgedTarget, translator: Translator) -> TargetLine:
     verdict = one.judgement.verdict
-    if one.control is None:
-        why = one.why_no_control
-        control = "" if why is None else translator.state("no-vantage", why)
-    elif not one.control.reachable:
-        control = translator.say("page.target_control_unreachable")
+    if one.vantage is None:
+        why = one.why_no_vantage
+        vantage = "" if why is None else translator.state("no-vantage", why)
+    elif not one.vantage.reachable:
+        vantage = translator.say("page.target_vantage_unreachable")
     else:
-        age = times.duration(round(one.control.age_s * times.NS_PER_S), translator)
-        control = translator.say("page.target_control_age", duration=age)
+        age = times.duration(round(one.vantage.age_s * times.NS_PER_S), translator)
+        vantage = translator.say("page.target_vantage_age", duration=age)
     return TargetLine(
         name=one.row.target_name,
         target=one.row.target,
@@ -392,7 +392,7 @@ def _target_line(one: JudgedTarget, translator: Translator) -> TargetLine:
         meaning=translator.say(f"verdict.{verdict.verdict}.meaning"),
         rule_id=verdict.rule_id,
         evidence=translator.evidence(verdict.evidence),
-        control=control,
+        vantage=vantage,
     )
 
 

@@ -30,7 +30,7 @@ from collector.store.queries import Queries
 from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import VantageStreak
 from collector.vantage.judging import JudgedRound, JudgedTarget, Judging
-from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.evidence import SiteView
 from firmware.language.numbers import ENGLISH
 from firmware.language.translator import Translator
 
@@ -142,7 +142,7 @@ class TargetApi:
     def __init__(self, queries: Queries, now_ns: times.Clock) -> None:
         self._queries = queries
         self._judging = Judging(queries)
-        self._controls = VantageQueries(queries)
+        self._vantage = VantageQueries(queries)
         self._now_ns = now_ns
         self._english = Translator(ENGLISH)
 
@@ -183,7 +183,7 @@ class TargetApi:
         return VantageListOut(
             as_of=times.iso_ns(now_ns),
             targets=[
-                _streak(streak, now_ns) for streak in self._controls.last(since_utc_ns=now_ns - SHOWN_NS)
+                _streak(streak, now_ns) for streak in self._vantage.last(since_utc_ns=now_ns - SHOWN_NS)
             ],
             gaps=[
                 VantageGapOut(
@@ -191,7 +191,7 @@ class TargetApi:
                     to=times.iso_ns(gap.to_utc_ns),
                     reason=statement_out("gap", gap.reason, self._english),
                 )
-                for gap in self._controls.gaps()
+                for gap in self._vantage.gaps()
             ],
         )
 
@@ -207,7 +207,7 @@ def _round(device: str, found: JudgedRound | None, english: Translator) -> Targe
 
 
 def _target(one: JudgedTarget, english: Translator) -> TargetOut:
-    verdict, why = one.judgement.verdict, one.why_no_control
+    verdict, why = one.judgement.verdict, one.why_no_vantage
     return TargetOut(
         epoch=one.row.epoch,
         seq=one.row.seq,
@@ -222,12 +222,12 @@ def _target(one: JudgedTarget, english: Translator) -> TargetOut:
         evidence=evidence_out(verdict.evidence, english),
         overturned_by=english.overturned_by(verdict.rule_id),
         confidence=one.judgement.confidence,
-        vantage=None if one.control is None else _view(one.control),
+        vantage=None if one.vantage is None else _view(one.vantage),
         no_vantage=None if why is None else statement_out("no-vantage", why, english),
     )
 
 
-def _view(view: WebControl) -> VantageOut:
+def _view(view: SiteView) -> VantageOut:
     return VantageOut(
         reachable=view.reachable,
         age_s=view.age_s,

@@ -7,7 +7,7 @@ with a gap in the sampling, or after a day.
 from dataclasses import dataclass, replace
 from typing import Final
 
-from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.evidence import SiteView
 from firmware.judgement.site.vantage_json import MAX_ADDRESSES
 
 NS: Final = 1_000_000_000
@@ -33,7 +33,7 @@ class Sample:
     utc_ns: int
     failure: str | None
     failed_operation: str | None
-    view: WebControl
+    view: SiteView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class VantageStreak:
     samples: int
     failure: str | None
     failed_operation: str | None
-    view: WebControl
+    view: SiteView
 
 
 def continued(streak: VantageStreak | None, sample: Sample, *, every_s: float) -> VantageStreak:
@@ -81,7 +81,7 @@ def _belongs(streak: VantageStreak, sample: Sample, every_s: float) -> bool:
     )
 
 
-def _finding(failure: str | None, operation: str | None, view: WebControl) -> tuple[object, ...]:
+def _finding(failure: str | None, operation: str | None, view: SiteView) -> tuple[object, ...]:
     """Return what makes two samples the same finding: not the addresses, which large sites change all the time."""
     return (failure, operation, view.reachable, view.dns_failure, view.http_failure, view.status)
 

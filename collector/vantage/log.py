@@ -13,23 +13,21 @@ from typing import Final
 from collector.store.vantage_streaks import NS, Key, Sample, VantageStreak
 from collector.vantage.targets import VantageTarget
 from firmware.judgement.observation import Outlook, from_record
-from firmware.judgement.site.evidence import Looked, VantageSource, WebControl
-from firmware.judgement.site.from_record import control_of
+from firmware.judgement.site.evidence import Looked, SiteView, VantageSource
+from firmware.judgement.site.from_record import vantage_of
 from firmware.model.record import Record
 from firmware.model.statement import Statement, stated
 
 JOIN_WINDOW_S: Final = 24 * 3600.0
-"""A vantage further from a measurement than this says nothing about it. From `CONTROL_FRESH_S` on it is called old."""
+"""A vantage further from a measurement than this says nothing about it. From `VANTAGE_FRESH_S` on it is called old."""
 MIN_NEUTRAL: Final = 2
 """Unrelated neutral networks that must answer before the vantage is taken to be connected itself."""
 
-NO_CONTROL: Final = stated("did-not-look")
+NO_VANTAGE: Final = stated("did-not-look")
 ONE_SIDED: Final = stated("one-sided")
 CHANGED: Final = stated("changed")
 
-UNREACHABLE: Final = WebControl(
-    source=VantageSource.COLLECTOR, reachable=False, saw_dns=False, saw_http=False
-)
+UNREACHABLE: Final = SiteView(source=VantageSource.COLLECTOR, reachable=False, saw_dns=False, saw_http=False)
 
 
 def is_connected(targets: Iterable[VantageTarget], records: Iterable[Record]) -> bool:
@@ -53,13 +51,13 @@ def sample_of(record: Record, *, connected: bool) -> Sample | None:
         return Sample(key=key, utc_ns=utc_ns, failure=None, failed_operation=None, view=UNREACHABLE)
     if from_record(record).outlook is Outlook.EXCLUDED:
         return None
-    nothing = WebControl(source=VantageSource.COLLECTOR, saw_dns=False, saw_http=False)
+    nothing = SiteView(source=VantageSource.COLLECTOR, saw_dns=False, saw_http=False)
     return Sample(
         key=key,
         utc_ns=utc_ns,
         failure=record.outcome.failure,
         failed_operation=record.outcome.failed_operation,
-        view=control_of([record]) or nothing,
+        view=vantage_of([record]) or nothing,
     )
 
 
@@ -80,7 +78,7 @@ def age_s(streak: VantageStreak, utc_ns: int) -> float:
 
 def nearest(
     streaks: Sequence[VantageStreak], utc_ns: int, *, window_s: float = JOIN_WINDOW_S
-) -> WebControl | None:
+) -> SiteView | None:
     """Return the view nearest in time to `utc_ns`, with its age; None where none lies within the window."""
     best = min(streaks, key=lambda streak: age_s(streak, utc_ns), default=None)
     if best is None or age_s(best, utc_ns) > window_s:
@@ -90,7 +88,7 @@ def nearest(
 
 def joined(
     streaks: Sequence[VantageStreak], moment_ns: int, first_ns: int, last_ns: int
-) -> tuple[WebControl | None, Statement | None]:
+) -> tuple[SiteView | None, Statement | None]:
     """Return the view for something that ended at `moment_ns`, and on which side of it the vantage looked.
 
     It may as well have been at any time from `first_ns` to `last_ns`. `streaks` are those that touch that time, and the one
@@ -106,7 +104,7 @@ def joined(
     ]
     view = nearest(streaks, moment_ns)
     if view is None:
-        return None, NO_CONTROL
+        return None, NO_VANTAGE
     before = [streak for streak in streaks if streak.first_utc_ns <= first_ns]
     after = [streak for streak in streaks if streak.last_utc_ns >= last_ns]
     begin_ns = max((streak.first_utc_ns for streak in before), default=first_ns)

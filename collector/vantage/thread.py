@@ -31,7 +31,7 @@ from firmware.wire.messages import Hello
 from firmware.wire.vantage_news import LEAF, VantageNews, VantageView, encode_news
 
 HEARD_WITHIN_NS: Final = 30 * 24 * 3600 * NS
-"""A device that was silent for longer has its plan controlled no more; a cut may last weeks."""
+"""A device that was silent for longer has its plan measured no more; a cut may last weeks."""
 TOLD_EVERY_NS: Final = 3600 * NS
 """Unchanged news is told again this often, so that a device that is cut off has a recent one."""
 BESIDE_A_SWEEP: Final = 50
@@ -74,7 +74,7 @@ class VantageThread:
         self._sweeps = 0
         self._turn = 0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="control")
+        self._thread = threading.Thread(target=self._run, name="vantage")
 
     def start(self) -> None:
         """Begin to measure."""
@@ -91,15 +91,15 @@ class VantageThread:
         return None if told is None else message(hello.device, told.payload)
 
     def _run(self) -> None:
-        control_log: VantageLog | None = None
+        vantage_log: VantageLog | None = None
         wait_s = _FIRST_WAIT_S
         while not self._stopping.wait(wait_s):
             began_s, wait_s = time.monotonic(), float(self._settings.every_s)
             try:
-                if control_log is None:
-                    control_log = VantageLog.open(self._database)
-                    self._note_absence(control_log)
-                if not self._sweep(control_log):
+                if vantage_log is None:
+                    vantage_log = VantageLog.open(self._database)
+                    self._note_absence(vantage_log)
+                if not self._sweep(vantage_log):
                     wait_s = min(_IDLE_S, wait_s)
                 wait_s = max(1.0, wait_s - (time.monotonic() - began_s))
             except StoreError as error:
@@ -107,17 +107,17 @@ class VantageThread:
             except Exception:
                 # The outermost loop: a fault costs a sweep, not the vantage.
                 log.exception("a sweep of the vantage failed")
-        if control_log is not None:
-            control_log.close()
+        if vantage_log is not None:
+            vantage_log.close()
 
-    def _note_absence(self, control_log: VantageLog) -> None:
+    def _note_absence(self, vantage_log: VantageLog) -> None:
         """Note the time since the last sample as a gap: the collector did not run, or not as a vantage."""
-        last_ns, now_ns = control_log.last_utc_ns(), time.time_ns()
+        last_ns, now_ns = vantage_log.last_utc_ns(), time.time_ns()
         if last_ns is not None and now_ns - last_ns > SAMPLES_MISSED * self._settings.every_s * NS:
             absence = Gap(from_utc_ns=last_ns, to_utc_ns=now_ns, reason=stated("vantage-not-running"))
-            control_log.note_gap(absence)
+            vantage_log.note_gap(absence)
 
-    def _sweep(self, control_log: VantageLog) -> bool:
+    def _sweep(self, vantage_log: VantageLog) -> bool:
         """Measure once; return False where there is nothing to measure yet."""
         began_ns = time.time_ns()
         heard = self._queries.heard(since_utc_ns=began_ns - HEARD_WITHIN_NS)
@@ -134,14 +134,14 @@ class VantageThread:
             return True
         if swept.fault is not None:
             log.warning("the vantage: %s", to_json(swept.fault))
-            control_log.note_gap(Gap(from_utc_ns=began_ns, to_utc_ns=time.time_ns(), reason=swept.fault))
-        self._keep(control_log, targets, swept.records)
+            vantage_log.note_gap(Gap(from_utc_ns=began_ns, to_utc_ns=time.time_ns(), reason=swept.fault))
+        self._keep(vantage_log, targets, swept.records)
         devices = [(one.device, one.country) for one in heard if one.online]
         self._publish(chosen.plans, devices, began_ns)
         return True
 
     def _keep(
-        self, control_log: VantageLog, targets: Sequence[VantageTarget], records: Sequence[Record]
+        self, vantage_log: VantageLog, targets: Sequence[VantageTarget], records: Sequence[Record]
     ) -> None:
         connected = is_connected(targets, records)
         if not connected:
@@ -149,9 +149,9 @@ class VantageThread:
                 "the vantage reaches its own reference targets no more: it says nothing of the others"
             )
         samples = [sample for one in records if (sample := sample_of(one, connected=connected))]
-        control_log.add(samples, every_s=self._settings.every_s)
+        vantage_log.add(samples, every_s=self._settings.every_s)
         if self._sweeps % _THIN_EVERY == 0:
-            control_log.thin(now_utc_ns=time.time_ns(), days=self._settings.days_kept)
+            vantage_log.thin(now_utc_ns=time.time_ns(), days=self._settings.days_kept)
         self._sweeps += 1
 
     def _in_turn(self, chosen: Chosen) -> list[VantageTarget]:
@@ -187,7 +187,7 @@ class VantageThread:
                     self._send(message(device, payload))
 
     def _tell_unknown(self, chosen: Chosen, faults: Sequence[str]) -> None:
-        """Tell the operator, once each, of plans that cannot be controlled."""
+        """Tell the operator, once each, of plans that cannot be measured."""
         told = [
             f"the vantage knows no plan for {name!r}: put its file into the directory that vantage.plans names; "
             "until then its targets are judged without a vantage"

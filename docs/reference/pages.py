@@ -156,7 +156,7 @@ def verdicts() -> str:
         + f"\nNo rule says these yet: {', '.join(f'`{word}`' for word in unsaid)}.\n"
         + "\n## Rules about a round\n\nAsked in this order; the first that holds speaks.\n\n"
         + _rules(RULES)
-        + "\n## Rules about one page\n\nAsked in this order of one measurement of a page, with what a control outside "
+        + "\n## Rules about one page\n\nAsked in this order of one measurement of a page, with what a vantage outside "
         "saw of it; the first that holds speaks. `ok` means that this page is to be had.\n\n"
         + _rules(WEB_RULES)
         + "\n## Rules about many devices\n\nAsked in this order by the collector, of the devices of one country.\n\n"

@@ -26,7 +26,7 @@ class VerdictWord(StrEnum):
     CONGESTION = "congestion"
     SERVICE_DOWN = "service_down"
     INCONCLUSIVE = "inconclusive"
-    # what the collector adds: scope and control
+    # what the collector adds: scope and vantage
     ISP_OUTAGE = "isp_outage"
     TOTAL_SHUTDOWN = "total_shutdown"
     MOBILE_SHUTDOWN = "mobile_shutdown"

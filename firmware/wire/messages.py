@@ -10,7 +10,7 @@ On the wire an incarnation of the device's software is called `run`, those of a 
     device → collector   p1/up/<device>/live    Batch     fresh records
     device → collector   p1/up/<device>/bulk    Batch     the backlog
     collector → device   p1/dn/<device>/ack     Ack       answers every Hello and every Batch
-    collector → device   p1/dn/<device>/ctl     ControlNews (firmware.wire.vantage_news)
+    collector → device   p1/dn/<device>/ctl     VantageNews (firmware.wire.vantage_news)
     collector → device   p1/dn/<device>/trust   SignedList (firmware.wire.trust_list)
     device → everyone    p1/st/<device>         Presence  retained; the last will says offline
 """

@@ -10,7 +10,7 @@ from collector.command import collector
 from collector.store.database import Store
 from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS, Key, Sample
-from firmware.judgement.site.evidence import VantageSource, WebControl
+from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.record import SCHEMA
 from firmware.model.statement import stated
 from firmware.ooni.explain import explain
@@ -129,12 +129,12 @@ def test_a_directory_without_a_store_is_named(tmp_path: Path) -> None:
     assert "no collector has run here yet" in done.stderr
 
 
-def test_what_the_control_saw_at_that_time_goes_along_in_both_forms(tmp_path: Path) -> None:
+def test_what_the_vantage_saw_at_that_time_goes_along_in_both_forms(tmp_path: Path) -> None:
     target = "https://www.example.org/"
     stored(tmp_path, test="http", target=target, failure="connection_refused")
     first = json.loads(export(tmp_path).stdout.splitlines()[0])
     assert "control" not in first
-    view = WebControl(source=VantageSource.COLLECTOR, addresses=("93.184.216.34",), status=200)
+    view = SiteView(source=VantageSource.COLLECTOR, addresses=("93.184.216.34",), status=200)
     key = Key(test="http", target=target, target_name=first["record"]["target_name"])
     moment_ns = first["record"]["start_utc_ns"]
     samples = [

@@ -99,7 +99,7 @@ class Centre:
         """Return how many devices it knows."""
         return len(self._get("api/v1/devices")["devices"])
 
-    def controls(self, target_name: str) -> int:
+    def vantage_looks(self, target_name: str) -> int:
         """Return how many samples its vantage has of one target."""
         targets = self._get("api/v1/vantage")["targets"]
         return sum(int(one["samples"]) for one in targets if one["target_name"] == target_name)

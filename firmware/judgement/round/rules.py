@@ -75,7 +75,7 @@ RULES: Final[tuple[Rule, ...]] = (
         verdict=VerdictWord.INTERNATIONAL_CUT,
         rungs=_FAR,
         condition=when.international_cut,
-        numbers={"networks": when.MIN_CONTROLS, "domestic": when.MIN_DOMESTIC},
+        numbers={"networks": when.MIN_REFERENCES, "domestic": when.MIN_DOMESTIC},
     ),
     Rule(
         rule_id="international-silent-unconfirmed",
@@ -88,7 +88,7 @@ RULES: Final[tuple[Rule, ...]] = (
         verdict=VerdictWord.ISP_OR_WIDER_OUTAGE,
         rungs=tuple(Rung),
         condition=when.outage,
-        numbers={"networks": when.MIN_CONTROLS},
+        numbers={"networks": when.MIN_REFERENCES},
     ),
     Rule(
         rule_id="all-silent-unconfirmed",
@@ -119,7 +119,7 @@ RULES: Final[tuple[Rule, ...]] = (
         verdict=VerdictWord.PROTOCOL_FILTERING,
         rungs=_FAR,
         condition=when.protocol_filtering,
-        numbers={"networks": when.MIN_CONTROLS},
+        numbers={"networks": when.MIN_REFERENCES},
     ),
     Rule(
         rule_id="protocols-part-unconfirmed",
@@ -175,7 +175,7 @@ RULES: Final[tuple[Rule, ...]] = (
         rule_id="no-control",
         verdict=VerdictWord.INCONCLUSIVE,
         rungs=tuple(Rung),
-        condition=when.no_control,
+        condition=when.no_reference,
     ),
     Rule(
         rule_id="mixed-evidence",

@@ -11,7 +11,7 @@ from typing import Final
 from firmware.judgement.facts import Past, RoundFacts
 from firmware.judgement.observation import Observation, Outlook
 from firmware.judgement.round.rules import RULES, Rule
-from firmware.judgement.site.evidence import WebControl, WebEvidence
+from firmware.judgement.site.evidence import SiteView, WebEvidence
 from firmware.judgement.site.targets import judge_targets, resolver_lies
 from firmware.judgement.site.verdict import WebJudgement
 from firmware.judgement.target_judgement import TargetJudgement
@@ -51,7 +51,7 @@ def judge_round(
     history: Sequence[Past] = (),
     *,
     pages: Mapping[str, WebEvidence] | None = None,
-    views: Mapping[str, WebControl] | None = None,
+    views: Mapping[str, SiteView] | None = None,
     silent: Iterable[Observation] = (),
     rules: Sequence[Rule] | None = None,
 ) -> RoundJudgement:

@@ -119,7 +119,7 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
     WebRule(
         rule_id="page-without-control",
         verdict=VerdictWord.INCONCLUSIVE,
-        condition=when.no_control,
+        condition=when.no_vantage,
     ),
     WebRule(
         rule_id="answer-for-a-dead-name",
@@ -145,12 +145,12 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
     WebRule(
         rule_id="control-alone-fails",
         verdict=VerdictWord.INCONCLUSIVE,
-        condition=when.control_saw_nothing,
+        condition=when.vantage_saw_nothing,
     ),
     WebRule(
         rule_id="control-not-since",
         verdict=VerdictWord.INCONCLUSIVE,
-        condition=when.control_not_since,
+        condition=when.vantage_not_since,
     ),
     WebRule(
         rule_id="name-denied",

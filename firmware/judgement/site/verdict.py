@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from firmware.judgement.fingerprints.load import builtin
 from firmware.judgement.fingerprints.table import Fingerprints
-from firmware.judgement.site.evidence import Looked, WebControl, WebEvidence
+from firmware.judgement.site.evidence import Looked, SiteView, WebEvidence
 from firmware.judgement.site.facts import RoundView, WebFacts
 from firmware.judgement.site.journey import Stage
 from firmware.judgement.site.pages import is_slow
@@ -35,21 +35,21 @@ class WebJudgement:
 
 def judge(
     evidence: WebEvidence,
-    control: WebControl | None,
+    vantage: SiteView | None,
     *,
     fingerprints: Fingerprints | None = None,
     round: RoundView | None = None,
 ) -> WebJudgement:
     """Return the verdict on one page; `ok` means that this page is to be had.
 
-    `control` is what somebody outside saw, None where nobody looked; `fingerprints` those that come along unless
+    `vantage` is what somebody outside saw, None where nobody looked; `fingerprints` those that come along unless
     given; `round` what the device's own round said around it, None for evidence of others.
     """
     known = builtin() if fingerprints is None else fingerprints
-    facts = WebFacts.of(evidence, control, fingerprints=known, round=round)
+    facts = WebFacts.of(evidence, vantage, fingerprints=known, round=round)
     rule = next(rule for rule in WEB_RULES if rule.condition(facts))
-    rests_on_control = rule.verdict is not VerdictWord.OK and not rule.is_sure
-    if rule.verdict is VerdictWord.INCONCLUSIVE or (facts.is_stale and rests_on_control):
+    rests_on_vantage = rule.verdict is not VerdictWord.OK and not rule.is_sure
+    if rule.verdict is VerdictWord.INCONCLUSIVE or (facts.is_stale and rests_on_vantage):
         confidence = "low"
     else:
         confidence = "high" if rule.is_sure else "medium"
@@ -57,14 +57,14 @@ def judge(
         verdict=Verdict(
             verdict=rule.verdict,
             rule_id=rule.rule_id,
-            evidence=tuple(_evidence(facts, control)),
+            evidence=tuple(_evidence(facts, vantage)),
         ),
         confidence=confidence,
         step=str(facts.stage),
     )
 
 
-def _evidence(facts: WebFacts, control: WebControl | None) -> Iterator[Statement]:
+def _evidence(facts: WebFacts, vantage: SiteView | None) -> Iterator[Statement]:
     yield _came_to(facts)
     yield from _lookups(facts)
     for handshake in facts.controls:
@@ -78,9 +78,9 @@ def _evidence(facts: WebFacts, control: WebControl | None) -> Iterator[Statement
     for handshake in facts.handshakes:
         if handshake.failure == Failure.TIMEOUT and handshake.bytes_read:
             yield stated("handshake-slow", address=handshake.address, bytes=handshake.bytes_read)
-    yield from _from_outside(facts, control)
-    if facts.round is not None and facts.round.controls_reached is not None:
-        yield stated("round-reached" if facts.round.controls_reached else "round-not-reached")
+    yield from _from_outside(facts, vantage)
+    if facts.round is not None and facts.round.references_reached is not None:
+        yield stated("round-reached" if facts.round.references_reached else "round-not-reached")
     if facts.stage is Stage.HTTP and facts.evidence.requests:
         size = facts.evidence.requests[-1].body_length
         progress = facts.evidence.requests[-1].progress
@@ -119,34 +119,34 @@ def _lookups(facts: WebFacts) -> Iterator[Statement]:
             yield stated("name-answered-again", addresses=[*lookup.late], **asked)
 
 
-def _from_outside(facts: WebFacts, control: WebControl | None) -> Iterator[Statement]:
-    if control is None:
+def _from_outside(facts: WebFacts, vantage: SiteView | None) -> Iterator[Statement]:
+    if vantage is None:
         yield stated("vantage-nobody")
-    elif not control.reachable:
+    elif not vantage.reachable:
         yield stated("vantage-unreachable")
-    elif control.looked is Looked.AFTER:
+    elif vantage.looked is Looked.AFTER:
         yield stated("vantage-after")
-    elif facts.control is None:
-        yield stated("vantage-too-old", age_s=control.age_s)
+    elif facts.vantage is None:
+        yield stated("vantage-too-old", age_s=vantage.age_s)
     else:
-        source = str(control.source)
+        source = str(vantage.source)
         if facts.is_stale:
-            yield stated("vantage-last-known", source=source, age_s=control.age_s)
+            yield stated("vantage-last-known", source=source, age_s=vantage.age_s)
         else:
             yield stated("vantage", source=source)
-        yield from _seen_outside(control)
+        yield from _seen_outside(vantage)
 
 
-def _seen_outside(control: WebControl) -> Iterator[Statement]:
-    if not control.saw_dns:
+def _seen_outside(vantage: SiteView) -> Iterator[Statement]:
+    if not vantage.saw_dns:
         yield stated("vantage-name-not-asked")
-    elif control.dns_failure is not None:
-        yield stated("vantage-name-failed", failure=control.dns_failure)
+    elif vantage.dns_failure is not None:
+        yield stated("vantage-name-failed", failure=vantage.dns_failure)
     else:
-        yield stated("vantage-name-resolved", addresses=len(control.addresses))
-    if not control.saw_http:
+        yield stated("vantage-name-resolved", addresses=len(vantage.addresses))
+    if not vantage.saw_http:
         yield stated("vantage-page-not-asked")
-    elif control.http_failure is not None:
-        yield stated("vantage-page-failed", failure=control.http_failure)
+    elif vantage.http_failure is not None:
+        yield stated("vantage-page-failed", failure=vantage.http_failure)
     else:
-        yield stated("vantage-page-answered", status=control.status)
+        yield stated("vantage-page-answered", status=vantage.status)

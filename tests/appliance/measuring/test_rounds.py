@@ -101,7 +101,7 @@ def test_a_round_is_over_at_its_deadline_and_a_little() -> None:
     assert current.ladder(ended=True).rung(Rung.LINK).state is RungProgress.UNKNOWN
 
 
-def test_silent_controls_are_asked_again_once_and_waited_for() -> None:
+def test_silent_references_are_asked_again_once_and_waited_for() -> None:
     current = begin()
     again: list[Task] = []
     for task in current.tasks:

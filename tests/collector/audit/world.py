@@ -22,7 +22,7 @@ from collector.store.vantage_log import Gap, VantageLog
 from collector.store.vantage_streaks import Key, Sample
 from collector.trust.gate import Gate
 from collector.trust.registry import Registry
-from firmware.judgement.site.evidence import VantageSource, WebControl
+from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.jsontypes import JsonValue
 from firmware.model.record import ClockQuality, Outcome, to_json
 from firmware.model.statement import prose, stated
@@ -166,7 +166,7 @@ def _assess(path: Path) -> None:
 
 
 def _observe(path: Path) -> None:
-    view = WebControl(source=VantageSource.COLLECTOR, addresses=("192.0.2.1",), status=200)
+    view = SiteView(source=VantageSource.COLLECTOR, addresses=("192.0.2.1",), status=200)
     log = VantageLog.open(path)
     for name in ("one", "two"):
         key = Key(test="web_connectivity", target=f"https://{name}.example/", target_name=name)

@@ -10,7 +10,7 @@ from collector.store.vantage_streaks import NS
 from collector.vantage.log import UNREACHABLE
 from tests.collector.judgement.filling import fill
 from tests.collector.page import invented
-from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, abroad_cut_from, control, devices
+from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, abroad_cut_from, devices, vantage
 
 
 def changes(queries: Queries) -> tuple[Change, ...]:
@@ -28,7 +28,7 @@ def test_a_cut_seen_as_silence_is_said_once_and_borne_out_by_what_arrives_later(
     queries = Queries(path)
     keeper = AssessmentKeeper(path, queries)
     keeper.judge(cut_ns)
-    control(path, cut_ns + 1100 * NS, SEEN)
+    vantage(path, cut_ns + 1100 * NS, SEEN)
     for later in (1140, 1170, 1200):
         keeper.judge(cut_ns + later * NS)
     newest, oldest = changes(queries)
@@ -70,7 +70,7 @@ def test_silence_of_the_collector_itself_is_revised_to_nothing_else(tmp_path: Pa
         invented.deliver(store, device, end_ns)
     queries = Queries(path)
     keeper = AssessmentKeeper(path, queries)
-    control(path, end_ns + 1100 * NS, UNREACHABLE)
+    vantage(path, end_ns + 1100 * NS, UNREACHABLE)
     keeper.judge(end_ns + 1140 * NS)
     for device in made:
         device.measure_places(BEGAN_S + 1200, BEGAN_S + 2400)
@@ -97,7 +97,7 @@ def test_an_ordinary_evening_on_which_one_device_drops_says_nothing_bad(tmp_path
                 continue
             device.measure_places(at_s, at_s + 1)
             invented.deliver(store, device, (at_s + 5 + number) * NS)
-        control(path, at_s * NS, SEEN)
+        vantage(path, at_s * NS, SEEN)
         keeper.judge((at_s + 60) * NS)
     said = changes(queries)
     assert {one.said.verdict for one in said} <= {"ok", "inconclusive"}

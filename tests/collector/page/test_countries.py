@@ -36,7 +36,7 @@ def card(said: Assessment = SAID, *, age_s: int = 12, connected: bool | None = T
     holding = Holding(said=said, judged_ns=AT_NS, evidence=said.evidence, basis=said.basis)
     change = Change(said=said, until_ns=None, revisions=())
     return countries.country(
-        holding, [change], AT_NS + age_s * NS, ENGLISH, connected=connected, control_s=900
+        holding, [change], AT_NS + age_s * NS, ENGLISH, connected=connected, vantage_s=900
     )
 
 
@@ -90,8 +90,8 @@ def test_a_verdict_that_is_not_made_anew_is_of_the_past() -> None:
 @pytest.mark.parametrize(
     ("connected", "word"), [(True, "Well:"), (False, "does not reach its own"), (None, "Off, or")]
 )
-def test_the_control_says_how_it_is(connected: bool | None, word: str) -> None:
-    assert word in card(connected=connected).control
+def test_the_vantage_says_how_it_is(connected: bool | None, word: str) -> None:
+    assert word in card(connected=connected).vantage
 
 
 @pytest.mark.parametrize("rule", SCOPE_RULES, ids=lambda rule: rule.rule_id)

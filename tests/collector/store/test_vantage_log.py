@@ -11,11 +11,11 @@ from collector.store.queries import Queries
 from collector.store.vantage_log import DAY_NS, Gap, VantageLog, VantageQueries
 from collector.store.vantage_streaks import NS, Key, Sample
 from collector.vantage.log import nearest
-from firmware.judgement.site.evidence import VantageSource, WebControl
+from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.statement import Statement, prose, stated
 
 KEY = Key(test="web_connectivity", target="https://www.example.org/", target_name="example")
-WELL = WebControl(
+WELL = SiteView(
     source=VantageSource.COLLECTOR,
     addresses=("192.0.2.1",),
     connects={"192.0.2.1:443": None},
@@ -34,7 +34,7 @@ def database(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def control_log(database: Path) -> Iterator[VantageLog]:
+def vantage_log(database: Path) -> Iterator[VantageLog]:
     made = VantageLog.open(database)
     yield made
     made.close()
@@ -47,13 +47,13 @@ def queries(database: Path) -> Iterator[VantageQueries]:
     made.close()
 
 
-def sample(at_s: int, view: WebControl = WELL, failure: str | None = None, key: Key = KEY) -> Sample:
+def sample(at_s: int, view: SiteView = WELL, failure: str | None = None, key: Key = KEY) -> Sample:
     return Sample(key=key, utc_ns=at_s * NS, failure=failure, failed_operation=None, view=view)
 
 
-def test_a_view_comes_back_as_it_was(control_log: VantageLog, queries: VantageQueries) -> None:
-    control_log.add([sample(10)], every_s=600)
-    control_log.add([sample(610)], every_s=600)
+def test_a_view_comes_back_as_it_was(vantage_log: VantageLog, queries: VantageQueries) -> None:
+    vantage_log.add([sample(10)], every_s=600)
+    vantage_log.add([sample(610)], every_s=600)
     (streak,) = queries.around(KEY, 300 * NS)
     assert (streak.view, streak.samples, streak.first_utc_ns, streak.last_utc_ns) == (
         WELL,
@@ -65,13 +65,13 @@ def test_a_view_comes_back_as_it_was(control_log: VantageLog, queries: VantageQu
 
 
 def test_the_streaks_around_a_moment_hold_the_nearest(
-    control_log: VantageLog, queries: VantageQueries
+    vantage_log: VantageLog, queries: VantageQueries
 ) -> None:
     views = {
         at: replace(WELL, status=status) for at, status in ((0, 200), (600, 503), (1200, 200), (9000, 404))
     }
     for at, view in views.items():
-        control_log.add([sample(at, view)], every_s=600)
+        vantage_log.add([sample(at, view)], every_s=600)
     for at in (-5, 0, 550, 650, 1199, 5000, 8000, 9000, 20_000):
         found = nearest(queries.around(KEY, at * NS), at * NS)
         assert found is not None
@@ -79,10 +79,10 @@ def test_the_streaks_around_a_moment_hold_the_nearest(
 
 
 def test_a_clock_that_was_set_back_changes_no_streak(
-    control_log: VantageLog, queries: VantageQueries
+    vantage_log: VantageLog, queries: VantageQueries
 ) -> None:
-    control_log.add([sample(600)], every_s=600)
-    control_log.add([sample(500, replace(WELL, status=500))], every_s=600)
+    vantage_log.add([sample(600)], every_s=600)
+    vantage_log.add([sample(500, replace(WELL, status=500))], every_s=600)
     (streak,) = queries.last()
     assert (streak.view.status, streak.samples) == (200, 1)
 
@@ -99,24 +99,24 @@ def test_a_clock_that_was_set_back_changes_no_streak(
     ],
 )
 def test_why_there_is_a_gap_is_kept_as_data_or_as_older_software_wrote_it(
-    control_log: VantageLog, queries: VantageQueries, reason: Statement, kept: str
+    vantage_log: VantageLog, queries: VantageQueries, reason: Statement, kept: str
 ) -> None:
-    control_log.note_gap(Gap(from_utc_ns=0, to_utc_ns=DAY_NS, reason=reason))
-    assert control_log._connection.execute("SELECT reason FROM control_gap").fetchall() == [(kept,)]
+    vantage_log.note_gap(Gap(from_utc_ns=0, to_utc_ns=DAY_NS, reason=reason))
+    assert vantage_log._connection.execute("SELECT reason FROM control_gap").fetchall() == [(kept,)]
     assert [gap.reason for gap in queries.gaps()] == [reason]
 
 
-def test_old_streaks_and_those_past_the_bound_go(control_log: VantageLog, queries: VantageQueries) -> None:
+def test_old_streaks_and_those_past_the_bound_go(vantage_log: VantageLog, queries: VantageQueries) -> None:
     day_s = DAY_NS // NS
-    control_log.add(
+    vantage_log.add(
         [sample(day * day_s, key=replace(KEY, target_name=f"t{day}")) for day in range(1, 11)], every_s=600
     )
     gap = Gap(from_utc_ns=0, to_utc_ns=DAY_NS, reason=stated("vantage-not-running"))
-    control_log.note_gap(gap)
+    vantage_log.note_gap(gap)
     assert queries.gaps() == (gap,)
-    control_log.thin(now_utc_ns=10 * DAY_NS, days=5)
+    vantage_log.thin(now_utc_ns=10 * DAY_NS, days=5)
     assert {streak.key.target_name for streak in queries.last()} == {f"t{day}" for day in range(5, 11)}
     assert queries.gaps() == ()
-    control_log.thin(now_utc_ns=10 * DAY_NS, days=5, most=2)
+    vantage_log.thin(now_utc_ns=10 * DAY_NS, days=5, most=2)
     assert {streak.key.target_name for streak in queries.last()} == {"t9", "t10"}
-    assert control_log.last_utc_ns() == 10 * DAY_NS
+    assert vantage_log.last_utc_ns() == 10 * DAY_NS

@@ -18,17 +18,17 @@ from collector.store.vantage_streaks import (
 )
 from collector.vantage.log import JOIN_WINDOW_S, UNREACHABLE, age_s, is_connected, nearest, sample_of
 from collector.vantage.targets import VantageTarget
-from firmware.judgement.site.evidence import VantageSource, WebControl
+from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.failures import Failure
 from firmware.model.record import ClockQuality, ClockReading, Outcome, Record, Zone
 
 KEY = Key(test="web_connectivity", target="https://www.example.org/", target_name="example")
 EVERY_S = 600
-WELL = WebControl(source=VantageSource.COLLECTOR, status=200, addresses=("192.0.2.1",))
-DOWN = WebControl(source=VantageSource.COLLECTOR, http_failure="connection_refused")
+WELL = SiteView(source=VantageSource.COLLECTOR, status=200, addresses=("192.0.2.1",))
+DOWN = SiteView(source=VantageSource.COLLECTOR, http_failure="connection_refused")
 
 
-def sample(at_s: float, view: WebControl = WELL, failure: str | None = None) -> Sample:
+def sample(at_s: float, view: SiteView = WELL, failure: str | None = None) -> Sample:
     return Sample(key=KEY, utc_ns=round(at_s * NS), failure=failure, failed_operation=None, view=view)
 
 
@@ -80,7 +80,7 @@ def test_a_gap_and_a_day_end_a_streak() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 5000), st.sampled_from([WELL, DOWN, UNREACHABLE])), max_size=40))
-def test_streaks_hold_every_sample_once_and_in_order(steps: list[tuple[int, WebControl]]) -> None:
+def test_streaks_hold_every_sample_once_and_in_order(steps: list[tuple[int, SiteView]]) -> None:
     at, samples = 0, []
     for step, view in steps:
         at += step
@@ -117,7 +117,7 @@ def test_weeks_later_it_is_still_there_and_far_off_it_is_none() -> None:
 
 
 @pytest.mark.parametrize(("reached", "connected"), [(0, False), (1, False), (2, True), (3, True)])
-def test_a_control_is_connected_when_two_unrelated_neutral_networks_answer(
+def test_a_vantage_is_connected_when_two_unrelated_neutral_networks_answer(
     reached: int, connected: bool
 ) -> None:
     keys = [
@@ -135,7 +135,7 @@ def test_a_control_is_connected_when_two_unrelated_neutral_networks_answer(
     assert not is_connected([], records)
 
 
-def test_a_control_that_is_not_connected_says_only_that() -> None:
+def test_a_vantage_that_is_not_connected_says_only_that() -> None:
     down = record_of(KEY, Outcome(failure=Failure.TIMEOUT, failed_operation="connect"), at_s=5)
     kept = sample_of(down, connected=False)
     assert kept is not None

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from firmware.judgement.site.evidence import VantageSource, WebControl
+from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.jsontypes import JsonValue, RecordError
 from firmware.model.record import Verdict, to_json
 from firmware.model.statement import Statement, prose, stated
@@ -14,9 +14,9 @@ from firmware.ooni.export import (
     Format,
     OoniExportResult,
     RecordToExport,
-    control_from_json,
-    control_to_json,
     lines,
+    vantage_from_json,
+    vantage_to_json,
 )
 from firmware.ooni.read import Document
 from firmware.ooni.write import Origin
@@ -24,12 +24,12 @@ from tests.english import ENGLISH
 from tests.firmware.records import tcp_record
 
 BODY = json.dumps(to_json(tcp_record(1)))
-CONTROL = WebControl(source=VantageSource.COLLECTOR, age_s=12.5, addresses=("192.0.2.1",), status=200)
+VANTAGE = SiteView(source=VantageSource.COLLECTOR, age_s=12.5, addresses=("192.0.2.1",), status=200)
 
 
-def stored(body: str = BODY, control: WebControl | None = None) -> RecordToExport:
+def stored(body: str = BODY, vantage: SiteView | None = None) -> RecordToExport:
     return RecordToExport(
-        device="abcdefghijklmnop", epoch="0123456789abcdef", seq=3, body=body, control=control
+        device="abcdefghijklmnop", epoch="0123456789abcdef", seq=3, body=body, vantage=vantage
     )
 
 
@@ -76,17 +76,17 @@ def test_the_account_says_what_was_left_out() -> None:
     assert account.in_words() == told
 
 
-def test_a_control_goes_along_with_its_age() -> None:
-    (line,) = lines([stored(control=CONTROL)], Format.JSONL, {}, OoniExportResult(), ENGLISH)
-    assert control_from_json(json.loads(line)["control"]) == CONTROL
-    assert control_from_json(control_to_json(CONTROL)) == CONTROL
+def test_a_vantage_goes_along_with_its_age() -> None:
+    (line,) = lines([stored(vantage=VANTAGE)], Format.JSONL, {}, OoniExportResult(), ENGLISH)
+    assert vantage_from_json(json.loads(line)["control"]) == VANTAGE
+    assert vantage_from_json(vantage_to_json(VANTAGE)) == VANTAGE
 
 
 @pytest.mark.parametrize("age_s", [None, "12", True])
-def test_a_control_without_an_age_is_refused(age_s: object) -> None:
-    told = json.loads(json.dumps({**control_to_json(CONTROL), "age_s": age_s}))
+def test_a_vantage_without_an_age_is_refused(age_s: object) -> None:
+    told = json.loads(json.dumps({**vantage_to_json(VANTAGE), "age_s": age_s}))
     with pytest.raises(RecordError, match="control: age_s: found"):
-        control_from_json(told)
+        vantage_from_json(told)
 
 
 @pytest.mark.parametrize(("evidence", "written"), [(prose("so"), "so"), (stated("rung"), ["rung", {}])])

@@ -164,7 +164,7 @@ class TestTraps:
         ]
         assert decide([*near(), *anchors, *many(OUT, 5, SILENT)]).verdict != "international_cut"
 
-    def test_dns_fails_and_no_control_was_reachable(self) -> None:
+    def test_dns_fails_and_no_reference_was_reachable(self) -> None:
         unnamed = many(OUT, 5, Failure.DNS_TEMPORARY_FAILURE, operation="resolve")
         verdict = decide([*near(resolver=SILENT), *unnamed])
         assert verdict.verdict == "inconclusive"
@@ -320,18 +320,18 @@ class TestTraps:
         observations = [*near(), *many(IN, 4), *broken]
         assert decide([*observations, *again(observations)]).verdict == "inconclusive"
 
-    def test_half_the_controls_lost_on_a_bad_evening_is_no_cut(self) -> None:
+    def test_half_the_references_lost_on_a_bad_evening_is_no_cut(self) -> None:
         for lost in range(1, 5):
-            controls = [*many(OUT, lost, SILENT), *many(OUT, 5 - lost, first=lost + 1)]
-            assert decide([*near(), *many(IN, 4), *controls]).verdict in {"ok", "inconclusive"}
+            references = [*many(OUT, lost, SILENT), *many(OUT, 5 - lost, first=lost + 1)]
+            assert decide([*near(), *many(IN, 4), *references]).verdict in {"ok", "inconclusive"}
 
 
 @pytest.mark.parametrize(
-    ("domestic", "controls", "verdict"),
+    ("domestic", "references", "verdict"),
     [(2, 3, "international_cut"), (1, 3, "inconclusive"), (2, 2, "inconclusive")],
 )
-def test_a_cut_takes_two_anchors_and_three_controls(domestic: int, controls: int, verdict: str) -> None:
-    observations = [*near(), *many(IN, domestic), *many(OUT, controls, SILENT)]
+def test_a_cut_takes_two_anchors_and_three_references(domestic: int, references: int, verdict: str) -> None:
+    observations = [*near(), *many(IN, domestic), *many(OUT, references, SILENT)]
     assert decide([*observations, *again(observations)]).verdict == verdict
 
 
@@ -352,8 +352,8 @@ def test_an_outage_takes_three_silent_networks(silent: int, verdict: str) -> Non
     [(2, 4, "ok"), (2, 5, "inconclusive"), (3, 6, "ok"), (1, 1, "inconclusive")],
 )
 def test_ok_takes_two_networks_and_half_of_those_tried(reached: int, tried: int, verdict: str) -> None:
-    controls = [*many(OUT, reached), *many(OUT, tried - reached, SILENT, first=reached + 1)]
-    assert decide([*near(), *controls]).verdict == verdict
+    references = [*many(OUT, reached), *many(OUT, tried - reached, SILENT, first=reached + 1)]
+    assert decide([*near(), *references]).verdict == verdict
 
 
 class TestAFullLine:
@@ -513,7 +513,7 @@ def test_there_is_always_a_verdict_with_evidence_a_rule_and_what_would_overturn_
 def test_more_answers_from_outside_never_make_a_cut(
     observations: list[Observation], history: list[Past], number: int, test: str
 ) -> None:
-    # whether a silent control answers in the end, or one more is there
+    # whether a silent reference target answers in the end, or one more is there
     for name in (f"international-{number}", "one-more"):
         more = [*observations, seen(name, OUT, test=test, at_s=30)]
         if decide(more, history).verdict == "international_cut":
@@ -521,7 +521,7 @@ def test_more_answers_from_outside_never_make_a_cut(
 
 
 @given(rounds, histories)
-def test_when_every_control_is_reached_nothing_is_wrong(
+def test_when_every_reference_is_reached_nothing_is_wrong(
     observations: list[Observation], history: list[Past]
 ) -> None:
     others = [one for one in observations if one.rung is not OUT]

@@ -288,7 +288,7 @@ def late_and_unreachable(folder: str) -> dict[str, Any]:
 
 @pytest.mark.long
 @pytest.mark.namespace
-def test_what_comes_late_is_judged_by_the_control_of_its_time_and_a_blind_control_accuses_nobody(
+def test_what_comes_late_is_judged_by_the_vantage_of_its_time_and_a_blind_vantage_accuses_nobody(
     tmp_path: Path,
 ) -> None:
     found = namespaces.call(late_and_unreachable, str(tmp_path), limit_s=400)
