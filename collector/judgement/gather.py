@@ -105,8 +105,10 @@ class Scopes:
             for device, country, epoch in _devices(connection, now_utc_s):
                 rows = connection.execute(_LAST, (device, epoch, ROUNDS)).fetchall()
                 if rows:
-                    said = _said(connection, device, rows)
-                    found.append(_told(device, country, said, _body(connection, device, rows[0]), now_utc_s))
+                    rounds = _rounds(connection, device, rows)
+                    found.append(
+                        _told(device, country, rounds, _body(connection, device, rows[0]), now_utc_s)
+                    )
         return [one for one in found if one is not None]
 
     def _heard_at(self, at_utc_ns: int) -> list[_Heard]:
@@ -117,11 +119,11 @@ class Scopes:
                 rows = connection.execute(_UNTIL, (device, epoch, *span, ROUNDS)).fetchall()
                 if not rows:
                     continue
-                said = _said(connection, device, rows)
-                then = reconciled(said, at_utc_ns / NS)
+                rounds = _rounds(connection, device, rows)
+                then = reconciled(rounds, at_utc_ns / NS)
                 one = _told(device, country, then, _body(connection, device, rows[0]), at_utc_ns / NS)
                 if one is not None:
-                    found.append(replace(one, late=_was_late(said, at_utc_ns / NS)))
+                    found.append(replace(one, late=_was_late(rounds, at_utc_ns / NS)))
         return found
 
 
@@ -148,7 +150,7 @@ def _devices(connection: sqlite3.Connection, at_utc_s: float) -> Iterator[tuple[
     yield from newest.values()
 
 
-def _said(connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]) -> list[RoundSaid]:
+def _rounds(connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]) -> list[RoundSaid]:
     """Return rounds with the times they were at, by all that is known now."""
     timeline = timings.timeline(connection, device)
     found = []
@@ -216,8 +218,8 @@ def _scope(country: str, here: Sequence[_Heard], outside: OutsideFacts) -> Count
 def _told(
     device: str, country: str, rounds: Sequence[RoundSaid], body: str, now_utc_s: float
 ) -> _Heard | None:
-    said: JsonValue = json.loads(body)
-    record = said if isinstance(said, dict) else {}
+    value: JsonValue = json.loads(body)
+    record = value if isinstance(value, dict) else {}
     context, detail = record.get("context"), record.get("detail")
     place = context if isinstance(context, dict) else {}
     state = state_of(

@@ -69,17 +69,17 @@ def country(
     vantage_s: float,
 ) -> Country:
     """Return what the page says of a country; `connected` is how the vantage is, None for off."""
-    said, age_ns = holding.said, max(0, now_ns - holding.judged_ns)
+    assessment, age_ns = holding.assessment, max(0, now_ns - holding.judged_ns)
     ago = times.duration(age_ns, translator)
     return Country(
-        id=said.country,
-        name=name(said.country, translator),
-        now=_line(said, read_basis(holding.basis), translator),
+        id=assessment.country,
+        name=name(assessment.country, translator),
+        now=_line(assessment, read_basis(holding.basis), translator),
         stale=ago if age_ns > STALE_S * NS_PER_S else "",
         judged_ago=ago,
-        rests=_rests(read_basis(holding.basis), said, translator),
+        rests=_rests(read_basis(holding.basis), assessment, translator),
         evidence=translator.evidence(holding.evidence),
-        overturned_by=translator.overturned_by(said.rule_id, said.overturned_by),
+        overturned_by=translator.overturned_by(assessment.rule_id, assessment.overturned_by),
         vantage=vantage(translator, connected=connected, vantage_s=vantage_s),
         entries=tuple(_entries(changes, translator)),
     )
@@ -100,54 +100,56 @@ def vantage(translator: Translator, *, connected: bool | None, vantage_s: float)
     return translator.say("page.scope_vantage_well" if connected else "page.scope_vantage_lost")
 
 
-def sentence(said: scopes.Assessment, basis: Basis, translator: Translator) -> str:
+def sentence(assessment: scopes.Assessment, basis: Basis, translator: Translator) -> str:
     """Return what a person would say for a verdict on a country."""
-    if said.verdict == VerdictWord.INCONCLUSIVE:
-        if said.rule_id == "too-few-devices":
+    if assessment.verdict == VerdictWord.INCONCLUSIVE:
+        if assessment.rule_id == "too-few-devices":
             return translator.say("scope.inconclusive.too_few")
         if basis.silent and basis.silent >= basis.devices / 2:
             return translator.say("scope.inconclusive.all_silent", silent=basis.silent, devices=basis.devices)
         return translator.say("scope.inconclusive.mixed")
-    key = f"scope.{said.verdict}"
+    key = f"scope.{assessment.verdict}"
     if translator.has(key):
         return translator.say(key, where=basis.where or "?")
-    return translator.verdict(said.verdict)
+    return translator.verdict(assessment.verdict)
 
 
 def _entries(changes: Iterable[Change], translator: Translator) -> Iterable[CountryEntry]:
     for change in changes:
-        later, last = [], change.said
+        later, last = [], change.assessment
         for one in change.revisions:
             basis = basis_of(one)
             same = (one.verdict, basis.where) == (last.verdict, basis_of(last).where)
             key = "page.scope_confirmed" if same else "page.scope_revised"
             later.append(_line(one, basis, translator, label=translator.count(key, basis.late)))
             last = one
-        yield CountryEntry(live=_line(change.said, basis_of(change.said), translator), later=tuple(later))
+        yield CountryEntry(
+            live=_line(change.assessment, basis_of(change.assessment), translator), later=tuple(later)
+        )
 
 
-def _line(said: scopes.Assessment, basis: Basis, translator: Translator, *, label: str = "") -> Line:
-    error_ns = said.since_error_ns
+def _line(assessment: scopes.Assessment, basis: Basis, translator: Translator, *, label: str = "") -> Line:
+    error_ns = assessment.since_error_ns
     since = None
-    if said.since_ns is not None:
+    if assessment.since_ns is not None:
         error = (
             ""
             if error_ns is None
             else translator.say("page.error_within", error=times.error_bound(error_ns, translator))
         )
-        since = Moment(ns=said.since_ns, error=error)
-    words = sentence(said, basis, translator)
+        since = Moment(ns=assessment.since_ns, error=error)
+    words = sentence(assessment, basis, translator)
     return Line(
-        at=Moment(ns=said.said_ns),
-        said=VerdictInWords(word=said.verdict, tone=tone_of(said.verdict), sentence=words),
+        at=Moment(ns=assessment.said_ns),
+        said=VerdictInWords(word=assessment.verdict, tone=tone_of(assessment.verdict), sentence=words),
         since=since,
         since_exact=error_ns is not None,
-        rule_id=said.rule_id,
+        rule_id=assessment.rule_id,
         label=label,
     )
 
 
-def _rests(basis: Basis, said: scopes.Assessment, translator: Translator) -> str:
+def _rests(basis: Basis, assessment: scopes.Assessment, translator: Translator) -> str:
     networks = (
         translator.count("page.scope_networks", basis.networks)
         if basis.networks
@@ -163,6 +165,6 @@ def _rests(basis: Basis, said: scopes.Assessment, translator: Translator) -> str
     )
     if not basis.silent:
         return line
-    counted = basis.lost and said.verdict not in _NO_LOSS
+    counted = basis.lost and assessment.verdict not in _NO_LOSS
     key = "page.scope_silent_lost" if counted and basis.silent <= basis.lost else "page.scope_silent_unknown"
     return f"{line}; {translator.say(key)}"

@@ -259,7 +259,7 @@ class Pages:
         return [
             countries.country(
                 one,
-                self._scopes.changes(one.said.country, limit=CHANGES_SHOWN),
+                self._scopes.changes(one.assessment.country, limit=CHANGES_SHOWN),
                 now_ns,
                 translator,
                 connected=connected,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from collector.judgement.changes import basis_of, said_of
+from collector.judgement.changes import assessment_of, basis_of
 from collector.judgement.gather import CountryAssessment, Scopes
 from collector.page import countries, times
 from collector.page.headers import LIVE
@@ -156,11 +156,11 @@ class ScopeApi:
         found = self._said.changes(wanted.country, since_ns=min(since_ns, 2**63 - 1), limit=wanted.limit)
         return ChangesOut(
             as_of=times.iso_ns(now_ns),
-            judged={one.said.country: times.iso_ns(one.judged_ns) for one in self._said.holding()},
+            judged={one.assessment.country: times.iso_ns(one.judged_ns) for one in self._said.holding()},
             changes=[
                 ChangeOut(
-                    country=one.said.country,
-                    live=_said(one.said, self._english),
+                    country=one.assessment.country,
+                    live=_said(one.assessment, self._english),
                     until=None if one.until_ns is None else times.iso_ns(one.until_ns),
                     reconciled=[_said(later, self._english) for later in one.revisions],
                 )
@@ -182,12 +182,12 @@ class ScopeApi:
 
 
 def _scope(scope: CountryAssessment, english: Translator) -> ScopeOut:
-    said = said_of(scope, 0)
+    assessment = assessment_of(scope, 0)
     return ScopeOut(
         country=scope.country,
         verdict=scope.verdict.verdict,
         rule_id=scope.verdict.rule_id,
-        sentence=countries.sentence(said, basis_of(said), english),
+        sentence=countries.sentence(assessment, basis_of(assessment), english),
         evidence=evidence_out(scope.verdict.evidence, english),
         overturned_by=english.overturned_by(scope.verdict.rule_id),
         devices=[
@@ -204,20 +204,22 @@ def _scope(scope: CountryAssessment, english: Translator) -> ScopeOut:
     )
 
 
-def _said(said: Assessment, english: Translator) -> SaidOut:
-    basis = basis_of(said)
+def _said(assessment: Assessment, english: Translator) -> SaidOut:
+    basis = basis_of(assessment)
     return SaidOut(
-        said=times.iso_ns(said.said_ns),
-        verdict=said.verdict,
-        sentence=countries.sentence(said, basis, english),
-        rule_id=said.rule_id,
-        since=None if said.since_ns is None else times.iso_ns(said.since_ns),
-        since_error_s=None if said.since_error_ns is None else said.since_error_ns / times.NS_PER_S,
-        evidence=evidence_out(said.evidence, english),
-        overturned_by=english.overturned_by(said.rule_id, said.overturned_by),
+        said=times.iso_ns(assessment.said_ns),
+        verdict=assessment.verdict,
+        sentence=countries.sentence(assessment, basis, english),
+        rule_id=assessment.rule_id,
+        since=None if assessment.since_ns is None else times.iso_ns(assessment.since_ns),
+        since_error_s=None
+        if assessment.since_error_ns is None
+        else assessment.since_error_ns / times.NS_PER_S,
+        evidence=evidence_out(assessment.evidence, english),
+        overturned_by=english.overturned_by(assessment.rule_id, assessment.overturned_by),
         devices=basis.devices,
         networks=basis.networks,
         lost=basis.lost,
         silent=basis.silent,
-        late=basis.late if said.revises else 0,
+        late=basis.late if assessment.revises else 0,
     )

@@ -32,15 +32,15 @@ def _last_shared(connection: sqlite3.Connection, hello: Hello) -> int | None:
     where = (hello.device, hello.epoch)
     known = connection.execute(_INCARNATIONS, where).fetchall()
     names = {incarnation for incarnation, _ in known}
-    told = {incarnation for incarnation, _ in hello.incarnations}
+    named = {incarnation for incarnation, _ in hello.incarnations}
     fresh = [(incarnation, first) for incarnation, first in hello.incarnations if incarnation not in names]
     own = hello.incarnations[0][0]
     if hello.high < end_of_incarnation(own, known):
         return None  # it is at the point where the incarnations that are known came after it: a bundle that was carried, no copy
     begun = min((first for _, first in fresh), default=_NO_END)
-    if known and known[0][0] in told and _highest(connection, *where) >= begun:
+    if known and known[0][0] in named and _highest(connection, *where) >= begun:
         return begun - 1  # copied while it ran: the one that ran on has given these numbers already
-    if not known or known[0][0] in told:
+    if not known or known[0][0] in named:
         connection.executemany(
             "INSERT INTO run (device, epoch, run, first) VALUES (?, ?, ?, ?)",
             [(*where, incarnation, first) for incarnation, first in reversed(fresh)],
@@ -53,7 +53,7 @@ def _last_shared(connection: sqlite3.Connection, hello: Hello) -> int | None:
         return None
     firsts = [first for _, first in fresh]
     for incarnation, first in known:
-        if incarnation in told:
+        if incarnation in named:
             break
         firsts.append(first)
     return min(firsts) - 1

@@ -58,7 +58,7 @@ class Assessment:
 class Holding:
     """What holds of a country: the change that began it, when it was last judged, and on what it rests by now."""
 
-    said: Assessment
+    assessment: Assessment
     judged_ns: int
     evidence: tuple[Statement, ...]
     basis: JsonObject
@@ -68,7 +68,7 @@ class Holding:
 class Change:
     """One live verdict, until when it was the last, and what was said of that time afterwards, oldest first."""
 
-    said: Assessment
+    assessment: Assessment
     until_ns: int | None
     revisions: tuple[Assessment, ...]
 
@@ -93,10 +93,15 @@ class ScopeLog:
         """Note what holds of each country, as a change where the flag says so. Raises `StoreError`: then nothing is."""
 
         def write() -> None:
-            for said, is_change in holding:
-                ident = self._append(said) if is_change else said.id
-                present = (ident, judged_ns, _evidence_text(said.evidence), json.dumps(said.basis))
-                self._connection.execute(_NOW, (said.country, *present))
+            for assessment, is_change in holding:
+                ident = self._append(assessment) if is_change else assessment.id
+                present = (
+                    ident,
+                    judged_ns,
+                    _evidence_text(assessment.evidence),
+                    json.dumps(assessment.basis),
+                )
+                self._connection.execute(_NOW, (assessment.country, *present))
 
         self._in_one(write)
 
@@ -104,25 +109,25 @@ class ScopeLog:
         """Append what is said once later records are reconciled. Raises `StoreError`: then nothing is."""
 
         def write() -> None:
-            for said in revisions:
-                self._append(said)
+            for assessment in revisions:
+                self._append(assessment)
 
         self._in_one(write)
 
-    def _append(self, said: Assessment) -> int:
+    def _append(self, assessment: Assessment) -> int:
         cursor = self._connection.execute(
             _INSERT,
             (
-                said.country,
-                said.said_ns,
-                said.revises or None,
-                said.verdict,
-                said.rule_id,
-                said.since_ns,
-                said.since_error_ns,
-                _evidence_text(said.evidence),
-                said.overturned_by,
-                json.dumps(said.basis),
+                assessment.country,
+                assessment.said_ns,
+                assessment.revises or None,
+                assessment.verdict,
+                assessment.rule_id,
+                assessment.since_ns,
+                assessment.since_error_ns,
+                _evidence_text(assessment.evidence),
+                assessment.overturned_by,
+                json.dumps(assessment.basis),
             ),
         )
         return cursor.lastrowid or 0
@@ -149,12 +154,12 @@ class ScopeQueries:
             ).fetchall()
             return tuple(
                 Holding(
-                    said=_said(connection.execute(f"{_SAID} WHERE id = ?", (said,)).fetchone()),
+                    assessment=_said(connection.execute(f"{_SAID} WHERE id = ?", (ident,)).fetchone()),
                     judged_ns=judged_ns,
                     evidence=_evidence_of(evidence),
                     basis=json.loads(basis),
                 )
-                for said, judged_ns, evidence, basis in rows
+                for ident, judged_ns, evidence, basis in rows
             )
 
     def changes(
@@ -195,13 +200,13 @@ def _evidence_of(text: str) -> tuple[Statement, ...]:
     return tuple(statement.from_json(one, where="scope: evidence") for one in json.loads(text))
 
 
-def _change(connection: sqlite3.Connection, said: Assessment) -> Change:
+def _change(connection: sqlite3.Connection, assessment: Assessment) -> Change:
     after = connection.execute(
         "SELECT min(said_ns) FROM scope_said WHERE country = ? AND revises IS NULL AND id > ?",
-        (said.country, said.id),
+        (assessment.country, assessment.id),
     ).fetchone()
-    revisions = connection.execute(f"{_SAID} WHERE revises = ? ORDER BY id", (said.id,)).fetchall()
-    return Change(said=said, until_ns=after[0], revisions=tuple(_said(row) for row in revisions))
+    revisions = connection.execute(f"{_SAID} WHERE revises = ? ORDER BY id", (assessment.id,)).fetchall()
+    return Change(assessment=assessment, until_ns=after[0], revisions=tuple(_said(row) for row in revisions))
 
 
 def _said(row: Sequence[Any]) -> Assessment:

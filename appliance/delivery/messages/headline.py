@@ -45,10 +45,10 @@ def transitions(rounds: Sequence[Record]) -> tuple[Transition, ...]:
 
 def with_headline(hello: Hello, rounds: Sequence[Record]) -> Hello:
     """Return `hello` with as many transitions, newest first, as leave it within `HELLO_BYTES`; it may be none."""
-    told = transitions(rounds)
-    while told:
-        headed = replace(hello, headline=told)
+    newest = transitions(rounds)
+    while newest:
+        headed = replace(hello, headline=newest)
         if len(encode_hello(headed)) <= HELLO_BYTES:
             return headed
-        told = told[:-1]
+        newest = newest[:-1]
     return hello

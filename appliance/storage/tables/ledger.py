@@ -97,9 +97,9 @@ def ended(connection: sqlite3.Connection, before: int) -> tuple[tuple[tuple[str,
         " ORDER BY id DESC",
         (before, SPAN, SPAN),
     ).fetchall()
-    found = [account_of(row) for row in rows]
-    told = [*found[:1], *sorted(found[1:], key=lambda one: -one.produced)][:MAX_ENDED]
-    return tuple((one.epoch, one.produced) for one in told), len(found) - len(told)
+    open_epochs = [account_of(row) for row in rows]
+    named = [*open_epochs[:1], *sorted(open_epochs[1:], key=lambda account: -account.produced)][:MAX_ENDED]
+    return tuple((account.epoch, account.produced) for account in named), len(open_epochs) - len(named)
 
 
 def account_of(row: Sequence[Value] | None) -> Account:
@@ -303,7 +303,7 @@ def _age_marks(connection: sqlite3.Connection) -> list[tuple[int, int]]:
 
 def note_incarnation(connection: sqlite3.Connection, account: Account, incarnation: str, first: int) -> None:
     """Note that the collector is about to be told of this incarnation."""
-    if incarnation not in [one for one, _, _ in _incarnations(connection, account.epoch)]:
+    if incarnation not in [noted for noted, _, _ in _incarnations(connection, account.epoch)]:
         put_incarnation(connection, account.epoch, incarnation, first)
 
 

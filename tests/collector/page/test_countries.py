@@ -33,8 +33,8 @@ SAID = Assessment(
 
 
 def card(said: Assessment = SAID, *, age_s: int = 12, connected: bool | None = True) -> countries.Country:
-    holding = Holding(said=said, judged_ns=AT_NS, evidence=said.evidence, basis=said.basis)
-    change = Change(said=said, until_ns=None, revisions=())
+    holding = Holding(assessment=said, judged_ns=AT_NS, evidence=said.evidence, basis=said.basis)
+    change = Change(assessment=said, until_ns=None, revisions=())
     return countries.country(
         holding, [change], AT_NS + age_s * NS, ENGLISH, connected=connected, vantage_s=900
     )
