@@ -1,9 +1,9 @@
 """What the device knows of the vantage outside: the last news that could be read, kept for when it is cut off.
 
-DIR/controls.json (the name it was given first), replaced whole by a rename after it is on the disk. News that cannot be read is refused with a
-reason and changes nothing; a file that cannot be read or written is as if there were none. This file must never
-stop the measuring, and never make a vantage newer than it is: where the clocks do not tell its age, it is as
-old as they say at most.
+DIR/controls.json (the name it was given first), replaced whole by a rename after it is on the disk. News that cannot be
+read is refused with a reason and changes nothing; a file that cannot be read or written is as if there were none. This
+file must never stop the measuring, and never make a vantage newer than it is: where the clocks do not tell its age, it
+is as old as they say at most.
 """
 
 import base64

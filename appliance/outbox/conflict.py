@@ -1,8 +1,8 @@
 """A new epoch after a sequence conflict: somebody else gives numbers in this one too, from a copy of this card.
 
-Up to the last shared number both have the same records: those keep their identity and wait in the epoch that has ended; the
-collector knows them by it and keeps each once. What came after it is this device's alone and gets new numbers
-in a new epoch. That is named by the incarnation that made them: should they in turn be on two cards, both give them the same
+Up to the last shared number both have the same records: those keep their identity and wait in the epoch that has ended;
+the collector knows them by it and keeps each once. What came after it is this device's alone and gets new numbers in a
+new epoch. That is named by the incarnation that made them: should they in turn be on two cards, both give them the same
 identity. It must never let a record go, and never leave a number without an account.
 """
 

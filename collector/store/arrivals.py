@@ -87,9 +87,10 @@ Arrival: TypeAlias = "BatchArrived | HelloArrived | PresenceArrived | RefusedArr
 class Accounted:
     """What is durable of one epoch: every seq up to `upto`, and `ranges` above it (some of them, see `commit`).
 
-    `incarnation` is the one that is answered: nothing is said of what a later one gave. `conflict` says that two give numbers in this
-    epoch, which are the same up to that seq: then nothing of it was stored, and nothing else is said. `rejects` are those the device may not have
-    heard of yet. `pause_s` is how long the device is asked to wait, since it has too much here already.
+    `incarnation` is the one that is answered: nothing is said of what a later one gave. `conflict` says that two give
+    numbers in this epoch, which are the same up to that seq: then nothing of it was stored, and nothing else is said.
+    `rejects` are those the device may not have heard of yet. `pause_s` is how long the device is asked to wait, since
+    it has too much here already.
     """
 
     upto: int

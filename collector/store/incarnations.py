@@ -1,9 +1,10 @@
 """Who gives numbers in an epoch: one device, or two from copies of one card.
 
-Each start of a device's software is an incarnation, with a random name; a hello names the incarnations since the last one that was
-noted here. When the newest incarnation noted is not among them, somebody else has gone on from the same past: from there on
-the same number means two records, and neither may be taken for the other: a sequence conflict. This file must never account
-for a record. Table and column of an incarnation are called `run`, the last shared seq of a conflict `clash`.
+Each start of a device's software is an incarnation, with a random name; a hello names the incarnations since the last
+one that was noted here. When the newest incarnation noted is not among them, somebody else has gone on from the same
+past: from there on the same number means two records, and neither may be taken for the other: a sequence conflict. This
+file must never account for a record. Table and column of an incarnation are called `run`, the last shared seq of a
+conflict `clash`.
 """
 
 import sqlite3
@@ -82,9 +83,10 @@ def is_out_of_order(
 ) -> bool:
     """Return whether a batch of `incarnation` up to seq `high` must wait for a hello: another incarnation gives these numbers, or may.
 
-    So must the first batch of an epoch of which no hello was noted yet: two copies of a card that begin an epoch
-    anew from the same past give it the same name, and only their hellos tell them apart. One of an incarnation that is known and not the newest comes from a bundle that was carried while its device went on: it is in order
-    with what it had when the next incarnation began.
+    So must the first batch of an epoch of which no hello was noted yet: two copies of a card that begin an epoch anew
+    from the same past give it the same name, and only their hellos tell them apart. One of an incarnation that is known
+    and not the newest comes from a bundle that was carried while its device went on: it is in order with what it had
+    when the next incarnation began.
     """
     return bool(incarnation) and high >= end_of(connection, device, epoch, incarnation)
 

@@ -68,9 +68,9 @@ class Hello:
     `low`–`high` are the lowest unacknowledged and the highest seq it ever gave (`low` = `high` + 1 when all is
     acknowledged), `waiting` how many records wait.
 
-    `incarnations` are the starts of the device's software that made this epoch, newest first, as (random id, the first seq
-    it could give), back to the last one an ack named: a copied or restored card shows in them. `past` says that
-    the epoch has ended: nothing new is given a number in it.
+    `incarnations` are the starts of the device's software that made this epoch, newest first, as (random id, the first
+    seq it could give), back to the last one an ack named: a copied or restored card shows in them. `past` says that the
+    epoch has ended: nothing new is given a number in it.
 
     `headline` says what happened meanwhile, in a few hundred bytes ahead of any record: the last transitions of the
     device's verdict, newest first, as far as it knows them.
@@ -138,10 +138,11 @@ class Ack:
     `rejects` answers the records of one batch; a rejected record counts as answered, not as stored.
     `retry_after_s` asks the device to hold its next batch that long (0: carry on).
 
-    `incarnation` is the one whose hello or batch is answered, which the collector has noted: nothing is said of a seq that a
-    later incarnation gave ("" where no incarnation was named: an ended epoch, or a message that was refused, which accounts for nothing).
-    `conflict` (a sequence conflict; None: there is none) says that somebody else gives numbers in this epoch too, from a copy of the card:
-    up to that seq the two are the same. The device begins a new epoch, and nothing else is said of this one.
+    `incarnation` is the one whose hello or batch is answered, which the collector has noted: nothing is said of a seq
+    that a later incarnation gave ("" where no incarnation was named: an ended epoch, or a message that was refused,
+    which accounts for nothing). `conflict` (a sequence conflict; None: there is none) says that somebody else gives
+    numbers in this epoch too, from a copy of the card: up to that seq the two are the same. The device begins a new
+    epoch, and nothing else is said of this one.
     """
 
     epoch: str

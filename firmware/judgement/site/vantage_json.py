@@ -1,8 +1,7 @@
 """A vantage's view as JSON: how the collector keeps it and how it travels to a device. Pure.
 
-Reading refuses what does not fit, naming the key, under `control`, as a line of JSON Lines has it: on a device this is text
-from a network. How old a view is, is
-never in it: that depends on when one asks.
+Reading refuses what does not fit, naming the key, under `control`, as a line of JSON Lines has it: on a device this is
+text from a network. How old a view is, is never in it: that depends on when one asks.
 """
 
 from typing import Final
