@@ -71,8 +71,7 @@ class Translator:
 
     def pattern(self, key: str) -> str | None:
         """Return the sentence under `key` as the catalogue has it, the one for many where there are several; else None."""
-        many = self._sentences.ngettext(key, PLURAL, 2)
-        return self._lookup(key) if many in (key, PLURAL) else many
+        return self._plural(key, 2) or self._lookup(key)
 
     def say(self, key: str, /, **values: object) -> str:
         """Return the sentence under `key` with `values` in it. Raises `KeyError` where there is none."""
@@ -90,8 +89,8 @@ class Translator:
 
         Raises `KeyError` where there is none.
         """
-        pattern = self._sentences.ngettext(key, PLURAL, n)
-        if pattern in (key, PLURAL):
+        pattern = self._plural(key, n)
+        if pattern is None:
             raise KeyError(key)
         return self._filler.fill(pattern, {"n": n, **values})
 
@@ -171,7 +170,12 @@ class Translator:
 
     def _lookup(self, key: str) -> str | None:
         found = self._sentences.gettext(key)
-        return None if found == key else found
+        # Python 3.11.2 (Debian 12) finds no message that has plurals by gettext alone.
+        return self._plural(key, 1) if found == key else found
+
+    def _plural(self, key: str, n: int) -> str | None:
+        found = self._sentences.ngettext(key, PLURAL, n)
+        return None if found in (key, PLURAL) else found
 
 
 def _as_it_is(statement: Statement) -> str:

@@ -1,5 +1,6 @@
 """A translator says things in its own language, whatever others do meanwhile, and loses nothing that it does not know."""
 
+import gettext
 import threading
 from pathlib import Path
 
@@ -202,3 +203,19 @@ def test_a_number_that_is_too_large_for_its_sentence_is_shown_as_it_is() -> None
 
 def test_numbers_are_whole_to_the_last_digit() -> None:
     assert english().number(2**53 + 1) == "9,007,199,254,740,993"
+
+
+def test_a_sentence_with_plurals_is_found_without_a_number_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As gettext of Python 3.11.2, Debian 12's, has it: what has plurals is found by `ngettext` alone."""
+
+    def older(self: gettext.GNUTranslations, message: str) -> str:
+        found: str = self._catalog.get(message, message)  # type: ignore[attr-defined]
+        return found
+
+    monkeypatch.setattr(gettext.GNUTranslations, "gettext", older)
+    assert english().has("page.devices")
+    assert english().pattern("page.devices") == "{n} devices."
+    told = stated("devices", devices="many", well=1, lost=1, unclear=1, silent=1)
+    assert "many device" in english().state("evidence", told)
+    assert not english().has("page.nothing")
+    assert english().pattern("page.nothing") is None
