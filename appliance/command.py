@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from appliance.storage.quota import Quota
 from appliance.views import status as statuses
 from appliance.views.lines import Lines
 from firmware.commands.errors import BadInputError
+from firmware.language.translator import Translator
 from firmware.model.plan import Plan, PlanError
 from firmware.net.targets import TargetError, parse_host_port
 from firmware.plans import load as plans
@@ -88,7 +90,11 @@ def status(*, data: Path, as_json: bool) -> None:
     """Say how a device is: last verdict, how sure its time is, what waits and what was delivered."""
     with _faults_in_words():
         seen = statuses.look(data)
-    click.echo(json.dumps(statuses.to_json(seen)) if as_json else statuses.in_words(seen))
+    click.echo(
+        json.dumps(statuses.to_json(seen))
+        if as_json
+        else statuses.in_words(seen, Translator.of_environment(os.environ))
+    )
 
 
 def _run(settings: DeviceSettings, plan: Plan, *, rounds: int | None, page: str | None) -> None:
@@ -121,15 +127,16 @@ def _views(
 ) -> Iterator[Listener]:
     """Open what shows how the device is: the lights, where there is somewhere to show them, and a view or lines."""
     watched = sys.stdout.isatty()
+    translator = Translator.of_environment(os.environ)
     if watched or settings.lights.factory != "auto" or Path("/dev/gpiochip0").exists():
         lights = stack.enter_context(_lights(settings, plan))
         yield lights
     if watched:
         from appliance.views.terminal import Terminal  # noqa: PLC0415
 
-        yield stack.enter_context(Terminal(title=title, page=page, lights=lights))
+        yield stack.enter_context(Terminal(title=title, page=page, lights=lights, translator=translator))
     else:
-        yield Lines(_say)
+        yield Lines(_say, translator)
 
 
 def _say(line: str) -> None:

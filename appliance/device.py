@@ -37,7 +37,7 @@ from appliance.events import (
 )
 from appliance.measuring import records
 from appliance.measuring.budget import NS, Budget, wire_bytes
-from appliance.measuring.journal import Journal
+from appliance.measuring.journal import Journal, worker_ended
 from appliance.measuring.rounds import RecentRounds, RunningRound
 from appliance.measuring.schedule import ROUND, Due, Reason
 from appliance.measuring.sentinel import GONE, PREFIX, Sentinel, targets_of
@@ -50,10 +50,11 @@ from appliance.state_file import DaemonState
 from appliance.storage.datadir import DataDir
 from appliance.vantage import Now, VantageNewsStore
 from firmware.clock import clocks
-from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.evidence import SiteView
 from firmware.model.failures import Failure
 from firmware.model.plan import Plan
 from firmware.model.record import ClockQuality, Record
+from firmware.model.statement import Statement
 from firmware.model.task import Result, Task
 from firmware.model.verdict_words import VerdictWord
 from firmware.net.loop import boottime_ns
@@ -129,7 +130,7 @@ class Device:
         )
         self._history = RecentRounds.of(past, boot_id=boot_id)
         self._boot_id = boot_id
-        self._controls = VantageNewsStore(data.path, plan)
+        self._vantage = VantageNewsStore(data.path, plan)
         self._sync = Sync(
             sync_settings(settings),
             outbox,
@@ -173,7 +174,7 @@ class Device:
             self._notifier.ready("the first round is being measured")
             self._tell_counts()
             while not self._stopping and not self._is_done():
-                self._turn()
+                self._tick()
         finally:
             self._end()
 
@@ -181,9 +182,9 @@ class Device:
         """Ask `run` to end. Safe in a signal handler."""
         self._stopping = True
 
-    # One turn of the loop.
+    # One tick of the loop.
 
-    def _turn(self) -> None:
+    def _tick(self) -> None:
         self._start_what_is_due()
         for key, _ in self._selector.select(self._wait_s()):
             if key.fileobj is self._wake:
@@ -270,10 +271,10 @@ class Device:
             case Died(reason=reason, tasks=tasks):
                 _log.warning("the measuring process died and is started again: %s", reason)
                 self._journal.worker_died(reason, tasks)
-                self._take_losses(tasks, Failure.WORKER_DIED, reason)
+                self._take_losses(tasks, Failure.WORKER_DIED, worker_ended(reason))
                 self._tell(WorkerRestarted(reason=reason))
             case Unanswered(reason=reason, tasks=tasks):
-                _log.warning("%d measurements were lost: %s", len(tasks), reason)
+                _log.warning("%d measurements were lost: %s", len(tasks), reason.code)
                 self._take_losses(tasks, Failure.RESULT_LOST, reason)
 
     def _take_probe(self, task: Task, result: Result) -> None:
@@ -286,7 +287,7 @@ class Device:
         if wanted and self._round is None and self._schedule.hurry(now_ns):
             _log.info("a reference target %s: a round begins", "answers again" if reached else "fell silent")
 
-    def _take_losses(self, tasks: Sequence[Task], failure: Failure, reason: str) -> None:
+    def _take_losses(self, tasks: Sequence[Task], failure: Failure, reason: Statement) -> None:
         for task in tasks:
             if task.task_id.startswith(PREFIX):
                 self._sentinel.lost(task.task_id, boottime_ns())
@@ -356,8 +357,8 @@ class Device:
             VerdictReached(round_id=ended.round_id, ladder=ladder, verdict=verdict, since_utc_ns=since_utc_ns)
         )
 
-    def _views(self) -> dict[str, WebControl]:
-        return self._controls.views(self._now())
+    def _views(self) -> dict[str, SiteView]:
+        return self._vantage.views(self._now())
 
     def _tell_gaps(self, *, all_of_them: bool = False) -> None:
         for gap in self._schedule.missed(boottime_ns(), all_of_them=all_of_them):
@@ -389,7 +390,7 @@ class Device:
             while True:
                 event = self._sync_events.get_nowait()
                 if isinstance(event, VantageNewsArrived):
-                    refused = self._controls.take(event.payload, self._now())
+                    refused = self._vantage.take(event.payload, self._now())
                     if refused:
                         _log.warning("news of the vantage was refused: %s", refused)
                 if isinstance(event, TransportTried):

@@ -17,6 +17,8 @@ from appliance.outbox.box import Outbox
 from appliance.settings import DeviceSettings
 from appliance.storage.datadir import read_device
 from firmware.commands.errors import BadInputError, CommandError
+from firmware.language.numbers import ENGLISH
+from firmware.language.translator import Translator
 from firmware.model.jsontypes import RecordError
 from firmware.model.plan import PlanError
 from firmware.ooni.export import Format, OoniExportResult, RecordToExport, lines
@@ -60,6 +62,7 @@ def export(
     if directory is not None and form != str(Format.JSONL):
         raise click.UsageError("--to writes messages for a collector, which have no --format: leave one out")
     account = OoniExportResult()
+    english = Translator(ENGLISH)
     try:
         settings = load(DeviceSettings, config, {"data": data})
         chosen = plans.load(country or settings.country or None, None if country else settings.plan)
@@ -74,7 +77,7 @@ def export(
         with Outbox.open_for_export(settings.data / "outbox.sqlite3") as outbox:
             epochs = (*outbox.past(), outbox)
             origins = {epoch.device: origin for epoch in epochs}
-            for line in lines(waiting(epochs), Format(form), origins, account):
+            for line in lines(waiting(epochs), Format(form), origins, account, english):
                 click.echo(line)
     except (PlanError, SettingsError) as error:
         raise BadInputError(str(error)) from error

@@ -1,9 +1,9 @@
 """What the device knows of the vantage outside: the last news that could be read, kept for when it is cut off.
 
-DIR/controls.json, replaced whole by a rename after it is on the disk. News that cannot be read is refused with a
-reason and changes nothing; a file that cannot be read or written is as if there were none. This file must never
-stop the measuring, and never make a vantage newer than it is: where the clocks do not tell its age, it is as
-old as they say at most.
+DIR/controls.json (the name it was given first), replaced whole by a rename after it is on the disk. News that cannot be
+read is refused with a reason and changes nothing; a file that cannot be read or written is as if there were none. This
+file must never stop the measuring, and never make a vantage newer than it is: where the clocks do not tell its age, it
+is as old as they say at most.
 """
 
 import base64
@@ -16,7 +16,7 @@ from typing import Final
 
 from firmware.files.durable import write_durably
 from firmware.judgement.site import vantage_json
-from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.evidence import SiteView
 from firmware.model.jsontypes import Reader, RecordError
 from firmware.model.plan import Plan
 from firmware.wire.vantage_news import VantageNews, VantageView, decode_news
@@ -87,9 +87,9 @@ class VantageNewsStore:
         )
         return max(0, self._news.told_utc_ns - taken_utc_ns + max(0, since_ns)) / NS
 
-    def views(self, now: Now) -> dict[str, WebControl]:
+    def views(self, now: Now) -> dict[str, SiteView]:
         """Return what the vantage saw of the plan's targets, by name, each with its age."""
-        found: dict[str, WebControl] = {}
+        found: dict[str, SiteView] = {}
         for name, outside in self._seen.items():
             age_s = self.age_s(outside.taken_utc_ns, now)
             if age_s is not None:

@@ -18,6 +18,8 @@ from collector.store.answers import RecordFilter
 from collector.store.queries import Queries
 from collector.vantage.judging import Judging
 from firmware.commands.errors import BadInputError, CommandError
+from firmware.language.numbers import ENGLISH
+from firmware.language.translator import Translator
 from firmware.model.jsontypes import RecordError
 from firmware.model.record import from_json
 from firmware.ooni.export import Format, OoniExportResult, RecordToExport, lines
@@ -57,10 +59,11 @@ def export(ctx: click.Context, /, *, data: Path | None, form: str, device: str |
     if not database.is_file():
         raise BadInputError(f"{database}: no collector has run here yet; name its directory with --data")
     account = OoniExportResult()
+    english = Translator(ENGLISH)
     queries = Queries(database)
     try:
         origins = {row.id: Origin(country=row.country) for row in queries.devices()}
-        for line in lines(_stored(queries, device), Format(form), origins, account):
+        for line in lines(_stored(queries, device), Format(form), origins, account, english):
             click.echo(line)
     except (CollectorError, RecordError) as error:
         raise CommandError(str(error)) from error
@@ -77,13 +80,13 @@ def _stored(queries: Queries, device: str | None) -> Iterator[RecordToExport]:
     while after is not None:
         page = queries.records(wanted, after=after, limit=_ROWS)
         for row in page.records:
-            control, _ = judging.control_for(row, from_json(json.loads(row.body)))
+            vantage, _ = judging.vantage_for(row, from_json(json.loads(row.body)))
             yield RecordToExport(
                 device=row.device,
                 epoch=row.epoch,
                 seq=row.seq,
                 body=row.body,
-                control=control,
+                vantage=vantage,
                 start=row.start,
             )
         after = page.next_cursor

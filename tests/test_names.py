@@ -45,6 +45,8 @@ RETIRED = {
     "healed": "recovered",
     "meddled": "tampered",
     "victims": "candidates",
+    "clash": "sequence conflict",
+    "clashes": "sequence conflicts",
 }
 """Words that are no longer said, and what is said instead."""
 STILL_READ = {
@@ -53,6 +55,10 @@ STILL_READ = {
     ("collector/receive/bundles/answers.py", "bag"),  # bundles of the version before are still read
     ("collector/receive/bundles/importing.py", "bags"),
     ("appliance/storage/file.py", "healed"),  # on disk, between two steps of an exchange
+    ("firmware/wire/messages.py", "clash"),  # the key on the wire
+    ("collector/store/incarnations.py", "clash"),  # the column
+    ("collector/store/migrations.py", "clash"),
+    ("collector/store/covered.py", "clash"),
 }
 
 

@@ -39,10 +39,14 @@ class Rhythm(StrEnum):
 
     DARK = "dark"
     STEADY = "steady"
-    FLASH = "one flash each time"
-    SLOW = "a short flash every four seconds"
-    QUICK = "quick flashes without a pause"
-    COUNT = "counted flashes, then a pause"
+    FLASH = "flash"
+    """One each time."""
+    SLOW = "slow"
+    """A short flash every four seconds."""
+    QUICK = "quick"
+    """Without a pause."""
+    COUNT = "count"
+    """Counted flashes, then a pause."""
 
 
 class UsbDriveState(StrEnum):
@@ -61,21 +65,13 @@ class Pattern:
     rhythm: Rhythm
     count: int = 0
 
-    def __str__(self) -> str:
-        """Return it as the card for hosts does."""
-        if self.rhythm is Rhythm.COUNT:
-            return f"{self.count} flash{'es' if self.count > 1 else ''}, then a pause"
-        return str(self.rhythm)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meaning:
-    """One row of the table: which light does what, what it tells the host, what the host can do."""
+    """One row of the table: which light does what. What it tells the host, and what to do, says the catalogue (`light.…`)."""
 
     light: Light
     pattern: Pattern
-    says: str
-    do: str = "nothing"
 
 
 DARK: Final = Pattern(rhythm=Rhythm.DARK)
@@ -87,68 +83,18 @@ def _count(count: int) -> Pattern:
 
 
 MEANINGS: Final[dict[str, Meaning]] = {
-    "measuring": Meaning(
-        light=Light.NETWORK, pattern=_FLASH, says="a measurement has just ended: the device works"
-    ),
-    "delivered": Meaning(
-        light=Light.DELIVERY, pattern=_FLASH, says="the collector has just stored what was sent to it"
-    ),
-    "kept": Meaning(
-        light=Light.DELIVERY,
-        pattern=Pattern(rhythm=Rhythm.SLOW),
-        says="the collector cannot be reached: results are kept here and go out later",
-        do="leave it plugged in",
-    ),
-    UsbDriveState.WRITING: Meaning(
-        light=Light.DELIVERY,
-        pattern=Pattern(rhythm=Rhythm.QUICK),
-        says="results are being written to the USB drive",
-        do="do not pull the USB drive",
-    ),
-    UsbDriveState.DONE: Meaning(
-        light=Light.DELIVERY,
-        pattern=_count(2),
-        says="all results are on the USB drive",
-        do="pull the USB drive",
-    ),
-    UsbDriveState.NOT_ALL: Meaning(
-        light=Light.DELIVERY,
-        pattern=_count(3),
-        says="not all results are on the USB drive: it is full or cannot be written",
-        do="pull the USB drive, and bring one with more room",
-    ),
-    "local_fault": Meaning(
-        light=Light.ATTENTION,
-        pattern=_count(1),
-        says="the fault is in this house: cable, Wi-Fi or router",
-        do="check the cable and the router",
-    ),
-    "captive_portal": Meaning(
-        light=Light.ATTENTION,
-        pattern=_count(2),
-        says="a log-in page stands between the device and the Internet",
-        do="log in to the network with a phone or computer",
-    ),
-    "isp_or_wider_outage": Meaning(
-        light=Light.ATTENTION, pattern=_count(3), says="nothing beyond the router answers, or next to nothing"
-    ),
-    "international_cut": Meaning(
-        light=Light.ATTENTION,
-        pattern=_count(4),
-        says="sites in the country answer, nothing abroad does",
-    ),
-    "not_stored": Meaning(
-        light=Light.ATTENTION,
-        pattern=_count(5),
-        says="results cannot be stored: the card is full, or at its end; they are held until the plug is pulled",
-        do="leave it plugged in, and tell whoever gave you the device",
-    ),
-    "not_measuring": Meaning(
-        light=Light.ATTENTION,
-        pattern=Pattern(rhythm=Rhythm.STEADY),
-        says="the device is on and does not measure",
-        do="pull the plug, wait ten seconds, plug it in again",
-    ),
+    "measuring": Meaning(light=Light.NETWORK, pattern=_FLASH),
+    "delivered": Meaning(light=Light.DELIVERY, pattern=_FLASH),
+    "kept": Meaning(light=Light.DELIVERY, pattern=Pattern(rhythm=Rhythm.SLOW)),
+    UsbDriveState.WRITING: Meaning(light=Light.DELIVERY, pattern=Pattern(rhythm=Rhythm.QUICK)),
+    UsbDriveState.DONE: Meaning(light=Light.DELIVERY, pattern=_count(2)),
+    UsbDriveState.NOT_ALL: Meaning(light=Light.DELIVERY, pattern=_count(3)),
+    "local_fault": Meaning(light=Light.ATTENTION, pattern=_count(1)),
+    "captive_portal": Meaning(light=Light.ATTENTION, pattern=_count(2)),
+    "isp_or_wider_outage": Meaning(light=Light.ATTENTION, pattern=_count(3)),
+    "international_cut": Meaning(light=Light.ATTENTION, pattern=_count(4)),
+    "not_stored": Meaning(light=Light.ATTENTION, pattern=_count(5)),
+    "not_measuring": Meaning(light=Light.ATTENTION, pattern=Pattern(rhythm=Rhythm.STEADY)),
 }
 """Every meaning a light has. A verdict that is not here (`ok`, `inconclusive`, …) leaves the light dark."""
 
@@ -212,12 +158,11 @@ def is_lit(light: Light, situation: Situation, now_ns: int) -> bool:
             return last_ns is not None and 0 <= now_ns - last_ns < FLASH_NS
 
 
-def in_words(situation: Situation, now_ns: int) -> tuple[str, ...]:
-    """Return what the lights say now, a line each, as the host's card has it."""
-    lines = []
-    for key, meaning in MEANINGS.items():
-        if key == "measuring" and situation.last_measured_ns is None:
-            continue
-        if pattern_of(meaning.light, situation, now_ns) == meaning.pattern:
-            lines.append(f"{meaning.light}: {meaning.pattern}: {meaning.says}")
-    return tuple(lines)
+def shown(situation: Situation, now_ns: int) -> tuple[str, ...]:
+    """Return which of `MEANINGS` the lights show now."""
+    return tuple(
+        key
+        for key, meaning in MEANINGS.items()
+        if pattern_of(meaning.light, situation, now_ns) == meaning.pattern
+        and (key != "measuring" or situation.last_measured_ns is not None)
+    )

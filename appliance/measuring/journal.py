@@ -30,11 +30,13 @@ from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonValue
 from firmware.model.plan import Plan
 from firmware.model.record import Record
+from firmware.model.statement import Statement, stated
 from firmware.model.task import Result, Task
 from firmware.net.loop import boottime_ns
 
 _POINTS_KEPT: Final = 32
 """Sync points that readings are judged by; each was told in a record when it came."""
+_MESSAGE_LENGTH: Final = 300
 END_WAIT_S: Final = 60.0
 """How long a process that ends waits for a large outbox that is being read through."""
 _log: Final = logging.getLogger(__name__)
@@ -92,7 +94,7 @@ class Journal:
             records.of_result(self.scene(), task, result, slot_ns=slot_ns, context=self._context)
         )
 
-    def lost(self, task: Task, failure: Failure, reason: str, *, slot_ns: int) -> Record:
+    def lost(self, task: Task, failure: Failure, reason: Statement, *, slot_ns: int) -> Record:
         """Keep the record of a task that no result will come of."""
         scene = self.scene()
         result = records.lost_result(scene, task, failure=failure, reason=reason)
@@ -108,11 +110,15 @@ class Journal:
         self.state = replace(
             self.state, worker_restarts=self.state.worker_restarts + 1, worker_last_end=reason
         )
-        self._fault("worker", Failure.WORKER_DIED, operation="measure", reason=reason, tasks=tasks)
+        self._fault(
+            "worker", Failure.WORKER_DIED, operation="measure", reason=worker_ended(reason), tasks=tasks
+        )
 
     def interrupted(self, tasks: Sequence[Task]) -> None:
         """Keep the record of what was under way when the device was told to stop."""
-        self._fault("device", Failure.INTERRUPTED, operation="measure", reason="told to stop", tasks=tasks)
+        self._fault(
+            "device", Failure.INTERRUPTED, operation="measure", reason=stated("told-to-stop"), tasks=tasks
+        )
 
     def conclude(
         self,
@@ -231,7 +237,7 @@ class Journal:
         return record
 
     def _fault(
-        self, target: str, failure: Failure, *, operation: str, reason: str, tasks: Sequence[Task]
+        self, target: str, failure: Failure, *, operation: str, reason: Statement, tasks: Sequence[Task]
     ) -> None:
         self._keep(
             records.of_fault(
@@ -253,7 +259,7 @@ class Journal:
             failure=Failure.RESULT_LOST,
             operation="store",
             count=count,
-            reason=reason,
+            reason=stated("not-stored", message=reason[:_MESSAGE_LENGTH]),
             names=(),
         )
 
@@ -286,6 +292,11 @@ class Journal:
     def _look(self, worker: int | None) -> health.Reading:
         pids = {"daemon": os.getpid(), "worker": worker}
         return health.read(boottime_ns=boottime_ns(), data=self._data, pids=pids)
+
+
+def worker_ended(how: str) -> Statement:
+    """Return why nothing came of what the measuring process had on its hands."""
+    return stated("worker-ended", how=how[:_MESSAGE_LENGTH])
 
 
 def sync_point(result: Result) -> SyncPoint | None:

@@ -19,10 +19,12 @@ from firmware.judgement.ladder import Ladder
 from firmware.judgement.observation import context_of
 from firmware.judgement.round.from_records import SILENT
 from firmware.judgement.target_judgement import TargetJudgement
+from firmware.model import statement
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.plan import Plan
 from firmware.model.record import Outcome, Phase, Record, Stamp, Verdict, Zone
+from firmware.model.statement import Statement, stated
 from firmware.model.task import Result, Task
 
 SOFTWARE: Final = f"tidegauge {firmware.__version__}"
@@ -96,8 +98,8 @@ def of_result(
     )
 
 
-def lost_result(scene: Scene, task: Task, *, failure: Failure, reason: str) -> Result:
-    """Return the result that stands for one that will never come; detail `reason`."""
+def lost_result(scene: Scene, task: Task, *, failure: Failure, reason: Statement) -> Result:
+    """Return the result that stands for one that will never come; detail `reason`, a statement of `GAPS`."""
     began_ns = min(task.start_boottime_ns, scene.boottime_ns)
     return Result(
         task_id=task.task_id,
@@ -108,7 +110,9 @@ def lost_result(scene: Scene, task: Task, *, failure: Failure, reason: str) -> R
         start_boottime_ns=began_ns,
         start_utc_ns=scene.utc_at(began_ns),
         runtime_ns=scene.boottime_ns - began_ns,
-        outcome=Outcome(failure=failure, failed_operation="measure", detail={"reason": reason}),
+        outcome=Outcome(
+            failure=failure, failed_operation="measure", detail={"reason": statement.to_json(reason)}
+        ),
     )
 
 
@@ -116,27 +120,34 @@ def of_missed(scene: Scene, missed: Missed) -> Record:
     """Return the record of slots that were not run.
 
     `target` is the round or the task; detail `count`, `first_boottime_ns`, `last_boottime_ns`, and `reason`
-    (`appliance.measuring.schedule.Reason`).
+    (a statement by `appliance.measuring.schedule.Reason`).
     """
     detail: JsonObject = {
         "count": missed.count,
         "first_boottime_ns": missed.first_ns,
         "last_boottime_ns": missed.last_ns,
-        "reason": str(missed.reason),
+        "reason": statement.to_json(stated(missed.reason)),
     }
     span = (missed.first_ns, missed.last_ns)
     return _gap(scene, missed.name, span, Failure.MISSED_SLOT, operation="schedule", detail=detail)
 
 
 def of_fault(
-    scene: Scene, *, target: str, failure: str, operation: str, count: int, reason: str, names: Sequence[str]
+    scene: Scene,
+    *,
+    target: str,
+    failure: str,
+    operation: str,
+    count: int,
+    reason: Statement,
+    names: Sequence[str],
 ) -> Record:
     """Return the record of what the device itself failed at.
 
     Detail `count` of what is concerned, `reason`, and `tasks`, the ids of the first of them.
     """
     span = (scene.boottime_ns, scene.boottime_ns)
-    detail: JsonObject = {"count": count, "reason": reason[:_REASON_LENGTH], "tasks": [*names[:_NAMES]]}
+    detail: JsonObject = {"count": count, "reason": statement.to_json(reason), "tasks": [*names[:_NAMES]]}
     return _gap(scene, target, span, failure, operation=operation, detail=detail)
 
 
@@ -177,7 +188,7 @@ def of_boot(scene: Scene, previous_boot_id: str) -> Record:
     """
     detail: JsonObject = {
         "count": 1,
-        "reason": "switched off or restarted",
+        "reason": statement.to_json(stated("switched-off")),
         "previous_boot_id": previous_boot_id,
     }
     span = (0, scene.boottime_ns)
@@ -248,7 +259,6 @@ def _gap(
     )
 
 
-_REASON_LENGTH: Final = 300
 _NAMES: Final = 50
 
 

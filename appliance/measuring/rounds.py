@@ -20,7 +20,7 @@ from firmware.judgement.round.from_records import (
     silence,
 )
 from firmware.judgement.round.verdict import EARLY_NS, RoundJudgement
-from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.evidence import SiteView
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.plan import Plan
 from firmware.model.record import Record, Rung, Verdict
@@ -80,7 +80,7 @@ class RunningRound:
         return self._confirmation(self._seen.values(), now_ns)
 
     def look(self, now_ns: int) -> tuple[Task, ...]:
-        """Return what is to be asked once more now that controls have been silent long enough, often nothing."""
+        """Return what is to be asked once more now that reference targets have been silent long enough, often nothing."""
         if now_ns < self.early_ns() or not self._open:
             return ()
         return self._confirmation(self._with_silence(now_ns).values(), now_ns)
@@ -121,7 +121,7 @@ class RunningRound:
         """Return the climb so far."""
         return climb(self._plan, self._seen, ended=ended)
 
-    def judge(self, history: Iterable[Past], views: Mapping[str, WebControl] | None = None) -> RoundJudgement:
+    def judge(self, history: Iterable[Past], views: Mapping[str, SiteView] | None = None) -> RoundJudgement:
         """Return what the round's evidence carries, given the rounds before it and the vantage's last views."""
         return judge_records(self._records.values(), tuple(history), views)
 
@@ -129,7 +129,7 @@ class RunningRound:
         self,
         history: Iterable[Past],
         now_ns: int,
-        views: Callable[[], Mapping[str, WebControl]] = dict,
+        views: Callable[[], Mapping[str, SiteView]] = dict,
     ) -> tuple[RoundJudgement, Ladder] | None:
         """Return the verdict and the ladder if the round may end now, before all is in; else None.
 

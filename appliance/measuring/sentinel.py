@@ -1,7 +1,7 @@
 """The sentinel: one small probe between the rounds, so that a cut or its end is noticed in seconds. Pure.
 
 Every `PERIOD_NS` one pinned reference target is asked for a connection, another one each time. Silence is asked
-again at once of the next control; if that is silent too, a round is wanted now. While the last verdict says that
+again at once of the next reference target; if that is silent too, a round is wanted now. While the last verdict says that
 the outside is gone, one answer is enough to want a round. It concludes nothing, its probes make no records, and it
 rests while a round is under way. Times are CLOCK_BOOTTIME in ns.
 """
@@ -35,14 +35,14 @@ GONE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentinelTarget:
-    """One pinned control: its name in the plan, and `ADDRESS:PORT`."""
+    """One pinned reference target: its name in the plan, and `ADDRESS:PORT`."""
 
     name: str
     target: str
 
 
 def targets_of(plan: Plan) -> tuple[SentinelTarget, ...]:
-    """Return the plan's controls that are pinned to an IPv4 address and a port, one a network."""
+    """Return the plan's reference targets that are pinned to an IPv4 address and a port, one a network."""
     found: dict[str, SentinelTarget] = {}
     for one in plan.on_rung(Rung.INTERNATIONAL):
         host, _, port = one.target.rpartition(":")
@@ -52,10 +52,10 @@ def targets_of(plan: Plan) -> tuple[SentinelTarget, ...]:
 
 
 class Sentinel:
-    """The sentinel of one device. It is first due a period after `now_ns`, and never without two controls."""
+    """The sentinel of one device. It is first due a period after `now_ns`, and never without two reference targets."""
 
-    def __init__(self, controls: tuple[SentinelTarget, ...], budget: Budget, *, now_ns: int) -> None:
-        self._controls = controls if len(controls) > 1 else ()
+    def __init__(self, references: tuple[SentinelTarget, ...], budget: Budget, *, now_ns: int) -> None:
+        self._references = references if len(references) > 1 else ()
         self._budget = budget
         self._due_ns = now_ns + PERIOD_NS
         self._next = 0
@@ -68,7 +68,7 @@ class Sentinel:
     @property
     def due_ns(self) -> int | None:
         """Return when `look` is to be called next; None while a probe is out, or where there is nobody to ask."""
-        return self._due_ns if self._controls and self._open is None else None
+        return self._due_ns if self._references and self._open is None else None
 
     def look(self, now_ns: int, *, in_round: bool) -> tuple[Task, ...]:
         """Return the probe that is due now, if one is."""
@@ -110,7 +110,7 @@ class Sentinel:
     def _ask(self, now_ns: int) -> tuple[Task, ...]:
         if not self._budget.reserve(NAME, PROBE_BYTES, now_ns):
             return ()
-        control = self._controls[self._next % len(self._controls)]
+        reference = self._references[self._next % len(self._references)]
         self._next += 1
         self.probes += 1
         self._open = f"{PREFIX}{self.probes}"
@@ -118,8 +118,8 @@ class Sentinel:
             Task(
                 task_id=self._open,
                 test="tcp",
-                target=control.target,
-                target_name=control.name,
+                target=reference.target,
+                target_name=reference.name,
                 options={"timeout_ms": PATIENCE_MS},
                 zone=Zone.INTERNATIONAL,
                 start_boottime_ns=now_ns,

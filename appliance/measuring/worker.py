@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import IO, Final, TypeAlias
 
 from firmware.model.jsontypes import Reader, RecordError
+from firmware.model.statement import Statement, stated
 from firmware.model.task import Result, Task, to_json
 from firmware.worker import framing
 
@@ -56,9 +57,9 @@ class Died:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unanswered:
-    """Tasks of which no result will come, though the worker lives or none ran: why."""
+    """Tasks of which no result will come, though the worker lives or none ran: why (a statement of `GAPS`)."""
 
-    reason: str
+    reason: Statement
     tasks: tuple[Task, ...]
 
 
@@ -248,12 +249,12 @@ class Worker:
             self._not_handed_over = {
                 name: task for name, task in self._not_handed_over.items() if task not in unsent
             }
-            news.append(Unanswered(reason="no worker was running", tasks=tuple(unsent)))
+            news.append(Unanswered(reason=stated("no-worker"), tasks=tuple(unsent)))
         if late and len(late) <= self._dropped:
             self._dropped -= len(late)
             for task in late:
                 del self._tasks[task.task_id]
-            news.append(Unanswered(reason="the daemon read its results too slowly", tasks=tuple(late)))
+            news.append(Unanswered(reason=stated("read-too-slowly"), tasks=tuple(late)))
         elif late:
             news.append(self._bury(f"no answer {self._stuck_ns / NS:g} s after a deadline"))
         return news

@@ -13,7 +13,7 @@ from appliance.storage.errors import OutboxError
 from appliance.storage.tables import delivered, ledger, rows
 from appliance.storage.tables.delivered import Receipt
 from appliance.storage.tables.ledger import Account
-from firmware.wire.messages import Ack, end_of_run
+from firmware.wire.messages import Ack, end_of_incarnation
 
 BUNCH: Final = 250
 """Rows let go of in one transaction: its log must fit where the reserve was."""
@@ -23,13 +23,13 @@ class AckImpossibleError(OutboxError):
     """An ack speaks of records this outbox never made."""
 
 
-def is_to_this_card(connection: sqlite3.Connection, account: Account, ack: Ack, *, run: str) -> bool:
-    """Return whether `ack` answers a run of this card, now `run`, and speaks only of what that run can have given.
+def is_to_this_card(connection: sqlite3.Connection, account: Account, ack: Ack, *, incarnation: str) -> bool:
+    """Return whether `ack` answers an incarnation of this card, now `incarnation`, and speaks only of what that can have given.
 
-    From a copy of the card on, the same numbers are other records on the other: an answer to its runs lets nothing go here.
+    From a copy of the card on, the same numbers are other records on the other: an answer to its incarnations lets nothing go here.
     """
-    runs = [(run, account.produced + 1), *ledger.every_run(connection, account.epoch)]
-    return ack.highest < end_of_run(ack.run, runs)
+    incarnations = [(incarnation, account.produced + 1), *ledger.every_incarnation(connection, account.epoch)]
+    return ack.highest < end_of_incarnation(ack.incarnation, incarnations)
 
 
 def refuse_impossible(account: Account, ack: Ack, path: Path) -> None:

@@ -48,8 +48,8 @@ from firmware.wire.messages import Ack, Hello, Reject, Tombstone
 
 __all__ = ["ROUNDS_KEPT", "AckImpossibleError", "Outbox", "OutboxCounts", "WaitingRow"]
 
-MAX_CLASHES: Final = 4
-"""Signed acks may begin so many epochs in one run: more than two cards' worth, and too few to do harm."""
+MAX_CONFLICTS: Final = 4
+"""Signed acks may begin so many epochs in one incarnation: more than two cards' worth, and too few to do harm."""
 SPOILT: Final = "damaged on the card: its checksum does not fit"
 _log: Final = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Outbox:
         shared = Shared(
             quota=quota or Quota(path=path),
             sidecar=SidecarFile(path),
-            run=secrets.token_hex(8),
+            incarnation=secrets.token_hex(8),
             device=device,
             utc_ns=utc_ns,
         )
@@ -234,7 +234,7 @@ class Outbox:
             account = ledger.current(connection)
             memory = self._last_seen.lend(connection, account)
             if self._noted != account.epoch:
-                ledger.note_run(connection, account, self._shared.run, account.produced + 1)
+                ledger.note_incarnation(connection, account, self._shared.incarnation, account.produced + 1)
             first = account.base + account.produced + 1
             rankings = [memory.add(first + index, facts_of(record)) for index, record in enumerate(records)]
             rows.insert(connection, records, bodies, rankings, first=first, utc_ns=self._shared.utc_ns())
@@ -276,7 +276,7 @@ class Outbox:
 
         One transaction. An ack of another epoch removes nothing; so does one that came before. Raises
         `AckImpossibleError` for one that speaks of a seq never given: removing on its word could lose records.
-        An ack that tells of a clash removes nothing: a new epoch begins (`epoch` names it then), into which goes
+        An ack that tells of a sequence conflict removes nothing: a new epoch begins (`epoch` names it then), into which goes
         what this device alone has; the rest waits in the `past` one, under the identity it has.
 
         With a `receipt` what leaves is kept until the authority has vouched for who signed (`reclaim`).
@@ -287,7 +287,7 @@ class Outbox:
             left += gone
         if (
             receipt is not None
-            and ack.clash is None
+            and ack.conflict is None
             and self.reclaim.owes
             and ack.epoch == self.epoch
             and self._is_to_this_card(ack)
@@ -296,16 +296,18 @@ class Outbox:
         return left
 
     def _is_to_this_card(self, ack: Ack) -> bool:
-        """Return whether an ack answers a run of this card; of an ended epoch all cards have the same, and it counts."""
+        """Return whether an ack answers an incarnation of this card; of an ended epoch all cards have the same, and it counts."""
         if self._number is not None:
             return True
         with self._handle.translated():
-            return acks.is_to_this_card(self._handle.connection, self._account(), ack, run=self._shared.run)
+            return acks.is_to_this_card(
+                self._handle.connection, self._account(), ack, incarnation=self._shared.incarnation
+            )
 
     def _acknowledge(self, ack: Ack, receipt: Receipt | None) -> tuple[int, bool]:
         before = self.epoch
         taken = self._take(ack, receipt)
-        if ack.clash is not None and self.epoch != before:
+        if ack.conflict is not None and self.epoch != before:
             self._note_epochs()
         return taken
 
@@ -322,15 +324,15 @@ class Outbox:
                 return 0, True
             if not self._is_to_this_card(ack):
                 return 0, True
-            if ack.clash is not None:
+            if ack.conflict is not None:
                 if self._number is None and self._may_begin(receipt):
-                    self._begin_after_clash(account, ack.clash)
+                    self._begin_after_conflict(account, ack.conflict)
                 return 0, True
             if self._number is None:
                 acks.refuse_impossible(account, ack, self._handle.path)
             taken = acks.take(connection, account, ack, utc_ns=self._shared.utc_ns(), receipt=receipt)
-            if ack.run == self._shared.run and not self._confirmed:
-                ledger.confirm_run(connection, account.epoch, ack.run)
+            if ack.incarnation == self._shared.incarnation and not self._confirmed:
+                ledger.confirm_incarnation(connection, account.epoch, ack.incarnation)
                 self._confirmed = True
         return taken
 
@@ -366,9 +368,9 @@ class Outbox:
         return self.space.evict(wanted)
 
     @property
-    def run(self) -> str:
+    def incarnation(self) -> str:
         """The name of this start of the software; "" for an ended epoch."""
-        return self._shared.run if self._number is None else ""
+        return self._shared.incarnation if self._number is None else ""
 
     @property
     def quarantined_file(self) -> Path | None:
@@ -438,12 +440,16 @@ class Outbox:
             )
             if not 1 <= lowest <= account.produced + 1 or account.waiting < 0:
                 raise self._handle.noted(sqlite3.DatabaseError(f"the lowest that waits would be {lowest}"))
-            noted = [] if self._number is not None else ledger.runs(self._handle.connection, account.epoch)
+            noted = (
+                []
+                if self._number is not None
+                else ledger.incarnations(self._handle.connection, account.epoch)
+            )
             ended, beyond = (
                 ((), 0) if self._number is not None else ledger.ended(self._handle.connection, account.id)
             )
-        own = self._shared.run
-        if self._number is None and own and own not in [run for run, _ in noted]:
+        own = self._shared.incarnation
+        if self._number is None and own and own not in [incarnation for incarnation, _ in noted]:
             noted = [(own, account.produced + 1), *noted]
         return Hello(
             device=self.device,
@@ -453,17 +459,17 @@ class Outbox:
             waiting=account.waiting,
             software=software,
             country=country,
-            runs=tuple(noted),
+            incarnations=tuple(noted),
             past=self._number is not None,
             ended=ended,
             ended_beyond=beyond,
         )
 
-    def note_run(self) -> None:
-        """Note durably that the collector is about to be told of this run of the software."""
+    def note_incarnation(self) -> None:
+        """Note durably that the collector is about to be told of this incarnation of the software."""
         with self._handle.transaction() as connection:
             account = self._account()
-            ledger.note_run(connection, account, self._shared.run, account.produced + 1)
+            ledger.note_incarnation(connection, account, self._shared.incarnation, account.produced + 1)
 
     def recent_rounds(self, limit: int) -> list[Record]:
         """Return the last rounds' conclusions (their `ladder` records), newest first, sent or not.
@@ -513,18 +519,18 @@ class Outbox:
             above, below = (above, min(spoilt)) if order.endswith("DESC") else (max(spoilt), below)
 
     def _may_begin(self, receipt: Receipt | None) -> bool:
-        """Return whether a clash may begin an epoch: whoever has a collector's key could begin one after the other."""
+        """Return whether a conflict may begin an epoch: whoever has a collector's key could begin one after the other."""
         if receipt is None:
             return True
-        self._shared.clashes += 1
-        if self._shared.clashes > MAX_CLASHES:
-            _log.warning("a clash was ignored: there were %d since the start", MAX_CLASHES)
-        return self._shared.clashes <= MAX_CLASHES
+        self._shared.conflicts += 1
+        if self._shared.conflicts > MAX_CONFLICTS:
+            _log.warning("a sequence conflict was ignored: there were %d since the start", MAX_CONFLICTS)
+        return self._shared.conflicts <= MAX_CONFLICTS
 
-    def _begin_after_clash(self, account: Account, fork: int) -> None:
+    def _begin_after_conflict(self, account: Account, last_shared: int) -> None:
         connection = self._handle.connection
-        ledger.note_run(connection, account, self._shared.run, account.produced + 1)
-        self.epoch = conflict.begin(connection, account, fork, utc_ns=self._shared.utc_ns())
+        ledger.note_incarnation(connection, account, self._shared.incarnation, account.produced + 1)
+        self.epoch = conflict.begin(connection, account, last_shared, utc_ns=self._shared.utc_ns())
         self._confirmed = False
 
     def _account(self) -> Account:

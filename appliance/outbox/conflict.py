@@ -1,8 +1,8 @@
-"""A new epoch after a clash: somebody else gives numbers in this one too, from a copy of this card.
+"""A new epoch after a sequence conflict: somebody else gives numbers in this one too, from a copy of this card.
 
-Up to the fork both have the same records: those keep their identity and wait in the epoch that has ended; the
-collector knows them by it and keeps each once. What came after the fork is this device's alone and gets new numbers
-in a new epoch. That is named by the run that made them: should they in turn be on two cards, both give them the same
+Up to the last shared number both have the same records: those keep their identity and wait in the epoch that has ended;
+the collector knows them by it and keeps each once. What came after it is this device's alone and gets new numbers in a
+new epoch. That is named by the incarnation that made them: should they in turn be on two cards, both give them the same
 identity. It must never let a record go, and never leave a number without an account.
 """
 
@@ -14,15 +14,15 @@ from appliance.storage.tables import checked, ledger
 from appliance.storage.tables.ledger import SPAN, Account
 
 
-def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns: int) -> str:
-    """End `account`'s epoch at `fork` and begin a new one with what comes after; return its name.
+def begin(connection: sqlite3.Connection, account: Account, last_shared: int, *, utc_ns: int) -> str:
+    """End `account`'s epoch at `last_shared` and begin a new one with what comes after; return its name.
 
     The caller holds the transaction.
     """
-    fork = max(0, min(fork, account.produced))
-    first, last = account.base + fork + 1, account.base + SPAN - 1
+    last_shared = max(0, min(last_shared, account.produced))
+    first, last = account.base + last_shared + 1, account.base + SPAN - 1
     ledger.cut(connection, first)
-    moved = account.produced - fork
+    moved = account.produced - last_shared
     waiting = _count(connection, "waiting", first, last)
     quarantined = _count(connection, "quarantine", first, last)
     (buried,) = connection.execute(
@@ -41,7 +41,7 @@ def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns
     new = replace(
         account,
         id=account.id + 1,
-        epoch=_name(connection, account.epoch, fork),
+        epoch=_name(connection, account.epoch, last_shared),
         produced=moved,
         acknowledged=0,
         quarantined=quarantined,
@@ -50,7 +50,7 @@ def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns
     )
     old = replace(
         account,
-        produced=fork,
+        produced=last_shared,
         quarantined=account.quarantined - quarantined,
         given_up=account.given_up - given_up - (gone - from_acknowledged),
         acknowledged=account.acknowledged - from_acknowledged,
@@ -75,18 +75,18 @@ def begin(connection: sqlite3.Connection, account: Account, fork: int, *, utc_ns
         reason = f"acknowledged as a record of epoch {account.epoch}"
         ledger.add_tombstone(connection, new.base, low + shift - new.base, high + shift - new.base, reason)
     connection.execute("DELETE FROM given_up_to")
-    # The runs that made what was moved go with it; the one that was under way at the fork has its part in both.
-    for run, begun in ledger.runs_from(connection, account.epoch, fork + 1):
-        ledger.put_run(connection, new.epoch, run, max(1, begun - fork))
+    # The incarnations that made what was moved go with it; the one that was under way at the last shared number has its part in both.
+    for incarnation, begun in ledger.incarnations_from(connection, account.epoch, last_shared + 1):
+        ledger.put_incarnation(connection, new.epoch, incarnation, max(1, begun - last_shared))
     return new.epoch
 
 
-def _name(connection: sqlite3.Connection, epoch: str, fork: int) -> str:
-    """Return the new epoch's name, by the run that made the first record after the fork."""
-    (run, begun), *_ = [*ledger.runs_from(connection, epoch, fork + 1), ("", 0)]
-    if begun > fork + 1:
-        run = ""
-    return hashlib.blake2b(f"{epoch} {run} {fork}".encode(), digest_size=8).hexdigest()
+def _name(connection: sqlite3.Connection, epoch: str, last_shared: int) -> str:
+    """Return the new epoch's name, by the incarnation that made the first record after the last shared one."""
+    (incarnation, begun), *_ = [*ledger.incarnations_from(connection, epoch, last_shared + 1), ("", 0)]
+    if begun > last_shared + 1:
+        incarnation = ""
+    return hashlib.blake2b(f"{epoch} {incarnation} {last_shared}".encode(), digest_size=8).hexdigest()
 
 
 def _moved(key: int, to: int, body: bytes, crc: int | None) -> int | None:

@@ -43,7 +43,7 @@ def _refuse_damaged(connection: sqlite3.Connection) -> None:
         # Prepared, it says whether the columns still have their names.
         connection.execute(f"SELECT seq, body, crc FROM {table} LIMIT 0")  # noqa: S608 - our own words
     for account in ledger.accounts(connection):
-        ledger.runs(connection, account.epoch)
+        ledger.incarnations(connection, account.epoch)
     for row in connection.execute("SELECT low, high, reason, crc FROM tombstone"):
         ledger.tombstone_of(row)
 

@@ -145,7 +145,7 @@ class Reclaim:
 
     def _forget_confirmations(self) -> None:
         with self._handle.transaction() as connection:
-            ledger.unconfirm_runs(connection)
+            ledger.unconfirm_incarnations(connection)
 
 
 def _is_final(receipt: Receipt, trust: TrustList | None, latest_ns: int) -> bool:

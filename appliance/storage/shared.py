@@ -19,19 +19,19 @@ from appliance.storage.sidecar import SidecarFile
 
 @dataclass(slots=True, kw_only=True)
 class Shared:
-    """Shared by every `Outbox` of one process. `run` names this start of the software; `looks` says that it only reads."""
+    """Shared by every `Outbox` of one process. `incarnation` names this start of the software; `looks` says that it only reads."""
 
     quota: Quota
     sidecar: SidecarFile
     looks: bool = False
-    run: str = ""
+    incarnation: str = ""
     device: str = ""
     utc_ns: Callable[[], int] = time.time_ns
     generation: int = 0
     damaged: bool = False
     """Some thread has found the database damaged."""
-    clashes: int = 0
-    """How many clashes signed acks have told of since the start."""
+    conflicts: int = 0
+    """How many sequence conflicts signed acks have told of since the start."""
     shut: OutboxError | None = None
     """Why it could not be opened at start, as long as it could not."""
     _open: int = 0

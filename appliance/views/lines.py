@@ -22,13 +22,15 @@ from appliance.events import (
 )
 from appliance.views.rung_words import rung_line
 from firmware.judgement.ladder import Ladder
+from firmware.language.translator import Translator
 
 
 class Lines:
     """A listener that writes lines through `write`."""
 
-    def __init__(self, write: Callable[[str], None]) -> None:
+    def __init__(self, write: Callable[[str], None], translator: Translator) -> None:
         self._write = write
+        self._translator = translator
         self._rungs: dict[str, str] = {}
         self._queue = ""
 
@@ -37,7 +39,7 @@ class Lines:
         match event:
             case RoundStarted():
                 self._rungs.clear()
-                self._write(f"round {event.round_id}: {event.tasks} measurements")
+                self._write(self._translator.count("device.round-begun", event.tasks, round=event.round_id))
             case Measured():
                 if event.ladder is not None:
                     self._tell_rungs(event.ladder)
@@ -46,32 +48,35 @@ class Lines:
             case OutboxChanged():
                 self._tell_queue(event)
             case StorageChanged():
+                say = self._translator.say
                 self._write(
-                    f"storage: held in memory: {event.fault}" if event.fault else "storage: stored again"
+                    say("device.held", fault=event.fault) if event.fault else say("device.stored-again")
                 )
             case SyncChanged():
-                self._write(f"collector {event.state}" + (f": {event.message}" if event.message else ""))
+                self._tell_sync(event)
             case ExportStarted() | ExportProgressed() | ExportEnded() | UsbDriveGone():
                 self._tell_usb_drive(event)
             case WorkerRestarted():
-                self._write(f"worker restarted, the gap is recorded: {event.reason}")
+                self._write(self._translator.say("device.worker-restarted", reason=event.reason))
 
     def _tell_usb_drive(self, event: ExportStarted | ExportProgressed | ExportEnded | UsbDriveGone) -> None:
         match event:
             case ExportStarted():
-                self._write(f"USB drive: plugged in, {event.waiting:,} records wait; do not pull it")
+                self._write(self._translator.count("device.drive-plugged-in", event.waiting))
             case ExportProgressed():
                 self._write(
-                    f"USB drive: {event.written:,} of {event.waiting:,} records written; do not pull it"
+                    self._translator.say(
+                        "device.drive-progress", written=event.written, waiting=event.waiting
+                    )
                 )
             case ExportEnded():
                 self._write(str(event.carried))
             case UsbDriveGone():
-                self._write("USB drive: pulled")
+                self._write(self._translator.say("device.drive-pulled"))
 
     def _tell_rungs(self, ladder: Ladder) -> None:
         for state in ladder.rungs:
-            if state.waiting or self._rungs.get(state.rung) == (line := rung_line(state)):
+            if state.waiting or self._rungs.get(state.rung) == (line := rung_line(state, self._translator)):
                 continue
             self._rungs[state.rung] = line
             self._write(f"  {state.rung:<13} {state.state:<8} {line}")
@@ -81,16 +86,33 @@ class Lines:
         since = datetime.fromtimestamp(reached.since_utc_ns / 1e9, UTC)
         verdict = reached.verdict
         self._write(
-            f"verdict {verdict.verdict} since {since:%Y-%m-%d %H:%M:%S} UTC (rule {verdict.rule_id}, "
-            f"round {reached.round_id})"
+            self._translator.say(
+                "device.verdict-reached",
+                verdict=verdict.verdict,
+                time=f"{since:%Y-%m-%d %H:%M:%S}",
+                rule_id=verdict.rule_id,
+                round=reached.round_id,
+            )
         )
-        for line in verdict.evidence:
+        for line in self._translator.evidence(verdict.evidence):
             self._write(f"  {line}")
 
+    def _tell_sync(self, event: SyncChanged) -> None:
+        if event.message:
+            said = self._translator.say(
+                "device.collector-state-message", state=event.state, message=event.message
+            )
+        else:
+            said = self._translator.say("device.collector-state", state=event.state)
+        self._write(said)
+
     def _tell_queue(self, outbox: OutboxChanged) -> None:
-        text = f"results {outbox.waiting} waiting, {outbox.acknowledged} acknowledged"
+        counted = {"waiting": outbox.waiting, "acknowledged": outbox.acknowledged}
         if outbox.quarantined:
-            text += f", {outbox.quarantined} rejected and quarantined"
+            counted["quarantined"] = outbox.quarantined
+        text = self._translator.say(
+            "device.results-quarantined" if outbox.quarantined else "device.results", **counted
+        )
         if text != self._queue:
             self._queue = text
             self._write(text)

@@ -3,18 +3,21 @@
 from collections.abc import Iterable
 
 from firmware.judgement.ladder import RungProgress, RungState
+from firmware.language.translator import Translator
 
 
-def rung_line(state: RungState) -> str:
+def rung_line(state: RungState, translator: Translator) -> str:
     """Return how a rung stands: `3 of 4, best 21.4 ms; gnu: tls_handshake: connection_reset`."""
     if state.tried == 0:
         if state.state is RungProgress.PENDING:
-            return "being measured"
-        return "nothing asked that could tell"
-    words = [f"{state.reached} of {state.tried + state.waiting}"]
-    if state.best_ns is not None:
-        words.append(f"best {state.best_ns / 1e6:.1f} ms")
-    return "; ".join([", ".join(words), *_grouped(state.failures)])
+            return translator.say("device.rung-pending")
+        return translator.say("device.rung-not-asked")
+    counted = {"reached": state.reached, "tried": state.tried + state.waiting}
+    if state.best_ns is None:
+        line = translator.say("device.rung", **counted)
+    else:
+        line = translator.say("device.rung-best", best_ns=state.best_ns, **counted)
+    return "; ".join([line, *_grouped(state.failures)])
 
 
 def _grouped(failures: Iterable[str]) -> list[str]:

@@ -20,6 +20,7 @@ from appliance.storage.errors import OutboxDamagedError
 from appliance.views.rung_words import rung_line
 from firmware.judgement import ladder as ladder_json
 from firmware.judgement.ladder import Ladder
+from firmware.language.translator import Translator
 from firmware.model import record as record_json
 from firmware.model.jsontypes import JsonObject, RecordError
 from firmware.model.record import ClockReading, Record
@@ -41,12 +42,16 @@ class Status:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """The list a device goes by: its number (0: none has come), how many collectors count, until when, and what is wrong."""
+    """The list a device goes by: its number (0: none has come), how many collectors count, until when.
+
+    `fault` is why it cannot be read, "" where it can; `has_run_out` whether its time is over.
+    """
 
     number: int = 0
     collectors: int = 0
     not_after_utc_ns: int = 0
     fault: str = ""
+    has_run_out: bool = False
 
 
 def look(data: Path) -> Status:
@@ -89,41 +94,48 @@ def _trust(data: Path, outbox: Outbox) -> Trust | None:
 
     held = read_held_of(files)
     if held.trust is None:
-        return Trust(fault=held.fault and f"it cannot be read, so nothing is let go of ({held.fault})")
-    fault = ""
-    if TimeBounds(outbox).now_low_ns() > held.trust.not_after_utc_ns:
-        fault = "it has run out: nothing is let go of until a newer one comes"
+        return Trust(fault=held.fault)
     return Trust(
         number=held.number,
         collectors=held.trust.counting,
         not_after_utc_ns=held.trust.not_after_utc_ns,
-        fault=fault,
+        has_run_out=TimeBounds(outbox).now_low_ns() > held.trust.not_after_utc_ns,
     )
 
 
-def in_words(status: Status) -> str:
+def in_words(status: Status, translator: Translator) -> str:
     """Return the status as a few aligned lines."""
-    counts, state = status.counts, status.state
+    counts, state, say = status.counts, status.state, translator.say
     rows = [
-        ("device", f"{status.device}, epoch {status.epoch}"),
-        ("running", "no" if status.running is None else f"yes, process {status.running}"),
-        *_round_rows(status.last),
+        ("device", say("status.device", device=status.device, epoch=status.epoch)),
+        (
+            "running",
+            say("status.not-running")
+            if status.running is None
+            else say("status.running", process=status.running),
+        ),
+        *_round_rows(status.last, translator),
         (
             "results",
-            _counts(counts),
+            say(
+                "status.counts",
+                produced=counts.produced,
+                waiting=counts.waiting,
+                acknowledged=counts.acknowledged,
+                quarantined=counts.quarantined,
+            ),
         ),
     ]
     if counts.given_up:
-        rows.append(
-            ("given up", f"{counts.given_up:,} for lack of room or damaged, and told to the collector")
-        )
+        rows.append(("given-up", say("status.given-up", n=counts.given_up)))
     if counts.unstored:
-        rows.append(("lost", f"{counts.unstored:,} measured and never stored: the disk refused them"))
+        rows.append(("lost", say("status.unstored", n=counts.unstored)))
     if status.trust is not None:
-        rows.append(("trust list", _trust_words(status.trust)))
+        rows.append(("trust-list", _trust_words(status.trust, translator)))
     if state is not None:
-        rows += _state_rows(state, running=status.running is not None)
-    return "\n".join(f"{name:<10} {text}".rstrip() for name, text in rows)
+        rows += _state_rows(state, translator, running=status.running is not None)
+    labelled = ((say(f"status.label-{name}") if name else "", text) for name, text in rows)
+    return "\n".join(f"{label:<10} {text}".rstrip() for label, text in labelled)
 
 
 def to_json(status: Status) -> JsonObject:
@@ -147,45 +159,58 @@ def to_json(status: Status) -> JsonObject:
             "collectors": status.trust.collectors,
             "not_after_utc_ns": status.trust.not_after_utc_ns,
             "fault": status.trust.fault,
+            "has_run_out": status.trust.has_run_out,
         },
         "last_round": None if status.last is None else record_json.to_json(status.last),
         "daemon": None if state is None else state_file.to_json(state),
     }
 
 
-def _trust_words(trust: Trust) -> str:
+def _trust_words(trust: Trust, translator: Translator) -> str:
+    fault = _trust_fault(trust, translator)
     if not trust.number:
-        return trust.fault or "none yet: every collector of our authority counts"
-    counting = f"{trust.collectors} collector{'s' if trust.collectors != 1 else ''}"
-    told = f"number {trust.number}, {counting}, until {_moment(trust.not_after_utc_ns)}"
-    return f"{told}; {trust.fault}" if trust.fault else told
+        return fault or translator.say("status.trust-none")
+    told = translator.count(
+        "status.trust",
+        trust.collectors,
+        number=trust.number,
+        until=_moment(trust.not_after_utc_ns, translator),
+    )
+    return translator.say("status.trust-fault", trust=told, fault=fault) if fault else told
 
 
-def clock_words(clock: ClockReading) -> str:
+def _trust_fault(trust: Trust, translator: Translator) -> str:
+    if trust.fault:
+        return translator.say("status.trust-unreadable", fault=trust.fault)
+    return translator.say("status.trust-run-out") if trust.has_run_out else ""
+
+
+def clock_words(clock: ClockReading, translator: Translator) -> str:
     """Return how sure a time is: `± 0.5 s`, or that nothing bounds it."""
     if clock.error_ns is None:
-        return f"clock {clock.quality}: how wrong it is, is not known"
-    return f"± {clock.error_ns / 1e9:.3g} s, clock {clock.quality}"
+        return translator.say("status.clock-unknown", quality=str(clock.quality))
+    return translator.say("status.clock", error=f"{clock.error_ns / 1e9:.3g}", quality=str(clock.quality))
 
 
-def _counts(counts: OutboxCounts) -> str:
-    return (
-        f"{counts.produced:,} produced, {counts.waiting:,} waiting, {counts.acknowledged:,} acknowledged, "
-        f"{counts.quarantined:,} rejected and quarantined"
-    )
-
-
-def _round_rows(last: Record | None) -> list[tuple[str, str]]:
+def _round_rows(last: Record | None, translator: Translator) -> list[tuple[str, str]]:
+    say = translator.say
     if last is None or last.verdict is None:
-        return [("verdict", "none yet")]
+        return [("verdict", say("status.no-verdict"))]
+    at = say(
+        "status.round",
+        round=last.round_id,
+        time=_moment(last.start.utc_ns, translator),
+        clock=clock_words(last.start, translator),
+    )
     rows = [
-        ("verdict", f"{last.verdict.verdict} (rule {last.verdict.rule_id})"),
-        ("round", f"{last.round_id} at {_moment(last.start.utc_ns)}, {clock_words(last.start)}"),
+        ("verdict", say("status.verdict", verdict=last.verdict.verdict, rule_id=last.verdict.rule_id)),
+        ("round", at),
     ]
     ladder = _ladder(last)
     if ladder is None:
-        return [*rows, *(("", line) for line in last.verdict.evidence)]
-    return [*rows, *(("", f"{state.rung:<13} {state.state:<8} {rung_line(state)}") for state in ladder.rungs)]
+        return [*rows, *(("", line) for line in translator.evidence(last.verdict.evidence))]
+    lines = (f"{state.rung:<13} {state.state:<8} {rung_line(state, translator)}" for state in ladder.rungs)
+    return [*rows, *(("", line) for line in lines)]
 
 
 def _ladder(last: Record) -> Ladder | None:
@@ -195,31 +220,42 @@ def _ladder(last: Record) -> Ladder | None:
         return None
 
 
-def _state_rows(state: DaemonState, *, running: bool) -> list[tuple[str, str]]:
-    rows = [("plan", f"{state.plan}, a round every {state.period_s} s"), ("software", state.software)]
+def _state_rows(state: DaemonState, translator: Translator, *, running: bool) -> list[tuple[str, str]]:
+    say, count = translator.say, translator.count
+    rows = [("plan", count("status.plan", state.period_s, plan=state.plan)), ("software", state.software)]
     if running:
-        sync = f"{state.sync_state} since {_moment(state.sync_since_utc_ns)}"
-        rows.append(("collector", f"{sync}: {state.sync_message}" if state.sync_message else sync))
+        since = {"state": state.sync_state, "time": _moment(state.sync_since_utc_ns, translator)}
+        rows.append(
+            (
+                "collector",
+                say("status.collector-message", message=state.sync_message, **since)
+                if state.sync_message
+                else say("status.collector", **since),
+            )
+        )
     if state.storage_fault:
         rows.append(("storage", state.storage_fault))
-    error = "unknown" if state.clock_error_ns is None else f"± {state.clock_error_ns / 1e9:.3g} s"
-    since = "since its start" if running else "in its last run"
-    restarts = f"restarted {state.worker_restarts} times {since}"
+    error = (
+        say("status.error-unknown")
+        if state.clock_error_ns is None
+        else say("status.error", error=f"{state.clock_error_ns / 1e9:.3g}")
+    )
+    restarts = count("status.restarts-running" if running else "status.restarts-ended", state.worker_restarts)
+    if state.worker_last_end:
+        restarts = say("status.last-end", restarts=restarts, how=state.worker_last_end)
     rows += [
-        ("clock", f"{state.clock_quality}, error {error}"),
-        ("budget", f"{state.spent_bytes:,} of {state.budget_bytes_per_day:,} bytes spent in 24 hours"),
-        (
-            "worker",
-            f"{restarts}, last: {state.worker_last_end}" if state.worker_last_end else restarts,
-        ),
-        ("missed", f"{state.missed_slots:,} slots {since}"),
-        ("as of", f"{_moment(state.written_utc_ns)}, by its own clock"),
+        ("clock", say("status.clock-state", quality=state.clock_quality, error=error)),
+        ("budget", say("status.budget", spent=state.spent_bytes, budget=state.budget_bytes_per_day)),
+        ("worker", restarts),
+        ("missed", count("status.missed-running" if running else "status.missed-ended", state.missed_slots)),
+        ("as-of", say("status.as-of", time=_moment(state.written_utc_ns, translator))),
     ]
     return rows
 
 
-def _moment(utc_ns: int) -> str:
-    return f"{datetime.fromtimestamp(utc_ns / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
+def _moment(utc_ns: int, translator: Translator) -> str:
+    at = datetime.fromtimestamp(utc_ns / 1e9, UTC)
+    return translator.say("status.moment", day=f"{at:%Y-%m-%d}", time=f"{at:%H:%M:%S}")
 
 
 def _holder(lock: Path) -> int | None:

@@ -25,12 +25,15 @@ from appliance.events import (
     VerdictReached,
     WorkerRestarted,
 )
-from appliance.lights.patterns import Light, in_words
+from appliance.lights.patterns import Light
 from appliance.lights.pins import Lights
+from appliance.views.light_words import in_words
 from appliance.views.rung_words import rung_line
 from firmware.judgement.ladder import Ladder
+from firmware.language.translator import Translator
 
 REFRESH_HZ: Final = 10
+_LABEL_WIDTH: Final = 11
 _LIGHT_STYLES: Final = {
     Light.NETWORK: "bold green",
     Light.DELIVERY: "bold blue",
@@ -65,8 +68,15 @@ class Terminal:
     """A live view of one device. Use as a context manager; `on_event` may be called from any thread."""
 
     def __init__(
-        self, *, title: str, page: str | None, lights: Lights, console: Console | None = None
+        self,
+        *,
+        title: str,
+        page: str | None,
+        lights: Lights,
+        translator: Translator,
+        console: Console | None = None,
     ) -> None:
+        self._translator = translator
         self._title = title
         self._page = page
         self._lights = lights
@@ -110,55 +120,69 @@ class Terminal:
         seen = self._seen
         yield Text.assemble(("Tidegauge", "bold"), f"  {self._title}")
         if self._page is not None:
-            yield Text.assemble("Page       ", (self._page, f"link {self._page}"))
-        yield Text(f"Round      {_round_text(seen)}")
+            yield Text.assemble(self._label("page"), (self._page, f"link {self._page}"))
+        yield Text(self._label("round") + _round_text(seen, self._translator))
         yield self._ladder(seen.ladder)
         yield from self._verdict(seen.verdict)
         yield self._light_row()
-        for line in in_words(self._lights.situation, time.monotonic_ns()):
+        for line in in_words(self._lights.situation, time.monotonic_ns(), self._translator):
             yield Text(f"           {line}", style="dim")
-        yield Text(f"Results    {_queue_text(seen.outbox)}")
-        yield Text(f"Collector  {seen.sync.state}" + (f": {seen.sync.message}" if seen.sync.message else ""))
+        yield Text(self._label("results") + _queue_text(seen.outbox, self._translator))
+        yield Text(self._label("collector") + _sync_text(seen.sync, self._translator))
         if seen.worker_restarts:
-            yield Text(f"Worker     restarted {seen.worker_restarts} times; each gap is recorded", "yellow")
-        yield Text("Ctrl-C ends it; what is kept stays kept.", style="dim")
+            restarts = self._translator.count("device.worker-restarts", seen.worker_restarts)
+            yield Text(self._label("worker") + restarts, "yellow")
+        yield Text(self._translator.say("device.ends"), style="dim")
 
     def _ladder(self, ladder: Ladder | None) -> Table:
         table = Table.grid(padding=(0, 2))
         for state in ladder.rungs if ladder is not None else ():
             mark, style = _STATE_MARKS[str(state.state)]
-            table.add_row("         ", Text(mark, style), str(state.rung), rung_line(state))
+            table.add_row("         ", Text(mark, style), str(state.rung), rung_line(state, self._translator))
         return table
 
     def _verdict(self, reached: VerdictReached | None) -> Iterator[Text]:
         if reached is None:
-            yield Text("Verdict    none yet: the first round is being measured", "dim")
+            yield Text(self._label("verdict") + self._translator.say("device.no-verdict-yet"), "dim")
             return
         since = datetime.fromtimestamp(reached.since_utc_ns / 1e9, UTC)
-        yield Text.assemble(
-            "Verdict    ",
-            (reached.verdict.verdict, "bold"),
-            f"  since {since:%H:%M:%S} UTC  (rule {reached.verdict.rule_id})",
+        since_by_rule = self._translator.say(
+            "device.since-by-rule", time=f"{since:%H:%M:%S}", rule_id=reached.verdict.rule_id
         )
-        for line in reached.verdict.evidence:
+        yield Text.assemble(self._label("verdict"), (reached.verdict.verdict, "bold"), f"  {since_by_rule}")
+        for line in self._translator.evidence(reached.verdict.evidence):
             yield Text(f"           {line}", style="dim")
 
+    def _label(self, name: str) -> str:
+        return f"{self._translator.say(f'device.label-{name}'):<{_LABEL_WIDTH}}"
+
     def _light_row(self) -> Text:
-        row = Text("Lights     ")
+        row = Text(self._label("lights"))
         for light, lit in self._lights.lit().items():
             row.append("● " if lit else "○ ", _LIGHT_STYLES[light] if lit else "dim")
             row.append(f"{light}   ")
         if self._lights.simulated:
-            row.append("(simulated: this machine has no pins)", "dim")
+            row.append(self._translator.say("device.simulated"), "dim")
         return row
 
 
-def _round_text(seen: Seen) -> str:
+def _round_text(seen: Seen, translator: Translator) -> str:
     if seen.round_id is None:
-        return "starting"
-    return f"{seen.round_id}: {seen.measured} of {seen.expected} measurements in"
+        return translator.say("device.round-starting")
+    return translator.say(
+        "device.round-progress", round=seen.round_id, measured=seen.measured, expected=seen.expected
+    )
 
 
-def _queue_text(outbox: OutboxChanged) -> str:
-    text = f"{outbox.waiting:,} waiting here, {outbox.acknowledged:,} acknowledged by the collector"
-    return f"{text}, {outbox.quarantined:,} rejected and quarantined" if outbox.quarantined else text
+def _sync_text(sync: SyncChanged, translator: Translator) -> str:
+    if not sync.message:
+        return sync.state
+    return translator.say("device.state-message", state=sync.state, message=sync.message)
+
+
+def _queue_text(outbox: OutboxChanged, translator: Translator) -> str:
+    key = "device.queue-quarantined" if outbox.quarantined else "device.queue"
+    counted = {"waiting": outbox.waiting, "acknowledged": outbox.acknowledged}
+    if outbox.quarantined:
+        counted["quarantined"] = outbox.quarantined
+    return translator.say(key, **counted)

@@ -113,7 +113,7 @@ class _Epoch:
         if isinstance(said, str):
             self.faults.add(f"message {one.number}: {said}")
             return
-        self.after_hello = self.after_hello or said.run != ""
+        self.after_hello = self.after_hello or said.incarnation != ""
         rows = {row.seq: row for row in said.rows}
         found = reading.records(self.queries, self.taken, tuple(rows))
         last = 0
@@ -188,7 +188,7 @@ class _Epoch:
         """Return the highest seq by the account and by the signed hello, which must not pass it."""
         high = self.taken.coverage.high
         if self.taken.hello is None:
-            if self.after_hello:  # a batch that names a run counts only after a hello that does
+            if self.after_hello:  # a batch that names an incarnation counts only after a hello that does
                 self.faults.add("its messages came after a hello, and none is kept")
             return high
         _, received_ns, data = self.taken.hello

@@ -32,7 +32,7 @@ class Basis:
     connected: bool | None = None
 
 
-def said_of(scope: CountryAssessment, now_ns: int, *, revises: int = 0) -> Assessment:
+def assessment_of(scope: CountryAssessment, now_ns: int, *, revises: int = 0) -> Assessment:
     """Return a verdict as it is to be kept."""
     since = scope.onset
     return Assessment(
@@ -49,9 +49,9 @@ def said_of(scope: CountryAssessment, now_ns: int, *, revises: int = 0) -> Asses
     )
 
 
-def is_change(said: Assessment, before: Assessment | None) -> bool:
-    """Return whether `said` differs from the last that was said of its country in more than its evidence."""
-    return before is None or _essence(said) != _essence(before)
+def is_change(assessment: Assessment, before: Assessment | None) -> bool:
+    """Return whether `assessment` differs from the last that was said of its country in more than its evidence."""
+    return before is None or _essence(assessment) != _essence(before)
 
 
 def revision(change: Change, reconciled: CountryAssessment, now_ns: int) -> Assessment | None:
@@ -60,19 +60,19 @@ def revision(change: Change, reconciled: CountryAssessment, now_ns: int) -> Asse
     It is something when the verdict comes out otherwise, and once more when all that were silent have told; that
     nothing could be told then, it is not.
     """
-    said = said_of(reconciled, now_ns, revises=change.said.id)
+    assessment = assessment_of(reconciled, now_ns, revises=change.assessment.id)
     if not reconciled.late:
         return None
-    last = change.revisions[-1] if change.revisions else change.said
-    if _essence(said) != _essence(last):
-        return said
-    told_all = basis_of(last).silent > 0 and not basis_of(said).silent
-    return said if told_all and said.verdict != VerdictWord.INCONCLUSIVE else None
+    last = change.revisions[-1] if change.revisions else change.assessment
+    if _essence(assessment) != _essence(last):
+        return assessment
+    told_all = basis_of(last).silent > 0 and not basis_of(assessment).silent
+    return assessment if told_all and assessment.verdict != VerdictWord.INCONCLUSIVE else None
 
 
-def basis_of(said: Assessment) -> Basis:
+def basis_of(assessment: Assessment) -> Basis:
     """Read what a kept verdict rests on."""
-    return read_basis(said.basis)
+    return read_basis(assessment.basis)
 
 
 def read_basis(kept: JsonObject) -> Basis:
@@ -96,11 +96,11 @@ def read_basis(kept: JsonObject) -> Basis:
     )
 
 
-def outside_of(said: Assessment) -> OutsideFacts:
+def outside_of(assessment: Assessment) -> OutsideFacts:
     """Return what was known beside the devices when a verdict was said."""
-    services = said.basis.get("services")
+    services = assessment.basis.get("services")
     return OutsideFacts(
-        connected=basis_of(said).connected,
+        connected=basis_of(assessment).connected,
         services=tuple(
             one
             for kept in (services if isinstance(services, list) else [])
@@ -111,8 +111,8 @@ def outside_of(said: Assessment) -> OutsideFacts:
 
 def _service(kept: JsonValue) -> ServiceLost | None:
     match kept:
-        case [str(name), int(lost), int(tried), bool() | None as control]:
-            return ServiceLost(name=name, lost=lost, tried=tried, control_lost=control)
+        case [str(name), int(lost), int(tried), bool() | None as vantage]:
+            return ServiceLost(name=name, lost=lost, tried=tried, vantage_lost=vantage)
         case _:
             return None
 
@@ -129,18 +129,18 @@ def _basis(scope: CountryAssessment) -> JsonObject:
         "where": _where(scope.verdict.verdict, facts),
         "late": scope.late,
         "connected": scope.outside.connected,
-        "services": [[one.name, one.lost, one.tried, one.control_lost] for one in scope.outside.services],
+        "services": [[one.name, one.lost, one.tried, one.vantage_lost] for one in scope.outside.services],
     }
 
 
 def _where(verdict: str, facts: ScopeFacts) -> str:
     if verdict == VerdictWord.SERVICE_MAINTENANCE:
         return ", ".join(
-            one.name for one in facts.outside.services if one.control_lost and one.lost == one.tried
+            one.name for one in facts.outside.services if one.vantage_lost and one.lost == one.tried
         )
     groups = {VerdictWord.ISP_OUTAGE: facts.networks, VerdictWord.REGIONAL_SHUTDOWN: facts.regions}
     return next((one.name for one in groups.get(VerdictWord(verdict), ()) if one.is_lost), "")
 
 
-def _essence(said: Assessment) -> tuple[str, str, str]:
-    return said.verdict, said.rule_id, basis_of(said).where
+def _essence(assessment: Assessment) -> tuple[str, str, str]:
+    return assessment.verdict, assessment.rule_id, basis_of(assessment).where

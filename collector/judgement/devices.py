@@ -104,7 +104,7 @@ def state_of(
         # By the collector's own clock: it fell silent after it was heard, before its next round was due.
         state, before_s, since_s, error_s = DeviceStanding.SILENT, heard_s, heard_s + period_s, 0.0
     else:
-        state, before_s, since_s, error_s = _turned(told, patience_s)
+        state, before_s, since_s, error_s = _last_transition(told, patience_s)
     late_and_well = [
         one
         for one in told
@@ -134,7 +134,7 @@ def reconciled(rounds: Iterable[RoundSaid], at_utc_s: float) -> tuple[RoundSaid,
     return tuple(replace(one, received_utc_s=one.utc_s) for one in rounds if one.utc_s <= at_utc_s)
 
 
-def _turned(
+def _last_transition(
     told: Sequence[RoundSaid], patience_s: float
 ) -> tuple[DeviceStanding, float | None, float, float | None]:
     """Return the state of the last round, the last moment it was the contrary, since when, and the clocks' error.

@@ -24,7 +24,7 @@ from collector.store.answers import RoundRow
 from collector.store.queries import Queries
 from collector.store.retiming import placed
 from collector.store.vantage_log import VantageQueries
-from collector.store.vantage_streaks import NS, Run
+from collector.store.vantage_streaks import NS, VantageStreak
 from firmware.judgement import target_judgement as targets_json
 from firmware.judgement.site.targets import FAILED
 from firmware.judgement.target_judgement import TargetJudgement
@@ -37,7 +37,7 @@ PERIOD_S: Final = 180.0
 """The slowest cadence of a plan that comes along; by it silence is told."""
 FORGOTTEN_S: Final = 7 * 86_400.0
 """A device that was not heard for so long stands for nothing any more."""
-CONTROL_S: Final = 900.0
+VANTAGE_S: Final = 900.0
 """The vantage's findings count when they are no older."""
 MIN_BESIDE: Final = 3
 """So many devices in other countries it takes to speak of neighbours."""
@@ -72,18 +72,18 @@ class Scopes:
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
-        self._controls = VantageQueries(queries)
+        self._vantage = VantageQueries(queries)
 
     def now(self, now_utc_ns: int) -> tuple[CountryAssessment, ...]:
         """Return the verdict on each country that devices stand in, as of `now_utc_ns`."""
         heard = self._heard(now_utc_ns / NS)
-        runs = self._controls.last(since_utc_ns=now_utc_ns - round(CONTROL_S * NS))
+        streaks = self._vantage.last(since_utc_ns=now_utc_ns - round(VANTAGE_S * NS))
         found = []
         for country, here, beside in _countries(heard):
             outside = OutsideFacts(
-                connected=_connected(runs),
+                connected=_connected(streaks),
                 neighbours_lost=_neighbours_lost(beside),
-                services=_services(here, runs),
+                services=_services(here, streaks),
             )
             found.append(_scope(country, here, outside))
         return tuple(found)
@@ -105,8 +105,10 @@ class Scopes:
             for device, country, epoch in _devices(connection, now_utc_s):
                 rows = connection.execute(_LAST, (device, epoch, ROUNDS)).fetchall()
                 if rows:
-                    said = _said(connection, device, rows)
-                    found.append(_told(device, country, said, _body(connection, device, rows[0]), now_utc_s))
+                    rounds = _rounds(connection, device, rows)
+                    found.append(
+                        _told(device, country, rounds, _body(connection, device, rows[0]), now_utc_s)
+                    )
         return [one for one in found if one is not None]
 
     def _heard_at(self, at_utc_ns: int) -> list[_Heard]:
@@ -117,21 +119,21 @@ class Scopes:
                 rows = connection.execute(_UNTIL, (device, epoch, *span, ROUNDS)).fetchall()
                 if not rows:
                     continue
-                said = _said(connection, device, rows)
-                then = reconciled(said, at_utc_ns / NS)
+                rounds = _rounds(connection, device, rows)
+                then = reconciled(rounds, at_utc_ns / NS)
                 one = _told(device, country, then, _body(connection, device, rows[0]), at_utc_ns / NS)
                 if one is not None:
-                    found.append(replace(one, late=_was_late(said, at_utc_ns / NS)))
+                    found.append(replace(one, late=_was_late(rounds, at_utc_ns / NS)))
         return found
 
 
-def connected_of(controls: VantageQueries, now_utc_ns: int) -> bool | None:
+def connected_of(queries: VantageQueries, now_utc_ns: int) -> bool | None:
     """Return whether the vantage reached its reference targets lately; None: it did not look. Raises `StoreError`."""
-    return _connected(controls.last(since_utc_ns=now_utc_ns - round(CONTROL_S * NS)))
+    return _connected(queries.last(since_utc_ns=now_utc_ns - round(VANTAGE_S * NS)))
 
 
-def _connected(runs: Sequence[Run]) -> bool | None:
-    return any(run.view.reachable for run in runs) if runs else None
+def _connected(streaks: Sequence[VantageStreak]) -> bool | None:
+    return any(streak.view.reachable for streak in streaks) if streaks else None
 
 
 def _devices(connection: sqlite3.Connection, at_utc_s: float) -> Iterator[tuple[str, str, str]]:
@@ -148,7 +150,7 @@ def _devices(connection: sqlite3.Connection, at_utc_s: float) -> Iterator[tuple[
     yield from newest.values()
 
 
-def _said(connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]) -> list[RoundSaid]:
+def _rounds(connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]) -> list[RoundSaid]:
     """Return rounds with the times they were at, by all that is known now."""
     timeline = timings.timeline(connection, device)
     found = []
@@ -216,8 +218,8 @@ def _scope(country: str, here: Sequence[_Heard], outside: OutsideFacts) -> Count
 def _told(
     device: str, country: str, rounds: Sequence[RoundSaid], body: str, now_utc_s: float
 ) -> _Heard | None:
-    said: JsonValue = json.loads(body)
-    record = said if isinstance(said, dict) else {}
+    value: JsonValue = json.loads(body)
+    record = value if isinstance(value, dict) else {}
     context, detail = record.get("context"), record.get("detail")
     place = context if isinstance(context, dict) else {}
     state = state_of(
@@ -243,17 +245,17 @@ def _neighbours_lost(beside: Sequence[DeviceState]) -> float | None:
     return lost / len(telling) if len(telling) >= MIN_BESIDE else None
 
 
-def _services(here: Iterable[_Heard], runs: Iterable[Run]) -> tuple[ServiceLost, ...]:
-    control: dict[str, bool] = {}
-    for run in runs:
-        if run.view.reachable:
-            control.setdefault(run.key.target_name, run.failure is not None)
+def _services(here: Iterable[_Heard], streaks: Iterable[VantageStreak]) -> tuple[ServiceLost, ...]:
+    vantage: dict[str, bool] = {}
+    for streak in streaks:
+        if streak.view.reachable:
+            vantage.setdefault(streak.key.target_name, streak.failure is not None)
     tried: dict[str, list[bool]] = {}
     for one in here:
         for target in one.targets if one.state.state is DeviceStanding.WELL else ():
             tried.setdefault(target.name, []).append(target.step in FAILED)
     return tuple(
-        ServiceLost(name=name, lost=sum(found), tried=len(found), control_lost=control.get(name))
+        ServiceLost(name=name, lost=sum(found), tried=len(found), vantage_lost=vantage.get(name))
         for name, found in sorted(tried.items())
         if any(found)
     )

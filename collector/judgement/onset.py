@@ -37,23 +37,23 @@ def onset(devices: Iterable[DeviceState], outside: OutsideFacts, verdict: Verdic
 
 def _again(well: Sequence[DeviceState]) -> Onset | None:
     """Return when the last of many came back; where few ever were away, only that it was no later."""
-    turned = [one for one in well if one.before_utc_s is not None]
-    if len(turned) < MIN_DEVICES:
+    changed = [one for one in well if one.before_utc_s is not None]
+    if len(changed) < MIN_DEVICES:
         return Onset(utc_s=min(one.since_utc_s for one in well), error_s=None) if well else None
-    return _between([max(turned, key=lambda one: (one.since_utc_s, one.device))])
+    return _between([max(changed, key=lambda one: (one.since_utc_s, one.device))])
 
 
 def _between(devices: Sequence[DeviceState]) -> Onset | None:
     """Return the narrowest time that all devices agree on; where they do not, that of the first of them."""
     if not devices:
         return None
-    turned = [one for one in devices if one.before_utc_s is not None and one.error_s is not None]
-    if not turned:
+    changed = [one for one in devices if one.before_utc_s is not None and one.error_s is not None]
+    if not changed:
         return Onset(utc_s=min(one.since_utc_s for one in devices), error_s=None)
-    first = min(turned, key=lambda one: (one.since_utc_s, one.device))
-    before = [one.before_utc_s for one in turned if one.before_utc_s is not None]
+    first = min(changed, key=lambda one: (one.since_utc_s, one.device))
+    before = [one.before_utc_s for one in changed if one.before_utc_s is not None]
     low_s, high_s = max(before), first.since_utc_s
     if low_s > high_s:
         low_s = min(high_s, first.before_utc_s or high_s)
-    clock_s = max(one.error_s or 0.0 for one in turned)
+    clock_s = max(one.error_s or 0.0 for one in changed)
     return Onset(utc_s=(low_s + high_s) / 2, error_s=(high_s - low_s) / 2 + clock_s)

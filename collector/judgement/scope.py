@@ -5,12 +5,13 @@ as a synchronised burst, and only while the collector's own way out is shown to 
 scope from one network alone unless others are shown to be well, nor a shutdown that its neighbours share.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from collector.judgement.devices import DeviceStanding, DeviceState, burst
 from firmware.model.record import Verdict
+from firmware.model.statement import Statement, stated
 from firmware.model.verdict_words import VerdictWord
 
 MIN_DEVICES: Final = 3
@@ -31,7 +32,7 @@ class ServiceLost:
     name: str
     lost: int
     tried: int
-    control_lost: bool | None
+    vantage_lost: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class OutsideFacts:
 
     `connected`: the collector's own vantage reached its reference targets (None: there is no vantage).
     `neighbours_lost`: the share of other countries' devices, or of targets in neighbouring countries seen by the
-    control, that were lost in the same minutes; None where there are none.
+    vantage, that were lost in the same minutes; None where there are none.
     """
 
     connected: bool | None = None
@@ -128,13 +129,12 @@ class ScopeFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeRule:
-    """One row of the table."""
+    """One row of the table. `numbers` are the limits that its sentence (`rule.…` of the catalogue) names."""
 
     rule_id: str
     verdict: VerdictWord
-    sentence: str
-    overturned_by: str
     condition: Callable[[ScopeFacts], bool]
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge_scope(devices: Iterable[DeviceState], outside: OutsideFacts) -> Verdict:
@@ -145,34 +145,32 @@ def judge_scope(devices: Iterable[DeviceState], outside: OutsideFacts) -> Verdic
         verdict=rule.verdict,
         rule_id=rule.rule_id,
         evidence=tuple(_evidence(facts)),
-        overturned_by=rule.overturned_by,
     )
 
 
-def _evidence(facts: ScopeFacts) -> Iterator[str]:
-    states = {state: sum(one.state is state for one in facts.devices) for state in DeviceStanding}
-    yield f"{len(facts.devices)} devices: " + ", ".join(f"{count} {state}" for state, count in states.items())
+def _evidence(facts: ScopeFacts) -> Iterator[Statement]:
+    states = {str(state): sum(one.state is state for one in facts.devices) for state in DeviceStanding}
+    yield stated("devices", devices=len(facts.devices), **states)
     silent = sum(one.state is DeviceStanding.SILENT and one.device in facts.lost for one in facts.devices)
     if silent:
-        yield f"{silent} of the silent fell silent together"
-    for title, groups in (("network", facts.networks), ("kind", facts.kinds), ("region", facts.regions)):
+        yield stated("silent-together", silent=silent)
+    for code, groups in (("network", facts.networks), ("kind", facts.kinds), ("region", facts.regions)):
         for one in groups:
-            yield f"{title} {one.name}: {one.lost} lost, {one.well} well"
-    connected = {
-        True: "reaches its reference targets",
-        False: "does not reach its reference targets",
-        None: "is not there",
-    }
-    yield f"the collector's own vantage {connected[facts.outside.connected]}"
+            yield stated(code, name=one.name, lost=one.lost, well=one.well)
+    yield stated(_VANTAGE[facts.outside.connected])
     if facts.outside.neighbours_lost is not None:
-        yield f"neighbours: {facts.outside.neighbours_lost:.0%} lost in the same minutes"
+        yield stated("neighbours", share=facts.outside.neighbours_lost)
     for service in facts.outside.services:
-        beside = {
-            True: "and for the vantage",
-            False: "and not for the vantage",
-            None: "and no vantage looked",
-        }
-        yield f"{service.name}: lost for {service.lost} of {service.tried} devices {beside[service.control_lost]}"
+        code = _SERVICE_LOST[service.vantage_lost]
+        yield stated(code, service=service.name, lost=service.lost, tried=service.tried)
+
+
+_VANTAGE: Final = {True: "vantage-well", False: "vantage-lost", None: "vantage-absent"}
+_SERVICE_LOST: Final = {
+    True: "service-lost-outside-too",
+    False: "service-lost-inside-only",
+    None: "service-lost-unseen",
+}
 
 
 def _groups(
@@ -260,7 +258,7 @@ def _abroad(facts: ScopeFacts) -> bool:
 
 def _service(facts: ScopeFacts) -> bool:
     return any(
-        one.control_lost is True and one.tried >= MIN_IN_NETWORK and one.lost == one.tried
+        one.vantage_lost is True and one.tried >= MIN_IN_NETWORK and one.lost == one.tried
         for one in facts.outside.services
     )
 
@@ -277,88 +275,66 @@ SCOPE_RULES: Final[tuple[ScopeRule, ...]] = (
     ScopeRule(
         rule_id="own-uplink-failed",
         verdict=VerdictWord.COLLECTOR_FAULT,
-        sentence="Every device is silent, and the collector's own vantage does not reach its reference targets.",
-        overturned_by="Rounds of that time that arrive later and say otherwise.",
         condition=_uplink_failed,
     ),
     ScopeRule(
         rule_id="devices-were-well",
         verdict=VerdictWord.COLLECTOR_FAULT,
-        sentence="The devices were not heard, and the rounds they delivered afterwards show them well all the while.",
-        overturned_by="Devices whose later rounds show that they were not.",
         condition=_were_well,
     ),
     ScopeRule(
         rule_id="too-few-devices",
         verdict=VerdictWord.INCONCLUSIVE,
-        sentence=f"There are fewer than {MIN_DEVICES} devices: no scope can be told from them.",
-        overturned_by="More devices, in unrelated networks.",
         condition=_too_few,
+        numbers={"devices": MIN_DEVICES},
     ),
     ScopeRule(
         rule_id="neighbours-lost-too",
         verdict=VerdictWord.TRANSIT_FAULT,
-        sentence=f"Devices are lost, and in the same minutes at least {NEIGHBOURS_LOST:.0%} of what is measured in "
-        "other countries: the fault is on the way there.",
-        overturned_by="Neighbours that turn out to have been well.",
         condition=_neighbours_too,
+        numbers={"share": NEIGHBOURS_LOST},
     ),
     ScopeRule(
         rule_id="mobile-lost-fixed-well",
         verdict=VerdictWord.MOBILE_SHUTDOWN,
-        sentence="The devices on mobile networks are lost, in two of them at least, and those on fixed ones are well.",
-        overturned_by="One mobile network whose devices are well, or a fixed one whose are lost.",
         condition=_mobile,
     ),
     ScopeRule(
         rule_id="one-region-lost",
         verdict=VerdictWord.REGIONAL_SHUTDOWN,
-        sentence="The devices of one region are lost, across two networks at least, and those of the others are well.",
-        overturned_by="Devices in that region that are well, or a second region that is lost.",
         condition=_one_region,
     ),
     ScopeRule(
         rule_id="one-network-lost",
         verdict=VerdictWord.ISP_OUTAGE,
-        sentence="The devices of one network are lost, and those of all the others are well.",
-        overturned_by="A second network that is lost, or devices of the first that are well.",
         condition=_one_network,
     ),
     ScopeRule(
         rule_id="abroad-lost-together",
         verdict=VerdictWord.INTERNATIONAL_CUT,
-        sentence=f"At least {MOST:.0%} of the devices that tell are lost, in two unrelated networks at least, and as "
-        "many of those that say so themselves still reach servers inside the country.",
-        overturned_by="A network whose devices reach servers abroad; neighbours that dropped too; rounds that arrive "
-        "later.",
         condition=_abroad,
+        numbers={"share": MOST},
     ),
     ScopeRule(
         rule_id="networks-lost-together",
         verdict=VerdictWord.TOTAL_SHUTDOWN,
-        sentence=f"At least {MOST:.0%} of the devices that tell are lost, in two unrelated networks at least.",
-        overturned_by="A network whose devices are well; neighbours that dropped too; rounds that arrive later.",
         condition=_total,
+        numbers={"share": MOST},
     ),
     ScopeRule(
         rule_id="service-lost-everywhere",
         verdict=VerdictWord.SERVICE_MAINTENANCE,
-        sentence="Every device lost one service, and the vantage outside lost it too.",
-        overturned_by="A vantage in another network that reaches it.",
         condition=_service,
     ),
     ScopeRule(
         rule_id="devices-well",
         verdict=VerdictWord.OK,
-        sentence=f"At least {MOST:.0%} of the devices that tell reach reference targets outside.",
-        overturned_by="Rounds that arrive later and say otherwise.",
         condition=_well,
+        numbers={"share": MOST},
     ),
     ScopeRule(
         rule_id="scope-mixed-evidence",
         verdict=VerdictWord.INCONCLUSIVE,
-        sentence="Some devices are lost or silent and some are not, in no pattern that a rule knows.",
-        overturned_by="More rounds, or more devices.",
         condition=_always,
     ),
 )

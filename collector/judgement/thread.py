@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from collector.errors import StoreError
-from collector.judgement.changes import is_change, outside_of, revision, said_of
+from collector.judgement.changes import assessment_of, is_change, outside_of, revision
 from collector.judgement.devices import SILENT_PERIODS
 from collector.judgement.gather import PERIOD_S, Scopes
 from collector.store.queries import Queries
@@ -45,12 +45,14 @@ class AssessmentKeeper:
     def judge(self, now_ns: int) -> None:
         """Write down what holds by now, and what is to be revised. Raises `StoreError`."""
         self._revise(now_ns)
-        before = {one.said.country: one.said for one in self._queries.holding()}
+        before = {one.assessment.country: one.assessment for one in self._queries.holding()}
         holding = []
         for scope in self._scopes.now(now_ns):
-            said, last = said_of(scope, now_ns), before.get(scope.country)
-            changed = is_change(said, last)
-            holding.append((said if changed or last is None else replace(said, id=last.id), changed))
+            assessment, last = assessment_of(scope, now_ns), before.get(scope.country)
+            changed = is_change(assessment, last)
+            holding.append(
+                (assessment if changed or last is None else replace(assessment, id=last.id), changed)
+            )
         self._log.keep(holding, now_ns)
 
     def _revise(self, now_ns: int) -> None:
@@ -65,11 +67,11 @@ class AssessmentKeeper:
         found = []
         for change in self._queries.changes(since_ns=since_ns):
             reconciled = self._scopes.reconciled(
-                change.said.country, change.said.said_ns, outside_of(change.said)
+                change.assessment.country, change.assessment.said_ns, outside_of(change.assessment)
             )
-            said = None if reconciled is None else revision(change, reconciled, now_ns)
-            if said is not None:
-                found.append(said)
+            assessment = None if reconciled is None else revision(change, reconciled, now_ns)
+            if assessment is not None:
+                found.append(assessment)
         self._log.revise(found)
         self._seen = last
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from collector.page import cards, texts, times
+from collector.page import cards, times
 from collector.page.errors import NotStoringError, UnknownDeviceError
 from collector.page.headers import LIVE, NEVER
 from collector.page.models import (
@@ -35,9 +35,10 @@ from collector.page.models import (
     RoundsOut,
     RoundsQuery,
     SinceOut,
-    TurnOut,
+    TransitionOut,
     VerdictOut,
 )
+from collector.page.statements import statement_out, verdict_out
 from collector.page.times import NS_PER_S
 from collector.store import chain
 from collector.store.answers import DeviceRow, RecordFilter, RecordRow, RejectRow, RoundRow
@@ -45,8 +46,10 @@ from collector.store.completeness import Completeness, EpochCompleteness
 from collector.store.history import DeviceHistory, MissedRounds, StoredRound
 from collector.store.queries import MAX_PAGE, Queries
 from firmware import __version__
-from firmware.model.record import ClockQuality, ClockReading
-from firmware.wire.messages import Turn
+from firmware.language.numbers import ENGLISH
+from firmware.language.translator import Translator
+from firmware.model.record import ClockQuality, ClockReading, verdict_in
+from firmware.wire.messages import Transition
 
 NDJSON: Final = "application/x-ndjson"
 DEFAULT_RECORDS: Final = 100
@@ -80,6 +83,7 @@ class Api:
         self._queries = queries
         self._history = DeviceHistory(queries)
         self._now_ns = now_ns
+        self._english = Translator(ENGLISH)
         self._storing_fault = storing_fault
 
     def router(self) -> APIRouter:
@@ -149,7 +153,7 @@ class Api:
         return RoundsOut(
             device=device,
             rounds=[_round(one) for one in found.rounds],
-            missed=[_missed(one) for one in found.missed],
+            missed=[_missed(one, self._english) for one in found.missed],
             older=until_text(found.before) if found.before is not None else None,
         )
 
@@ -172,7 +176,9 @@ class Api:
             )
         limit = min(wanted.limit or DEFAULT_RECORDS, MAX_PAGE)
         page = self._queries.records(_filter(wanted), after=wanted.cursor, limit=limit)
-        answer = RecordsOut(records=[_record(row) for row in page.records], next_cursor=page.next_cursor)
+        answer = RecordsOut(
+            records=[_record(row, self._english) for row in page.records], next_cursor=page.next_cursor
+        )
         return Response(
             answer.model_dump_json(),
             media_type="application/json",
@@ -224,22 +230,22 @@ class Api:
             online=row.online,
             waiting=row.waiting,
             last_round=None if last is None else _moment(last),
-            verdict=_verdict(last),
+            verdict=_verdict(last, self._english),
             since=self._since(row.id),
-            headline=[_turn(turn) for turn in row.headline],
+            headline=[_transition(transition) for transition in row.headline],
             completeness=_completeness(row.completeness),
         )
 
     def _since(self, device: str) -> SinceOut | None:
-        run = self._history.verdict_run(device)
-        if run is None:
+        streak = self._history.verdict_streak(device)
+        if streak is None:
             return None
         return SinceOut(
-            first_round=_moment(run.first),
-            rounds=run.rounds,
-            exact=run.before is not None,
-            before=None if run.before is None else _moment(run.before),
-            verdict_before=None if run.before is None else run.before.verdict,
+            first_round=_moment(streak.first),
+            rounds=streak.rounds,
+            exact=streak.before is not None,
+            before=None if streak.before is None else _moment(streak.before),
+            verdict_before=None if streak.before is None else streak.before.verdict,
         )
 
     def _lines(self, wanted: RecordsQuery) -> Iterator[bytes]:
@@ -247,7 +253,7 @@ class Api:
         while left is None or left > 0:
             limit = MAX_PAGE if left is None else min(left, MAX_PAGE)
             page = self._queries.records(_filter(wanted), after=after, limit=limit)
-            yield b"".join(_line(row) for row in page.records)
+            yield b"".join(_line(row, self._english) for row in page.records)
             if page.next_cursor is None:
                 return
             after = page.next_cursor
@@ -307,29 +313,21 @@ def _moment(row: RoundRow) -> MomentOut:
     )
 
 
-def _turn(turn: Turn) -> TurnOut:
-    return TurnOut(
-        verdict=turn.verdict,
-        rule_id=turn.rule_id,
+def _transition(transition: Transition) -> TransitionOut:
+    return TransitionOut(
+        verdict=transition.verdict,
+        rule_id=transition.rule_id,
         since=MomentOut(
-            utc=times.iso_ns(turn.since_utc_ns),
-            error_s=None if turn.error_ns is None else turn.error_ns / NS_PER_S,
-            clock=turn.quality,
+            utc=times.iso_ns(transition.since_utc_ns),
+            error_s=None if transition.error_ns is None else transition.error_ns / NS_PER_S,
+            clock=transition.quality,
         ),
     )
 
 
-def _verdict(row: RoundRow | None) -> VerdictOut | None:
+def _verdict(row: RoundRow | None, english: Translator) -> VerdictOut | None:
     verdict = cards.verdict_of(row)
-    if verdict is None:
-        return None
-    return VerdictOut(
-        verdict=verdict.verdict,
-        sentence=texts.verdict_sentence(verdict.verdict),
-        rule_id=verdict.rule_id,
-        evidence=list(verdict.evidence),
-        overturned_by=verdict.overturned_by,
-    )
+    return None if verdict is None else verdict_out(verdict, english)
 
 
 def _completeness(account: Completeness) -> CompletenessOut:
@@ -382,18 +380,19 @@ def _round(one: StoredRound) -> RoundOut:
     )
 
 
-def _missed(one: MissedRounds) -> MissedOut:
+def _missed(one: MissedRounds, english: Translator) -> MissedOut:
     return MissedOut(
         epoch=one.epoch,
         seq=one.seq,
         due=times.iso_ns(one.start_utc_ns),
         moment=moment(one.due),
         count=one.count,
-        reason=one.reason,
+        reason=statement_out("gap", one.reason, english),
     )
 
 
-def _record(row: RecordRow) -> RecordOut:
+def _record(row: RecordRow, english: Translator) -> RecordOut:
+    verdict = verdict_in(row.body)
     return RecordOut(
         cursor=row.id,
         device=row.device,
@@ -402,10 +401,11 @@ def _record(row: RecordRow) -> RecordOut:
         received=times.iso_ns(row.received_ns),
         start=moment(row.start),
         record=json.loads(row.body),
+        verdict=None if verdict is None else verdict_out(verdict, english),
     )
 
 
-def _line(row: RecordRow) -> bytes:
+def _line(row: RecordRow, english: Translator) -> bytes:
     # The record's own text is passed on as it is, so that no digit of it changes.
     head = {
         "cursor": row.id,
@@ -415,7 +415,9 @@ def _line(row: RecordRow) -> bytes:
         "received": times.iso_ns(row.received_ns),
         "start": moment(row.start).model_dump(mode="json"),
     }
-    return f'{json.dumps(head)[:-1]}, "record": {row.body}}}\n'.encode()
+    verdict = verdict_in(row.body)
+    said = json.dumps(None if verdict is None else english.verdict_to_json(verdict))
+    return f'{json.dumps(head)[:-1]}, "record": {row.body}, "verdict": {said}}}\n'.encode()
 
 
 def _reject(row: RejectRow) -> RejectOut:

@@ -6,6 +6,8 @@ anywhere else, and must never write.
 
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -17,7 +19,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import HTMLResponse, JSONResponse
 
 from collector.errors import StoreError
-from collector.page import headers, texts
+from collector.page import headers, language
 from collector.page.api import Api
 from collector.page.errors import BadParameterError, NotStoringError, UnknownDeviceError
 from collector.page.headers import NEVER, Headers
@@ -28,6 +30,9 @@ from collector.page.target_api import TargetApi
 from collector.page.times import Clock, Moment
 from collector.store.queries import Queries
 from firmware import __version__
+from firmware.language.numbers import ENGLISH
+from firmware.language.translator import CATALOGUES, Translator
+from firmware.model.record import Rung
 
 DESCRIPTION: Final = (
     "What devices measured, what they concluded, and how complete their records are. Read-only."
@@ -40,10 +45,11 @@ def make_app(
     *,
     now_ns: Clock = time.time_ns,
     storing_fault: Callable[[], str | None] = lambda: None,
+    catalogues: Path = CATALOGUES,
 ) -> FastAPI:
     """Return the ASGI application that shows what `queries` finds. The caller closes `queries` after serving.
 
-    `storing_fault` says why nothing can be stored at present, None when it can.
+    `storing_fault` says why nothing can be stored at present, None when it can. `catalogues` are the languages of its pages.
     """
     app = FastAPI(
         title="Tidegauge collector",
@@ -55,19 +61,23 @@ def make_app(
         middleware=[Middleware(Headers), Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES)],
     )
     templates = Templates()
+    translator_of = partial(language.translator_of, catalogues=catalogues)
     app.include_router(Api(queries, now_ns, storing_fault).router())
     app.include_router(TargetApi(queries, now_ns).router())
     app.include_router(ScopeApi(queries, now_ns).router())
-    app.include_router(Pages(queries, templates, now_ns, app.openapi).router())
-    _Errors(templates, now_ns).register(app)
+    app.include_router(Pages(queries, templates, now_ns, app.openapi, translator_of).router())
+    _Errors(templates, now_ns, translator_of).register(app)
     return app
 
 
 class _Errors:
     """Errors as pages for people and as objects for programs."""
 
-    def __init__(self, templates: Templates, now_ns: Clock) -> None:
+    def __init__(
+        self, templates: Templates, now_ns: Clock, translator_of: Callable[[Request], Translator]
+    ) -> None:
         self._templates = templates
+        self._translator_of = translator_of
         self._now_ns = now_ns
 
     def register(self, app: FastAPI) -> None:
@@ -81,8 +91,10 @@ class _Errors:
 
     def unknown_device(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, UnknownDeviceError)
-        text = texts.plain("not_found_device", id=error.device)
-        return self._answer(request, 404, "not_found_title", text, parameter="device", found=error.device)
+        text = self._translator(request).say("page.not_found_device", id=error.device)
+        return self._answer(
+            request, 404, "page.not_found_title", text, parameter="device", found=error.device
+        )
 
     def bad_parameter(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, BadParameterError)
@@ -90,42 +102,50 @@ class _Errors:
 
     def invalid(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return self._wrong_parameter(request, _first_fault(request, error), 422)
+        return self._wrong_parameter(request, _first_fault(request, error, self._translator(request)), 422)
 
     def unavailable(self, request: Request, error: Exception) -> Response:  # noqa: ARG002  # the log has it
-        text = texts.plain("unavailable_text")
-        answer = self._answer(request, 503, "unavailable_title", text)
+        text = self._translator(request).say("page.unavailable_text")
+        answer = self._answer(request, 503, "page.unavailable_title", text)
         answer.headers["retry-after"] = "30"
         return answer
 
     def not_storing(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, NotStoringError)
         return self._answer(
-            request, 503, "not_storing_title", texts.plain("not_storing_text", fault=error.fault)
+            request,
+            503,
+            "page.not_storing_title",
+            self._translator(request).say("page.not_storing_text", fault=error.fault),
         )
 
     def http(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        keys = {404: ("not_found_title", "not_found_text"), 405: ("not_allowed_title", "not_allowed_text")}
-        title, text = keys.get(error.status_code, ("bad_request_title", "bad_request_text"))
-        answer = self._answer(request, error.status_code, title, texts.plain(text))
+        keys = {
+            404: ("page.not_found_title", "page.not_found_text"),
+            405: ("page.not_allowed_title", "page.not_allowed_text"),
+        }
+        title, text = keys.get(error.status_code, ("page.bad_request_title", "page.bad_request_text"))
+        answer = self._answer(request, error.status_code, title, self._translator(request).say(text))
         answer.headers.update(error.headers or {})
         return answer
 
     def broken(self, request: Request, error: Exception) -> Response:  # noqa: ARG002  # the server logs it
-        answer = self._answer(request, 500, "error_title", texts.plain("error_text"))
+        answer = self._answer(
+            request, 500, "page.error_title", self._translator(request).say("page.error_text")
+        )
         # This one is sent from outside the middleware.
         headers.add(MutableHeaders(raw=answer.raw_headers))
         return answer
 
     def _wrong_parameter(self, request: Request, error: BadParameterError, status: int) -> Response:
-        text = texts.plain(
-            "bad_parameter", parameter=error.parameter, found=error.found, allowed=error.allowed
+        text = self._translator(request).say(
+            "page.bad_parameter", parameter=error.parameter, found=error.found, allowed=error.allowed
         )
         return self._answer(
             request,
             status,
-            "bad_request_title",
+            "page.bad_request_title",
             text,
             parameter=error.parameter,
             found=error.found,
@@ -133,26 +153,46 @@ class _Errors:
         )
 
     def _answer(self, request: Request, status: int, title: str, text: str, **detail: str) -> Response:
-        if request.url.path.startswith("/api/") or request.url.path == "/healthz":
+        if _is_for_programs(request):
             body: dict[str, Any] = {"error": {"message": text, **detail}}
             return JSONResponse(body, status_code=status, headers={"cache-control": NEVER})
-        now = Moment(ns=self._now_ns())
+        now, translator = Moment(ns=self._now_ns()), self._translator(request)
         html = self._templates.page(
-            "message.html", title=texts.plain(title), text=text, at=f"{now.day}, {now.clock} UTC"
+            "message.html",
+            translator,
+            title=translator.say(title),
+            text=text,
+            at=f"{language.day(now.date, translator.language)}, {now.clock} UTC",
         )
         return HTMLResponse(html, status_code=status, headers={"cache-control": NEVER})
 
+    def _translator(self, request: Request) -> Translator:
+        """Return the translator of an error: programs are answered in English."""
+        return Translator(ENGLISH) if _is_for_programs(request) else self._translator_of(request)
 
-def _first_fault(request: Request, error: RequestValidationError) -> BadParameterError:
+
+def _first_fault(
+    request: Request, error: RequestValidationError, translator: Translator
+) -> BadParameterError:
     """Return the first thing wrong with a request to the API."""
     fault = error.errors()[0]
     name = str(fault["loc"][-1])
     if fault["type"] == "extra_forbidden":
-        known = ", ".join(_query_names(request)) or texts.plain("no_parameter")
+        known = ", ".join(_query_names(request)) or translator.say("page.no_parameter")
         return BadParameterError(parameter=name, found=str(fault["input"]), allowed=known)
     return BadParameterError(
-        parameter=name, found=str(fault["input"])[:100], allowed=texts.allowed(name, str(fault["msg"]))
+        parameter=name, found=str(fault["input"])[:100], allowed=_allowed(name, str(fault["msg"]), translator)
     )
+
+
+def _allowed(name: str, otherwise: str, translator: Translator) -> str:
+    """Return what a parameter may be; `otherwise` for one that has no sentence of its own."""
+    key = f"allowed.{name}"
+    return translator.say(key, rungs=list(Rung)) if translator.has(key) else otherwise
+
+
+def _is_for_programs(request: Request) -> bool:
+    return request.url.path.startswith("/api/") or request.url.path == "/healthz"
 
 
 def _query_names(request: Request) -> list[str]:

@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from collector.judgement.changes import Basis, basis_of, read_basis
-from collector.page import texts, times
-from collector.page.cards import VerdictInWords
+from collector.page import times
+from collector.page.cards import VerdictInWords, tone_of
 from collector.page.times import NS_PER_S, Moment
 from collector.store import scopes
 from collector.store.scopes import Change, Holding
+from firmware.language.translator import Translator
 from firmware.model.verdict_words import VerdictWord
 
 STALE_S: Final = 300
 """A verdict that was not made anew for so long is shown as one of the past."""
-
-_TONES: Final = {str(VerdictWord.OK): "ok", str(VerdictWord.INCONCLUSIVE): "unsure"}
+_NO_LOSS: Final = frozenset({VerdictWord.OK, VerdictWord.INCONCLUSIVE, VerdictWord.COLLECTOR_FAULT})
+"""Verdicts that do not count the silent as lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,92 +55,108 @@ class Country:
     rests: str
     evidence: tuple[str, ...]
     overturned_by: str
-    control: str
+    vantage: str
     entries: tuple[CountryEntry, ...]
 
 
 def country(
-    holding: Holding, changes: Sequence[Change], now_ns: int, *, connected: bool | None, control_s: float
+    holding: Holding,
+    changes: Sequence[Change],
+    now_ns: int,
+    translator: Translator,
+    *,
+    connected: bool | None,
+    vantage_s: float,
 ) -> Country:
     """Return what the page says of a country; `connected` is how the vantage is, None for off."""
-    said, age_ns = holding.said, max(0, now_ns - holding.judged_ns)
-    ago = times.duration(age_ns)
+    assessment, age_ns = holding.assessment, max(0, now_ns - holding.judged_ns)
+    ago = times.duration(age_ns, translator)
     return Country(
-        id=said.country,
-        name=name(said.country),
-        now=_line(said, read_basis(holding.basis)),
+        id=assessment.country,
+        name=name(assessment.country, translator),
+        now=_line(assessment, read_basis(holding.basis), translator),
         stale=ago if age_ns > STALE_S * NS_PER_S else "",
         judged_ago=ago,
-        rests=_rests(read_basis(holding.basis), said),
-        evidence=holding.evidence,
-        overturned_by=said.overturned_by,
-        control=control(connected=connected, control_s=control_s),
-        entries=tuple(_entries(changes)),
+        rests=_rests(read_basis(holding.basis), assessment, translator),
+        evidence=translator.evidence(holding.evidence),
+        overturned_by=translator.overturned_by(assessment.rule_id, assessment.overturned_by),
+        vantage=vantage(translator, connected=connected, vantage_s=vantage_s),
+        entries=tuple(_entries(changes, translator)),
     )
 
 
-def name(country: str) -> str:
+def name(country: str, translator: Translator) -> str:
     """Return a country's name; of devices by a plan of no country, that."""
     if country in ("", "zz"):
-        return texts.plain("scope_nowhere")
-    return texts.COUNTRIES.get(country, country.upper())
+        return translator.say("page.scope_nowhere")
+    key = f"country.{country}"
+    return translator.say(key) if translator.has(key) else country.upper()
 
 
-def control(*, connected: bool | None, control_s: float) -> str:
+def vantage(translator: Translator, *, connected: bool | None, vantage_s: float) -> str:
     """Return how the vantage outside is."""
     if connected is None:
-        return texts.plain("scope_control_off", minutes=round(control_s / 60))
-    return texts.plain("scope_control_well" if connected else "scope_control_lost")
+        return translator.say("page.scope_vantage_off", minutes=round(vantage_s / 60))
+    return translator.say("page.scope_vantage_well" if connected else "page.scope_vantage_lost")
 
 
-def sentence(said: scopes.Assessment, basis: Basis) -> str:
+def sentence(assessment: scopes.Assessment, basis: Basis, translator: Translator) -> str:
     """Return what a person would say for a verdict on a country."""
-    if said.verdict == VerdictWord.INCONCLUSIVE:
-        if said.rule_id == "too-few-devices":
-            return texts.plain("scope_too_few")
+    if assessment.verdict == VerdictWord.INCONCLUSIVE:
+        if assessment.rule_id == "too-few-devices":
+            return translator.say("scope.inconclusive.too_few")
         if basis.silent and basis.silent >= basis.devices / 2:
-            return texts.plain("scope_all_silent", silent=basis.silent, devices=basis.devices)
-        return texts.plain("scope_mixed")
-    return texts.scope_sentence(said.verdict, basis.where or "?")
+            return translator.say("scope.inconclusive.all_silent", silent=basis.silent, devices=basis.devices)
+        return translator.say("scope.inconclusive.mixed")
+    key = f"scope.{assessment.verdict}"
+    if translator.has(key):
+        return translator.say(key, where=basis.where or "?")
+    return translator.verdict(assessment.verdict)
 
 
-def _entries(changes: Iterable[Change]) -> Iterable[CountryEntry]:
+def _entries(changes: Iterable[Change], translator: Translator) -> Iterable[CountryEntry]:
     for change in changes:
-        later, last = [], change.said
+        later, last = [], change.assessment
         for one in change.revisions:
             basis = basis_of(one)
             same = (one.verdict, basis.where) == (last.verdict, basis_of(last).where)
-            key = "scope_confirmed" if same else "scope_revised"
-            later.append(_line(one, basis, label=texts.count(key, basis.late)))
+            key = "page.scope_confirmed" if same else "page.scope_revised"
+            later.append(_line(one, basis, translator, label=translator.count(key, basis.late)))
             last = one
-        yield CountryEntry(live=_line(change.said, basis_of(change.said)), later=tuple(later))
+        yield CountryEntry(
+            live=_line(change.assessment, basis_of(change.assessment), translator), later=tuple(later)
+        )
 
 
-def _line(said: scopes.Assessment, basis: Basis, *, label: str = "") -> Line:
-    error_ns = said.since_error_ns
+def _line(assessment: scopes.Assessment, basis: Basis, translator: Translator, *, label: str = "") -> Line:
+    error_ns = assessment.since_error_ns
     since = None
-    if said.since_ns is not None:
-        error = "" if error_ns is None else texts.plain("error_within", error=times.error_bound(error_ns))
-        since = Moment(ns=said.since_ns, error=error)
-    words = sentence(said, basis)
+    if assessment.since_ns is not None:
+        error = (
+            ""
+            if error_ns is None
+            else translator.say("page.error_within", error=times.error_bound(error_ns, translator))
+        )
+        since = Moment(ns=assessment.since_ns, error=error)
+    words = sentence(assessment, basis, translator)
     return Line(
-        at=Moment(ns=said.said_ns),
-        said=VerdictInWords(word=said.verdict, tone=_TONES.get(said.verdict, "bad"), sentence=words),
+        at=Moment(ns=assessment.said_ns),
+        said=VerdictInWords(word=assessment.verdict, tone=tone_of(assessment.verdict), sentence=words),
         since=since,
         since_exact=error_ns is not None,
-        rule_id=said.rule_id,
+        rule_id=assessment.rule_id,
         label=label,
     )
 
 
-def _rests(basis: Basis, said: scopes.Assessment) -> str:
+def _rests(basis: Basis, assessment: scopes.Assessment, translator: Translator) -> str:
     networks = (
-        texts.count("scope_networks", basis.networks)
+        translator.count("page.scope_networks", basis.networks)
         if basis.networks
-        else texts.plain("scope_networks_none")
+        else translator.say("page.scope_networks_none")
     )
-    line = texts.count(
-        "scope_rests_on",
+    line = translator.count(
+        "page.scope_rests_on",
         basis.devices,
         networks=networks,
         well=basis.well,
@@ -148,6 +165,6 @@ def _rests(basis: Basis, said: scopes.Assessment) -> str:
     )
     if not basis.silent:
         return line
-    counted = basis.lost and said.verdict not in (*_TONES, VerdictWord.COLLECTOR_FAULT)
-    key = "scope_silent_lost" if counted and basis.silent <= basis.lost else "scope_silent_unknown"
-    return f"{line}; {texts.plain(key)}"
+    counted = basis.lost and assessment.verdict not in _NO_LOSS
+    key = "page.scope_silent_lost" if counted and basis.silent <= basis.lost else "page.scope_silent_unknown"
+    return f"{line}; {translator.say(key)}"

@@ -6,14 +6,16 @@ A gap is a column of its own, never left out: two rounds with hours between them
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from collector.page import texts, times
+from collector.page import language, times
 from collector.page.times import Moment
 from collector.store.history import MissedRounds, Rounds, StoredRound
 from firmware.judgement.ladder import RungProgress, RungState
+from firmware.language.translator import Translator
 from firmware.model.record import Rung
 from firmware.model.seqs import SeqRanges
 
@@ -80,6 +82,7 @@ class _Gap:
 def of(
     found: Rounds,
     missing: Mapping[str, SeqRanges],
+    translator: Translator,
     *,
     silence: tuple[int, int] | None = None,
     brief: bool = False,
@@ -92,15 +95,19 @@ def of(
     columns: list[Column] = []
     ordinary_ns = _ordinary_ns(found.rounds)
     for index, after in enumerate(found.rounds):
-        gap = _between(found.rounds[index - 1], after, found, missing, ordinary_ns) if index else None
+        gap = None
+        if index:
+            gap = _between(
+                found.rounds[index - 1], after, found, missing, translator, ordinary_ns=ordinary_ns
+            )
         if gap is not None:
-            columns.append(_gap_column(gap))
-        columns.append(_round_column(after, brief=brief))
+            columns.append(_gap_column(gap, translator))
+        columns.append(_round_column(after, translator, brief=brief))
     if columns and silence is not None:
-        columns.append(_silence(*silence))
+        columns.append(_silence(*silence, translator))
     return Matrix(
         device=found.device,
-        rungs=tuple((str(rung), texts.RUNGS[rung][0]) for rung in Rung),
+        rungs=tuple((str(rung), translator.say(f"rung.{rung}")) for rung in Rung),
         columns=_with_ticks(columns),
         rounds=len(found.rounds),
     )
@@ -138,13 +145,15 @@ def _between(
     after: StoredRound,
     found: Rounds,
     missing: Mapping[str, SeqRanges],
+    translator: Translator,
+    *,
     ordinary_ns: float,
 ) -> _Gap | None:
     low, high = before.row.seq, after.row.seq
     same = before.row.epoch == after.row.epoch
     gap = _Gap(
-        low=_moment(before),
-        high=_moment(after),
+        low=_moment(before, translator),
+        high=_moment(after, translator),
         apart_ns=_apart_ns(before, after),
         missed=tuple(one for one in found.missed if _lies_between(one, before, after)),
         missing=_overlap(missing.get(after.row.epoch, SeqRanges()), low, high) if same else 0,
@@ -174,59 +183,69 @@ def _overlap(ranges: SeqRanges, low: int, high: int) -> int:
     return sum(max(0, min(last, high) - max(first, low) + 1) for first, last in ranges)
 
 
-def _gap_column(gap: _Gap) -> Column:
-    apart = texts.plain("gap_unknown") if gap.apart_ns is None else times.duration(gap.apart_ns)
-    parts = [texts.plain("gap_between", since=gap.low.clock, until=gap.high.clock, duration=apart)]
+def _gap_column(gap: _Gap, translator: Translator) -> Column:
+    apart = (
+        translator.say("page.gap_unknown")
+        if gap.apart_ns is None
+        else times.duration(gap.apart_ns, translator)
+    )
+    parts = [translator.say("page.gap_between", since=gap.low.clock, until=gap.high.clock, duration=apart)]
     if gap.missed:
-        reasons = "; ".join(sorted({one.reason for one in gap.missed}))
+        reasons = "; ".join(sorted({translator.state("gap", one.reason) for one in gap.missed}))
         missed = sum(one.count for one in gap.missed)
-        parts.append(texts.count("gap_missed", missed, reasons=reasons))
+        parts.append(translator.count("page.gap_missed", missed, reasons=reasons))
     if gap.missing:
-        parts.append(texts.count("gap_missing", gap.missing))
+        parts.append(translator.count("page.gap_missing", gap.missing))
     if gap.restarted:
-        parts.append(texts.plain("gap_restarted"))
+        parts.append(translator.say("page.gap_restarted"))
     return Column(at=gap.low, title=" ".join(parts), gap=apart)
 
 
-def _silence(since_ns: int, now_ns: int) -> Column:
+def _silence(since_ns: int, now_ns: int, translator: Translator) -> Column:
     since = Moment(ns=since_ns)
-    title = texts.plain("gap_silent", time=since.clock, day=since.day)
-    return Column(at=Moment(ns=now_ns), title=title, gap=times.duration(now_ns - since_ns))
+    title = translator.say(
+        "page.gap_silent", time=since.clock, day=language.day(since.date, translator.language)
+    )
+    return Column(at=Moment(ns=now_ns), title=title, gap=times.duration(now_ns - since_ns, translator))
 
 
-def _moment(found: StoredRound) -> Moment:
-    return times.by_device(found.row.start_utc_ns, found.row.clock_quality, found.row.clock_error_ns)
-
-
-def _round_column(found: StoredRound, *, brief: bool) -> Column:
-    at = _moment(found)
-    verdict = texts.verdict_sentence(found.row.verdict) if found.row.verdict else texts.plain("no_verdict")
-    return Column(
-        at=at,
-        title=texts.plain("round_title", time=at.clock, error=at.error, verdict=verdict),
-        cells=tuple(_cell(found.ladder.rung(rung), at.clock, brief=brief) for rung in Rung),
+def _moment(found: StoredRound, translator: Translator) -> Moment:
+    return times.by_device(
+        found.row.start_utc_ns, found.row.clock_quality, found.row.clock_error_ns, translator
     )
 
 
-def _cell(state: RungState, time: str, *, brief: bool) -> Cell:
-    text = texts.plain(f"cell_{state.state}", reached=state.reached, tried=state.tried)
+def _round_column(found: StoredRound, translator: Translator, *, brief: bool) -> Column:
+    at = _moment(found, translator)
+    verdict = (
+        translator.verdict(found.row.verdict) if found.row.verdict else translator.say("page.no_verdict")
+    )
+    return Column(
+        at=at,
+        title=translator.say("page.round_title", time=at.clock, error=at.error, verdict=verdict),
+        cells=tuple(_cell(found.ladder.rung(rung), at.clock, translator, brief=brief) for rung in Rung),
+    )
+
+
+def _cell(state: RungState, time: str, translator: Translator, *, brief: bool) -> Cell:
+    text = translator.say(f"page.cell_{state.state}", reached=state.reached, tried=state.tried)
     if state.state is RungProgress.REACHED:
         return Cell(state=str(state.state), text=text, title="")
     failures = _by_kind(state.failures) if brief else state.failures
     most = KINDS_SHOWN if brief else FAILURES_SHOWN
     shown = ", ".join(failures[:most])
     more = len(failures) - most
-    title = texts.plain(
-        "cell_title" if shown else "cell_title_bare",
-        rung=texts.RUNGS[state.rung][0],
+    title = translator.say(
+        "page.cell_title" if shown else "page.cell_title_bare",
+        rung=translator.say(f"rung.{state.rung}"),
         what=text,
-        failures=texts.plain("and_more", shown=shown, n=more) if more > 0 else shown,
+        failures=translator.say("page.and_more", shown=shown, n=more) if more > 0 else shown,
     )
     # In brief the column's own label has the time: a second copy in every cell is what costs most bytes.
     return Cell(
         state=str(state.state),
         text=text,
-        title=title if brief else texts.plain("timed", time=time, what=title),
+        title=title if brief else translator.say("page.timed", time=time, what=title),
     )
 
 
@@ -240,9 +259,9 @@ def _with_ticks(columns: Sequence[Column]) -> tuple[Column, ...]:
     """Mark every `TICK_EVERY`th column from the newest; the day stands where it changes, and at the newest."""
     last = len(columns) - 1
     ticked: list[Column] = []
-    day = ""
+    day: date | None = None
     for index, column in enumerate(columns):
         tick = (last - index) % TICK_EVERY == 0
-        ticked.append(replace(column, tick=tick, dated=tick and (index == last or column.at.day != day)))
-        day = column.at.day if tick else day
+        ticked.append(replace(column, tick=tick, dated=tick and (index == last or column.at.date != day)))
+        day = column.at.date if tick else day
     return tuple(ticked)

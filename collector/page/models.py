@@ -33,6 +33,23 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class StatementOut(ApiModel):
+    """One thing that is said, as data, and as an English sentence."""
+
+    code: str = Field(
+        description="Which statement; `prose` for what older software wrote as a sentence.",
+        examples=["rung-networks-best"],
+    )
+    parameters: dict[str, Any] = Field(
+        description="Its values, the unit in the name.",
+        examples=[{"rung": "domestic", "reached": 3, "tried": 3, "networks": 3, "best_ns": 12345678}],
+    )
+    sentence: str = Field(
+        description="The same for a person, in English.",
+        examples=["domestic: 3 of 3 reached in 3 networks, best 12.3 ms"],
+    )
+
+
 class VerdictOut(ApiModel):
     """What a rule concluded of one round, at the device’s own place. Never a claim about the country."""
 
@@ -43,8 +60,8 @@ class VerdictOut(ApiModel):
     rule_id: str = Field(
         description="The rule that decided; see /about#rules.", examples=["international-cut"]
     )
-    evidence: list[str] = Field(description="What was seen, line by line.")
-    overturned_by: str = Field(description="What would make the verdict wrong.")
+    evidence: list[StatementOut] = Field(description="What was seen.")
+    overturned_by: str = Field(description="What would make the verdict wrong, in English.")
 
 
 class MomentOut(ApiModel):
@@ -102,8 +119,8 @@ class CompletenessOut(ApiModel):
     )
 
 
-class TurnOut(ApiModel):
-    """A turn of a device’s verdict, as it said on connecting, ahead of the records that tell it in full."""
+class TransitionOut(ApiModel):
+    """A transition of a device’s verdict, as it said on connecting, ahead of the records that tell it in full."""
 
     verdict: str = Field(description="The verdict’s word.", examples=["international_cut"])
     rule_id: str = Field(description="The rule that decided it; see /about.")
@@ -135,8 +152,8 @@ class DeviceOut(ApiModel):
         description="What that round concluded; null: nothing, or no round has arrived."
     )
     since: SinceOut | None = Field(description="How long that verdict has held.")
-    headline: list[TurnOut] = Field(
-        description="What it said on its last connecting of its verdict’s last turns, newest first; its own word, told"
+    headline: list[TransitionOut] = Field(
+        description="What it said on its last connecting of its verdict’s last transitions, newest first; its own word, told"
         " ahead of the records, which may not have arrived."
     )
     completeness: CompletenessOut
@@ -195,9 +212,7 @@ class MissedOut(ApiModel):
     )
     moment: MomentOut = Field(description="The same by all that is known now, with its error.")
     count: int = Field(description="How many.", examples=[3])
-    reason: str = Field(
-        description="Why, in the device’s words.", examples=["the device was asleep, stalled or stopped"]
-    )
+    reason: StatementOut = Field(description="Why.")
 
 
 class RoundsOut(ApiModel):
@@ -226,6 +241,9 @@ class RecordOut(ApiModel):
         " clock said. Later arrivals may make it surer."
     )
     record: dict[str, Any] = Field(description="The record itself, in the record’s own schema; times in ns.")
+    verdict: VerdictOut | None = Field(
+        default=None, description="The record’s verdict with its sentences; not there where it has none."
+    )
 
 
 class RecordsOut(ApiModel):

@@ -14,9 +14,9 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse
 
-from collector.judgement.gather import CONTROL_S, connected_of
-from collector.judgement.scope import SCOPE_RULES
-from collector.page import cards, countries, health, matrix, reference, texts, times
+from collector.judgement.gather import VANTAGE_S, connected_of
+from collector.judgement.scope import SCOPE_RULES, ScopeRule
+from collector.page import cards, countries, health, matrix, reference, times
 from collector.page.api import until_of, until_text
 from collector.page.cards import Card
 from collector.page.errors import BadParameterError, UnknownDeviceError
@@ -30,11 +30,11 @@ from collector.store.queries import Queries
 from collector.store.scopes import ScopeQueries
 from collector.store.vantage_log import VantageQueries
 from collector.vantage.judging import JudgedTarget, Judging
-from firmware.judgement.round.verdict import RULES
-from firmware.model import failure_meanings
-from firmware.model.failures import ADDITIONS
-from firmware.model.record import from_json
-from firmware.model.verdict_words import COLLECTOR_ONLY, MEANINGS, VerdictWord
+from firmware.judgement.round.rules import RULES, Rule
+from firmware.language.translator import Translator
+from firmware.model.failures import ADDITIONS, Failure
+from firmware.model.record import Rung, from_json
+from firmware.model.verdict_words import COLLECTOR_ONLY, VerdictWord
 
 REFRESH_S: Final = 30
 DEVICES_A_PAGE: Final = 20
@@ -93,20 +93,36 @@ class TargetLine:
     meaning: str
     rule_id: str
     evidence: tuple[str, ...]
-    control: str
+    vantage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleLine:
+    """One rule in a table of the page that says what the words mean."""
+
+    rule_id: str
+    verdict: str
+    sentence: str
+    overturned_by: str
 
 
 class Pages:
     """The pages' routes. `openapi` returns the API's document."""
 
     def __init__(
-        self, queries: Queries, templates: Templates, now_ns: Clock, openapi: Callable[[], dict[str, Any]]
+        self,
+        queries: Queries,
+        templates: Templates,
+        now_ns: Clock,
+        openapi: Callable[[], dict[str, Any]],
+        translator_of: Callable[[Request], Translator],
     ) -> None:
+        self._translator_of = translator_of
         self._queries = queries
         self._history = DeviceHistory(queries)
         self._judging = Judging(queries)
         self._scopes = ScopeQueries(queries)
-        self._controls = VantageQueries(queries)
+        self._vantage = VantageQueries(queries)
         self._templates = templates
         self._now_ns = now_ns
         self._openapi = openapi
@@ -124,19 +140,20 @@ class Pages:
 
     def index(self, request: Request) -> Response:
         """Return the page of all devices, twenty a page."""
-        now_ns = self._now_ns()
+        now_ns, translator = self._now_ns(), self._translator_of(request)
         devices = cards.order(self._queries.devices(), now_ns)
         pages = max(1, math.ceil(len(devices) / DEVICES_A_PAGE))
-        page = _page_number(request, pages)
+        page = _page_number(request, pages, translator)
         shown = devices[(page - 1) * DEVICES_A_PAGE : page * DEVICES_A_PAGE]
         return self._live(
             request,
             "index.html",
             now_ns,
+            translator,
             here="/",
-            summary=cards.summary(devices, now_ns),
-            countries=self._countries(now_ns),
-            cards=[self._card(device, now_ns) for device in shown],
+            summary=cards.summary(devices, now_ns, translator),
+            countries=self._countries(now_ns, translator),
+            cards=[self._card(device, now_ns, translator) for device in shown],
             page=page,
             pages=pages,
             evidence_shown=EVIDENCE_SHOWN,
@@ -149,35 +166,41 @@ class Pages:
         row = self._queries.device(device)
         if row is None:
             raise UnknownDeviceError(device)
-        now_ns = self._now_ns()
-        until = _until(request)
+        now_ns, translator = self._now_ns(), self._translator_of(request)
+        until = _until(request, translator)
         found = self._history.rounds(device, ROUNDS_SHOWN * STRIPS_SHOWN, until=until)
-        records = [_record_line(record) for record in self._history.last_records(device, RECORDS_SHOWN)]
+        records = [
+            _record_line(record, translator) for record in self._history.last_records(device, RECORDS_SHOWN)
+        ]
         last = found.rounds[-1] if found.rounds else None
         return self._live(
             request,
             "device.html",
             now_ns,
+            translator,
             refreshing=until is None,
-            card=self._card(row, now_ns),
+            card=self._card(row, now_ns, translator),
             matrices=matrix.strips(
                 matrix.of(
-                    found, cards.missing_seqs(row), silence=None if until else cards.silence(row, now_ns)
+                    found,
+                    cards.missing_seqs(row),
+                    translator,
+                    silence=None if until else cards.silence(row, now_ns),
                 ),
                 ROUNDS_SHOWN,
             ),
-            until=None if until is None or last is None else cards.moment_of(last.row),
+            until=None if until is None or last is None else cards.moment_of(last.row, translator),
             older_href="" if found.before is None else f"/device/{device}?until={until_text(found.before)}",
             cite_href="" if last is None else f"/device/{device}?until={until_text(last.row)}",
-            targets=self._target_lines(device, until),
+            targets=self._target_lines(device, until, translator),
             records=records,
             meanings=sorted({(line.failure, line.meaning) for line in records if line.meaning}),
-            epochs=_epoch_lines(row),
-            health=health.lines(row),
+            epochs=_epoch_lines(row, translator),
+            health=health.lines(row, translator),
             rejects=[
                 RejectLine(
                     at=Moment(ns=reject.received_ns),
-                    seq="" if reject.seq is None else texts.number(reject.seq),
+                    seq="" if reject.seq is None else translator.number(reject.seq),
                     reason=reject.reason,
                 )
                 for reject in self._queries.rejects(device, limit=REJECTS_SHOWN)
@@ -186,19 +209,24 @@ class Pages:
 
     def about(self, request: Request) -> Response:
         """Return the page that says what the words mean, from the tables the software itself reasons with."""
+        translator = self._translator_of(request)
         html = self._templates.page(
             "about.html",
+            translator,
             here="/about",
-            rungs=tuple(texts.RUNGS.values()),
+            rungs=[(translator.say(f"rung.{one}"), translator.say(f"rung.{one}.meaning")) for one in Rung],
             verdicts=[
-                (word, texts.verdict_sentence(word), meaning, word in COLLECTOR_ONLY)
-                for word, meaning in MEANINGS.items()
+                (
+                    word,
+                    translator.verdict(word),
+                    translator.say(f"verdict.{word}.meaning"),
+                    word in COLLECTOR_ONLY,
+                )
+                for word in VerdictWord
             ],
-            rules=RULES,
-            scope_rules=SCOPE_RULES,
-            failures=[
-                (word, meaning, word in ADDITIONS) for word, meaning in failure_meanings.MEANINGS.items()
-            ],
+            rules=[_rule_line(rule, translator) for rule in RULES],
+            scope_rules=[_rule_line(rule, translator) for rule in SCOPE_RULES],
+            failures=[(word, translator.failure(word), word in ADDITIONS) for word in Failure],
         )
         return _steady(request, HTMLResponse(html))
 
@@ -207,6 +235,7 @@ class Pages:
         document = self._openapi()
         html = self._templates.page(
             "api.html",
+            self._translator_of(request),
             here="/api",
             base=str(request.base_url).rstrip("/"),
             operations=reference.operations(document),
@@ -222,60 +251,84 @@ class Pages:
         """Return the style sheet, under the hash of its content."""
         return Response(self._templates.stylesheet, media_type="text/css", headers={"cache-control": FOREVER})
 
-    def _countries(self, now_ns: int) -> list[countries.Country]:
+    def _countries(self, now_ns: int, translator: Translator) -> list[countries.Country]:
         holding = self._scopes.holding()
         if not holding:
             return []
-        connected = connected_of(self._controls, now_ns)
+        connected = connected_of(self._vantage, now_ns)
         return [
             countries.country(
                 one,
-                self._scopes.changes(one.said.country, limit=CHANGES_SHOWN),
+                self._scopes.changes(one.assessment.country, limit=CHANGES_SHOWN),
                 now_ns,
+                translator,
                 connected=connected,
-                control_s=CONTROL_S,
+                vantage_s=VANTAGE_S,
             )
             for one in holding
         ]
 
-    def _target_lines(self, device: str, until: tuple[str, int] | None) -> list[TargetLine]:
+    def _target_lines(
+        self, device: str, until: tuple[str, int] | None, translator: Translator
+    ) -> list[TargetLine]:
         judged = self._judging.round(device, until=until)
-        return [] if judged is None else [_target_line(one) for one in judged.targets]
+        return [] if judged is None else [_target_line(one, translator) for one in judged.targets]
 
-    def _card(self, device: DeviceRow, now_ns: int) -> Card:
+    def _card(self, device: DeviceRow, now_ns: int, translator: Translator) -> Card:
         found = self._history.rounds(device.id, ROUNDS_SHOWN)
         laid_out = matrix.of(
-            found, cards.missing_seqs(device), silence=cards.silence(device, now_ns), brief=True
+            found,
+            cards.missing_seqs(device),
+            translator,
+            silence=cards.silence(device, now_ns),
+            brief=True,
         )
-        return cards.card(device, self._history.verdict_run(device.id), laid_out, now_ns)
+        return cards.card(device, self._history.verdict_streak(device.id), laid_out, now_ns, translator)
 
     def _live(
-        self, request: Request, name: str, now_ns: int, *, refreshing: bool = True, **values: object
+        self,
+        request: Request,
+        name: str,
+        now_ns: int,
+        translator: Translator,
+        *,
+        refreshing: bool = True,
+        **values: object,
     ) -> Response:
         """Return a page of the present, which looks again by itself unless the reader paused it."""
         paused = request.query_params.get("refresh") == "off"
         html = self._templates.page(
             name,
+            translator,
             now=Moment(ns=now_ns),
             refresh_s=REFRESH_S if refreshing and not paused else 0,
             pause_href=_pause_href(request, paused=paused) if refreshing else "",
             **values,
         )
-        return HTMLResponse(html, headers={"cache-control": LIVE})
+        return HTMLResponse(html, headers={"cache-control": LIVE, "vary": "Accept-Language"})
 
 
-def _page_number(request: Request, pages: int) -> int:
+def _rule_line(rule: Rule | ScopeRule, translator: Translator) -> RuleLine:
+    return RuleLine(
+        rule_id=rule.rule_id,
+        verdict=rule.verdict,
+        sentence=translator.rule(rule.rule_id, rule.numbers),
+        overturned_by=translator.overturned_by(rule.rule_id),
+    )
+
+
+def _page_number(request: Request, pages: int, translator: Translator) -> int:
     text = request.query_params.get("page", "1")
     if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= pages):
-        allowed = texts.plain("allowed_page", pages=texts.number(pages))
+        allowed = translator.say("allowed.page", pages=pages)
         raise BadParameterError(parameter="page", found=text[:100], allowed=allowed)
     return int(text)
 
 
-def _until(request: Request) -> tuple[str, int] | None:
+def _until(request: Request, translator: Translator) -> tuple[str, int] | None:
     text = request.query_params.get("until")
     if text is not None and not _UNTIL.fullmatch(text):
-        raise BadParameterError(parameter="until", found=text[:100], allowed=texts.allowed("until", ""))
+        raise BadParameterError(parameter="until", found=text[:100], allowed=translator.say("allowed.until"))
     return until_of(text)
 
 
@@ -296,58 +349,60 @@ def _steady(request: Request, response: Response) -> Response:
         response = Response(status_code=304)
     response.headers["etag"] = tag
     response.headers["cache-control"] = STEADY
+    response.headers["vary"] = "Accept-Language"
     return response
 
 
-def _record_line(row: RecordRow) -> RecordLine:
+def _record_line(row: RecordRow, translator: Translator) -> RecordLine:
     record = from_json(json.loads(row.body))
     failure = record.outcome.failure or ""
     operation = record.outcome.failed_operation
     if not failure:
-        result = record.verdict.verdict if record.verdict else texts.plain("record_ok")
+        result = record.verdict.verdict if record.verdict else translator.say("page.record_ok")
     elif operation:
-        result = texts.plain("record_failed_in", failure=failure, operation=operation)
+        result = translator.say("page.record_failed_in", failure=failure, operation=operation)
     else:
         result = failure
     return RecordLine(
-        at=times.by_device(row.start.utc_ns, row.start.quality, row.start.error_ns),
+        at=times.by_device(row.start.utc_ns, row.start.quality, row.start.error_ns, translator),
         test=record.test,
-        rung="" if record.rung is None else texts.RUNGS[record.rung][0],
+        rung="" if record.rung is None else translator.say(f"rung.{record.rung}"),
         target=record.target_name or record.target,
         result=result,
         failure=failure,
-        meaning=texts.failure_meaning(failure) if failure else "",
-        took=times.took(record.runtime_ns),
+        meaning=translator.failure(failure) if failure else "",
+        took=times.took(record.runtime_ns, translator),
     )
 
 
-def _target_line(one: JudgedTarget) -> TargetLine:
+def _target_line(one: JudgedTarget, translator: Translator) -> TargetLine:
     verdict = one.judgement.verdict
-    if one.control is None:
-        control = one.why_no_control
-    elif not one.control.reachable:
-        control = texts.plain("target_control_unreachable")
+    if one.vantage is None:
+        why = one.why_no_vantage
+        vantage = "" if why is None else translator.state("no-vantage", why)
+    elif not one.vantage.reachable:
+        vantage = translator.say("page.target_vantage_unreachable")
     else:
-        age = times.duration(round(one.control.age_s * times.NS_PER_S))
-        control = texts.plain("target_control_age", duration=age)
+        age = times.duration(round(one.vantage.age_s * times.NS_PER_S), translator)
+        vantage = translator.say("page.target_vantage_age", duration=age)
     return TargetLine(
         name=one.row.target_name,
         target=one.row.target,
         verdict=verdict.verdict,
-        meaning=MEANINGS[VerdictWord(verdict.verdict)],
+        meaning=translator.say(f"verdict.{verdict.verdict}.meaning"),
         rule_id=verdict.rule_id,
-        evidence=verdict.evidence,
-        control=control,
+        evidence=translator.evidence(verdict.evidence),
+        vantage=vantage,
     )
 
 
-def _epoch_lines(row: DeviceRow) -> list[EpochLine]:
+def _epoch_lines(row: DeviceRow, translator: Translator) -> list[EpochLine]:
     return [
         EpochLine(
             epoch=epoch.epoch,
             produced=epoch.produced,
             stored=epoch.stored,
-            lines=cards.epoch_lines(epoch),
+            lines=cards.epoch_lines(epoch, translator),
         )
         for epoch in reversed(row.completeness.epochs)
     ]

@@ -1,6 +1,6 @@
 """Templates made into text: the environment, the style sheet under the hash of its content, the icon.
 
-Everything is read once, at start; a template asks only for sentences (`collector.page.texts`) and for the
+Everything is read once, at start; a template asks only for sentences (by their keys in the catalogue) and for the
 values it is given. Markup is escaped unless it is made here or in a template.
 """
 
@@ -13,8 +13,10 @@ from urllib.parse import quote
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from collector.page import texts
+from collector.page import language
+from collector.page.times import Moment
 from firmware import __version__
+from firmware.language.translator import Translator
 
 _HERE: Final = Path(__file__).parent
 
@@ -42,11 +44,6 @@ class Templates:
         )
         self._environment.filters["marked"] = marked
         self._environment.globals.update(
-            say=texts.say,
-            count=texts.count,
-            number=texts.number,
-            language=texts.LANGUAGE,
-            direction=texts.DIRECTION,
             version=__version__,
             stylesheet=self.stylesheet_path,
             icon=f"data:image/svg+xml,{quote(_ICON, safe=' =:/')}",
@@ -55,9 +52,28 @@ class Templates:
             here="",
         )
 
-    def page(self, name: str, **values: object) -> str:
-        """Return the template `name` filled with `values`."""
-        return self._environment.get_template(name).render(values)
+    def page(self, name: str, translator: Translator, **values: object) -> str:
+        """Return the template `name` filled with `values`, in the translator's language."""
+
+        def say(key: str, **inner: object) -> Markup:
+            return Markup(translator.say_as(escape, key, inner))  # noqa: S704  # escaped piece by piece
+
+        def day(at: Moment) -> str:
+            return language.day(at.date, translator.language)
+
+        def short_day(at: Moment) -> str:
+            return language.short_day(at.date, translator.language)
+
+        return self._environment.get_template(name).render(
+            say=say,
+            count=translator.count,
+            number=translator.number,
+            day=day,
+            short_day=short_day,
+            language=translator.language,
+            direction=language.direction(translator.language),
+            **values,
+        )
 
 
 def marked(text: str) -> Markup:

@@ -5,13 +5,16 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from collector.judgement.changes import basis_of
+from collector.judgement.changes import assessment_of, basis_of
 from collector.judgement.gather import CountryAssessment, Scopes
 from collector.page import countries, times
 from collector.page.headers import LIVE
-from collector.page.models import ApiModel, DeviceId, ErrorOut
+from collector.page.models import ApiModel, DeviceId, ErrorOut, StatementOut
+from collector.page.statements import evidence_out
 from collector.store.queries import Queries
 from collector.store.scopes import MAX_SAID, Assessment, ScopeQueries
+from firmware.language.numbers import ENGLISH
+from firmware.language.translator import Translator
 
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     503: {"model": ErrorOut, "description": "The store cannot be read at present."}
@@ -42,7 +45,8 @@ class ScopeOut(ApiModel):
     )
     verdict: str = Field(description="The verdict’s word.", examples=["mobile_shutdown"])
     rule_id: str = Field(description="The rule that decided.", examples=["mobile-lost-fixed-well"])
-    evidence: list[str] = Field(description="What it rests on, line by line.")
+    sentence: str = Field(description="The same in a sentence, in English.")
+    evidence: list[StatementOut] = Field(description="What it rests on.")
     overturned_by: str = Field(description="What would make it wrong.")
     devices: list[ScopeDeviceOut] = Field(description="The devices it rests on.")
 
@@ -67,7 +71,7 @@ class SaidOut(ApiModel):
     since_error_s: float | None = Field(
         description="How far off `since` may be, in seconds; null: it may have begun any time before."
     )
-    evidence: list[str] = Field(description="What it rested on, line by line.")
+    evidence: list[StatementOut] = Field(description="What it rested on.")
     overturned_by: str = Field(description="What would make it wrong.")
     devices: int = Field(description="How many devices it rested on.")
     networks: int = Field(description="In how many networks these were.")
@@ -116,6 +120,7 @@ class ScopeApi:
         self._scopes = Scopes(queries)
         self._said = ScopeQueries(queries)
         self._now_ns = now_ns
+        self._english = Translator(ENGLISH)
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -151,13 +156,13 @@ class ScopeApi:
         found = self._said.changes(wanted.country, since_ns=min(since_ns, 2**63 - 1), limit=wanted.limit)
         return ChangesOut(
             as_of=times.iso_ns(now_ns),
-            judged={one.said.country: times.iso_ns(one.judged_ns) for one in self._said.holding()},
+            judged={one.assessment.country: times.iso_ns(one.judged_ns) for one in self._said.holding()},
             changes=[
                 ChangeOut(
-                    country=one.said.country,
-                    live=_said(one.said),
+                    country=one.assessment.country,
+                    live=_said(one.assessment, self._english),
                     until=None if one.until_ns is None else times.iso_ns(one.until_ns),
-                    reconciled=[_said(later) for later in one.revisions],
+                    reconciled=[_said(later, self._english) for later in one.revisions],
                 )
                 for one in found
             ],
@@ -170,16 +175,21 @@ class ScopeApi:
         """
         now_ns = self._now_ns()
         response.headers["Cache-Control"] = LIVE
-        return ScopesOut(as_of=times.iso_ns(now_ns), scopes=[_scope(one) for one in self._scopes.now(now_ns)])
+        return ScopesOut(
+            as_of=times.iso_ns(now_ns),
+            scopes=[_scope(one, self._english) for one in self._scopes.now(now_ns)],
+        )
 
 
-def _scope(scope: CountryAssessment) -> ScopeOut:
+def _scope(scope: CountryAssessment, english: Translator) -> ScopeOut:
+    assessment = assessment_of(scope, 0)
     return ScopeOut(
         country=scope.country,
         verdict=scope.verdict.verdict,
         rule_id=scope.verdict.rule_id,
-        evidence=list(scope.verdict.evidence),
-        overturned_by=scope.verdict.overturned_by,
+        sentence=countries.sentence(assessment, basis_of(assessment), english),
+        evidence=evidence_out(scope.verdict.evidence, english),
+        overturned_by=english.overturned_by(scope.verdict.rule_id),
         devices=[
             ScopeDeviceOut(
                 device=one.device,
@@ -194,20 +204,22 @@ def _scope(scope: CountryAssessment) -> ScopeOut:
     )
 
 
-def _said(said: Assessment) -> SaidOut:
-    basis = basis_of(said)
+def _said(assessment: Assessment, english: Translator) -> SaidOut:
+    basis = basis_of(assessment)
     return SaidOut(
-        said=times.iso_ns(said.said_ns),
-        verdict=said.verdict,
-        sentence=countries.sentence(said, basis),
-        rule_id=said.rule_id,
-        since=None if said.since_ns is None else times.iso_ns(said.since_ns),
-        since_error_s=None if said.since_error_ns is None else said.since_error_ns / times.NS_PER_S,
-        evidence=list(said.evidence),
-        overturned_by=said.overturned_by,
+        said=times.iso_ns(assessment.said_ns),
+        verdict=assessment.verdict,
+        sentence=countries.sentence(assessment, basis, english),
+        rule_id=assessment.rule_id,
+        since=None if assessment.since_ns is None else times.iso_ns(assessment.since_ns),
+        since_error_s=None
+        if assessment.since_error_ns is None
+        else assessment.since_error_ns / times.NS_PER_S,
+        evidence=evidence_out(assessment.evidence, english),
+        overturned_by=english.overturned_by(assessment.rule_id, assessment.overturned_by),
         devices=basis.devices,
         networks=basis.networks,
         lost=basis.lost,
         silent=basis.silent,
-        late=basis.late if said.revises else 0,
+        late=basis.late if assessment.revises else 0,
     )

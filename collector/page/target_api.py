@@ -23,12 +23,16 @@ from collector.page.models import (
     MomentOut,
     NoParameters,
     Seq,
+    StatementOut,
 )
+from collector.page.statements import evidence_out, statement_out
 from collector.store.queries import Queries
 from collector.store.vantage_log import VantageQueries
-from collector.store.vantage_streaks import Run
+from collector.store.vantage_streaks import VantageStreak
 from collector.vantage.judging import JudgedRound, JudgedTarget, Judging
-from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.evidence import SiteView
+from firmware.language.numbers import ENGLISH
+from firmware.language.translator import Translator
 
 SHOWN_NS: Final = 24 * 3600 * times.NS_PER_S
 """The vantage's targets are listed when heard within this long."""
@@ -85,11 +89,11 @@ class TargetOut(ApiModel):
     failure: str | None = Field(description="What failed; null: it was reached.")
     verdict: str = Field(description="The verdict’s word; see /about#verdicts.", examples=["blocked_tls"])
     rule_id: str = Field(description="The rule that decided.", examples=["known-false-answer"])
-    evidence: list[str] = Field(description="What was seen, line by line.")
+    evidence: list[StatementOut] = Field(description="What was seen.")
     overturned_by: str = Field(description="What would make the verdict wrong.")
     confidence: str = Field(description="How much stands behind it: `high`, `medium` or `low`.")
-    control: VantageOut | None = Field(description="The vantage it was judged by; null: see `no_control`.")
-    no_control: str = Field(description="Why there is no vantage; empty: there is one.")
+    vantage: VantageOut | None = Field(description="The view it was judged by; null: see `no_vantage`.")
+    no_vantage: StatementOut | None = Field(description="Why there is no view; null: there is one.")
 
 
 class TargetsOut(ApiModel):
@@ -121,7 +125,7 @@ class VantageGapOut(ApiModel):
 
     from_: str = Field(serialization_alias="from", description="Its beginning, UTC, ISO 8601.")
     to: str = Field(description="Its end.")
-    reason: str = Field(description="Why.")
+    reason: StatementOut = Field(description="Why.")
 
 
 class VantageListOut(ApiModel):
@@ -138,8 +142,9 @@ class TargetApi:
     def __init__(self, queries: Queries, now_ns: times.Clock) -> None:
         self._queries = queries
         self._judging = Judging(queries)
-        self._controls = VantageQueries(queries)
+        self._vantage = VantageQueries(queries)
         self._now_ns = now_ns
+        self._english = Translator(ENGLISH)
 
     def router(self) -> APIRouter:
         """Return the routes."""
@@ -153,8 +158,8 @@ class TargetApi:
             summary="A round’s targets, judged with a vantage from outside",
         )
         add(
-            "/api/v1/controls",
-            self.controls,
+            "/api/v1/vantage",
+            self.vantage,
             response_model=VantageListOut,
             responses=_ERRORS,
             summary="What the vantage outside saw last",
@@ -169,34 +174,40 @@ class TargetApi:
         if self._queries.device(device) is None:
             raise UnknownDeviceError(device)
         found = self._judging.round(device, until=until_of(wanted.until))
-        return _round(device, found)
+        return _round(device, found, self._english)
 
-    def controls(self, response: Response, _none: Annotated[NoParameters, Query()]) -> VantageListOut:
+    def vantage(self, response: Response, _none: Annotated[NoParameters, Query()]) -> VantageListOut:
         """Return the last finding about every target, and when the vantage did not look."""
         response.headers["cache-control"] = LIVE
         now_ns = self._now_ns()
         return VantageListOut(
             as_of=times.iso_ns(now_ns),
-            targets=[_run(run, now_ns) for run in self._controls.last(since_utc_ns=now_ns - SHOWN_NS)],
+            targets=[
+                _streak(streak, now_ns) for streak in self._vantage.last(since_utc_ns=now_ns - SHOWN_NS)
+            ],
             gaps=[
                 VantageGapOut(
-                    from_=times.iso_ns(gap.from_utc_ns), to=times.iso_ns(gap.to_utc_ns), reason=gap.reason
+                    from_=times.iso_ns(gap.from_utc_ns),
+                    to=times.iso_ns(gap.to_utc_ns),
+                    reason=statement_out("gap", gap.reason, self._english),
                 )
-                for gap in self._controls.gaps()
+                for gap in self._vantage.gaps()
             ],
         )
 
 
-def _round(device: str, found: JudgedRound | None) -> TargetsOut:
+def _round(device: str, found: JudgedRound | None, english: Translator) -> TargetsOut:
     if found is None:
         return TargetsOut(device=device, round=None, targets=[])
     return TargetsOut(
-        device=device, round=until_text(found.row), targets=[_target(one) for one in found.targets]
+        device=device,
+        round=until_text(found.row),
+        targets=[_target(one, english) for one in found.targets],
     )
 
 
-def _target(one: JudgedTarget) -> TargetOut:
-    verdict = one.judgement.verdict
+def _target(one: JudgedTarget, english: Translator) -> TargetOut:
+    verdict, why = one.judgement.verdict, one.why_no_vantage
     return TargetOut(
         epoch=one.row.epoch,
         seq=one.row.seq,
@@ -208,15 +219,15 @@ def _target(one: JudgedTarget) -> TargetOut:
         failure=one.row.failure,
         verdict=verdict.verdict,
         rule_id=verdict.rule_id,
-        evidence=list(verdict.evidence),
-        overturned_by=verdict.overturned_by,
+        evidence=evidence_out(verdict.evidence, english),
+        overturned_by=english.overturned_by(verdict.rule_id),
         confidence=one.judgement.confidence,
-        control=None if one.control is None else _control(one.control),
-        no_control=one.why_no_control,
+        vantage=None if one.vantage is None else _view(one.vantage),
+        no_vantage=None if why is None else statement_out("no-vantage", why, english),
     )
 
 
-def _control(view: WebControl) -> VantageOut:
+def _view(view: SiteView) -> VantageOut:
     return VantageOut(
         reachable=view.reachable,
         age_s=view.age_s,
@@ -226,21 +237,21 @@ def _control(view: WebControl) -> VantageOut:
     )
 
 
-def _run(run: Run, now_ns: int) -> VantageStreakOut:
+def _streak(streak: VantageStreak, now_ns: int) -> VantageStreakOut:
     return VantageStreakOut(
-        test=run.key.test,
-        target=run.key.target,
-        target_name=run.key.target_name,
-        first=times.iso_ns(run.first_utc_ns),
-        last=times.iso_ns(run.last_utc_ns),
-        samples=run.samples,
-        failure=run.failure,
-        failed_operation=run.failed_operation,
+        test=streak.key.test,
+        target=streak.key.target,
+        target_name=streak.key.target_name,
+        first=times.iso_ns(streak.first_utc_ns),
+        last=times.iso_ns(streak.last_utc_ns),
+        samples=streak.samples,
+        failure=streak.failure,
+        failed_operation=streak.failed_operation,
         view=VantageOut(
-            reachable=run.view.reachable,
-            age_s=max(0, now_ns - run.last_utc_ns) / times.NS_PER_S,
-            dns_failure=run.view.dns_failure,
-            http_failure=run.view.http_failure,
-            status=run.view.status,
+            reachable=streak.view.reachable,
+            age_s=max(0, now_ns - streak.last_utc_ns) / times.NS_PER_S,
+            dns_failure=streak.view.dns_failure,
+            http_failure=streak.view.http_failure,
+            status=streak.view.status,
         ),
     )

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final, TypeAlias
 
-from collector.page import texts
+from firmware.language.translator import Translator
 from firmware.model.record import ClockQuality
 
 Clock: TypeAlias = Callable[[], int]
@@ -15,8 +15,6 @@ NS_PER_S: Final = 1_000_000_000
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86_400
-
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,65 +40,60 @@ class Moment:
         return f"{_at(self.ns):%H:%M}"
 
     @property
-    def day(self) -> str:
-        """`15 Nov 2026`."""
-        at = _at(self.ns)
-        return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
-
-    @property
-    def short_day(self) -> str:
-        """`15 Nov`."""
-        at = _at(self.ns)
-        return f"{at.day} {_MONTHS[at.month - 1]}"
+    def date(self) -> date:
+        """The day, UTC."""
+        return _at(self.ns).date()
 
 
-def by_device(ns: int, quality: str, error_ns: int | None) -> Moment:
+def by_device(ns: int, quality: str, error_ns: int | None, translator: Translator) -> Moment:
     """Return a moment by a device's clock, with how sure it is."""
-    return Moment(ns=ns, error=error_words(quality, error_ns))
+    return Moment(ns=ns, error=error_words(quality, error_ns, translator))
 
 
-def error_words(quality: str, error_ns: int | None) -> str:
+def error_words(quality: str, error_ns: int | None, translator: Translator) -> str:
     """Return how sure a device's time is: `± 4 s`, or that its error is unknown."""
     if error_ns is None:
-        return texts.plain("error_unknown")
+        return translator.say("page.error_unknown")
+    error = error_bound(error_ns, translator)
     if quality == ClockQuality.UNSYNCHRONISED:
-        return texts.plain("error_unsynchronised", error=error_bound(error_ns))
-    key = "error_holdover" if quality == ClockQuality.HOLDOVER else "error_within"
-    return texts.plain(key, error=error_bound(error_ns))
+        return translator.say("page.error_unsynchronised", error=error)
+    if quality == ClockQuality.HOLDOVER:
+        return translator.say("page.error_holdover", error=error)
+    return translator.say("page.error_within", error=error)
 
 
-def error_bound(error_ns: int) -> str:
+def error_bound(error_ns: int, translator: Translator) -> str:
     """Return an error's size, rounded up, and never below the 1 s that showing whole seconds costs."""
     seconds = max(1, _up(abs(error_ns), NS_PER_S))
     if seconds < 2 * _MINUTE_S:
-        return f"{seconds} s"
+        return translator.unit("s", seconds)
     if seconds < 2 * _HOUR_S:
-        return f"{_up(seconds, _MINUTE_S)} min"
+        return translator.unit("min", _up(seconds, _MINUTE_S))
     if seconds < 2 * _DAY_S:
-        return f"{_up(seconds, _HOUR_S)} h"
-    return f"{texts.number(_up(seconds, _DAY_S))} d"
+        return translator.unit("h", _up(seconds, _HOUR_S))
+    return translator.unit("d", _up(seconds, _DAY_S))
 
 
-def duration(ns: int) -> str:
+def duration(ns: int, translator: Translator) -> str:
     """Return a duration in its two largest units: `45 s`, `12 min`, `2 h 11 min`, `3 d 4 h`."""
     seconds = max(0, ns) // NS_PER_S
     if seconds < _MINUTE_S:
-        return f"{seconds} s"
+        return translator.unit("s", seconds)
     if seconds < _HOUR_S:
-        return f"{seconds // _MINUTE_S} min"
+        return translator.unit("min", seconds // _MINUTE_S)
     if seconds < _DAY_S:
-        minutes = seconds % _HOUR_S // _MINUTE_S
-        return f"{seconds // _HOUR_S} h" + (f" {minutes} min" if minutes else "")
-    hours = seconds % _DAY_S // _HOUR_S
-    return f"{texts.number(seconds // _DAY_S)} d" + (f" {hours} h" if hours else "")
+        large, small = translator.unit("h", seconds // _HOUR_S), seconds % _HOUR_S // _MINUTE_S
+        return f"{large} {translator.unit('min', small)}" if small else large
+    large, small = translator.unit("d", seconds // _DAY_S), seconds % _DAY_S // _HOUR_S
+    return f"{large} {translator.unit('h', small)}" if small else large
 
 
-def took(ns: int) -> str:
+def took(ns: int, translator: Translator) -> str:
     """Return how long a measurement took: `3.1 ms`, `214 ms`, `20.0 s`."""
     milliseconds = ns / 1e6
-    if milliseconds < 10:
-        return f"{milliseconds:.1f} ms"
-    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+    if milliseconds < 1000:
+        return translator.unit("ms", milliseconds, places=1 if milliseconds < 10 else 0)
+    return translator.unit("s", milliseconds / 1000, places=1)
 
 
 def iso_ns(ns: int) -> str:

@@ -136,7 +136,7 @@ class IngestThread:
                 if news is not None:
                     yield self._gate.sealed(news)
             return
-        # Refused as a whole: the device is told to hold back, and of no record, since nobody knows which of its runs asks.
+        # Refused as a whole: the device is told to hold back, and of no record, since nobody knows which of its incarnations asks.
         epoch = judgement.epoch or self._store.newest_epoch(judgement.to)
         if epoch is not None:
             nothing = Accounted(upto=0, ranges=SeqRanges())

@@ -5,7 +5,7 @@ ack once the store has committed. Neither touches a clock, a socket or the datab
 made, may raise out of them.
 
 Who sent it is the topic's device: the broker lets a device write to its own branch only. A payload that names
-another device is refused and accounts for nothing.
+another device is refused and accounts for nothing. In a payload an incarnation is called `run`.
 
 What a payload that is not acceptable is answered with:
 
@@ -99,7 +99,7 @@ def answer(
     assert judgement.to is not None
     rejects = judgement.rejects
     if isinstance(judgement.arrival, BatchArrived):
-        # Of a batch out of turn nothing was stored, its rejects neither: told, they would be in nobody's account.
+        # Of a batch out of order nothing was stored, its rejects neither: told, they would be in nobody's account.
         rejects = tuple(one for one in rejects if one.seq <= accounted.upto or one.seq in accounted.ranges)
     own = {one.seq for one in rejects}
     ack = Ack(
@@ -108,8 +108,8 @@ def answer(
         ranges=accounted.ranges,
         rejects=(*rejects, *(one for one in accounted.rejects if one.seq not in own)),
         retry_after_s=max(judgement.pause_s, accounted.pause_s, pause_s),
-        run=accounted.run,
-        clash=accounted.clash,
+        incarnation=accounted.incarnation,
+        conflict=accounted.conflict,
     )
     return OutgoingMessage(topic=messages.topic(judgement.to, "dn", "ack"), payload=fitted(ack))
 
@@ -139,7 +139,7 @@ def _decoded_hello(payload: bytes) -> Hello:
     if len(payload) > messages.MAX_BATCH_BYTES:
         raise RecordError(f"hello: {len(payload)} bytes")
     hello = messages.decode_hello(payload)
-    told = (word for turn in hello.headline for word in (turn.verdict, turn.rule_id))
+    told = (word for transition in hello.headline for word in (transition.verdict, transition.rule_id))
     highest = max((hello.high, *(high for _, high in hello.ended)))
     if highest > MAX_SEQ or not fits_store((hello.software, hello.country, *told)):
         raise RecordError("hello: a seq past all counting, or text that is not Unicode")
@@ -211,7 +211,7 @@ def _sorted_out(delivery: Delivery, batch: Batch) -> Validation:
             tombstones=batch.tombstones,
             rejected=tuple(reject.seq for reject in rejects),
             refusals=tuple(refusals),
-            run=batch.run,
+            incarnation=batch.incarnation,
         ),
         to=batch.device,
         epoch=batch.epoch,
@@ -225,7 +225,7 @@ def _whole_batch_refused(delivery: Delivery, device: str, reason: str) -> Valida
     head = _head(delivery.payload)
     if head is None:
         return _refused(delivery, device, reason, pause_s=DAMAGED_PAUSE_S)
-    named, epoch, run, seqs = head
+    named, epoch, incarnation, seqs = head
     if named != device:
         return _forged(delivery, device, named, epoch, seqs)
     short = _short(reason)
@@ -237,7 +237,7 @@ def _whole_batch_refused(delivery: Delivery, device: str, reason: str) -> Valida
             topic=delivery.topic,
             rejected=seqs,
             refusals=(Refusal(epoch=epoch, seq=None, reason=short, payload=delivery.payload),),
-            run=run,
+            incarnation=incarnation,
         ),
         to=device,
         epoch=epoch,
@@ -272,7 +272,7 @@ def _refused(
 
 
 def _head(payload: bytes) -> tuple[str, str, str, tuple[int, ...]] | None:
-    """Return device, epoch, run and seqs of a batch whose compressed data is sound, however bad the rest; or None."""
+    """Return device, epoch, incarnation and seqs of a batch whose compressed data is sound, however bad the rest; or None."""
     inflater = zlib.decompressobj()
     try:
         text = inflater.decompress(payload, messages.MAX_INFLATED_BYTES)

@@ -73,9 +73,9 @@ def start_pipeline(
         subscriber = Subscriber(*host_port, inbox, tls=tls, on_state=on_state)
     send = _nowhere if subscriber is None else subscriber.send
     gate = _gate_told(settings, say)
-    control: VantageThread | None = None
+    vantage: VantageThread | None = None
     if settings.vantage.enabled:
-        control = VantageThread(
+        vantage = VantageThread(
             directory.database,
             queries,
             settings.vantage,
@@ -86,7 +86,7 @@ def start_pipeline(
 
     def after_hello(hello: Hello) -> OutgoingMessage | None:
         scopes.nudge()
-        return None if control is None else control.answer_hello(hello)
+        return None if vantage is None else vantage.answer_hello(hello)
 
     ingest = IngestThread(store, inbox, send, gate=gate, after_hello=after_hello)
     if subscriber is not None:
@@ -101,9 +101,9 @@ def start_pipeline(
         intake = Intake(make_app(inbox), sock, identity=settings.intake.identity)
         intake.start()
         parts.callback(intake.stop)
-    if control is not None:
-        control.start()
-        parts.callback(control.stop)
+    if vantage is not None:
+        vantage.start()
+        parts.callback(vantage.stop)
     if broker is not None:
         # A device that says hello before we listen would wait for its answer in vain.
         connected.wait(FIRST_CONNECT_S)

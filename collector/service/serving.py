@@ -2,7 +2,7 @@
 
     broker ──▶ subscriber ──▶ inbox ──▶ ingest thread ──▶ store ◀── queries ◀── page
                    ◀──────────── acks ──────┘              ▲
-                   ◀──────────── news ─────── control ─────┘  (where it is enabled)
+                   ◀──────────── news ─────── vantage ─────┘  (where it is enabled)
 
 The page serves from the main thread and goes on when the broker is gone. Ending: nothing more is read, the
 transaction under way is committed and acknowledged, then the connection, the broker and the database are closed.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from collector.store.completeness import Completeness
 from firmware.model.record import ClockReading, Rung
-from firmware.wire.messages import Turn
+from firmware.wire.messages import Transition
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class DeviceRow:
     rejects: int
     last_round: "RoundRow | None"
     completeness: Completeness
-    headline: tuple[Turn, ...] = ()
+    headline: tuple[Transition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,7 @@ class BatchArrived:
     tombstones: tuple[Tombstone, ...] = ()
     rejected: tuple[int, ...] = ()
     refusals: tuple[Refusal, ...] = ()
-    run: str = ""
+    incarnation: str = ""
     came: bytes = b""
 
 
@@ -87,14 +87,15 @@ Arrival: TypeAlias = "BatchArrived | HelloArrived | PresenceArrived | RefusedArr
 class Accounted:
     """What is durable of one epoch: every seq up to `upto`, and `ranges` above it (some of them, see `commit`).
 
-    `run` is the run that is answered: nothing is said of what a later one gave. `clash` says that two give numbers in this epoch, which are the same up
-    to that seq: then nothing of it was stored, and nothing else is said. `rejects` are those the device may not have
-    heard of yet. `pause_s` is how long the device is asked to wait, since it has too much here already.
+    `incarnation` is the one that is answered: nothing is said of what a later one gave. `conflict` says that two give
+    numbers in this epoch, which are the same up to that seq: then nothing of it was stored, and nothing else is said.
+    `rejects` are those the device may not have heard of yet. `pause_s` is how long the device is asked to wait, since
+    it has too much here already.
     """
 
     upto: int
     ranges: SeqRanges
     rejects: tuple[Reject, ...] = ()
-    run: str = ""
-    clash: int | None = None
+    incarnation: str = ""
+    conflict: int | None = None
     pause_s: float = 0.0

@@ -97,9 +97,9 @@ class Store:
         """
         try:
             with self._forgetting_bounds(), self._chain.transaction():
-                forks = self._write(arrivals)
+                conflicts = self._write(arrivals)
                 accounted = tuple(
-                    self._accounted(arrival, forks.get(place)) for place, arrival in enumerate(arrivals)
+                    self._accounted(arrival, conflicts.get(place)) for place, arrival in enumerate(arrivals)
                 )
         except sqlite3.Error as error:
             raise StoreError(f"the database took nothing ({error})") from error
@@ -126,8 +126,8 @@ class Store:
             raise
 
     def _write(self, arrivals: Sequence[Arrival]) -> dict[int, int]:
-        """Store what arrived; return the fork of each clash, by the place of the hello that brought it to light."""
-        forks: dict[int, int] = {}
+        """Store what arrived; return the last shared seq of each sequence conflict, by the place of the hello that brought it to light."""
+        conflicts: dict[int, int] = {}
         batches: list[BatchArrived] = []
         envelopes: list[int | None] = []
         for place, arrival in enumerate(arrivals):
@@ -136,10 +136,10 @@ class Store:
                     self._seen(hello.device, received_ns, country=hello.country, software=hello.software)
                     if not self._bounds.begins(hello.device, hello.epoch):
                         continue
-                    # Seen first, so that there is a row to note a clash in; what a clashing one counts to is nothing.
+                    # Seen first, so that there is a row to note a conflict in; what one in conflict counts to is nothing.
                     self._epoch_seen(hello.device, hello.epoch, received_ns, 0, None)
-                    fork = incarnations.meet(self._connection, hello)
-                    if fork is None:
+                    last_shared = incarnations.meet(self._connection, hello)
+                    if last_shared is None:
                         self._epoch_seen(hello.device, hello.epoch, received_ns, hello.high, hello.waiting)
                         headlines.keep(self._connection, hello, received_ns)
                         named = self._with_ended_there_is_room_for(arrival)
@@ -147,12 +147,12 @@ class Store:
                         provenance.keep_hello(self._connection, named)
                         self._rejects.hello(hello)
                     else:
-                        forks[place] = fork
+                        conflicts[place] = last_shared
                         log.warning(
                             "device %s: its card was copied or restored; it begins a new epoch", hello.device
                         )
                 case BatchArrived():
-                    if not self._is_out_of_turn(arrival) and self._bounds.begins(
+                    if not self._is_out_of_order(arrival) and self._bounds.begins(
                         arrival.device, arrival.epoch
                     ):
                         changed = self._batch(arrival)
@@ -164,7 +164,7 @@ class Store:
                     self._keep_refused(device, received_ns, topic, refusals)
         self._connection.executemany(_INSERT_RECORD, _record_values(batches, envelopes))
         timings.note(self._connection, batches, self._bounds)
-        return forks
+        return conflicts
 
     def _with_ended_there_is_room_for(self, arrival: HelloArrived) -> HelloArrived:
         """Return a hello as it was, or with the ended epochs that it names counted as not named."""
@@ -315,18 +315,23 @@ class Store:
                 result = result.add(first, last)
         return result
 
-    def _accounted(self, arrival: Arrival, fork: int | None) -> Accounted | None:
+    def _accounted(self, arrival: Arrival, last_shared: int | None) -> Accounted | None:
         match arrival:
             case HelloArrived(hello=hello):
                 if not self._bounds.begins(hello.device, hello.epoch):
                     return Accounted(upto=0, ranges=SeqRanges(), pause_s=FULL_PAUSE_S)
-                run = hello.runs[0][0] if hello.runs and not hello.past else ""
-                if fork is not None:
-                    return Accounted(upto=0, ranges=SeqRanges(), clash=fork, run=run)
+                incarnation = hello.incarnations[0][0] if hello.incarnations and not hello.past else ""
+                if last_shared is not None:
+                    return Accounted(
+                        upto=0, ranges=SeqRanges(), conflict=last_shared, incarnation=incarnation
+                    )
                 return self._told(
-                    hello.device, hello.epoch, run, self._answer(hello.device, hello.epoch, (), low=hello.low)
+                    hello.device,
+                    hello.epoch,
+                    incarnation,
+                    self._answer(hello.device, hello.epoch, (), low=hello.low),
                 )
-            case BatchArrived() if self._is_out_of_turn(arrival):
+            case BatchArrived() if self._is_out_of_order(arrival):
                 # Nothing is said of its seqs: they may be another's. The sender asks with a hello, and is told.
                 return Accounted(upto=0, ranges=SeqRanges())
             case BatchArrived() if not self._bounds.begins(arrival.device, arrival.epoch):
@@ -335,29 +340,29 @@ class Store:
                 return self._told(
                     arrival.device,
                     arrival.epoch,
-                    arrival.run,
+                    arrival.incarnation,
                     self._answer(arrival.device, arrival.epoch, _seqs(arrival)),
                 )
             case RefusedArrived() | PresenceArrived():
                 return None
 
-    def _is_out_of_turn(self, batch: BatchArrived) -> bool:
+    def _is_out_of_order(self, batch: BatchArrived) -> bool:
         where = (self._connection, batch.device, batch.epoch)
-        return incarnations.clash(*where) is not None or incarnations.is_out_of_turn(
-            *where, batch.run, max(_seqs(batch), default=0)
+        return incarnations.conflict(*where) is not None or incarnations.is_out_of_order(
+            *where, batch.incarnation, max(_seqs(batch), default=0)
         )
 
-    def _told(self, device: str, epoch: str, run: str, known: Accounted) -> Accounted:
-        """Return what of `known` is told to `run`: what a later run gave may be another's, on a copy of the card."""
-        if not run:
+    def _told(self, device: str, epoch: str, incarnation: str, known: Accounted) -> Accounted:
+        """Return what of `known` is told to `incarnation`: what a later incarnation gave may be another's, on a copy of the card."""
+        if not incarnation:
             return known
-        end = incarnations.end_of(self._connection, device, epoch, run)
+        end = incarnations.end_of(self._connection, device, epoch, incarnation)
         return replace(
             known,
             upto=max(0, min(known.upto, end - 1)),
             ranges=known.ranges.below(end),
             rejects=tuple(one for one in known.rejects if one.seq < end),
-            run=run,
+            incarnation=incarnation,
         )
 
     def _answer(self, device: str, epoch: str, seqs: Iterable[int], *, low: int = 1) -> Accounted:

@@ -19,6 +19,8 @@ from firmware.judgement import ladder
 from firmware.judgement.ladder import Ladder, RungProgress, RungState
 from firmware.model.jsontypes import RecordError
 from firmware.model.record import ClockReading, Record, from_json
+from firmware.model.statement import Statement, prose
+from firmware.model.statement import from_json as from_statement
 
 MAX_ROUNDS: Final = 500
 """The most rounds one call returns."""
@@ -40,7 +42,7 @@ class StoredRound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissedRounds:
-    """Rounds that the device says it did not measure: `count` of them, from when, and why in its words.
+    """Rounds that the device says it did not measure: `count` of them, from when, and why.
 
     `start_utc_ns` is when by the device's wall clock, `due` by all that is known now.
     """
@@ -51,7 +53,7 @@ class MissedRounds:
     boottime_ns: int
     start_utc_ns: int
     count: int
-    reason: str
+    reason: Statement
     due: ClockReading
 
 
@@ -66,10 +68,10 @@ class Rounds:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VerdictRun:
-    """How long the present verdict has held: the first round of the run, how many, and the round before it.
+class VerdictStreak:
+    """How long the present verdict has held: the first round of the streak, how many, and the round before it.
 
-    `before` is None when no round with another verdict is here: then the run may have begun earlier.
+    `before` is None when no round with another verdict is here: then the streak may have begun earlier.
     """
 
     first: RoundRow
@@ -96,12 +98,12 @@ class DeviceHistory:
                 before=rows[limit] if len(rows) > limit else None,
             )
 
-    def verdict_run(self, device: str) -> VerdictRun | None:
+    def verdict_streak(self, device: str) -> VerdictStreak | None:
         """Return how long the device's present verdict has held; None without a round."""
         with self._queries.reading() as connection:
             timelines = self._queries.timelines
             newest = _rows(connection, device, 1, None, timelines)
-            return _verdict_run(connection, newest[0], timelines) if newest else None
+            return _verdict_streak(connection, newest[0], timelines) if newest else None
 
     def last_records(self, device: str, limit: int) -> tuple[RecordRow, ...]:
         """Return the device's last records in order of arrival, the last one first."""
@@ -200,7 +202,6 @@ def _missed(
 
 def _missed_rounds(epoch: str, seq: int, record: Record, timeline: Timeline) -> MissedRounds:
     count = record.outcome.detail.get("count")
-    reason = record.outcome.detail.get("reason")
     return MissedRounds(
         epoch=epoch,
         seq=seq,
@@ -208,12 +209,20 @@ def _missed_rounds(epoch: str, seq: int, record: Record, timeline: Timeline) -> 
         boottime_ns=record.start.boottime_ns,
         start_utc_ns=record.start.utc_ns,
         count=count if isinstance(count, int) and count > 0 else 1,
-        reason=reason if isinstance(reason, str) else record.outcome.failure or "",
+        reason=_reason(record),
         due=reading_at(record.start, record.boot_id, timeline),
     )
 
 
-def _verdict_run(connection: sqlite3.Connection, newest: RoundRow, timelines: Timelines) -> VerdictRun:
+def _reason(record: Record) -> Statement:
+    reason = record.outcome.detail.get("reason")
+    try:
+        return from_statement(reason, where="record: reason")
+    except RecordError:
+        return prose(record.outcome.failure or "")
+
+
+def _verdict_streak(connection: sqlite3.Connection, newest: RoundRow, timelines: Timelines) -> VerdictStreak:
     epochs = _epochs(connection, newest.device)
     first, count = newest, 0
     for epoch in epochs[epochs.index(newest.epoch) :]:
@@ -223,17 +232,17 @@ def _verdict_run(connection: sqlite3.Connection, newest: RoundRow, timelines: Ti
             (newest.device, epoch, newest.verdict),
         ).fetchone()
         changed = 0 if found is None else int(found[0])
-        in_run = connection.execute(
+        in_streak = connection.execute(
             "SELECT count(*), min(seq) FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND seq > ?",
             (newest.device, epoch, changed),
         ).fetchone()
-        count += int(in_run[0])
-        if in_run[1] is not None:
-            first = _one(connection, newest.device, epoch, int(in_run[1]), timelines)
+        count += int(in_streak[0])
+        if in_streak[1] is not None:
+            first = _one(connection, newest.device, epoch, int(in_streak[1]), timelines)
         if changed:
             before = _one(connection, newest.device, epoch, changed, timelines)
-            return VerdictRun(first=first, rounds=count, before=before)
-    return VerdictRun(first=first, rounds=count, before=None)
+            return VerdictStreak(first=first, rounds=count, before=before)
+    return VerdictStreak(first=first, rounds=count, before=None)
 
 
 def _one(connection: sqlite3.Connection, device: str, epoch: str, seq: int, timelines: Timelines) -> RoundRow:

@@ -16,7 +16,9 @@ from collector.store import writing
 from collector.store.chain import Chain
 from collector.store.covered import ASSESSED
 from collector.store.queries import Queries
+from firmware.model import statement
 from firmware.model.jsontypes import JsonObject
+from firmware.model.statement import Statement
 
 MAX_SAID: Final = 500
 """The most changes one call returns."""
@@ -35,15 +37,16 @@ class Assessment:
 
     `since_ns` is since when it holds, with its error; None for an error: it may have begun any time before, None for
     the time itself: the devices do not tell. `revises` is the id of the verdict that this is said of once reconciled,
-    0 for one said live. `basis` counts what it rests on. `id` is 0 until it is kept.
+    0 for one said live. `basis` counts what it rests on. `overturned_by` is what older software wrote of that; the
+    catalogue says it by the rule. `id` is 0 until it is kept.
     """
 
     country: str
     said_ns: int
     verdict: str
     rule_id: str
-    evidence: tuple[str, ...]
-    overturned_by: str
+    evidence: tuple[Statement, ...]
+    overturned_by: str = ""
     since_ns: int | None = None
     since_error_ns: int | None = None
     basis: JsonObject = field(default_factory=dict)
@@ -55,9 +58,9 @@ class Assessment:
 class Holding:
     """What holds of a country: the change that began it, when it was last judged, and on what it rests by now."""
 
-    said: Assessment
+    assessment: Assessment
     judged_ns: int
-    evidence: tuple[str, ...]
+    evidence: tuple[Statement, ...]
     basis: JsonObject
 
 
@@ -65,7 +68,7 @@ class Holding:
 class Change:
     """One live verdict, until when it was the last, and what was said of that time afterwards, oldest first."""
 
-    said: Assessment
+    assessment: Assessment
     until_ns: int | None
     revisions: tuple[Assessment, ...]
 
@@ -90,10 +93,15 @@ class ScopeLog:
         """Note what holds of each country, as a change where the flag says so. Raises `StoreError`: then nothing is."""
 
         def write() -> None:
-            for said, is_change in holding:
-                ident = self._append(said) if is_change else said.id
-                present = (ident, judged_ns, json.dumps(said.evidence), json.dumps(said.basis))
-                self._connection.execute(_NOW, (said.country, *present))
+            for assessment, is_change in holding:
+                ident = self._append(assessment) if is_change else assessment.id
+                present = (
+                    ident,
+                    judged_ns,
+                    _evidence_text(assessment.evidence),
+                    json.dumps(assessment.basis),
+                )
+                self._connection.execute(_NOW, (assessment.country, *present))
 
         self._in_one(write)
 
@@ -101,25 +109,25 @@ class ScopeLog:
         """Append what is said once later records are reconciled. Raises `StoreError`: then nothing is."""
 
         def write() -> None:
-            for said in revisions:
-                self._append(said)
+            for assessment in revisions:
+                self._append(assessment)
 
         self._in_one(write)
 
-    def _append(self, said: Assessment) -> int:
+    def _append(self, assessment: Assessment) -> int:
         cursor = self._connection.execute(
             _INSERT,
             (
-                said.country,
-                said.said_ns,
-                said.revises or None,
-                said.verdict,
-                said.rule_id,
-                said.since_ns,
-                said.since_error_ns,
-                json.dumps(said.evidence),
-                said.overturned_by,
-                json.dumps(said.basis),
+                assessment.country,
+                assessment.said_ns,
+                assessment.revises or None,
+                assessment.verdict,
+                assessment.rule_id,
+                assessment.since_ns,
+                assessment.since_error_ns,
+                _evidence_text(assessment.evidence),
+                assessment.overturned_by,
+                json.dumps(assessment.basis),
             ),
         )
         return cursor.lastrowid or 0
@@ -146,12 +154,12 @@ class ScopeQueries:
             ).fetchall()
             return tuple(
                 Holding(
-                    said=_said(connection.execute(f"{_SAID} WHERE id = ?", (said,)).fetchone()),
+                    assessment=_said(connection.execute(f"{_SAID} WHERE id = ?", (ident,)).fetchone()),
                     judged_ns=judged_ns,
-                    evidence=tuple(json.loads(evidence)),
+                    evidence=_evidence_of(evidence),
                     basis=json.loads(basis),
                 )
-                for said, judged_ns, evidence, basis in rows
+                for ident, judged_ns, evidence, basis in rows
             )
 
     def changes(
@@ -184,13 +192,21 @@ class ScopeQueries:
             return None if start is None else int(start)
 
 
-def _change(connection: sqlite3.Connection, said: Assessment) -> Change:
+def _evidence_text(evidence: Sequence[Statement]) -> str:
+    return json.dumps([statement.to_json(one) for one in evidence])
+
+
+def _evidence_of(text: str) -> tuple[Statement, ...]:
+    return tuple(statement.from_json(one, where="scope: evidence") for one in json.loads(text))
+
+
+def _change(connection: sqlite3.Connection, assessment: Assessment) -> Change:
     after = connection.execute(
         "SELECT min(said_ns) FROM scope_said WHERE country = ? AND revises IS NULL AND id > ?",
-        (said.country, said.id),
+        (assessment.country, assessment.id),
     ).fetchone()
-    revisions = connection.execute(f"{_SAID} WHERE revises = ? ORDER BY id", (said.id,)).fetchall()
-    return Change(said=said, until_ns=after[0], revisions=tuple(_said(row) for row in revisions))
+    revisions = connection.execute(f"{_SAID} WHERE revises = ? ORDER BY id", (assessment.id,)).fetchall()
+    return Change(assessment=assessment, until_ns=after[0], revisions=tuple(_said(row) for row in revisions))
 
 
 def _said(row: Sequence[Any]) -> Assessment:
@@ -204,7 +220,7 @@ def _said(row: Sequence[Any]) -> Assessment:
         rule_id=rule_id,
         since_ns=since,
         since_error_ns=error,
-        evidence=tuple(json.loads(evidence)),
+        evidence=_evidence_of(evidence),
         overturned_by=overturned_by,
         basis=json.loads(basis),
     )

@@ -1,7 +1,8 @@
-"""The vantage's log in the database: runs appended and continued, gaps noted, and the runs around one moment.
+"""The vantage's log in the database: streaks appended and continued, gaps noted, and the streaks around one moment.
 
 `VantageLog` writes, on a connection of its own, in transactions of a few rows, so that ingest never waits long;
-`VantageQueries` reads through `Queries`. It must never touch what devices sent.
+`VantageQueries` reads through `Queries`. It must never touch what devices sent. The tables are called `control_run` and
+`control_gap`.
 """
 
 import json
@@ -16,16 +17,18 @@ from collector.store import writing
 from collector.store.chain import Chain
 from collector.store.covered import OBSERVED
 from collector.store.queries import Queries
-from collector.store.vantage_streaks import NS, Key, Run, Sample, continued
+from collector.store.vantage_streaks import NS, Key, Sample, VantageStreak, continued
 from firmware.judgement.site import vantage_json
+from firmware.model import statement
 from firmware.model.jsontypes import RecordError
+from firmware.model.statement import Statement
 
-MAX_RUNS: Final = 1_000_000
-"""Runs kept in all, whatever their age: about a gigabyte."""
+MAX_STREAKS: Final = 1_000_000
+"""Streaks kept in all, whatever their age: about a gigabyte."""
 DAY_NS: Final = 24 * 3600 * NS
-_RUN: Final = """SELECT test, target, target_name, first_utc_ns, last_utc_ns, samples, failure, failed_operation, view
+_STREAK: Final = """SELECT test, target, target_name, first_utc_ns, last_utc_ns, samples, failure, failed_operation, view
     FROM control_run"""
-_OF_KEY: Final = f"{_RUN} WHERE test = ? AND target = ? AND target_name = ?"
+_OF_KEY: Final = f"{_STREAK} WHERE test = ? AND target = ? AND target_name = ?"
 _INSERT: Final = """INSERT INTO control_run (test, target, target_name, first_utc_ns, last_utc_ns, samples, failure,
     failed_operation, view) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (test, target, target_name, first_utc_ns) DO UPDATE SET
@@ -38,7 +41,7 @@ class Gap:
 
     from_utc_ns: int
     to_utc_ns: int
-    reason: str
+    reason: Statement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,17 +70,17 @@ class VantageLog:
         """Close the connection."""
         self._connection.close()
 
-    def add(self, samples: Iterable[Sample], *, every_s: float) -> tuple[Run, ...]:
-        """Append samples, each continuing its target's last run or beginning one; return those runs.
+    def add(self, samples: Iterable[Sample], *, every_s: float) -> tuple[VantageStreak, ...]:
+        """Append samples, each continuing its target's last streak or beginning one; return those streaks.
 
         Raises `StoreError`: then none is kept.
         """
         try:
             with self._chain.transaction():
-                runs = tuple(self._add(sample, every_s) for sample in samples)
+                streaks = tuple(self._add(sample, every_s) for sample in samples)
         except sqlite3.Error as error:
             raise StoreError(f"the vantage's log took nothing ({error})") from error
-        return runs
+        return streaks
 
     def note_gap(self, gap: Gap) -> None:
         """Note that nothing was measured in a time. Raises `StoreError`."""
@@ -91,8 +94,8 @@ class VantageLog:
             raise StoreError(f"the vantage's log cannot be read ({error})") from error
         return None if last is None else int(last)
 
-    def thin(self, *, now_utc_ns: int, days: int, most: int = MAX_RUNS) -> None:
-        """Forget runs and gaps that ended more than `days` ago, and the oldest past `most`. Raises `StoreError`."""
+    def thin(self, *, now_utc_ns: int, days: int, most: int = MAX_STREAKS) -> None:
+        """Forget streaks and gaps that ended more than `days` ago, and the oldest past `most`. Raises `StoreError`."""
         before_ns = now_utc_ns - days * DAY_NS
         try:
             with self._chain.transaction():
@@ -106,34 +109,34 @@ class VantageLog:
         except sqlite3.Error as error:
             raise StoreError(f"the vantage's log could not be thinned ({error})") from error
 
-    def _add(self, sample: Sample, every_s: float) -> Run:
+    def _add(self, sample: Sample, every_s: float) -> VantageStreak:
         row = self._connection.execute(
             f"{_OF_KEY} ORDER BY first_utc_ns DESC LIMIT 1",
             _of(sample.key),
         ).fetchone()
-        before = None if row is None else _run(row)
+        before = None if row is None else _streak(row)
         if before is not None and sample.utc_ns <= before.last_utc_ns:
-            # The clock was set back: the run ends where it is, and this is heard again when time has caught up.
+            # The clock was set back: the streak ends where it is, and this is heard again when time has caught up.
             return before
-        run = continued(before, sample, every_s=every_s)
+        streak = continued(before, sample, every_s=every_s)
         self._connection.execute(
             _INSERT,
             (
-                *_of(run.key),
-                run.first_utc_ns,
-                run.last_utc_ns,
-                run.samples,
-                run.failure,
-                run.failed_operation,
-                json.dumps(vantage_json.to_json(run.view), separators=(",", ":")),
+                *_of(streak.key),
+                streak.first_utc_ns,
+                streak.last_utc_ns,
+                streak.samples,
+                streak.failure,
+                streak.failed_operation,
+                json.dumps(vantage_json.to_json(streak.view), separators=(",", ":")),
             ),
         )
-        return run
+        return streak
 
-    def _do(self, statement: str, gap: Gap) -> None:
+    def _do(self, sql: str, gap: Gap) -> None:
         try:
             with self._chain.transaction():
-                self._connection.execute(statement, (gap.from_utc_ns, gap.to_utc_ns, gap.reason))
+                self._connection.execute(sql, (gap.from_utc_ns, gap.to_utc_ns, statement.to_text(gap.reason)))
         except sqlite3.Error as error:
             raise StoreError(f"the vantage's log took nothing ({error})") from error
 
@@ -144,35 +147,35 @@ class VantageQueries:
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
 
-    def around(self, key: Key, utc_ns: int) -> tuple[Run, ...]:
-        """Return the last run that began by `utc_ns` and the first that began after it: the nearest is one of them."""
+    def around(self, key: Key, utc_ns: int) -> tuple[VantageStreak, ...]:
+        """Return the last streak that began by `utc_ns` and the first that began after it: the nearest is one of them."""
         found = []
         with self._queries.reading() as connection:
             for side in ("<= ? ORDER BY first_utc_ns DESC", "> ? ORDER BY first_utc_ns"):
                 found += connection.execute(
                     f"{_OF_KEY} AND first_utc_ns {side} LIMIT 1", (*_of(key), utc_ns)
                 ).fetchall()
-        return tuple(_run(row) for row in found)
+        return tuple(_streak(row) for row in found)
 
-    def within(self, key: Key, first_ns: int, last_ns: int, *, limit: int = 100) -> tuple[Run, ...]:
-        """Return the runs that touch a time, oldest first, up to `limit` of them."""
+    def within(self, key: Key, first_ns: int, last_ns: int, *, limit: int = 100) -> tuple[VantageStreak, ...]:
+        """Return the streaks that touch a time, oldest first, up to `limit` of them."""
         with self._queries.reading() as connection:
             rows = connection.execute(
                 f"{_OF_KEY} AND first_utc_ns <= ? AND last_utc_ns >= ? ORDER BY first_utc_ns LIMIT ?",
                 (*_of(key), last_ns, first_ns, limit),
             ).fetchall()
-        return tuple(_run(row) for row in rows)
+        return tuple(_streak(row) for row in rows)
 
-    def last(self, *, since_utc_ns: int = 0) -> tuple[Run, ...]:
-        """Return the last run of every target heard since `since_utc_ns`, the one heard last first."""
+    def last(self, *, since_utc_ns: int = 0) -> tuple[VantageStreak, ...]:
+        """Return the last streak of every target heard since `since_utc_ns`, the one heard last first."""
         with self._queries.reading() as connection:
             rows = connection.execute(
-                f"{_RUN} WHERE last_utc_ns >= ? ORDER BY last_utc_ns DESC, id DESC", (since_utc_ns,)
+                f"{_STREAK} WHERE last_utc_ns >= ? ORDER BY last_utc_ns DESC, id DESC", (since_utc_ns,)
             ).fetchall()
-        newest: dict[Key, Run] = {}
+        newest: dict[Key, VantageStreak] = {}
         for row in rows:
-            run = _run(row)
-            newest.setdefault(run.key, run)
+            streak = _streak(row)
+            newest.setdefault(streak.key, streak)
         return tuple(newest.values())
 
     def heard(self, *, since_utc_ns: int) -> tuple[KnownDevice, ...]:
@@ -197,7 +200,9 @@ class VantageQueries:
             rows = connection.execute(
                 "SELECT from_utc_ns, to_utc_ns, reason FROM control_gap ORDER BY id DESC LIMIT ?", (limit,)
             ).fetchall()
-        return tuple(Gap(from_utc_ns=row[0], to_utc_ns=row[1], reason=row[2]) for row in rows)
+        return tuple(
+            Gap(from_utc_ns=row[0], to_utc_ns=row[1], reason=statement.of_text(row[2])) for row in rows
+        )
 
 
 def _plan(connection: sqlite3.Connection, device: str) -> str:
@@ -216,7 +221,7 @@ def _of(key: Key) -> tuple[str, str, str]:
     return key.test, key.target, key.target_name
 
 
-def _run(row: Sequence[object]) -> Run:
+def _streak(row: Sequence[object]) -> VantageStreak:
     match row:
         case [
             str(test),
@@ -233,7 +238,7 @@ def _run(row: Sequence[object]) -> Run:
                 seen = vantage_json.from_json(json.loads(view), age_s=0.0)
             except (ValueError, RecordError) as error:
                 raise StoreError(f"control_run: a view of another form ({error})") from error
-            return Run(
+            return VantageStreak(
                 key=Key(test=test, target=target, target_name=name),
                 first_utc_ns=first,
                 last_utc_ns=last,

@@ -1,19 +1,19 @@
-"""What the vantage found of one target, kept as runs: samples that say the same are one row. Pure.
+"""What the vantage found of one target, kept as streaks: samples that say the same are one row. Pure.
 
-A run is one finding about one target that stayed the same from its first sample to its last; it ends with a change,
+A streak is one finding about one target that stayed the same from its first sample to its last; it ends with a change,
 with a gap in the sampling, or after a day.
 """
 
 from dataclasses import dataclass, replace
 from typing import Final
 
-from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.evidence import SiteView
 from firmware.judgement.site.vantage_json import MAX_ADDRESSES
 
 NS: Final = 1_000_000_000
-RUN_LONGEST_NS: Final = 24 * 3600 * NS
+STREAK_LONGEST_NS: Final = 24 * 3600 * NS
 SAMPLES_MISSED: Final = 3
-"""A run ends when this many samples in a row did not come."""
+"""A streak ends when this many samples in a row did not come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -33,11 +33,11 @@ class Sample:
     utc_ns: int
     failure: str | None
     failed_operation: str | None
-    view: WebControl
+    view: SiteView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class VantageStreak:
     """The same finding from `first_utc_ns` to `last_utc_ns`, `samples` times. The view's `age_s` is 0."""
 
     key: Key
@@ -46,13 +46,13 @@ class Run:
     samples: int
     failure: str | None
     failed_operation: str | None
-    view: WebControl
+    view: SiteView
 
 
-def continued(run: Run | None, sample: Sample, *, every_s: float) -> Run:
-    """Return the run that `sample` continues, or the one it begins (its `first_utc_ns` is then the sample's own)."""
-    if run is None or not _belongs(run, sample, every_s):
-        return Run(
+def continued(streak: VantageStreak | None, sample: Sample, *, every_s: float) -> VantageStreak:
+    """Return the streak that `sample` continues, or the one it begins (its `first_utc_ns` is then the sample's own)."""
+    if streak is None or not _belongs(streak, sample, every_s):
+        return VantageStreak(
             key=sample.key,
             first_utc_ns=sample.utc_ns,
             last_utc_ns=sample.utc_ns,
@@ -61,27 +61,27 @@ def continued(run: Run | None, sample: Sample, *, every_s: float) -> Run:
             failed_operation=sample.failed_operation,
             view=sample.view,
         )
-    addresses = dict.fromkeys((*run.view.addresses, *sample.view.addresses))
+    addresses = dict.fromkeys((*streak.view.addresses, *sample.view.addresses))
     view = replace(
         sample.view,
         addresses=tuple(addresses)[-MAX_ADDRESSES:],
-        connects=_newest({**run.view.connects, **sample.view.connects}),
-        handshakes=_newest({**run.view.handshakes, **sample.view.handshakes}),
+        connects=_newest({**streak.view.connects, **sample.view.connects}),
+        handshakes=_newest({**streak.view.handshakes, **sample.view.handshakes}),
     )
-    return replace(run, last_utc_ns=sample.utc_ns, samples=run.samples + 1, view=view)
+    return replace(streak, last_utc_ns=sample.utc_ns, samples=streak.samples + 1, view=view)
 
 
-def _belongs(run: Run, sample: Sample, every_s: float) -> bool:
-    gap_ns = sample.utc_ns - run.last_utc_ns
+def _belongs(streak: VantageStreak, sample: Sample, every_s: float) -> bool:
+    gap_ns = sample.utc_ns - streak.last_utc_ns
     return (
         0 < gap_ns <= SAMPLES_MISSED * every_s * NS
-        and sample.utc_ns - run.first_utc_ns < RUN_LONGEST_NS
-        and _finding(run.failure, run.failed_operation, run.view)
+        and sample.utc_ns - streak.first_utc_ns < STREAK_LONGEST_NS
+        and _finding(streak.failure, streak.failed_operation, streak.view)
         == _finding(sample.failure, sample.failed_operation, sample.view)
     )
 
 
-def _finding(failure: str | None, operation: str | None, view: WebControl) -> tuple[object, ...]:
+def _finding(failure: str | None, operation: str | None, view: SiteView) -> tuple[object, ...]:
     """Return what makes two samples the same finding: not the addresses, which large sites change all the time."""
     return (failure, operation, view.reachable, view.dns_failure, view.http_failure, view.status)
 

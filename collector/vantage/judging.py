@@ -18,10 +18,11 @@ from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import NS, Key
 from collector.vantage.log import joined
 from firmware.judgement.round.from_records import HISTORY_ROUNDS, ended_ns, judge_stored
-from firmware.judgement.site.evidence import Looked, WebControl
+from firmware.judgement.site.evidence import Looked, SiteView
 from firmware.judgement.site.verdict import WebJudgement
 from firmware.model.jsontypes import RecordError
 from firmware.model.record import ClockQuality, Record, Rung, Verdict, from_json
+from firmware.model.statement import Statement
 
 DAY_NS: Final = 24 * 3600 * NS
 
@@ -32,8 +33,8 @@ class JudgedTarget:
 
     row: RecordRow
     judgement: WebJudgement
-    control: WebControl | None
-    why_no_control: str = ""
+    vantage: SiteView | None
+    why_no_vantage: Statement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +50,8 @@ class JudgedRound:
 class _View:
     """What the vantage saw of one target, and why that is nothing, or not on both sides."""
 
-    control: WebControl | None
-    why: str
+    vantage: SiteView | None
+    why: Statement | None
 
 
 class Judging:
@@ -59,7 +60,7 @@ class Judging:
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
         self._history = DeviceHistory(queries)
-        self._controls = VantageQueries(queries)
+        self._vantage = VantageQueries(queries)
 
     def round(self, device: str, *, until: tuple[str, int] | None = None) -> JudgedRound | None:
         """Return the device's last round, or the last up to `until` (epoch, seq), judged; None without a round."""
@@ -84,7 +85,7 @@ class Judging:
             last.record,
             [record for _, record in rows],
             [one.record for one in found[:-1]],
-            {name: view.control for name, view in views.items() if view.control is not None},
+            {name: view.vantage for name, view in views.items() if view.vantage is not None},
         )
         targets = tuple(
             _target(platforms[name][0], judgement, views[name]) for name, judgement in judged.pages.items()
@@ -95,10 +96,10 @@ class Judging:
             targets=tuple(sorted(targets, key=lambda one: one.row.seq)),
         )
 
-    def control_for(self, row: RecordRow, record: Record) -> tuple[WebControl | None, str]:
+    def vantage_for(self, row: RecordRow, record: Record) -> tuple[SiteView | None, Statement | None]:
         """Return what the vantage saw of a record's target around its time; None with the reason where it did not."""
         view = self._view(row, record, until_ns=record.start.boottime_ns, received_ns=row.received_ns)
-        return (None if view.why else view.control), view.why
+        return (view.vantage if view.why is None else None), view.why
 
     def _view(self, row: RecordRow, record: Record, *, until_ns: int, received_ns: int) -> _View:
         """Return the view of a record's target as of `until_ns` of the record's boot."""
@@ -108,16 +109,16 @@ class Judging:
         after_ns = until_ns - record.start.boottime_ns
         moment = replace(record.start, boottime_ns=until_ns, utc_ns=max(0, record.start.utc_ns + after_ns))
         first_ns, last_ns = span(replace(record, start=moment), received_ns)
-        runs = (
-            *self._controls.around(key, first_ns),
-            *self._controls.within(key, first_ns, last_ns),
-            *self._controls.around(key, last_ns),
+        streaks = (
+            *self._vantage.around(key, first_ns),
+            *self._vantage.within(key, first_ns, last_ns),
+            *self._vantage.around(key, last_ns),
         )
         moment_ns = max(first_ns, min(moment.utc_ns, last_ns))
-        control, why = joined(
-            tuple({run.first_utc_ns: run for run in runs}.values()), moment_ns, first_ns, last_ns
+        vantage, why = joined(
+            tuple({streak.first_utc_ns: streak for streak in streaks}.values()), moment_ns, first_ns, last_ns
         )
-        return _View(control=control, why=why)
+        return _View(vantage=vantage, why=why)
 
     def _records(self, row: RoundRow) -> Iterator[tuple[RecordRow, Record]]:
         for one in self._queries.measurements(row):
@@ -128,12 +129,12 @@ class Judging:
 
 
 def _target(row: RecordRow, judgement: WebJudgement, view: _View) -> JudgedTarget:
-    is_of_then = view.control is not None and view.control.looked is not Looked.AFTER
+    is_of_then = view.vantage is not None and view.vantage.looked is not Looked.AFTER
     return JudgedTarget(
         row=row,
         judgement=judgement,
-        control=view.control if is_of_then else None,
-        why_no_control="" if is_of_then else view.why,
+        vantage=view.vantage if is_of_then else None,
+        why_no_vantage=None if is_of_then else view.why,
     )
 
 

@@ -1,8 +1,8 @@
-"""The log of the vantage: samples become runs, and a record finds the run of its time. Pure.
+"""The log of the vantage: samples become streaks, and a record finds the streak of its time. Pure.
 
-A run is one finding about one target that stayed the same from its first sample to its last; it ends with a change,
+A streak is one finding about one target that stayed the same from its first sample to its last; it ends with a change,
 with a gap in the sampling, or after a day. So 400 days of a site that is well are 400 rows, each change is a row, and
-a time between two runs is a time when the vantage did not look. This file must never bridge such a gap: how far
+a time between two streaks is a time when the vantage did not look. This file must never bridge such a gap: how far
 off the nearest sample was is part of every answer.
 """
 
@@ -10,25 +10,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from collector.store.vantage_streaks import NS, Key, Run, Sample
+from collector.store.vantage_streaks import NS, Key, Sample, VantageStreak
 from collector.vantage.targets import VantageTarget
 from firmware.judgement.observation import Outlook, from_record
-from firmware.judgement.site.evidence import Looked, VantageSource, WebControl
-from firmware.judgement.site.from_record import control_of
+from firmware.judgement.site.evidence import Looked, SiteView, VantageSource
+from firmware.judgement.site.from_record import vantage_of
 from firmware.model.record import Record
+from firmware.model.statement import Statement, stated
 
 JOIN_WINDOW_S: Final = 24 * 3600.0
-"""A vantage further from a measurement than this says nothing about it. From `CONTROL_FRESH_S` on it is called old."""
+"""A vantage further from a measurement than this says nothing about it. From `VANTAGE_FRESH_S` on it is called old."""
 MIN_NEUTRAL: Final = 2
 """Unrelated neutral networks that must answer before the vantage is taken to be connected itself."""
 
-NO_CONTROL: Final = "no vantage looked within a day of this measurement"
-ONE_SIDED: Final = "the vantage has not looked both before and after this measurement"
-CHANGED: Final = "the vantage found different things before and after this measurement"
+NO_VANTAGE: Final = stated("did-not-look")
+ONE_SIDED: Final = stated("one-sided")
+CHANGED: Final = stated("changed")
 
-UNREACHABLE: Final = WebControl(
-    source=VantageSource.COLLECTOR, reachable=False, saw_dns=False, saw_http=False
-)
+UNREACHABLE: Final = SiteView(source=VantageSource.COLLECTOR, reachable=False, saw_dns=False, saw_http=False)
 
 
 def is_connected(targets: Iterable[VantageTarget], records: Iterable[Record]) -> bool:
@@ -52,13 +51,13 @@ def sample_of(record: Record, *, connected: bool) -> Sample | None:
         return Sample(key=key, utc_ns=utc_ns, failure=None, failed_operation=None, view=UNREACHABLE)
     if from_record(record).outlook is Outlook.EXCLUDED:
         return None
-    nothing = WebControl(source=VantageSource.COLLECTOR, saw_dns=False, saw_http=False)
+    nothing = SiteView(source=VantageSource.COLLECTOR, saw_dns=False, saw_http=False)
     return Sample(
         key=key,
         utc_ns=utc_ns,
         failure=record.outcome.failure,
         failed_operation=record.outcome.failed_operation,
-        view=control_of([record]) or nothing,
+        view=vantage_of([record]) or nothing,
     )
 
 
@@ -67,66 +66,78 @@ def key_of(record: Record) -> Key:
     return Key(test=record.test, target=record.target, target_name=record.target_name)
 
 
-def age_s(run: Run, utc_ns: int) -> float:
-    """Return how far the nearest sample of `run` is from `utc_ns` at most, in seconds."""
-    if utc_ns < run.first_utc_ns:
-        return (run.first_utc_ns - utc_ns) / NS
-    if utc_ns > run.last_utc_ns:
-        return (utc_ns - run.last_utc_ns) / NS
-    between = (run.last_utc_ns - run.first_utc_ns) / max(1, run.samples - 1) / 2 / NS
-    return min(between, (utc_ns - run.first_utc_ns) / NS, (run.last_utc_ns - utc_ns) / NS)
+def age_s(streak: VantageStreak, utc_ns: int) -> float:
+    """Return how far the nearest sample of `streak` is from `utc_ns` at most, in seconds."""
+    if utc_ns < streak.first_utc_ns:
+        return (streak.first_utc_ns - utc_ns) / NS
+    if utc_ns > streak.last_utc_ns:
+        return (utc_ns - streak.last_utc_ns) / NS
+    between = (streak.last_utc_ns - streak.first_utc_ns) / max(1, streak.samples - 1) / 2 / NS
+    return min(between, (utc_ns - streak.first_utc_ns) / NS, (streak.last_utc_ns - utc_ns) / NS)
 
 
-def nearest(runs: Sequence[Run], utc_ns: int, *, window_s: float = JOIN_WINDOW_S) -> WebControl | None:
+def nearest(
+    streaks: Sequence[VantageStreak], utc_ns: int, *, window_s: float = JOIN_WINDOW_S
+) -> SiteView | None:
     """Return the view nearest in time to `utc_ns`, with its age; None where none lies within the window."""
-    best = min(runs, key=lambda run: age_s(run, utc_ns), default=None)
+    best = min(streaks, key=lambda streak: age_s(streak, utc_ns), default=None)
     if best is None or age_s(best, utc_ns) > window_s:
         return None
     return replace(best.view, age_s=age_s(best, utc_ns))
 
 
-def joined(runs: Sequence[Run], moment_ns: int, first_ns: int, last_ns: int) -> tuple[WebControl | None, str]:
+def joined(
+    streaks: Sequence[VantageStreak], moment_ns: int, first_ns: int, last_ns: int
+) -> tuple[SiteView | None, Statement | None]:
     """Return the view for something that ended at `moment_ns`, and on which side of it the vantage looked.
 
-    It may as well have been at any time from `first_ns` to `last_ns`. `runs` are those that touch that time, and the one
+    It may as well have been at any time from `first_ns` to `last_ns`. `streaks` are those that touch that time, and the one
     on either side. None, and why, where the vantage did not look, or found different things meanwhile: a site that
     went down, or came back, between two looks would otherwise pass for one that is blocked. Where it looked on one
     side only, the reason says so: what such a look is worth, `firmware.judgement.site` knows.
     """
     window_ns = round(JOIN_WINDOW_S * NS)
-    runs = [run for run in runs if first_ns - run.last_utc_ns <= window_ns >= run.first_utc_ns - last_ns]
-    view = nearest(runs, moment_ns)
+    streaks = [
+        streak
+        for streak in streaks
+        if first_ns - streak.last_utc_ns <= window_ns >= streak.first_utc_ns - last_ns
+    ]
+    view = nearest(streaks, moment_ns)
     if view is None:
-        return None, NO_CONTROL
-    before = [run for run in runs if run.first_utc_ns <= first_ns]
-    after = [run for run in runs if run.last_utc_ns >= last_ns]
-    begin_ns = max((run.first_utc_ns for run in before), default=first_ns)
-    end_ns = min((run.last_utc_ns for run in after), default=last_ns)
-    between = [run for run in runs if run.first_utc_ns >= begin_ns and run.last_utc_ns <= end_ns]
-    if len({_outcome(run) for run in between}) > 1:
+        return None, NO_VANTAGE
+    before = [streak for streak in streaks if streak.first_utc_ns <= first_ns]
+    after = [streak for streak in streaks if streak.last_utc_ns >= last_ns]
+    begin_ns = max((streak.first_utc_ns for streak in before), default=first_ns)
+    end_ns = min((streak.last_utc_ns for streak in after), default=last_ns)
+    between = [
+        streak for streak in streaks if streak.first_utc_ns >= begin_ns and streak.last_utc_ns <= end_ns
+    ]
+    if len({_outcome(streak) for streak in between}) > 1:
         return None, CHANGED
     if before and after:
-        return replace(view, looked=Looked.AROUND), ""
+        return replace(view, looked=Looked.AROUND), None
     if before:
-        last = max(before, key=lambda run: run.first_utc_ns)
+        last = max(before, key=lambda streak: streak.first_utc_ns)
         age_ns = last_ns - _last_look_by(last, first_ns)
         return replace(last.view, age_s=age_ns / NS, looked=Looked.BEFORE), ONE_SIDED
     return (replace(view, looked=Looked.AFTER), ONE_SIDED) if after else (None, ONE_SIDED)
 
 
-def _last_look_by(run: Run, utc_ns: int) -> int:
-    """Return a time by which `run`, which had begun by `utc_ns`, was sampled last before it, or a little sooner."""
-    between_ns = (run.last_utc_ns - run.first_utc_ns) // max(1, run.samples - 1)
-    return run.last_utc_ns if run.last_utc_ns <= utc_ns else max(run.first_utc_ns, utc_ns - between_ns)
+def _last_look_by(streak: VantageStreak, utc_ns: int) -> int:
+    """Return a time by which `streak`, which had begun by `utc_ns`, was sampled last before it, or a little sooner."""
+    between_ns = (streak.last_utc_ns - streak.first_utc_ns) // max(1, streak.samples - 1)
+    return (
+        streak.last_utc_ns if streak.last_utc_ns <= utc_ns else max(streak.first_utc_ns, utc_ns - between_ns)
+    )
 
 
-def _outcome(run: Run) -> tuple[bool, ...]:
+def _outcome(streak: VantageStreak) -> tuple[bool, ...]:
     """Return what of a finding decides between down and blocked."""
-    view = run.view
+    view = streak.view
     is_well = (view.status or 0) < 500
     return (
         view.reachable,
-        run.failure is None,
+        streak.failure is None,
         view.dns_failure is None,
         view.http_failure is None and is_well,
     )

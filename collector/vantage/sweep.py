@@ -20,6 +20,7 @@ from firmware import __version__
 from firmware.clock import clocks
 from firmware.model.jsontypes import RecordError
 from firmware.model.record import ClockQuality, ClockReading, Record, Zone
+from firmware.model.statement import Statement, stated
 from firmware.model.task import Result, Task, to_json
 from firmware.net.loop import boottime_ns
 from firmware.worker import framing
@@ -39,7 +40,7 @@ class Sweep:
     """What one sweep brought: the vantage's own records, and why it ended early where it did."""
 
     records: list[Record] = field(default_factory=list)
-    fault: str = ""
+    fault: Statement | None = None
 
 
 def measure(
@@ -66,12 +67,12 @@ def measure(
             results = _converse(ours, tasks, stopping)
             sweep.records = [_record(tasks[one.task_id], one) for one in results]
         except (OSError, framing.FramingError, RecordError) as error:
-            sweep.fault = f"the measuring process failed: {error}"
+            sweep.fault = stated("sweep-failed", message=str(error))
         finally:
             ours.close()
             _end(process)
-    if not sweep.fault and len(sweep.records) < len(tasks) and not stopping.is_set():
-        sweep.fault = f"{len(tasks) - len(sweep.records)} of {len(tasks)} measurements were not answered"
+    if sweep.fault is None and len(sweep.records) < len(tasks) and not stopping.is_set():
+        sweep.fault = stated("sweep-unanswered", unanswered=len(tasks) - len(sweep.records), tried=len(tasks))
     return sweep
 
 

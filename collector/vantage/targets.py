@@ -2,7 +2,7 @@
 
 A plan is known by its label (`ir 2026-11-21`), which every record carries. Known are the plans that come along and
 those in the operator's directory; for a label with another revision of a known country's plan, that one stands in,
-and targets that both have are controlled. For a plan that is not known at all nothing is measured, and that is
+and targets that both have are measured once. For a plan that is not known at all nothing is measured, and that is
 said: a device's records hold targets too, but whoever can send records could then have the collector send
 packets anywhere. This file must never take a target from a record.
 """
@@ -19,7 +19,7 @@ from firmware.model.record import Rung
 from firmware.model.task import OptionValue
 from firmware.plans.load import countries, load
 
-CONTROLLED: Final = frozenset({"ping", "tcp", "tls", "http", "web_connectivity", "dns", "ntp"})
+VANTAGE_TESTS: Final = frozenset({"ping", "tcp", "tls", "http", "web_connectivity", "dns", "ntp"})
 """The tests that have a meaning from elsewhere."""
 PAGE_OPTIONS: Final[dict[str, OptionValue]] = {"addresses": 8, "fetch": True, "body_cap": 65_536}
 """A vantage looks at more of a page than a device can afford to."""
@@ -84,17 +84,17 @@ def targets_of(plans: Iterable[Plan]) -> tuple[VantageTarget, ...]:
     """Return what to measure, each target once however many plans have it."""
     found: dict[Key, VantageTarget] = {}
     for plan in plans:
-        rounds = [_target(one) for one in plan.targets if one.rung in _FAR and _is_controlled(one)]
-        beside = [_target(one) for one in plan.tasks if _is_controlled(one)]
+        rounds = [_target(one) for one in plan.targets if one.rung in _FAR and _is_measured(one)]
+        beside = [_target(one) for one in plan.tasks if _is_measured(one)]
         for target in (*rounds, *beside):
             found.setdefault(target.key, target)
     return tuple(found.values())
 
 
-def _is_controlled(planned: PlannedTarget | PlannedTask) -> bool:
+def _is_measured(planned: PlannedTarget | PlannedTask) -> bool:
     local = ("@isp", "@system")
     return (
-        planned.test in CONTROLLED
+        planned.test in VANTAGE_TESTS
         and not planned.target.startswith("@")
         and planned.options.get("resolver", "") not in local
     )

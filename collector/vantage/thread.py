@@ -18,19 +18,20 @@ from collector.messages import OutgoingMessage
 from collector.settings import VantageSettings
 from collector.store.queries import Queries
 from collector.store.vantage_log import Gap, VantageLog, VantageQueries
-from collector.store.vantage_streaks import NS, SAMPLES_MISSED, Run
+from collector.store.vantage_streaks import NS, SAMPLES_MISSED, VantageStreak
 from collector.vantage import sweep
 from collector.vantage.log import is_connected, sample_of
 from collector.vantage.targets import Chosen, VantageTarget, choose, read_plans, targets_of
 from firmware.judgement.site import vantage_json
 from firmware.model.plan import Plan
 from firmware.model.record import Record
+from firmware.model.statement import stated, to_json
 from firmware.wire import messages
 from firmware.wire.messages import Hello
 from firmware.wire.vantage_news import LEAF, VantageNews, VantageView, encode_news
 
 HEARD_WITHIN_NS: Final = 30 * 24 * 3600 * NS
-"""A device that was silent for longer has its plan controlled no more; a cut may last weeks."""
+"""A device that was silent for longer has its plan measured no more; a cut may last weeks."""
 TOLD_EVERY_NS: Final = 3600 * NS
 """Unchanged news is told again this often, so that a device that is cut off has a recent one."""
 BESIDE_A_SWEEP: Final = 50
@@ -73,7 +74,7 @@ class VantageThread:
         self._sweeps = 0
         self._turn = 0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="control")
+        self._thread = threading.Thread(target=self._run, name="vantage")
 
     def start(self) -> None:
         """Begin to measure."""
@@ -90,15 +91,15 @@ class VantageThread:
         return None if told is None else message(hello.device, told.payload)
 
     def _run(self) -> None:
-        control_log: VantageLog | None = None
+        vantage_log: VantageLog | None = None
         wait_s = _FIRST_WAIT_S
         while not self._stopping.wait(wait_s):
             began_s, wait_s = time.monotonic(), float(self._settings.every_s)
             try:
-                if control_log is None:
-                    control_log = VantageLog.open(self._database)
-                    self._note_absence(control_log)
-                if not self._sweep(control_log):
+                if vantage_log is None:
+                    vantage_log = VantageLog.open(self._database)
+                    self._note_absence(vantage_log)
+                if not self._sweep(vantage_log):
                     wait_s = min(_IDLE_S, wait_s)
                 wait_s = max(1.0, wait_s - (time.monotonic() - began_s))
             except StoreError as error:
@@ -106,16 +107,17 @@ class VantageThread:
             except Exception:
                 # The outermost loop: a fault costs a sweep, not the vantage.
                 log.exception("a sweep of the vantage failed")
-        if control_log is not None:
-            control_log.close()
+        if vantage_log is not None:
+            vantage_log.close()
 
-    def _note_absence(self, control_log: VantageLog) -> None:
+    def _note_absence(self, vantage_log: VantageLog) -> None:
         """Note the time since the last sample as a gap: the collector did not run, or not as a vantage."""
-        last_ns, now_ns = control_log.last_utc_ns(), time.time_ns()
+        last_ns, now_ns = vantage_log.last_utc_ns(), time.time_ns()
         if last_ns is not None and now_ns - last_ns > SAMPLES_MISSED * self._settings.every_s * NS:
-            control_log.note_gap(Gap(from_utc_ns=last_ns, to_utc_ns=now_ns, reason="the vantage did not run"))
+            absence = Gap(from_utc_ns=last_ns, to_utc_ns=now_ns, reason=stated("vantage-not-running"))
+            vantage_log.note_gap(absence)
 
-    def _sweep(self, control_log: VantageLog) -> bool:
+    def _sweep(self, vantage_log: VantageLog) -> bool:
         """Measure once; return False where there is nothing to measure yet."""
         began_ns = time.time_ns()
         heard = self._queries.heard(since_utc_ns=began_ns - HEARD_WITHIN_NS)
@@ -130,16 +132,16 @@ class VantageThread:
         swept = sweep.measure(targets, self._stopping)
         if self._stopping.is_set():
             return True
-        if swept.fault:
-            log.warning("the vantage: %s", swept.fault)
-            control_log.note_gap(Gap(from_utc_ns=began_ns, to_utc_ns=time.time_ns(), reason=swept.fault))
-        self._keep(control_log, targets, swept.records)
+        if swept.fault is not None:
+            log.warning("the vantage: %s", to_json(swept.fault))
+            vantage_log.note_gap(Gap(from_utc_ns=began_ns, to_utc_ns=time.time_ns(), reason=swept.fault))
+        self._keep(vantage_log, targets, swept.records)
         devices = [(one.device, one.country) for one in heard if one.online]
         self._publish(chosen.plans, devices, began_ns)
         return True
 
     def _keep(
-        self, control_log: VantageLog, targets: Sequence[VantageTarget], records: Sequence[Record]
+        self, vantage_log: VantageLog, targets: Sequence[VantageTarget], records: Sequence[Record]
     ) -> None:
         connected = is_connected(targets, records)
         if not connected:
@@ -147,9 +149,9 @@ class VantageThread:
                 "the vantage reaches its own reference targets no more: it says nothing of the others"
             )
         samples = [sample for one in records if (sample := sample_of(one, connected=connected))]
-        control_log.add(samples, every_s=self._settings.every_s)
+        vantage_log.add(samples, every_s=self._settings.every_s)
         if self._sweeps % _THIN_EVERY == 0:
-            control_log.thin(now_utc_ns=time.time_ns(), days=self._settings.days_kept)
+            vantage_log.thin(now_utc_ns=time.time_ns(), days=self._settings.days_kept)
         self._sweeps += 1
 
     def _in_turn(self, chosen: Chosen) -> list[VantageTarget]:
@@ -162,14 +164,20 @@ class VantageThread:
 
     def _publish(self, plans: Sequence[Plan], devices: Sequence[tuple[str, str]], since_ns: int) -> None:
         """Tell the devices that are connected what is new, or has not been told for a while."""
-        runs = {run.key: run for run in self._queries.last(since_utc_ns=since_ns) if run.view.reachable}
+        streaks = {
+            streak.key: streak
+            for streak in self._queries.last(since_utc_ns=since_ns)
+            if streak.view.reachable
+        }
         for country in {plan.country for plan in plans}:
             wanted = targets_of(plan for plan in plans if plan.country == country)
-            found = [runs[one.key] for one in wanted if one.in_rounds and one.key in runs]
+            found = [streaks[one.key] for one in wanted if one.in_rounds and one.key in streaks]
             if not found:
                 continue
             now_ns, before = time.time_ns(), self._told.get(country)
-            essence = tuple((run.key, run.failure, run.failed_operation, run.view.status) for run in found)
+            essence = tuple(
+                (streak.key, streak.failure, streak.failed_operation, streak.view.status) for streak in found
+            )
             payload = encode_news(news_of(found, now_ns))
             is_due = before is None or before.essence != essence or now_ns - before.utc_ns >= TOLD_EVERY_NS
             told_ns = now_ns if is_due or before is None else before.utc_ns
@@ -179,7 +187,7 @@ class VantageThread:
                     self._send(message(device, payload))
 
     def _tell_unknown(self, chosen: Chosen, faults: Sequence[str]) -> None:
-        """Tell the operator, once each, of plans that cannot be controlled."""
+        """Tell the operator, once each, of plans that cannot be measured."""
         told = [
             f"the vantage knows no plan for {name!r}: put its file into the directory that vantage.plans names; "
             "until then its targets are judged without a vantage"
@@ -196,21 +204,21 @@ def message(device: str, payload: bytes) -> OutgoingMessage:
     return OutgoingMessage(topic=messages.topic(device, "dn", LEAF), payload=payload)
 
 
-def news_of(runs: Sequence[Run], now_utc_ns: int) -> VantageNews:
-    """Return the news that `runs` make: platforms and all that is fetched first, since the last are cut first."""
-    pages = sorted(runs, key=lambda run: run.key.test != "web_connectivity")
+def news_of(streaks: Sequence[VantageStreak], now_utc_ns: int) -> VantageNews:
+    """Return the news that `streaks` make: platforms and all that is fetched first, since the last are cut first."""
+    pages = sorted(streaks, key=lambda streak: streak.key.test != "web_connectivity")
     return VantageNews(
         told_utc_ns=now_utc_ns,
         seen=tuple(
             VantageView(
-                test=run.key.test,
-                target=run.key.target,
-                target_name=run.key.target_name,
-                taken_utc_ns=run.last_utc_ns,
-                failure=run.failure,
-                failed_operation=run.failed_operation,
-                view=vantage_json.to_json(replace(run.view, headers=(), title=None)),
+                test=streak.key.test,
+                target=streak.key.target,
+                target_name=streak.key.target_name,
+                taken_utc_ns=streak.last_utc_ns,
+                failure=streak.failure,
+                failed_operation=streak.failed_operation,
+                view=vantage_json.to_json(replace(streak.view, headers=(), title=None)),
             )
-            for run in pages
+            for streak in pages
         ),
     )

@@ -13,6 +13,7 @@ import click
 
 from appliance.lights.patterns import MEANINGS as LIGHTS
 from appliance.settings import DeviceSettings
+from appliance.views.light_words import rhythm_words, what_to_do
 from collector.judgement.scope import SCOPE_RULES, ScopeRule
 from collector.page.app import make_app
 from collector.settings import CollectorSettings
@@ -20,19 +21,26 @@ from collector.store.queries import Queries
 from firmware.commands.main import tidegauge
 from firmware.judgement.round.rules import RULES, Rule
 from firmware.judgement.site.rules import WEB_RULES, WebRule
+from firmware.language.numbers import ENGLISH
+from firmware.language.translator import Translator
 from firmware.measurements import MEASUREMENTS
-from firmware.model.failure_meanings import MEANINGS as FAILURES
 from firmware.model.failures import ADDITIONS, Failure
 from firmware.model.plan import Plan
 from firmware.model.record import KEYS
 from firmware.model.record import SCHEMA as RECORD_SCHEMA
 from firmware.model.record_fields import JsonKey
+from firmware.model.statement_forms import FORMS
 from firmware.model.verdict_words import COLLECTOR_ONLY, VerdictWord
-from firmware.model.verdict_words import MEANINGS as VERDICTS
 from firmware.plans import load as plans
 from firmware.settings.docs import example, reference
 
 _WIDTH: Final = 100
+ENGLISH_SENTENCES: Final = Translator(ENGLISH)
+_FAMILIES: Final = {
+    "evidence": "What a verdict rests on",
+    "gap": "Why something was not measured",
+    "no-vantage": "Why no view from outside stands beside a verdict",
+}
 
 
 class SourceError(Exception):
@@ -117,7 +125,7 @@ def failures() -> str:
     rows = [
         (
             f"`{word}`",
-            told(FAILURES.get(word), f"firmware/model/failure_meanings.py: {word}"),
+            _said(f"failure.{word}"),
             "ours" if word in ADDITIONS else "OONI",
         )
         for word in Failure
@@ -135,7 +143,7 @@ def verdicts() -> str:
         (
             f"`{word}`",
             "collector" if word in COLLECTOR_ONLY else "device",
-            told(VERDICTS.get(word), f"firmware/model/verdict_words.py: {word}"),
+            _said(f"verdict.{word}.meaning"),
         )
         for word in VerdictWord
     ]
@@ -148,7 +156,7 @@ def verdicts() -> str:
         + f"\nNo rule says these yet: {', '.join(f'`{word}`' for word in unsaid)}.\n"
         + "\n## Rules about a round\n\nAsked in this order; the first that holds speaks.\n\n"
         + _rules(RULES)
-        + "\n## Rules about one page\n\nAsked in this order of one measurement of a page, with what a control outside "
+        + "\n## Rules about one page\n\nAsked in this order of one measurement of a page, with what a vantage outside "
         "saw of it; the first that holds speaks. `ok` means that this page is to be had.\n\n"
         + _rules(WEB_RULES)
         + "\n## Rules about many devices\n\nAsked in this order by the collector, of the devices of one country.\n\n"
@@ -161,12 +169,42 @@ def _rules(rules: Iterable[Rule | WebRule | ScopeRule]) -> str:
         (
             f"`{rule.rule_id}`",
             f"`{rule.verdict}`",
-            told(rule.sentence, f"rule {rule.rule_id}: sentence"),
-            told(rule.overturned_by, f"rule {rule.rule_id}: overturned_by"),
+            _said(f"rule.{rule.rule_id}", **({} if isinstance(rule, WebRule) else rule.numbers)),
+            _said(f"rule.{rule.rule_id}.overturned_by"),
         )
         for rule in rules
     ]
     return table(("rule", "verdict", "because", "what would overturn it"), rows)
+
+
+def evidence() -> str:
+    """Return every statement that evidence, a gap or a missing view may be, with its parameters and its sentence."""
+    parts = [
+        (
+            "# Evidence\n\nWhat a verdict rests on, why something was not measured, and why no view from outside stands beside "
+            "a verdict is kept and sent as `[code, parameters]`. The sentence is made where it is shown: here the English one, "
+            "with its parameters' names. A parameter's name ends in its unit.\n"
+        )
+    ]
+    for family, title in _FAMILIES.items():
+        rows = [
+            (
+                f"`{code}`",
+                ", ".join(f"`{name}`" for name in form.parameters),
+                told(ENGLISH_SENTENCES.pattern(f"{family}.{code}"), f"the catalogue: {family}.{code}"),
+            )
+            for code, form in FORMS[family].items()
+        ]
+        parts.append(f"## {title}\n\n{table(('code', 'parameters', 'sentence'), rows)}")
+    return "\n".join(parts)
+
+
+def _said(key: str, **values: float) -> str:
+    """Return a sentence of the English catalogue; raise `SourceError` where there is none."""
+    try:
+        return ENGLISH_SENTENCES.say(key, **values)
+    except KeyError as error:
+        raise SourceError(f"nothing is said at {key} of the catalogue") from error
 
 
 def lights() -> str:
@@ -174,9 +212,9 @@ def lights() -> str:
     rows = [
         (
             str(meaning.light),
-            str(meaning.pattern),
-            told(meaning.says, f"light {key}: says"),
-            told(meaning.do, f"light {key}: do"),
+            rhythm_words(meaning.pattern, ENGLISH_SENTENCES),
+            _said(f"light.{key}"),
+            what_to_do(key, ENGLISH_SENTENCES),
         )
         for key, meaning in LIGHTS.items()
     ]
@@ -257,6 +295,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "records.md": records,
     "failures.md": failures,
     "verdicts.md": verdicts,
+    "evidence.md": evidence,
     "lights.md": lights,
     "plans.md": plan_files,
     "api.md": api,

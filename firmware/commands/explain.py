@@ -4,6 +4,7 @@ Says where a file is damaged and reads on. This file must never measure, and nev
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import IO, Final
 import click
 
 from firmware.commands.errors import BadInputError
+from firmware.language.translator import Translator
 from firmware.model.jsontypes import RecordError
 from firmware.ooni.explain import Explained, to_json
 from firmware.ooni.explain import explain as explain_document
@@ -49,6 +51,7 @@ def explain(ctx: click.Context, files: tuple[str, ...], *, as_json: bool) -> Non
     """
     damaged = 0
     first = True
+    translator = Translator.of_environment(os.environ)
     for file in files:
         with _opened(file) as stream:
             _refuse_other_forms(file, stream)
@@ -58,15 +61,15 @@ def explain(ctx: click.Context, files: tuple[str, ...], *, as_json: bool) -> Non
                     click.echo(f"{_name(file)}: line {found.line}: {found.what}", err=True)
                     continue
                 if as_json:
-                    click.echo(json.dumps(to_json(found), separators=(",", ":")))
+                    click.echo(json.dumps(to_json(found, translator), separators=(",", ":")))
                 else:
-                    click.echo(("" if first else "\n") + in_words(found))
+                    click.echo(("" if first else "\n") + in_words(found, translator))
                 first = False
     if damaged:
         ctx.exit(_DAMAGED)
 
 
-def in_words(explained: Explained) -> str:
+def in_words(explained: Explained, translator: Translator) -> str:
     """Return one measurement's page: aligned lines, printable characters only."""
     verdict = explained.verdict
     recorded = explained.recorded
@@ -75,8 +78,14 @@ def in_words(explained: Explained) -> str:
         ("input", explained.input or "none"),
         ("verdict", f"{verdict.verdict} (confidence {explained.confidence})"),
         ("rule", verdict.rule_id),
-        *(("evidence" if first else "", text) for first, text in _firsts(verdict.evidence)),
-        ("overturned by", verdict.overturned_by or "nothing known"),
+        *(
+            ("evidence" if first else "", text)
+            for first, text in _firsts(translator.evidence(verdict.evidence))
+        ),
+        (
+            "overturned by",
+            translator.overturned_by(verdict.rule_id, verdict.overturned_by) or "nothing known",
+        ),
         ("OONI's pair", _pair(explained.pair)),
     ]
     if explained.ooni_said is not None:

@@ -6,12 +6,14 @@ since the target was then never reached. This file must never judge: that is the
 
 import difflib
 import json
+import os
 from collections.abc import Iterable
 
 import click
 
 from firmware.commands.errors import BadInputError
 from firmware.commands.report import report
+from firmware.language.translator import Translator
 from firmware.measurements import MEASUREMENTS
 from firmware.model.failures import Failure
 from firmware.model.record import Outcome
@@ -68,7 +70,10 @@ def measure(
     except TargetError as error:
         told = str(error)
         raise BadInputError(told if told.startswith(f"{test}:") else f"{test}: {told}") from error
-    click.echo(_as_json(test, result) if as_json else report(test, result))
+    if as_json:
+        click.echo(_as_json(test, result))
+    else:
+        click.echo(report(test, result, Translator.of_environment(os.environ)))
     if _is_unresolved(test, result.outcome):
         click.echo(f"Error: {target} could not be resolved: {result.outcome.failure}", err=True)
         ctx.exit(_UNRESOLVED)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from firmware.model.failure_meanings import meaning
+from firmware.language.translator import Translator
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.record import Outcome, Phase, Stamp
 from firmware.model.task import Result
@@ -24,13 +24,13 @@ _NARROW: Final = 11
 _MAX_LISTED: Final = 10
 
 
-def report(test: str, result: Result) -> str:
+def report(test: str, result: Result, translator: Translator) -> str:
     """Return what was measured, what came of it and what the word means, times, bytes and notable details."""
     outcome = result.outcome
     started = datetime.fromtimestamp(result.start_utc_ns / 1e9, UTC)
     rows = [
         (test, result.target),
-        *_outcome_rows(outcome),
+        *_outcome_rows(outcome, translator),
         *(("phases" if first else "", text) for first, text in _firsts(_phase_lines(outcome.phases))),
         ("bytes", f"{outcome.bytes_up} up, {outcome.bytes_down} down"),
         *(("details" if first else "", text) for first, text in _firsts(_detail_lines(outcome.detail))),
@@ -46,11 +46,11 @@ def milliseconds(ns: int) -> str:
     return f"{ns / 1e6:.3f} ms"
 
 
-def _outcome_rows(outcome: Outcome) -> list[tuple[str, str]]:
+def _outcome_rows(outcome: Outcome, translator: Translator) -> list[tuple[str, str]]:
     if outcome.failure is None:
         return [("outcome", "ok")]
     where = f" in {outcome.failed_operation}" if outcome.failed_operation else ""
-    return [("outcome", f"{outcome.failure}{where}"), ("", meaning(outcome.failure))]
+    return [("outcome", f"{outcome.failure}{where}"), ("", translator.failure(outcome.failure))]
 
 
 def _phase_lines(phases: Mapping[str, Phase]) -> Iterator[str]:

@@ -111,7 +111,7 @@ class RoundFacts:
         return tuple(seen for seen in self.on(rung) if seen.outlook is Outlook.REACHED)
 
     @property
-    def controls_well(self) -> bool:
+    def references_well(self) -> bool:
         """Return whether reference targets outside prove themselves, in two networks and in half of those tried."""
         reach = self.international
         return len(reach.authenticated) >= MIN_OK and len(reach.reached) * 2 >= reach.tried

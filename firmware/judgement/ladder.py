@@ -106,10 +106,10 @@ def confirmation_tasks(
     What was not reached is not asked again: its silence has lasted 20 s, and the verdict need not wait.
     """
     seen = latest_by_target(observations)
-    controls = [target.name for target in plan.on_rung(Rung.INTERNATIONAL)]
-    if not controls or not seen.keys() >= set(controls):
+    references = [target.name for target in plan.on_rung(Rung.INTERNATIONAL)]
+    if not references or not seen.keys() >= set(references):
         return ()
-    if any(seen[name].is_connectivity and seen[name].outlook is Outlook.REACHED for name in controls):
+    if any(seen[name].is_connectivity and seen[name].outlook is Outlook.REACHED for name in references):
         return ()
     candidates = [target for target in plan.targets if target.rung in _CONFIRMED_AGAIN]
     if any(target.name not in seen for target in candidates) and now_ns < start_ns + PATIENCE_S * NS_PER_S:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from firmware.model.jsontypes import JsonObject, JsonValue, Reader, RecordError
+from firmware.model.statement import Statement, stated
 from firmware.model.verdict_words import VerdictWord
 
 
@@ -18,9 +19,15 @@ class TargetJudgement:
     confidence: str
 
     @property
-    def line(self) -> str:
-        """Return it as a line of evidence."""
-        return f"{self.name}: {self.verdict} ({self.rule_id}, confidence {self.confidence})"
+    def statement(self) -> Statement:
+        """Return it as evidence."""
+        return stated(
+            "target-verdict",
+            target=self.name,
+            verdict=str(self.verdict),
+            rule_id=self.rule_id,
+            confidence=self.confidence,
+        )
 
 
 def to_json(targets: Iterable[TargetJudgement]) -> list[JsonValue]:

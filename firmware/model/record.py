@@ -10,11 +10,14 @@ and the step that makes it, `record_` and its name, which fills it from the reco
 order of the attributes, which is part of what is stored: a new one goes last in its class.
 """
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Final, cast
+from typing import Annotated, Final
 
+from firmware.model import statement
 from firmware.model.failures import is_failure
 from firmware.model.jsontypes import JsonObject, JsonValue, NewerVersionError, Reader, RecordError
 from firmware.model.record_fields import Column, Form, Kind, json_key
@@ -32,8 +35,9 @@ from firmware.model.record_kinds import (
     whole,
     word_of,
 )
+from firmware.model.statement import Statement
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """The version of the record's form. A reader takes every version up to its own and refuses a later one."""
 
 
@@ -98,11 +102,9 @@ def _read_failure(reader: Reader, key: str) -> str | None:
     return failure
 
 
-def _read_evidence(reader: Reader, key: str) -> tuple[str, ...]:
-    evidence = reader.array(key)
-    if not all(isinstance(line, str) for line in evidence):
-        raise RecordError("record: verdict.evidence: every line must be text")
-    return tuple(cast("list[str]", evidence))
+def _read_evidence(reader: Reader, key: str) -> tuple[Statement, ...]:
+    where = "record: verdict.evidence"
+    return tuple(statement.from_json(line, where=where) for line in reader.array(key))
 
 
 _CLOCK_QUALITY: Final = word_of(ClockQuality)
@@ -115,11 +117,13 @@ _FAILURE: Final = Kind(
     ),
 )
 _EVIDENCE: Final = Kind(
-    says="an array of texts",
+    says="an array of `[code, parameters]` each (see [evidence](evidence.md)); to schema 1, of sentences",
     holds=list,
     read=_read_evidence,
-    are_sound=lambda column: all(type(one) is list and set(map(type, one)) <= {str} for one in column),
-    write=list,
+    are_sound=lambda column: all(
+        type(lines) is list and all(map(statement.is_sound, lines)) for lines in column
+    ),
+    write=lambda lines: [statement.to_json(line) for line in lines],
 )
 
 
@@ -143,12 +147,12 @@ class ClockReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a rule concluded, why, and what would overturn it (filled by `firmware.judgement.round.verdict`)."""
+    """What a rule concluded, and why (filled by `firmware.judgement`). What would overturn it, the catalogue says by the rule."""
 
     verdict: Annotated[str, json_key(TEXT, "The [verdict's word](verdicts.md).", asked=True)]
     rule_id: Annotated[str, json_key(TEXT, "The rule that spoke.", asked=True)]
-    evidence: Annotated[tuple[str, ...], json_key(_EVIDENCE, "Why, a line each.")] = ()
-    overturned_by: Annotated[str, json_key(TEXT, "What would overturn it.")] = ""
+    evidence: Annotated[tuple[Statement, ...], json_key(_EVIDENCE, "Why.")] = ()
+    overturned_by: Annotated[str, json_key(TEXT, "To schema 1, what would overturn it; empty since.")] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +217,7 @@ class Record:
     ] = None
 
 
+_HAS_VERDICT: Final = re.compile(r'"verdict":\s*\{')
 _RECORD: Final = Form(Record, head={"schema": SCHEMA})
 KEYS: Final = _RECORD.keys
 """What stands at each key of a record but `schema`, in their order."""
@@ -244,6 +249,11 @@ def from_json(value: JsonValue) -> Record:
             f"record: schema: found {schema}, but this software reads up to {SCHEMA}: upgrade the collector"
         )
     return _RECORD.read(reader, schema)
+
+
+def verdict_in(body: str) -> Verdict | None:
+    """Return the verdict of a record's JSON text; few have one, and the others are not read for it. Raises `RecordError`."""
+    return from_json(json.loads(body)).verdict if _HAS_VERDICT.search(body) else None
 
 
 def are_records(column_of: Callable[[str], Column]) -> bool:

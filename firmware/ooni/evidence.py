@@ -1,4 +1,4 @@
-"""An OONI measurement as the evidence our own rules judge, and its test helper's view as their control. Pure.
+"""An OONI measurement as the evidence our own rules judge, and its test helper's view as their vantage. Pure.
 
 Failures become df-007 words: probes and helpers of the past had their own for the same. Nothing of the file's own
 conclusion goes in. Version 0.5 tries TLS beside the way to a page in clear text, to see whether an address is the
@@ -14,8 +14,8 @@ from firmware.judgement.site.evidence import (
     HandshakeEvidence,
     Lookup,
     Request,
+    SiteView,
     VantageSource,
-    WebControl,
     WebEvidence,
 )
 from firmware.model.failures import ADDITIONS, UNKNOWN_PREFIX, Failure, is_failure
@@ -86,14 +86,14 @@ def _target(input_: str) -> str:
     return rest if scheme in URLGETTER_SCHEMES else input_
 
 
-def control_of(measurement: OoniMeasurement) -> WebControl | None:
+def vantage_of(measurement: OoniMeasurement) -> SiteView | None:
     """Return the helper's view; `reachable` False where it was asked and did not answer, None where none was asked."""
     control = measurement.control
     if control is None:
         is_asked = measurement.control_failure is not None
-        return WebControl(source=VantageSource.TEST_HELPER, reachable=False) if is_asked else None
+        return SiteView(source=VantageSource.TEST_HELPER, reachable=False) if is_asked else None
     http = control.http
-    return WebControl(
+    return SiteView(
         source=VantageSource.COLLECTOR if control.is_collector else VantageSource.TEST_HELPER,
         age_s=control.age_s,
         dns_failure=_control_dns_failure(control),

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from firmware.judgement.site import from_record
-from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.evidence import SiteView
 from firmware.judgement.site.verdict import judge
+from firmware.language.translator import Translator
 from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
 from firmware.model.record import ClockQuality, ClockReading, Record, Verdict, Zone, from_json
+from firmware.model.statement import stated
 from firmware.model.task import result_from_json
 from firmware.model.verdict_words import VerdictWord
 from firmware.ooni import evidence as ooni_evidence
-from firmware.ooni.export import control_from_json
+from firmware.ooni.export import vantage_from_json
 from firmware.ooni.keys import OoniError, shown
 from firmware.ooni.measurement import STEPPED_TESTS, OoniMeasurement, Pair
 from firmware.ooni.pair import pair_of
@@ -50,9 +52,9 @@ def explain(document: Document) -> Explained:
         return _of_ooni(document.line, parse(value))
     inner = value.get("record", value)
     if isinstance(inner, dict) and "test" in inner:
-        control = None if inner is value or value.get("control") is None else value["control"]
+        vantage = None if inner is value or value.get("control") is None else value["control"]
         return _of_record(
-            document.line, _record(inner), None if control is None else control_from_json(control)
+            document.line, _record(inner), None if vantage is None else vantage_from_json(vantage)
         )
     keys = ", ".join(shown(key) for key in list(value)[:5]) or "no key"
     raise OoniError(
@@ -61,8 +63,11 @@ def explain(document: Document) -> Explained:
     )
 
 
-def to_json(explained: Explained) -> JsonObject:
-    """Return the line for machines: our verdict and OONI's pair; `ooni_said` and `recorded` where the file has them."""
+def to_json(explained: Explained, translator: Translator) -> JsonObject:
+    """Return the line for machines: our verdict and OONI's pair; `ooni_said` and `recorded` where the file has them.
+
+    Evidence as codes and parameters, beside each the translator's sentence.
+    """
     verdict, pair, said = explained.verdict, explained.pair, explained.ooni_said
     told: JsonObject = {
         "line": explained.line,
@@ -73,8 +78,8 @@ def to_json(explained: Explained) -> JsonObject:
         "confidence": explained.confidence,
         "blocking": pair.blocking,
         "accessible": pair.accessible,
-        "evidence": list(verdict.evidence),
-        "overturned_by": verdict.overturned_by,
+        "evidence": [translator.told("evidence", one) for one in verdict.evidence],
+        "overturned_by": translator.overturned_by(verdict.rule_id, verdict.overturned_by),
     }
     if said is not None:
         told["ooni_said"] = {"blocking": said.blocking, "accessible": said.accessible}
@@ -89,7 +94,7 @@ def to_json(explained: Explained) -> JsonObject:
 def _of_ooni(line: int, measurement: OoniMeasurement) -> Explained:
     verdict, confidence = _not_judged(measurement.test_name), "low"
     if measurement.test_name in STEPPED_TESTS:
-        judged = judge(ooni_evidence.evidence_of(measurement), ooni_evidence.control_of(measurement))
+        judged = judge(ooni_evidence.evidence_of(measurement), ooni_evidence.vantage_of(measurement))
         verdict, confidence = judged.verdict, judged.confidence
     return Explained(
         line=line,
@@ -103,14 +108,14 @@ def _of_ooni(line: int, measurement: OoniMeasurement) -> Explained:
     )
 
 
-def _of_record(line: int, record: Record, control: WebControl | None) -> Explained:
+def _of_record(line: int, record: Record, vantage: SiteView | None) -> Explained:
     """Judge a record; what the rules about a page do not know keeps the verdict it has, such as a round's."""
     verdict, confidence = record.verdict or _not_judged(record.test), "low"
     evidence = from_record.evidence_of(record)
     if evidence is not None:
-        judged = judge(evidence, control)
+        judged = judge(evidence, vantage)
         verdict, confidence = judged.verdict, judged.confidence
-    written = measurement_of(record, Origin(), control)
+    written = measurement_of(record, Origin(), vantage)
     return Explained(
         line=line,
         test=record.test,
@@ -127,8 +132,7 @@ def _not_judged(test: str) -> Verdict:
     return Verdict(
         verdict=VerdictWord.INCONCLUSIVE,
         rule_id=NOT_JUDGED,
-        evidence=(f"{test or 'this test'} is not one that is judged, or measured nothing",),
-        overturned_by="A measurement of the page itself: web_connectivity.",
+        evidence=(stated("not-judged", test=test or "this test"),),
     )
 
 

@@ -1,6 +1,7 @@
 """Records as lines of a file: as they are (`jsonl`), or as OONI measurements (`ooni`). Pure.
 
 What has no like in OONI's format is left out and counted, by test, so that nobody takes a part for the whole.
+The key of a vantage's view in a line is `control`: `tidegauge explain` reads it back.
 """
 
 import json
@@ -11,9 +12,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from firmware.judgement.site import vantage_json
-from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.evidence import SiteView
+from firmware.language.translator import Translator
 from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
-from firmware.model.record import ClockReading, Record, from_json
+from firmware.model.record import ClockReading, Record, from_json, verdict_in
 from firmware.ooni.keys import shown
 from firmware.ooni.write import Origin, measurement_of
 
@@ -27,7 +29,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordToExport:
-    """A record as it is stored: whose it is, its JSON text, and what a control outside saw where one is known.
+    """A record as it is stored: whose it is, its JSON text, and what a vantage outside saw where one is known.
 
     `start` is when it was by all that is known by now; None: only what its device's clock said then is known.
     """
@@ -36,7 +38,7 @@ class RecordToExport:
     epoch: str
     seq: int
     body: str
-    control: WebControl | None = None
+    vantage: SiteView | None = None
     start: ClockReading | None = None
 
 
@@ -57,22 +59,31 @@ class OoniExportResult:
 
 
 def lines(
-    stored: Iterable[RecordToExport], form: Format, origins: Mapping[str, Origin], account: OoniExportResult
+    stored: Iterable[RecordToExport],
+    form: Format,
+    origins: Mapping[str, Origin],
+    account: OoniExportResult,
+    translator: Translator,
 ) -> Iterator[str]:
-    """Yield a line for each record; `origins` is by device. Raises `RecordError` for what is no record."""
+    """Yield a line for each record; `origins` is by device, verdicts are said by `translator` as well. Raises `RecordError` for what is no record."""
     for one in stored:
-        line = _jsonl(one) if form is Format.JSONL else _ooni(one, origins.get(one.device, Origin()), account)
+        if form is Format.JSONL:
+            line: str | None = _jsonl(one, translator)
+        else:
+            line = _ooni(one, origins.get(one.device, Origin()), account)
         if line is not None:
             account.lines += 1
             yield line
 
 
-def _jsonl(one: RecordToExport) -> str:
+def _jsonl(one: RecordToExport, translator: Translator) -> str:
     """Return the record's own text, unchanged to the digit, in the form of the collector's API."""
     start = {} if one.start is None else {"start": _moment(one.start)}
     head = json.dumps({"device": one.device, "epoch": one.epoch, "seq": one.seq, **start})
-    control = "" if one.control is None else f', "control": {json.dumps(control_to_json(one.control))}'
-    return f'{head[:-1]}, "record": {one.body}{control}}}'
+    vantage = "" if one.vantage is None else f', "control": {json.dumps(vantage_to_json(one.vantage))}'
+    verdict = verdict_in(one.body)
+    said = "" if verdict is None else f', "verdict": {json.dumps(translator.verdict_to_json(verdict))}'
+    return f'{head[:-1]}, "record": {one.body}{said}{vantage}}}'
 
 
 def _moment(reading: ClockReading) -> JsonObject:
@@ -85,13 +96,13 @@ def _moment(reading: ClockReading) -> JsonObject:
     }
 
 
-def control_to_json(control: WebControl) -> JsonObject:
-    """Return a control's view with its age, as a line has it. `control_from_json` is its inverse."""
-    return {**vantage_json.to_json(control), "age_s": control.age_s}
+def vantage_to_json(vantage: SiteView) -> JsonObject:
+    """Return a vantage's view with its age, as a line has it. `vantage_from_json` is its inverse."""
+    return {**vantage_json.to_json(vantage), "age_s": vantage.age_s}
 
 
-def control_from_json(value: JsonValue) -> WebControl:
-    """Read a control's view from a line. Raises `RecordError`."""
+def vantage_from_json(value: JsonValue) -> SiteView:
+    """Read a vantage's view from a line. Raises `RecordError`."""
     age_s = value.get("age_s") if isinstance(value, dict) else None
     if isinstance(age_s, bool) or not isinstance(age_s, int | float):
         raise RecordError(f"control: age_s: found {shown(age_s)}; allowed is a number of seconds")
@@ -101,7 +112,7 @@ def control_from_json(value: JsonValue) -> WebControl:
 def _ooni(one: RecordToExport, origin: Origin, account: OoniExportResult) -> str | None:
     value: JsonValue = json.loads(one.body)
     record: Record = from_json(value)
-    measurement = measurement_of(record, origin, one.control, start=one.start)
+    measurement = measurement_of(record, origin, one.vantage, start=one.start)
     if measurement is None:
         account.left_out[record.test] += 1
         return None

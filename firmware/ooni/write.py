@@ -2,7 +2,7 @@
 
 `web_connectivity` where a page was measured (our `web_connectivity` and `http`), `urlgetter` where one step was
 (`tls`, `tcp`, `dns`); other records have no like in OONI's format and are left out. OONI's pair is filled only where
-a control was there, or the page came over TLS: without one their rule calls a failed lookup "accessible", and we do
+a vantage was there, or the page came over TLS: without one their rule calls a failed lookup "accessible", and we do
 not publish that. Nothing that tells who or where the host is goes in: no address, no device, no network number.
 """
 
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from firmware import __version__
-from firmware.judgement.site.evidence import WebControl, WebEvidence
+from firmware.judgement.site.evidence import SiteView, WebEvidence
 from firmware.judgement.site.from_record import evidence_of
 from firmware.judgement.site.places import host_of
 from firmware.model.jsontypes import JsonObject, JsonValue
@@ -45,9 +45,9 @@ class Origin:
 
 
 def measurement_of(
-    record: Record, origin: Origin, control: WebControl | None = None, *, start: ClockReading | None = None
+    record: Record, origin: Origin, vantage: SiteView | None = None, *, start: ClockReading | None = None
 ) -> "JsonObject | None":
-    """Return `record` as an OONI measurement, with `control` as its test helper; None for what has no like there.
+    """Return `record` as an OONI measurement, with `vantage` as its test helper; None for what has no like there.
 
     `start` is when it was, where more is known of that than its device's clock said.
     """
@@ -73,14 +73,14 @@ def measurement_of(
         "resolver_network_name": "",
         "software_name": "tidegauge",
         "software_version": record.software.partition(" ")[2] or __version__,
-        "test_keys": _page_keys(evidence, record, control) if is_page else _step_keys(evidence, record),
+        "test_keys": _page_keys(evidence, record, vantage) if is_page else _step_keys(evidence, record),
         "test_name": WEB_CONNECTIVITY if is_page else URLGETTER,
         "test_runtime": record.runtime_ns / 1e9,
         "test_start_time": start_time,
         "test_version": record.test_version,
     }
     if is_page:
-        _fill_pair(measurement, evidence, has_control=control is not None and control.reachable)
+        _fill_pair(measurement, evidence, has_vantage=vantage is not None and vantage.reachable)
     return measurement
 
 
@@ -111,7 +111,7 @@ def _annotations(record: Record, origin: Origin, clock: ClockReading) -> JsonObj
     }
 
 
-def _page_keys(evidence: WebEvidence, record: Record, control: WebControl | None) -> JsonObject:
+def _page_keys(evidence: WebEvidence, record: Record, vantage: SiteView | None) -> JsonObject:
     lookup = next((one.failure for one in evidence.lookups if one.failure is not None), None)
     outcome = record.outcome
     is_lookup = outcome.failed_operation == "resolve"
@@ -121,10 +121,10 @@ def _page_keys(evidence: WebEvidence, record: Record, control: WebControl | None
         "retries": None,
         "socksproxy": None,
         **steps_of(evidence, _details(record)),
-        "control": None if control is None or not control.reachable else _control(control, record),
-        "x_control_request": None if control is None else {"http_request": record.target},
+        "control": None if vantage is None or not vantage.reachable else _control(vantage, record),
+        "x_control_request": None if vantage is None else {"http_request": record.target},
         "control_failure": "unknown_failure: no control was reached"
-        if control is not None and not control.reachable
+        if vantage is not None and not vantage.reachable
         else None,
         "dns_experiment_failure": df_007(lookup) if is_lookup else None,
         "http_experiment_failure": None if is_lookup else df_007(outcome.failure),
@@ -151,44 +151,44 @@ def _step_keys(evidence: WebEvidence, record: Record) -> JsonObject:
     }
 
 
-def _control(control: WebControl, record: Record) -> JsonObject:
-    """Return a control's view as the test helper's answer, with ours on how old it is."""
+def _control(vantage: SiteView, record: Record) -> JsonObject:
+    """Return a vantage's view as the test helper's answer, with ours on how old it is."""
     host = host_of(record.target)
     return {
         "tcp_connect": {
             where: {"status": failure is None, "failure": df_007(failure)}
-            for where, failure in control.connects.items()
+            for where, failure in vantage.connects.items()
         },
         "tls_handshake": {
             where: {"server_name": host, "status": failure is None, "failure": df_007(failure)}
-            for where, failure in control.handshakes.items()
+            for where, failure in vantage.handshakes.items()
         },
         "http_request": {
-            "body_length": -1 if control.body_length is None else control.body_length,
-            "failure": df_007(control.http_failure),
-            "title": control.title or "",
-            "headers": dict(control.headers),
-            "headers_list": [[name, value] for name, value in control.headers],
-            "status_code": -1 if control.status is None else control.status,
+            "body_length": -1 if vantage.body_length is None else vantage.body_length,
+            "failure": df_007(vantage.http_failure),
+            "title": vantage.title or "",
+            "headers": dict(vantage.headers),
+            "headers_list": [[name, value] for name, value in vantage.headers],
+            "status_code": -1 if vantage.status is None else vantage.status,
         }
-        if control.saw_http
+        if vantage.saw_http
         else None,
-        "dns": {"failure": df_007(control.dns_failure), "addrs": list(control.addresses)}
-        if control.saw_dns
+        "dns": {"failure": df_007(vantage.dns_failure), "addrs": list(vantage.addresses)}
+        if vantage.saw_dns
         else None,
-        "ip_info": {address: {"asn": number, "flags": 0} for address, number in control.asns.items()},
-        "x_age_s": control.age_s,
-        "x_source": str(control.source),
+        "ip_info": {address: {"asn": number, "flags": 0} for address, number in vantage.asns.items()},
+        "x_age_s": vantage.age_s,
+        "x_source": str(vantage.source),
     }
 
 
-def _fill_pair(measurement: JsonObject, evidence: WebEvidence, *, has_control: bool) -> None:
+def _fill_pair(measurement: JsonObject, evidence: WebEvidence, *, has_vantage: bool) -> None:
     """Fill OONI's pair where it may be relied on."""
     pair = pair_of(parse(measurement))
     came_over_tls = pair.accessible is True and bool(evidence.requests) and evidence.failure is None
     keys = measurement["test_keys"]
     assert isinstance(keys, dict)
-    if has_control or came_over_tls:
+    if has_vantage or came_over_tls:
         keys["blocking"], keys["accessible"] = pair.blocking, pair.accessible
 
 

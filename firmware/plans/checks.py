@@ -15,7 +15,7 @@ from firmware.model.record import Rung, Zone
 from firmware.model.task import OptionValue
 
 MIN_NETWORKS: Final = 3
-"""Unrelated networks that a country's anchors, and the controls outside, are spread over at least."""
+"""Unrelated networks that a country's anchors, and the reference targets outside, are spread over at least."""
 
 DAY_S: Final = 86_400
 
@@ -176,7 +176,7 @@ def _places(targets: Iterable[PlannedTarget]) -> Iterator[PlanFault]:
 
 
 def _rungs(plan: Plan) -> Iterator[PlanFault]:
-    """Refuse a ladder with a rung missing, and anchors or controls in too few unrelated networks."""
+    """Refuse a ladder with a rung missing, and anchors or reference targets in too few unrelated networks."""
     for rung in _NEAR:
         if not plan.on_rung(rung):
             yield PlanFault(

@@ -4,11 +4,13 @@ The same messages travel over every transport. A record leaves the device's outb
 collector sends after its own durable commit. Encoders return bytes; decoders raise `RecordError` naming the
 key. This file must never keep state: which record is where is the outbox's and the store's to know.
 
+On the wire an incarnation of the device's software is called `run`, those of a hello `runs`, and a sequence conflict `clash`.
+
     device → collector   p1/up/<device>/hello   Hello     on every connect: what the outbox holds
     device → collector   p1/up/<device>/live    Batch     fresh records
     device → collector   p1/up/<device>/bulk    Batch     the backlog
     collector → device   p1/dn/<device>/ack     Ack       answers every Hello and every Batch
-    collector → device   p1/dn/<device>/ctl     ControlNews (firmware.wire.vantage_news)
+    collector → device   p1/dn/<device>/ctl     VantageNews (firmware.wire.vantage_news)
     collector → device   p1/dn/<device>/trust   SignedList (firmware.wire.trust_list)
     device → everyone    p1/st/<device>         Presence  retained; the last will says offline
 """
@@ -36,18 +38,18 @@ MAX_BATCH_RECORDS: Final = 1000
 DEVICE_PATTERN: Final = re.compile(r"[a-z0-9]{16}")
 EPOCH_PATTERN: Final = re.compile(r"[0-9a-f]{16}")
 _NO_END: Final = 2**200
-MAX_RUNS: Final = 64
-"""A hello names at most so many runs."""
+MAX_INCARNATIONS: Final = 64
+"""A hello names at most so many incarnations."""
 MAX_ENDED: Final = 8
 """A hello names at most so many ended epochs, and counts those beyond."""
-MAX_TURNS: Final = 4
-"""A headline tells at most so many turns."""
+MAX_TRANSITIONS: Final = 4
+"""A headline tells at most so many transitions."""
 _MAX_WORD: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """A verdict that a device came to, and since when it has held, or held until the next turn.
+class Transition:
+    """A verdict that a device came to, and since when it has held, or held until the next transition.
 
     `since_utc_ns` is by the device's clock at the time, of `quality`, and wrong by up to `error_ns` (None: not known).
     """
@@ -66,11 +68,11 @@ class Hello:
     `low`–`high` are the lowest unacknowledged and the highest seq it ever gave (`low` = `high` + 1 when all is
     acknowledged), `waiting` how many records wait.
 
-    `runs` are the starts of the device's software that made this epoch, newest first, as (random id, the first seq
-    it could give), back to the last one an ack named: a copied or restored card shows in them. `past` says that
-    the epoch has ended: nothing new is given a number in it.
+    `incarnations` are the starts of the device's software that made this epoch, newest first, as (random id, the first
+    seq it could give), back to the last one an ack named: a copied or restored card shows in them. `past` says that the
+    epoch has ended: nothing new is given a number in it.
 
-    `headline` says what happened meanwhile, in a few hundred bytes ahead of any record: the last turns of the
+    `headline` says what happened meanwhile, in a few hundred bytes ahead of any record: the last transitions of the
     device's verdict, newest first, as far as it knows them.
 
     `trust` is the number of the trust list the device holds (0: none yet), so that it is given a newer one; None where
@@ -88,9 +90,9 @@ class Hello:
     waiting: int
     software: str
     country: str
-    runs: tuple[tuple[str, int], ...] = ()
+    incarnations: tuple[tuple[str, int], ...] = ()
     past: bool = False
-    headline: tuple[Turn, ...] = ()
+    headline: tuple[Transition, ...] = ()
     ended: tuple[tuple[str, int], ...] = ()
     ended_beyond: int = 0
     trust: int | None = None
@@ -110,7 +112,7 @@ class Tombstone:
 class Batch:
     """Records of one device and epoch: `records[i]` is the JSON of the record with `seqs[i]`; a `RecordTable` when it came.
 
-    `run` is the start of the device's software that sends it ("" for an ended epoch): see `Hello`.
+    `incarnation` is the start of the device's software that sends it ("" for an ended epoch): see `Hello`.
     """
 
     device: str
@@ -118,7 +120,7 @@ class Batch:
     seqs: tuple[int, ...]
     records: Sequence[JsonObject]
     tombstones: tuple[Tombstone, ...] = ()
-    run: str = ""
+    incarnation: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +138,11 @@ class Ack:
     `rejects` answers the records of one batch; a rejected record counts as answered, not as stored.
     `retry_after_s` asks the device to hold its next batch that long (0: carry on).
 
-    `run` is the run whose hello or batch is answered, which the collector has noted: nothing is said of a seq that a
-    later run gave ("" where no run was named: an ended epoch, or a message that was refused, which accounts for nothing).
-    `clash` (None: there is none) says that somebody else gives numbers in this epoch too, from a copy of the card:
-    up to that seq the two are the same. The device begins a new epoch, and nothing else is said of this one.
+    `incarnation` is the one whose hello or batch is answered, which the collector has noted: nothing is said of a seq
+    that a later incarnation gave ("" where no incarnation was named: an ended epoch, or a message that was refused,
+    which accounts for nothing). `conflict` (a sequence conflict; None: there is none) says that somebody else gives
+    numbers in this epoch too, from a copy of the card: up to that seq the two are the same. The device begins a new
+    epoch, and nothing else is said of this one.
     """
 
     epoch: str
@@ -147,8 +150,8 @@ class Ack:
     ranges: SeqRanges = SeqRanges()
     rejects: tuple[Reject, ...] = ()
     retry_after_s: float = 0.0
-    run: str = ""
-    clash: int | None = None
+    incarnation: str = ""
+    conflict: int | None = None
 
     @property
     def highest(self) -> int:
@@ -191,11 +194,17 @@ def encode_hello(hello: Hello) -> bytes:
             "waiting": hello.waiting,
             "software": hello.software,
             "country": hello.country,
-            "runs": [[run, first] for run, first in hello.runs],
+            "runs": [[incarnation, first] for incarnation, first in hello.incarnations],
             "past": hello.past,
             "headline": [
-                [turn.since_utc_ns, turn.error_ns, str(turn.quality), turn.verdict, turn.rule_id]
-                for turn in hello.headline
+                [
+                    transition.since_utc_ns,
+                    transition.error_ns,
+                    str(transition.quality),
+                    transition.verdict,
+                    transition.rule_id,
+                ]
+                for transition in hello.headline
             ],
             **ended,
             **beyond,
@@ -217,9 +226,11 @@ def decode_hello(payload: bytes) -> Hello:
         waiting=reader.integer("waiting", low=0),
         software=reader.text("software"),
         country=reader.text("country"),
-        runs=tuple(_run(item) for item in reader.array("runs")[:MAX_RUNS]) if reader.has("runs") else (),
+        incarnations=tuple(_incarnation(item) for item in reader.array("runs")[:MAX_INCARNATIONS])
+        if reader.has("runs")
+        else (),
         past=reader.has("past") and reader.raw("past") is True,
-        headline=tuple(_turn(item) for item in reader.array("headline")[:MAX_TURNS])
+        headline=tuple(_transition(item) for item in reader.array("headline")[:MAX_TRANSITIONS])
         if reader.has("headline")
         else (),
         ended=tuple(_ended(item) for item in ended[:MAX_ENDED]),
@@ -240,7 +251,7 @@ def encode_batch(batch: Batch) -> bytes:
             "v": VERSION,
             "device": batch.device,
             "epoch": batch.epoch,
-            "run": batch.run,
+            "run": batch.incarnation,
             "seqs": list(batch.seqs),
             "same": table.same,
             "columns": dict(table.columns),
@@ -273,7 +284,7 @@ def decode_batch(payload: bytes) -> Batch:
         seqs=seqs,
         records=_table(reader, len(seqs)),
         tombstones=tuple(_tombstone(item) for item in reader.array("tombstones")),
-        run=reader.text("run") if reader.has("run") else "",
+        incarnation=reader.text("run") if reader.has("run") else "",
     )
 
 
@@ -287,8 +298,8 @@ def encode_ack(ack: Ack) -> bytes:
             "ranges": [[low, high] for low, high in ack.ranges],
             "rejects": [[reject.seq, reject.reason] for reject in ack.rejects],
             "retry_after_s": ack.retry_after_s,
-            "run": ack.run,
-            "clash": ack.clash,
+            "run": ack.incarnation,
+            "clash": ack.conflict,
         }
     )
 
@@ -317,8 +328,8 @@ def decode_ack(payload: bytes) -> Ack:
         ranges=ranges,
         rejects=tuple(rejects),
         retry_after_s=float(retry_after_s),
-        run=reader.text("run") if reader.has("run") else "",
-        clash=reader.optional_integer("clash", low=0) if reader.has("clash") else None,
+        incarnation=reader.text("run") if reader.has("run") else "",
+        conflict=reader.optional_integer("clash", low=0) if reader.has("clash") else None,
     )
 
 
@@ -370,23 +381,23 @@ def _pair(item: JsonValue, *, where: str) -> tuple[JsonValue, JsonValue]:
     return item[0], item[1]
 
 
-def end_of_run(run: str, runs: Sequence[tuple[str, int]]) -> int:
-    """Return the first seq that a run after `run` could give: what is lower was `run`'s to tell of; 0 where it is not in `runs`.
+def end_of_incarnation(incarnation: str, incarnations: Sequence[tuple[str, int]]) -> int:
+    """Return the first seq that an incarnation after `incarnation` could give: what is lower was `incarnation`'s to tell of; 0 where it is not in `incarnations`.
 
-    `runs` are (run, first seq), newest first, as in a hello. The newest has no end.
+    `incarnations` are (incarnation, first seq), newest first, as in a hello. The newest has no end.
     """
     end = _NO_END
-    for name, first in runs:
-        if name == run:
+    for name, first in incarnations:
+        if name == incarnation:
             return end
         end = min(end, first)
     return 0
 
 
-def _run(item: JsonValue) -> tuple[str, int]:
+def _incarnation(item: JsonValue) -> tuple[str, int]:
     match item:
-        case [str(run), int(first)] if EPOCH_PATTERN.fullmatch(run) and 1 <= first < 2**63:
-            return run, first
+        case [str(incarnation), int(first)] if EPOCH_PATTERN.fullmatch(incarnation) and 1 <= first < 2**63:
+            return incarnation, first
         case _:
             raise RecordError(f"hello: runs: found {item!r}; allowed is [16 hex digits, a seq]")
 
@@ -401,7 +412,7 @@ def _ended(item: JsonValue) -> tuple[str, int]:
             )
 
 
-def _turn(item: JsonValue) -> Turn:
+def _transition(item: JsonValue) -> Transition:
     match item:
         case [int(since), int() | None as error, str(quality), str(verdict), str(rule)] if (
             0 <= since < 2**63
@@ -410,7 +421,7 @@ def _turn(item: JsonValue) -> Turn:
             and len(verdict) <= _MAX_WORD
             and len(rule) <= _MAX_WORD
         ):
-            return Turn(
+            return Transition(
                 since_utc_ns=since,
                 error_ns=error,
                 quality=ClockQuality(quality),

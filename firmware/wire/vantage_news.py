@@ -1,6 +1,6 @@
 """What the collector tells a device of its vantage measurements: small, so that it fits before a cut. Pure.
 
-    collector → device   p1/dn/<device>/ctl   ControlNews   after a hello, when something changed, and now and then
+    collector → device   p1/dn/<device>/ctl   VantageNews   after a hello, when something changed, and now and then
 
 A device keeps the last news and goes by it while it is offline. Nothing here is an answer to anything: news that is
 lost, late or refused changes nothing but the age of what the device knows. A view's own form is

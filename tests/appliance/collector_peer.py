@@ -113,9 +113,9 @@ class CollectorPeer:
                 if isinstance(heard, Batch) and seq in heard.seqs
             ),
             retry_after_s=behaviour.retry_after_s,
-            run=(heard.runs[0][0] if heard.runs and not heard.past else "")
+            incarnation=(heard.incarnations[0][0] if heard.incarnations and not heard.past else "")
             if isinstance(heard, Hello)
-            else heard.run,
+            else heard.incarnation,
         )
         for _ in range(behaviour.acks):
             self._client.publish(topic(device_of(message.topic), "dn", "ack"), encode_ack(ack), qos=1)

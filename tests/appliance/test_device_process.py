@@ -23,6 +23,7 @@ from sqlite_utils import Database
 from appliance.outbox.box import Outbox
 from firmware.judgement import ladder
 from firmware.model.record import Rung, to_json
+from firmware.model.statement_forms import EVIDENCE
 from tests import namespaces
 from tests.appliance.world import ROUND_TASKS, TIDEGAUGE, Device, records, run, status, world
 from tests.collector.process import CollectorProcess, wait_until_gone
@@ -97,7 +98,9 @@ def test_every_task_of_every_round_is_a_record(tried: Any) -> None:
 def test_a_rounds_conclusion_holds_ladder_verdict_and_health(tried: Any) -> None:
     for record in _of(tried["records"], "ladder"):
         assert record["verdict"]["verdict"] == "ok"
-        assert record["verdict"]["evidence"]
+        codes = [code for code, _ in record["verdict"]["evidence"]]
+        assert codes
+        assert set(codes) <= set(EVIDENCE)
         states = {state.rung: state.state for state in ladder.from_json(record["detail"]["ladder"]).rungs}
         assert states[Rung.INTERNATIONAL] == "reached"
         assert states[Rung.GATEWAY] == "reached"
@@ -168,7 +171,8 @@ def test_a_worker_killed_in_mid_round_costs_only_what_it_was_measuring(tmp_path:
     (gap,) = _of(lost, "gap")
     assert [record["target_name"] for record in tasks] == ["site-5"]
     assert gap["target"] == "worker"
-    assert gap["detail"] == {"count": 1, "reason": "killed by SIGKILL", "tasks": ["r1/site-5"]}
+    reason = ["worker-ended", {"how": "killed by SIGKILL"}]
+    assert gap["detail"] == {"count": 1, "reason": reason, "tasks": ["r1/site-5"]}
     first = next(record for record in seen["records"] if record["test"] == "ladder")
     assert first["verdict"]["verdict"] == "ok"
     assert "worker restarted, the gap is recorded: killed by SIGKILL" in seen["lines"]
@@ -204,6 +208,7 @@ def test_a_stop_in_mid_round_keeps_what_was_measured_and_says_what_was_not(
     assert len(measured) == ROUND_TASKS
     (gap,) = (gap for gap in _of(seen["records"], "gap") if gap["target"] == "device")
     assert (gap["failure"], gap["detail"]["tasks"]) == ("interrupted", ["r1/site-5"])
+    assert gap["detail"]["reason"] == ["told-to-stop", {}]
     assert seen["status"]["running"] is None
 
 
@@ -236,7 +241,7 @@ def test_a_daemon_killed_in_mid_round_goes_on_where_it_left_off(tmp_path: Path) 
     assert seen["after"]["epoch"] == seen["final"]["epoch"]
     # The number of the round that was cut short is not used again.
     assert {record["round_id"] for record in seen["records"]} == {1, 2, None}
-    stopped = [gap for gap in _of(seen["records"], "gap") if gap["detail"]["reason"] == "stopped"]
+    stopped = [gap for gap in _of(seen["records"], "gap") if gap["detail"]["reason"] == ["stopped", {}]]
     assert [gap["target"] for gap in stopped] == ["round"]
     assert stopped[0]["failure"] == "missed_slot"
     assert stopped[0]["detail"]["count"] >= 1
@@ -459,7 +464,7 @@ def test_tasks_beside_the_rounds_have_slots_of_their_own(tmp_path: Path) -> None
     assert len({slot % 10**9 for slot in slots}) == 1
     assert {one["round_id"] for one in seen["records"] if one["target_name"] == "beside"} == {None}
     missed = [gap for gap in _of(seen["records"], "gap") if gap["failure"] == "missed_slot"]
-    assert {(gap["target"], gap["detail"]["reason"]) for gap in missed} == {("round", "running")}
+    assert {(gap["target"], *gap["detail"]["reason"][:1]) for gap in missed} == {("round", "running")}
     assert sum(gap["detail"]["count"] for gap in missed) >= 3
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from appliance.vantage import NAME, NS, Now, VantageNewsStore
 from firmware.judgement.site import vantage_json
-from firmware.judgement.site.evidence import VantageSource, WebControl
+from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.failures import Failure
 from firmware.plans.load import load
 from firmware.wire.vantage_news import VantageNews, VantageView, encode_news
@@ -21,7 +21,7 @@ HERE = Now(boot_id="a", boottime_ns=5 * HOUR, utc_ns=TOLD + 99 * HOUR)  # a cloc
 def news(
     failure: str | None = None, *, name: str = SITE.name, age_s: int = 0, told_utc_ns: int = TOLD
 ) -> bytes:
-    view = WebControl(source=VantageSource.COLLECTOR, status=None if failure else 200, http_failure=failure)
+    view = SiteView(source=VantageSource.COLLECTOR, status=None if failure else 200, http_failure=failure)
     seen = VantageView(
         test=SITE.test,
         target=SITE.target,
@@ -40,41 +40,41 @@ def later(hours: float, *, boot_id: str = "a", boottime_ns: int | None = None) -
     return Now(boot_id=boot_id, boottime_ns=boottime_ns, utc_ns=HERE.utc_ns + past)
 
 
-def test_before_any_news_there_is_no_control(tmp_path: Path) -> None:
-    controls = VantageNewsStore(tmp_path, PLAN)
-    assert controls.views(HERE) == {}
+def test_before_any_news_there_is_no_vantage(tmp_path: Path) -> None:
+    store = VantageNewsStore(tmp_path, PLAN)
+    assert store.views(HERE) == {}
 
 
 def test_news_is_kept_over_a_restart_with_its_age(tmp_path: Path) -> None:
     assert VantageNewsStore(tmp_path, PLAN).take(news(Failure.CONNECTION_REFUSED, age_s=60), HERE) == ""
-    controls = VantageNewsStore(tmp_path, PLAN)
-    (view,) = controls.views(later(2)).values()
+    store = VantageNewsStore(tmp_path, PLAN)
+    (view,) = store.views(later(2)).values()
     assert (view.http_failure, view.age_s) == (Failure.CONNECTION_REFUSED, 2 * 3600 + 60)
 
 
 def test_within_a_boot_a_wall_clock_that_steps_changes_no_age(tmp_path: Path) -> None:
-    controls = VantageNewsStore(tmp_path, PLAN)
-    controls.take(news(), HERE)
+    store = VantageNewsStore(tmp_path, PLAN)
+    store.take(news(), HERE)
     stepped = Now(boot_id="a", boottime_ns=HERE.boottime_ns + HOUR, utc_ns=TOLD - 1000 * HOUR)
-    assert [view.age_s for view in controls.views(stepped).values()] == [3600]
+    assert [view.age_s for view in store.views(stepped).values()] == [3600]
 
 
 def test_in_another_boot_it_is_at_least_as_old_as_that_boot(tmp_path: Path) -> None:
-    controls = VantageNewsStore(tmp_path, PLAN)
-    controls.take(news(), HERE)
-    assert [one.age_s for one in controls.views(later(30, boot_id="b", boottime_ns=HOUR)).values()] == [
+    store = VantageNewsStore(tmp_path, PLAN)
+    store.take(news(), HERE)
+    assert [one.age_s for one in store.views(later(30, boot_id="b", boottime_ns=HOUR)).values()] == [
         30 * 3600
     ]
     set_back = Now(boot_id="b", boottime_ns=7 * HOUR, utc_ns=0)
-    assert [one.age_s for one in controls.views(set_back).values()] == [7 * 3600]
+    assert [one.age_s for one in store.views(set_back).values()] == [7 * 3600]
 
 
 @pytest.mark.parametrize("payload", [b"", b"nonsense", news()[:-3], news()[:20] + b"x" * 30])
 def test_what_cannot_be_read_is_refused_and_the_last_stays(tmp_path: Path, payload: bytes) -> None:
-    controls = VantageNewsStore(tmp_path, PLAN)
-    controls.take(news(), HERE)
-    assert "vantage news" in controls.take(payload, later(1))
-    assert [view.age_s for view in controls.views(later(1)).values()] == [3600]
+    store = VantageNewsStore(tmp_path, PLAN)
+    store.take(news(), HERE)
+    assert "vantage news" in store.take(payload, later(1))
+    assert [view.age_s for view in store.views(later(1)).values()] == [3600]
     assert [view.age_s for view in VantageNewsStore(tmp_path, PLAN).views(later(1)).values()] == [3600]
 
 
@@ -94,30 +94,30 @@ def test_a_view_of_another_form_refuses_the_whole(tmp_path: Path) -> None:
 
 
 def test_targets_that_the_plan_does_not_have_are_left_out(tmp_path: Path) -> None:
-    controls = VantageNewsStore(tmp_path, PLAN)
-    assert controls.take(news(name="somebody-elses"), HERE) == ""
-    assert controls.views(HERE) == {}
+    store = VantageNewsStore(tmp_path, PLAN)
+    assert store.take(news(name="somebody-elses"), HERE) == ""
+    assert store.views(HERE) == {}
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[", '{"v":1,"payload":"!"}'])
 def test_a_damaged_file_is_as_if_there_were_none(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text)
-    controls = VantageNewsStore(tmp_path, PLAN)
-    assert controls.views(HERE) == {}
-    assert controls.take(news(), HERE) == ""
+    store = VantageNewsStore(tmp_path, PLAN)
+    assert store.views(HERE) == {}
+    assert store.take(news(), HERE) == ""
 
 
 def test_a_disk_that_takes_nothing_stops_nothing(tmp_path: Path) -> None:
-    controls = VantageNewsStore(tmp_path / "gone", PLAN)
-    assert controls.take(news(), HERE) == ""
-    assert len(controls.views(HERE)) == 1
+    store = VantageNewsStore(tmp_path / "gone", PLAN)
+    assert store.take(news(), HERE) == ""
+    assert len(store.views(HERE)) == 1
 
 
 def test_news_that_was_told_before_what_is_known_is_refused_for_a_day(tmp_path: Path) -> None:
-    controls = VantageNewsStore(tmp_path, PLAN)
-    controls.take(news(Failure.TIMEOUT), HERE)
+    store = VantageNewsStore(tmp_path, PLAN)
+    store.take(news(Failure.TIMEOUT), HERE)
     held_back = news(told_utc_ns=TOLD - 1)
-    assert "before what is known" in controls.take(held_back, later(23))
-    assert controls.views(HERE)[SITE.name].http_failure == Failure.TIMEOUT
-    assert controls.take(held_back, later(25)) == ""
-    assert controls.take(news(told_utc_ns=TOLD), later(26)) == ""
+    assert "before what is known" in store.take(held_back, later(23))
+    assert store.views(HERE)[SITE.name].http_failure == Failure.TIMEOUT
+    assert store.take(held_back, later(25)) == ""
+    assert store.take(news(told_utc_ns=TOLD), later(26)) == ""

@@ -10,11 +10,14 @@ from collector.command import collector
 from collector.store.database import Store
 from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS, Key, Sample
-from firmware.judgement.site.evidence import VantageSource, WebControl
+from firmware.judgement.site.evidence import SiteView, VantageSource
+from firmware.model.record import SCHEMA
+from firmware.model.statement import stated
 from firmware.ooni.explain import explain
 from firmware.ooni.read import Document
 from tests.collector.rows_of import arrived
 from tests.collector.scripted_device import DEVICE, EPOCH
+from tests.english import ENGLISH
 
 
 def export(data: Path, *words: str) -> Result:
@@ -37,7 +40,8 @@ def test_records_as_they_are(tmp_path: Path) -> None:
     assert [(one["device"], one["epoch"], one["seq"]) for one in told] == [
         (DEVICE, EPOCH, seq) for seq in (1, 2, 3)
     ]
-    assert told[0]["record"]["schema"] == 1
+    assert told[0]["record"]["schema"] == SCHEMA
+    assert not [one for one in told if "verdict" in one]
     assert done.stderr == "3 records written\n"
 
 
@@ -100,6 +104,20 @@ def test_the_directory_may_stand_before_the_subcommand_or_in_the_settings(tmp_pa
         assert (done.exit_code, done.stderr) == (0, "3 records written\n")
 
 
+def test_a_verdict_is_said_beside_its_record(tmp_path: Path) -> None:
+    evidence = [["rung", {"rung": "domestic", "reached": 1, "tried": 2}], "as older software said it"]
+    verdict = {"verdict": "ok", "rule_id": "controls-reached", "evidence": evidence, "overturned_by": ""}
+    stored(tmp_path, test="ladder", verdict=verdict)
+    (told, *_) = [json.loads(line) for line in export(tmp_path).stdout.splitlines()]
+    assert told["record"]["verdict"] == verdict
+    assert [one["sentence"] for one in told["verdict"]["evidence"]] == [
+        "domestic: 1 of 2 reached",
+        "as older software said it",
+    ]
+    assert told["verdict"]["evidence"][1]["code"] == "prose"
+    assert told["verdict"]["overturned_by"] == ENGLISH.overturned_by("controls-reached")
+
+
 def test_another_device_s_records_are_not_written(tmp_path: Path) -> None:
     stored(tmp_path)
     assert export(tmp_path, "--device", "somebodyelse0000").stdout == ""
@@ -111,12 +129,12 @@ def test_a_directory_without_a_store_is_named(tmp_path: Path) -> None:
     assert "no collector has run here yet" in done.stderr
 
 
-def test_what_the_control_saw_at_that_time_goes_along_in_both_forms(tmp_path: Path) -> None:
+def test_what_the_vantage_saw_at_that_time_goes_along_in_both_forms(tmp_path: Path) -> None:
     target = "https://www.example.org/"
     stored(tmp_path, test="http", target=target, failure="connection_refused")
     first = json.loads(export(tmp_path).stdout.splitlines()[0])
     assert "control" not in first
-    view = WebControl(source=VantageSource.COLLECTOR, addresses=("93.184.216.34",), status=200)
+    view = SiteView(source=VantageSource.COLLECTOR, addresses=("93.184.216.34",), status=200)
     key = Key(test="http", target=target, target_name=first["record"]["target_name"])
     moment_ns = first["record"]["start_utc_ns"]
     samples = [
@@ -134,4 +152,5 @@ def test_what_the_control_saw_at_that_time_goes_along_in_both_forms(tmp_path: Pa
     for one, other in zip(ours, ooni, strict=True):
         judged = [explain(Document(line=1, value=value)) for value in (one, other)]
         assert judged[0].verdict == judged[1].verdict
-        assert any("control (collector" in line for line in judged[0].verdict.evidence)
+        assert stated("vantage", source="collector") in judged[0].verdict.evidence
+        assert stated("vantage-page-answered", status=200) in judged[0].verdict.evidence

@@ -18,13 +18,13 @@ import pytest
 from collector.store.database import Store
 from collector.store.vantage_streaks import NS
 from collector.vantage.log import UNREACHABLE
-from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.evidence import SiteView
 from firmware.model.failures import Failure
 from firmware.model.plan import PlannedTarget
 from firmware.model.record import Rung, to_json
 from firmware.wire.messages import Batch, encode_batch, encode_hello
 from tests.collector.page import invented
-from tests.collector.page.stories import SEEN, Placed, control, devices
+from tests.collector.page.stories import SEEN, Placed, devices, vantage
 from tests.collector.process import CollectorProcess
 from tests.collector.scripted_device import ScriptedDevice
 from tests.needs import program
@@ -35,7 +35,7 @@ ROUNDS = 12
 PERIOD_S = 120
 
 
-def past(data: Path, made: Sequence[Placed], view: WebControl, *, silent: Sequence[Placed] = ()) -> int:
+def past(data: Path, made: Sequence[Placed], view: SiteView, *, silent: Sequence[Placed] = ()) -> int:
     """Let all devices be well until now, those in `silent` until 14 min ago; return now (UTC, s)."""
     data.mkdir(parents=True, exist_ok=True)
     now_s = int(time.time())
@@ -48,7 +48,7 @@ def past(data: Path, made: Sequence[Placed], view: WebControl, *, silent: Sequen
             device.measure_places(at_s, at_s + 1)
             invented.deliver(store, device, (at_s + 26) * NS)
     store.close()
-    control(data / DATABASE, (now_s - 20) * NS, view)
+    vantage(data / DATABASE, (now_s - 20) * NS, view)
     return now_s
 
 
@@ -161,7 +161,7 @@ def test_what_devices_say_together_stands_on_the_page(verdict: str, tmp_path: Pa
     ],
     ids=["all", "mobile", "own-line", "one-device"],
 )
-def test_what_fell_silent_together(verdict: str, is_hit: Any, view: WebControl, tmp_path: Path) -> None:
+def test_what_fell_silent_together(verdict: str, is_hit: Any, view: SiteView, tmp_path: Path) -> None:
     program("mosquitto")
     made = devices()
     past(tmp_path / "data", made, view, silent=[one for one in made if is_hit(one)])

@@ -159,7 +159,7 @@ class Centre:
     def _judge(self) -> None:
         self._keeper.judge(self._agenda.clock.utc_ns())
         for holding in self._holding.holding():
-            said = holding.said
+            said = holding.assessment
             where = holding.basis.get("where")
             self._said(
                 CountrySaid(

@@ -210,7 +210,7 @@ class HomeDevice:
         device = self._device
         if device is None:
             return
-        device._turn()
+        device._tick()
         if self._device is device:
             self._turn_by(self._agenda.clock.since_ns + max(1_000_000, round(device._wait_s() * NS)))
 

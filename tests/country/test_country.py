@@ -76,8 +76,6 @@ def test_a_round_rule_put_in_on_purpose_is_found_and_made_small() -> None:
     on_purpose = Rule(
         rule_id="on-purpose",
         verdict=VerdictWord.INTERNATIONAL_CUT,
-        sentence="One time-out.",
-        overturned_by="",
         rungs=(Rung.INTERNATIONAL,),
         condition=one_time_out,
     )
@@ -98,8 +96,6 @@ def test_a_scope_rule_put_in_on_purpose_is_found() -> None:
     on_purpose = ScopeRule(
         rule_id="on-purpose",
         verdict=VerdictWord.TOTAL_SHUTDOWN,
-        sentence="Always.",
-        overturned_by="",
         condition=lambda _facts: True,
     )
     there = truth(hours=0.2, homes=HOMES[:1])

@@ -10,7 +10,9 @@ import click
 import pytest
 
 from appliance.lights.patterns import MEANINGS
+from appliance.views.light_words import rhythm_words, what_to_do
 from docs.reference.pages import PAGES, commands, walk_commands
+from tests.english import ENGLISH
 from tests.needs import ROOT
 
 README = ROOT / "README.md"
@@ -108,7 +110,8 @@ def test_the_readme_stays_short() -> None:
 def test_the_readme_says_what_each_light_means() -> None:
     rows = [line for line in README.read_text().splitlines() if line.startswith("|")]
     for key, meaning in MEANINGS.items():
-        row = f"| {meaning.light} | {meaning.pattern} | {meaning.says} | {meaning.do} |"
+        does, says = rhythm_words(meaning.pattern, ENGLISH), ENGLISH.say(f"light.{key}")
+        row = f"| {meaning.light} | {does} | {says} | {what_to_do(key, ENGLISH)} |"
         assert row in rows, f"the README's table of lights lacks this row, for {key!r}: {row}"
 
 

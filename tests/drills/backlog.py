@@ -88,7 +88,12 @@ def table(folder: Path, rng: random.Random, sizes: tuple[int, ...]) -> None:
             def ack() -> None:
                 low = rng.randint(1, size - 50)  # noqa: B023 - called at once
                 outbox.acknowledge(
-                    Ack(epoch=outbox.epoch, upto=0, ranges=SeqRanges(((low, low + 49),)), run=outbox.run)
+                    Ack(
+                        epoch=outbox.epoch,
+                        upto=0,
+                        ranges=SeqRanges(((low, low + 49),)),
+                        incarnation=outbox.incarnation,
+                    )
                 )
 
             acked = median_ms(ack)

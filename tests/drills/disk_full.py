@@ -108,9 +108,9 @@ def main() -> None:
     store = GroupCommit(outbox, account=account)
     filler = Filler(disk / "filler")
     made = full = acked_full = refused = 0
-    for turn in range(120):
+    for tick in range(120):
         is_full = False
-        if turn % 12 == 5:
+        if tick % 12 == 5:
             filler.fill()
             is_full = True
             full += 1
@@ -124,9 +124,9 @@ def main() -> None:
             after = outbox.counts()
             assert after.acknowledged > before.acknowledged, "nothing could be acknowledged on a full disk"
             acked_full += after.acknowledged - before.acknowledged
-        if turn % 12 == 9:
+        if tick % 12 == 9:
             filler.empty()
-        if turn == 60 and shutil.which("strace"):
+        if tick == 60 and shutil.which("strace"):
             tracer = refuse_writes()
             for number in range(60):
                 made += 1

@@ -101,8 +101,8 @@ def greet(
     box: Outbox, collector: Collector, *, lost: Callable[[], bool] = never, country: str = "xx"
 ) -> None:
     """Say hello for one epoch."""
-    if box.run:
-        box.note_run()
+    if box.incarnation:
+        box.note_incarnation()
     _send(box, collector, "hello", encode_hello(box.hello(software="drill", country=country)), lost=lost)
 
 
@@ -119,7 +119,7 @@ def send_batch(
     rows = box.newest(40) if rng is not None and rng.random() < 0.5 else box.oldest(40)
     if not rows:
         if tombstones:
-            payload = pack_tombstones(tombstones, device=box.device, epoch=epoch, run=box.run)
+            payload = pack_tombstones(tombstones, device=box.device, epoch=epoch, incarnation=box.incarnation)
             _send(box, collector, "bulk", payload, lost=lost)
         return
     packed = pack(
@@ -129,7 +129,7 @@ def send_batch(
         max_bytes=16_000,
         bytes_a_record=100,
         tombstones=tombstones,
-        run=box.run,
+        incarnation=box.incarnation,
     )
     if isinstance(packed, TooLarge):
         box.quarantine(packed.seq, packed.reason)

@@ -50,6 +50,7 @@ from firmware.wire.messages import (
 )
 from tests.drills.cells import Cell, cells
 from tests.drills.flip_scene import Name, build, made
+from tests.english import ENGLISH
 
 OUTBOX: Final = "outbox.sqlite3"
 DRAWN_ROWS: Final = 60
@@ -114,10 +115,10 @@ class Heard:
                 continue
             self.gone |= {(epoch, seq): one.reason for seq in range(one.low, one.high + 1)}
 
-    def ack(self, epoch: str, run: str) -> Ack:
+    def ack(self, epoch: str, incarnation: str) -> Ack:
         """Return what is answered: all that is here of the epoch."""
         held = SeqRanges.of(seq for name, seq in (*self.stored, *self.gone) if name == epoch)
-        return decode_ack(encode_ack(Ack(epoch=epoch, upto=0, ranges=held, run=run)))
+        return decode_ack(encode_ack(Ack(epoch=epoch, upto=0, ranges=held, incarnation=incarnation)))
 
 
 class Bench:
@@ -220,7 +221,7 @@ class _Trial:
         self._compare("lines", heard)
 
     def _status(self) -> None:
-        status.in_words(status.look(self._folder))
+        status.in_words(status.look(self._folder), ENGLISH)
 
     def _off(self) -> None:
         with self._started() as (device, outbox):
@@ -286,8 +287,8 @@ class _Trial:
             busy = False
             rounds = outbox.recent_rounds(60)
             for box in (outbox, *outbox.past()):
-                if box.run:
-                    box.note_run()
+                if box.incarnation:
+                    box.note_incarnation()
                 hello = box.hello(software="drill", country="xx")
                 told = decode_hello(encode_hello(with_headline(hello, rounds)))
                 self._heads[told.epoch] = max(told.high, self._heads.get(told.epoch, 0))
@@ -304,14 +305,16 @@ class _Trial:
                         max_bytes=16_000,
                         bytes_a_record=20,
                         tombstones=tombstones,
-                        run=box.run,
+                        incarnation=box.incarnation,
                     )
                     assert not isinstance(packed, TooLarge)
                     payload = packed.payload
                 else:
-                    payload = pack_tombstones(tombstones, device=box.device, epoch=box.epoch, run=box.run)
-                run = told.runs[0][0] if told.runs else ""
-                box.acknowledge(self._heard.ack(self._heard.take(payload), run))
+                    payload = pack_tombstones(
+                        tombstones, device=box.device, epoch=box.epoch, incarnation=box.incarnation
+                    )
+                incarnation = told.incarnations[0][0] if told.incarnations else ""
+                box.acknowledge(self._heard.ack(self._heard.take(payload), incarnation))
             if not busy:
                 return
 

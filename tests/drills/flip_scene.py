@@ -18,6 +18,7 @@ from appliance.storage.quota import Quota
 from firmware.clock.retiming import SyncPoint
 from firmware.model.jsontypes import JsonObject
 from firmware.model.record import Record, Verdict, to_json
+from firmware.model.statement import stated
 from firmware.wire.messages import Ack
 from tests.firmware.records import tcp_record
 
@@ -26,7 +27,7 @@ Name: TypeAlias = "tuple[str, int]"
 BOOTS: Final = ("7d0c9a52-0e0f-4f0d-8a39-3f2b1c9e5d11", "c1a7e6b4-52f3-4d6a-b1f8-90e2d3c4b5a6")
 SPAN: Final = 2**44
 _HOUR_NS: Final = 3_600_000_000_000
-FORK: Final = 120
+LAST_SHARED: Final = 120
 
 
 def made(number: int) -> Record:
@@ -34,7 +35,9 @@ def made(number: int) -> Record:
     if number % 2:
         return tcp_record(number, failure="connection_reset" if number % 6 == 1 else None)
     verdict = Verdict(
-        verdict="international_cut" if number % 20 == 0 else "ok", rule_id="r1", evidence=(), overturned_by=""
+        verdict="international_cut" if number % 20 == 0 else "ok",
+        rule_id="r1",
+        evidence=(stated("rung", rung="international", reached=number % 5, tried=5),),
     )
     return replace(tcp_record(number, test="ladder"), verdict=verdict)
 
@@ -69,16 +72,16 @@ def build(folder: Path) -> Truth:
             first = outbox.epoch
             _start(outbox, BOOTS[0])
             _append(outbox, truth, range(1, 91))
-            outbox.acknowledge(Ack(epoch=first, upto=10, run=outbox.run))
+            outbox.acknowledge(Ack(epoch=first, upto=10, incarnation=outbox.incarnation))
             outbox.quarantine(15, "too large to send")
             outbox.evict(5)
         with _opened(data, quota) as outbox:
             _start(outbox, BOOTS[0])
             _append(outbox, truth, range(91, 141))
-            outbox.acknowledge(Ack(epoch=first, upto=0, clash=FORK, run=outbox.run))
+            outbox.acknowledge(Ack(epoch=first, upto=0, conflict=LAST_SHARED, incarnation=outbox.incarnation))
             second = outbox.epoch
-            for seq in range(FORK + 1, 141):
-                truth.every[second, seq - FORK] = truth.every.pop((first, seq))
+            for seq in range(LAST_SHARED + 1, 141):
+                truth.every[second, seq - LAST_SHARED] = truth.every.pop((first, seq))
             _append(outbox, truth, range(141, 201))
             outbox.quarantine(30, "too large to send")
             outbox.evict(4)
@@ -86,7 +89,7 @@ def build(folder: Path) -> Truth:
             _start(outbox, BOOTS[1])
             for hours in (1, 3):
                 outbox.space.keep_age(hours * _HOUR_NS)
-            outbox.acknowledge(Ack(epoch=second, upto=7, run=outbox.run))
+            outbox.acknowledge(Ack(epoch=second, upto=7, incarnation=outbox.incarnation))
     truth.epochs = [first, second]
     _read_back(folder / "outbox.sqlite3", truth)
     return truth
@@ -104,7 +107,7 @@ def _start(outbox: Outbox, boot_id: str) -> None:
             boot_id,
             SyncPoint(boottime_ns=10**12 + number, utc_ns=1_763_700_000 * 10**9, error_ns=10**7),
         )
-    outbox.note_run()
+    outbox.note_incarnation()
 
 
 def _append(outbox: Outbox, truth: Truth, numbers: range) -> None:

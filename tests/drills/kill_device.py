@@ -93,13 +93,13 @@ def rest_when_told(folder: Path) -> None:
     vars_of: Any = Schedule
     vars_of.look, vars_of.next_due_ns = look_unless_quiet, due_unless_quiet
 
-    def turned(arguments: tuple[Any, ...], _: Any) -> None:
+    def ticked(arguments: tuple[Any, ...], _: Any) -> None:
         here: Device = arguments[0]
         held = here._round or here._worker.open_tasks or here._journal.due_ns() is not None
         if quiet.exists() and not held:
             rests.touch()
 
-    after(Device, "_turn", turned)
+    after(Device, "_tick", ticked)
 
 
 @contextmanager

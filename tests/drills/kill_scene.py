@@ -239,7 +239,7 @@ def _plan(port: int) -> str:
         test, target = ("http", f"http://127.0.0.1:{port}/") if proving else ("tcp", f"127.0.0.1:{port}")
         more = "options = { expect_status = 204, body_cap = 64 }\n" if proving else ""
         targets.append(
-            f'[[target]]\nname = "control-{number}"\nrung = "international"\nzone = "international"\n'
+            f'[[target]]\nname = "reference-{number}"\nrung = "international"\nzone = "international"\n'
             f'test = "{test}"\ntarget = "{target}"\n{more}'
             f'network = {{ asn = {64_500 + number}, name = "N" }}\nsource = "the drill"\nwhy = "it is there"\n'
         )

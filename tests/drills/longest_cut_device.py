@@ -106,10 +106,10 @@ class Tape:
         if not self._commits:
             raise RuntimeError("nothing was made that could be told again")
         span_ns = self._until_ns - self._from_ns
-        for turn in itertools.count(1):
+        for lap in itertools.count(1):
             for when_ns, records in self._commits:
-                if when_ns + turn * span_ns >= self._time.since_ns:
-                    yield when_ns + turn * span_ns, turn * span_ns, records
+                if when_ns + lap * span_ns >= self._time.since_ns:
+                    yield when_ns + lap * span_ns, lap * span_ns, records
 
 
 class Orders:

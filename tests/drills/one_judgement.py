@@ -1,7 +1,7 @@
 """Device and collector come to the same verdict by the same records and the same view from outside.
 
 Drawn stories (`one_judgement_scene`) are played on the device's own parts: its round, its history, its outbox. What the outbox holds goes,
-as the messages that it sends, into a collector's store, and the control's looks into its log. Then the collector judges
+as the messages that it sends, into a collector's store, and the vantage's looks into its log. Then the collector judges
 each round from there, and says of the round and of each platform in it the same words, by the same rules, for the
 same reasons. The device is given the view that the looks make of the moment, also where it would not have had it.
 """
@@ -24,9 +24,10 @@ from collector.vantage.judging import Judging
 from firmware.clock.clocks import ClockTracker
 from firmware.judgement.ladder import Ladder
 from firmware.judgement.round.verdict import RoundJudgement
-from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.evidence import SiteView
 from firmware.model.plan import PlannedTarget
 from firmware.model.record import ClockQuality, ClockReading, Record
+from firmware.model.statement import Statement
 from firmware.model.task import Result, Task
 from tests.drills.exchange import Collector, deliver
 from tests.drills.one_judgement_scene import (
@@ -51,7 +52,7 @@ EVERY_S = 600.0
 SHOWN = 20
 """Differences that are printed."""
 
-Said = tuple[str, str, tuple[str, ...], str, str, str]
+Said = tuple[str, str, tuple[Statement, ...], str, str, str]
 """What is said of one thing: word, rule, evidence, what would overturn it, confidence, step."""
 
 
@@ -125,7 +126,7 @@ def play(seed: int, numbers: Sequence[int], tally: dict[str, int]) -> Iterator[t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A device's outbox and a collector's store, with the control's log in it."""
+    """A device's outbox and a collector's store, with the vantage's log in it."""
 
     outbox: Outbox
     collector: Collector
@@ -265,7 +266,7 @@ def _round(
     return Played(end_ns=now_ns, judged=judged, stored=(*taken, conclusion, *late))
 
 
-def _views(drawn: Story, looks: dict[str, tuple[Look, ...]], now_ns: int) -> dict[str, WebControl]:
+def _views(drawn: Story, looks: dict[str, tuple[Look, ...]], now_ns: int) -> dict[str, SiteView]:
     """Return the view that the looks make of this moment, by platform."""
     found = {}
     for target in PLATFORMS:

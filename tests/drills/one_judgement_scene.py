@@ -1,7 +1,7 @@
 """Stories of a device's rounds, drawn from a seed, and what a measurement of each target would have written.
 
 A story is one boot: up to five rounds with gaps of 1 s to 3 h between them, failures on every rung, and looks of a
-control outside before, after and on both sides of them, or none. Nothing here asks a rule.
+vantage outside before, after and on both sides of them, or none. Nothing here asks a rule.
 """
 
 import datetime as dt
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from firmware.judgement.site.evidence import Looked, VantageSource, WebControl
+from firmware.judgement.site.evidence import Looked, SiteView, VantageSource
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.plan import Cadence, Network, Plan, PlannedTarget
@@ -115,7 +115,7 @@ _PAGE_FATES: Final = tuple(Fate)
 
 
 class Sight(StrEnum):
-    """What a control outside finds of a page."""
+    """What a vantage outside finds of a page."""
 
     UP = "up"
     DOWN = "down"
@@ -125,7 +125,7 @@ class Sight(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """One look of the control at one platform."""
+    """One look of the vantage at one platform."""
 
     utc_ns: int
     sight: Sight
@@ -208,7 +208,7 @@ def _weather(chance: random.Random) -> dict[str, Fate]:
 
 
 def _offsets(chance: random.Random) -> tuple[tuple[int, Sight], ...]:
-    """Return when the control looks at a page, before, after, on both sides, all along, or never; and what it finds."""
+    """Return when the vantage looks at a page, before, after, on both sides, all along, or never; and what it finds."""
     far_s = 30 * 3600
     sight = chance.choices(list(Sight), [6, 3, 1, 1])[0]
     before, after = -log_uniform(chance, 1, far_s), log_uniform(chance, 1, far_s)
@@ -228,25 +228,25 @@ def _offsets(chance: random.Random) -> tuple[tuple[int, Sight], ...]:
             return ()
 
 
-def view_of(sight: Sight, target: PlannedTarget) -> WebControl:
-    """Return what a control that finds `sight` saw of a platform."""
+def view_of(sight: Sight, target: PlannedTarget) -> SiteView:
+    """Return what a vantage that finds `sight` saw of a platform."""
     address, source = address_of(target), VantageSource.COLLECTOR
     match sight:
         case Sight.CUT_OFF_ITSELF:
-            return WebControl(source=source, reachable=False, saw_dns=False, saw_http=False)
+            return SiteView(source=source, reachable=False, saw_dns=False, saw_http=False)
         case Sight.NAMELESS:
             gone = Failure.DNS_NXDOMAIN
-            return WebControl(source=source, dns_failure=gone, http_failure=gone)
+            return SiteView(source=source, dns_failure=gone, http_failure=gone)
         case Sight.DOWN:
             refused = Failure.CONNECTION_REFUSED
-            return WebControl(
+            return SiteView(
                 source=source,
                 addresses=(address,),
                 connects={f"{address}:443": refused, f"{address}:80": refused},
                 http_failure=refused,
             )
         case Sight.UP:
-            return WebControl(
+            return SiteView(
                 source=source,
                 addresses=(address,),
                 connects={f"{address}:443": None, f"{address}:80": None},
@@ -259,7 +259,7 @@ def view_of(sight: Sight, target: PlannedTarget) -> WebControl:
 
 
 def failure_of(sight: Sight) -> str | None:
-    """Return the failure that the control's own record has."""
+    """Return the failure that the vantage's own record has."""
     return {
         Sight.DOWN: Failure.CONNECTION_REFUSED,
         Sight.NAMELESS: Failure.DNS_NXDOMAIN,

@@ -1,6 +1,6 @@
 """A device's storing in a process of its own, to be killed: it appends, acknowledges and gives up at random.
 
-    python -m tests.drills.outbox_writer FOLDER SEED STEP [TURNS]
+    python -m tests.drills.outbox_writer FOLDER SEED STEP [TICKS]
 
 On its output, a line for each thing that is durable by then: `made N` (records 1 to N were appended). STEP is where
 it kills itself: `any` (its parent does, when it likes), or one of `STEPS`, the third time it gets there.
@@ -108,9 +108,9 @@ def main() -> None:
         return ack
 
     collector.take = taken  # type: ignore[method-assign]
-    turns = int(sys.argv[4]) if len(sys.argv) > 4 else 400
+    ticks = int(sys.argv[4]) if len(sys.argv) > 4 else 400
     control = os.open(folder / "control", os.O_WRONLY | os.O_CREAT, 0o600)
-    for _ in range(turns):
+    for _ in range(ticks):
         what = rng.random()
         if what < 0.6:
             count = rng.randint(1, 30)

@@ -22,7 +22,7 @@ from typing import Final
 from tests.drills.audit import audit
 from tests.drills.outbox_writer import DEVICE
 
-TURNS: Final = 60
+TICKS: Final = 60
 CUTS_A_TRACE: Final = 20
 SECTOR: Final = 512
 CALLS: Final = "openat,close,write,pwrite64,fdatasync,fsync,ftruncate,fallocate,unlink,unlinkat,rename"
@@ -189,10 +189,10 @@ def decoded(text: str) -> bytes:
     return bytes.fromhex(text.replace("\\x", ""))
 
 
-def trace(folder: Path, seed: int, turns: int) -> list[tuple[str, str, int]]:
+def trace(folder: Path, seed: int, ticks: int) -> list[tuple[str, str, int]]:
     """Let the writer work in `folder` and return its calls."""
     log = folder.with_suffix(".strace")
-    command = [sys.executable, "-m", "tests.drills.outbox_writer", str(folder), str(seed), "none", str(turns)]
+    command = [sys.executable, "-m", "tests.drills.outbox_writer", str(folder), str(seed), "none", str(ticks)]
     subprocess.run(
         ["strace", "-f", "-xx", "-s", "1000000", "-e", f"trace={CALLS}", "-o", str(log), *command],
         check=True,
@@ -211,7 +211,7 @@ def read_calls(log: Path) -> list[tuple[str, str, int]]:
     return [(one[1], one[2], int(one[3])) for one in found if one is not None]
 
 
-def drill(*, times: int, seed: int, turns: int = TURNS) -> bool:
+def drill(*, times: int, seed: int, ticks: int = TICKS) -> bool:
     """Cut the power `times` times and print what was found."""
     if shutil.which("strace") is None:
         raise SystemExit("strace is missing: apt-get install strace")
@@ -226,7 +226,7 @@ def drill(*, times: int, seed: int, turns: int = TURNS) -> bool:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) / "disk"
             folder.mkdir()
-            calls = trace(folder, rng.randrange(2**32), turns)
+            calls = trace(folder, rng.randrange(2**32), ticks)
             starts = next(
                 (
                     i

@@ -28,7 +28,7 @@ TIMES_A_DISK: Final = 5
 ROOMY: Final = 5_000
 NARROW: Final = 60
 WRITES: Final = 150
-TURNS_REFUSED: Final = 25
+TICKS_REFUSED: Final = 25
 _CUT_MEANWHILE: Final = 0.3
 _READ_ONLY: Final = str(errno.EROFS)
 
@@ -96,8 +96,8 @@ class Trial:
         self._judge = judge
         self._found = found
         self._writes = rng.randint(1, WRITES)
-        self._refused_turns = rng.randint(1, TURNS_REFUSED)
-        self._turns_after = rng.randint(1, 6)
+        self._refused_ticks = rng.randint(1, TICKS_REFUSED)
+        self._ticks_after = rng.randint(1, 6)
         self._there: set[int] = set()
         self._gaps = 0
         self._is_cut_meanwhile = rng.random() < _CUT_MEANWHILE
@@ -106,7 +106,7 @@ class Trial:
 
     def last_long(self) -> None:
         """Have it last until a narrow memory gives up records, and end without a cut."""
-        self._refused_turns += NARROW // 5
+        self._refused_ticks += NARROW // 5
         self._is_cut_meanwhile = False
 
     def wrote(self) -> None:
@@ -128,7 +128,7 @@ class Trial:
             self._audit(what, rest)
         elif what == "added":
             self._judge.added(set(range(int(words[0]), int(words[1]) + 1)))
-            self._turned()
+            self._ticked()
         elif what == "stored":
             self._stored(numbers(words[0]), int(words[1]))
         elif what == "held":
@@ -155,9 +155,9 @@ class Trial:
         self._found.records += len(those)
         self._found.counted += gone
         if self._is_over:
-            self._found.in_place += self._turns_after == 1
-            self._turns_after -= 1
-            if self._turns_after <= 0:
+            self._found.in_place += self._ticks_after == 1
+            self._ticks_after -= 1
+            if self._ticks_after <= 0:
                 self._disk.off()
                 self._running.cut()
 
@@ -171,10 +171,10 @@ class Trial:
             self._found.read_only += 1
             self._is_read_only = True
 
-    def _turned(self) -> None:
-        """Count a turn since the disk was taken away; after the last one, give it back or cut the power."""
-        self._refused_turns -= self._is_refused
-        if self._refused_turns > 0 or self._is_asked:
+    def _ticked(self) -> None:
+        """Count a tick since the disk was taken away; after the last one, give it back or cut the power."""
+        self._refused_ticks -= self._is_refused
+        if self._refused_ticks > 0 or self._is_asked:
             return
         self._is_asked = True
         if self._is_cut_meanwhile:
@@ -249,9 +249,9 @@ def trial(  # noqa: PLR0917
 ) -> None:
     """Audit what the time before left and, unless it was the last, take the disk away once more and cut the power."""
     by_error, bound = found.times % 2 == 0, NARROW if found.times // 2 % 2 == 0 else ROOMY
-    turn = 0 if by_error or last else rng.randint(1, 30)
+    tick = 0 if by_error or last else rng.randint(1, 30)
     disks[0].refuses = False
-    with emulator.go_on(f"go {rng.randbytes(32).hex()} {rng.randrange(2**32)} {bound} {turn}") as running:
+    with emulator.go_on(f"go {rng.randbytes(32).hex()} {rng.randrange(2**32)} {bound} {tick}") as running:
         one = Trial(running, disks[0], judge, found, rng)
         if not by_error and bound == NARROW:
             one.last_long()  # to its end: that is where a gap record has to count

@@ -1,9 +1,9 @@
 """The first process of the virtual machine of the read-only drill: it stores records while its disk refuses them.
 
-On the serial line, in: `go ENTROPY SEED BOUND TURN` (BOUND: records held in memory; TURN: after so many turns it has the
+On the serial line, in: `go ENTROPY SEED BOUND TICK` (BOUND: records held in memory; TICK: after so many ticks it has the
 kernel remount every disk read-only, 0 for never), later `writable`: try to mount the disk for writing again. Out: `up`;
 `wrong …` for each fault of the audit; `has RANGES` (records at the collector), `gaps N` (how many the gap records there
-count), `counts UNSTORED`, `audited`; then for each turn `added FIRST LAST`, and `stored RANGES GONE` (these are on the disk
+count), `counts UNSTORED`, `audited`; then for each tick `added FIRST LAST`, and `stored RANGES GONE` (these are on the disk
 by now, GONE were given up before them), or `held N GONE ERRNO FAULT` (they are in memory; ERRNO is the kernel's against
 a new file, 0 where it takes one). `emergency` says that everything was remounted; the answer to `writable` is `rw` or
 `stuck ERRNO`. It must never hide an exception.
@@ -44,18 +44,18 @@ from tests.firmware.records import tcp_record
 _REMOUNT: Final = 32
 _OPTIONS: Final = "errors=remount-ro"
 """As Debian's installer writes it for the disk of the system."""
-_TURN_S: Final = 0.02
+_TICK_S: Final = 0.02
 
 
 def main() -> None:
     """Mount, audit, and store until the power is cut."""
     with told_on_failure():
-        seed, bound, turn = (int(word) for word in ordered())
+        seed, bound, tick = (int(word) for word in ordered())
         mount_disk("vda", DEVICE_DISK, _OPTIONS)
         mount_disk("vdb", COLLECTOR_DISK)
         account(DEVICE_DISK, COLLECTOR_DISK)
         group_commit.MAX_HELD = bound  # type: ignore[misc]
-        work(DEVICE_DISK, COLLECTOR_DISK, seed=seed, turn=turn, turns=10**9)
+        work(DEVICE_DISK, COLLECTOR_DISK, seed=seed, tick=tick, ticks=10**9)
 
 
 def account(device: Path, collector: Path) -> None:
@@ -82,15 +82,15 @@ def gap(count: int, reason: str) -> Record:
     return replace(made, outcome=replace(made.outcome, detail={"count": count}))
 
 
-def work(device: Path, collector_folder: Path, *, seed: int, turn: int, turns: int) -> None:
-    """Add records and commit, turn by turn; now and then the collector takes some."""
+def work(device: Path, collector_folder: Path, *, seed: int, tick: int, ticks: int) -> None:
+    """Add records and commit, tick by tick; now and then the collector takes some."""
     rng = random.Random(seed)
     collector = Collector(collector_folder)
     outbox = Outbox.open(device / "outbox.sqlite3", device=DEVICE)
     store = GroupCommit(outbox, account=gap)
     made = 1_000_000 * outbox.counts().produced
     """No number is used again, also not one that a cut took from the memory."""
-    for number in range(1, turns + 1):
+    for number in range(1, ticks + 1):
         first, count = made + 1, rng.randint(1, 30)
         made += count
         for one in range(first, made + 1):
@@ -108,9 +108,9 @@ def work(device: Path, collector_folder: Path, *, seed: int, turn: int, turns: i
             # As the sender has it: what cannot be acknowledged now is sent again.
             with contextlib.suppress(OutboxError):
                 deliver(outbox, collector, rounds=1)
-        if number == turn:
+        if number == tick:
             remount_all_read_only(device, collector_folder)
-        if turns > 1000 and select.select([sys.stdin], [], [], _TURN_S)[0]:
+        if ticks > 1000 and select.select([sys.stdin], [], [], _TICK_S)[0]:
             sys.stdin.readline()
             print(remounted(device), flush=True)
     outbox.close()
@@ -170,7 +170,7 @@ def rehearse() -> None:
         device.mkdir()
         collector.mkdir()
         account(device, collector)
-        work(device, collector, seed=1, turn=0, turns=10)
+        work(device, collector, seed=1, tick=0, ticks=10)
         account(device, collector)
     print_files()
 

@@ -435,7 +435,7 @@ def _plan(port: int) -> str:
         )
         more = "options = { expect_status = 204, body_cap = 64 }\n" if number % 2 == 0 else ""
         targets.append(
-            f'[[target]]\nname = "control-{number}"\nrung = "international"\nzone = "international"\n'
+            f'[[target]]\nname = "reference-{number}"\nrung = "international"\nzone = "international"\n'
             f'test = "{test}"\ntarget = "{target}"\n{more}'
             f'network = {{ asn = {64_500 + number}, name = "N" }}\nsource = "the drill"\nwhy = "it is there"\n'
         )

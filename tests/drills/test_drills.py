@@ -48,7 +48,7 @@ def test_outbox_kill(seed: int) -> None:
 
 def test_power_cut(seed: int) -> None:
     needs.program("strace")
-    assert power_cut.drill(times=8, seed=seed, turns=25)
+    assert power_cut.drill(times=8, seed=seed, ticks=25)
 
 
 def test_longest_cut(seed: int, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,7 @@ def test_the_guest_finds_what_is_gone(tmp_path: Path, capsys: pytest.CaptureFixt
     device.mkdir()
     collector.mkdir()
     virtual_machine_guest.found(device, collector, told=0)
-    virtual_machine_guest.write(device, seed=secrets.randbits(32), turns=20)
+    virtual_machine_guest.write(device, seed=secrets.randbits(32), ticks=20)
     made = [line for line in capsys.readouterr().out.splitlines() if line.startswith("made ")]
     told = int(made[-1].split()[1])
     virtual_machine_guest.found(device, collector, told=told)
@@ -135,7 +135,7 @@ def test_the_guest_that_is_refused_says_what_it_stored(
     device.mkdir()
     collector.mkdir()
     read_only_guest.account(device, collector)
-    read_only_guest.work(device, collector, seed=secrets.randbits(32), turn=0, turns=10)
+    read_only_guest.work(device, collector, seed=secrets.randbits(32), tick=0, ticks=10)
     read_only_guest.account(device, collector)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     stored = [read_only.numbers(line[1]) for line in lines if line[0] == "stored"]

@@ -39,7 +39,7 @@ def main() -> None:
         mount_disk("vda", DEVICE_DISK)
         mount_disk("vdb", COLLECTOR_DISK)
         found(DEVICE_DISK, COLLECTOR_DISK, told=int(told))
-        write(DEVICE_DISK, seed=int(seed), turns=_FOR_EVER)
+        write(DEVICE_DISK, seed=int(seed), ticks=_FOR_EVER)
 
 
 @contextlib.contextmanager
@@ -96,10 +96,10 @@ def damage(path: Path) -> list[str]:
     return [] if lines == ["ok"] else lines
 
 
-def write(folder: Path, *, seed: int, turns: int) -> None:
+def write(folder: Path, *, seed: int, ticks: int) -> None:
     """Append, acknowledge and give up at random, as in the drill with kills."""
     before = sys.argv
-    sys.argv = ["outbox_writer", str(folder), str(seed), "none", str(turns)]
+    sys.argv = ["outbox_writer", str(folder), str(seed), "none", str(ticks)]
     try:
         outbox_writer.main()
     finally:
@@ -145,7 +145,7 @@ def rehearse() -> None:
         device.mkdir()
         collector.mkdir()
         found(device, collector, told=0)
-        write(device, seed=1, turns=20)
+        write(device, seed=1, ticks=20)
         found(device, collector, told=1)
     print_files()
 

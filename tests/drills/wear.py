@@ -63,7 +63,9 @@ def report(
             outbox.append([conclusion(number)])
             if acknowledges:
                 while rows := outbox.oldest(50):
-                    outbox.acknowledge(Ack(epoch=outbox.epoch, upto=rows[-1].seq, run=outbox.run), receipt)
+                    outbox.acknowledge(
+                        Ack(epoch=outbox.epoch, upto=rows[-1].seq, incarnation=outbox.incarnation), receipt
+                    )
         written = written_bytes() - begun
         count = rounds * (a_round + 1)
         print(

@@ -14,6 +14,8 @@ from firmware.model.record import (
     Verdict,
     Zone,
 )
+from firmware.model.statement import PROSE, Statement, prose
+from firmware.model.statement_forms import EVIDENCE
 
 big = st.integers(0, 2**62)
 words = st.text(max_size=20)
@@ -24,6 +26,27 @@ json_values = st.recursive(
 )
 json_objects = st.dictionaries(words, json_values, max_size=3)
 failures = st.none() | st.sampled_from(list(Failure)) | words.map(lambda word: f"unknown_failure: {word}")
+
+parameters = st.dictionaries(
+    words,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=10)
+    | st.lists(words, max_size=3),
+    max_size=3,
+)
+statements = (
+    st.builds(
+        Statement,
+        code=st.sampled_from(sorted(EVIDENCE)) | words.filter(lambda word: word not in ("", PROSE)),
+        parameters=parameters,
+    )
+    | words.map(prose)
+    | st.sampled_from(["domestic: 3 of 3 reached in 3 networks, best 12.3 ms", "[", '["rung",{}]']).map(prose)
+)
+"""Evidence as this software knows it, as software to come may write it, and as older software wrote it, in sentences."""
 
 outcomes = st.builds(
     Outcome,
@@ -62,7 +85,7 @@ records = st.builds(
         Verdict,
         verdict=words,
         rule_id=words,
-        evidence=st.lists(words, max_size=3).map(tuple),
+        evidence=st.lists(statements, max_size=3).map(tuple),
         overturned_by=words,
     ),
     software=words,

@@ -19,6 +19,7 @@ from firmware.model.task import Task
 from firmware.net.loop import Loop, boottime_ns
 from firmware.plans.load import Cadence, Network, Plan, PlannedTarget
 from firmware.worker.runner import run_task
+from tests.english import lines
 from tests.servers.dns import DnsServer, zone
 from tests.servers.http import http, page, redirect
 from tests.servers.tcp import Behaviour, TcpServer, drain, reset, reset_after_first_bytes
@@ -141,7 +142,9 @@ def test_the_outside_is_cut_and_the_inside_works(country: Country, censor: Behav
     assert (verdict.verdict, verdict.rule_id) == ("international_cut", "international-cut")
     assert ladder.rung(Rung.DOMESTIC).state is RungProgress.REACHED
     assert ladder.rung(Rung.INTERNATIONAL).state is RungProgress.FAILED
-    assert any("connection_reset" in line for line in verdict.evidence)
+    unreached = [one for one in verdict.evidence if one.code.startswith("not-reached")]
+    assert {one.parameters["failure"] for one in unreached} == {"connection_reset"}
+    assert any("connection_reset" in line for line in lines(verdict))
 
 
 def test_nothing_beyond_the_router_answers(country: Country) -> None:
@@ -171,7 +174,7 @@ def test_blocked_platforms_are_named_and_are_no_outage(country: Country) -> None
     country.far(Rung.PLATFORMS, 3, reset_after_first_bytes)
     _, verdict = country.round()
     assert verdict.verdict == "ok"
-    assert sum("not reached: tls_handshake: connection_reset" in line for line in verdict.evidence) == 3
+    assert sum("not reached: tls_handshake: connection_reset" in line for line in lines(verdict)) == 3
 
 
 def test_somebody_who_answers_for_everyone_is_found_out(country: Country, tmp_path: Path) -> None:

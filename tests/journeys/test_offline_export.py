@@ -163,7 +163,7 @@ def test_the_name_of_a_file_is_not_believed(carried: Carried) -> None:
 
 def test_answers_that_no_collector_of_ours_signed_take_nothing_away(carried: Carried) -> None:
     bundle = carried.export()
-    ack = Ack(epoch=carried.outbox.epoch, upto=RECORDS, run=carried.outbox.run)
+    ack = Ack(epoch=carried.outbox.epoch, upto=RECORDS, incarnation=carried.outbox.incarnation)
     answers = bundle.with_name(bundle.name.removesuffix(".bundle") + ".acks.bundle")
     answers.write_bytes(wire_bundle.encode([BundleMessage(leaf="ack", payload=encode_ack(ack))]))
     assert carried.take_back() == AnswersResult()

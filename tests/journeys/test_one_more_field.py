@@ -16,10 +16,10 @@ from tests.needs import ROOT
 PLACE = "firmware/model/record.py"
 EDITS = {
     f"\nSCHEMA: Final = {SCHEMA}\n": f"\nSCHEMA: Final = {SCHEMA + 1}\n",
-    "\n\n\n_RECORD: Final": f"""
+    "\n\n\n_HAS_VERDICT: Final": f"""
     link_speed_bits_s: Annotated[
         int | None, json_key(OPTIONAL_WHOLE, "What the link is said to carry.", since={SCHEMA + 1}, asked=True)
-    ] = None\n\n\n_RECORD: Final""",
+    ] = None\n\n\n_HAS_VERDICT: Final""",
 }
 
 

@@ -82,7 +82,7 @@ class Centre:
                     target_name=one["target_name"],
                     verdict=one["verdict"],
                     rule_id=one["rule_id"],
-                    evidence=tuple(one["evidence"]),
+                    evidence=_sentences(one["evidence"]),
                 )
                 for one in said["targets"]
             ]
@@ -92,16 +92,16 @@ class Centre:
         """Return its verdict on a country with rule and evidence; empty texts before it has one."""
         for one in self._get("api/v1/scopes")["scopes"]:
             if one["country"] == country:
-                return one["verdict"], one["rule_id"], tuple(one["evidence"])
+                return one["verdict"], one["rule_id"], _sentences(one["evidence"])
         return "", "", ()
 
     def devices(self) -> int:
         """Return how many devices it knows."""
         return len(self._get("api/v1/devices")["devices"])
 
-    def controls(self, target_name: str) -> int:
+    def vantage_looks(self, target_name: str) -> int:
         """Return how many samples its vantage has of one target."""
-        targets = self._get("api/v1/controls")["targets"]
+        targets = self._get("api/v1/vantage")["targets"]
         return sum(int(one["samples"]) for one in targets if one["target_name"] == target_name)
 
     def _get(self, path: str) -> dict[str, Any]:
@@ -143,6 +143,10 @@ class Centre:
             assert time.monotonic() < until_s, f"the collector is not ready: {errors}"
             time.sleep(0.05)
         self._page_url = json.loads(ready.read_text(encoding="utf-8"))["page_url"]
+
+
+def _sentences(evidence: list[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(one["sentence"] for one in evidence)
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

@@ -103,7 +103,7 @@ def _vpn(scene: Scene, given: Given) -> None:
     scene.stack.enter_context(tunnel("world", exit_address, via=f"{scene.homes[0].four}.1"))
 
 
-def _control_gone(scene: Scene, given: Given) -> None:
+def _vantage_gone(scene: Scene, given: Given) -> None:
     # The collector still takes in what devices send: only what it asks itself gets nowhere.
     for rule in ("ipproto udp dport 53", "ipproto tcp dport 443", "ipproto tcp dport 80"):
         for family in ("", "-6 "):
@@ -132,7 +132,7 @@ CHANGES: Final[Mapping[str, Kind]] = {
     "portal": Kind(keys=frozenset(), do=_portal),
     "proxy": Kind(keys=frozenset({"at", "name"}), do=_proxy),
     "nat64": Kind(keys=frozenset({"at"}), do=_nat64),
-    "control_gone": Kind(keys=frozenset(), do=_control_gone),
+    "vantage_gone": Kind(keys=frozenset(), do=_vantage_gone),
     "vpn": Kind(keys=frozenset(), do=_vpn),
 }
 """All kinds, by their word."""

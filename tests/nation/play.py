@@ -20,7 +20,7 @@ HARMLESS: Final = (*CALM_WORDS, "service_down", "congestion")
 """What may be said of the other targets, which nobody blocks while a page is judged."""
 _LOOK_S: Final = 0.5
 _SCOPE_S: Final = 120.0
-_CONTROL_S: Final = 45.0
+_VANTAGE_S: Final = 45.0
 _SHOWN: Final = 6
 _EVENT_KEYS: Final = ("rule", "proto", "direction", "to", "port", "sni", "host", "qname", "after_s")
 
@@ -103,7 +103,7 @@ def play(
         if scenario.before and not _await(stage, scenario.before, scenario.before_rounds):
             return _result(scenario, stage.told.said, None, f"no {scenario.before} before the event")
         if stage.centre is not None and scenario.page is not None:
-            _await_control(stage, stage.centre)
+            _await_vantage(stage, stage.centre)
         if scenario.before and expected.who == "collector" and not _await_scope(stage):
             return _result(
                 scenario, stage.told.said, None, "the collector did not say ok of the country before"
@@ -138,10 +138,10 @@ def play(
                 return _result(scenario, said, first, why, passed=passed)
 
 
-def _await_control(stage: Stage, centre: Centre) -> None:
+def _await_vantage(stage: Stage, centre: Centre) -> None:
     """Wait until the vantage has looked at the page, so that what is said after the event is not said without."""
-    until_s = stage.now_s() + _CONTROL_S
-    while stage.now_s() < until_s and not centre.controls(PAGE):
+    until_s = stage.now_s() + _VANTAGE_S
+    while stage.now_s() < until_s and not centre.vantage_looks(PAGE):
         stage.hear()
         time.sleep(_LOOK_S)
 

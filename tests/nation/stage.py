@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 
 from appliance.outbox.box import Outbox
 from tests import namespaces
+from tests.english import lines
 from tests.nation.atlas import BY_NAME, COLLECTOR, COUNTRY, NEXT_DOOR
 from tests.nation.censor.process import Censor
 from tests.nation.centre import BROKER_PORT, Centre
@@ -158,7 +159,7 @@ class Stage:
                         at_s=self.now_s(),
                         verdict=record.verdict.verdict,
                         rule_id=record.verdict.rule_id,
-                        evidence=tuple(record.verdict.evidence),
+                        evidence=lines(record.verdict),
                     )
                 )
 

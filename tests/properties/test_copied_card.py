@@ -114,10 +114,10 @@ def test_each_record_of_every_copy_arrives_once(seed: int) -> None:
         collector.close()
 
 
-def test_an_answer_to_a_run_that_two_cards_share_lets_go_only_of_what_that_run_had_told(
+def test_an_answer_to_an_incarnation_that_two_cards_share_lets_go_only_of_what_it_had_told(
     tmp_path: Path,
 ) -> None:
-    """A card is copied while it runs; the copy's drive is read once the copy has given, in a run of its own, the same numbers."""
+    """A card is copied while it runs; the copy's drive is read once the copy has given, in an incarnation of its own, the same numbers."""
     collector = Collector(tmp_path)
     cards = Cards(tmp_path, random.Random(0))
     cards.new_card()
@@ -141,7 +141,7 @@ def test_an_answer_to_a_run_that_two_cards_share_lets_go_only_of_what_that_run_h
 
 
 def test_an_answer_about_an_epoch_that_has_ended_lets_nothing_go_where_it_goes_on(tmp_path: Path) -> None:
-    """A clash ends the epoch on one card; its copy, in which the epoch goes on, is given the drive with the answers."""
+    """A sequence conflict ends the epoch on one card; its copy, in which the epoch goes on, is given the drive with the answers."""
     collector = Collector(tmp_path)
     cards = Cards(tmp_path, random.Random(0))
     cards.new_card()

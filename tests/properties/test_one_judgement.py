@@ -13,7 +13,7 @@ from firmware.judgement.observation import Outlook, from_record
 from firmware.judgement.round import from_records
 from firmware.judgement.round.from_records import judge_stored
 from firmware.judgement.round.verdict import RoundJudgement
-from firmware.judgement.site.evidence import WebControl
+from firmware.judgement.site.evidence import SiteView
 from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.from_record import evidence_of
 from firmware.judgement.site.verdict import judge
@@ -80,7 +80,7 @@ def own_view(record: Record, now: Sequence[Record], before: Iterable[Record]) ->
     others = [one for one in facts.latest if one.is_by_name and one.target_name != record.target_name]
     asked = [one for one in (*facts.on(Rung.RESOLVER), *others) if one.outlook is not Outlook.EXCLUDED]
     return RoundView(
-        controls_reached=facts.controls_well,
+        references_reached=facts.references_well,
         names_resolve=any(one.outlook is Outlook.REACHED for one in asked) if asked else None,
         repeated=any(one.target_name == record.target_name for one in before),
     )
@@ -91,7 +91,7 @@ def test_a_side_that_builds_its_own_context_is_found(monkeypatch: pytest.MonkeyP
         conclusion: Record,
         records: Iterable[Record],
         conclusions: Iterable[Record],
-        views: Mapping[str, WebControl] | None = None,
+        views: Mapping[str, SiteView] | None = None,
     ) -> RoundJudgement:
         given = tuple(records)
         judged = judge_stored(conclusion, given, conclusions, views)

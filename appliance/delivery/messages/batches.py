@@ -69,10 +69,14 @@ def tombstone_limit(max_bytes: int) -> int:
     return min(MAX_BATCH_RECORDS, max(1, max_bytes // 2 // TOMBSTONE_BYTES))
 
 
-def pack_tombstones(tombstones: Sequence[Tombstone], *, device: str, epoch: str, run: str = "") -> bytes:
+def pack_tombstones(
+    tombstones: Sequence[Tombstone], *, device: str, epoch: str, incarnation: str = ""
+) -> bytes:
     """Return a batch that holds only tombstones, as many as `tombstone_limit` allows."""
     told = tuple(tombstones)
-    return encode_batch(Batch(device=device, epoch=epoch, seqs=(), records=(), tombstones=told, run=run))
+    return encode_batch(
+        Batch(device=device, epoch=epoch, seqs=(), records=(), tombstones=told, incarnation=incarnation)
+    )
 
 
 def pack(
@@ -83,7 +87,7 @@ def pack(
     max_bytes: int,
     bytes_a_record: float,
     tombstones: Sequence[Tombstone] = (),
-    run: str = "",
+    incarnation: str = "",
 ) -> PackResult:
     """Pack the first of `rows` ((seq, body) in order of preference, at least one) into one batch.
 
@@ -93,7 +97,9 @@ def pack(
     usable = _usable(rows)
     if not usable:
         return _too_large(rows[0][0], "its JSON", len(rows[0][1].encode()), MAX_INFLATED_BYTES)
-    frame = Batch(device=device, epoch=epoch, seqs=(), records=(), tombstones=tuple(tombstones), run=run)
+    frame = Batch(
+        device=device, epoch=epoch, seqs=(), records=(), tombstones=tuple(tombstones), incarnation=incarnation
+    )
     count = _clamp(max_bytes / bytes_a_record, len(usable))
     fitting: Packed | None = None
     for _ in range(_TRIES):

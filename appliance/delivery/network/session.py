@@ -201,7 +201,7 @@ class Session:
                     with contextlib.suppress(
                         OutboxError
                     ):  # a full disk must not keep anything from being sent
-                        outbox.note_run()
+                        outbox.note_incarnation()
                     headed = with_headline(hello, outbox.recent_rounds(ROUNDS_KEPT))
                     headed = replace(headed, trust=self._authentication.list_number)
                     self._hello_mid = self._say(link, "hello", encode_hello(headed))
@@ -242,7 +242,9 @@ class Session:
             self._policy.nothing_found(action.kind)
             return
         if not rows:
-            payload = pack_tombstones(tombstones, device=outbox.device, epoch=outbox.epoch, run=outbox.run)
+            payload = pack_tombstones(
+                tombstones, device=outbox.device, epoch=outbox.epoch, incarnation=outbox.incarnation
+            )
             self._publish(link, action.kind, payload, (tombstones[-1].high,))
             self._buried = True
             return
@@ -253,7 +255,7 @@ class Session:
             max_bytes=action.max_bytes,
             bytes_a_record=self._bytes_a_record,
             tombstones=tombstones,
-            run=outbox.run,
+            incarnation=outbox.incarnation,
         )
         if isinstance(packed, TooLarge):
             outbox.quarantine(packed.seq, packed.reason)
@@ -283,7 +285,7 @@ class Session:
                 self._notify_counts(outbox)
             self._name_the_rest(outbox)
             return
-        if ack.clash is not None and self._in_doubt:
+        if ack.conflict is not None and self._in_doubt:
             # It answers a hello that left out what only a collector that counts no longer was told: ask anew.
             self._in_doubt = False
             self._policy.ask(time.monotonic())

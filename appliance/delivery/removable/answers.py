@@ -15,7 +15,7 @@ from appliance.outbox.box import AckImpossibleError, Outbox
 from appliance.outbox.time_bounds import TimeBounds
 from firmware.model.jsontypes import RecordError
 from firmware.wire.bundle_file import BundleFile
-from firmware.wire.messages import decode_ack, end_of_run
+from firmware.wire.messages import decode_ack, end_of_incarnation
 from firmware.wire.trust_list import FILE_NAME, MAX_BYTES
 
 _MAX_TRIED: Final = 64
@@ -42,8 +42,8 @@ def take(outbox: Outbox, folder: Folder, authentication: MessageAuthentication) 
     _take_list(folder, authentication)
     _go_by_list(outbox, authentication, moments)
     for stem in folder.answers(outbox.device):
-        runs = outbox.hello(software="", country="").runs
-        reader, told = _Reader(outbox, authentication, runs, moments), 0
+        incarnations = outbox.hello(software="", country="").incarnations
+        reader, told = _Reader(outbox, authentication, incarnations, moments), 0
         try:
             with folder.read(stem + ANSWERS) as file:
                 read = BundleFile(file)
@@ -81,14 +81,14 @@ def _go_by_list(outbox: Outbox, authentication: MessageAuthentication, moments: 
 
 @dataclass(slots=True)
 class _Reader:
-    """Takes one file's answers. The hello's names the run that wrote the bundle: it must be one of this card's own.
+    """Takes one file's answers. The hello's names the incarnation that wrote the bundle: it must be one of this card's own.
 
     A card that was copied has the same name, and the same numbers mean other records on it from the copy on.
     """
 
     outbox: Outbox
     authentication: MessageAuthentication
-    runs: tuple[tuple[str, int], ...]
+    incarnations: tuple[tuple[str, int], ...]
     moments: TimeBounds
     answers: int = 0
     records: int = 0
@@ -105,14 +105,16 @@ class _Reader:
             receipt = self.authentication.receipt(
                 boot_id=self.moments.boot_id, boottime_ns=self.moments.now_ns
             )
-            if ack.clash is not None and self.outbox.reclaim.owes:
-                _log.info("a clash is left for the next bundle, which names every run again")
+            if ack.conflict is not None and self.outbox.reclaim.owes:
+                _log.info(
+                    "a sequence conflict is left for the next bundle, which names every incarnation again"
+                )
                 return
             if ack.epoch != self.outbox.epoch:
                 self.records += sum(
                     box.acknowledge(ack, receipt) for box in self.outbox.past() if box.epoch == ack.epoch
                 )
-            elif ack.highest < end_of_run(ack.run, self.runs):
+            elif ack.highest < end_of_incarnation(ack.incarnation, self.incarnations):
                 self.records += self.outbox.acknowledge(ack, receipt)
             else:
                 _log.info(

@@ -117,12 +117,12 @@ def _of_epoch(box: Outbox, author: BundleAuthor) -> Iterator[tuple[str, bytes, i
     hello = box.hello(software=author.software, country=author.country)
     headed = replace(with_headline(hello, box.recent_rounds(ROUNDS_KEPT)), trust=author.list_number)
     yield "hello", encode_hello(headed), 0
-    # An outbox that is only looked at has no run of its own: it speaks for the one that wrote last.
-    run = "" if hello.past else hello.runs[0][0] if hello.runs else ""
+    # An outbox that is only looked at has no incarnation of its own: it speaks for the one that wrote last.
+    incarnation = "" if hello.past else hello.incarnations[0][0] if hello.incarnations else ""
     tombstones, step = box.tombstones(_TOMBSTONES_MAX), tombstone_limit(MAX_BATCH_BYTES)
     for at in range(0, len(tombstones), step):
         told = tombstones[at : at + step]
-        yield "bulk", pack_tombstones(told, device=box.device, epoch=box.epoch, run=run), 0
+        yield "bulk", pack_tombstones(told, device=box.device, epoch=box.epoch, incarnation=incarnation), 0
     below, bytes_a_record = min(hello.high + 1, LAST_SEQ), BYTES_A_RECORD_START
     while True:
         limit, room = read_bounds(MAX_BATCH_BYTES, bytes_a_record)
@@ -135,7 +135,7 @@ def _of_epoch(box: Outbox, author: BundleAuthor) -> Iterator[tuple[str, bytes, i
             epoch=box.epoch,
             max_bytes=MAX_BATCH_BYTES,
             bytes_a_record=bytes_a_record,
-            run=run,
+            incarnation=incarnation,
         )
         if isinstance(packed, TooLarge):
             below = packed.seq  # the sender sets it aside; it can go no way at all

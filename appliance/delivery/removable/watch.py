@@ -135,7 +135,7 @@ class UsbDriveWatch:
                     with contextlib.suppress(
                         OutboxError
                     ):  # a full card must not keep anything from going out
-                        outbox.note_run()
+                        outbox.note_incarnation()
                     author = BundleAuthor(
                         seal=authentication.seal,
                         software=self._software,

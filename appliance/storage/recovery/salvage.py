@@ -258,10 +258,10 @@ def _put_beside(connection: sqlite3.Connection, row: RawRow) -> bool:
             len(boot_id) == _BOOT_ID and len(marks) <= 1
         ):
             _insert(connection, "sync_point", row.rowid, (boot_id, one, two, three), marks)
-        case (None, str(epoch), str(run), int(first), int(confirmed), *marks) if (
+        case (None, str(epoch), str(incarnation), int(first), int(confirmed), *marks) if (
             EPOCH_PATTERN.fullmatch(epoch) and len(marks) == 1
         ):
-            _insert(connection, "run", row.rowid, (epoch, run, first, confirmed), marks)
+            _insert(connection, "run", row.rowid, (epoch, incarnation, first, confirmed), marks)
         case (None, int(), str(body), crc) if (
             crc is not None and checked.whole(row.rowid, body, crc) is not None
         ):

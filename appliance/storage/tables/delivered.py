@@ -291,7 +291,7 @@ def _lose(connection: sqlite3.Connection, low: int, high: int) -> None:
 def _uncount(connection: sqlite3.Connection, low: int, high: int) -> None:
     """Take keys out of what is accounted for: they are acknowledged no longer.
 
-    Where a clash has ended the epoch before them meanwhile, it reaches to them again; what lies between was given other
+    Where a sequence conflict has ended the epoch before them meanwhile, it reaches to them again; what lies between was given other
     numbers then, and is in a later epoch.
     """
     account = ledger.by_id(connection, low // SPAN + 1)

@@ -1,8 +1,8 @@
-"""The outbox's accounts: its epochs and their counters, what was given up, the runs a collector was told of.
+"""The outbox's accounts: its epochs and their counters, what was given up, the incarnations a collector was told of.
 
 Each function is a few statements on a connection whose transaction the caller holds. An epoch's record with seq n
 stands at key `base + n`, so that several epochs share the tables and every range of one epoch is a range of keys.
-Nothing here may cost more because the backlog is long.
+Nothing here may cost more because the backlog is long. Table and column of an incarnation are called `run`.
 """
 
 import sqlite3
@@ -12,7 +12,7 @@ from typing import Final
 
 from appliance.storage.tables import checked
 from appliance.storage.tables.checked import Value
-from firmware.wire.messages import MAX_ENDED, MAX_RUNS, Tombstone
+from firmware.wire.messages import MAX_ENDED, MAX_INCARNATIONS, Tombstone
 
 SPAN: Final = 2**44
 """How many keys each epoch has: at ten records a second, 55,000 years."""
@@ -97,9 +97,9 @@ def ended(connection: sqlite3.Connection, before: int) -> tuple[tuple[tuple[str,
         " ORDER BY id DESC",
         (before, SPAN, SPAN),
     ).fetchall()
-    found = [account_of(row) for row in rows]
-    told = [*found[:1], *sorted(found[1:], key=lambda one: -one.produced)][:MAX_ENDED]
-    return tuple((one.epoch, one.produced) for one in told), len(found) - len(told)
+    open_epochs = [account_of(row) for row in rows]
+    named = [*open_epochs[:1], *sorted(open_epochs[1:], key=lambda account: -account.produced)][:MAX_ENDED]
+    return tuple((account.epoch, account.produced) for account in named), len(open_epochs) - len(named)
 
 
 def account_of(row: Sequence[Value] | None) -> Account:
@@ -298,86 +298,90 @@ def _age_marks(connection: sqlite3.Connection) -> list[tuple[int, int]]:
     return [(ran_s, seq) for ran_s, seq, found in rows if found == checked.mark(ran_s, seq)]
 
 
-# Runs.
+# Incarnations.
 
 
-def note_run(connection: sqlite3.Connection, account: Account, run: str, first: int) -> None:
-    """Note that the collector is about to be told of this run."""
-    if run not in [one for one, _, _ in _runs(connection, account.epoch)]:
-        put_run(connection, account.epoch, run, first)
+def note_incarnation(connection: sqlite3.Connection, account: Account, incarnation: str, first: int) -> None:
+    """Note that the collector is about to be told of this incarnation."""
+    if incarnation not in [noted for noted, _, _ in _incarnations(connection, account.epoch)]:
+        put_incarnation(connection, account.epoch, incarnation, first)
 
 
-def put_run(connection: sqlite3.Connection, epoch: str, run: str, first: int, *, confirmed: int = 0) -> None:
-    """Put a run after all others."""
+def put_incarnation(
+    connection: sqlite3.Connection, epoch: str, incarnation: str, first: int, *, confirmed: int = 0
+) -> None:
+    """Put an incarnation after all others."""
     connection.execute(
         "INSERT INTO run (epoch, run, first, confirmed, crc) VALUES (?, ?, ?, ?, ?)",
-        (epoch, run, first, confirmed, checked.mark(epoch, run, first, confirmed)),
+        (epoch, incarnation, first, confirmed, checked.mark(epoch, incarnation, first, confirmed)),
     )
 
 
-def _runs(connection: sqlite3.Connection, epoch: str) -> list[tuple[str, int, int]]:
-    """Return an epoch's runs, oldest first, as (run, first, confirmed). Raises `sqlite3.DatabaseError`.
+def _incarnations(connection: sqlite3.Connection, epoch: str) -> list[tuple[str, int, int]]:
+    """Return an epoch's incarnations, oldest first, as (incarnation, first, confirmed). Raises `sqlite3.DatabaseError`.
 
-    All runs are looked at: of one that has lost its epoch's name nobody knows whose it is.
+    All incarnations are looked at: of one that has lost its epoch's name nobody knows whose it is.
     """
     found: list[tuple[str, int, int]] = []
     for row in connection.execute("SELECT epoch, run, first, confirmed, crc FROM run ORDER BY id"):
         if row[4] != checked.mark(*row[:4]):
-            raise sqlite3.DatabaseError("a run is not as it was written")
+            raise sqlite3.DatabaseError("an incarnation is not as it was written")
         if row[0] == epoch:
             found.append(row[1:4])
     return found
 
 
-def every_run(connection: sqlite3.Connection, epoch: str) -> list[tuple[str, int]]:
-    """Return the runs that made an epoch on this card, newest first, as far as they are kept."""
-    return [(run, first) for run, first, _ in reversed(_runs(connection, epoch))]
+def every_incarnation(connection: sqlite3.Connection, epoch: str) -> list[tuple[str, int]]:
+    """Return the incarnations that made an epoch on this card, newest first, as far as they are kept."""
+    return [(incarnation, first) for incarnation, first, _ in reversed(_incarnations(connection, epoch))]
 
 
-def runs(connection: sqlite3.Connection, epoch: str) -> list[tuple[str, int]]:
-    """Return the runs to tell of: newest first, down to the last one that was confirmed."""
+def incarnations(connection: sqlite3.Connection, epoch: str) -> list[tuple[str, int]]:
+    """Return the incarnations to tell of: newest first, down to the last one that was confirmed."""
     told: list[tuple[str, int]] = []
-    for run, first, confirmed in reversed(_runs(connection, epoch)):
+    for incarnation, first, confirmed in reversed(_incarnations(connection, epoch)):
         if confirmed:
             # Always among them, however many starts nobody answered.
-            return [*told[: MAX_RUNS - 1], (run, first)]
-        told.append((run, first))
-    return told[:MAX_RUNS]
+            return [*told[: MAX_INCARNATIONS - 1], (incarnation, first)]
+        told.append((incarnation, first))
+    return told[:MAX_INCARNATIONS]
 
 
-def runs_from(connection: sqlite3.Connection, epoch: str, seq: int) -> list[tuple[str, int]]:
-    """Return the runs that may have made an epoch's records from `seq` on, oldest first, as (run, first)."""
-    every = [(run, first) for run, first, _ in _runs(connection, epoch)]
+def incarnations_from(connection: sqlite3.Connection, epoch: str, seq: int) -> list[tuple[str, int]]:
+    """Return the incarnations that may have made an epoch's records from `seq` on, oldest first, as (incarnation, first)."""
+    every = [(incarnation, first) for incarnation, first, _ in _incarnations(connection, epoch)]
     begun = [index for index, (_, first) in enumerate(every) if first <= seq]
     return every[begun[-1] if begun else 0 :]
 
 
-def confirm_run(connection: sqlite3.Connection, epoch: str, run: str) -> None:
-    """Note that the collector knows `run`: those before it need not be told any more.
+def confirm_incarnation(connection: sqlite3.Connection, epoch: str, incarnation: str) -> None:
+    """Note that the collector knows `incarnation`: those before it need not be told any more.
 
     They stay all the same, as many as a hello can name: it may turn out that whoever said so was no collector.
     """
-    first = next((first for one, first, _ in _runs(connection, epoch) if one == run), None)
+    first = next((first for one, first, _ in _incarnations(connection, epoch) if one == incarnation), None)
     if first is None:
         return
-    _confirm(connection, epoch, run, first, confirmed=1)
+    _confirm(connection, epoch, incarnation, first, confirmed=1)
     connection.execute(
         "DELETE FROM run WHERE epoch = ?1 AND id <= (SELECT id FROM run WHERE epoch = ?1"
         " ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-        (epoch, MAX_RUNS),
+        (epoch, MAX_INCARNATIONS),
     )
 
 
-def unconfirm_runs(connection: sqlite3.Connection) -> None:
-    """Tell of every run again: whoever confirmed them counts no longer."""
+def unconfirm_incarnations(connection: sqlite3.Connection) -> None:
+    """Tell of every incarnation again: whoever confirmed them counts no longer."""
     for epoch in [account.epoch for account in accounts(connection)]:
-        for run, first, confirmed in _runs(connection, epoch):
+        for incarnation, first, confirmed in _incarnations(connection, epoch):
             if confirmed:
-                _confirm(connection, epoch, run, first, confirmed=0)
+                _confirm(connection, epoch, incarnation, first, confirmed=0)
 
 
-def _confirm(connection: sqlite3.Connection, epoch: str, run: str, first: int, *, confirmed: int) -> None:
+def _confirm(
+    connection: sqlite3.Connection, epoch: str, incarnation: str, first: int, *, confirmed: int
+) -> None:
     connection.execute(
         "UPDATE run SET confirmed = ?, crc = ? WHERE epoch = ? AND run = ?",
-        (confirmed, checked.mark(epoch, run, first, confirmed), epoch, run),
+        (confirmed, checked.mark(epoch, incarnation, first, confirmed), epoch, incarnation),
     )

@@ -32,7 +32,7 @@ class Answering:
     """The file with the answers to `bundle`; use it as a context manager. `chain` shows who signs ("": nobody does, PEM).
 
     `fault` says why there is none, "" where there is one or nothing was to be said; `rejected` counts rejected
-    records, `clashes` says that the device's card was found to be a copy.
+    records, `conflicts` says that the device's card was found to be a copy.
     """
 
     def __init__(self, bundle: Path, *, chain: bytes = b"") -> None:
@@ -40,7 +40,7 @@ class Answering:
         self.path = bundle.with_name(bundle.name.removesuffix(suffix) + _ANSWERS + suffix)
         self.count = 0
         self.rejected = 0
-        self.clashes = False
+        self.conflicts = False
         self.fault = ""
         self._draft = self.path.with_name(self.path.name + ".part")
         self._chain = chain
@@ -54,7 +54,7 @@ class Answering:
                 self.count += 1
                 ack = _ack(answer.payload)
                 self.rejected += 0 if ack is None else len(ack.rejects)
-                self.clashes = self.clashes or (ack is not None and ack.clash is not None)
+                self.conflicts = self.conflicts or (ack is not None and ack.conflict is not None)
             self._write(BundleMessage(leaf=leaf, payload=answer.payload))
 
     def __enter__(self) -> Self:

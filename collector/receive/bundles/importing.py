@@ -98,7 +98,7 @@ def import_bundle(
     if done.device:
         done.new = stored(done.device) - before
     done.rejected = answering.rejected
-    if answering.clashes:
+    if answering.conflicts:
         done.faults.append(
             "its card was copied or restored: put the USB drive back, and it exports under a new epoch"
         )

@@ -130,7 +130,7 @@ class Subscriber:
         try:
             client.connect(self._host, self._port, keepalive=KEEPALIVE_S)
             while client.socket() is not None and not self._lost and not self._stopping.is_set():
-                self._turn(client)
+                self._tick(client)
             if self._stopping.is_set() and self._subscribed:
                 self._publish_acks(client)
                 client.disconnect()
@@ -158,7 +158,7 @@ class Subscriber:
         client.on_disconnect = self._on_disconnect
         return client
 
-    def _turn(self, client: Client) -> None:
+    def _tick(self, client: Client) -> None:
         """Wait for the broker, an ack or the end, and do what is due."""
         sock = client.socket()
         if sock is None:

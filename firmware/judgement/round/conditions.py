@@ -16,7 +16,7 @@ from firmware.model.verdict_words import VerdictWord
 MIN_DOMESTIC: Final = 2
 """Unrelated domestic networks that must prove themselves before `international_cut`."""
 
-MIN_CONTROLS: Final = 3
+MIN_REFERENCES: Final = 3
 """Unrelated networks that must be silent before their silence means anything."""
 
 SLOW_FACTOR: Final = 3.0
@@ -63,14 +63,14 @@ def captive_portal(facts: RoundFacts) -> bool:
     return bool(facts.portals()) and not authenticated
 
 
-def controls_silent(facts: RoundFacts) -> bool:
+def references_silent(facts: RoundFacts) -> bool:
     """Return whether nothing outside was reached, and enough networks were silent for that to mean something.
 
     What answers in a target's place (a block page inside the country) breaks no silence and adds none.
     """
     outside = (facts.international, facts.platforms)
     reached = any(reach.reached or reach.anonymous for reach in outside)
-    return not reached and len(facts.international.down) >= MIN_CONTROLS
+    return not reached and len(facts.international.down) >= MIN_REFERENCES
 
 
 def domestic_up(facts: RoundFacts) -> bool:
@@ -80,7 +80,7 @@ def domestic_up(facts: RoundFacts) -> bool:
 
 def international_cut(facts: RoundFacts) -> bool:
     """Return whether nothing outside answers and the inside does, asked again."""
-    if not (controls_silent(facts) and domestic_up(facts)):
+    if not (references_silent(facts) and domestic_up(facts)):
         return False
     still_up = len(facts.proven_after(facts.far_silence_ended_ns)) >= MIN_DOMESTIC
     return still_up or facts.previous("international-cut", "international-silent-unconfirmed")
@@ -88,14 +88,14 @@ def international_cut(facts: RoundFacts) -> bool:
 
 def international_silent(facts: RoundFacts) -> bool:
     """Return whether nothing outside answers and the inside does."""
-    return controls_silent(facts) and domestic_up(facts)
+    return references_silent(facts) and domestic_up(facts)
 
 
 def all_silent(facts: RoundFacts) -> bool:
     """Return whether nothing beyond the host's own network answered, and that network itself did."""
     far = (facts.domestic, facts.international, facts.platforms)
     silent = not any(reach.any_answer for reach in far)
-    enough = len(facts.domestic.down | facts.international.down) >= MIN_CONTROLS
+    enough = len(facts.domestic.down | facts.international.down) >= MIN_REFERENCES
     well = not (facts.failed(Rung.LINK) or facts.failed(Rung.ADDRESS) or facts.gateway_fell_silent())
     return silent and enough and well and bool(facts.near())
 
@@ -124,10 +124,10 @@ def names_unresolved(facts: RoundFacts) -> bool:
 
 def ok(facts: RoundFacts) -> bool:
     """Return whether the reference targets outside are well."""
-    return facts.controls_well
+    return facts.references_well
 
 
-def no_control(facts: RoundFacts) -> bool:
+def no_reference(facts: RoundFacts) -> bool:
     """Return whether no reference target was tried."""
     return facts.international.tried == 0
 
@@ -171,7 +171,7 @@ def _silent_kinds(facts: RoundFacts) -> set[tuple[str, str]]:
     found = set()
     for kind, tried in by_kind.items():
         networks = {one.network for one in tried}
-        if any(one.outlook is Outlook.REACHED for one in tried) or len(networks) < MIN_CONTROLS:
+        if any(one.outlook is Outlook.REACHED for one in tried) or len(networks) < MIN_REFERENCES:
             continue
         if any(networks & others for other, others in authenticated.items() if other != kind):
             found.add(kind)
@@ -213,7 +213,7 @@ def target_is(word: VerdictWord) -> Callable[[RoundFacts], bool]:
     """Return the condition that the reference targets are well and a platform's own verdict is `word`, and not weakly so."""
 
     def condition(facts: RoundFacts) -> bool:
-        return facts.controls_well and any(
+        return facts.references_well and any(
             one.verdict is word and one.confidence != "low" for one in facts.targets
         )
 

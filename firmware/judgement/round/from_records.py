@@ -15,7 +15,7 @@ from firmware.judgement.facts import FAR, Past
 from firmware.judgement.ladder import Ladder
 from firmware.judgement.observation import Observation, from_record
 from firmware.judgement.round.verdict import EARLY_NS, RoundJudgement, judge_round
-from firmware.judgement.site.evidence import WebControl, WebEvidence
+from firmware.judgement.site.evidence import SiteView, WebEvidence
 from firmware.judgement.site.from_record import evidence_of
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.failures import Failure
@@ -67,7 +67,7 @@ def past_round(conclusion: Record) -> PastRound | None:
 def judge_records(
     records: Iterable[Record],
     history: Sequence[Past] = (),
-    views: Mapping[str, WebControl] | None = None,
+    views: Mapping[str, SiteView] | None = None,
     *,
     silent: Iterable[Observation] = (),
 ) -> RoundJudgement:
@@ -82,7 +82,7 @@ def judge_stored(
     conclusion: Record,
     records: Iterable[Record],
     conclusions: Iterable[Record],
-    views: Mapping[str, WebControl] | None = None,
+    views: Mapping[str, SiteView] | None = None,
 ) -> RoundJudgement:
     """Return the verdict on a round that is over: `conclusion` is its `ladder` record, `records` carry its number.
 

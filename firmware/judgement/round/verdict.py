@@ -11,11 +11,13 @@ from typing import Final
 from firmware.judgement.facts import Past, RoundFacts
 from firmware.judgement.observation import Observation, Outlook
 from firmware.judgement.round.rules import RULES, Rule
-from firmware.judgement.site.evidence import WebControl, WebEvidence
+from firmware.judgement.site.evidence import SiteView, WebEvidence
 from firmware.judgement.site.targets import judge_targets, resolver_lies
 from firmware.judgement.site.verdict import WebJudgement
 from firmware.judgement.target_judgement import TargetJudgement
+from firmware.model.jsontypes import JsonObject
 from firmware.model.record import Rung, Verdict
+from firmware.model.statement import Statement, stated
 from firmware.model.verdict_words import VerdictWord
 
 __all__ = ["EARLY_NS", "RULES", "RoundJudgement", "decide", "judge_round"]
@@ -49,7 +51,7 @@ def judge_round(
     history: Sequence[Past] = (),
     *,
     pages: Mapping[str, WebEvidence] | None = None,
-    views: Mapping[str, WebControl] | None = None,
+    views: Mapping[str, SiteView] | None = None,
     silent: Iterable[Observation] = (),
     rules: Sequence[Rule] | None = None,
 ) -> RoundJudgement:
@@ -72,7 +74,6 @@ def judge_round(
         verdict=rule.verdict,
         rule_id=rule.rule_id,
         evidence=tuple(_evidence(rule, facts, out)),
-        overturned_by=rule.overturned_by,
     )
     return RoundJudgement(verdict=verdict, targets=facts.targets, pages=platforms)
 
@@ -87,28 +88,48 @@ def _in_short(name: str, judged: WebJudgement) -> TargetJudgement:
     )
 
 
-def _evidence(rule: Rule, facts: RoundFacts, out: Sequence[Observation]) -> Iterator[str]:
-    lines = [line for rung in rule.rungs for line in _rung_lines(facts, rung)]
-    yield from lines or ["nothing was measured that could tell"]
+def _evidence(rule: Rule, facts: RoundFacts, out: Sequence[Observation]) -> Iterator[Statement]:
+    seen = [one for rung in rule.rungs for one in _on_rung(facts, rung)]
+    yield from seen or [stated("nothing-measured")]
     if Rung.PLATFORMS in rule.rungs:
-        yield from (one.line for one in facts.targets)
+        yield from (one.statement for one in facts.targets)
     if facts.history:
         past = facts.history[-1]
-        yield f"the round before, {past.age_s:.0f} s ago: {past.verdict.verdict} ({past.verdict.rule_id})"
+        verdict = past.verdict
+        yield stated(
+            "round-before", age_s=round(past.age_s), verdict=verdict.verdict, rule_id=verdict.rule_id
+        )
     if out:
-        yield f"{len(out)} of the targets had been asked for {EARLY_NS // 1_000_000_000} s, and were taken to be silent"
+        yield stated("taken-to-be-silent", targets=len(out), waited_s=EARLY_NS // 1_000_000_000)
 
 
-def _rung_lines(facts: RoundFacts, rung: Rung) -> Iterator[str]:
+_RUNG: Final = {
+    (False, False): "rung",
+    (False, True): "rung-best",
+    (True, False): "rung-networks",
+    (True, True): "rung-networks-best",
+}
+"""How a rung is told of, by whether its networks are counted and whether a time is known."""
+
+
+def _on_rung(facts: RoundFacts, rung: Rung) -> Iterator[Statement]:
     tried = facts.on(rung)
     if not tried:
         return
     reached = [seen for seen in tried if seen.outlook is Outlook.REACHED]
     times = [seen.best_ns for seen in reached if seen.best_ns is not None]
-    best = f", best {min(times) / 1e6:.1f} ms" if times else ""
     networks = {seen.network for seen in tried if seen.network}
-    where = f" in {len(networks)} networks" if networks else ""
-    yield f"{rung}: {len(reached)} of {len(tried)} reached{where}{best}"
+    parameters: JsonObject = {"rung": str(rung), "reached": len(reached), "tried": len(tried)}
+    if networks:
+        parameters["networks"] = len(networks)
+    if times:
+        parameters["best_ns"] = min(times)
+    yield stated(_RUNG[bool(networks), bool(times)], **parameters)
     for seen in tried:
-        if seen.failure is not None:
-            yield f"{rung}: {seen.target_name} not reached: {seen.why}"
+        if seen.failure is None:
+            continue
+        failed = {"rung": str(rung), "target": seen.target_name, "failure": seen.failure}
+        if seen.failed_operation:
+            yield stated("not-reached-in-step", operation=seen.failed_operation, **failed)
+        else:
+            yield stated("not-reached", **failed)

@@ -66,7 +66,7 @@ def known_page_elsewhere(facts: WebFacts) -> bool:
 
 def round_not_well(facts: WebFacts) -> bool:
     """Return whether the round's reference targets were not reached."""
-    return facts.round is not None and facts.round.controls_reached is False
+    return facts.round is not None and facts.round.references_reached is False
 
 
 def tunnelled(facts: WebFacts) -> bool:
@@ -104,17 +104,17 @@ def seen_once(facts: WebFacts) -> bool:
     return facts.round is not None and facts.round.repeated is False and failed
 
 
-def control_not_since(facts: WebFacts) -> bool:
+def vantage_not_since(facts: WebFacts) -> bool:
     """Return whether the vantage has not looked since the page began to fail."""
-    if facts.round is None or facts.control is None or facts.round.failing_for_s is None:
+    if facts.round is None or facts.vantage is None or facts.round.failing_for_s is None:
         return False
-    return facts.control.looked is Looked.BEFORE and facts.control.age_s > facts.round.failing_for_s
+    return facts.vantage.looked is Looked.BEFORE and facts.vantage.age_s > facts.round.failing_for_s
 
 
 def control_name(facts: WebFacts) -> bool:
     """Return whether an innocuous name passes where the page's own is stopped."""
     # A server that has no such site answers so to everyone: then the vantage is stopped at the same place.
-    is_servers_own = facts.control_endpoint(handshakes=True) is False
+    is_servers_own = facts.vantage_endpoint(handshakes=True) is False
     passes = facts.control_name_passes and not _was_answering(facts)
     return facts.stage is Stage.TLS and passes and not is_servers_own
 
@@ -123,12 +123,12 @@ def refuses_device(facts: WebFacts) -> bool:
     """Return whether the site itself refuses, and the vantage is not refused alike."""
     if facts.page is None or not facts.page_proven:
         return False
-    status, control = facts.page.status or 0, facts.control
+    status, vantage = facts.page.status or 0, facts.vantage
     refused = status in _REFUSALS or status >= 500
     return (
         refused
-        and (control is None or not control.saw_http or control.status != status)
-        and not (status >= 500 and facts.control_failed)
+        and (vantage is None or not vantage.saw_http or vantage.status != status)
+        and not (status >= 500 and facts.vantage_failed)
     )
 
 
@@ -137,14 +137,14 @@ def proven_error(facts: WebFacts) -> bool:
     return facts.page_proven and facts.page is not None and (facts.page.status or 0) < 500
 
 
-def no_control(facts: WebFacts) -> bool:
+def no_vantage(facts: WebFacts) -> bool:
     """Return whether no vantage says anything."""
-    return facts.control is None
+    return facts.vantage is None
 
 
 def impossible_answer(facts: WebFacts) -> bool:
     """Return whether the answer is no public address and the vantage has one."""
-    return facts.answers_impossible and facts.control_public and not facts.answers_authenticated
+    return facts.answers_impossible and facts.vantage_public and not facts.answers_authenticated
 
 
 def ghost(facts: WebFacts) -> bool:
@@ -155,8 +155,8 @@ def ghost(facts: WebFacts) -> bool:
 
 def dead_name(facts: WebFacts) -> bool:
     """Return whether a name that is dead outside is answered here."""
-    control = facts.control
-    dead = control is not None and control.saw_dns and not control.addresses
+    vantage = facts.vantage
+    dead = vantage is not None and vantage.saw_dns and not vantage.addresses
     return dead and facts.is_first_hop and bool(facts.system and facts.answers)
 
 
@@ -164,17 +164,17 @@ def down(facts: WebFacts) -> bool:
     """Return whether the page fails for the vantage too."""
     if facts.page is not None and (facts.page.status or 0) < 500:
         return False
-    return facts.control_failed
+    return facts.vantage_failed
 
 
-def control_saw_nothing(facts: WebFacts) -> bool:
+def vantage_saw_nothing(facts: WebFacts) -> bool:
     """Return whether only the vantage failed."""
-    return facts.control_failed
+    return facts.vantage_failed
 
 
 def name_denied(facts: WebFacts) -> bool:
     """Return whether the name is denied here and not for the vantage."""
-    return facts.stage is Stage.DNS and facts.failure in _NO_NAME and facts.control_resolves
+    return facts.stage is Stage.DNS and facts.failure in _NO_NAME and facts.vantage_resolves
 
 
 def name_unanswered(facts: WebFacts) -> bool:
@@ -182,7 +182,7 @@ def name_unanswered(facts: WebFacts) -> bool:
     others = facts.round is not None and facts.round.names_resolve is True
     twice = facts.round is not None and facts.round.repeated is True
     silent = facts.stage is Stage.DNS and facts.failure in UNCLEAR_NAMES
-    return silent and others and twice and facts.control_resolves
+    return silent and others and twice and facts.vantage_resolves
 
 
 def wrong_host(facts: WebFacts) -> bool:
@@ -191,21 +191,21 @@ def wrong_host(facts: WebFacts) -> bool:
         facts.same_network is None and bool(facts.others - facts.answers)
     )
     is_wrong = facts.stage is Stage.TLS and facts.failure in WRONG_CERTIFICATE
-    return is_wrong and bool(facts.system) and differs and facts.control_got_page
+    return is_wrong and bool(facts.system) and differs and facts.vantage_got_page
 
 
 def clock(facts: WebFacts) -> bool:
     """Return whether the clock may be what is wrong."""
     # reference targets that prove themselves prove the clock as well.
-    proven_clock = facts.round is not None and facts.round.controls_reached is True
+    proven_clock = facts.round is not None and facts.round.references_reached is True
     dated = facts.failure == Failure.SSL_INVALID_CERTIFICATE
     return facts.stage is Stage.TLS and dated and not proven_clock
 
 
 def certificate_replaced(facts: WebFacts) -> bool:
     """Return whether a stranger's certificate is shown at the page's address."""
-    through = facts.control_endpoint(handshakes=True)
-    sound = through if through is not None else facts.control_got_page
+    through = facts.vantage_endpoint(handshakes=True)
+    sound = through if through is not None else facts.vantage_got_page
     return facts.stage is Stage.TLS and facts.failure in CERTIFICATE and bool(sound)
 
 
@@ -213,17 +213,17 @@ def answers_elsewhere(facts: WebFacts) -> bool:
     """Return whether the answers lie in other networks and nothing there works."""
     failed = facts.stage in (Stage.TCP, Stage.TLS, Stage.HTTP)
     return (
-        failed and facts.same_network is False and facts.control_got_page and not facts.answers_authenticated
+        failed and facts.same_network is False and facts.vantage_got_page and not facts.answers_authenticated
     )
 
 
 def connect_stopped(facts: WebFacts) -> bool:
     """Return whether connections are stopped that the vantage gets."""
-    through = facts.control_endpoint(handshakes=False)
+    through = facts.vantage_endpoint(handshakes=False)
     if facts.stage is not Stage.TCP or facts.failure is None or through is False:
         return False
     return bool(through) or (
-        (not facts.is_first_hop or facts.same_network is True) and facts.control_got_page
+        (not facts.is_first_hop or facts.same_network is True) and facts.vantage_got_page
     )
 
 
@@ -233,9 +233,9 @@ def handshake_stopped(facts: WebFacts) -> bool:
         return False
     if _was_answering(facts):
         return False
-    through = facts.control_endpoint(handshakes=True)
+    through = facts.vantage_endpoint(handshakes=True)
     there = not facts.is_first_hop or facts.same_network is True
-    return bool(through) or (through is None and there and facts.control_got_page)
+    return bool(through) or (through is None and there and facts.vantage_got_page)
 
 
 def _was_answering(facts: WebFacts) -> bool:
@@ -262,7 +262,7 @@ def slow(facts: WebFacts) -> bool:
 
 def request_stopped(facts: WebFacts) -> bool:
     """Return whether the request is stopped and the vantage gets the page."""
-    return facts.stage is Stage.HTTP and facts.failure in STOPPED and facts.control_got_page
+    return facts.stage is Stage.HTTP and facts.failure in STOPPED and facts.vantage_got_page
 
 
 def bot_check(facts: WebFacts) -> bool:
@@ -284,12 +284,12 @@ def page_alike(facts: WebFacts) -> bool:
 def other_page_elsewhere(facts: WebFacts) -> bool:
     """Return whether another page came from an address that is not the page's."""
     differs = facts.same_network is False or facts.answers_impossible
-    return facts.page is not None and facts.alike is False and differs and facts.control_got_page
+    return facts.page is not None and facts.alike is False and differs and facts.vantage_got_page
 
 
 def other_page(facts: WebFacts) -> bool:
     """Return whether another page came."""
-    return facts.page is not None and facts.alike is False and facts.control_got_page
+    return facts.page is not None and facts.alike is False and facts.vantage_got_page
 
 
 def always(facts: WebFacts) -> bool:  # noqa: ARG001  # a condition takes the facts

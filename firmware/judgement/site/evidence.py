@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-CONTROL_FRESH_S: Final = 3 * 3600.0
-"""A vantage's view older than this is a last known one: used, and said to be old (`WebControl.age_s`)."""
+VANTAGE_FRESH_S: Final = 3 * 3600.0
+"""A vantage's view older than this is a last known one: used, and said to be old (`SiteView.age_s`)."""
 
 
 class VantageSource(StrEnum):
@@ -112,7 +112,7 @@ class WebEvidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebControl:
+class SiteView:
     """What a vantage outside saw of the same page, closest in time. None in a field: it did not try.
 
     `connects` and `handshakes` map `ADDRESS:PORT` to a failure or None. `asns` maps an address to its network's

@@ -10,13 +10,13 @@ from typing import Final
 
 from firmware.judgement.fingerprints.table import Fingerprint, Fingerprints, canonical
 from firmware.judgement.site.evidence import (
-    CONTROL_FRESH_S,
+    VANTAGE_FRESH_S,
     Connect,
     HandshakeEvidence,
     Looked,
     Lookup,
     Request,
-    WebControl,
+    SiteView,
     WebEvidence,
 )
 from firmware.judgement.site.journey import CERTIFICATE, STOPPED, Stage, hop_of, stage_of, to_port, usable
@@ -34,7 +34,7 @@ from firmware.judgement.site.places import (
 )
 from firmware.model.failures import Failure
 
-CONTROL_OLDEST_S: Final = 24 * 3600.0
+VANTAGE_OLDEST_S: Final = 24 * 3600.0
 """A vantage older than this says nothing: a site may have come and gone since."""
 
 _SYSTEM: Final = frozenset({"getaddrinfo", "system", "golang_net_resolver"})
@@ -44,12 +44,12 @@ _SYSTEM: Final = frozenset({"getaddrinfo", "system", "golang_net_resolver"})
 class RoundView:
     """What the device's round of the same minutes says around one target. None: nobody looked.
 
-    `controls_reached`: reference targets outside proved themselves, which also proves the clock. `names_resolve`:
+    `references_reached`: reference targets outside proved themselves, which also proves the clock. `names_resolve`:
     the system's resolver answered for other names. `resolver_lies`: it gives unrelated names one answer.
     `repeated`: this target failed in the same step in the round before, and has failed for `failing_for_s`.
     """
 
-    controls_reached: bool | None = None
+    references_reached: bool | None = None
     names_resolve: bool | None = None
     resolver_lies: bool = False
     tunnelled: bool = False
@@ -62,7 +62,7 @@ class WebFacts:
     """All that a rule about one page may ask."""
 
     evidence: WebEvidence
-    control: WebControl | None
+    vantage: SiteView | None
     round: RoundView | None
     host: str
     """The hop's."""
@@ -91,14 +91,14 @@ class WebFacts:
     def of(
         cls,
         evidence: WebEvidence,
-        control: WebControl | None,
+        vantage: SiteView | None,
         *,
         fingerprints: Fingerprints,
         round: RoundView | None,
     ) -> "WebFacts":
         """Count."""
-        if control is not None and not _may_tell(control):
-            control = None
+        if vantage is not None and not _may_tell(vantage):
+            vantage = None
         first = host_of(evidence.url)
         url, last, ended = hop_of(evidence)
         host = host_of(url)
@@ -133,7 +133,7 @@ class WebFacts:
             stage, failure = Stage.HTTP, ended
         return cls(
             evidence=evidence,
-            control=control,
+            vantage=vantage,
             round=round,
             host=host,
             is_first_hop=same_host(host, first),
@@ -151,53 +151,53 @@ class WebFacts:
             page_proven=page is not None and _is_proven(evidence),
             known_answer=_known_answer(asked, fingerprints),
             known_page=_known_page(evidence, fingerprints),
-            alike=None if page is None or control is None or not control.saw_http else alike(page, control),
+            alike=None if page is None or vantage is None or not vantage.saw_http else alike(page, vantage),
         )
 
     @property
-    def control_resolves(self) -> bool:
+    def vantage_resolves(self) -> bool:
         """Return whether the vantage got addresses for the page's name, or the whole page behind a redirect."""
-        control = self.control
-        if control is None:
+        vantage = self.vantage
+        if vantage is None:
             return False
-        return bool(control.saw_dns and control.addresses) if self.is_first_hop else self.control_got_page
+        return bool(vantage.saw_dns and vantage.addresses) if self.is_first_hop else self.vantage_got_page
 
     @property
-    def control_got_page(self) -> bool:
+    def vantage_got_page(self) -> bool:
         """Return whether the vantage got an answer to its request that is no server's error."""
-        control = self.control
-        if control is None or not control.saw_http or control.http_failure is not None:
+        vantage = self.vantage
+        if vantage is None or not vantage.saw_http or vantage.http_failure is not None:
             return False
-        return control.status is not None and control.status < 500
+        return vantage.status is not None and vantage.status < 500
 
     @property
-    def control_failed(self) -> bool:
+    def vantage_failed(self) -> bool:
         """Return whether the page failed for the vantage too, in any step that it tried."""
-        control = self.control
-        if control is None or self.control_got_page:
+        vantage = self.vantage
+        if vantage is None or self.vantage_got_page:
             return False
         # What shows its failure last decides: a name without an address, addresses none of which answers, the page.
-        no_name = control.saw_dns and not control.addresses
-        steps = (*control.connects.values(), *control.handshakes.values())
+        no_name = vantage.saw_dns and not vantage.addresses
+        steps = (*vantage.connects.values(), *vantage.handshakes.values())
         all_fail = bool(steps) and all(failure is not None for failure in steps)
-        return no_name or all_fail or (control.saw_http and self._control_page_failed)
+        return no_name or all_fail or (vantage.saw_http and self._vantage_page_failed)
 
     @property
-    def _control_page_failed(self) -> bool:
-        assert self.control is not None
-        status = self.control.status
-        return self.control.http_failure is not None or (status is not None and status >= 500)
+    def _vantage_page_failed(self) -> bool:
+        assert self.vantage is not None
+        status = self.vantage.status
+        return self.vantage.http_failure is not None or (status is not None and status >= 500)
 
     @property
     def same_network(self) -> bool | None:
         """Return whether the answers agree with the vantage's in an address or a network; None: no telling."""
-        control = self.control
-        if control is None or not self.is_first_hop or not self.answers or not control.addresses:
+        vantage = self.vantage
+        if vantage is None or not self.is_first_hop or not self.answers or not vantage.addresses:
             return None
-        theirs = {canonical(address) for address in control.addresses}
+        theirs = {canonical(address) for address in vantage.addresses}
         if any(ours == one or near(ours, one) for ours in self.answers for one in theirs):
             return True
-        known = {canonical(address): number for address, number in control.asns.items()}
+        known = {canonical(address): number for address, number in vantage.asns.items()}
         ours_in = {number for one in self.system for number in one.asns}
         ours_in |= {known[address] for address in self.answers if address in known}
         theirs_in = {known[address] for address in theirs if address in known}
@@ -209,20 +209,20 @@ class WebFacts:
         return bool(self.system and self.answers) and not any(map(is_public, self.answers))
 
     @property
-    def control_public(self) -> bool:
+    def vantage_public(self) -> bool:
         """Return whether the vantage got a public address."""
-        return self.control is not None and any(map(is_public, map(canonical, self.control.addresses)))
+        return self.vantage is not None and any(map(is_public, map(canonical, self.vantage.addresses)))
 
     @property
     def answers_authenticated(self) -> bool:
         """Return whether a system's answer proved itself by certificate."""
         return bool(self.answers & self.authenticated)
 
-    def control_endpoint(self, *, handshakes: bool) -> bool | None:
+    def vantage_endpoint(self, *, handshakes: bool) -> bool | None:
         """Return whether the vantage got through to a place that failed here; None: it tried none of them."""
-        if self.control is None:
+        if self.vantage is None:
             return None
-        seen = self.control.handshakes if handshakes else self.control.connects
+        seen = self.vantage.handshakes if handshakes else self.vantage.connects
         theirs = {place(where): failure for where, failure in seen.items()}
         tried: list[Connect | HandshakeEvidence] = [*(self.handshakes if handshakes else self.connects)]
         failed = [(bare(one.address), one.port) for one in tried if one.failure is not None]
@@ -245,12 +245,12 @@ class WebFacts:
     @property
     def is_stale(self) -> bool:
         """Return whether the vantage's view is a last known one."""
-        return self.control is not None and self.control.age_s > CONTROL_FRESH_S
+        return self.vantage is not None and self.vantage.age_s > VANTAGE_FRESH_S
 
 
-def _may_tell(control: WebControl) -> bool:
+def _may_tell(vantage: SiteView) -> bool:
     """Return whether the vantage looked at a time that says something of the measurement's."""
-    return control.reachable and control.looked is not Looked.AFTER and control.age_s <= CONTROL_OLDEST_S
+    return vantage.reachable and vantage.looked is not Looked.AFTER and vantage.age_s <= VANTAGE_OLDEST_S
 
 
 def _is_proven(evidence: WebEvidence) -> bool:

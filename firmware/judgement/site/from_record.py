@@ -16,8 +16,8 @@ from firmware.judgement.site.evidence import (
     HandshakeEvidence,
     Lookup,
     Request,
+    SiteView,
     VantageSource,
-    WebControl,
     WebEvidence,
 )
 from firmware.model.failures import Failure
@@ -54,27 +54,27 @@ def evidence_of(record: Record) -> WebEvidence | None:
     return replace(evidence, failure=outcome.failure, failed_operation=outcome.failed_operation)
 
 
-def control_of(records: Iterable[Record], *, age_s: float = 0.0) -> WebControl | None:
+def vantage_of(records: Iterable[Record], *, age_s: float = 0.0) -> SiteView | None:
     """Return what a vantage saw, by its own records of one target, the newest last; None where they say nothing.
 
     `age_s` is how far from the measurement in question they were taken.
     """
-    control: WebControl | None = None
+    vantage: SiteView | None = None
     for record in records:
         evidence = evidence_of(record)
         if evidence is not None:
-            control = _merged(control, control_from(evidence, age_s=age_s))
-    return control
+            vantage = _merged(vantage, vantage_from(evidence, age_s=age_s))
+    return vantage
 
 
-def control_from(evidence: WebEvidence, *, age_s: float = 0.0) -> WebControl:
+def vantage_from(evidence: WebEvidence, *, age_s: float = 0.0) -> SiteView:
     """Return evidence that a vantage outside gathered as the vantage's view. Its vantage handshakes do not count."""
     own = [one for one in evidence.handshakes if not one.is_control]
     last = evidence.requests[-1] if evidence.requests else None
     ended_early = last is None and evidence.failed_operation in _NEVER_ASKED
     failures = [lookup.failure for lookup in evidence.lookups]
     found = tuple(dict.fromkeys(address for one in evidence.lookups for address in one.addresses))
-    return WebControl(
+    return SiteView(
         source=VantageSource.COLLECTOR,
         age_s=age_s,
         dns_failure=None if found or not failures else next((one for one in failures if one), None),
@@ -100,7 +100,7 @@ def place(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def _merged(before: WebControl | None, after: WebControl) -> WebControl:
+def _merged(before: SiteView | None, after: SiteView) -> SiteView:
     """Return what two views of one target say together; where both say something, the later one."""
     if before is None:
         return after

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from firmware.judgement.site.evidence import Request, WebControl
+from firmware.judgement.site.evidence import Request, SiteView
 
 LENGTH_RATIO: Final = 0.7
 """Bodies whose lengths are nearer than this are alike (OONI ts-017)."""
@@ -60,24 +60,24 @@ def is_bot_check(page: Request) -> bool:
     return "cf-mitigated" in names or bool(_CHECK.search(page.body[:65_536]) or _CHECK.search(title))
 
 
-def alike(page: Request, control: WebControl) -> bool | None:
+def alike(page: Request, vantage: SiteView) -> bool | None:
     """Return whether the vantage got the same page; None where there is too little of both to compare."""
-    if page.status is None or control.status is None:
+    if page.status is None or vantage.status is None:
         return None
     found = [
         one
         for one in (
-            _lengths_alike(page, control),
-            _titles_alike(page, control),
-            _headers_alike(page, control),
+            _lengths_alike(page, vantage),
+            _titles_alike(page, vantage),
+            _headers_alike(page, vantage),
         )
         if one is not None
     ]
-    if page.status == control.status and any(found):
+    if page.status == vantage.status and any(found):
         return True
-    if page.status == control.status and not found:
+    if page.status == vantage.status and not found:
         return None
-    if page.status // 100 != control.status // 100:
+    if page.status // 100 != vantage.status // 100:
         return False
     # With the same kind of status, one thing that differs is a page of another day or place.
     return True if any(found) else False if len(found) >= 2 else None
@@ -94,20 +94,20 @@ def is_slow(progress: Sequence[tuple[int, int]]) -> bool:
     return len(moments) >= SLOW_STEPS
 
 
-def _lengths_alike(page: Request, control: WebControl) -> bool | None:
-    ours, theirs = page.body_length, control.body_length
+def _lengths_alike(page: Request, vantage: SiteView) -> bool | None:
+    ours, theirs = page.body_length, vantage.body_length
     if page.body_is_truncated or not ours or not theirs:
         return None
     return min(ours, theirs) / max(ours, theirs) > LENGTH_RATIO
 
 
-def _titles_alike(page: Request, control: WebControl) -> bool | None:
-    ours, theirs = _words(page.title), _words(control.title)
+def _titles_alike(page: Request, vantage: SiteView) -> bool | None:
+    ours, theirs = _words(page.title), _words(vantage.title)
     return None if not ours and not theirs else bool(ours & theirs)
 
 
-def _headers_alike(page: Request, control: WebControl) -> bool | None:
-    ours, theirs = _names(page.headers), _names(control.headers)
+def _headers_alike(page: Request, vantage: SiteView) -> bool | None:
+    ours, theirs = _names(page.headers), _names(vantage.headers)
     return None if not theirs else bool(ours & theirs)
 
 

@@ -1,6 +1,6 @@
 """Each platform of a round judged by itself, with what the round around it says. Pure; device and collector call it.
 
-What a failure needs beside itself comes from here: whether it came twice, since when, whether the controls and the
+What a failure needs beside itself comes from here: whether it came twice, since when, whether the reference targets and the
 resolver were well, and whether the vantage outside has looked since. It must never judge a page by one round alone.
 """
 
@@ -10,7 +10,7 @@ from typing import Final
 from firmware.judgement.facts import Past, RoundFacts
 from firmware.judgement.fingerprints.table import canonical
 from firmware.judgement.observation import Outlook
-from firmware.judgement.site.evidence import WebControl, WebEvidence
+from firmware.judgement.site.evidence import SiteView, WebEvidence
 from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.verdict import WebJudgement, judge
 from firmware.model.record import Rung
@@ -23,7 +23,7 @@ FAILED: Final = frozenset({"dns", "tcp", "tls", "http"})
 
 
 def judge_targets(
-    facts: RoundFacts, pages: Mapping[str, WebEvidence], views: Mapping[str, WebControl]
+    facts: RoundFacts, pages: Mapping[str, WebEvidence], views: Mapping[str, SiteView]
 ) -> dict[str, WebJudgement]:
     """Return the verdict on each platform that was measured, by name.
 
@@ -44,7 +44,7 @@ def judge_targets(
 def round_view(facts: RoundFacts, name: str, step: str) -> RoundView:
     """Return what a round and those before it say around its target `name`, whose journey ended in `step`."""
     return RoundView(
-        controls_reached=facts.controls_well,
+        references_reached=facts.references_well,
         names_resolve=_names_resolve(facts, name),
         resolver_lies=facts.resolver_lies,
         tunnelled=facts.tunnelled,

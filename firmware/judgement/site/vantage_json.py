@@ -1,12 +1,12 @@
 """A vantage's view as JSON: how the collector keeps it and how it travels to a device. Pure.
 
-Reading refuses what does not fit, naming the key: on a device this is text from a network. How old a view is, is
-never in it: that depends on when one asks.
+Reading refuses what does not fit, naming the key, under `control`, as a line of JSON Lines has it: on a device this is
+text from a network. How old a view is, is never in it: that depends on when one asks.
 """
 
 from typing import Final
 
-from firmware.judgement.site.evidence import VantageSource, WebControl
+from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.failures import is_failure
 from firmware.model.jsontypes import JsonObject, JsonValue, Reader, RecordError
 
@@ -15,28 +15,28 @@ MAX_HEADERS: Final = 30
 _MAX_TEXT: Final = 300
 
 
-def to_json(control: WebControl) -> JsonObject:
+def to_json(vantage: SiteView) -> JsonObject:
     """Return the view's JSON form, with at most so many addresses and headers. `from_json` is its inverse."""
     return {
-        "reachable": control.reachable,
-        "dns": control.dns_failure,
-        "addresses": list(control.addresses[:MAX_ADDRESSES]),
-        "connects": dict(list(control.connects.items())[:MAX_ADDRESSES]),
-        "handshakes": dict(list(control.handshakes.items())[:MAX_ADDRESSES]),
-        "http": control.http_failure,
-        "status": control.status,
-        "headers": [[name, value] for name, value in control.headers[:MAX_HEADERS]],
-        "body_length": control.body_length,
-        "title": None if control.title is None else control.title[:_MAX_TEXT],
-        "saw_dns": control.saw_dns,
-        "saw_http": control.saw_http,
+        "reachable": vantage.reachable,
+        "dns": vantage.dns_failure,
+        "addresses": list(vantage.addresses[:MAX_ADDRESSES]),
+        "connects": dict(list(vantage.connects.items())[:MAX_ADDRESSES]),
+        "handshakes": dict(list(vantage.handshakes.items())[:MAX_ADDRESSES]),
+        "http": vantage.http_failure,
+        "status": vantage.status,
+        "headers": [[name, value] for name, value in vantage.headers[:MAX_HEADERS]],
+        "body_length": vantage.body_length,
+        "title": None if vantage.title is None else vantage.title[:_MAX_TEXT],
+        "saw_dns": vantage.saw_dns,
+        "saw_http": vantage.saw_http,
     }
 
 
-def from_json(value: JsonValue, *, age_s: float) -> WebControl:
+def from_json(value: JsonValue, *, age_s: float) -> SiteView:
     """Read a view that is `age_s` old. Raises `RecordError`."""
     reader = Reader(value, where="control")
-    return WebControl(
+    return SiteView(
         source=VantageSource.COLLECTOR,
         reachable=_truth(reader, "reachable"),
         age_s=age_s,

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from firmware.judgement.fingerprints.load import builtin
 from firmware.judgement.fingerprints.table import Fingerprints
-from firmware.judgement.site.evidence import Looked, WebControl, WebEvidence
+from firmware.judgement.site.evidence import Looked, SiteView, WebEvidence
 from firmware.judgement.site.facts import RoundView, WebFacts
 from firmware.judgement.site.journey import Stage
 from firmware.judgement.site.pages import is_slow
 from firmware.judgement.site.rules import WEB_RULES
 from firmware.model.failures import Failure
 from firmware.model.record import Verdict
+from firmware.model.statement import Statement, stated
 from firmware.model.verdict_words import VerdictWord
 
 
@@ -34,21 +35,21 @@ class WebJudgement:
 
 def judge(
     evidence: WebEvidence,
-    control: WebControl | None,
+    vantage: SiteView | None,
     *,
     fingerprints: Fingerprints | None = None,
     round: RoundView | None = None,
 ) -> WebJudgement:
     """Return the verdict on one page; `ok` means that this page is to be had.
 
-    `control` is what somebody outside saw, None where nobody looked; `fingerprints` those that come along unless
+    `vantage` is what somebody outside saw, None where nobody looked; `fingerprints` those that come along unless
     given; `round` what the device's own round said around it, None for evidence of others.
     """
     known = builtin() if fingerprints is None else fingerprints
-    facts = WebFacts.of(evidence, control, fingerprints=known, round=round)
+    facts = WebFacts.of(evidence, vantage, fingerprints=known, round=round)
     rule = next(rule for rule in WEB_RULES if rule.condition(facts))
-    rests_on_control = rule.verdict is not VerdictWord.OK and not rule.is_sure
-    if rule.verdict is VerdictWord.INCONCLUSIVE or (facts.is_stale and rests_on_control):
+    rests_on_vantage = rule.verdict is not VerdictWord.OK and not rule.is_sure
+    if rule.verdict is VerdictWord.INCONCLUSIVE or (facts.is_stale and rests_on_vantage):
         confidence = "low"
     else:
         confidence = "high" if rule.is_sure else "medium"
@@ -56,67 +57,96 @@ def judge(
         verdict=Verdict(
             verdict=rule.verdict,
             rule_id=rule.rule_id,
-            evidence=tuple(_evidence(facts, control)),
-            overturned_by=rule.overturned_by,
+            evidence=tuple(_evidence(facts, vantage)),
         ),
         confidence=confidence,
         step=str(facts.stage),
     )
 
 
-def _evidence(facts: WebFacts, control: WebControl | None) -> Iterator[str]:
-    yield f"{facts.evidence.url}: {_came_to(facts)}"
-    for lookup in facts.evidence.lookups:
-        late = f"; later answers {', '.join(lookup.late)}" if lookup.late else ""
-        said = lookup.failure or ", ".join(lookup.addresses) or "no address"
-        yield f"dns: {lookup.hostname} by {lookup.resolver or lookup.engine or 'the system'}: {said}{late}"
+def _evidence(facts: WebFacts, vantage: SiteView | None) -> Iterator[Statement]:
+    yield _came_to(facts)
+    yield from _lookups(facts)
     for handshake in facts.controls:
-        yield f"tls: an innocuous name at {handshake.address}: {handshake.failure or 'answered'}"
+        if handshake.failure is None:
+            yield stated("innocuous-name-answered", address=handshake.address)
+        else:
+            yield stated("innocuous-name-failed", address=handshake.address, failure=handshake.failure)
     for known in (facts.known_answer, facts.known_page):
         if known is not None:
-            yield f"fingerprint {known.name} ({known.location}, confidence {known.confidence}) matches"
+            yield stated("fingerprint", name=known.name, location=known.location, confidence=known.confidence)
     for handshake in facts.handshakes:
         if handshake.failure == Failure.TIMEOUT and handshake.bytes_read:
-            yield f"slow: {handshake.bytes_read} bytes of the handshake with {handshake.address} when time ran out"
-    yield from _control_lines(facts, control)
-    if facts.round is not None and facts.round.controls_reached is not None:
-        reached = "were reached" if facts.round.controls_reached else "were not reached"
-        yield f"round: reference targets {reached}"
+            yield stated("handshake-slow", address=handshake.address, bytes=handshake.bytes_read)
+    yield from _from_outside(facts, vantage)
+    if facts.round is not None and facts.round.references_reached is not None:
+        yield stated("round-reached" if facts.round.references_reached else "round-not-reached")
     if facts.stage is Stage.HTTP and facts.evidence.requests:
         size = facts.evidence.requests[-1].body_length
         progress = facts.evidence.requests[-1].progress
         if progress and (is_slow(progress) or facts.failure == Failure.TIMEOUT):
             last_bytes, last_ns = progress[-1]
-            moving = ", and still moving" if is_slow(progress) else ", then nothing until time ran out"
-            yield f"slow: {max(size, last_bytes)} bytes in {last_ns / 1e9:.1f} s{moving}"
+            code = "transfer-slow" if is_slow(progress) else "transfer-stopped"
+            yield stated(code, bytes=max(size, last_bytes), last_ns=last_ns)
 
 
-def _came_to(facts: WebFacts) -> str:
+def _came_to(facts: WebFacts) -> Statement:
+    url = facts.evidence.url
     if facts.stage is Stage.PAGE and facts.page is not None:
-        proof = "proven by certificate" if facts.page_proven else "without proof of who answered"
-        return f"answered with status {facts.page.status}, {proof}"
-    if facts.stage is Stage.SHAKEN:
-        return "the handshake came through, by a certificate of its own"
-    if facts.stage is Stage.NONE:
-        return "nothing was measured that could tell"
-    where = "" if facts.is_first_hop else f" on the way to {facts.host}, where it was sent"
-    return f"{facts.stage}: {facts.failure}{where}"
-
-
-def _control_lines(facts: WebFacts, control: WebControl | None) -> Iterator[str]:
-    if control is None:
-        yield "control: nobody outside looked"
-    elif not control.reachable:
-        yield "control: could not be asked"
-    elif control.looked is Looked.AFTER:
-        yield "control: it looked only after this, which says nothing of how it was then"
-    elif facts.control is None:
-        yield f"control: its last view is {control.age_s / 3600:.0f} h old, too old to say anything"
-    else:
-        age = f", {control.age_s / 3600:.1f} h from this measurement" if facts.is_stale else ""
-        kind = "last known control" if facts.is_stale else "control"
-        names = (
-            control.dns_failure or f"{len(control.addresses)} addresses" if control.saw_dns else "not asked"
+        return stated(
+            "page-proven" if facts.page_proven else "page-unproven", url=url, status=facts.page.status
         )
-        page = control.http_failure or f"status {control.status}" if control.saw_http else "not asked"
-        yield f"{kind} ({control.source}{age}): name {names}; page {page}"
+    if facts.stage is Stage.SHAKEN:
+        return stated("page-handshake", url=url)
+    if facts.stage is Stage.NONE:
+        return stated("page-not-measured", url=url)
+    step, failure = str(facts.stage), facts.failure or ""
+    if facts.is_first_hop:
+        return stated("page-failed", url=url, step=step, failure=failure)
+    return stated("page-failed-elsewhere", url=url, step=step, failure=failure, host=facts.host)
+
+
+def _lookups(facts: WebFacts) -> Iterator[Statement]:
+    for lookup in facts.evidence.lookups:
+        asked = {"hostname": lookup.hostname, "resolver": lookup.resolver or lookup.engine or "system"}
+        if lookup.failure is not None:
+            yield stated("name-failed", failure=lookup.failure, **asked)
+        elif lookup.addresses:
+            yield stated("name-resolved", addresses=[*lookup.addresses], **asked)
+        else:
+            yield stated("name-without-address", **asked)
+        if lookup.late:
+            yield stated("name-answered-again", addresses=[*lookup.late], **asked)
+
+
+def _from_outside(facts: WebFacts, vantage: SiteView | None) -> Iterator[Statement]:
+    if vantage is None:
+        yield stated("vantage-nobody")
+    elif not vantage.reachable:
+        yield stated("vantage-unreachable")
+    elif vantage.looked is Looked.AFTER:
+        yield stated("vantage-after")
+    elif facts.vantage is None:
+        yield stated("vantage-too-old", age_s=vantage.age_s)
+    else:
+        source = str(vantage.source)
+        if facts.is_stale:
+            yield stated("vantage-last-known", source=source, age_s=vantage.age_s)
+        else:
+            yield stated("vantage", source=source)
+        yield from _seen_outside(vantage)
+
+
+def _seen_outside(vantage: SiteView) -> Iterator[Statement]:
+    if not vantage.saw_dns:
+        yield stated("vantage-name-not-asked")
+    elif vantage.dns_failure is not None:
+        yield stated("vantage-name-failed", failure=vantage.dns_failure)
+    else:
+        yield stated("vantage-name-resolved", addresses=len(vantage.addresses))
+    if not vantage.saw_http:
+        yield stated("vantage-page-not-asked")
+    elif vantage.http_failure is not None:
+        yield stated("vantage-page-failed", failure=vantage.http_failure)
+    else:
+        yield stated("vantage-page-answered", status=vantage.status)

@@ -16,10 +16,11 @@ from appliance.lights.patterns import (
     Rhythm,
     Situation,
     UsbDriveState,
-    in_words,
     is_lit,
     pattern_of,
 )
+from appliance.views.light_words import in_words, what_to_do
+from tests.english import ENGLISH
 
 S = 1_000_000_000
 
@@ -58,7 +59,7 @@ def test_a_device_that_stopped_measuring_says_so_whatever_its_last_verdict(situa
     alive_ns = situation.started_ns if situation.last_measured_ns is None else situation.last_measured_ns
     later_ns = alive_ns + situation.stalled_after_ns + 1
     assert is_lit(Light.ATTENTION, situation, later_ns)
-    assert any("does not measure" in line for line in in_words(situation, later_ns))
+    assert any("does not measure" in line for line in in_words(situation, later_ns, ENGLISH))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_attention_counts_out_the_verdict(verdict: str, count: int) -> None:
 def test_that_results_are_not_stored_goes_before_the_verdict(verdict: str | None) -> None:
     situation = Situation(verdict=verdict, is_stored=False, last_measured_ns=0)
     assert pattern_of(Light.ATTENTION, situation, 0).count == 5
-    assert any("cannot be stored" in line for line in in_words(situation, 0))
+    assert any("cannot be stored" in line for line in in_words(situation, 0, ENGLISH))
 
 
 @pytest.mark.parametrize("verdict", [None, "ok", "inconclusive", "blocked_tls"])
@@ -94,7 +95,7 @@ def test_delivery_light_flashes_on_an_ack_and_says_slowly_that_results_are_kept(
     assert any(is_lit(Light.DELIVERY, away, at) for at in range(0, 5 * S, S // 20))
     assert is_lit(Light.DELIVERY, here, 5 * S)
     assert not is_lit(Light.DELIVERY, here, 6 * S)
-    assert any("kept here" in line for line in in_words(away, S))
+    assert any("kept here" in line for line in in_words(away, S, ENGLISH))
 
 
 @given(situations, st.integers(0, 1000 * S))
@@ -108,7 +109,7 @@ def test_while_a_usb_drive_is_in_the_delivery_light_says_whether_it_may_be_pulle
         assert pattern_of(Light.NETWORK, shown, now_ns) == pattern_of(Light.NETWORK, situation, now_ns)
         assert pattern_of(Light.ATTENTION, shown, now_ns) == pattern_of(Light.ATTENTION, situation, now_ns)
     assert len(set(told.values())) == len(UsbDriveState)
-    assert MEANINGS[UsbDriveState.WRITING].do == "do not pull the USB drive"
+    assert what_to_do(UsbDriveState.WRITING, ENGLISH) == "do not pull the USB drive"
 
 
 def test_do_not_pull_is_never_dark_for_long() -> None:

@@ -22,19 +22,19 @@ def main() -> None:
         worker.start()
         try:
             while not worker.is_ready:
-                _turn(worker, selector)
+                _tick(worker, selector)
             print(f"ready {worker.pid}", flush=True)
             worker.submit([from_json(one) for one in json.loads(sys.stdin.readline())])
-            _turn(worker, selector)
+            _tick(worker, selector)
             print("handed over", flush=True)
             while worker.open_tasks:
-                _turn(worker, selector)
+                _tick(worker, selector)
             print(f"done {worker.pid}", flush=True)
         finally:
             worker.stop()
 
 
-def _turn(worker: Worker, selector: selectors.BaseSelector) -> None:
+def _tick(worker: Worker, selector: selectors.BaseSelector) -> None:
     due_ns = worker.next_due_ns()
     selector.select(1.0 if due_ns is None else min(1.0, max(0.0, (due_ns - boottime_ns()) / NS)))
     for one in worker.tend():
@@ -45,8 +45,10 @@ def _told(news: News) -> dict[str, object]:
     match news:
         case TaskMeasured(task=task, result=result):
             return {"measured": task.task_id, **result_to_json(result)}
-        case Unanswered(reason=reason, tasks=tasks) | Died(reason=reason, tasks=tasks):
-            return {"news": type(news).__name__, "reason": reason, "tasks": [task.task_id for task in tasks]}
+        case Unanswered(reason=reason, tasks=tasks):
+            return {"news": "Unanswered", "reason": reason.code, "tasks": [task.task_id for task in tasks]}
+        case Died(reason=reason, tasks=tasks):
+            return {"news": "Died", "reason": reason, "tasks": [task.task_id for task in tasks]}
 
 
 if __name__ == "__main__":

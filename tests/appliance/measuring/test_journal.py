@@ -17,10 +17,14 @@ from appliance.outbox.boots import BootStart
 from appliance.outbox.box import Outbox
 from appliance.state_file import DaemonState
 from firmware.model.record import ClockQuality, Outcome, Record, Zone, from_json
+from firmware.model.statement import from_json as from_statement
+from firmware.model.statement import stated
+from firmware.model.statement_forms import GAPS
 from firmware.model.task import Result, Task
 from firmware.net.loop import boottime_ns
 from firmware.plans import load as plans
 from tests import namespaces, small_disk
+from tests.english import ENGLISH
 
 PLAN = plans.load()
 STATE = DaemonState(pid=1, software="t", boot_id="b", plan=PLAN.label, started_utc_ns=0)
@@ -112,6 +116,8 @@ def test_missed_slots_are_counted_and_kept(journal: Journal, outbox: Outbox) -> 
     journal.missed(Missed(name="ntp", first_ns=0, last_ns=0, count=1, reason=Reason.BUDGET))
     assert journal.commit()
     assert [record.target for record in kept(outbox)] == ["round", "ntp"]
+    reasons = [record.outcome.detail["reason"] for record in kept(outbox)]
+    assert reasons == [["running", {}], ["budget", {}]]
     assert journal.state.missed_slots == 3
 
 
@@ -121,6 +127,16 @@ def test_a_worker_that_dies_again_and_again_is_counted(journal: Journal, outbox:
     journal.commit()
     assert (journal.state.worker_restarts, journal.state.worker_last_end) == (2, "exit status 1")
     assert [record.outcome.detail["tasks"] for record in kept(outbox)] == [["t/ntp/1"], []]
+    assert [record.outcome.detail["reason"] for record in kept(outbox)] == [
+        ["worker-ended", {"how": "killed by SIGKILL"}],
+        ["worker-ended", {"how": "exit status 1"}],
+    ]
+
+
+@pytest.mark.parametrize("reason", [*Reason])
+def test_every_reason_to_miss_a_slot_is_a_statement(reason: Reason) -> None:
+    assert GAPS[reason].parameters == ()
+    assert ENGLISH.state("gap", stated(reason)) != reason
 
 
 def holds_while_the_disk_is_full(folder: str) -> None:
@@ -143,6 +159,9 @@ def holds_while_the_disk_is_full(folder: str) -> None:
         gap, *rest = kept(outbox)
         assert (gap.test, gap.target, gap.outcome.failure) == ("gap", "outbox", "result_lost")
         assert gap.outcome.detail["count"] == 2
+        reason = from_statement(gap.outcome.detail["reason"], where="gap")
+        assert reason.code == "not-stored"
+        assert "the disk is full" in str(reason.parameters["message"])
         assert len(rest) == 3
         assert outbox.counts().unstored == 2
         assert journal.state.given_up == 2

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from appliance.measuring.budget import NS, wire_bytes
+from appliance.measuring.journal import worker_ended
 from appliance.measuring.records import (
     Conclusion,
     Scene,
@@ -32,15 +33,22 @@ from firmware.model.record import (
     from_json,
     to_json,
 )
+from firmware.model.statement import prose, stated
 from firmware.model.task import Result, Task
 from firmware.plans import load as plans
 from firmware.plans.checks import round_bytes
+from tests.english import lines
 
 PLAN = plans.load("ir")
 START = 5_000 * NS
 UTC = 1_795_000_000 * NS
 BOOT = "3f6c2f0e-6f52-4b2f-9a3e-0d0a1c1d2e3f"
-OK = Verdict(verdict="ok", rule_id="controls-reached", evidence=("all",), overturned_by="nothing")
+OK = Verdict(
+    verdict="ok",
+    rule_id="controls-reached",
+    evidence=(stated("rung", rung="international", reached=4, tried=4), prose("all")),
+    overturned_by="nothing",
+)
 CUT = Verdict(verdict="international_cut", rule_id="international-cut")
 SCENE = Scene(boot_id=BOOT, plan=PLAN, clock=ClockTracker(), boottime_ns=START + 10 * NS, utc_ns=UTC)
 
@@ -93,7 +101,7 @@ def test_a_round_is_over_at_its_deadline_and_a_little() -> None:
     assert current.ladder(ended=True).rung(Rung.LINK).state is RungProgress.UNKNOWN
 
 
-def test_silent_controls_are_asked_again_once_and_waited_for() -> None:
+def test_silent_references_are_asked_again_once_and_waited_for() -> None:
     current = begin()
     again: list[Task] = []
     for task in current.tasks:
@@ -137,7 +145,9 @@ def test_a_dark_round_ends_early_once_the_near_was_asked_again() -> None:
     assert ended is not None
     judged, ladder = ended
     assert judged.verdict.verdict == "international_cut"
-    assert "taken to be silent" in judged.verdict.evidence[-1]
+    out = judged.verdict.evidence[-1]
+    assert (out.code, out.parameters["waited_s"]) == ("taken-to-be-silent", EARLY_NS // NS)
+    assert "taken to be silent" in lines(judged.verdict)[-1]
     assert ladder.rung(Rung.INTERNATIONAL).state is RungProgress.FAILED
     assert not current.is_over(done_ns)
     assert current.cost_bytes > current.wire_bytes
@@ -177,11 +187,12 @@ def test_a_round_may_cost_what_it_asks_and_asks_again() -> None:
 
 def test_lost_tasks_are_evidence_of_nothing() -> None:
     current = begin()
+    reason = worker_ended("killed by SIGKILL")
     for task in current.tasks:
-        result = lost_result(SCENE, task, failure=Failure.WORKER_DIED, reason="killed by SIGKILL")
+        result = lost_result(SCENE, task, failure=Failure.WORKER_DIED, reason=reason)
         record = of_result(SCENE, task, result, slot_ns=START, context={})
         assert record.outcome.failure == "worker_died"
-        assert record.outcome.detail == {"reason": "killed by SIGKILL"}
+        assert record.outcome.detail == {"reason": ["worker-ended", {"how": "killed by SIGKILL"}]}
         assert record.start.boottime_ns == task.start_boottime_ns
         assert record.start.utc_ns == UTC - (SCENE.boottime_ns - task.start_boottime_ns)
         current.take(task, record, START)
@@ -198,7 +209,7 @@ def test_every_kind_of_record_can_be_read_again() -> None:
         failure=Failure.WORKER_DIED,
         operation="measure",
         count=900,
-        reason="r" * 10_000,
+        reason=worker_ended("r" * 10_000),
         names=[f"task-{number}" for number in range(900)],
     )
     kept = [answer(current.tasks[0]), of_missed(SCENE, gap), fault, conclusion(1, OK)]
@@ -207,7 +218,7 @@ def test_every_kind_of_record_can_be_read_again() -> None:
         "count": 4,
         "first_boottime_ns": START,
         "last_boottime_ns": START + 90 * NS,
-        "reason": "budget",
+        "reason": ["budget", {}],
     }
     assert kept[1].runtime_ns == 90 * NS
     assert len(json.dumps(to_json(fault))) < 3_000

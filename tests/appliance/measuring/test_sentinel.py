@@ -22,12 +22,14 @@ from firmware.model.task import Task
 from firmware.plans import load as plans
 
 START = 1_000 * NS
-CONTROLS = tuple(SentinelTarget(name=f"c{number}", target=f"192.0.2.{number}:443") for number in range(1, 4))
+REFERENCES = tuple(
+    SentinelTarget(name=f"c{number}", target=f"192.0.2.{number}:443") for number in range(1, 4)
+)
 PATIENCE_NS = PATIENCE_MS * 1_000_000
 
 
 def make(limit: int = 10**9) -> Sentinel:
-    sentinel = Sentinel(CONTROLS, Budget(limit), now_ns=START)
+    sentinel = Sentinel(REFERENCES, Budget(limit), now_ns=START)
     sentinel.concluded("ok", START)
     return sentinel
 
@@ -45,7 +47,7 @@ def probe(sentinel: Sentinel) -> Task:
 class TestNoticing:
     """What makes a round wanted."""
 
-    def test_two_controls_that_fall_silent(self) -> None:
+    def test_two_references_that_fall_silent(self) -> None:
         sentinel = make()
         first = probe(sentinel)
         now_ns = first.start_boottime_ns + PATIENCE_NS
@@ -100,8 +102,8 @@ class TestResting:
         assert sentinel.look(due(sentinel), in_round=True) == ()
         assert sentinel.probes == 0
 
-    def test_without_two_pinned_controls_there_is_none(self) -> None:
-        assert Sentinel(CONTROLS[:1], Budget(10**9), now_ns=START).due_ns is None
+    def test_without_two_pinned_references_there_is_none(self) -> None:
+        assert Sentinel(REFERENCES[:1], Budget(10**9), now_ns=START).due_ns is None
 
     def test_without_bytes_it_does_not_probe(self) -> None:
         sentinel = make(PROBE_BYTES - 1)
@@ -117,19 +119,19 @@ class TestResting:
         assert sentinel.take(task.task_id, reached=False, now_ns=START + 13 * NS) == ((), False)
 
 
-def test_the_controls_are_pinned_and_of_unrelated_networks() -> None:
+def test_the_references_are_pinned_and_of_unrelated_networks() -> None:
     for country in plans.countries():
         plan = plans.load(country)
-        controls = targets_of(plan)
-        assert len(controls) >= 3
+        references = targets_of(plan)
+        assert len(references) >= 3
         owners = {
             target.network.owner
             for target in plan.targets
             if target.network
-            for one in controls
+            for one in references
             if one.name == target.name
         }
-        assert len(owners) == len(controls)
+        assert len(owners) == len(references)
         # what it costs leaves the calm rounds what they need
         assert plan.cadence.budget_bytes_per_day / 8 > BYTES_PER_DAY
 
@@ -137,7 +139,7 @@ def test_the_controls_are_pinned_and_of_unrelated_networks() -> None:
 @given(st.lists(st.booleans(), min_size=1, max_size=200), st.integers(0, 100_000))
 def test_every_byte_is_in_the_budget_and_never_over_it(answers: list[bool], limit: int) -> None:
     budget = Budget(limit)
-    sentinel = Sentinel(CONTROLS, budget, now_ns=START)
+    sentinel = Sentinel(REFERENCES, budget, now_ns=START)
     now_ns = START
     for reached in answers:
         now_ns = max(now_ns, due(sentinel))

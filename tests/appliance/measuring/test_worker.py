@@ -14,6 +14,7 @@ import pytest
 
 from appliance.measuring.worker import NS, RESTART_WAITS_S, Died, News, TaskMeasured, Unanswered, Worker
 from firmware.model.record import Zone
+from firmware.model.statement import stated
 from firmware.model.task import Task
 from firmware.net.loop import boottime_ns
 from tests.servers.tcp import TcpServer, say, stay_silent
@@ -206,7 +207,7 @@ def test_tasks_for_which_no_worker_came_are_handed_back_at_last(tmp_path: Path, 
         bench.until(lambda: bool(bench.of(Unanswered)))
         (given_up,) = bench.of(Unanswered)
         assert isinstance(given_up, Unanswered)
-        assert given_up.reason == "no worker was running"
+        assert given_up.reason == stated("no-worker")
         assert worker.open_tasks == ()
 
 
@@ -238,7 +239,7 @@ def test_what_the_worker_says_it_dropped_does_not_cost_it_its_life(tmp_path: Pat
         bench.until(lambda: bool(bench.news))
         (given_up,) = bench.of(Unanswered)
         assert isinstance(given_up, Unanswered)
-        assert given_up.reason == "the daemon read its results too slowly"
+        assert given_up.reason == stated("read-too-slowly")
         assert [one.task_id for one in given_up.tasks] == ["a"]
         assert worker.pid == pid
 

@@ -57,7 +57,7 @@ def make(
                     pass
                 outbox._handle.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
         if acknowledged:
-            outbox.acknowledge(Ack(epoch=outbox.epoch, upto=acknowledged, run=outbox.run))
+            outbox.acknowledge(Ack(epoch=outbox.epoch, upto=acknowledged, incarnation=outbox.incarnation))
         gone = frozenset((outbox.epoch, seq) for seq in range(1, acknowledged + 1))
         for part in draft.parent.glob(f"{NAME}*"):
             if not part.name.endswith(

@@ -51,7 +51,7 @@ class Life:
                         upto=upto,
                         ranges=SeqRanges(ranges),
                         rejects=rejects,
-                        run=self.sender.run,
+                        incarnation=self.sender.incarnation,
                     )
                 )
 
@@ -59,10 +59,15 @@ class Life:
         if made := self.sender._account().produced:
             self.sender.quarantine(self.rng.randint(1, made), "cannot be sent")
 
-    def clashed(self) -> None:
+    def conflicted(self) -> None:
         account = self.sender._account()
         self.sender.acknowledge(
-            Ack(epoch=account.epoch, upto=0, clash=self.rng.randint(0, account.produced), run=self.sender.run)
+            Ack(
+                epoch=account.epoch,
+                upto=0,
+                conflict=self.rng.randint(0, account.produced),
+                incarnation=self.sender.incarnation,
+            )
         )
 
     def recovered(self) -> None:
@@ -104,7 +109,7 @@ def test_counters_never_contradict_rows(tmp_path: Path, seed: int) -> None:
         (life.given_up, 2),
         (life.acknowledged, 4),
         (life.quarantined_file, 1),
-        (life.clashed, 1),
+        (life.conflicted, 1),
         (life.recovered, 1),
         (life.started_again, 1),
     )

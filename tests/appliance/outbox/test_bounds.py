@@ -43,7 +43,7 @@ def test_an_ack_of_a_whole_backlog_is_taken_in_parts_that_the_log_can_hold(path:
             upto=2000,
             ranges=SeqRanges(((2002, 4500), (4502, 4990))),
             rejects=(Reject(seq=7, reason="no"),),
-            run=outbox.run,
+            incarnation=outbox.incarnation,
         )
         assert outbox.acknowledge(ack) == 2000 + 2499 + 489
         assert path.with_name(path.name + "-wal").stat().st_size < LOG_BYTES
@@ -56,7 +56,7 @@ def test_tombstones_are_settled_with_the_rows_around_them(path: Path) -> None:
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append(RECORDS)
         outbox.evict(1000)
-        assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=5000, run=outbox.run)) == 4000
+        assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=5000, incarnation=outbox.incarnation)) == 4000
         assert outbox.tombstones(10) == []
 
 

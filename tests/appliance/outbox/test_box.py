@@ -53,7 +53,13 @@ def waiting(outbox: Outbox) -> list[int]:
 
 
 def ack(outbox: Outbox, upto: int = 0, *ranges: tuple[int, int], rejects: tuple[Reject, ...] = ()) -> Ack:
-    return Ack(epoch=outbox.epoch, upto=upto, ranges=SeqRanges(ranges), rejects=rejects, run=outbox.run)
+    return Ack(
+        epoch=outbox.epoch,
+        upto=upto,
+        ranges=SeqRanges(ranges),
+        rejects=rejects,
+        incarnation=outbox.incarnation,
+    )
 
 
 # storing
@@ -146,7 +152,7 @@ def test_what_the_sender_asks_costs_no_scan(path: Path, outbox: Outbox) -> None:
     connection = connect(path)
     for sql in statements:
         plan = " / ".join(str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}"))
-        # One row an epoch, and one a run the collector has not heard of: neither grows with the backlog.
+        # One row an epoch, and one an incarnation the collector has not heard of: neither grows with the backlog.
         few = plan.replace("SCAN state", "").replace("SCAN run", "")
         assert "SCAN" not in few, f"{sql}: {plan}"
     connection.close()
@@ -187,23 +193,25 @@ def test_an_ack_of_another_epoch_changes_nothing(outbox: Outbox) -> None:
     assert waiting(outbox) == [1, 2, 3]
 
 
-@pytest.mark.parametrize("run", ["", "0123456789abcdef"])
-def test_an_ack_that_answers_no_run_of_this_card_changes_nothing(outbox: Outbox, run: str) -> None:
+@pytest.mark.parametrize("incarnation", ["", "0123456789abcdef"])
+def test_an_ack_that_answers_no_incarnation_of_this_card_changes_nothing(
+    outbox: Outbox, incarnation: str
+) -> None:
     outbox.append(records(1, 3))
-    assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=3, run=run)) == 0
-    assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=0, clash=1, run=run)) == 0
+    assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=3, incarnation=incarnation)) == 0
+    assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=0, conflict=1, incarnation=incarnation)) == 0
     assert waiting(outbox) == [1, 2, 3]
     assert not outbox.past()
 
 
-def test_an_ack_to_an_earlier_run_counts_as_far_as_that_run_got(path: Path) -> None:
+def test_an_ack_to_an_earlier_incarnation_counts_as_far_as_it_got(path: Path) -> None:
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append(records(1, 3))
-        earlier = outbox.run
+        earlier = outbox.incarnation
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append(records(4, 5))
-        assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=4, run=earlier)) == 0
-        assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=3, run=earlier)) == 3
+        assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=4, incarnation=earlier)) == 0
+        assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=3, incarnation=earlier)) == 3
         assert waiting(outbox) == [4, 5]
 
 
@@ -532,7 +540,7 @@ assert [row.seq for row in outbox.oldest(10**6)] == list(range(1, stored + 1))
 print(outbox.append([tcp_record(0)], given_up=60)[0].seq - stored, outbox.counts().unstored)
 outbox.close()
 outbox = Outbox.open(directory / "outbox.sqlite3", device="a1b2c3d4e5f6g7h8")
-print(outbox.quarantined_file, outbox.counts().unstored, outbox.acknowledge(Ack(epoch=outbox.epoch, upto=stored, run=outbox.run)) == stored)
+print(outbox.quarantined_file, outbox.counts().unstored, outbox.acknowledge(Ack(epoch=outbox.epoch, upto=stored, incarnation=outbox.incarnation)) == stored)
 outbox.close()
 """
 
@@ -561,7 +569,7 @@ quota = Quota(path=path)
 with Outbox.open(path, device="a1b2c3d4e5f6g7h8", quota=quota) as outbox:
     while path.stat().st_size < 8_000_000:
         outbox.append([tcp_record(n) for n in range(100)])
-    outbox.acknowledge(Ack(epoch=outbox.epoch, upto=100, run=outbox.run))
+    outbox.acknowledge(Ack(epoch=outbox.epoch, upto=100, incarnation=outbox.incarnation))
     epoch, made = outbox.epoch, outbox.counts().produced
 with path.open("r+b") as file:
     file.write(bytes(100))

@@ -138,7 +138,12 @@ def test_rows_that_leave_beside_a_damaged_pointer_have_nothing_written_over(path
             with contextlib.suppress(OutboxError), outbox.clone() as sender:
                 first = hidden + 2
                 sender.acknowledge(
-                    Ack(epoch=sender.epoch, upto=0, ranges=SeqRanges.of(range(first, 61)), run=outbox.run)
+                    Ack(
+                        epoch=sender.epoch,
+                        upto=0,
+                        ranges=SeqRanges.of(range(first, 61)),
+                        incarnation=outbox.incarnation,
+                    )
                 )
             store.add(tcp_record(100), 0)
             assert store.commit(0)
@@ -158,7 +163,7 @@ def test_a_value_that_there_is_not_ends_nothing(path: Path) -> None:
 def test_a_counter_that_cannot_be_is_damage_and_gives_no_seq_twice(path: Path) -> None:
     epoch = made(path, 5000)
     with Outbox.open(path, device=DEVICE) as outbox:
-        outbox.acknowledge(Ack(epoch=epoch, upto=5000, run=outbox.run))
+        outbox.acknowledge(Ack(epoch=epoch, upto=5000, incarnation=outbox.incarnation))
     change(path, "UPDATE state SET produced = 904")  # one bit of 5,000
     with Outbox.open(path, device=DEVICE) as outbox:
         assert outbox.recovered is not None
@@ -373,10 +378,10 @@ def test_a_damaged_outbox_of_another_device_is_not_taken_for_our_own(path: Path)
     assert path.read_bytes() == before
 
 
-def test_after_a_clash_every_epoch_has_its_name_even_where_the_accounts_are_destroyed(path: Path) -> None:
+def test_after_a_conflict_every_epoch_has_its_name_even_where_the_accounts_are_destroyed(path: Path) -> None:
     epoch = made(path, 500)
     with Outbox.open(path, device=DEVICE) as outbox:
-        outbox.acknowledge(Ack(epoch=epoch, upto=0, clash=100, run=outbox.run))
+        outbox.acknowledge(Ack(epoch=epoch, upto=0, conflict=100, incarnation=outbox.incarnation))
         named = {epoch: 100, outbox.epoch: 400}
     connection = sqlite3.connect(path)
     (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'state'").fetchone()

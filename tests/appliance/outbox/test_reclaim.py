@@ -54,21 +54,26 @@ def filled(path: Path, *, quota: Quota | None = None) -> tuple[Outbox, dict[tupl
 def test_what_a_revoked_key_acknowledged_waits_again_with_its_content(path: Path) -> None:
     outbox, before = filled(path)
     with outbox:
-        assert outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt()) == COUNT
+        assert (
+            outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, incarnation=outbox.incarnation), receipt())
+            == COUNT
+        )
         assert outbox.counts().waiting == 0
         settle(outbox, trust(2, revoked=True))
         assert snapshots.look(outbox).waiting == before
         counts = outbox.counts()
         assert (counts.waiting, counts.acknowledged, counts.given_up) == (COUNT, 0, 0)
         # The honest one's word counts again, and once.
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt(HONEST, 2))
+        outbox.acknowledge(
+            Ack(epoch=outbox.epoch, upto=COUNT, incarnation=outbox.incarnation), receipt(HONEST, 2)
+        )
         assert (outbox.counts().waiting, outbox.counts().acknowledged) == (0, COUNT)
 
 
 def test_it_does_after_a_kill_and_after_a_restart(path: Path, tmp_path: Path) -> None:
     outbox, before = filled(path)
     with outbox:
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt())
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, incarnation=outbox.incarnation), receipt())
         copied = snapshots.copy(path.parent, tmp_path.with_name(tmp_path.name + "-killed"))
     with Outbox.open(copied, device=DEVICE) as again:
         settle(again, trust(2, revoked=True))
@@ -78,7 +83,7 @@ def test_it_does_after_a_kill_and_after_a_restart(path: Path, tmp_path: Path) ->
 def test_a_list_that_was_made_before_the_ack_vouches_for_nothing(path: Path) -> None:
     outbox, before = filled(path)
     with outbox:
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt())
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, incarnation=outbox.incarnation), receipt())
         for listed in (
             None,
             trust(1, after_ns=VOUCHED_AFTER_NS),
@@ -93,7 +98,7 @@ def test_a_list_that_was_made_before_the_ack_vouches_for_nothing(path: Path) -> 
 def test_what_the_authority_has_vouched_for_is_gone_for_good(path: Path) -> None:
     outbox, _ = filled(path)
     with outbox:
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt())
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, incarnation=outbox.incarnation), receipt())
         settle(outbox, trust(2, after_ns=VOUCHED_AFTER_NS))
         settle(outbox, trust(3, after_ns=VOUCHED_AFTER_NS, revoked=True))
         assert outbox.counts().waiting == 0
@@ -106,7 +111,9 @@ def test_what_a_revoked_key_rejected_and_the_tombstones_it_took_note_of_come_bac
         outbox.quarantine(7, "of our own")
         assert len(outbox.tombstones(9)) == 1
         rejects = (Reject(seq=3, reason="no"), Reject(seq=9, reason="no"))
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=20, rejects=rejects, run=outbox.run), receipt())
+        outbox.acknowledge(
+            Ack(epoch=outbox.epoch, upto=20, rejects=rejects, incarnation=outbox.incarnation), receipt()
+        )
         assert outbox.tombstones(9) == []
         settle(outbox, trust(2, revoked=True))
         found = snapshots.look(outbox)
@@ -117,7 +124,7 @@ def test_what_a_revoked_key_rejected_and_the_tombstones_it_took_note_of_come_bac
 def test_copies_go_before_any_record_that_waits_and_what_went_has_an_account(path: Path) -> None:
     outbox, before = filled(path)
     with outbox:
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=200, run=outbox.run), receipt())
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=200, incarnation=outbox.incarnation), receipt())
         assert outbox.space.drop_delivered(2**40) > 0
         assert outbox.counts().waiting == COUNT - 200
         settle(outbox, trust(2, revoked=True))
@@ -131,9 +138,13 @@ def test_many_parcels_without_copies_do_not_hide_those_that_have_some(path: Path
     with outbox:
         for seq in range(1, 101):
             # Lists of their own, so that their numbers stay apart.
-            outbox.acknowledge(Ack(epoch=outbox.epoch, upto=seq, run=outbox.run), receipt(number=seq))
+            outbox.acknowledge(
+                Ack(epoch=outbox.epoch, upto=seq, incarnation=outbox.incarnation), receipt(number=seq)
+            )
         assert outbox.space.drop_delivered(2**40) > 0
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt(number=101))
+        outbox.acknowledge(
+            Ack(epoch=outbox.epoch, upto=COUNT, incarnation=outbox.incarnation), receipt(number=101)
+        )
         settle(outbox, trust(102, revoked=True))
         found = snapshots.look(outbox)
         assert found.waiting == {key: one for key, one in before.items() if key[1] > 100}
@@ -143,7 +154,7 @@ def test_many_parcels_without_copies_do_not_hide_those_that_have_some(path: Path
 def test_a_seized_card_shows_no_copy_that_is_older_than_its_bound(path: Path) -> None:
     outbox, _ = filled(path)
     with outbox:
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run), receipt())
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, incarnation=outbox.incarnation), receipt())
         settle(outbox, None, now_ns=ACKED_NS + KEPT_NS + 1)
         with outbox.transaction() as connection:
             (bodies,) = connection.execute(
@@ -155,6 +166,6 @@ def test_a_seized_card_shows_no_copy_that_is_older_than_its_bound(path: Path) ->
 def test_without_an_identity_nothing_is_kept(path: Path) -> None:
     outbox, _ = filled(path)
     with outbox:
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, run=outbox.run))
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=COUNT, incarnation=outbox.incarnation))
         with outbox.transaction() as connection:
             assert connection.execute("SELECT count(*) FROM delivered").fetchone() == (0,)

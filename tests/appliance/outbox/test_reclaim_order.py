@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.outbox.box import MAX_CLASHES, Outbox
+from appliance.outbox.box import MAX_CONFLICTS, Outbox
 from appliance.outbox.reclaim import DAY_NS, VOUCHED_AFTER_NS
 from appliance.storage.quota import Quota
 from appliance.storage.tables import delivered, ledger
@@ -77,10 +77,12 @@ def path(tmp_path: Path) -> Path:
 def test_what_the_next_collector_says_it_has_need_not_be_unpacked(path: Path) -> None:
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append([tcp_record(number) for number in range(600)])
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=600, run=outbox.run), receipt(THIEF))
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=600, incarnation=outbox.incarnation), receipt(THIEF))
         outbox.reclaim.settle(REVOKED, latest_ns=lambda *_: THEN_NS, now_low_ns=lambda: THEN_NS)
         # Its store was the old one's, but for what was swallowed: 250 and 250 are one parcel each.
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=510, run=outbox.run), receipt(HONEST, 2))
+        outbox.acknowledge(
+            Ack(epoch=outbox.epoch, upto=510, incarnation=outbox.incarnation), receipt(HONEST, 2)
+        )
         while outbox.reclaim.bring_back():
             pass
         assert sorted(bodies(outbox)) == list(range(501, 601))
@@ -100,7 +102,7 @@ def test_what_the_next_collector_says_it_has_need_not_be_unpacked(path: Path) ->
 def test_only_a_later_list_makes_it_final(path: Path, said: TrustList, acked_ns: int, goes: bool) -> None:
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append([tcp_record(1)])
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=1, run=outbox.run), receipt(HONEST))
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=1, incarnation=outbox.incarnation), receipt(HONEST))
         go_by(outbox, said, acked_ns=acked_ns)
         assert parcels(path) == ([] if goes else [(1, True)])
         assert bodies(outbox) == {}
@@ -111,7 +113,8 @@ def test_copies_go_before_any_record_that_waits(path: Path) -> None:
         for _ in range(40):
             outbox.append([tcp_record(number) for number in range(100)])
             outbox.acknowledge(
-                Ack(epoch=outbox.epoch, upto=outbox.counts().produced, run=outbox.run), receipt(HONEST)
+                Ack(epoch=outbox.epoch, upto=outbox.counts().produced, incarnation=outbox.incarnation),
+                receipt(HONEST),
             )
         outbox.append([tcp_record(number) for number in range(1000)])
     connection = sqlite3.connect(path)
@@ -127,23 +130,27 @@ def test_copies_go_before_any_record_that_waits(path: Path) -> None:
     assert 0 < sum(has for _, has in parcels(path)) < kept
 
 
-def test_clashes_that_a_key_tells_of_end(path: Path) -> None:
+def test_conflicts_that_a_key_tells_of_end(path: Path) -> None:
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append([tcp_record(number) for number in range(10)])
         epochs = set()
-        for _ in range(3 * MAX_CLASHES):
-            outbox.acknowledge(Ack(epoch=outbox.epoch, upto=0, clash=0, run=outbox.run), receipt(THIEF))
+        for _ in range(3 * MAX_CONFLICTS):
+            outbox.acknowledge(
+                Ack(epoch=outbox.epoch, upto=0, conflict=0, incarnation=outbox.incarnation), receipt(THIEF)
+            )
             epochs.add(outbox.epoch)
-        assert len(epochs) == MAX_CLASHES
+        assert len(epochs) == MAX_CONFLICTS
         assert outbox.counts().waiting == 10
 
 
-def test_what_was_acknowledged_before_a_clash_comes_back_under_its_numbers(path: Path) -> None:
+def test_what_was_acknowledged_before_a_conflict_comes_back_under_its_numbers(path: Path) -> None:
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append([tcp_record(number) for number in range(10)])
         before, epoch = bodies(outbox), outbox.epoch
-        outbox.acknowledge(Ack(epoch=epoch, upto=8, run=outbox.run), receipt(THIEF))
-        outbox.acknowledge(Ack(epoch=epoch, upto=0, clash=4, run=outbox.run), receipt(THIEF))
+        outbox.acknowledge(Ack(epoch=epoch, upto=8, incarnation=outbox.incarnation), receipt(THIEF))
+        outbox.acknowledge(
+            Ack(epoch=epoch, upto=0, conflict=4, incarnation=outbox.incarnation), receipt(THIEF)
+        )
         assert outbox.epoch != epoch
         go_by(outbox, REVOKED)
         (past,) = outbox.past()
@@ -153,24 +160,24 @@ def test_what_was_acknowledged_before_a_clash_comes_back_under_its_numbers(path:
         assert outbox.recovered is None
 
 
-def test_runs_that_a_revoked_key_confirmed_are_told_of_again(path: Path) -> None:
+def test_incarnations_that_a_revoked_key_confirmed_are_told_of_again(path: Path) -> None:
     for _ in range(3):
         with Outbox.open(path, device=DEVICE) as outbox:
             outbox.append([tcp_record(1)])
-            run = outbox.run
+            incarnation = outbox.incarnation
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append([tcp_record(1)])
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=1, run=outbox.run), receipt(THIEF))
-        assert run not in [name for name, _ in outbox.hello(software="", country="").runs]
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=1, incarnation=outbox.incarnation), receipt(THIEF))
+        assert incarnation not in [name for name, _ in outbox.hello(software="", country="").incarnations]
         go_by(outbox, REVOKED)
-        assert len(outbox.hello(software="", country="").runs) == 4
+        assert len(outbox.hello(software="", country="").incarnations) == 4
 
 
 def test_a_salvage_keeps_what_was_delivered(path: Path) -> None:
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append([tcp_record(number) for number in range(300)])
         before, epoch = bodies(outbox), outbox.epoch
-        outbox.acknowledge(Ack(epoch=epoch, upto=300, run=outbox.run), receipt(THIEF))
+        outbox.acknowledge(Ack(epoch=epoch, upto=300, incarnation=outbox.incarnation), receipt(THIEF))
     data = path.read_bytes()
     path.write_bytes(b"\0" * 100 + data[100:])
     with Outbox.open(path, device=DEVICE) as outbox:
@@ -186,7 +193,7 @@ def test_a_salvage_keeps_what_was_delivered(path: Path) -> None:
 def test_a_parcel_that_changed_on_the_card_brings_nothing_false_back(path: Path, column: str) -> None:
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append([tcp_record(number) for number in range(30)])
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=30, run=outbox.run), receipt(THIEF))
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=30, incarnation=outbox.incarnation), receipt(THIEF))
     connection = sqlite3.connect(path)
     ((found,),) = connection.execute(f"SELECT {column} FROM delivered").fetchall()
     changed = (
@@ -210,7 +217,7 @@ def test_what_was_spoilt_while_it_waited_does_not_come_back_as_evidence(path: Pa
             ((body,),) = connection.execute("SELECT body FROM waiting WHERE seq = 3").fetchall()
             flipped = body[:20] + chr(ord(body[20]) ^ 1) + body[21:]
             connection.execute("UPDATE waiting SET body = ? WHERE seq = 3", (flipped,))
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=5, run=outbox.run), receipt(THIEF))
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=5, incarnation=outbox.incarnation), receipt(THIEF))
         assert go_by(outbox, REVOKED) == 4
         assert sorted(bodies(outbox)) == [1, 2, 4, 5]
         (tombstone,) = outbox.tombstones(10)
@@ -241,7 +248,7 @@ steps = st.lists(
         st.tuples(st.just("reject"), st.lists(st.integers(1, 80), min_size=1, max_size=4)),
         st.tuples(st.just("evict"), st.integers(1, 10)),
         st.tuples(st.just("strip"), st.integers(1, 3)),
-        st.tuples(st.just("clash"), st.integers(0, 60)),
+        st.tuples(st.just("conflict"), st.integers(0, 60)),
         st.tuples(st.just("list"), st.just(0)),
     ),
     max_size=20,
@@ -266,7 +273,7 @@ def test_in_whatever_order_nothing_is_swallowed(
                 case "honest" | "thief", list(seqs):
                     ranges = SeqRanges.of(seq for seq in seqs if seq <= produced)
                     if ranges:
-                        ack = Ack(epoch=outbox.epoch, upto=0, ranges=ranges, run=outbox.run)
+                        ack = Ack(epoch=outbox.epoch, upto=0, ranges=ranges, incarnation=outbox.incarnation)
                         outbox.acknowledge(ack, receipt(HONEST if what == "honest" else THIEF))
                         if what == "honest":
                             at_honest.setdefault(outbox.epoch, set()).update(
@@ -275,15 +282,17 @@ def test_in_whatever_order_nothing_is_swallowed(
                 case "reject", list(seqs):
                     rejects = tuple(Reject(seq=seq, reason="no") for seq in seqs if seq <= produced)
                     outbox.acknowledge(
-                        Ack(epoch=outbox.epoch, upto=0, rejects=rejects, run=outbox.run), receipt(THIEF)
+                        Ack(epoch=outbox.epoch, upto=0, rejects=rejects, incarnation=outbox.incarnation),
+                        receipt(THIEF),
                     )
                 case "evict", int(count):
                     outbox.evict(count)
                 case "strip", int(count):
                     outbox.space.drop_delivered(count)
-                case "clash", int(fork):
+                case "conflict", int(last_shared):
                     outbox.acknowledge(
-                        Ack(epoch=outbox.epoch, upto=0, clash=fork, run=outbox.run), receipt(THIEF)
+                        Ack(epoch=outbox.epoch, upto=0, conflict=last_shared, incarnation=outbox.incarnation),
+                        receipt(THIEF),
                     )
                 case _:
                     go_by(outbox, REVOKED if revoked_early else trust(1, HONEST, THIEF))

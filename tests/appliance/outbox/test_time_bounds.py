@@ -55,7 +55,7 @@ def test_an_ack_in_a_boot_without_a_clock_was_before_the_next_boots_first_point(
         boots.begin(outbox, FIRST)
         outbox.append([tcp_record(1)])
         receipt = Receipt(key="a" * 16, number=1, boot_id=FIRST, boottime_ns=5 * HOUR)
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=1, run=outbox.run), receipt)
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=1, incarnation=outbox.incarnation), receipt)
         boots.begin(outbox, SECOND_BOOT)
         assert moments(outbox, SECOND_BOOT, HOUR).latest_ns(FIRST, 5 * HOUR) > CEILING_UTC_NS - 2 * HOUR
         boots.add_point(outbox, SECOND_BOOT, SyncPoint(HOUR, THEN, SECOND))

@@ -76,7 +76,7 @@ def test_records_that_come_back_hide_none_that_are_lost(tmp_path: Path) -> None:
     with Outbox.open(draft, device=DEVICE) as outbox:
         outbox.append([snapshots.record(number) for number in range(100)])
         outbox._handle.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=60, run=outbox.run))
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=60, incarnation=outbox.incarnation))
         outbox.append([snapshots.record(number) for number in range(100, 140)])
         epoch = outbox.epoch
         path = snapshots.copy(draft.parent, tmp_path / "data")
@@ -138,13 +138,13 @@ def test_a_copy_from_before_is_not_gone_on_with(tmp_path: Path) -> None:
         assert outbox.hello(software="t", country="zz").ended == ((epoch, 12),)
 
 
-def test_an_epoch_that_a_clash_shortened_is_not_taken_for_a_loss(tmp_path: Path) -> None:
-    """A kill between the commit of the clash and its note: the sidecar still names the longer epoch as the last."""
+def test_an_epoch_that_a_conflict_shortened_is_not_taken_for_a_loss(tmp_path: Path) -> None:
+    """A kill between the commit of the conflict and its note: the sidecar still names the longer epoch as the last."""
     path = tmp_path / NAME
     with Outbox.open(path, device=DEVICE) as outbox:
         outbox.append([tcp_record(number) for number in range(9)])
         before = sidecar.sidecar_path(path).read_bytes()
-        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=0, clash=4, run=outbox.run))
+        outbox.acknowledge(Ack(epoch=outbox.epoch, upto=0, conflict=4, incarnation=outbox.incarnation))
     sidecar.sidecar_path(path).write_bytes(before)
     with Outbox.open(path, device=DEVICE) as outbox:
         assert outbox.recovered is None

@@ -9,6 +9,7 @@ from appliance.outbox.box import Outbox
 from appliance.storage.datadir import DataDir
 from appliance.views.status import in_words, look
 from tests.drills.cells import SCHEMA, Cell, cells
+from tests.english import ENGLISH
 from tests.firmware.records import tcp_record
 
 RECORDS = 9
@@ -48,6 +49,6 @@ def test_no_byte_of_a_table_s_declaration_ends_it(data: Path, table: str) -> Non
     for at in flipped(path, cell):
         told = look(data)
         assert told.counts.waiting == RECORDS, f"byte {at - cell.start} of {table}"
-        assert "results" in in_words(told)
+        assert "results" in in_words(told, ENGLISH)
         count += 1
     assert count > len("CREATE TABLE")

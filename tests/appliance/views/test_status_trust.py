@@ -14,6 +14,7 @@ from firmware.clock import clocks
 from firmware.clock.retiming import SyncPoint
 from firmware.net.loop import boottime_ns
 from firmware.wire.trust_list import FILE_NAME
+from tests.english import ENGLISH
 from tests.firmware.records import tcp_record
 from tests.provisioning.identities import Provisioned
 
@@ -42,7 +43,7 @@ def fill(data: Path, point: SyncPoint | None = None) -> None:
 
 
 def row(data: Path) -> str:
-    rows = [line for line in in_words(look(data)).splitlines() if line.startswith("trust list")]
+    rows = [line for line in in_words(look(data), ENGLISH).splitlines() if line.startswith("trust list")]
     return rows[0] if rows else ""
 
 

@@ -20,12 +20,17 @@ from appliance.views.rung_words import rung_line
 from appliance.views.terminal import Terminal
 from firmware.judgement.ladder import Ladder, RungProgress, RungState
 from firmware.model.record import Rung, Verdict
+from firmware.model.statement import prose, stated
+from tests.english import ENGLISH
 from tests.firmware.records import tcp_record
 
 CUT = Verdict(
     verdict="international_cut",
     rule_id="international-cut",
-    evidence=("domestic: 4 of 4 reached", "international: 0 of 5 reached"),
+    evidence=(
+        stated("rung", rung="domestic", reached=4, tried=4),
+        prose("international: 0 of 5 reached"),
+    ),
 )
 
 
@@ -72,7 +77,7 @@ def drawn(terminal: Terminal) -> str:
 
 
 def test_the_live_view_tells_all_that_a_person_waits_for(lights: Lights) -> None:
-    terminal = Terminal(title="device abc", page="http://127.0.0.1:8464/", lights=lights)
+    terminal = Terminal(title="device abc", page="http://127.0.0.1:8464/", lights=lights, translator=ENGLISH)
     assert "none yet" in drawn(terminal)
     terminal.on_event(RoundStarted(round_id=7, tasks=9))
     terminal.on_event(Measured(record=tcp_record(1), ladder=LADDER))
@@ -91,9 +96,10 @@ def test_the_live_view_tells_all_that_a_person_waits_for(lights: Lights) -> None
         "http://127.0.0.1:8464/",
         "international_cut  since 00:00:00 UTC  (rule international-cut)",
         "domestic: 4 of 4 reached",
+        "international: 0 of 5 reached",
         "1,234 waiting here, 5,678 acknowledged by the collector, 2 rejected and quarantined",
         "waiting: refused; next try in 7 s; measuring goes on",
-        "restarted 1 times; each gap is recorded",
+        "restarted 1 time; the gap is recorded",
         "(simulated: this machine has no pins)",
         "delivery: a short flash every four seconds",
     ):
@@ -103,14 +109,16 @@ def test_the_live_view_tells_all_that_a_person_waits_for(lights: Lights) -> None
 def test_the_live_view_redraws_in_a_terminal_and_ends_whole(lights: Lights) -> None:
     screen = io.StringIO()
     console = Console(file=screen, width=100, force_terminal=True)
-    with Terminal(title="device abc", page=None, lights=lights, console=console) as terminal:
+    with Terminal(
+        title="device abc", page=None, lights=lights, translator=ENGLISH, console=console
+    ) as terminal:
         terminal.on_event(OutboxChanged(waiting=42, acknowledged=0, quarantined=0))
     assert "42 waiting here" in screen.getvalue()
 
 
 def test_plain_lines_say_what_is_new_and_only_that() -> None:
     said: list[str] = []
-    lines = Lines(said.append)
+    lines = Lines(said.append, ENGLISH)
     lines.on_event(RoundStarted(round_id=7, tasks=9))
     for _ in range(2):
         lines.on_event(Measured(record=tcp_record(1), ladder=LADDER))
@@ -140,4 +148,4 @@ def test_a_rung_that_nothing_can_tell_of_says_so() -> None:
         best_ns=None,
         failures=(),
     )
-    assert rung_line(unknown) == "nothing asked that could tell"
+    assert rung_line(unknown, ENGLISH) == "nothing asked that could tell"

@@ -129,10 +129,12 @@ def test_tampering_is_found(world: World, what: str) -> None:
 
 
 def test_an_end_cut_off_with_the_hello_that_tells_of_it_is_found(world: World) -> None:
-    """Run by run: a batch that names one counts only after a hello that does, so there must be one."""
-    run = "5" * 16
-    hello = replace(hello_of(1, 4, device=A, epoch="e" * 16), runs=((run, 1),))
-    batches = [replace(batch_of([seq], device=A, epoch="e" * 16), run=run) for seq in (1, 2, 3, 4)]
+    """Incarnation by incarnation: a batch that names one counts only after a hello that does, so there must be one."""
+    incarnation = "5" * 16
+    hello = replace(hello_of(1, 4, device=A, epoch="e" * 16), incarnations=((incarnation, 1),))
+    batches = [
+        replace(batch_of([seq], device=A, epoch="e" * 16), incarnation=incarnation) for seq in (1, 2, 3, 4)
+    ]
     world.take(("hello", encode_hello(hello)), *(("live", encode_batch(one)) for one in batches))
     assert world.audit().exit_code == 0
     last = "device = ? AND epoch = ? AND"

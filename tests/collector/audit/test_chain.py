@@ -145,7 +145,7 @@ def test_the_chain_made_anew_over_a_change_is_found_by_a_digest_that_was_kept(wo
 def test_a_digest_that_does_not_fit_says_from_where_on_the_chain_was_rewritten(world: World) -> None:
     heads = []
     for seq in (20, 21, 22):
-        world.take(records(seq, run="5" * 16))
+        world.take(records(seq, incarnation="5" * 16))
         heads.append(head_of(world))
     with closing(sqlite3.connect(world.path)) as connection:
         connection.execute(
@@ -173,7 +173,7 @@ def test_a_digest_that_does_not_fit_says_from_where_on_the_chain_was_rewritten(w
 def test_a_history_cut_off_is_found_by_a_digest_that_was_kept(world: World) -> None:
     with closing(sqlite3.connect(world.path)) as connection:
         before = list(connection.iterdump())
-    world.take(records(15, run="5" * 16))
+    world.take(records(15, incarnation="5" * 16))
     kept = head_of(world)
     world.path.unlink()
     with closing(sqlite3.connect(world.path)) as connection:

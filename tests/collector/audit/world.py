@@ -22,10 +22,11 @@ from collector.store.vantage_log import Gap, VantageLog
 from collector.store.vantage_streaks import Key, Sample
 from collector.trust.gate import Gate
 from collector.trust.registry import Registry
-from firmware.judgement.site.evidence import VantageSource, WebControl
+from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.jsontypes import JsonValue
 from firmware.model.record import ClockQuality, Outcome, to_json
-from firmware.wire.messages import Tombstone, Turn, encode_batch, encode_hello, topic
+from firmware.model.statement import prose, stated
+from firmware.wire.messages import Tombstone, Transition, encode_batch, encode_hello, topic
 from provisioning.authority import Authority, write
 from provisioning.certificates import key_pem, make_key, make_request, pem
 from tests.collector.scripted_device import batch_of, hello_of
@@ -89,9 +90,11 @@ class World:
 
 
 def records(
-    *seqs: int, device: str = A, tombstones: tuple[Tombstone, ...] = (), run: str = ""
+    *seqs: int, device: str = A, tombstones: tuple[Tombstone, ...] = (), incarnation: str = ""
 ) -> tuple[str, bytes]:
-    return "live", encode_batch(replace(batch_of(seqs, device=device), tombstones=tombstones, run=run))
+    return "live", encode_batch(
+        replace(batch_of(seqs, device=device), tombstones=tombstones, incarnation=incarnation)
+    )
 
 
 C = "c" * 16
@@ -101,13 +104,15 @@ C = "c" * 16
 def every_table(folder: Path) -> World:
     """Return a world whose database has rows in each of its tables, and nothing wrong with it."""
     made = World(folder, devices=(A, B, C))
-    runs = (("5" * 16, 1),)
-    turn = Turn(
+    incarnations = (("5" * 16, 1),)
+    transition = Transition(
         since_utc_ns=RECEIVED_NS, error_ns=5, quality=ClockQuality.HOLDOVER, verdict="ok", rule_id="all-well"
     )
-    hello = replace(hello_of(1, 14, device=A), runs=runs, headline=(turn,))
+    hello = replace(hello_of(1, 14, device=A), incarnations=incarnations, headline=(transition,))
     bad = batch_of([12, 13])
-    bad = replace(bad, device=A, run="5" * 16, records=(bad.records[0], {**bad.records[1], "zone": "moon"}))
+    bad = replace(
+        bad, device=A, incarnation="5" * 16, records=(bad.records[0], {**bad.records[1], "zone": "moon"})
+    )
     points: list[JsonValue] = [[n * 10**9, RECEIVED_NS + n * 10**9, 1000] for n in (1, 2)]
     ladder = to_json(
         replace(
@@ -117,9 +122,15 @@ def every_table(folder: Path) -> World:
     )
     made.take(
         ("hello", encode_hello(hello)),
-        records(1, 2, 3, run="5" * 16),
+        records(1, 2, 3, incarnation="5" * 16),
         records(
-            3, 4, 5, 10, 11, run="5" * 16, tombstones=(Tombstone(low=6, high=9, count=4, reason="disk full"),)
+            3,
+            4,
+            5,
+            10,
+            11,
+            incarnation="5" * 16,
+            tombstones=(Tombstone(low=6, high=9, count=4, reason="disk full"),),
         ),
         ("bulk", encode_batch(bad)),
         ("bulk", encode_batch(replace(bad, seqs=(14,), records=(ladder,)))),
@@ -143,7 +154,7 @@ def _assess(path: Path) -> None:
             said_ns=RECEIVED_NS + number,
             verdict=verdict,
             rule_id=f"rule-{number}",
-            evidence=("seen", "so"),
+            evidence=(stated("silent-together", silent=2), prose("so")),
             overturned_by="a round that reaches",
             since_ns=RECEIVED_NS,
             since_error_ns=10,
@@ -155,12 +166,14 @@ def _assess(path: Path) -> None:
 
 
 def _observe(path: Path) -> None:
-    view = WebControl(source=VantageSource.COLLECTOR, addresses=("192.0.2.1",), status=200)
+    view = SiteView(source=VantageSource.COLLECTOR, addresses=("192.0.2.1",), status=200)
     log = VantageLog.open(path)
     for name in ("one", "two"):
         key = Key(test="web_connectivity", target=f"https://{name}.example/", target_name=name)
         log.add(
             [Sample(key=key, utc_ns=RECEIVED_NS, failure=None, failed_operation=None, view=view)], every_s=600
         )
-    log.note_gap(Gap(from_utc_ns=RECEIVED_NS - 10, to_utc_ns=RECEIVED_NS - 5, reason="restart"))
+    log.note_gap(
+        Gap(from_utc_ns=RECEIVED_NS - 10, to_utc_ns=RECEIVED_NS - 5, reason=stated("vantage-not-running"))
+    )
     log.close()

@@ -11,7 +11,7 @@ from collector.store.vantage_streaks import NS
 from collector.vantage.log import UNREACHABLE
 from tests.collector.judgement.filling import fill
 from tests.collector.page.conftest import serving
-from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, control
+from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, vantage
 
 
 def said(path: Path, now_ns: int) -> tuple[str, str]:
@@ -41,7 +41,7 @@ def test_mobile_networks_that_fall_silent_together(tmp_path: Path) -> None:
     now_ns = fill(store, last_s=dict.fromkeys(("mci", "irancell"), BEGAN_S + 480))
     store.close()
     assert said(path, now_ns)[0] == "inconclusive"  # without a vantage of our own silence says nothing
-    control(path, now_ns - 60 * NS, SEEN)
+    vantage(path, now_ns - 60 * NS, SEEN)
     assert said(path, now_ns) == ("mobile_shutdown", "mobile-lost-fixed-well")
 
 
@@ -50,7 +50,7 @@ def test_all_silent_while_the_collector_is_cut_off_itself(tmp_path: Path) -> Non
     store = Store.open(path)
     now_ns = fill(store) + 1200 * NS
     store.close()
-    control(path, now_ns - 60 * NS, UNREACHABLE)
+    vantage(path, now_ns - 60 * NS, UNREACHABLE)
     assert said(path, now_ns) == ("collector_fault", "own-uplink-failed")
 
 

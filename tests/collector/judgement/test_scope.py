@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from collector.judgement.devices import BURST_S, DeviceStanding, DeviceState, RoundSaid, burst, state_of
 from collector.judgement.scope import SCOPE_RULES, OutsideFacts, ServiceLost, judge_scope
 from firmware.model.verdict_words import COLLECTOR_ONLY
+from tests.english import lines, overturned_by, strays
 
 NOW = 1_795_000_000.0
 UP = OutsideFacts(connected=True)
@@ -52,7 +53,7 @@ REGION = [
     for index, network in enumerate([*NETWORKS] * 4)
 ]
 DOWN = OutsideFacts(
-    connected=True, services=(ServiceLost(name="social", lost=16, tried=16, control_lost=True),)
+    connected=True, services=(ServiceLost(name="social", lost=16, tried=16, vantage_lost=True),)
 )
 STORIES = {
     "own-uplink-failed": (ALL_SILENT, OutsideFacts(connected=False)),
@@ -91,8 +92,9 @@ def test_every_rule_speaks_in_its_story(rule: object) -> None:
     devices, outside = STORIES[rule.rule_id]
     said = judge_scope(devices, outside)
     assert said.rule_id == rule.rule_id
-    assert said.evidence
-    assert said.overturned_by
+    assert lines(said)
+    assert strays(said) == []
+    assert overturned_by(said)
 
 
 def test_every_word_that_is_the_collector_s_is_said_by_a_rule() -> None:
@@ -114,10 +116,10 @@ class TestNegativeControls:
         assert judge_scope(country(irancell=DeviceStanding.SILENT), UP).verdict == "isp_outage"
 
     def test_a_platform_s_own_maintenance(self) -> None:
-        # 16 June 2009: everyone lost it at once, outside controls included
+        # 16 June 2009: everyone lost it at once, outside reference targets included
         assert judge_scope(country(), DOWN).verdict == "service_maintenance"
         there = OutsideFacts(
-            connected=True, services=(ServiceLost(name="social", lost=16, tried=16, control_lost=False),)
+            connected=True, services=(ServiceLost(name="social", lost=16, tried=16, vantage_lost=False),)
         )
         assert judge_scope(country(), there).verdict == "ok"
 
@@ -152,7 +154,7 @@ class TestNegativeControls:
         assert judge_scope(back(60), UP).verdict == "inconclusive"
         assert judge_scope(back(660), UP).verdict == "isp_outage"
 
-    def test_without_a_control_of_our_own_silence_says_nothing(self) -> None:
+    def test_without_a_vantage_of_our_own_silence_says_nothing(self) -> None:
         assert judge_scope(ALL_SILENT, OutsideFacts()).verdict == "inconclusive"
 
     def test_a_network_alone_is_no_country(self) -> None:

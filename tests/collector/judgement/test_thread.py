@@ -10,7 +10,7 @@ from collector.store.vantage_streaks import NS
 from collector.vantage.log import UNREACHABLE
 from tests.collector.judgement.filling import fill
 from tests.collector.page import invented
-from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, abroad_cut_from, control, devices
+from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, abroad_cut_from, devices, vantage
 
 
 def changes(queries: Queries) -> tuple[Change, ...]:
@@ -28,17 +28,20 @@ def test_a_cut_seen_as_silence_is_said_once_and_borne_out_by_what_arrives_later(
     queries = Queries(path)
     keeper = AssessmentKeeper(path, queries)
     keeper.judge(cut_ns)
-    control(path, cut_ns + 1100 * NS, SEEN)
+    vantage(path, cut_ns + 1100 * NS, SEEN)
     for later in (1140, 1170, 1200):
         keeper.judge(cut_ns + later * NS)
     newest, oldest = changes(queries)
-    assert oldest.said.verdict == "ok"
-    assert oldest.until_ns == newest.said.said_ns
-    assert (newest.said.verdict, newest.said.rule_id) == ("total_shutdown", "networks-lost-together")
-    assert newest.said.said_ns == cut_ns + 1140 * NS
-    assert newest.said.since_ns is not None
-    assert newest.said.since_error_ns is not None
-    assert abs(newest.said.since_ns - cut_ns) <= newest.said.since_error_ns
+    assert oldest.assessment.verdict == "ok"
+    assert oldest.until_ns == newest.assessment.said_ns
+    assert (newest.assessment.verdict, newest.assessment.rule_id) == (
+        "total_shutdown",
+        "networks-lost-together",
+    )
+    assert newest.assessment.said_ns == cut_ns + 1140 * NS
+    assert newest.assessment.since_ns is not None
+    assert newest.assessment.since_error_ns is not None
+    assert abs(newest.assessment.since_ns - cut_ns) <= newest.assessment.since_error_ns
     # The way is free again, and the rounds of the cut arrive, which say that the country inside went on.
     for device in made:
         device.measure_places(BEGAN_S + 480, BEGAN_S + 2400)
@@ -46,7 +49,7 @@ def test_a_cut_seen_as_silence_is_said_once_and_borne_out_by_what_arrives_later(
     keeper.judge(cut_ns + 2001 * NS)
     keeper.judge(cut_ns + 2031 * NS)
     now, before, first = changes(queries)
-    assert before.said == newest.said
+    assert before.assessment == newest.assessment
     (revised,) = before.revisions
     assert (revised.verdict, revised.rule_id) == ("international_cut", "abroad-lost-together")
     assert revised.said_ns == cut_ns + 2001 * NS
@@ -54,7 +57,7 @@ def test_a_cut_seen_as_silence_is_said_once_and_borne_out_by_what_arrives_later(
     assert revised.since_error_ns is not None
     assert abs(revised.since_ns - cut_ns) <= revised.since_error_ns <= 61 * NS
     assert not first.revisions
-    assert now.said.verdict == "international_cut"
+    assert now.assessment.verdict == "international_cut"
     keeper.close()
     queries.close()
     store.close()
@@ -70,15 +73,15 @@ def test_silence_of_the_collector_itself_is_revised_to_nothing_else(tmp_path: Pa
         invented.deliver(store, device, end_ns)
     queries = Queries(path)
     keeper = AssessmentKeeper(path, queries)
-    control(path, end_ns + 1100 * NS, UNREACHABLE)
+    vantage(path, end_ns + 1100 * NS, UNREACHABLE)
     keeper.judge(end_ns + 1140 * NS)
     for device in made:
         device.measure_places(BEGAN_S + 1200, BEGAN_S + 2400)
         invented.deliver(store, device, end_ns + 1201 * NS)
     keeper.judge(end_ns + 1202 * NS)
     said = changes(queries)
-    assert [one.said.verdict for one in said] == ["collector_fault"] * len(said)
-    assert said[0].said.rule_id == "devices-were-well"
+    assert [one.assessment.verdict for one in said] == ["collector_fault"] * len(said)
+    assert said[0].assessment.rule_id == "devices-were-well"
     assert [one.verdict for one in said[-1].revisions] == ["ok"]
     keeper.close()
     queries.close()
@@ -97,11 +100,11 @@ def test_an_ordinary_evening_on_which_one_device_drops_says_nothing_bad(tmp_path
                 continue
             device.measure_places(at_s, at_s + 1)
             invented.deliver(store, device, (at_s + 5 + number) * NS)
-        control(path, at_s * NS, SEEN)
+        vantage(path, at_s * NS, SEEN)
         keeper.judge((at_s + 60) * NS)
     said = changes(queries)
-    assert {one.said.verdict for one in said} <= {"ok", "inconclusive"}
-    assert said[0].said.verdict == "ok"
+    assert {one.assessment.verdict for one in said} <= {"ok", "inconclusive"}
+    assert said[0].assessment.verdict == "ok"
     (holding,) = ScopeQueries(queries).holding()
     assert holding.judged_ns == (BEGAN_S + 3480 + 60) * NS
     assert holding.basis["silent"] == 1
@@ -121,6 +124,6 @@ def test_a_store_filled_before_the_log_was(tmp_path: Path) -> None:
     keeper.judge(now_ns)
     keeper.judge(now_ns + 30 * NS)
     (only,) = changes(queries)
-    assert (only.said.verdict, only.until_ns, only.revisions) == ("ok", None, ())
+    assert (only.assessment.verdict, only.until_ns, only.revisions) == ("ok", None, ())
     keeper.close()
     queries.close()

@@ -200,7 +200,7 @@ class View:
         return self.browser.call(method, self.session, **parameters)
 
     def content_size(self) -> tuple[int, int]:
-        """Return the page's width and height in CSS pixels, what USB drives out included."""
+        """Return the page's width and height in CSS pixels, what stands out to the side included."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         return int(size["width"]), int(size["height"])
 

@@ -16,6 +16,7 @@ from collector.judgement.thread import AssessmentKeeper
 from collector.page.app import make_app
 from collector.store.database import Store
 from collector.store.queries import Queries
+from firmware.language.translator import CATALOGUES
 from tests.collector.page import invented, stories
 from tests.collector.page.browser import Browser
 
@@ -95,7 +96,7 @@ class _Log:
 
 
 @contextlib.contextmanager
-def serving(directory: Path, fill: Fill) -> Iterator[Served]:
+def serving(directory: Path, fill: Fill, catalogues: Path = CATALOGUES) -> Iterator[Served]:
     """Serve a store that `fill` has filled; the page's clock stands, and countries are judged, when `fill` returns."""
     database = directory / "collector.sqlite3"
     store = Store.open(database)
@@ -110,7 +111,7 @@ def serving(directory: Path, fill: Fill) -> Iterator[Served]:
     listening = socket.create_server(("127.0.0.1", 0))
     host, port = listening.getsockname()
     served = Served(host=host, port=port, queries=queries, database=database, now_ns=now_ns)
-    app = _Log(make_app(queries, now_ns=lambda: served.now_ns), served.requests)
+    app = _Log(make_app(queries, now_ns=lambda: served.now_ns, catalogues=catalogues), served.requests)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none", http="h11", lifespan="off"))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])), daemon=True)
     thread.start()

@@ -179,7 +179,7 @@ class Device:
                 outcome=Outcome(
                     failure=Failure.MISSED_SLOT,
                     failed_operation="schedule",
-                    detail={"count": count, "reason": "the device was asleep, stalled or stopped"},
+                    detail={"count": count, "reason": ["stalled", {}]},
                 ),
                 software=SOFTWARE,
             )

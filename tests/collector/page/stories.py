@@ -10,7 +10,7 @@ from collector.store.database import Store
 from collector.store.queries import Queries
 from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS, Key, Sample
-from firmware.judgement.site.evidence import VantageSource, WebControl
+from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.failures import Failure
 from firmware.model.plan import PlannedTarget
 from firmware.model.record import Zone
@@ -18,8 +18,8 @@ from tests.collector.page import invented
 
 BEGAN_S = 1_795_000_000
 NETWORKS = {"tci": "fixed", "shatel": "fixed", "mci": "mobile", "irancell": "mobile"}
-KEY = Key(test="tls", target="192.0.2.1:443", target_name="control")
-SEEN = WebControl(source=VantageSource.COLLECTOR, status=200)
+KEY = Key(test="tls", target="192.0.2.1:443", target_name="reference")
+SEEN = SiteView(source=VantageSource.COLLECTOR, status=200)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def devices(*, weather: invented.Weather = invented.clear, began_s: int = BEGAN_
     ]
 
 
-def control(path: Path, at_ns: int, view: WebControl) -> None:
+def vantage(path: Path, at_ns: int, view: SiteView) -> None:
     log = VantageLog.open(path)
     log.add([Sample(key=KEY, utc_ns=at_ns, failure=None, failed_operation=None, view=view)], every_s=600)
     log.close()
@@ -103,7 +103,7 @@ def cut_and_back(
                 if not is_dark:
                     invented.deliver(store, device, (at_s + 7 * number + 26) * NS)
         if at_s % 300 == 0:
-            control(path, at_s * NS, SEEN)
+            vantage(path, at_s * NS, SEEN)
         keeper.judge((at_s + 59) * NS)
     keeper.close()
     queries.close()

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from collector.page import texts
 from collector.store.database import Store
 from firmware.model.record import ClockQuality, from_json
 from tests.collector.page import invented
 from tests.collector.page.conftest import Fill, Served
+from tests.english import ENGLISH
 
 _FIRST = "k3v9q2m7x1c8n5p4"
 _SECOND = "b7d2w8r4t6z1h0js"
@@ -33,7 +33,12 @@ def test_devices_with_verdict_evidence_and_completeness(evening: Served) -> None
     assert first["verdict"]["verdict"] == "international_cut"
     assert first["verdict"]["sentence"] == "International link cut, national network works"
     assert first["verdict"]["rule_id"] == "international-cut"
-    assert any("international: 0 of 5" in line for line in first["verdict"]["evidence"])
+    assert {
+        "code": "rung-networks",
+        "parameters": {"rung": "international", "reached": 0, "tried": 5, "networks": 5},
+        "sentence": "international: 0 of 5 reached in 5 networks",
+    } in first["verdict"]["evidence"]
+    assert first["verdict"]["overturned_by"] == ENGLISH.overturned_by("international-cut")
     assert first["since"]["first_round"]["utc"].startswith("2026-11-15T16:32:08")
     assert first["since"]["first_round"]["error_s"] == 0.004
     assert first["since"]["verdict_before"] == "inconclusive"
@@ -60,6 +65,11 @@ def test_rounds_are_cells_and_lead_on_to_the_older_ones(evening: Served) -> None
     assert (last["international"]["state"], last["international"]["tried"]) == ("failed", 5)
     assert "library: connect: generic_timeout_error" in last["international"]["failures"]
     assert [(one["count"], one["due"][:16]) for one in newest["missed"]] == [(4, "2026-11-15T15:43")]
+    assert newest["missed"][0]["reason"] == {
+        "code": "stalled",
+        "parameters": {},
+        "sentence": "the device slept, or was too busy to look in time",
+    }
     older = _json(evening, f"{path}?limit=40&until={newest['older']}")
     assert f"{older['rounds'][-1]['epoch']}:{older['rounds'][-1]['seq']}" == newest["older"]
     assert older["rounds"][-1]["start"]["utc"] < newest["rounds"][0]["start"]["utc"]
@@ -83,7 +93,18 @@ def test_json_lines_stream_everything_and_the_records_are_what_devices_sent(even
     row = evening.queries.record(lines[5]["device"], lines[5]["epoch"], lines[5]["seq"])
     assert row is not None
     assert lines[5]["record"] == json.loads(row.body)
-    from_json(lines[5]["record"])
+    for line in lines[:100]:
+        assert (line["verdict"] is None) == (from_json(line["record"]).verdict is None)
+
+
+def test_a_verdict_stands_beside_its_record_in_sentences_as_on_the_devices_page(evening: Served) -> None:
+    answer = evening.get(f"/api/v1/records?device={_SECOND}&test=ladder&format=ndjson")
+    lines = [json.loads(line) for line in answer.body.splitlines()]
+    assert None not in [line["verdict"] for line in lines]
+    kept, said = lines[-1]["record"]["verdict"], lines[-1]["verdict"]
+    assert [[one["code"], one["parameters"]] for one in said["evidence"]] == kept["evidence"]
+    assert all(one["sentence"] for one in said["evidence"])
+    assert said == _json(evening, f"/api/v1/devices/{_SECOND}")["verdict"]
 
 
 def test_a_record_begins_when_its_round_does_in_every_form(evening: Served) -> None:
@@ -182,7 +203,7 @@ def test_an_unknown_path_and_a_write_are_refused_as_json(evening: Served) -> Non
     assert _json(evening, "/api/v2/devices", status=404)["error"]["message"]
     answer = evening.get("/api/v1/devices", method="DELETE")
     assert answer.status == 405
-    assert json.loads(answer.body)["error"]["message"] == texts.plain("not_allowed_text")
+    assert json.loads(answer.body)["error"]["message"] == ENGLISH.say("page.not_allowed_text")
 
 
 def test_health_is_never_cached_and_fails_when_the_store_does(
@@ -255,7 +276,7 @@ def test_every_parameter_has_a_description_and_a_sentence_for_its_error(evening:
     for path, operations in document["paths"].items():
         for parameter in operations["get"].get("parameters", ()):
             assert parameter["description"], (path, parameter["name"])
-            assert parameter["name"] in texts.ALLOWED, (path, parameter["name"])
+            assert ENGLISH.has(f"allowed.{parameter['name']}"), (path, parameter["name"])
     for name, schema in document["components"]["schemas"].items():
         assert schema.get("description") or "enum" in schema, name
         for field, part in schema.get("properties", {}).items():

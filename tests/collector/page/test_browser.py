@@ -1,4 +1,4 @@
-"""The page in real Chromium with scripts off: nothing USB drives out, all of it can be read, nothing is fetched."""
+"""The page in real Chromium with scripts off: nothing stands out, all of it can be read, nothing is fetched."""
 
 import math
 import os
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pytest
 
-from collector.page import texts
+from collector.page import language
 from collector.page.pages import ROUNDS_SHOWN
 from collector.store.database import Store
 from tests.collector.page import invented, stories
@@ -50,7 +50,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.mark.parametrize("width", _WIDTHS)
 @pytest.mark.parametrize("path", _PAGES)
-def test_nothing_usb_drives_out_to_the_side(browser: Browser, evening: Served, path: str, width: int) -> None:
+def test_nothing_stands_out_to_the_side(browser: Browser, evening: Served, path: str, width: int) -> None:
     with browser.view(f"{evening.url}{path}", width=width) as view:
         assert view.content_size()[0] == width
 
@@ -77,7 +77,7 @@ def test_twenty_ragged_devices_fit_a_telephone(browser: Browser, crowd: Served) 
 def test_the_layout_holds_from_right_to_left(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(texts, "DIRECTION", "rtl")
+    monkeypatch.setattr(language, "direction", lambda _language: "rtl")
     with serving(tmp_path, invented.evening) as served, browser.view(f"{served.url}/", width=360) as view:
         assert view.content_size()[0] == 360
         newest = _boxes(view, "td", "failed")

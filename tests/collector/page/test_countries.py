@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from collector.judgement.scope import SCOPE_RULES
-from collector.page import countries, texts
+from collector.page import countries
 from collector.store.scopes import Assessment, Change, Holding
 from collector.store.vantage_streaks import NS
+from firmware.model.statement import prose, stated
 from tests.collector.page.conftest import Served, serving
+from tests.english import ENGLISH
 
 AT_NS = 1_795_000_000 * NS
 SAID = Assessment(
@@ -20,8 +22,10 @@ SAID = Assessment(
     said_ns=AT_NS,
     verdict="international_cut",
     rule_id="abroad-lost-together",
-    evidence=("8 devices",),
-    overturned_by="A network whose devices reach servers abroad.",
+    evidence=(
+        stated("devices", devices=8, well=0, lost=6, unclear=0, silent=2),
+        stated("silent-together", silent=2),
+    ),
     since_ns=AT_NS - 60 * NS,
     since_error_ns=round(3.2 * NS),
     basis={"devices": 8, "networks": 4, "lost": 8, "well": 0, "silent": 2},
@@ -29,9 +33,11 @@ SAID = Assessment(
 
 
 def card(said: Assessment = SAID, *, age_s: int = 12, connected: bool | None = True) -> countries.Country:
-    holding = Holding(said=said, judged_ns=AT_NS, evidence=said.evidence, basis=said.basis)
-    change = Change(said=said, until_ns=None, revisions=())
-    return countries.country(holding, [change], AT_NS + age_s * NS, connected=connected, control_s=900)
+    holding = Holding(assessment=said, judged_ns=AT_NS, evidence=said.evidence, basis=said.basis)
+    change = Change(assessment=said, until_ns=None, revisions=())
+    return countries.country(
+        holding, [change], AT_NS + age_s * NS, ENGLISH, connected=connected, vantage_s=900
+    )
 
 
 def words(html: bytes) -> str:
@@ -48,6 +54,17 @@ def test_the_sentence_its_time_and_what_it_rests_on() -> None:
         "8 devices in 4 networks: 0 well, 8 lost, 2 silent; the silent fell silent together"
     )
     assert one.entries[0].live == one.now
+    assert one.evidence == (
+        "8 devices: 0 well, 6 lost, 0 unclear, 2 silent",
+        "2 of the silent fell silent together",
+    )
+    assert one.overturned_by == ENGLISH.overturned_by("abroad-lost-together") != ""
+
+
+def test_what_older_software_said_stands_as_it_was_said() -> None:
+    one = card(replace(SAID, evidence=(prose("8 devices: 8 lost"),), overturned_by="A network that is well."))
+    assert one.evidence == ("8 devices: 8 lost",)
+    assert one.overturned_by == "A network that is well."
 
 
 def test_silence_is_unknown() -> None:
@@ -73,8 +90,8 @@ def test_a_verdict_that_is_not_made_anew_is_of_the_past() -> None:
 @pytest.mark.parametrize(
     ("connected", "word"), [(True, "Well:"), (False, "does not reach its own"), (None, "Off, or")]
 )
-def test_the_control_says_how_it_is(connected: bool | None, word: str) -> None:
-    assert word in card(connected=connected).control
+def test_the_vantage_says_how_it_is(connected: bool | None, word: str) -> None:
+    assert word in card(connected=connected).vantage
 
 
 @pytest.mark.parametrize("rule", SCOPE_RULES, ids=lambda rule: rule.rule_id)
@@ -86,7 +103,7 @@ def test_every_rule_has_a_sentence_of_its_own(rule: object) -> None:
     )
     sentence = card(said).now.said.sentence
     assert "{" not in sentence
-    assert sentence != texts.verdict_sentence(said.verdict)
+    assert sentence != ENGLISH.verdict(said.verdict)
 
 
 def test_what_was_said_live_stands_beside_what_is_known_now(dark: Served) -> None:
@@ -108,6 +125,13 @@ def test_the_history_as_json(dark: Served) -> None:
     assert cut["reconciled"][-1]["verdict"] == "international_cut"
     assert cut["reconciled"][-1]["late"] == 8
     assert cut["until"] is not None
+    first = cut["live"]["evidence"][0]
+    assert (first["code"], set(first["parameters"])) == (
+        "devices",
+        {"devices", "well", "lost", "unclear", "silent"},
+    )
+    assert first["sentence"] == ENGLISH.state("evidence", stated("devices", **first["parameters"]))
+    assert cut["live"]["overturned_by"] == ENGLISH.overturned_by(cut["live"]["rule_id"])
     assert found["judged"] == {"zz": found["as_of"]}
     assert not json.loads(dark.get("/api/v1/scopes/history?country=ir").body)["changes"]
     since = found["changes"][1]["live"]["said"][:19]

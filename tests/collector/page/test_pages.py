@@ -9,22 +9,24 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
-from typing import Final
+from typing import Final, cast
 
 import pytest
 
-from collector.page import texts
 from collector.page.headers import SECURITY
 from collector.page.pages import DEVICES_A_PAGE, ROUNDS_SHOWN
 from collector.store.arrivals import HelloArrived
 from collector.store.database import Store
 from firmware.judgement.round.verdict import RULES
 from firmware.model.failures import Failure
+from firmware.model.jsontypes import JsonValue
 from firmware.model.record import ClockQuality, Verdict
+from firmware.model.statement import Statement, prose, stated
 from firmware.model.verdict_words import VerdictWord
-from firmware.wire.messages import Hello, Turn
+from firmware.wire.messages import Hello, Transition
 from tests.collector.page import invented
 from tests.collector.page.conftest import Fill, Served
+from tests.english import ENGLISH
 
 _FIRST = "k3v9q2m7x1c8n5p4"
 _SECOND = "b7d2w8r4t6z1h0js"
@@ -132,10 +134,9 @@ def test_the_summary_and_each_devices_verdict_in_words(evening: Served) -> None:
 
 def test_evidence_names_the_rule_what_was_seen_and_what_would_overturn_it(evening: Served) -> None:
     text = _text(evening)
-    rule = next(rule for rule in RULES if rule.rule_id == "international-cut")
     assert "international: 0 of 5 reached" in text
     assert "domestic: 4 of 4 reached" in text
-    assert rule.overturned_by in text
+    assert ENGLISH.overturned_by("international-cut") in text
     assert "said: Inconclusive: the evidence does not decide. The change came between the two." in text
 
 
@@ -143,13 +144,13 @@ def test_a_devices_page_has_rounds_records_completeness_and_health(evening: Serv
     text = _text(evening, f"/device/{_SECOND}")
     assert "connect: generic_timeout_error" in text
     assert "generic_timeout_error in connect" in text
-    assert texts.failure_meaning(Failure.TIMEOUT) in text
+    assert ENGLISH.failure(Failure.TIMEOUT) in text
     assert "41aa90be6c03f7d2" in text
     assert "disk free 21,400,000,000 bytes" in text
     assert "wifi signal not known" in text
     assert "resident, worker 22,800,000 bytes" in text
     body = evening.get(f"/device/{_SECOND}").body.decode()
-    assert "missed 4 rounds: the device was asleep, stalled or stopped." in body
+    assert "missed 4 rounds: the device slept, or was too busy to look in time." in body
     assert re.search(
         r'<tr><td><time datetime="[^"]+" title="15 Nov 2026">[0-9:]{8}</time> <span class="err">± ', body
     )
@@ -191,7 +192,7 @@ def test_what_a_device_told_ahead_of_its_records_stands_until_these_have_arrived
     serve: Callable[[Fill], Served],
 ) -> None:
     def fill(store: Store) -> int:
-        turn = Turn(
+        transition = Transition(
             since_utc_ns=invented.utc(15, 9, 30),
             error_ns=3_000_000_000,
             quality=ClockQuality.HOLDOVER,
@@ -206,7 +207,7 @@ def test_what_a_device_told_ahead_of_its_records_stands_until_these_have_arrived
             waiting=12_345,
             software="0.1.0",
             country="ir",
-            headline=(turn,),
+            headline=(transition,),
         )
         store.commit([HelloArrived(hello=hello, received_ns=invented.utc(15, 11, 1))])
         # The next one says nothing of it, as an ended epoch's does: what was told stands.
@@ -229,8 +230,20 @@ def test_what_a_device_told_ahead_of_its_records_stands_until_these_have_arrived
     ]
 
 
+_EVIL: Final = '"><script>alert(1)</script>{{ 7*7 }}'
+_EVIL_EVIDENCE: Final = (
+    prose(_EVIL),
+    prose("rung"),
+    Statement(code=_EVIL, parameters={_EVIL: [_EVIL]}),
+    stated("rung", rung=_EVIL, reached=_EVIL, tried=[_EVIL]),
+    stated("rung-best", rung=_EVIL, reached=1, tried=1, best_ns=_EVIL),
+    stated("devices", devices=_EVIL, well=_EVIL, lost=-1, unclear=2**62, silent=True),
+    stated("name-resolved", hostname=_EVIL, resolver=[_EVIL], addresses=[]),
+)
+
+
 def test_words_from_a_hostile_device_are_only_words(serve: Callable[[Fill], Served]) -> None:
-    evil = '"><script>alert(1)</script>{{ 7*7 }}'
+    evil = _EVIL
 
     def fill(store: Store) -> int:
         device = invented.Device(id=_FIRST, epoch="9f1c04d27ab35e68", weather=invented.cut_from(0))
@@ -243,7 +256,7 @@ def test_words_from_a_hostile_device_are_only_words(serve: Callable[[Fill], Serv
                 test=record.test if record.test == "ladder" else evil,
                 context={evil: [evil]},
                 verdict=record.verdict
-                and Verdict(verdict=evil, rule_id=evil, evidence=(evil,), overturned_by=evil),
+                and Verdict(verdict=evil, rule_id=evil, evidence=_EVIL_EVIDENCE, overturned_by=_EVIL),
                 outcome=replace(record.outcome, failure=f"unknown_failure: {evil}", failed_operation=evil),
             )
             for record in device.records
@@ -261,7 +274,7 @@ def test_words_from_a_hostile_device_are_only_words(serve: Callable[[Fill], Serv
                         software=evil,
                         country=evil,
                         headline=(
-                            Turn(
+                            Transition(
                                 since_utc_ns=2**62,
                                 error_ns=None,
                                 quality=ClockQuality.SYNCHRONISED,
@@ -402,8 +415,43 @@ def test_a_fault_inside_is_a_page_in_the_same_style_and_says_nothing_of_the_insi
     database.close()
     answer = served.get("/")
     assert answer.status == 500
-    assert texts.plain("error_title") in answer.body.decode()
+    assert ENGLISH.say("page.error_title") in answer.body.decode()
     assert b"Traceback" not in answer.body
     assert b"torn" not in answer.body
     assert answer.headers["content-security-policy"] == SECURITY["content-security-policy"]
     _tags(answer.body)
+
+
+def test_a_number_past_all_bounds_in_a_record_takes_no_page_down(serve: Callable[[Fill], Served]) -> None:
+    """The collector judges the record itself, and says what it counted in it."""
+    flights = [[0, "up", 517], [5, "down", 10**400]]
+    odd: dict[str, JsonValue] = {"server_name": "messenger.example", "address": "93.184.216.34"}
+
+    def fill(store: Store) -> int:
+        device = invented.Device(
+            id=_FIRST,
+            epoch="9f1c04d27ab35e68",
+            weather=lambda target, _at: Failure.TIMEOUT if target.name == "messenger" else None,
+        )
+        device.one_round(invented.utc(15, 11))
+        device.records = [
+            replace(
+                one,
+                outcome=replace(
+                    one.outcome,
+                    failed_operation="tls_handshake",
+                    detail={**odd, "failure": str(Failure.TIMEOUT), "flights": cast("JsonValue", flights)},
+                ),
+            )
+            if one.target_name == "messenger"
+            else one
+            for one in device.records
+        ]
+        invented.deliver(store, device, invented.utc(15, 11, 2))
+        return invented.utc(15, 11, 3)
+
+    served = serve(fill)
+    for path in ("/", f"/device/{_FIRST}", f"/api/v1/devices/{_FIRST}/targets", "/api/v1/records"):
+        assert served.get(path).status == 200, path
+    targets = json.loads(served.get(f"/api/v1/devices/{_FIRST}/targets").body)["targets"]
+    assert "handshake-slow" in {said["code"] for target in targets for said in target["evidence"]}

@@ -80,11 +80,11 @@ def test_no_batch_is_answered_with_more_than_the_ways_take(tmp_path: Path, broke
     assert len(decode_ack(answer.payload).rejects) == (COUNT if broken else 0)
 
 
-def test_a_batch_out_of_turn_has_no_reject_that_is_in_nobodys_account(tmp_path: Path) -> None:
+def test_a_batch_out_of_order_has_no_reject_that_is_in_nobodys_account(tmp_path: Path) -> None:
     """A device that set such a record aside would never send it again, and the account would miss it for ever."""
     answers: list[OutgoingMessage] = []
     store = Store.open(tmp_path / "collector.sqlite3")
-    batch = Batch(device=DEVICE, epoch=EPOCH, seqs=(1,), records=({"no": "record"},), run="a" * 16)
+    batch = Batch(device=DEVICE, epoch=EPOCH, seqs=(1,), records=({"no": "record"},), incarnation="a" * 16)
     delivery = Delivery(topic=topic(DEVICE, "up", "live"), payload=encode_batch(batch), received_ns=1)
     IngestThread(store, Inbox(max_messages=1, max_bytes=1), answers.append).handle([delivery])
     store.close()

@@ -21,6 +21,7 @@ from collector.store.arrivals import (
     RefusedArrived,
 )
 from firmware.model import record as records
+from firmware.model.record import SCHEMA
 from firmware.model.seqs import SeqRanges
 from firmware.wire.messages import (
     MAX_BATCH_BYTES,
@@ -190,7 +191,7 @@ def test_columns_that_multiply_do_not_fill_the_disk() -> None:
 def test_what_newer_software_made_waits_for_an_upgrade() -> None:
     batch = judged(packed({"v": 2}))
     assert (batch.rejects, batch.pause_s > 0, batch.to) == ((), True, DEVICE)
-    record = judged(encode_batch(batch_of([1], schema=2)))
+    record = judged(encode_batch(batch_of([1], schema=SCHEMA + 1)))
     assert isinstance(record.arrival, BatchArrived)
     assert (record.arrival.rows, record.arrival.rejected, record.rejects) == ((), (), ())
     assert record.pause_s > 0
@@ -264,7 +265,7 @@ def test_a_topic_where_nothing_is_expected_is_not_answered(where: str) -> None:
 
 
 def test_an_answer_carries_the_longer_pause() -> None:
-    judgement = judged(encode_batch(batch_of([1], schema=2)))
+    judgement = judged(encode_batch(batch_of([1], schema=SCHEMA + 1)))
     sent = answer(judgement, Accounted(upto=0, ranges=SeqRanges()), EPOCH, pause_s=5.0)
     assert sent.topic == f"p1/dn/{DEVICE}/ack"
     assert decode_ack(sent.payload).retry_after_s == judgement.pause_s > 5.0

@@ -236,10 +236,10 @@ def test_a_hello_and_a_batch_cost_the_same_however_many_gaps_there_are(store: St
 
     def cost(seq: int) -> int:
         steps.clear()
-        runs = tuple(
+        incarnations = tuple(
             (f"{start:016x}", start) for start in (seq, seq - 1)
         )  # started anew, as after each power cut
-        hello = replace(hello_of(seq, seq), runs=runs)
+        hello = replace(hello_of(seq, seq), incarnations=incarnations)
         store.commit([HelloArrived(hello=hello, received_ns=1), arrived([seq])])
         return len(steps)
 

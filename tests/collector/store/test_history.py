@@ -13,7 +13,9 @@ from collector.store.database import Store
 from collector.store.history import MISSED_TARGET, DeviceHistory
 from collector.store.queries import Queries
 from firmware.judgement.ladder import RungProgress
+from firmware.model.jsontypes import JsonValue
 from firmware.model.record import Outcome, Rung, to_json
+from firmware.model.statement import Statement, prose, stated
 from tests.collector.page import invented
 from tests.collector.page.invented import NS_PER_S, Device, clear, cut_from, dark_from, deliver, utc
 
@@ -44,8 +46,8 @@ def test_a_device_without_a_round_has_no_past(store: Store, history: DeviceHisto
     deliver(store, _device(), _NOW)
     found = history.rounds(_device().id, 10)
     assert (found.rounds, found.missed, found.before) == ((), (), None)
-    assert history.verdict_run(_device().id) is None
-    assert history.verdict_run("nobodyheardofit0") is None
+    assert history.verdict_streak(_device().id) is None
+    assert history.verdict_streak("nobodyheardofit0") is None
 
 
 def test_the_ladder_is_the_one_the_device_concluded_from(store: Store, history: DeviceHistory) -> None:
@@ -96,9 +98,9 @@ def test_rounds_run_on_into_the_epoch_before(store: Store, history: DeviceHistor
     assert [one.row.epoch[0] for one in found.rounds] == ["1", "0", "0"]
     assert found.before is not None
     assert found.before.epoch == "1" * 16
-    run = history.verdict_run(first.id)
-    assert run is not None
-    assert (run.rounds, run.first.start_utc_ns, run.before) == (4, utc(15, 10), None)
+    streak = history.verdict_streak(first.id)
+    assert streak is not None
+    assert (streak.rounds, streak.first.start_utc_ns, streak.before) == (4, utc(15, 10), None)
 
 
 def test_missed_rounds_are_found_among_those_shown(store: Store, history: DeviceHistory) -> None:
@@ -110,7 +112,32 @@ def test_missed_rounds_are_found_among_those_shown(store: Store, history: Device
     deliver(store, device, _NOW)
     missed = history.rounds(device.id, 10).missed
     assert [(one.count, one.start_utc_ns) for one in missed] == [(3, utc(15, 10, 5))]
-    assert "asleep" in missed[0].reason
+    assert missed[0].reason == stated("stalled")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("the device was asleep", prose("the device was asleep")),
+        ("stalled", prose("stalled")),
+        (["sea-monster", {"teeth": 9}], stated("sea-monster", teeth=9)),
+        (7, prose("missed_slot")),
+        (["", {}], prose("missed_slot")),
+    ],
+)
+def test_why_a_round_was_missed_is_read_however_it_was_written(
+    store: Store, history: DeviceHistory, written: JsonValue, read: Statement
+) -> None:
+    device = _device()
+    device.one_round(utc(15, 10))
+    device.miss(utc(15, 10, 5))
+    outcome = device.records[-1].outcome
+    device.records[-1] = replace(
+        device.records[-1], outcome=replace(outcome, detail={**outcome.detail, "reason": written})
+    )
+    device.one_round(utc(15, 11))
+    deliver(store, device, _NOW)
+    assert [one.reason for one in history.rounds(device.id, 10).missed] == [read]
 
 
 def test_devices_call_a_missed_round_what_the_collector_looks_for() -> None:
@@ -121,30 +148,30 @@ def test_since_when_a_verdict_holds_and_what_came_before(store: Store, history: 
     device = _device(weather=dark_from(utc(15, 12), utc(15, 13)))
     device.measure(utc(15, 11), utc(15, 12, 30))
     deliver(store, device, _NOW)
-    run = history.verdict_run(device.id)
-    assert run is not None
-    assert run.first.verdict == "isp_or_wider_outage"
-    assert run.first.start_utc_ns == utc(15, 12)
-    assert run.before is not None
-    assert (run.before.verdict, run.before.start_utc_ns) == ("ok", utc(15, 11, 55))
+    streak = history.verdict_streak(device.id)
+    assert streak is not None
+    assert streak.first.verdict == "isp_or_wider_outage"
+    assert streak.first.start_utc_ns == utc(15, 12)
+    assert streak.before is not None
+    assert (streak.before.verdict, streak.before.start_utc_ns) == ("ok", utc(15, 11, 55))
 
     device.measure(utc(15, 13), utc(15, 13, 6))
     deliver(store, device, _NOW)
-    again = history.verdict_run(device.id)
+    again = history.verdict_streak(device.id)
     assert again is not None
     assert (again.first.verdict, again.before and again.before.verdict) == ("ok", "isp_or_wider_outage")
 
 
-def test_a_round_without_a_verdict_ends_a_run(store: Store, history: DeviceHistory) -> None:
+def test_a_round_without_a_verdict_ends_a_streak(store: Store, history: DeviceHistory) -> None:
     device = _device()
     device.measure(utc(15, 10), utc(15, 10, 16))
     rounds = [index for index, record in enumerate(device.records) if record.test == "ladder"]
     device.records[rounds[1]] = replace(device.records[rounds[1]], verdict=None)
     deliver(store, device, _NOW)
-    run = history.verdict_run(device.id)
-    assert run is not None
-    assert (run.rounds, run.before and run.before.verdict) == (2, None)
-    assert run.before is not None
+    streak = history.verdict_streak(device.id)
+    assert streak is not None
+    assert (streak.rounds, streak.before and streak.before.verdict) == (2, None)
+    assert streak.before is not None
 
 
 def test_the_last_records_are_the_last_that_arrived(store: Store, history: DeviceHistory) -> None:

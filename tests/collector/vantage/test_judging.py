@@ -13,26 +13,27 @@ from collector.store.queries import Queries
 from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS, Key, Sample
 from collector.vantage.judging import JudgedTarget, Judging, span
-from collector.vantage.log import CHANGED, NO_CONTROL, UNREACHABLE
-from firmware.judgement.site.evidence import VantageSource, WebControl
+from collector.vantage.log import CHANGED, NO_VANTAGE, UNREACHABLE
+from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.plan import PlannedTarget
 from firmware.model.record import ClockQuality, Record, Rung
 from tests.collector.page import invented
 from tests.collector.page.conftest import serving
+from tests.english import ENGLISH
 
 SITE = next(one for one in invented.PLAN.targets if one.rung is Rung.PLATFORMS)
 KEY = Key(test=SITE.test, target=SITE.target, target_name=SITE.name)
 BEGAN_S = 1_795_000_000
 DAY_S = 86_400
-WELL = WebControl(
+WELL = SiteView(
     source=VantageSource.COLLECTOR,
     addresses=("93.184.216.34",),
     connects={"93.184.216.34:443": None},
     status=200,
 )
-DOWN = WebControl(
+DOWN = SiteView(
     source=VantageSource.COLLECTOR,
     addresses=("93.184.216.34",),
     connects={"93.184.216.34:443": "connection_refused"},
@@ -78,7 +79,7 @@ class Here:
     judging: Judging
     device: invented.Device
 
-    def control(self, at_s: int, view: WebControl) -> None:
+    def vantage(self, at_s: int, view: SiteView) -> None:
         failure = "connection_refused" if view is DOWN else None
         sample = Sample(key=KEY, utc_ns=at_s * NS, failure=failure, failed_operation=None, view=view)
         self.log.add([sample], every_s=600)
@@ -113,85 +114,85 @@ def said(one: JudgedTarget) -> str:
 
 
 def test_down_outside_too_is_down(here: Here) -> None:
-    here.control(BEGAN_S, DOWN)
-    here.control(BEGAN_S + 600, DOWN)
+    here.vantage(BEGAN_S, DOWN)
+    here.vantage(BEGAN_S + 600, DOWN)
     here.deliver(BEGAN_S + 300)
     one = here.judged()
     assert said(one) == "service_down"
-    assert one.control is not None
+    assert one.vantage is not None
 
 
 def test_well_outside_is_blocked(here: Here) -> None:
-    here.control(BEGAN_S, WELL)
-    here.control(BEGAN_S + 600, WELL)
+    here.vantage(BEGAN_S, WELL)
+    here.vantage(BEGAN_S + 600, WELL)
     here.deliver(BEGAN_S + 300)
     assert said(here.judged()) == "blocked_tcp"
 
 
 @pytest.mark.parametrize("view", [None, UNREACHABLE])
-def test_without_a_control_nobody_is_accused(here: Here, view: WebControl | None) -> None:
+def test_without_a_vantage_nobody_is_accused(here: Here, view: SiteView | None) -> None:
     if view is not None:
-        here.control(BEGAN_S, view)
-        here.control(BEGAN_S + 600, view)
+        here.vantage(BEGAN_S, view)
+        here.vantage(BEGAN_S + 600, view)
     here.deliver(BEGAN_S + 300)
     one = here.judged()
     assert said(one) == "inconclusive"
-    assert one.why_no_control == ("" if view is not None else NO_CONTROL)
+    assert one.why_no_vantage == (None if view is not None else NO_VANTAGE)
 
 
-def test_a_record_that_arrives_weeks_later_has_the_control_of_its_own_time(here: Here) -> None:
-    here.control(BEGAN_S, DOWN)
-    here.control(BEGAN_S + 600, DOWN)
+def test_a_record_that_arrives_weeks_later_has_the_vantage_of_its_own_time(here: Here) -> None:
+    here.vantage(BEGAN_S, DOWN)
+    here.vantage(BEGAN_S + 600, DOWN)
     for day in range(1, 22):
-        here.control(BEGAN_S + day * DAY_S, WELL)
+        here.vantage(BEGAN_S + day * DAY_S, WELL)
     here.deliver(BEGAN_S + 21 * DAY_S)
     one = here.judged()
     assert said(one) == "service_down"
-    assert one.control is not None
-    assert one.control.age_s <= 300
+    assert one.vantage is not None
+    assert one.vantage.age_s <= 300
 
 
-def test_until_the_control_has_looked_again_nobody_is_accused(here: Here) -> None:
-    here.control(BEGAN_S, WELL)
+def test_until_the_vantage_has_looked_again_nobody_is_accused(here: Here) -> None:
+    here.vantage(BEGAN_S, WELL)
     here.deliver(BEGAN_S + 300)
     one = here.judged()
     assert (said(one), one.judgement.verdict.rule_id) == ("inconclusive", "control-not-since")
-    here.control(BEGAN_S + 600, WELL)
+    here.vantage(BEGAN_S + 600, WELL)
     assert said(here.judged()) == "blocked_tcp"
 
 
 def test_a_site_that_went_down_between_two_looks_is_not_called_blocked(here: Here) -> None:
-    here.control(BEGAN_S, WELL)
+    here.vantage(BEGAN_S, WELL)
     here.deliver(BEGAN_S + 300)
-    here.control(BEGAN_S + 600, DOWN)
+    here.vantage(BEGAN_S + 600, DOWN)
     one = here.judged()
-    assert (said(one), one.why_no_control) == ("inconclusive", CHANGED)
+    assert (said(one), one.why_no_vantage) == ("inconclusive", CHANGED)
 
 
-def test_a_time_that_is_not_known_is_joined_only_where_the_control_found_the_same_all_along(
+def test_a_time_that_is_not_known_is_joined_only_where_the_vantage_found_the_same_all_along(
     here: Here,
 ) -> None:
     for at in (0, 600, 4000, 6000):
-        here.control(BEGAN_S + at, DOWN)
+        here.vantage(BEGAN_S + at, DOWN)
     here.deliver(BEGAN_S + 5000, clock_known=False)
     assert said(here.judged()) == "service_down"
-    here.control(BEGAN_S + 6600, WELL)
+    here.vantage(BEGAN_S + 6600, WELL)
     assert said(here.judged()) == "service_down"
 
 
-def test_a_time_that_is_not_known_is_joined_to_nothing_where_the_control_changed_meanwhile(
+def test_a_time_that_is_not_known_is_joined_to_nothing_where_the_vantage_changed_meanwhile(
     here: Here,
 ) -> None:
     for at, view in ((0, DOWN), (600, DOWN), (1200, WELL), (1800, DOWN), (6000, DOWN)):
-        here.control(BEGAN_S + at, view)
+        here.vantage(BEGAN_S + at, view)
     here.deliver(BEGAN_S + 5000, clock_known=False)
     one = here.judged()
-    assert (said(one), one.why_no_control) == ("inconclusive", CHANGED)
+    assert (said(one), one.why_no_vantage) == ("inconclusive", CHANGED)
 
 
-def test_a_time_that_a_sync_point_tells_later_is_joined_to_the_control_of_that_time(here: Here) -> None:
+def test_a_time_that_a_sync_point_tells_later_is_joined_to_the_vantage_of_that_time(here: Here) -> None:
     for at, view in ((0, DOWN), (600, DOWN), (1200, WELL), (1800, DOWN), (6000, DOWN)):
-        here.control(BEGAN_S + at, view)
+        here.vantage(BEGAN_S + at, view)
     last = here.device.records[-1]
     assert last.test == "ladder"
     point: JsonValue = [[last.start.boottime_ns, last.start.utc_ns, 10_000_000]]
@@ -199,7 +200,7 @@ def test_a_time_that_a_sync_point_tells_later_is_joined_to_the_control_of_that_t
     here.device.records[-1] = replace(last, outcome=told)
     here.deliver(BEGAN_S + 5000, clock_known=False)
     one = here.judged()
-    assert (said(one), one.why_no_control) == ("service_down", "")
+    assert (said(one), one.why_no_vantage) == ("service_down", None)
 
 
 def test_a_clock_ahead_of_the_arrival_spans_the_day_before_it(here: Here) -> None:
@@ -243,14 +244,28 @@ def test_the_page_and_the_api_show_it(tmp_path: Path) -> None:
             told = json.load(answer)
         (one,) = [target for target in told["targets"] if target["target_name"] == SITE.name]
         assert (one["verdict"], one["rule_id"]) == ("service_down", "down-outside-too")
-        assert one["control"]["age_s"] == 35  # from the end of the round
+        assert one["vantage"]["age_s"] == 35  # from the end of the round
+        assert one["no_vantage"] is None
+        assert {
+            "code": "vantage",
+            "parameters": {"source": "collector"},
+            "sentence": "vantage: collector looked around that time",
+        } in one["evidence"]
+        assert one["overturned_by"] == ENGLISH.overturned_by("down-outside-too")
+        (other, *_) = [target for target in told["targets"] if target["target_name"] != SITE.name]
+        assert other["vantage"] is None
+        assert other["no_vantage"] == {
+            "code": "did-not-look",
+            "parameters": {},
+            "sentence": "no vantage looked within a day of this measurement",
+        }
         assert told["round"].startswith("9f1c04d27ab35e68:")
-        with urllib.request.urlopen(f"{served.url}/api/v1/controls", timeout=30) as answer:
-            controls = json.load(answer)
-        assert [(run["target_name"], run["failure"]) for run in controls["targets"]] == [
+        with urllib.request.urlopen(f"{served.url}/api/v1/vantage", timeout=30) as answer:
+            vantage = json.load(answer)
+        assert [(streak["target_name"], streak["failure"]) for streak in vantage["targets"]] == [
             (SITE.name, "connection_refused")
         ]
-        assert controls["gaps"] == []
+        assert vantage["gaps"] == []
         with urllib.request.urlopen(f"{served.url}/device/k3v9q2m7x1c8n5p4", timeout=30) as answer:
             page = answer.read().decode()
         assert "service_down" in page

@@ -1,4 +1,4 @@
-"""The vantage's log: samples become runs, gaps stay gaps, and a record finds what was seen nearest its time."""
+"""The vantage's log: samples become streaks, gaps stay gaps, and a record finds what was seen nearest its time."""
 
 import itertools
 from dataclasses import replace
@@ -7,31 +7,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.store.vantage_streaks import NS, RUN_LONGEST_NS, SAMPLES_MISSED, Key, Run, Sample, continued
+from collector.store.vantage_streaks import (
+    NS,
+    SAMPLES_MISSED,
+    STREAK_LONGEST_NS,
+    Key,
+    Sample,
+    VantageStreak,
+    continued,
+)
 from collector.vantage.log import JOIN_WINDOW_S, UNREACHABLE, age_s, is_connected, nearest, sample_of
 from collector.vantage.targets import VantageTarget
-from firmware.judgement.site.evidence import VantageSource, WebControl
+from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.failures import Failure
 from firmware.model.record import ClockQuality, ClockReading, Outcome, Record, Zone
 
 KEY = Key(test="web_connectivity", target="https://www.example.org/", target_name="example")
 EVERY_S = 600
-WELL = WebControl(source=VantageSource.COLLECTOR, status=200, addresses=("192.0.2.1",))
-DOWN = WebControl(source=VantageSource.COLLECTOR, http_failure="connection_refused")
+WELL = SiteView(source=VantageSource.COLLECTOR, status=200, addresses=("192.0.2.1",))
+DOWN = SiteView(source=VantageSource.COLLECTOR, http_failure="connection_refused")
 
 
-def sample(at_s: float, view: WebControl = WELL, failure: str | None = None) -> Sample:
+def sample(at_s: float, view: SiteView = WELL, failure: str | None = None) -> Sample:
     return Sample(key=KEY, utc_ns=round(at_s * NS), failure=failure, failed_operation=None, view=view)
 
 
-def runs_of(samples: list[Sample]) -> list[Run]:
-    runs: list[Run] = []
+def streaks_of(samples: list[Sample]) -> list[VantageStreak]:
+    streaks: list[VantageStreak] = []
     for one in samples:
-        run = continued(runs[-1] if runs else None, one, every_s=EVERY_S)
-        if runs and run.first_utc_ns == runs[-1].first_utc_ns:
-            runs.pop()
-        runs.append(run)
-    return runs
+        streak = continued(streaks[-1] if streaks else None, one, every_s=EVERY_S)
+        if streaks and streak.first_utc_ns == streaks[-1].first_utc_ns:
+            streaks.pop()
+        streaks.append(streak)
+    return streaks
 
 
 def record_of(key: Key, outcome: Outcome, at_s: float = 0) -> Record:
@@ -49,9 +57,9 @@ def record_of(key: Key, outcome: Outcome, at_s: float = 0) -> Record:
     )
 
 
-def test_what_stays_the_same_is_one_run_and_a_change_begins_another() -> None:
-    runs = runs_of([sample(0), sample(600), sample(1200, DOWN, "connection_refused"), sample(1800)])
-    assert [(run.first_utc_ns // NS, run.last_utc_ns // NS, run.samples) for run in runs] == [
+def test_what_stays_the_same_is_one_streak_and_a_change_begins_another() -> None:
+    streaks = streaks_of([sample(0), sample(600), sample(1200, DOWN, "connection_refused"), sample(1800)])
+    assert [(streak.first_utc_ns // NS, streak.last_utc_ns // NS, streak.samples) for streak in streaks] == [
         (0, 600, 2),
         (1200, 1200, 1),
         (1800, 1800, 1),
@@ -59,35 +67,35 @@ def test_what_stays_the_same_is_one_run_and_a_change_begins_another() -> None:
 
 
 def test_addresses_that_change_all_the_time_are_one_finding_and_all_kept() -> None:
-    (run,) = runs_of([sample(0), sample(600, replace(WELL, addresses=("192.0.2.2",)))])
-    assert run.view.addresses == ("192.0.2.1", "192.0.2.2")
+    (streak,) = streaks_of([sample(0), sample(600, replace(WELL, addresses=("192.0.2.2",)))])
+    assert streak.view.addresses == ("192.0.2.1", "192.0.2.2")
 
 
-def test_a_gap_and_a_day_end_a_run() -> None:
+def test_a_gap_and_a_day_end_a_streak() -> None:
     gap_s = EVERY_S * SAMPLES_MISSED + 1
-    assert len(runs_of([sample(0), sample(gap_s)])) == 2
-    assert len(runs_of([sample(0), sample(gap_s - 1)])) == 1
-    day = [sample(at) for at in range(0, RUN_LONGEST_NS // NS + 1200, 600)]
-    assert len(runs_of(day)) == 2
+    assert len(streaks_of([sample(0), sample(gap_s)])) == 2
+    assert len(streaks_of([sample(0), sample(gap_s - 1)])) == 1
+    day = [sample(at) for at in range(0, STREAK_LONGEST_NS // NS + 1200, 600)]
+    assert len(streaks_of(day)) == 2
 
 
 @given(st.lists(st.tuples(st.integers(1, 5000), st.sampled_from([WELL, DOWN, UNREACHABLE])), max_size=40))
-def test_runs_hold_every_sample_once_and_in_order(steps: list[tuple[int, WebControl]]) -> None:
+def test_streaks_hold_every_sample_once_and_in_order(steps: list[tuple[int, SiteView]]) -> None:
     at, samples = 0, []
     for step, view in steps:
         at += step
         samples.append(sample(at, view))
-    runs = runs_of(samples)
-    assert sum(run.samples for run in runs) == len(samples)
-    assert all(one.last_utc_ns < two.first_utc_ns for one, two in itertools.pairwise(runs))
+    streaks = streaks_of(samples)
+    assert sum(streak.samples for streak in streaks) == len(samples)
+    assert all(one.last_utc_ns < two.first_utc_ns for one, two in itertools.pairwise(streaks))
     for one in samples:
-        found = nearest(runs, one.utc_ns)
+        found = nearest(streaks, one.utc_ns)
         assert found is not None
         assert (found.status, found.reachable) == (one.view.status, one.view.reachable)
 
 
 def test_the_nearest_in_time_says_how_far_it_is() -> None:
-    runs = runs_of([sample(0), sample(600), sample(4000, DOWN, "connection_refused")])
+    streaks = streaks_of([sample(0), sample(600), sample(4000, DOWN, "connection_refused")])
     for at_s, status, age in (
         (-50, 200, 50),
         (0, 200, 0),
@@ -95,21 +103,21 @@ def test_the_nearest_in_time_says_how_far_it_is() -> None:
         (700, 200, 100),
         (3900, None, 100),
     ):
-        found = nearest(runs, at_s * NS)
+        found = nearest(streaks, at_s * NS)
         assert found is not None
         assert (found.status, found.age_s) == (status, age)
-    assert age_s(runs[0], 310 * NS) <= 300
+    assert age_s(streaks[0], 310 * NS) <= 300
 
 
 def test_weeks_later_it_is_still_there_and_far_off_it_is_none() -> None:
-    runs = runs_of([sample(0), sample(600)])
-    assert nearest(runs, round((600 + JOIN_WINDOW_S) * NS)) is not None
-    assert nearest(runs, round((601 + JOIN_WINDOW_S) * NS)) is None
+    streaks = streaks_of([sample(0), sample(600)])
+    assert nearest(streaks, round((600 + JOIN_WINDOW_S) * NS)) is not None
+    assert nearest(streaks, round((601 + JOIN_WINDOW_S) * NS)) is None
     assert nearest([], 0) is None
 
 
 @pytest.mark.parametrize(("reached", "connected"), [(0, False), (1, False), (2, True), (3, True)])
-def test_a_control_is_connected_when_two_unrelated_neutral_networks_answer(
+def test_a_vantage_is_connected_when_two_unrelated_neutral_networks_answer(
     reached: int, connected: bool
 ) -> None:
     keys = [
@@ -127,7 +135,7 @@ def test_a_control_is_connected_when_two_unrelated_neutral_networks_answer(
     assert not is_connected([], records)
 
 
-def test_a_control_that_is_not_connected_says_only_that() -> None:
+def test_a_vantage_that_is_not_connected_says_only_that() -> None:
     down = record_of(KEY, Outcome(failure=Failure.TIMEOUT, failed_operation="connect"), at_s=5)
     kept = sample_of(down, connected=False)
     assert kept is not None

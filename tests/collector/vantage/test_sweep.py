@@ -6,6 +6,7 @@ from threading import Event
 from collector.store.vantage_streaks import Key
 from collector.vantage import sweep
 from collector.vantage.targets import VantageTarget
+from tests.english import ENGLISH
 from tests.servers.tcp import TcpServer, stay_silent
 
 
@@ -17,7 +18,7 @@ def test_it_brings_a_record_of_every_target() -> None:
     with TcpServer(stay_silent) as server:
         port = server.port
         swept = sweep.measure([tcp(port, "up"), tcp(port, "again")], Event())
-    assert swept.fault == ""
+    assert swept.fault is None
     assert {record.target_name: record.outcome.failure for record in swept.records} == {
         "up": None,
         "again": None,
@@ -34,7 +35,9 @@ def test_it_brings_a_record_of_every_target() -> None:
 def test_a_process_that_dies_is_a_fault_and_no_more() -> None:
     swept = sweep.measure([tcp(9, "x")], Event(), command=(sys.executable, "-c", "raise SystemExit(3)"))
     assert swept.records == []
-    assert swept.fault
+    assert swept.fault is not None
+    assert swept.fault.code == "sweep-failed"
+    assert ENGLISH.state("gap", swept.fault).startswith("the measuring process failed: ")
 
 
 def test_a_target_that_cannot_be_read_is_a_result_like_any_other() -> None:
@@ -47,4 +50,4 @@ def test_it_ends_early_when_told_to_stop() -> None:
     stopping = Event()
     stopping.set()
     swept = sweep.measure([tcp(9, "x")], stopping)
-    assert (swept.records, swept.fault) == ([], "")
+    assert (swept.records, swept.fault) == ([], None)

@@ -50,7 +50,7 @@ def test_an_unknown_plan_is_said_and_nothing_is_measured_for_it() -> None:
     assert targets_of(chosen.plans) == ()
 
 
-def test_every_far_target_is_controlled_once_and_can_be_measured() -> None:
+def test_every_far_target_is_measured_once_and_can_be_measured() -> None:
     plan = load(country="ir")
     targets = targets_of([plan, plan])
     far = [one for one in plan.targets if one.rung in (Rung.DOMESTIC, Rung.INTERNATIONAL, Rung.PLATFORMS)]

@@ -13,6 +13,7 @@ from collector.store.queries import Queries
 from collector.store.vantage_log import VantageLog, VantageQueries
 from collector.store.vantage_streaks import NS
 from collector.vantage.thread import VantageThread, news_of
+from firmware.model.statement import stated
 from firmware.wire.messages import Hello
 from firmware.wire.vantage_news import decode_news
 from tests.servers.http import http, page
@@ -69,7 +70,7 @@ class Running:
         )
         store.close()
         self.queries = Queries(self.database)
-        self.controls = VantageQueries(self.queries)
+        self.vantage = VantageQueries(self.queries)
         settings = VantageSettings(enabled=True, every_s=10, plans=folder / "plans")
         self.thread = VantageThread(
             self.database, self.queries, settings, send=self.sent.append, say=self.said.append
@@ -93,7 +94,7 @@ def test_a_sweep_goes_into_the_log_and_down_to_the_device(tmp_path: Path, plans:
             until(lambda: running.sent, "news sent")
         finally:
             running.thread.stop()
-    assert {(run.key.target_name, run.failure) for run in running.controls.last()} == {
+    assert {(streak.key.target_name, streak.failure) for streak in running.vantage.last()} == {
         ("n0", None),
         ("n1", None),
         ("n2", None),
@@ -109,7 +110,7 @@ def test_a_sweep_goes_into_the_log_and_down_to_the_device(tmp_path: Path, plans:
     running.queries.close()
 
 
-def test_a_control_that_reaches_nothing_keeps_that_and_tells_its_devices_nothing(
+def test_a_vantage_that_reaches_nothing_keeps_that_and_tells_its_devices_nothing(
     tmp_path: Path, plans: Path
 ) -> None:
     with TcpServer(http(lambda _request: page())) as server:
@@ -118,10 +119,10 @@ def test_a_control_that_reaches_nothing_keeps_that_and_tells_its_devices_nothing
     running = Running(tmp_path)
     running.thread.start()
     try:
-        until(running.controls.last, "samples")
+        until(running.vantage.last, "samples")
     finally:
         running.thread.stop()
-    assert {run.view.reachable for run in running.controls.last()} == {False}
+    assert {streak.view.reachable for streak in running.vantage.last()} == {False}
     assert running.sent == []
     running.queries.close()
 
@@ -136,7 +137,7 @@ def test_a_plan_that_is_not_known_is_said_once_and_nothing_is_measured(tmp_path:
         running.thread.stop()
     assert "no plan for 'qq'" in running.said[0]
     assert "broken.toml" in running.said[1]
-    assert running.controls.last() == ()
+    assert running.vantage.last() == ()
     running.queries.close()
 
 
@@ -155,11 +156,11 @@ def test_the_time_in_which_it_did_not_run_is_a_gap(tmp_path: Path, plans: Path) 
         log.close()
         running.thread.start()
         try:
-            until(running.controls.gaps, "a gap")
+            until(running.vantage.gaps, "a gap")
         finally:
             running.thread.stop()
-    (gap,) = running.controls.gaps()
-    assert (gap.from_utc_ns, gap.reason) == (long_ago_ns, "the vantage did not run")
+    (gap,) = running.vantage.gaps()
+    assert (gap.from_utc_ns, gap.reason) == (long_ago_ns, stated("vantage-not-running"))
     running.queries.close()
 
 
@@ -178,6 +179,6 @@ def test_news_has_pages_first_since_the_last_are_cut_first(tmp_path: Path, plans
             until(lambda: running.sent, "news sent")
         finally:
             running.thread.stop()
-    runs = running.controls.last()
-    assert next(one.target_name for one in news_of(runs, 1).seen) == "site"
+    streaks = running.vantage.last()
+    assert next(one.target_name for one in news_of(streaks, 1).seen) == "site"
     running.queries.close()

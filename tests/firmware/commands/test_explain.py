@@ -67,6 +67,12 @@ def test_lines_for_machines(tidegauge: Command, tmp_path: Path) -> None:
         False,
     )
     assert second["ooni_said"] == {"blocking": "http-failure", "accessible": False}
+    assert {
+        "code": "page-failed",
+        "parameters": {"url": second["input"], "step": "tls", "failure": "connection_reset"},
+        "sentence": "https://www.example.com/: tls: connection_reset",
+    } in second["evidence"]
+    assert second["overturned_by"].startswith("The same failure for a vantage outside")
 
 
 def test_a_page_for_people(tidegauge: Command) -> None:
@@ -74,7 +80,8 @@ def test_a_page_for_people(tidegauge: Command) -> None:
     assert (status, err) == (0, "")
     assert "verdict       blocked_tls (confidence " in out
     assert "\nrule          " in out
-    assert "\noverturned by " in out
+    assert "\nevidence      https://www.example.com/: tls: connection_reset\n" in out
+    assert "\noverturned by The same failure for a vantage outside" in out
     assert '\nOONI\'s pair   blocking "http-failure", accessible false\n' in out
     assert '\nthe file says blocking "http-failure", accessible false, the same\n' in out
 

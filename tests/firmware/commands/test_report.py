@@ -8,6 +8,7 @@ from firmware.commands.report import milliseconds, report
 from firmware.model.failures import Failure
 from firmware.model.record import Outcome, Phase, Stamp
 from firmware.model.task import Result
+from tests.english import ENGLISH
 
 
 def result(outcome: Outcome) -> Result:
@@ -25,7 +26,8 @@ def result(outcome: Outcome) -> Result:
 
 @pytest.mark.parametrize("stamp", Stamp)
 def test_every_time_says_who_took_it(stamp: Stamp) -> None:
-    text = report("tcp", result(Outcome(phases={"connect": Phase(ns=1_234_567, stamp=stamp)})))
+    outcome = Outcome(phases={"connect": Phase(ns=1_234_567, stamp=stamp)})
+    text = report("tcp", result(outcome), ENGLISH)
     assert re.search(r"^phases +connect +1\.235 ms  by \S", text, re.MULTILINE)
 
 
@@ -41,7 +43,7 @@ def test_the_block() -> None:
             "flights": [[0, "up", 517]],
         },
     )
-    assert report("tls", result(outcome)) == (
+    assert report("tls", result(outcome), ENGLISH) == (
         "tls        example.org:443\n"
         "outcome    connection_reset in tls_handshake\n"
         "           The connection was torn down by a reset, from the far end or from something in between.\n"

@@ -83,16 +83,16 @@ class TestARound:
 class TestConfirmation:
     """What is asked once more before the round ends."""
 
-    def test_nothing_while_a_control_is_still_out(self, plan: Plan) -> None:
+    def test_nothing_while_a_reference_is_still_out(self, plan: Plan) -> None:
         known = list(results(plan, Rung.INTERNATIONAL, failure=Failure.TIMEOUT).values())[1:]
         assert confirmation_tasks(plan, 1, START_NS, known, START_NS + 20 * S) == ()
 
-    def test_nothing_when_one_control_was_reached(self, plan: Plan) -> None:
+    def test_nothing_when_one_reference_was_reached(self, plan: Plan) -> None:
         known = list(results(plan, Rung.INTERNATIONAL, failure=Failure.TIMEOUT).values())
         known[0] = replace(known[0], failure=None)
         assert confirmation_tasks(plan, 1, START_NS, known, START_NS + 20 * S) == ()
 
-    def test_what_was_reached_near_and_at_home_once_all_controls_are_lost(self, plan: Plan) -> None:
+    def test_what_was_reached_near_and_at_home_once_all_references_are_lost(self, plan: Plan) -> None:
         lost = results(plan, Rung.INTERNATIONAL, Rung.PLATFORMS, failure=Failure.TIMEOUT)
         home = results(plan, *HOME)
         silent = {key: replace(one, failure=Failure.TIMEOUT) for key, one in home.items() if "aparat" in key}
@@ -106,7 +106,7 @@ class TestConfirmation:
             task.task_id for task in round_tasks(plan, 3, START_NS)
         }
 
-    def test_the_anchors_are_given_time_to_answer_where_the_controls_were_refused_at_once(
+    def test_the_anchors_are_given_time_to_answer_where_the_references_were_refused_at_once(
         self, plan: Plan
     ) -> None:
         refused = results(plan, Rung.INTERNATIONAL, failure=Failure.CONNECTION_REFUSED)

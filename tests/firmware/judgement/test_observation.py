@@ -131,7 +131,7 @@ def unreachable(target: str) -> Observation:
         ("http://192.0.2.1/", {6}, True),
         ("www.example.org:443", {4}, False),
         ("http://www.example.org/", {6}, False),
-        # without any route it is the address rung that says so; the controls stay what they are
+        # without any route it is the address rung that says so; the reference targets stay what they are
         ("192.0.2.1:443", set(), False),
     ],
 )

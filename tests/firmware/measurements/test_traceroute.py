@@ -17,6 +17,7 @@ from firmware.worker.single import measure_once
 from tests import namespaces
 from tests.bench.timing.lab import no_offloads
 from tests.chains import chain
+from tests.english import ENGLISH
 
 FAST: dict[str, OptionValue] = {"timeout_ms": 400}
 PATH4 = ["@gateway", "@cgnat", "198.51.100.2", "10.10.34.2", "203.0.113.2"]
@@ -71,7 +72,7 @@ def every_way() -> dict[str, Any]:
     found["rtt"] = whole["phases"]["rtt"]["ns"] == min(reply["rtt_ns"] for reply in hops[-1]["result"])
     found["icmp told once"] = "icmp" not in whole["detail"]
     found["size"] = [path(trace(there.server4, size=size)) == PATH4 for size in (60, 61, 1500)]
-    found["shown"] = report("traceroute", measure_once("traceroute", there.server4, FAST))
+    found["shown"] = report("traceroute", measure_once("traceroute", there.server4, FAST), ENGLISH)
     return found
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from firmware.ooni.explain import Explained, explain
 from firmware.ooni.read import Document, documents
+from tests.english import lines, overturned_by
 from tests.firmware.ooni.conditions import CONDITIONS, PAIRS
 
 VERDICTS: dict[str, str] = {
@@ -91,8 +92,8 @@ def test_every_condition_is_in_the_table() -> None:
 def test_the_verdict(condition: str) -> None:
     found = explained(condition)
     assert found.verdict.verdict == VERDICTS[condition], found.verdict
-    assert found.verdict.evidence
-    assert found.verdict.overturned_by
+    assert lines(found.verdict)
+    assert overturned_by(found.verdict)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.model.jsontypes import RecordError
+from firmware.model.statement import stated
 from firmware.ooni.explain import Explained, explain, to_json
 from firmware.ooni.keys import OoniError
 from firmware.ooni.measurement import split_endpoint
 from firmware.ooni.parse import parse
 from firmware.ooni.read import Damage, Document, documents
+from tests import english
 from tests.firmware.ooni.conditions import CONDITIONS, PAIRS
 from tests.firmware.ooni.mutilation import json_values, paths
 
@@ -233,7 +235,8 @@ def test_a_test_that_is_not_judged_says_so(name: str) -> None:
     found = explain(Document(line=1, value={"test_name": name, "test_keys": {"anything": [1, "x"]}}))
     assert (found.verdict.verdict, found.verdict.rule_id) == ("inconclusive", "test-not-judged")
     assert (found.pair.blocking, found.pair.accessible) == (None, None)
-    assert "not one that is judged" in found.verdict.evidence[0]
+    assert found.verdict.evidence == (stated("not-judged", test=name or "this test"),)
+    assert "not one that is judged" in english.lines(found.verdict)[0]
 
 
 @pytest.mark.parametrize(
@@ -289,7 +292,7 @@ def test_any_mutilation_of_a_key_is_judged_or_named_and_the_neighbours_are_read(
     assert isinstance(found[2], Explained)
     assert found[2].verdict.verdict == "blocked_tls"
     if isinstance(found[1], Explained):
-        json.dumps(to_json(found[1]), allow_nan=False).encode("ascii")
+        json.dumps(to_json(found[1], english.ENGLISH), allow_nan=False).encode("ascii")
     else:
         assert found[1].what
 

@@ -15,6 +15,7 @@ from firmware.ooni.explain import to_json as explained_to_json
 from firmware.ooni.keys import OoniError
 from firmware.ooni.read import Document
 from firmware.ooni.write import Origin, measurement_of
+from tests.english import ENGLISH
 from tests.firmware.ooni.mutilation import json_values, paths
 
 
@@ -55,4 +56,4 @@ def test_any_mutilation_of_a_record_is_judged_or_named(
         found = explain(Document(line=1, value=record))
     except (OoniError, RecordError):
         return
-    json.dumps(explained_to_json(found), allow_nan=False).encode("ascii")
+    json.dumps(explained_to_json(found, ENGLISH), allow_nan=False).encode("ascii")

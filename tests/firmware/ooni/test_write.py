@@ -13,14 +13,14 @@ from firmware.judgement.site.evidence import (
     HandshakeEvidence,
     Lookup,
     Request,
+    SiteView,
     VantageSource,
-    WebControl,
     WebEvidence,
 )
 from firmware.judgement.site.from_record import evidence_of as evidence_of_record
 from firmware.model.failures import Failure
 from firmware.model.record import Record
-from firmware.ooni.evidence import control_of, evidence_of
+from firmware.ooni.evidence import evidence_of, vantage_of
 from firmware.ooni.parse import parse
 from firmware.ooni.steps import Details, steps_of
 from firmware.ooni.write import Origin, measurement_of
@@ -111,8 +111,8 @@ evidences = st.builds(
 
 
 places = st.sampled_from(["192.0.2.1:443", "192.0.2.2:80", "[2001:db8::5]:443"])
-controls = st.builds(
-    WebControl,
+vantages = st.builds(
+    SiteView,
     source=st.just(VantageSource.COLLECTOR),
     age_s=st.floats(0, 86_400).map(lambda age: round(age, 3)),
     dns_failure=words,
@@ -133,8 +133,8 @@ def page_record(**detail: Any) -> Record:
     return replace(record, target="https://www.example.org/", outcome=replace(record.outcome, detail=detail))
 
 
-def written(record: Record, control: WebControl | None = None) -> dict[str, Any]:
-    measurement = measurement_of(record, ORIGIN, control)
+def written(record: Record, vantage: SiteView | None = None) -> dict[str, Any]:
+    measurement = measurement_of(record, ORIGIN, vantage)
     assert measurement is not None
     return cast("dict[str, Any]", measurement)
 
@@ -176,7 +176,7 @@ def test_what_ooni_has_no_like_of_is_left_out(test: str) -> None:
     assert measurement_of(tcp_record(1, test=test), ORIGIN) is None
 
 
-def test_a_failed_lookup_without_a_control_is_not_called_accessible() -> None:
+def test_a_failed_lookup_without_a_vantage_is_not_called_accessible() -> None:
     record = page_record()
     outcome = replace(record.outcome, failure="dns_nxdomain_error", failed_operation="resolve")
     told = written(replace(record, outcome=outcome))["test_keys"]
@@ -197,8 +197,8 @@ def test_a_label_in_an_address_s_place_is_scrubbed() -> None:
     assert told["test_keys"]["tcp_connect"][0]["ip"] == "[scrubbed]"
 
 
-def test_a_control_stands_as_the_test_helper_and_comes_back() -> None:
-    control = WebControl(
+def test_a_vantage_stands_as_the_test_helper_and_comes_back() -> None:
+    vantage = SiteView(
         source=VantageSource.COLLECTOR,
         addresses=("192.0.2.1",),
         asns={"192.0.2.1": 64500},
@@ -209,12 +209,12 @@ def test_a_control_stands_as_the_test_helper_and_comes_back() -> None:
         body_length=120,
         title="Here",
     )
-    assert control_of(parse(cast("Any", written(page_record(), control)))) == control
+    assert vantage_of(parse(cast("Any", written(page_record(), vantage)))) == vantage
 
 
-def test_a_control_that_was_not_reached_says_so() -> None:
-    control = WebControl(source=VantageSource.COLLECTOR, reachable=False)
-    back = control_of(parse(cast("Any", written(page_record(), control))))
+def test_a_vantage_that_was_not_reached_says_so() -> None:
+    vantage = SiteView(source=VantageSource.COLLECTOR, reachable=False)
+    back = vantage_of(parse(cast("Any", written(page_record(), vantage))))
     assert back is not None
     assert not back.reachable
 
@@ -233,11 +233,11 @@ def test_evidence_written_and_read_again_is_the_same(evidence: WebEvidence) -> N
     assert (back.failure, back.failed_operation) == (evidence.failure, evidence.failed_operation)
 
 
-@given(controls)
-def test_a_control_written_and_read_again_is_the_same(control: WebControl) -> None:
-    back = control_of(parse(cast("Any", written(page_record(), control))))
+@given(vantages)
+def test_a_vantage_written_and_read_again_is_the_same(vantage: SiteView) -> None:
+    back = vantage_of(parse(cast("Any", written(page_record(), vantage))))
     assert back is not None
-    assert replace(back, age_s=round(back.age_s, 3)) == control
+    assert replace(back, age_s=round(back.age_s, 3)) == vantage
 
 
 @given(records)

@@ -18,7 +18,7 @@ GOOD = DATA / "plans" / "good.toml"
 
 # What follows the file's name, fault by fault.
 EXPECTED = {
-    "controls_by_dns_only": [
+    "references_by_dns_only": [
         ": rung international: found tls and http targets in 2 unrelated networks (AS64501, AS64502); allowed is 3 or more: fewer cannot tell an outage from one network's fault",
     ],
     "country_not_two_letters": [
@@ -136,7 +136,7 @@ EXPECTED = {
     "text_for_table": [
         ':6: target[1]: found the text "link"; allowed is a table',
     ],
-    "too_few_controls": [
+    "too_few_references": [
         ": rung international: found tls and http targets in 2 unrelated networks (AS64501, AS64502); allowed is 3 or more: fewer cannot tell an outage from one network's fault",
     ],
     "transition_slower_than_calm": [
@@ -251,8 +251,8 @@ class TestThePlansThatShip:
         said += [(task.source, task.why) for task in plan.tasks]
         assert all(source and why for source, why in said)
 
-    def test_three_controls_need_no_name_to_be_resolved(self, country: str) -> None:
-        # a control that was never asked, because its name was not resolved, is no evidence of a cut
+    def test_three_references_need_no_name_to_be_resolved(self, country: str) -> None:
+        # a reference target that was never asked, because its name was not resolved, is no evidence of a cut
         pinned = {
             target.network.owner
             for target in load(country=country).on_rung(Rung.INTERNATIONAL)
@@ -262,7 +262,7 @@ class TestThePlansThatShip:
         }
         assert len(pinned) >= 3
 
-    def test_one_control_finds_sign_in_pages(self, country: str) -> None:
+    def test_one_reference_finds_sign_in_pages(self, country: str) -> None:
         checks = [
             target
             for target in load(country=country).on_rung(Rung.INTERNATIONAL)
@@ -277,7 +277,7 @@ class TestThePlansThatShip:
         # a fifth of the budget is left for transitions
         assert day_bytes(plan) <= 0.8 * plan.cadence.budget_bytes_per_day
 
-    def test_no_control_and_no_anchor_shares_a_network(self, country: str) -> None:
+    def test_no_reference_and_no_anchor_shares_a_network(self, country: str) -> None:
         plan = load(country=country)
         anchors = plan.unrelated_networks(Rung.DOMESTIC, MEASUREMENTS)
         assert not anchors & plan.unrelated_networks(Rung.INTERNATIONAL, MEASUREMENTS)
@@ -290,7 +290,7 @@ def test_iran_has_anchors_that_need_no_resolver_and_one_that_decides_nothing() -
     assert [one.name for one in anchors if one.test == "dns"] == ["dns-ir"]
 
 
-def test_iran_asks_no_public_resolver_for_a_control() -> None:
+def test_iran_asks_no_public_resolver_for_a_reference() -> None:
     # their TLS endpoints are blocked there: they would be no reference target
     names = {target.options.get("sni") for target in load(country="ir").on_rung(Rung.INTERNATIONAL)}
     assert not names & {"one.one.one.one", "cloudflare-dns.com", "dns.google", "dns.quad9.net"}

@@ -22,7 +22,7 @@ from firmware.wire.messages import (
     Presence,
     Reject,
     Tombstone,
-    Turn,
+    Transition,
     decode_ack,
     decode_batch,
     decode_hello,
@@ -66,21 +66,23 @@ def repacked(batch: Batch, **changes: JsonValue) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "turn",
+    "transition",
     [1, [], [1, 2, "holdover", "ok"], [1, 2, "moon", "ok", "r"], [-1, 2, "holdover", "ok", "r"],
      [1, 2, "holdover", "v" * 65, "r"], [1, "2", "holdover", "ok", "r"]],
 )  # fmt: skip
-def test_a_headline_of_another_form_is_refused(turn: JsonValue) -> None:
+def test_a_headline_of_another_form_is_refused(transition: JsonValue) -> None:
     hello = json.loads(encode_hello(HELLO))
-    hello["headline"] = [turn]
+    hello["headline"] = [transition]
     with pytest.raises(RecordError, match="hello: headline: found"):
         decode_hello(json.dumps(hello).encode())
 
 
 def test_hello_and_ack_and_back() -> None:
     assert decode_hello(encode_hello(HELLO)) == HELLO
-    turn = Turn(since_utc_ns=1, error_ns=None, quality=ClockQuality.HOLDOVER, verdict="ok", rule_id="r")
-    headed = replace(HELLO, headline=(turn, replace(turn, error_ns=5)))
+    transition = Transition(
+        since_utc_ns=1, error_ns=None, quality=ClockQuality.HOLDOVER, verdict="ok", rule_id="r"
+    )
+    headed = replace(HELLO, headline=(transition, replace(transition, error_ns=5)))
     assert decode_hello(encode_hello(headed)) == headed
     assert decode_ack(encode_ack(ACK)) == ACK
 

@@ -32,6 +32,12 @@ odd: st.SearchStrategy[Any] = json_values | st.sampled_from(
         {},
         [1],
         ["a"],
+        [["a", {}]],
+        [["a", {"b": [], "c": ["d"], "e": None}]],
+        [["a", {"b": {}}]],
+        [["a", {"b": 2**63}]],
+        [["", {}]],
+        [["a"]],
         None,
     ]
 )

@@ -1,4 +1,4 @@
-"""Control news: it comes back as it was, always fits, and what is not news is refused."""
+"""Vantage news: it comes back as it was, always fits, and what is not news is refused."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.judgement.site import vantage_json
-from firmware.judgement.site.evidence import VantageSource, WebControl
+from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.jsontypes import NewerVersionError, RecordError
 from firmware.wire.vantage_news import MAX_NEWS_BYTES, VantageNews, VantageView, decode_news, encode_news
 from tests.firmware.records import failures
@@ -18,7 +18,7 @@ from tests.firmware.records import failures
 texts = st.text(max_size=20)
 places = st.dictionaries(texts, failures, max_size=4)
 views = st.builds(
-    WebControl,
+    SiteView,
     source=st.just(VantageSource.COLLECTOR),
     reachable=st.booleans(),
     dns_failure=failures,
@@ -51,7 +51,7 @@ def test_it_comes_back_as_it_was(news: VantageNews) -> None:
 
 
 @given(views)
-def test_a_view_comes_back_as_it_was(view: WebControl) -> None:
+def test_a_view_comes_back_as_it_was(view: SiteView) -> None:
     assert vantage_json.from_json(vantage_json.to_json(view), age_s=0) == view
 
 
@@ -61,7 +61,7 @@ def test_it_always_fits_and_spares_detail_before_targets() -> None:
 
     def one(number: int) -> VantageView:
         places: dict[str, str | None] = {noise(8): None for _ in range(20)}
-        view = WebControl(
+        view = SiteView(
             source=VantageSource.COLLECTOR,
             status=200,
             addresses=tuple(places),

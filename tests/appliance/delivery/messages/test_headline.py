@@ -1,13 +1,14 @@
-"""What is said first: the verdict's turns, with no more certainty than the rounds have, in less than 1 kB."""
+"""What is said first: the verdict's transitions, with no more certainty than the rounds have, in less than 1 kB."""
 
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.delivery.messages.headline import HELLO_BYTES, turns, with_headline
+from appliance.delivery.messages.headline import HELLO_BYTES, transitions, with_headline
 from firmware.model.record import ClockQuality, ClockReading, Outcome, Record, Verdict
-from firmware.wire.messages import MAX_TURNS, Hello, Turn, decode_hello, encode_hello
+from firmware.model.statement import prose
+from firmware.wire.messages import MAX_TRANSITIONS, Hello, Transition, decode_hello, encode_hello
 from tests.firmware.records import records, tcp_record
 
 HELLO = Hello(
@@ -18,7 +19,7 @@ HELLO = Hello(
     waiting=12_345,
     software="tidegauge 0.1.0",
     country="ir",
-    runs=(("0123456789abcdef", 1), ("fedcba9876543210", 9000)),
+    incarnations=(("0123456789abcdef", 1), ("fedcba9876543210", 9000)),
 )
 NS = 1_000_000_000
 T0 = 1_790_000_000 * NS
@@ -36,12 +37,14 @@ def round_of(start_s: int, verdict: str, *, since_s: int, error_ns: int | None =
         ),
         runtime_ns=20 * NS,
         outcome=Outcome(detail={"since_utc_ns": T0 + since_s * NS}),
-        verdict=Verdict(verdict=verdict, rule_id=f"{verdict}_rule", evidence=("a",), overturned_by="b"),
+        verdict=Verdict(
+            verdict=verdict, rule_id=f"{verdict}_rule", evidence=(prose("a"),), overturned_by="b"
+        ),
     )
 
 
 def test_a_cut_and_what_was_before_it() -> None:
-    told = turns(
+    told = transitions(
         [
             round_of(900, "international_cut", since_s=620),
             round_of(600, "international_cut", since_s=620, error_ns=7_000_000),
@@ -50,14 +53,14 @@ def test_a_cut_and_what_was_before_it() -> None:
         ]
     )
     assert told == (
-        Turn(
+        Transition(
             since_utc_ns=T0 + 620 * NS,
             error_ns=7_000_000,
             quality=ClockQuality.HOLDOVER,
             verdict="international_cut",
             rule_id="international_cut_rule",
         ),
-        Turn(
+        Transition(
             since_utc_ns=T0 + 20 * NS,
             error_ns=5_000_000,
             quality=ClockQuality.HOLDOVER,
@@ -68,17 +71,17 @@ def test_a_cut_and_what_was_before_it() -> None:
 
 
 def test_of_an_onset_that_is_no_longer_among_the_rounds_the_error_is_not_known() -> None:
-    (told,) = turns([round_of(90_000, "international_cut", since_s=620)])
+    (told,) = transitions([round_of(90_000, "international_cut", since_s=620)])
     assert (told.since_utc_ns, told.error_ns) == (T0 + 620 * NS, None)
 
 
 def test_a_round_of_older_software_tells_its_own_start() -> None:
     old = replace(round_of(600, "ok", since_s=0), outcome=Outcome())
-    assert turns([old])[0].since_utc_ns == T0 + 600 * NS
+    assert transitions([old])[0].since_utc_ns == T0 + 600 * NS
 
 
 def test_without_rounds_there_is_no_headline() -> None:
-    assert turns([tcp_record(1)]) == ()
+    assert transitions([tcp_record(1)]) == ()
     assert with_headline(HELLO, []) == HELLO
 
 
@@ -88,8 +91,8 @@ def test_whatever_the_rounds_say_the_hello_stays_small_and_can_be_read(rounds: l
     payload = encode_hello(headed)
     assert len(payload) <= HELLO_BYTES
     assert decode_hello(payload) == headed
-    assert len(headed.headline) <= MAX_TURNS
-    assert headed.headline == turns(rounds)[: len(headed.headline)]
+    assert len(headed.headline) <= MAX_TRANSITIONS
+    assert headed.headline == transitions(rounds)[: len(headed.headline)]
 
 
 def test_four_turns_fit() -> None:
@@ -98,4 +101,4 @@ def test_four_turns_fit() -> None:
         round_of(300 * number, word, since_s=300 * number + 20)
         for number, word in zip(range(5, 0, -1), words, strict=True)
     ]
-    assert [turn.verdict for turn in with_headline(HELLO, rounds).headline] == words[:4]
+    assert [transition.verdict for transition in with_headline(HELLO, rounds).headline] == words[:4]

@@ -17,6 +17,7 @@ from appliance.events import Event, OutboxChanged, SyncChanged
 from appliance.outbox.box import Outbox
 from appliance.transports import Ports
 from firmware.model.record import Verdict, to_json
+from firmware.model.statement import stated
 from firmware.wire.messages import Batch, Hello, decode_presence
 from tests.appliance.collector_peer import Behaviour, CollectorPeer, well_behaved
 from tests.firmware.records import tcp_record
@@ -133,8 +134,8 @@ def test_hello_tells_what_waits(
     fill(outbox, 7)
     start(broker.port).await_delivered()
     hello = peer.hellos[0]
-    assert [first for _, first in hello.runs] == [1]
-    assert dataclasses.replace(hello, runs=()) == Hello(
+    assert [first for _, first in hello.incarnations] == [1]
+    assert dataclasses.replace(hello, incarnations=()) == Hello(
         device=DEVICE, epoch=outbox.epoch, low=1, high=7, waiting=7, software="tidegauge test", country="xx"
     )
 
@@ -148,16 +149,18 @@ def test_the_first_message_says_what_happened(
     cut = Verdict(
         verdict="international_cut",
         rule_id="cut_international_dark",
-        evidence=("a",),
-        overturned_by="b",
+        evidence=(stated("rung", rung="international", reached=0, tried=5),),
     )
     conclusion = dataclasses.replace(tcp_record(8, test="ladder"), verdict=cut)
     fill(outbox, 7)
     outbox.append([conclusion])
     start(broker.port).await_delivered()
-    (turn,) = peer.hellos[0].headline
-    assert (turn.verdict, turn.rule_id) == (cut.verdict, cut.rule_id)
-    assert (turn.since_utc_ns, turn.error_ns) == (conclusion.start.utc_ns, conclusion.start.error_ns)
+    (transition,) = peer.hellos[0].headline
+    assert (transition.verdict, transition.rule_id) == (cut.verdict, cut.rule_id)
+    assert (transition.since_utc_ns, transition.error_ns) == (
+        conclusion.start.utc_ns,
+        conclusion.start.error_ns,
+    )
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])

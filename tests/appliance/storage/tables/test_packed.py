@@ -84,7 +84,12 @@ def test_what_was_rejected_can_be_read_by_whoever_looks(tmp_path: Path) -> None:
     with Outbox.open(tmp_path / "outbox.sqlite3", device=DEVICE) as outbox:
         outbox.append([tcp_record(1), tcp_record(2)])
         outbox.acknowledge(
-            Ack(epoch=outbox.epoch, upto=0, rejects=(Reject(seq=2, reason="no"),), run=outbox.run)
+            Ack(
+                epoch=outbox.epoch,
+                upto=0,
+                rejects=(Reject(seq=2, reason="no"),),
+                incarnation=outbox.incarnation,
+            )
         )
         ((body,),) = outbox._handle.rows("SELECT body FROM quarantine")
     assert body == rows.body_of(tcp_record(2))

@@ -134,7 +134,12 @@ def test_nothing_kept_goes_while_something_lesser_stays_and_all_is_accounted_for
                 low = rng.randint(1, outbox.counts().produced)
                 high = rng.randint(low, outbox.counts().produced)
                 outbox.acknowledge(
-                    Ack(epoch=outbox.epoch, upto=0, ranges=SeqRanges(((low, high),)), run=outbox.run)
+                    Ack(
+                        epoch=outbox.epoch,
+                        upto=0,
+                        ranges=SeqRanges(((low, high),)),
+                        incarnation=outbox.incarnation,
+                    )
                 )
                 acked = acked.add(low, high)
                 left = [(one.low, one.high) for one in outbox.tombstones(10_000)]

@@ -14,7 +14,9 @@ from firmware.judgement.round.rules import RULES, Rule
 from firmware.judgement.round.verdict import decide
 from firmware.model.failures import Failure
 from firmware.model.record import Rung, Verdict
-from firmware.model.verdict_words import COLLECTOR_ONLY, DEVICE_WORDS, MEANINGS, VerdictWord
+from firmware.model.statement import stated
+from firmware.model.verdict_words import COLLECTOR_ONLY, DEVICE_WORDS, VerdictWord
+from tests.english import ENGLISH, lines, overturned_by, strays
 from tests.firmware.rounds import again, cut, dark, everything_works, many, near, past, seen
 
 OUT, IN, SITES = Rung.INTERNATIONAL, Rung.DOMESTIC, Rung.PLATFORMS
@@ -119,22 +121,23 @@ def test_every_rule_speaks_in_its_story(rule: Rule) -> None:
     observations, history = STORIES[rule.rule_id]
     verdict = decide(observations, history)
     assert (verdict.rule_id, verdict.verdict) == (rule.rule_id, rule.verdict)
-    assert verdict.evidence
-    assert verdict.overturned_by == rule.overturned_by
+    assert lines(verdict)
+    assert strays(verdict) == []
+    assert verdict.overturned_by == "", "the catalogue says it, by the rule"
+    assert overturned_by(verdict)
 
 
 def test_the_table_is_readable() -> None:
     assert len({rule.rule_id for rule in RULES}) == len(RULES)
     for rule in RULES:
         assert rule.verdict in DEVICE_WORDS
-        assert rule.sentence.endswith(".")
-        assert rule.overturned_by.endswith(".")
+        assert ENGLISH.rule(rule.rule_id, rule.numbers).endswith(".")
+        assert ENGLISH.overturned_by(rule.rule_id).endswith(".")
         assert rule.rungs
 
 
 def test_every_word_has_a_meaning_and_one_place() -> None:
-    assert set(MEANINGS) == set(VerdictWord)
-    assert all(meaning.endswith(".") for meaning in MEANINGS.values())
+    assert all(ENGLISH.say(f"verdict.{word}.meaning").endswith(".") for word in VerdictWord)
     assert set(VerdictWord) == DEVICE_WORDS | COLLECTOR_ONLY
     assert not DEVICE_WORDS & COLLECTOR_ONLY
 
@@ -161,7 +164,7 @@ class TestTraps:
         ]
         assert decide([*near(), *anchors, *many(OUT, 5, SILENT)]).verdict != "international_cut"
 
-    def test_dns_fails_and_no_control_was_reachable(self) -> None:
+    def test_dns_fails_and_no_reference_was_reachable(self) -> None:
         unnamed = many(OUT, 5, Failure.DNS_TEMPORARY_FAILURE, operation="resolve")
         verdict = decide([*near(resolver=SILENT), *unnamed])
         assert verdict.verdict == "inconclusive"
@@ -176,7 +179,17 @@ class TestTraps:
         ]
         verdict = decide([*near(), *many(IN, 4), *many(OUT, 5), *platforms])
         assert verdict.verdict == "ok"
-        assert sum("tls_handshake: connection_reset" in line for line in verdict.evidence) == blocked
+        named = [
+            stated(
+                "not-reached-in-step",
+                rung="platforms",
+                target=f"platforms-{number}",
+                operation="tls_handshake",
+                failure="connection_reset",
+            )
+            for number in range(1, blocked + 1)
+        ]
+        assert [one for one in verdict.evidence if one.code.startswith("not-reached")] == named
 
     def test_an_address_that_answers_ping_and_forwards_nothing(self) -> None:
         assert decide(dark()).verdict == "isp_or_wider_outage"
@@ -307,18 +320,18 @@ class TestTraps:
         observations = [*near(), *many(IN, 4), *broken]
         assert decide([*observations, *again(observations)]).verdict == "inconclusive"
 
-    def test_half_the_controls_lost_on_a_bad_evening_is_no_cut(self) -> None:
+    def test_half_the_references_lost_on_a_bad_evening_is_no_cut(self) -> None:
         for lost in range(1, 5):
-            controls = [*many(OUT, lost, SILENT), *many(OUT, 5 - lost, first=lost + 1)]
-            assert decide([*near(), *many(IN, 4), *controls]).verdict in {"ok", "inconclusive"}
+            references = [*many(OUT, lost, SILENT), *many(OUT, 5 - lost, first=lost + 1)]
+            assert decide([*near(), *many(IN, 4), *references]).verdict in {"ok", "inconclusive"}
 
 
 @pytest.mark.parametrize(
-    ("domestic", "controls", "verdict"),
+    ("domestic", "references", "verdict"),
     [(2, 3, "international_cut"), (1, 3, "inconclusive"), (2, 2, "inconclusive")],
 )
-def test_a_cut_takes_two_anchors_and_three_controls(domestic: int, controls: int, verdict: str) -> None:
-    observations = [*near(), *many(IN, domestic), *many(OUT, controls, SILENT)]
+def test_a_cut_takes_two_anchors_and_three_references(domestic: int, references: int, verdict: str) -> None:
+    observations = [*near(), *many(IN, domestic), *many(OUT, references, SILENT)]
     assert decide([*observations, *again(observations)]).verdict == verdict
 
 
@@ -339,8 +352,8 @@ def test_an_outage_takes_three_silent_networks(silent: int, verdict: str) -> Non
     [(2, 4, "ok"), (2, 5, "inconclusive"), (3, 6, "ok"), (1, 1, "inconclusive")],
 )
 def test_ok_takes_two_networks_and_half_of_those_tried(reached: int, tried: int, verdict: str) -> None:
-    controls = [*many(OUT, reached), *many(OUT, tried - reached, SILENT, first=reached + 1)]
-    assert decide([*near(), *controls]).verdict == verdict
+    references = [*many(OUT, reached), *many(OUT, tried - reached, SILENT, first=reached + 1)]
+    assert decide([*near(), *references]).verdict == verdict
 
 
 class TestAFullLine:
@@ -391,18 +404,36 @@ def test_a_router_that_forwards_is_not_blamed_for_ignoring_ping() -> None:
 
 
 def test_nothing_measured_is_inconclusive_and_says_so() -> None:
-    assert decide([]).evidence == ("nothing was measured that could tell",)
+    assert decide([]).evidence == (stated("nothing-measured"),)
+    assert lines(decide([])) == ("nothing was measured that could tell",)
 
 
 def test_the_round_before_is_in_the_evidence() -> None:
     verdict = decide(everything_works(), [past("mixed-evidence", verdict="inconclusive", age_s=31)])
-    assert verdict.evidence[-1] == "the round before, 31 s ago: inconclusive (mixed-evidence)"
+    assert verdict.evidence[-1] == stated(
+        "round-before", age_s=31, verdict="inconclusive", rule_id="mixed-evidence"
+    )
+    assert lines(verdict)[-1] == "the round before, 31 s ago: inconclusive (mixed-evidence)"
 
 
 def test_the_evidence_counts_and_names() -> None:
     verdict = decide([*near(), *many(OUT, 4), *many(OUT, 1, SILENT, first=5)])
-    assert "international: 4 of 5 reached in 5 networks, best 100.0 ms" in verdict.evidence
-    assert "international: international-5 not reached: connect: generic_timeout_error" in verdict.evidence
+    counted = stated(
+        "rung-networks-best", rung="international", reached=4, tried=5, networks=5, best_ns=100_000_000
+    )
+    assert counted in verdict.evidence
+    assert (
+        stated(
+            "not-reached-in-step",
+            rung="international",
+            target="international-5",
+            operation="connect",
+            failure="generic_timeout_error",
+        )
+        in verdict.evidence
+    )
+    assert "international: 4 of 5 reached in 5 networks, best 100.0 ms" in lines(verdict)
+    assert "international: international-5 not reached: connect: generic_timeout_error" in lines(verdict)
 
 
 def test_another_table_of_rules_is_taken_as_it_is() -> None:
@@ -472,15 +503,17 @@ def test_there_is_always_a_verdict_with_evidence_a_rule_and_what_would_overturn_
     verdict = decide(observations, history)
     assert verdict.verdict in DEVICE_WORDS
     assert verdict.rule_id in {rule.rule_id for rule in RULES}
+    assert all(lines(verdict))
     assert verdict.evidence
-    assert verdict.overturned_by
+    assert strays(verdict) == []
+    assert overturned_by(verdict)
 
 
 @given(rounds, histories, st.integers(1, 5), st.sampled_from(["tls", "tcp", "http", "ping"]))
 def test_more_answers_from_outside_never_make_a_cut(
     observations: list[Observation], history: list[Past], number: int, test: str
 ) -> None:
-    # whether a silent control answers in the end, or one more is there
+    # whether a silent reference target answers in the end, or one more is there
     for name in (f"international-{number}", "one-more"):
         more = [*observations, seen(name, OUT, test=test, at_s=30)]
         if decide(more, history).verdict == "international_cut":
@@ -488,7 +521,7 @@ def test_more_answers_from_outside_never_make_a_cut(
 
 
 @given(rounds, histories)
-def test_when_every_control_is_reached_nothing_is_wrong(
+def test_when_every_reference_is_reached_nothing_is_wrong(
     observations: list[Observation], history: list[Past]
 ) -> None:
     others = [one for one in observations if one.rung is not OUT]

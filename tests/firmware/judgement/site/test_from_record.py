@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.judgement.site.evidence import VantageSource
-from firmware.judgement.site.from_record import TESTS, control_of, evidence_of
+from firmware.judgement.site.from_record import TESTS, evidence_of, vantage_of
 from firmware.judgement.site.verdict import judge
 from firmware.measurements import MEASUREMENTS
 from firmware.model.failures import Failure
@@ -72,12 +72,12 @@ def test_a_page_and_its_redirect() -> None:
     assert two.body == b"<title>Here</title>"
     assert ("Server", "nginx") in two.headers
     assert two.progress
-    control = control_of([record], age_s=7)
-    assert control is not None
-    assert (control.source, control.age_s, control.dns_failure) == (VantageSource.COLLECTOR, 7, None)
-    assert control.addresses == ("127.0.0.1",)
-    assert control.connects == {f"127.0.0.1:{server.port}": None}
-    assert (control.status, control.title, control.body_length) == (200, "Here", 19)
+    vantage = vantage_of([record], age_s=7)
+    assert vantage is not None
+    assert (vantage.source, vantage.age_s, vantage.dns_failure) == (VantageSource.COLLECTOR, 7, None)
+    assert vantage.addresses == ("127.0.0.1",)
+    assert vantage.connects == {f"127.0.0.1:{server.port}": None}
+    assert (vantage.status, vantage.title, vantage.body_length) == (200, "Here", 19)
 
 
 def test_a_reset_handshake_and_its_control() -> None:
@@ -91,10 +91,10 @@ def test_a_reset_handshake_and_its_control() -> None:
     assert (page_one.server_name, page_one.is_control, page_one.failure) == (NAME, False, "connection_reset")
     assert (control_one.server_name, control_one.is_control) == ("example.com", True)
     assert (page_one.bytes_read, page_one.port) == (0, server.port)
-    control = control_of([record])
-    assert control is not None
-    assert control.handshakes == {f"127.0.0.1:{server.port}": "connection_reset"}
-    assert (control.saw_http, control.http_failure) == (True, "connection_reset")
+    vantage = vantage_of([record])
+    assert vantage is not None
+    assert vantage.handshakes == {f"127.0.0.1:{server.port}": "connection_reset"}
+    assert (vantage.saw_http, vantage.http_failure) == (True, "connection_reset")
 
 
 @pytest.mark.parametrize("test", ["tls", "web_connectivity"])
@@ -149,7 +149,7 @@ def test_a_race_of_answers() -> None:
 
 
 @pytest.mark.parametrize("location", ["/", "http://"], ids=["for ever", "nowhere"])
-def test_a_control_whose_redirects_led_nowhere_says_so_too(location: str) -> None:
+def test_a_vantage_whose_redirects_led_nowhere_says_so_too(location: str) -> None:
     with (
         DnsServer(zone({NAME: ("127.0.0.1",)})) as resolver,
         TcpServer(http(lambda _r: redirect(location))) as server,
@@ -157,23 +157,23 @@ def test_a_control_whose_redirects_led_nowhere_says_so_too(location: str) -> Non
         target = f"http://{NAME}:{server.port}/"
         record = measured("web_connectivity", target, resolver, resolver=resolver.place, window_ms=0)
     assert record.outcome.failure is not None
-    control = control_of([record])
-    assert control is not None
-    assert control.http_failure == record.outcome.failure
+    vantage = vantage_of([record])
+    assert vantage is not None
+    assert vantage.http_failure == record.outcome.failure
 
 
-def test_a_control_of_several_records_says_what_each_adds() -> None:
+def test_a_vantage_of_several_records_says_what_each_adds() -> None:
     with (
         DnsServer(zone({NAME: ("127.0.0.1",)})) as resolver,
         TcpServer(http(lambda _r: page(b"x"))) as server,
     ):
         named = measured("dns", NAME, resolver)
         fetched = measured("http", f"http://127.0.0.1:{server.port}/", resolver)
-    control = control_of([named, fetched])
-    assert control is not None
-    assert (control.saw_dns, control.saw_http, control.status) == (True, True, 200)
-    assert control.addresses == ("127.0.0.1",)
-    assert control_of([]) is None
+    vantage = vantage_of([named, fetched])
+    assert vantage is not None
+    assert (vantage.saw_dns, vantage.saw_http, vantage.status) == (True, True, 200)
+    assert vantage.addresses == ("127.0.0.1",)
+    assert vantage_of([]) is None
 
 
 @pytest.mark.parametrize(

@@ -17,15 +17,17 @@ from firmware.judgement.site.evidence import (
     HandshakeEvidence,
     Lookup,
     Request,
+    SiteView,
     VantageSource,
-    WebControl,
     WebEvidence,
 )
 from firmware.judgement.target_judgement import TargetJudgement, from_json, to_json
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonValue, RecordError
 from firmware.model.record import Rung
+from firmware.model.statement import stated
 from firmware.model.verdict_words import VerdictWord
+from tests.english import lines
 from tests.firmware.rounds import cut, everything_works, many, near, past, seen
 
 RESET, SILENT = Failure.CONNECTION_RESET, Failure.TIMEOUT
@@ -57,7 +59,7 @@ def evidence(step: str, *, host: str = HOST, address: str = TRUE) -> WebEvidence
     )
 
 
-UP = WebControl(
+UP = SiteView(
     source=VantageSource.COLLECTOR,
     addresses=(TRUE,),
     connects={f"{TRUE}:443": None},
@@ -84,15 +86,15 @@ def judged(
     step: str,
     *,
     history: Sequence[Past] = (),
-    control: WebControl | None = UP,
+    vantage: SiteView | None = UP,
     observations: Sequence[Observation] | None = None,
 ) -> RoundJudgement:
-    controls = {} if control is None else {NAME: control}
+    vantages = {} if vantage is None else {NAME: vantage}
     return judge_round(
         one_fails(step) if observations is None else observations,
         history,
         pages={NAME: evidence(step)},
-        views=controls,
+        views=vantages,
     )
 
 
@@ -106,12 +108,21 @@ def judged(
     ],
 )
 class TestOnePlatform:
-    """Blocking on each rung: two rounds, controls that are well, and a vantage outside that has looked since."""
+    """Blocking on each rung: two rounds, reference targets that are well, and a vantage outside that has looked since."""
 
     def test_it_is_said(self, step: str, word: str, rule_id: str) -> None:
         found = judged(step, history=failed_before(step))
         assert (found.verdict.verdict, found.verdict.rule_id) == (word, rule_id)
-        assert any(NAME in line and word in line for line in found.verdict.evidence)
+        (target,) = found.targets
+        named = stated(
+            "target-verdict",
+            target=NAME,
+            verdict=word,
+            rule_id=target.rule_id,
+            confidence=target.confidence,
+        )
+        assert named in found.verdict.evidence
+        assert any(NAME in line and word in line for line in lines(found.verdict))
         assert [(one.name, one.verdict, one.step) for one in found.targets] == [(NAME, word, step)]
 
     def test_not_by_one_round(self, step: str, word: str, rule_id: str) -> None:
@@ -120,18 +131,18 @@ class TestOnePlatform:
         other = "tcp" if step != "tcp" else "dns"
         assert judged(step, history=failed_before(other)).verdict.verdict == "ok"
 
-    def test_not_without_a_control(self, step: str, word: str, rule_id: str) -> None:
-        assert judged(step, history=failed_before(step), control=None).verdict.verdict == "ok"
+    def test_not_without_a_vantage(self, step: str, word: str, rule_id: str) -> None:
+        assert judged(step, history=failed_before(step), vantage=None).verdict.verdict == "ok"
         unreachable = replace(UP, reachable=False)
-        assert judged(step, history=failed_before(step), control=unreachable).verdict.verdict == "ok"
+        assert judged(step, history=failed_before(step), vantage=unreachable).verdict.verdict == "ok"
 
-    def test_not_by_a_control_that_has_not_looked_since(self, step: str, word: str, rule_id: str) -> None:
+    def test_not_by_a_vantage_that_has_not_looked_since(self, step: str, word: str, rule_id: str) -> None:
         before = replace(UP, age_s=300.0)
-        assert judged(step, history=failed_before(step), control=before).verdict.verdict == "ok"
+        assert judged(step, history=failed_before(step), vantage=before).verdict.verdict == "ok"
 
     def test_down_for_everyone(self, step: str, word: str, rule_id: str) -> None:
         gone = replace(DOWN, addresses=()) if step == "dns" else DOWN
-        found = judged(step, history=failed_before(step), control=gone)
+        found = judged(step, history=failed_before(step), vantage=gone)
         assert (found.verdict.verdict, found.verdict.rule_id) == ("service_down", "platform-down")
 
     def test_not_in_a_cut(self, step: str, word: str, rule_id: str) -> None:
@@ -198,12 +209,12 @@ def test_the_rules_about_platforms_are_all_told_here() -> None:
 @given(
     st.sampled_from(list(STEPS)), st.lists(st.floats(1, 2000), max_size=4), st.sampled_from([None, UP, DOWN])
 )
-def test_a_round_says_blocked_only_with_a_control_after_the_first_failure(
-    step: str, ages: list[float], control: WebControl | None
+def test_a_round_says_blocked_only_with_a_vantage_after_the_first_failure(
+    step: str, ages: list[float], vantage: SiteView | None
 ) -> None:
     history = failed_before(step, ages=sorted(ages, reverse=True))
-    found = judged(step, history=history, control=control)
+    found = judged(step, history=history, vantage=vantage)
     if found.verdict.verdict.startswith("blocked"):
-        assert control is UP
+        assert vantage is UP
         assert history
         assert history[-1].age_s <= 600

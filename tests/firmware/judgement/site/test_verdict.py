@@ -13,24 +13,26 @@ from firmware.judgement.site.evidence import (
     HandshakeEvidence,
     Lookup,
     Request,
+    SiteView,
     VantageSource,
-    WebControl,
     WebEvidence,
 )
 from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.rules import WEB_RULES
 from firmware.judgement.site.verdict import judge
 from firmware.model.failures import Failure
+from firmware.model.statement import stated
 from firmware.model.verdict_words import DEVICE_WORDS
-from firmware.ooni.evidence import control_of, evidence_of
+from firmware.ooni.evidence import evidence_of, vantage_of
 from firmware.ooni.parse import parse
 from firmware.ooni.read import Document, documents
+from tests.english import ENGLISH, lines, overturned_by, strays
 
 CONDITIONS = Path(__file__).parents[3] / "data" / "ooni"
 URL, HOST = "https://www.example.com/", "www.example.com"
 TRUE, OTHER, FALSE = "93.184.216.34", "93.184.216.99", "130.192.182.17"
 SILENT, RESET, REFUSED = Failure.TIMEOUT, Failure.CONNECTION_RESET, Failure.CONNECTION_REFUSED
-WELL = RoundView(controls_reached=True, names_resolve=True, repeated=False)
+WELL = RoundView(references_reached=True, names_resolve=True, repeated=False)
 TWICE = replace(WELL, repeated=True)
 
 OK, DOWN, UNSURE = "ok", "service_down", "inconclusive"
@@ -113,10 +115,11 @@ def test_each_condition_of_ooni_s_qa(condition: str) -> None:
         (document,) = documents(stream)
     assert isinstance(document, Document)
     measurement = parse(document.value)
-    said = judge(evidence_of(measurement), control_of(measurement)).verdict
+    said = judge(evidence_of(measurement), vantage_of(measurement)).verdict
     assert (said.verdict, said.rule_id) == SAID[condition]
-    assert said.evidence
-    assert said.overturned_by
+    assert lines(said)
+    assert strays(said) == []
+    assert overturned_by(said)
 
 
 def lookup(*addresses: str, failure: str | None = None, by: str = "@system", **more: Any) -> Lookup:
@@ -153,7 +156,7 @@ def stopped(failure: str, **more: Any) -> WebEvidence:
     return arrived(**{"handshakes": shaken, "requests": (), **more})
 
 
-CONTROL = WebControl(
+VANTAGE = SiteView(
     source=VantageSource.COLLECTOR,
     addresses=(TRUE,),
     connects={f"{TRUE}:443": None, f"{TRUE}:80": None},
@@ -163,14 +166,14 @@ CONTROL = WebControl(
     title="Example news of today",
 )
 GONE = replace(
-    CONTROL, connects={f"{TRUE}:443": SILENT}, handshakes={}, http_failure=SILENT, status=None, title=None
+    VANTAGE, connects={f"{TRUE}:443": SILENT}, handshakes={}, http_failure=SILENT, status=None, title=None
 )
 
 
 def said(
-    evidence: WebEvidence, control: WebControl | None = CONTROL, round: RoundView | None = None
+    evidence: WebEvidence, vantage: SiteView | None = VANTAGE, round: RoundView | None = None
 ) -> tuple[str, str]:
-    verdict = judge(evidence, control, round=round).verdict
+    verdict = judge(evidence, vantage, round=round).verdict
     return verdict.verdict, verdict.rule_id
 
 
@@ -184,7 +187,7 @@ class TestOwnEvidence:
         own = stopped(RESET).handshakes[0]
         assert said(stopped(RESET, handshakes=(own, beside)), None) == (TLS, "innocuous-name-passes")
         # unless the vantage outside is stopped there too: then the server does it
-        theirs = replace(CONTROL, handshakes={f"{TRUE}:443": RESET}, http_failure=RESET, status=None)
+        theirs = replace(VANTAGE, handshakes={f"{TRUE}:443": RESET}, http_failure=RESET, status=None)
         assert said(stopped(RESET, handshakes=(own, beside)), theirs)[0] == DOWN
 
     def test_an_innocuous_name_that_is_stopped_as_well_says_nothing(self) -> None:
@@ -227,7 +230,7 @@ class TestOwnEvidence:
         assert said(moved)[0] != OK
 
 
-class TestControl:
+class TestVantage:
     """What a vantage adds, and what it takes away."""
 
     @pytest.mark.parametrize(
@@ -252,20 +255,22 @@ class TestControl:
     def test_each_rung(self, evidence: WebEvidence, word: str) -> None:
         assert said(evidence)[0] == word
         assert said(evidence, None)[0] == UNSURE
-        assert said(evidence, replace(CONTROL, reachable=False))[0] == UNSURE
+        assert said(evidence, replace(VANTAGE, reachable=False))[0] == UNSURE
         gone = replace(GONE, addresses=(), dns_failure=Failure.DNS_NXDOMAIN) if word == DNS else GONE
         assert said(evidence, gone)[0] == DOWN
 
-    def test_an_old_control_is_used_and_said_to_be_old(self) -> None:
-        old = judge(stopped(RESET), replace(CONTROL, age_s=5 * 3600.0))
+    def test_an_old_vantage_is_used_and_said_to_be_old(self) -> None:
+        old = judge(stopped(RESET), replace(VANTAGE, age_s=5 * 3600.0))
         assert (old.verdict.verdict, old.confidence) == (TLS, "low")
-        assert any("last known control" in line and "5.0 h" in line for line in old.verdict.evidence)
-        assert judge(stopped(RESET), CONTROL).confidence == "medium"
+        assert stated("vantage-last-known", source="collector", age_s=5 * 3600.0) in old.verdict.evidence
+        assert any("last known look" in line and "5.0 h" in line for line in lines(old.verdict))
+        assert judge(stopped(RESET), VANTAGE).confidence == "medium"
 
-    def test_a_control_of_last_week_says_nothing(self) -> None:
-        ancient = judge(stopped(RESET), replace(CONTROL, age_s=7 * 86_400.0)).verdict
+    def test_a_vantage_of_last_week_says_nothing(self) -> None:
+        ancient = judge(stopped(RESET), replace(VANTAGE, age_s=7 * 86_400.0)).verdict
         assert ancient.verdict == UNSURE
-        assert any("too old" in line for line in ancient.evidence)
+        assert stated("vantage-too-old", age_s=7 * 86_400.0) in ancient.evidence
+        assert any("168 h old, too old" in line for line in lines(ancient))
 
     def test_a_page_of_another_day_is_alike(self) -> None:
         url = "http://www.example.com/"
@@ -282,7 +287,7 @@ class TestControl:
         for status in (429, 500, 503):
             assert said(arrived(url, requests=(page(status, url=url, title="Sorry"),)))[0] == UNSURE
 
-    def test_addresses_the_control_never_tried_in_networks_nobody_knows(self) -> None:
+    def test_addresses_the_vantage_never_tried_in_networks_nobody_knows(self) -> None:
         # a large site answers every country with addresses of its own
         far = arrived(
             lookups=(lookup(FALSE),),
@@ -297,11 +302,11 @@ class TestRound:
     """What the device's own round takes away."""
 
     def test_in_an_outage_no_page_is_blocked(self) -> None:
-        dark = RoundView(controls_reached=False)
-        assert said(stopped(RESET), CONTROL, dark) == (UNSURE, "round-not-well")
+        dark = RoundView(references_reached=False)
+        assert said(stopped(RESET), VANTAGE, dark) == (UNSURE, "round-not-well")
 
     def test_through_a_tunnel_no_page_is_blocked(self) -> None:
-        assert said(stopped(RESET), CONTROL, replace(WELL, tunnelled=True))[0] == UNSURE
+        assert said(stopped(RESET), VANTAGE, replace(WELL, tunnelled=True))[0] == UNSURE
 
     def test_a_resolver_that_lies_for_everything_blocks_no_page(self) -> None:
         lied = arrived(
@@ -312,18 +317,18 @@ class TestRound:
             connects=(),
             requests=(),
         )
-        assert said(lied, CONTROL, replace(WELL, resolver_lies=True)) == (UNSURE, "resolver-not-well")
+        assert said(lied, VANTAGE, replace(WELL, resolver_lies=True)) == (UNSURE, "resolver-not-well")
 
     @pytest.mark.parametrize("failure", [SILENT, RESET])
     def test_a_failure_must_come_twice_where_somebody_can_look_twice(self, failure: str) -> None:
-        assert said(stopped(failure), CONTROL, WELL) == (UNSURE, "seen-once")
-        assert said(stopped(failure), CONTROL, TWICE)[0] == TLS
+        assert said(stopped(failure), VANTAGE, WELL) == (UNSURE, "seen-once")
+        assert said(stopped(failure), VANTAGE, TWICE)[0] == TLS
 
-    def test_a_control_must_have_looked_since(self) -> None:
+    def test_a_vantage_must_have_looked_since(self) -> None:
         # a site that goes down for everyone: the vantage's last view is from before
         before = replace(TWICE, failing_for_s=60.0)
-        assert said(stopped(RESET), replace(CONTROL, age_s=61.0), before) == (UNSURE, "control-not-since")
-        assert said(stopped(RESET), replace(CONTROL, age_s=59.0), before)[0] == TLS
+        assert said(stopped(RESET), replace(VANTAGE, age_s=61.0), before) == (UNSURE, "control-not-since")
+        assert said(stopped(RESET), replace(VANTAGE, age_s=59.0), before)[0] == TLS
         assert said(stopped(RESET), replace(GONE, age_s=61.0), before)[0] == DOWN
 
     def test_a_handshake_alone_is_enough_where_no_page_was_asked_for(self) -> None:
@@ -332,23 +337,23 @@ class TestRound:
     def test_a_clock_a_year_off_makes_no_interception(self) -> None:
         dated = stopped(Failure.SSL_INVALID_CERTIFICATE)
         assert said(dated) == (UNSURE, "certificate-or-clock")
-        assert said(dated, CONTROL, TWICE) == (TLS, "certificate-replaced")
+        assert said(dated, VANTAGE, TWICE) == (TLS, "certificate-replaced")
 
     def test_a_name_that_is_never_answered_while_others_are(self) -> None:
         mute = arrived(lookups=(lookup(failure=SILENT),), connects=(), handshakes=(), requests=())
         assert said(mute)[0] == UNSURE
-        assert said(mute, CONTROL, TWICE) == (DNS, "name-never-answered")
-        assert said(mute, CONTROL, replace(TWICE, names_resolve=False))[0] == UNSURE
+        assert said(mute, VANTAGE, TWICE) == (DNS, "name-never-answered")
+        assert said(mute, VANTAGE, replace(TWICE, names_resolve=False))[0] == UNSURE
 
     def test_what_had_begun_to_come_when_time_ran_out_is_slow_and_not_blocked(self) -> None:
         begun = arrived(requests=(page(failure=SILENT, body_length=900, body=b"x" * 900),))
-        assert said(begun, CONTROL, TWICE) == (UNSURE, "slow-transfer")
+        assert said(begun, VANTAGE, TWICE) == (UNSURE, "slow-transfer")
         for url, verdict in (
             (URL, (UNSURE, "slow-transfer")),  # of a TLS record nothing shows before it is whole
             (URL.replace("https", "http"), (HTTP, "request-stopped")),
         ):
             silent = arrived(url, requests=(page(None, failure=SILENT, url=url, body_length=0, body=b""),))
-            assert said(silent, CONTROL, TWICE) == verdict
+            assert said(silent, VANTAGE, TWICE) == verdict
 
     def test_a_handshake_held_to_a_rate_is_slow_though_an_innocuous_name_passes(self) -> None:
         beside = HandshakeEvidence(
@@ -356,15 +361,15 @@ class TestRound:
         )
         for read, verdict in ((1_448, (UNSURE, "slow-transfer")), (0, (TLS, "innocuous-name-passes"))):
             own = HandshakeEvidence(address=TRUE, server_name=HOST, failure=SILENT, bytes_read=read)
-            assert said(stopped(SILENT, handshakes=(own, beside)), CONTROL, TWICE) == verdict
+            assert said(stopped(SILENT, handshakes=(own, beside)), VANTAGE, TWICE) == verdict
 
 
 def test_the_table_is_readable() -> None:
     assert len({rule.rule_id for rule in WEB_RULES}) == len(WEB_RULES)
     for rule in WEB_RULES:
         assert rule.verdict in DEVICE_WORDS
-        assert rule.sentence.endswith(".")
-        assert rule.overturned_by.endswith(".")
+        assert ENGLISH.rule(rule.rule_id, {}).endswith(".")
+        assert ENGLISH.overturned_by(rule.rule_id).endswith(".")
 
 
 # What must hold whatever the network does.
@@ -419,11 +424,11 @@ def evidences(draw: st.DrawFn) -> WebEvidence:
     )
 
 
-controls = st.one_of(
+vantages = st.one_of(
     st.none(),
     st.builds(
         lambda failure, status, age_s, known: replace(
-            CONTROL,
+            VANTAGE,
             http_failure=failure,
             status=None if failure else status,
             age_s=age_s,
@@ -438,18 +443,20 @@ controls = st.one_of(
 )
 
 
-@given(evidences(), controls)
+@given(evidences(), vantages)
 def test_there_is_always_a_verdict_with_evidence_and_what_would_overturn_it(
-    evidence: WebEvidence, control: WebControl | None
+    evidence: WebEvidence, vantage: SiteView | None
 ) -> None:
-    verdict = judge(evidence, control).verdict
+    verdict = judge(evidence, vantage).verdict
     assert verdict.verdict in DEVICE_WORDS
     assert verdict.evidence
-    assert verdict.overturned_by
+    assert all(lines(verdict))
+    assert strays(verdict) == []
+    assert overturned_by(verdict)
 
 
 @given(evidences())
-def test_without_a_control_only_strong_evidence_of_its_own_blocks(evidence: WebEvidence) -> None:
+def test_without_a_vantage_only_strong_evidence_of_its_own_blocks(evidence: WebEvidence) -> None:
     found = judge(evidence, None).verdict
     if found.verdict.startswith("blocked"):
         beside = any(one.is_control and one.failure != RESET for one in evidence.handshakes)
@@ -460,17 +467,17 @@ def test_without_a_control_only_strong_evidence_of_its_own_blocks(evidence: WebE
         assert beside or authenticated, found
 
 
-@given(evidences(), controls)
-def test_when_the_controls_of_the_round_were_not_reached_nothing_is_blocked(
-    evidence: WebEvidence, control: WebControl | None
+@given(evidences(), vantages)
+def test_when_the_references_of_the_round_were_not_reached_nothing_is_blocked(
+    evidence: WebEvidence, vantage: SiteView | None
 ) -> None:
-    found = judge(evidence, control, round=RoundView(controls_reached=False)).verdict
+    found = judge(evidence, vantage, round=RoundView(references_reached=False)).verdict
     assert found.verdict in {"ok", "inconclusive"}
 
 
-@given(evidences(), st.sampled_from([None, replace(CONTROL, reachable=False)]))
+@given(evidences(), st.sampled_from([None, replace(VANTAGE, reachable=False)]))
 def test_a_name_that_was_not_resolved_is_never_accessible(
-    evidence: WebEvidence, control: WebControl | None
+    evidence: WebEvidence, vantage: SiteView | None
 ) -> None:
     denied = replace(evidence, lookups=(replace(lookup(failure=Failure.DNS_NXDOMAIN), hostname=""),))
-    assert judge(denied, control).verdict.verdict != "ok"
+    assert judge(denied, vantage).verdict.verdict != "ok"

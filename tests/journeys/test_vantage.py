@@ -200,14 +200,14 @@ def down_or_blocked(folder: str) -> dict[str, Any]:
     """Let a device measure sites that are well, down and blocked; return what the collector and the device say."""
     with country(folder) as there, Device(there.folder / "device.toml") as device:
         name = there.await_device()
-        there.await_(lambda: there.ask("api/v1/controls")["targets"], "a sweep of the vantage")
+        there.await_(lambda: there.ask("api/v1/vantage")["targets"], "a sweep of the vantage")
         judged: dict[str, Any] = {}
 
         def is_judged() -> bool:
             """Take one round's verdicts: of the next the vantage may not have looked on both sides yet."""
             judged.update(there.judged(name))
             decided = all(judged[one]["verdict"] != "inconclusive" for one in ("down", "blocked"))
-            return decided and all(judged[one]["control"] is not None for one in SITES)
+            return decided and all(judged[one]["vantage"] is not None for one in SITES)
 
         there.await_(is_judged, "judged with the vantage")
         there.await_((device.data / NEWS_FILE).exists, "news at the device")
@@ -217,7 +217,7 @@ def down_or_blocked(folder: str) -> dict[str, Any]:
             "own": own,
             "verdicts": {one: judged[one]["verdict"] for one in SITES},
             "rules": {one: judged[one]["rule_id"] for one in SITES},
-            "ages": [judged[one]["control"]["age_s"] for one in SITES],
+            "ages": [judged[one]["vantage"]["age_s"] for one in SITES],
             "refused_news": "news of the vantage was refused" in device.errors,
         }
 
@@ -252,7 +252,7 @@ def late_and_unreachable(folder: str) -> dict[str, Any]:
         # The collector loses the net abroad, neutral sites and all, and hears its device still.
         namespaces.ip("route add unreachable 10.0.0.0/16", node="centre")
         there.await_(
-            lambda: down()["control"] is not None and not down()["control"]["reachable"], "a vantage cut off"
+            lambda: down()["vantage"] is not None and not down()["vantage"]["reachable"], "a vantage cut off"
         )
         blind = down()
         namespaces.ip("route del unreachable 10.0.0.0/16", node="centre")
@@ -266,7 +266,7 @@ def late_and_unreachable(folder: str) -> dict[str, Any]:
         there.await_(
             lambda: [
                 one
-                for one in there.ask("api/v1/controls")["targets"]
+                for one in there.ask("api/v1/vantage")["targets"]
                 if one["target_name"] == "down" and one["failure"] is None and one["samples"] > 1
             ],
             "up again for the vantage",
@@ -282,13 +282,13 @@ def late_and_unreachable(folder: str) -> dict[str, Any]:
             site = there.judged(name, f"{one['epoch']}:{one['seq']}").get("down")
             if site is not None:
                 is_late = one["round_id"] > stopped.round_id
-                past.append((is_late, site["failure"], site["verdict"], site["no_control"]))
+                past.append((is_late, site["failure"], site["verdict"], site["no_vantage"]))
         return {"blind": [blind["verdict"], blind["failure"]], "past": past, "last": down()["verdict"]}
 
 
 @pytest.mark.long
 @pytest.mark.namespace
-def test_what_comes_late_is_judged_by_the_control_of_its_time_and_a_blind_control_accuses_nobody(
+def test_what_comes_late_is_judged_by_the_vantage_of_its_time_and_a_blind_vantage_accuses_nobody(
     tmp_path: Path,
 ) -> None:
     found = namespaces.call(late_and_unreachable, str(tmp_path), limit_s=400)
