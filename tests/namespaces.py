@@ -105,6 +105,11 @@ def wire(
         until(lambda: "state UP" in ip(f"-o link show dev {interface}", node=where), f"{interface} up")  # noqa: B023
 
 
+def await_link_local(interface: str) -> None:
+    """Wait until the kernel has given this host's `interface` its IPv6 link-local address, some time after it is up."""
+    until(lambda: "fe80:" in ip(f"-o -6 addr show dev {interface} scope link"), f"{interface}'s fe80::")
+
+
 @contextlib.contextmanager
 def inside(name: str) -> Iterator[None]:
     """Be on host `name`: sockets opened and programs started meanwhile are its own, and stay so."""

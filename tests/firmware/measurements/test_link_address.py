@@ -57,6 +57,7 @@ def details() -> dict[str, Any]:
     router = namespaces.node("router")
     namespaces.wire("eth0", router, near="10.0.0.2/24 100.64.0.2/10 fd01::2/64", far="10.0.0.1/24")
     namespaces.ip("route add default via 10.0.0.1")
+    namespaces.await_link_local("eth0")
     namespaces.write_file("/etc/resolv.conf", "nameserver 10.0.0.1\n")
     link, address = measure_once("link", "@uplink", {}), measure_once("address", "@host", {})
     return {"link": link.outcome.detail["uplink"], "address": dict(address.outcome.detail)}

@@ -25,6 +25,7 @@ def reads_a_wired_host() -> dict[str, Any]:
     namespaces.write_file("/etc/resolv.conf", "nameserver 127.0.0.53\n")
     # The kernel passes a carrier's loss on with up to a second's delay (net/core/link_watch.c).
     until(lambda: not carriers()["eth1"], "eth1 without a carrier")
+    namespaces.await_link_local("eth0")
     host = read_host()
     return {
         "carrier": carriers(),
