@@ -217,7 +217,7 @@ class Record:
     ] = None
 
 
-_HAS_VERDICT: Final = re.compile(r'"verdict":\s*\{')
+_HAS_VERDICT: Final = r'"verdict":\s*\{'
 _RECORD: Final = Form(Record, head={"schema": SCHEMA})
 KEYS: Final = _RECORD.keys
 """What stands at each key of a record but `schema`, in their order."""
@@ -253,7 +253,7 @@ def from_json(value: JsonValue) -> Record:
 
 def verdict_in(body: str) -> Verdict | None:
     """Return the verdict of a record's JSON text; few have one, and the others are not read for it. Raises `RecordError`."""
-    return from_json(json.loads(body)).verdict if _HAS_VERDICT.search(body) else None
+    return from_json(json.loads(body)).verdict if re.search(_HAS_VERDICT, body) else None
 
 
 def are_records(column_of: Callable[[str], Column]) -> bool:

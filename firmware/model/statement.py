@@ -6,13 +6,13 @@ is kept as it was, under the code `prose`.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from firmware.model.jsontypes import JsonValue, RecordError
 
+_INFINITY: Final = float("inf")
 PROSE: Final = "prose"
 """The code of a line that older software wrote as a sentence; its one parameter is `text`."""
 
@@ -88,13 +88,5 @@ def _is_value(value: JsonValue) -> bool:
     if isinstance(value, int):
         return -(2**63) <= value < 2**63
     if isinstance(value, float):
-        return math.isfinite(value)
+        return abs(value) < _INFINITY  # neither is a number that is none
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatementForm:
-    """What statements of one code hold. `counts` names the parameter that the sentence's plural goes by, "" for none."""
-
-    parameters: tuple[str, ...] = ()
-    counts: str = ""

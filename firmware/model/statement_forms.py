@@ -5,9 +5,17 @@ else, and none is removed: records that carry it outlive the software.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from firmware.model.statement import StatementForm
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementForm:
+    """What statements of one code hold. `counts` names the parameter that the sentence's plural goes by, "" for none."""
+
+    parameters: tuple[str, ...] = ()
+    counts: str = ""
+
 
 _LOST: Final = StatementForm(parameters=("service", "lost", "tried"), counts="tried")
 _GROUP: Final = StatementForm(parameters=("name", "lost", "well"))
