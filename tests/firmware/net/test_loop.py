@@ -364,24 +364,46 @@ def test_timers_of_waits_that_ended_early_are_swept_out(
 
 @given(st.lists(st.integers(0, 3), max_size=20))
 def test_every_job_ends_once_however_they_are_cancelled(plan: list[int]) -> None:
+    """One that is cancelled before its first step, as on a machine that was away meanwhile, ends without one."""
     loop = Loop()
+    begun: list[int] = []
     ended: list[int] = []
+    jobs: list[Job[None]] = []
 
     async def worker(number: int) -> None:
+        begun.append(number)
         try:
             await loop.sleep_until(boottime_ns() + number * 100_000)
         finally:
             ended.append(number)
 
     async def main() -> None:
-        jobs = [loop.spawn(worker(number)) for number in plan]
+        jobs.extend(loop.spawn(worker(number)) for number in plan)
         await loop.sleep_until(boottime_ns() + 150_000)
         for job in jobs[::2]:
             job.cancel()
 
     loop.run(main())
     loop.close()
-    assert sorted(ended) == sorted(plan)
+    assert sorted(ended) == sorted(begun)
+    assert len(jobs) == len(plan)
+    assert all(job.done for job in jobs)
+
+
+def test_a_job_that_is_cancelled_before_its_first_step_ends_without_one(loop: Loop) -> None:
+    steps: list[str] = []
+
+    async def worker() -> None:
+        steps.append("worker")
+
+    async def main() -> Job[None]:
+        job = loop.spawn(worker())
+        job.cancel()
+        await loop.sleep_until(boottime_ns() + MS)
+        return job
+
+    assert loop.run(main()).done
+    assert steps == []
 
 
 def test_an_exact_sleeper_is_never_early_and_goes_before_all_others(loop: Loop) -> None:
