@@ -98,20 +98,15 @@ class Lines:
             self._write(f"  {line}")
 
     def _tell_sync(self, event: SyncChanged) -> None:
-        if event.message:
-            said = self._translator.say(
-                "device.collector-state-message", state=event.state, message=event.message
-            )
-        else:
-            said = self._translator.say("device.collector-state", state=event.state)
-        self._write(said)
+        key = "device.collector-state-message" if event.message else "device.collector-state"
+        self._write(self._translator.say(key, state=event.state, message=event.message))
 
     def _tell_queue(self, outbox: OutboxChanged) -> None:
-        counted = {"waiting": outbox.waiting, "acknowledged": outbox.acknowledged}
-        if outbox.quarantined:
-            counted["quarantined"] = outbox.quarantined
         text = self._translator.say(
-            "device.results-quarantined" if outbox.quarantined else "device.results", **counted
+            "device.results-quarantined" if outbox.quarantined else "device.results",
+            waiting=outbox.waiting,
+            acknowledged=outbox.acknowledged,
+            quarantined=outbox.quarantined,
         )
         if text != self._queue:
             self._queue = text

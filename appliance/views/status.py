@@ -224,15 +224,9 @@ def _state_rows(state: DaemonState, translator: Translator, *, running: bool) ->
     say, count = translator.say, translator.count
     rows = [("plan", count("status.plan", state.period_s, plan=state.plan)), ("software", state.software)]
     if running:
-        since = {"state": state.sync_state, "time": _moment(state.sync_since_utc_ns, translator)}
-        rows.append(
-            (
-                "collector",
-                say("status.collector-message", message=state.sync_message, **since)
-                if state.sync_message
-                else say("status.collector", **since),
-            )
-        )
+        key = "status.collector-message" if state.sync_message else "status.collector"
+        since = _moment(state.sync_since_utc_ns, translator)
+        rows.append(("collector", say(key, state=state.sync_state, time=since, message=state.sync_message)))
     if state.storage_fault:
         rows.append(("storage", state.storage_fault))
     error = (

@@ -182,7 +182,6 @@ def _sync_text(sync: SyncChanged, translator: Translator) -> str:
 
 def _queue_text(outbox: OutboxChanged, translator: Translator) -> str:
     key = "device.queue-quarantined" if outbox.quarantined else "device.queue"
-    counted = {"waiting": outbox.waiting, "acknowledged": outbox.acknowledged}
-    if outbox.quarantined:
-        counted["quarantined"] = outbox.quarantined
-    return translator.say(key, **counted)
+    return translator.say(
+        key, waiting=outbox.waiting, acknowledged=outbox.acknowledged, quarantined=outbox.quarantined
+    )

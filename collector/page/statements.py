@@ -1,4 +1,4 @@
-"""Statements and verdicts as the API gives them: codes and parameters, and beside them the English sentence. Pure."""
+"""Statements and verdicts as the API's models: what the translator says of them for machines, in English. Pure."""
 
 from collector.page.models import StatementOut, VerdictOut
 from firmware.language.translator import Translator
@@ -8,11 +8,7 @@ from firmware.model.statement import Statement
 
 def statement_out(family: str, statement: Statement, english: Translator) -> StatementOut:
     """Return a statement of a family (`firmware.model.statement_forms.FORMS`)."""
-    return StatementOut(
-        code=statement.code,
-        parameters=dict(statement.parameters),
-        sentence=english.state(family, statement),
-    )
+    return StatementOut.model_validate(english.told(family, statement))
 
 
 def evidence_out(evidence: tuple[Statement, ...], english: Translator) -> list[StatementOut]:
@@ -22,10 +18,4 @@ def evidence_out(evidence: tuple[Statement, ...], english: Translator) -> list[S
 
 def verdict_out(verdict: Verdict, english: Translator) -> VerdictOut:
     """Return a verdict."""
-    return VerdictOut(
-        verdict=verdict.verdict,
-        sentence=english.verdict(verdict.verdict),
-        rule_id=verdict.rule_id,
-        evidence=evidence_out(verdict.evidence, english),
-        overturned_by=english.overturned_by(verdict.rule_id, verdict.overturned_by),
-    )
+    return VerdictOut.model_validate(english.verdict_to_json(verdict))

@@ -1,8 +1,8 @@
 """A sentence of the catalogue with values put in: `{name}`, or `{name:kind}` where the kind says how it is shown. Pure.
 
 Kinds: `ms`, `s`, `min`, `h` (a time, from the ns or s that the value's name ends in, with `.1` for a decimal),
-`percent` (of a share), `id` (a number as it is: a status, a round), `in=family` (the sentence of that family for this
-word). Without a kind a number is grouped, a list is listed, and text is itself.
+`percent` (of a share), `id` (a number as it is: a status, a round). Without a kind a number is grouped, a list is
+listed, and text is itself.
 """
 
 from collections.abc import Callable, Mapping
@@ -53,17 +53,11 @@ class Filler:
 
     def unit(self, unit: str, value: float, *, places: int = 0) -> str:
         """Return `value` with its unit, as `unit.…` of the catalogue has it."""
-        pattern = self.lookup(f"unit.{unit}")
-        if pattern is None:
-            raise PatternError(f"no unit {unit!r} in the catalogue")
-        return self.fill(pattern, {"n": self.numbers.decimal(value, places)})
+        return self.fill(self._pattern(f"unit.{unit}"), {"n": self.numbers.decimal(value, places)})
 
     def _shown(self, name: str, kind: str, value: object) -> object:
         if not kind:
             return self._plain(value)
-        word, _, detail = kind.partition("=")
-        if word == "in":
-            return self.lookup(f"{detail}.{value}") or value
         if kind == "id":
             return str(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -91,11 +85,17 @@ class Filler:
 
     def listed(self, items: list[str]) -> str:
         """Return items one after the other."""
-        pattern = self.lookup("unit.list") or "{first}, {rest}"
+        pattern = self._pattern("unit.list")
         listed = items[-1] if items else ""
         for item in reversed(items[:-1]):
             listed = self.fill(pattern, {"first": item, "rest": listed})
         return listed
+
+    def _pattern(self, key: str) -> str:
+        pattern = self.lookup(key)
+        if pattern is None:
+            raise PatternError(f"no {key!r} in the catalogue")
+        return pattern
 
 
 @lru_cache(maxsize=4096)

@@ -2,7 +2,7 @@
 
 Only its edges are not real: clocks, worker (the product's measurements over virtual sockets), sender
 (`tests.country.delivery`), USB drives, the state file and what the machine says of its own health. Its loop does not
-wait: `Agenda` calls one turn of it when something is due. This file must never decide what a device does.
+wait: `Agenda` calls one tick of it when something is due. This file must never decide what a device does.
 """
 
 import random
@@ -70,7 +70,7 @@ class NoDrives:
 
 
 class Unwaiting(selectors.DefaultSelector):
-    """The loop's wait, which returns at once: whoever calls a turn has waited."""
+    """The loop's wait, which returns at once: whoever calls a tick has waited."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Return nothing."""
@@ -206,7 +206,7 @@ class HomeDevice:
             )
 
     def turn(self) -> None:
-        """Make one turn of the daemon's loop, and have the next called when it is due."""
+        """Make one tick of the daemon's loop, and have the next called when it is due."""
         device = self._device
         if device is None:
             return
