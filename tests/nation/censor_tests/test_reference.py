@@ -1,6 +1,7 @@
 """The censor's page says what the code does: its lists are the declarations', its examples have no fault."""
 
 import re
+import shlex
 import subprocess
 import sys
 
@@ -35,7 +36,7 @@ def test_a_page_without_marks_is_no_page() -> None:
 def test_the_commands_to_try_it_by_hand_work() -> None:
     needs.program("ping")
     (block,) = [block for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) if "netns add" in block]
-    script = block.replace(".venv/bin/python", sys.executable) + "kill %1\nwait\n"
+    script = block.replace(".venv/bin/python", shlex.quote(sys.executable)) + "kill %1\nwait\n"
     done = subprocess.run(
         [*needs.namespace_command(), "bash", "-ec", script],
         capture_output=True,
