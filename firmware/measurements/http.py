@@ -10,8 +10,8 @@ The outcome's `phases` are the first request's, so that they compare from round 
 `status`, `http_version`, `headers`, `body_sha256`, `body_length`, `body_is_truncated`, `body_is_encoded`,
 `title`, `read_timing` ([bytes so far, ns] and its class, `read_timing_stamp`), `egress_queue_ns` (the request's
 wait in our own queue), `first_segments` (`firmware.protocols.http_exchange.Response`), `address`, `failure`, `phases`, `tls`
-(`firmware.protocols.tls_stream.Handshake`), `queries`, `tcp_connect`, and with a failure `message`. The body itself is
-not kept. Each request has a connection of its own. Everything a server says is scrubbed (`firmware.protocols.scrub`) and
+(`firmware.protocols.tls_stream.Handshake`), `queries`, `tcp_connect`, with a failure `message`, and where an answer was
+there though the request could not be sent, `write_failure`. The body itself is not kept. Each request has a connection of its own. Everything a server says is scrubbed (`firmware.protocols.scrub`) and
 cut to size (`firmware.protocols.fit`) before it is kept.
 """
 

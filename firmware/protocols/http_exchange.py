@@ -31,6 +31,8 @@ _HEADERS: Final = (
 
 FIRST_BYTE_TIMEOUT_S: Final = 15.0
 """From the request sent to the answer's first byte; the body has until the task's deadline."""
+LEFT_BEHIND_S: Final = 0.5
+"""How long is looked for an answer where the request could not be sent: what came before that is there already."""
 
 _MAX_HEAD: Final = 65_536
 MAX_TIMINGS: Final = 100
@@ -77,7 +79,7 @@ class Response:
     the class `read_timing_stamp`. `phases`: `first_byte` (request sent to first byte back, or to the first that
     could be decrypted) and `body` (from there to the end). `request` is the sending; `first_segments` how many
     segments had come when the first was looked at: with more than one, `first_byte` may be a later one's; None
-    where that is not known.
+    where that is not known. `write_failure` is how the sending failed where an answer was there all the same.
     """
 
     status: int | None = None
@@ -92,6 +94,7 @@ class Response:
     request: Departure | None = None
     first_segments: int | None = None
     phases: dict[str, Phase] = field(default_factory=dict)
+    write_failure: str | None = None
 
     def header(self, name: str) -> str | None:
         """Return a header's first value, None without it. `name` in lower case."""
@@ -117,16 +120,27 @@ async def exchange(
     """Ask for `url` and read the answer into `response`, at most `body_cap` bytes of body.
 
     Raises `MeasurementFailedError`: `read` and `write` for the stream's failures, `http_round_trip` for an answer
-    that is not HTTP (`http_request_failed`) or ends too early (`eof_error`).
+    that is not HTTP (`http_request_failed`) or ends too early (`eof_error`). An answer that was there before the
+    request could be sent is read as a browser reads it, and stands where it is whole; else the failure to write does.
     """
     import h11  # noqa: PLC0415  # see the module's docstring
 
     connection = h11.Connection(our_role=h11.CLIENT, max_incomplete_event_size=_MAX_HEAD)
     head = connection.send(h11.Request(method=method, target=url.target, headers=request_headers(url)))
     end = connection.send(h11.EndOfMessage())
-    await stream.send_all((head or b"") + (end or b""))
-    response.request = stream.sent
     reader = _Reader(net, stream, connection, response, body_cap)
+    try:
+        await stream.send_all((head or b"") + (end or b""))
+    except MeasurementFailedError as unsent:
+        response.write_failure = unsent.failure
+        reader.hurry(LEFT_BEHIND_S)
+        try:
+            await reader.read_all()
+        except (MeasurementFailedError, h11.RemoteProtocolError):
+            raise unsent from None
+        return
+    response.request = stream.sent
+    reader.hurry(FIRST_BYTE_TIMEOUT_S)
     try:
         await reader.read_all()
     except h11.RemoteProtocolError as error:
@@ -147,10 +161,15 @@ class _Reader:
         self._connection = connection
         self._response = response
         self._body_cap = body_cap
-        self._first_byte_deadline_ns = net.now_ns() + round(FIRST_BYTE_TIMEOUT_S * 1e9)
+        self._net = net
+        self._first_byte_deadline_ns: int | None = None
         self._first: ArrivalStamp | None = None
         self._reads: list[tuple[int, ArrivalStamp]] = []
         self._inflate: zlib._Decompress | None = None
+
+    def hurry(self, timeout_s: float) -> None:
+        """Have the first byte come within `timeout_s` from now."""
+        self._first_byte_deadline_ns = self._net.now_ns() + round(timeout_s * 1e9)
 
     async def read_all(self) -> None:
         """Read to the end of the message or to the cap."""

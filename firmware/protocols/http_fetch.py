@@ -122,6 +122,8 @@ class Fetch:
         if self._start_chars and self._url.scheme == "http" and body and not response.body_is_encoded:
             start = body[: 4 * self._start_chars].decode("utf-8", "replace")[: self._start_chars]
             kept["body_start"] = scrub(start, own=own, server=server)
+        if response.write_failure is not None:
+            kept["write_failure"] = response.write_failure
         if self._failure is not None:
             kept["message"] = scrub(self._message, own=own, server=server)
         return kept

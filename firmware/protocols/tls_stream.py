@@ -29,6 +29,8 @@ _BITE: Final = 1_400
 _READ_BYTES: Final = 65_536
 _ANSWER_START: Final = 64
 """Bytes kept of an answer that ended in failure: enough to know a block page from a TLS alert."""
+_LEFT_BEHIND_NS: Final = 500_000_000
+"""How long is looked for an answer where nothing could be sent: what came before that is there already."""
 
 
 @dataclass(slots=True)
@@ -170,7 +172,11 @@ class TlsStream:
         self._machine.handshake()
         hello = self._machine.take()
         deadline_ns = self._net.now_ns() + timeout_ns
-        await self._send(hello, deadline_ns)
+        try:
+            await self._send(hello, deadline_ns)
+        except MeasurementFailedError:
+            await self._keep_what_came()
+            raise
         self.story.hello = self._stream.sent
         done = False
         while not done:
@@ -193,6 +199,15 @@ class TlsStream:
             await self._stream.send_all(data, deadline_ns=deadline_ns)
             if self._stream.sent is not None:
                 self._note("up", len(data), self._stream.sent)
+
+    async def _keep_what_came(self) -> None:
+        """Note the start of an answer that was there before the ClientHello could be sent."""
+        try:
+            self._note_answer(
+                await self._stream.receive(_ANSWER_START, deadline_ns=self._net.now_ns() + _LEFT_BEHIND_NS)
+            )
+        except MeasurementFailedError:
+            return
 
     async def _say_goodbye(self, deadline_ns: int) -> None:
         """Send the alert that says why, as every browser does; that it cannot be sent changes nothing."""
