@@ -21,7 +21,15 @@ Block pages answer 403 or 451, which is not among them."""
 MIN_OK: Final = 2
 """Unrelated international networks that must prove themselves before they are called well."""
 
+MIN_REFERENCES: Final = 3
+"""Unrelated networks that must be silent before their silence means anything."""
+
+FEW: Final = 3
+"""Few is at most one in so many of the networks tried. And where one in so many of the reference networks is silent
+together with platforms, the outside is not well."""
+
 FAR: Final = (Rung.DOMESTIC, Rung.INTERNATIONAL, Rung.PLATFORMS)
+FAMILIES: Final = (4, 6)
 TUNNEL: Final = "tunnel"
 
 CONFIRMING_S: Final = 180.0
@@ -66,6 +74,11 @@ class Reach:
         return bool(self.reached or self.tampered or self.anonymous)
 
     @property
+    def is_silent(self) -> bool:
+        """Return whether nothing answered, in enough networks for that to mean something."""
+        return not self.any_answer and len(self.down) >= MIN_REFERENCES
+
+    @property
     def tried(self) -> int:
         """Return in how many unrelated networks something was tried."""
         return len(self.reached) + len(self.tampered) + len(self.down) + len(self.unknown)
@@ -79,6 +92,8 @@ class RoundFacts:
     domestic: Reach
     international: Reach
     platforms: Reach
+    outside: Reach
+    """Reference targets and platforms together: a network that either reaches is reached."""
     history: tuple[Past, ...]
     resolver_lies: bool = False
     """Whether the resolver gives unrelated names one answer: set by `judge_round`, from the round's pages."""
@@ -94,6 +109,7 @@ class RoundFacts:
             domestic=_reach(latest, Rung.DOMESTIC),
             international=_reach(latest, Rung.INTERNATIONAL),
             platforms=_reach(latest, Rung.PLATFORMS),
+            outside=_reach(latest, Rung.INTERNATIONAL, Rung.PLATFORMS),
             history=tuple(history),
         )
 
@@ -115,6 +131,59 @@ class RoundFacts:
         """Return whether reference targets outside prove themselves, in two networks and in half of those tried."""
         reach = self.international
         return len(reach.authenticated) >= MIN_OK and len(reach.reached) * 2 >= reach.tried
+
+    def of_family(self, rung: Rung, family: int) -> Reach:
+        """Return what became of the targets of a rung that were asked over one address family (4 or 6) and no other."""
+        return _reach((seen for seen in self.latest if seen.family == family), rung)
+
+    @property
+    def same_references_silent(self) -> bool:
+        """Return whether the reference targets that are reached now, and no other, were reached in the round before."""
+        last = self.history[-1] if self.history else None
+        if last is None or last.age_s > CONFIRMING_S:
+            return False
+        failed = {line.partition(": ")[0] for line in last.ladder.rung(Rung.INTERNATIONAL).failures}
+        tried = self.on(Rung.INTERNATIONAL)
+        reached = {seen.target_name for seen in tried if seen.outlook is Outlook.REACHED}
+        silent = {seen.target_name for seen in tried if seen.outlook is Outlook.DOWN}
+        return silent <= failed and not reached & failed
+
+    @property
+    def outside_well(self) -> bool:
+        """Return whether reference targets are well over every family, and not silent together with what people use."""
+        return (
+            self.references_well and not self.much_silent and not self.few_pass and self.silent_family is None
+        )
+
+    @property
+    def much_silent(self) -> bool:
+        """Return whether a third of the reference networks are silent, and half of the platforms' lost with them.
+
+        A platform whose name is not resolved is lost as well: a resolver that is cut off fails like that.
+        """
+        references, platforms = self.international, self.platforms
+        third = len(references.down) * FEW >= references.tried > 0
+        lost = len(platforms.down) + len(platforms.unknown)
+        return third and lost >= MIN_OK and lost * 2 >= platforms.tried
+
+    @property
+    def few_pass(self) -> bool:
+        """Return whether few networks outside are reached and all others are silent."""
+        reached = len(self.outside.reached) + self.outside.anonymous
+        few = 0 < reached * FEW <= reached + len(self.outside.down)
+        return few and len(self.international.down - self.outside.reached) >= MIN_REFERENCES
+
+    @property
+    def silent_family(self) -> int | None:
+        """Return the address family (4 or 6) over which all reference targets are silent while others answer over the other.
+
+        IPv6 that is announced and leads nowhere is common, and nobody's doing: it counts where it works inside the country.
+        """
+        four, six = (self.of_family(Rung.INTERNATIONAL, family) for family in FAMILIES)
+        if four.is_silent and len(six.reached) >= MIN_OK:
+            return 4
+        inside = self.of_family(Rung.DOMESTIC, 6).authenticated
+        return 6 if six.is_silent and len(four.reached) >= MIN_OK and inside else None
 
     @property
     def tunnelled(self) -> bool:
@@ -174,8 +243,8 @@ class RoundFacts:
         return before and bool(self.failed(Rung.GATEWAY))
 
 
-def _reach(latest: Iterable[Observation], rung: Rung) -> Reach:
-    tried = [seen for seen in latest if seen.rung is rung and counts(seen)]
+def _reach(latest: Iterable[Observation], *rungs: Rung) -> Reach:
+    tried = [seen for seen in latest if seen.rung in rungs and counts(seen)]
     named = {outlook: _networks(seen for seen in tried if seen.outlook is outlook) for outlook in Outlook}
     reached = named[Outlook.REACHED]
     tampered = named[Outlook.TAMPERED] - reached

@@ -127,6 +127,11 @@ class Observation:
         return self.is_connectivity and "@" not in self.target and _family(self.target) is None
 
     @property
+    def family(self) -> int | None:
+        """Return the address family (4 or 6) of a target that is pinned to an address; None for a name."""
+        return None if "@" in self.target else _family(self.target)
+
+    @property
     def is_authenticated(self) -> bool:
         """Return whether it reached its target, and the target proved to be the right one."""
         if self.test == "web_connectivity" and not self.target.startswith("https://"):

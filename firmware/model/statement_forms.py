@@ -31,6 +31,7 @@ EVIDENCE: Final[Mapping[str, StatementForm]] = {
     ),
     "not-reached": StatementForm(parameters=("rung", "target", "failure")),
     "not-reached-in-step": StatementForm(parameters=("rung", "target", "operation", "failure")),
+    "family": StatementForm(parameters=("family", "reached", "networks"), counts="networks"),
     "target-verdict": StatementForm(parameters=("target", "verdict", "rule_id", "confidence")),
     "round-before": StatementForm(parameters=("age_s", "verdict", "rule_id")),
     "taken-to-be-silent": StatementForm(parameters=("targets", "waited_s"), counts="targets"),

@@ -16,6 +16,7 @@ class VerdictWord(StrEnum):
     CAPTIVE_PORTAL = "captive_portal"
     ISP_OR_WIDER_OUTAGE = "isp_or_wider_outage"
     INTERNATIONAL_CUT = "international_cut"
+    ALLOWLISTED = "allowlisted"
     PROTOCOL_FILTERING = "protocol_filtering"
     BLOCKED_DNS = "blocked_dns"
     BLOCKED_TCP = "blocked_tcp"

@@ -39,6 +39,7 @@ ACCUSING: Final = frozenset(
     {
         Word.INTERNATIONAL_CUT,
         Word.ISP_OR_WIDER_OUTAGE,
+        Word.ALLOWLISTED,
         Word.PROTOCOL_FILTERING,
         Word.BLOCKED_DNS,
         Word.BLOCKED_TCP,
@@ -131,7 +132,9 @@ def _of_device(home: Home, wrongs: Iterable[Wrong]) -> Sayable:
     has_six = 6 in QUALITIES[home.line].families
     if ills & {Ill.CUT, Ill.CABLE} or (Ill.FAMILY_CUT in ills and not has_six):
         return Sayable(right=frozenset({Word.INTERNATIONAL_CUT}), not_ok=True, accusable=accusable)
-    if ills & {Ill.ALLOW_LIST, Ill.FAMILY_CUT}:
+    if Ill.ALLOW_LIST in ills:
+        return Sayable(right=frozenset({Word.ALLOWLISTED}), not_ok=True, accusable=accusable)
+    if Ill.FAMILY_CUT in ills:
         return Sayable(right=frozenset(), not_ok=True, accusable=accusable)
     if Ill.TLS_FILTERED in ills:
         return Sayable(right=frozenset({Word.PROTOCOL_FILTERING}), not_ok=True, accusable=True)

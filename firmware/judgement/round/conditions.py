@@ -7,7 +7,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Final
 
-from firmware.judgement.facts import FAR, MIN_OK, RoundFacts
+from firmware.judgement.facts import FAR, MIN_OK, MIN_REFERENCES, RoundFacts
 from firmware.judgement.observation import Observation, Outlook
 from firmware.model.failures import Failure
 from firmware.model.record import Rung
@@ -15,9 +15,6 @@ from firmware.model.verdict_words import VerdictWord
 
 MIN_DOMESTIC: Final = 2
 """Unrelated domestic networks that must prove themselves before `international_cut`."""
-
-MIN_REFERENCES: Final = 3
-"""Unrelated networks that must be silent before their silence means anything."""
 
 SLOW_FACTOR: Final = 3.0
 SLOW_NS: Final = 200_000_000
@@ -123,8 +120,29 @@ def names_unresolved(facts: RoundFacts) -> bool:
 
 
 def ok(facts: RoundFacts) -> bool:
-    """Return whether the reference targets outside are well."""
-    return facts.references_well
+    """Return whether the outside is well."""
+    return facts.outside_well
+
+
+def much_silent(facts: RoundFacts) -> bool:
+    """Return whether reference targets would be well, were not a third of their networks silent, and half of the platforms'."""
+    return facts.references_well and facts.much_silent
+
+
+def few_pass(facts: RoundFacts) -> bool:
+    """Return whether few networks outside are reached and all others are silent, while the inside stands."""
+    return facts.few_pass and domestic_up(facts)
+
+
+def few_pass_again(facts: RoundFacts) -> bool:
+    """Return whether the same few, and no other, passed in the round before: loss would choose others."""
+    before = facts.previous("few-networks-pass", "few-networks-pass-unconfirmed")
+    return few_pass(facts) and before and facts.same_references_silent
+
+
+def one_family_silent(facts: RoundFacts) -> bool:
+    """Return whether reference targets answer over one address family and are all silent over the other."""
+    return facts.silent_family is not None
 
 
 def no_reference(facts: RoundFacts) -> bool:
@@ -210,10 +228,10 @@ def _risen(facts: RoundFacts, rung: Rung) -> bool:
 
 
 def target_is(word: VerdictWord) -> Callable[[RoundFacts], bool]:
-    """Return the condition that the reference targets are well and a platform's own verdict is `word`, and not weakly so."""
+    """Return the condition that the outside is well and a platform's own verdict is `word`, and not weakly so."""
 
     def condition(facts: RoundFacts) -> bool:
-        return facts.references_well and any(
+        return facts.outside_well and any(
             one.verdict is word and one.confidence != "low" for one in facts.targets
         )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from firmware.judgement.facts import MIN_OK, RoundFacts
+from firmware.judgement.facts import FEW, MIN_OK, MIN_REFERENCES, RoundFacts
 from firmware.judgement.round import conditions as when
 from firmware.model.record import Rung
 from firmware.model.verdict_words import VerdictWord
@@ -75,7 +75,7 @@ RULES: Final[tuple[Rule, ...]] = (
         verdict=VerdictWord.INTERNATIONAL_CUT,
         rungs=_FAR,
         condition=when.international_cut,
-        numbers={"networks": when.MIN_REFERENCES, "domestic": when.MIN_DOMESTIC},
+        numbers={"networks": MIN_REFERENCES, "domestic": when.MIN_DOMESTIC},
     ),
     Rule(
         rule_id="international-silent-unconfirmed",
@@ -88,7 +88,7 @@ RULES: Final[tuple[Rule, ...]] = (
         verdict=VerdictWord.ISP_OR_WIDER_OUTAGE,
         rungs=tuple(Rung),
         condition=when.outage,
-        numbers={"networks": when.MIN_REFERENCES},
+        numbers={"networks": MIN_REFERENCES},
     ),
     Rule(
         rule_id="all-silent-unconfirmed",
@@ -119,13 +119,32 @@ RULES: Final[tuple[Rule, ...]] = (
         verdict=VerdictWord.PROTOCOL_FILTERING,
         rungs=_FAR,
         condition=when.protocol_filtering,
-        numbers={"networks": when.MIN_REFERENCES},
+        numbers={"networks": MIN_REFERENCES},
     ),
     Rule(
         rule_id="protocols-part-unconfirmed",
         verdict=VerdictWord.INCONCLUSIVE,
         rungs=_FAR,
         condition=when.protocols_part,
+    ),
+    Rule(
+        rule_id="one-family-silent",
+        verdict=VerdictWord.INCONCLUSIVE,
+        rungs=_FAR,
+        condition=when.one_family_silent,
+    ),
+    Rule(
+        rule_id="few-networks-pass",
+        verdict=VerdictWord.ALLOWLISTED,
+        rungs=_FAR,
+        condition=when.few_pass_again,
+        numbers={"networks": MIN_REFERENCES, "few": FEW},
+    ),
+    Rule(
+        rule_id="few-networks-pass-unconfirmed",
+        verdict=VerdictWord.INCONCLUSIVE,
+        rungs=_FAR,
+        condition=when.few_pass,
     ),
     Rule(
         rule_id="delay-and-loss",
@@ -170,6 +189,12 @@ RULES: Final[tuple[Rule, ...]] = (
         rungs=_FAR,
         condition=when.ok,
         numbers={"networks": MIN_OK},
+    ),
+    Rule(
+        rule_id="much-is-silent",
+        verdict=VerdictWord.INCONCLUSIVE,
+        rungs=_FAR,
+        condition=when.much_silent,
     ),
     Rule(
         rule_id="no-control",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from firmware.judgement.facts import Past, RoundFacts
+from firmware.judgement.facts import FAMILIES, MIN_OK, Past, RoundFacts
 from firmware.judgement.observation import Observation, Outlook
 from firmware.judgement.round.rules import RULES, Rule
 from firmware.judgement.site.evidence import SiteView, WebEvidence
@@ -91,6 +91,8 @@ def _in_short(name: str, judged: WebJudgement) -> TargetJudgement:
 def _evidence(rule: Rule, facts: RoundFacts, out: Sequence[Observation]) -> Iterator[Statement]:
     seen = [one for rung in rule.rungs for one in _on_rung(facts, rung)]
     yield from seen or [stated("nothing-measured")]
+    if Rung.INTERNATIONAL in rule.rungs:
+        yield from _families(facts)
     if Rung.PLATFORMS in rule.rungs:
         yield from (one.statement for one in facts.targets)
     if facts.history:
@@ -101,6 +103,15 @@ def _evidence(rule: Rule, facts: RoundFacts, out: Sequence[Observation]) -> Iter
         )
     if out:
         yield stated("taken-to-be-silent", targets=len(out), waited_s=EARLY_NS // 1_000_000_000)
+
+
+def _families(facts: RoundFacts) -> Iterator[Statement]:
+    """Yield what became of each address family, where reference networks answer over one and over the other none does."""
+    by_family = {family: facts.of_family(Rung.INTERNATIONAL, family) for family in FAMILIES}
+    mute = [one for one in by_family.values() if one.tried >= MIN_OK and not one.reached]
+    if mute and any(one.reached for one in by_family.values()):
+        for family, one in by_family.items():
+            yield stated("family", family=family, reached=len(one.reached), networks=one.tried)
 
 
 _RUNG: Final = {

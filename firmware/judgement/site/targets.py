@@ -44,7 +44,7 @@ def judge_targets(
 def round_view(facts: RoundFacts, name: str, step: str) -> RoundView:
     """Return what a round and those before it say around its target `name`, whose journey ended in `step`."""
     return RoundView(
-        references_reached=facts.references_well,
+        references_reached=facts.outside_well,
         names_resolve=_names_resolve(facts, name),
         resolver_lies=facts.resolver_lies,
         tunnelled=facts.tunnelled,

@@ -55,6 +55,42 @@ def slow_and_lossy() -> list[Observation]:
     ]
 
 
+def pinned(family: int, count: int, failure: str | None = None, *, rung: Rung = OUT) -> list[Observation]:
+    """Return targets that are pinned to addresses of one family, those of both families in the same networks."""
+    place = "192.0.2.{}:443" if family == 4 else "[2001:db8::{}]:443"
+    return [
+        seen(
+            f"v{family}-{rung}-{number}",
+            rung,
+            failure,
+            target=place.format(number),
+            network=f"AS-{rung}-{number}",
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def four_silent() -> list[Observation]:
+    """Return a round of a home with both families in which IPv4 abroad is gone and IPv6 is well."""
+    inside = [*near(), *many(IN, 4)]
+    return [*inside, *pinned(4, 4, SILENT), *pinned(6, 4), *many(SITES, 4, SILENT)]
+
+
+def few_pass() -> list[Observation]:
+    """Return a round in which one network abroad answers of eight that are asked, and the inside works."""
+    return [*near(), *many(IN, 4), *many(OUT, 1), *many(OUT, 3, SILENT, first=2), *many(SITES, 4, SILENT)]
+
+
+def past_few(*silent: str) -> Past:
+    """Return a round before in which few networks passed, and these reference targets were silent."""
+    told = past("few-networks-pass-unconfirmed", verdict="inconclusive")
+    failures = tuple(f"{name}: connect: generic_timeout_error" for name in silent)
+    rungs = tuple(
+        replace(state, failures=failures) if state.rung is OUT else state for state in told.ladder.rungs
+    )
+    return replace(told, ladder=replace(told.ladder, rungs=rungs))
+
+
 def ordinary_past(age_s: float) -> Past:
     told = past("controls-reached", age_s=age_s)
     rungs = tuple(replace(state, best_ns=100_000_000) for state in told.ladder.rungs)
@@ -106,7 +142,14 @@ STORIES: dict[str, tuple[Sequence[Observation], Sequence[Past]]] = {
     ),
     "controls-reached": (everything_works(), ()),
     "no-control": ([*near(), *many(IN, 4)], ()),
-    "mixed-evidence": ([*near(), *many(IN, 4), *many(OUT, 1), *many(OUT, 4, SILENT, first=2)], ()),
+    "mixed-evidence": ([*near(), *many(IN, 4), *many(OUT, 2), *many(OUT, 3, SILENT, first=3)], ()),
+    "one-family-silent": (four_silent(), ()),
+    "few-networks-pass": (few_pass(), [past_few("international-2", "international-3", "international-4")]),
+    "few-networks-pass-unconfirmed": (few_pass(), ()),
+    "much-is-silent": (
+        [*near(), *many(IN, 4), *many(OUT, 3), *many(OUT, 2, SILENT, first=4), *many(SITES, 4, SILENT)],
+        (),
+    ),
 }
 
 
@@ -354,6 +397,77 @@ def test_an_outage_takes_three_silent_networks(silent: int, verdict: str) -> Non
 def test_ok_takes_two_networks_and_half_of_those_tried(reached: int, tried: int, verdict: str) -> None:
     references = [*many(OUT, reached), *many(OUT, tried - reached, SILENT, first=reached + 1)]
     assert decide([*near(), *references]).verdict == verdict
+
+
+class TestOkIsAClaim:
+    """`ok` is said only where what people use is not silent together with references, over each family that works."""
+
+    def test_an_allow_list_that_spares_half_of_the_references_is_not_ok(self) -> None:
+        spared = [*many(OUT, 2), *many(OUT, 2, SILENT, first=3)]
+        for history in ((), (past("controls-reached"),)):
+            assert decide([*near(), *many(IN, 4), *spared, *many(SITES, 4, SILENT)], history).verdict not in {
+                "ok",
+                "international_cut",
+            }
+
+    def test_references_that_are_silent_alone_are_no_reason(self) -> None:
+        halves = [*many(OUT, 3), *many(OUT, 2, SILENT, first=4)]
+        assert decide([*near(), *many(IN, 4), *halves, *many(SITES, 4)]).verdict == "ok"
+
+    def test_platforms_that_are_silent_alone_are_no_reason(self) -> None:
+        mostly = [*many(OUT, 4), *many(OUT, 1, SILENT, first=5)]
+        assert decide([*near(), *many(IN, 4), *mostly, *many(SITES, 4, SILENT)]).verdict == "ok"
+
+    def test_ipv4_cut_and_ipv6_well_is_neither_ok_nor_a_cut_and_names_the_family(self) -> None:
+        verdict = decide(
+            [*four_silent(), *again(four_silent())], [past("one-family-silent", verdict="inconclusive")]
+        )
+        assert (verdict.verdict, verdict.rule_id) == ("inconclusive", "one-family-silent")
+        assert stated("family", family=4, reached=0, networks=4) in verdict.evidence
+        assert stated("family", family=6, reached=4, networks=4) in verdict.evidence
+        assert "over IPv4: 0 of 4 reference networks reached" in lines(verdict)
+
+    def test_ipv6_cut_and_ipv4_well_is_not_ok_where_ipv6_works_inside(self) -> None:
+        outside = [*near(), *many(IN, 4), *pinned(4, 4), *pinned(6, 4, SILENT), *many(SITES, 4)]
+        verdict = decide([*outside, *pinned(6, 2, rung=IN)])
+        assert (verdict.verdict, verdict.rule_id) == ("inconclusive", "one-family-silent")
+
+    def test_ipv6_that_leads_nowhere_is_ok_and_named(self) -> None:
+        outside = [*near(), *many(IN, 4), *pinned(4, 4), *pinned(6, 4, SILENT), *many(SITES, 4)]
+        verdict = decide([*outside, *pinned(6, 2, SILENT, rung=IN)])
+        assert verdict.verdict == "ok"
+        assert stated("family", family=6, reached=0, networks=4) in verdict.evidence
+
+
+class TestFewNetworksPass:
+    """An allow-list: the same few pass in two rounds, and all others are silent."""
+
+    SILENT_BEFORE = ("international-2", "international-3", "international-4")
+
+    def test_other_networks_in_the_round_before_are_loss(self) -> None:
+        others = past_few("international-1", "international-3", "international-4")
+        assert decide(few_pass(), [others]).verdict == "inconclusive"
+        answered_then = past_few("international-3", "international-4")
+        assert decide(few_pass(), [answered_then]).verdict == "inconclusive"
+
+    def test_a_cache_at_home_does_not_veto_it_for_ever(self) -> None:
+        cached = [
+            *near(),
+            *many(IN, 4),
+            *many(OUT, 4, SILENT),
+            *many(SITES, 1),
+            *many(SITES, 3, SILENT, first=2),
+        ]
+        before = past_few(*(f"international-{number}" for number in range(1, 5)))
+        assert decide(cached, [before]).verdict == "allowlisted"
+
+    def test_an_inside_that_does_not_stand_is_no_list(self) -> None:
+        dark_inside = [one for one in few_pass() if one.rung is not IN] + many(IN, 4, SILENT)
+        assert decide(dark_inside, [past_few(*self.SILENT_BEFORE)]).verdict == "inconclusive"
+
+    def test_more_than_a_third_are_no_few(self) -> None:
+        more = [*few_pass(), *(seen(f"more-{number}", OUT) for number in range(3))]
+        assert decide(more, [past_few(*self.SILENT_BEFORE)]).verdict != "allowlisted"
 
 
 class TestAFullLine:
