@@ -4,6 +4,7 @@ Reads only, also while a device runs: nothing leaves the outbox by it. This file
 into an OONI measurement.
 """
 
+import json
 import platform
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import click
 
 from appliance.delivery.removable.command import to_directory
 from appliance.errors import ApplianceError
+from appliance.measuring.surroundings import surrounded
 from appliance.outbox.box import Outbox
 from appliance.settings import DeviceSettings
 from appliance.storage.datadir import read_device
@@ -21,6 +23,7 @@ from firmware.language.numbers import ENGLISH
 from firmware.language.translator import Translator
 from firmware.model.jsontypes import RecordError
 from firmware.model.plan import PlanError
+from firmware.model.record import Record, from_json
 from firmware.ooni.export import Format, OoniExportResult, RecordToExport, lines
 from firmware.ooni.write import Origin
 from firmware.plans import load as plans
@@ -87,10 +90,23 @@ def export(
 
 
 def waiting(epochs: Iterable[Outbox]) -> Iterator[RecordToExport]:
-    """Yield what waits of each epoch, lowest seq first; records of earlier epochs keep the identity they have."""
+    """Yield what waits of each epoch, lowest seq first, with what is known of its round; records of earlier epochs keep their identity."""
     for epoch in epochs:
-        seq = 0
-        while rows := epoch.oldest(_ROWS, above=seq):
-            for row in rows:
-                yield RecordToExport(device=epoch.device, epoch=epoch.epoch, seq=row.seq, body=row.body)
-            seq = rows[-1].seq
+        for seq, body, around in surrounded(_records(epoch)):
+            yield RecordToExport(device=epoch.device, epoch=epoch.epoch, seq=seq, body=body, around=around)
+
+
+def _records(epoch: Outbox) -> Iterator[tuple[int, str, Record | None]]:
+    seq = 0
+    while rows := epoch.oldest(_ROWS, above=seq):
+        for row in rows:
+            yield row.seq, row.body, _record(row.body)
+        seq = rows[-1].seq
+
+
+def _record(body: str) -> Record | None:
+    """Return the record that a row is; None for one that cannot be read, which goes out as it is."""
+    try:
+        return from_json(json.loads(body))
+    except (ValueError, RecordError):
+        return None

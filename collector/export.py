@@ -1,11 +1,10 @@
 """`tidegauge collector export`: what a collector has stored, for a file, in our own form or as OONI measurements.
 
-Beside each record stands when it was by all that is known now, and what the vantage outside saw of it then, where one
-looked.
+Beside each record stands when it was by all that is known now, how its round and its country were, and what the vantage
+outside saw of it then, where one looked.
 Reads only, also while a collector runs. This file must never write a device's id into an OONI measurement.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -16,12 +15,11 @@ from collector.errors import CollectorError
 from collector.settings import CollectorSettings
 from collector.store.answers import RecordFilter
 from collector.store.queries import Queries
-from collector.vantage.judging import Judging
+from collector.vantage.surroundings import Surroundings
 from firmware.commands.errors import BadInputError, CommandError
 from firmware.language.numbers import ENGLISH
 from firmware.language.translator import Translator
 from firmware.model.jsontypes import RecordError
-from firmware.model.record import from_json
 from firmware.ooni.export import Format, OoniExportResult, RecordToExport, lines
 from firmware.ooni.write import Origin
 from firmware.settings.load import SettingsError, load
@@ -76,17 +74,18 @@ def _stored(queries: Queries, device: str | None) -> Iterator[RecordToExport]:
     """Yield everything that is there when this begins, and what arrives before it ends, each with its vantage."""
     after: int | None = 0
     wanted = RecordFilter(device=device)
-    judging = Judging(queries)
+    surroundings = Surroundings(queries)
     while after is not None:
         page = queries.records(wanted, after=after, limit=_ROWS)
         for row in page.records:
-            vantage, _ = judging.vantage_for(row, from_json(json.loads(row.body)))
+            found = surroundings.of(row)
             yield RecordToExport(
                 device=row.device,
                 epoch=row.epoch,
                 seq=row.seq,
                 body=row.body,
-                vantage=vantage,
+                vantage=found.view,
                 start=row.start,
+                around=found.around,
             )
         after = page.next_cursor

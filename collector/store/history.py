@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from collector.store.answers import RecordRow, RoundRow
@@ -26,6 +27,9 @@ MAX_ROUNDS: Final = 500
 """The most rounds one call returns."""
 MAX_RECORDS: Final = 500
 """The most records one call returns."""
+
+_READ_KEPT: Final = 400
+"""Conclusions that need not be read again: who judges one round after the other reads those before it each time."""
 
 MISSED_TARGET: Final = "round"
 """The target of a `gap` record that stands for rounds, as a device writes it."""
@@ -152,8 +156,13 @@ def _epochs(connection: sqlite3.Connection, device: str) -> list[str]:
 
 
 def _round(connection: sqlite3.Connection, row: RoundRow) -> StoredRound:
-    record = from_json(json.loads(row.body))
+    record = _read(row.body)
     return StoredRound(row=row, record=record, ladder=_ladder(connection, row, record))
+
+
+@lru_cache(maxsize=_READ_KEPT)
+def _read(body: str) -> Record:
+    return from_json(json.loads(body))
 
 
 def _ladder(connection: sqlite3.Connection, row: RoundRow, record: Record) -> Ladder:

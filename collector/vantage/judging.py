@@ -18,6 +18,7 @@ from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import NS, Key
 from collector.vantage.log import joined
 from firmware.judgement.round.from_records import HISTORY_ROUNDS, ended_ns, judge_stored
+from firmware.judgement.round.verdict import RoundJudgement
 from firmware.judgement.site.evidence import Looked, SiteView
 from firmware.judgement.site.verdict import WebJudgement
 from firmware.model.jsontypes import RecordError
@@ -39,11 +40,20 @@ class JudgedTarget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedRound:
-    """A round, and its platforms in the order they were measured. `row` is the device's conclusion, `verdict` ours."""
+    """A round, and its platforms in the order they were measured. `row` is the device's conclusion, `judged` ours.
+
+    It ended at `ended_boottime_ns` of its boot.
+    """
 
     row: RoundRow
-    verdict: Verdict
+    judged: RoundJudgement
     targets: tuple[JudgedTarget, ...]
+    ended_boottime_ns: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return our verdict."""
+        return self.judged.verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,14 +102,21 @@ class Judging:
         )
         return JudgedRound(
             row=last.row,
-            verdict=judged.verdict,
+            judged=judged,
             targets=tuple(sorted(targets, key=lambda one: one.row.seq)),
+            ended_boottime_ns=end_ns,
         )
 
     def vantage_for(self, row: RecordRow, record: Record) -> tuple[SiteView | None, Statement | None]:
         """Return what the vantage saw of a record's target around its time; None with the reason where it did not."""
         view = self._view(row, record, until_ns=record.start.boottime_ns, received_ns=row.received_ns)
         return (view.vantage if view.why is None else None), view.why
+
+    def view_at_end(self, row: RecordRow, record: Record) -> tuple[SiteView | None, Statement | None]:
+        """Return the view of a record's target as of its end, also one from before alone; and why there is none."""
+        found = self._view(row, record, until_ns=ended_ns(record), received_ns=row.received_ns)
+        is_of_then = found.vantage is not None and found.vantage.looked is not Looked.AFTER
+        return (found.vantage, None) if is_of_then else (None, found.why)
 
     def _view(self, row: RecordRow, record: Record, *, until_ns: int, received_ns: int) -> _View:
         """Return the view of a record's target as of `until_ns` of the record's boot."""

@@ -91,6 +91,11 @@ def in_words(explained: Explained, translator: Translator) -> str:
     if explained.ooni_said is not None:
         same = ", the same" if explained.ooni_said == explained.pair else ""
         rows.append(("the file says", f"{_pair(explained.ooni_said)}{same}"))
+    around = explained.around
+    if around is not None and around.verdict:
+        rows.append(("its round", f"{around.verdict} by {around.rule_id}"))
+    if around is not None and around.country_verdict:
+        rows.append(("its country", f"{around.country_verdict} by {around.country_rule_id}"))
     if recorded is not None:
         rows.append(("recorded", f"{recorded.verdict} by {recorded.rule_id}"))
     return "\n".join(f"{label:{_WIDTH}}{_printable(text)}" for label, text in rows)

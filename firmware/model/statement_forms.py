@@ -66,6 +66,8 @@ EVIDENCE: Final[Mapping[str, StatementForm]] = {
     "vantage-page-not-asked": StatementForm(),
     "round-reached": StatementForm(),
     "round-not-reached": StatementForm(),
+    "round-verdict": StatementForm(parameters=("verdict", "rule_id")),
+    "country-verdict": StatementForm(parameters=("verdict", "rule_id")),
     "not-judged": StatementForm(parameters=("test",)),
     # about many devices
     "devices": StatementForm(parameters=("devices", "well", "lost", "unclear", "silent"), counts="devices"),

@@ -8,8 +8,10 @@ its own conclusion is passed on and never used. This file must never judge a tes
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.judgement.site import from_record
+from firmware.judgement.round.surroundings import judge_in
+from firmware.judgement.site import round_json
 from firmware.judgement.site.evidence import SiteView
+from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.verdict import judge
 from firmware.language.translator import Translator
 from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
@@ -24,7 +26,7 @@ from firmware.ooni.measurement import STEPPED_TESTS, OoniMeasurement, Pair
 from firmware.ooni.pair import pair_of
 from firmware.ooni.parse import parse
 from firmware.ooni.read import Document
-from firmware.ooni.write import Origin, measurement_of, time_of
+from firmware.ooni.write import Origin, measurement_of, published_pair, time_of
 
 NOT_JUDGED: Final = "test-not-judged"
 """The rule id where there is nothing that a rule could judge."""
@@ -32,7 +34,10 @@ NOT_JUDGED: Final = "test-not-judged"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """One measurement, judged. `recorded` is the verdict that a record of ours carries, None where it has none."""
+    """One measurement, judged. `recorded` is the verdict that a record of ours carries, None where it has none.
+
+    `around` is what is known around a measurement of ours, None for one of others and for one that no device made.
+    """
 
     line: int
     test: str
@@ -43,6 +48,7 @@ class Explained:
     pair: Pair
     ooni_said: Pair | None = None
     recorded: Verdict | None = None
+    around: RoundView | None = None
 
 
 def explain(document: Document) -> Explained:
@@ -52,9 +58,13 @@ def explain(document: Document) -> Explained:
         return _of_ooni(document.line, parse(value))
     inner = value.get("record", value)
     if isinstance(inner, dict) and "test" in inner:
-        vantage = None if inner is value or value.get("control") is None else value["control"]
+        line = {} if inner is value else value
+        vantage = line.get("control")
         return _of_record(
-            document.line, _record(inner), None if vantage is None else vantage_from_json(vantage)
+            document.line,
+            _record(inner),
+            None if vantage is None else vantage_from_json(vantage),
+            _around(inner, line),
         )
     keys = ", ".join(shown(key) for key in list(value)[:5]) or "no key"
     raise OoniError(
@@ -81,6 +91,13 @@ def to_json(explained: Explained, translator: Translator) -> JsonObject:
         "evidence": [translator.told("evidence", one) for one in verdict.evidence],
         "overturned_by": translator.overturned_by(verdict.rule_id, verdict.overturned_by),
     }
+    around = explained.around
+    if around is not None:
+        if around.verdict:
+            told["round"] = {"verdict": around.verdict, "rule_id": around.rule_id}
+        country = round_json.country_to_json(around)
+        if country is not None:
+            told["country"] = country
     if said is not None:
         told["ooni_said"] = {"blocking": said.blocking, "accessible": said.accessible}
     if explained.recorded is not None:
@@ -94,8 +111,13 @@ def to_json(explained: Explained, translator: Translator) -> JsonObject:
 def _of_ooni(line: int, measurement: OoniMeasurement) -> Explained:
     verdict, confidence = _not_judged(measurement.test_name), "low"
     if measurement.test_name in STEPPED_TESTS:
-        judged = judge(ooni_evidence.evidence_of(measurement), ooni_evidence.vantage_of(measurement))
+        judged = judge(
+            ooni_evidence.evidence_of(measurement),
+            ooni_evidence.vantage_of(measurement),
+            round=measurement.around,
+        )
         verdict, confidence = judged.verdict, judged.confidence
+    is_ours = measurement.around is not None
     return Explained(
         line=line,
         test=measurement.test_name,
@@ -103,19 +125,27 @@ def _of_ooni(line: int, measurement: OoniMeasurement) -> Explained:
         start=measurement.start,
         verdict=verdict,
         confidence=confidence,
-        pair=pair_of(measurement),
+        pair=published_pair(measurement, verdict.verdict) if is_ours else pair_of(measurement),
         ooni_said=measurement.said,
+        around=measurement.around,
     )
 
 
-def _of_record(line: int, record: Record, vantage: SiteView | None) -> Explained:
+def _around(record: JsonObject, line: JsonObject) -> RoundView | None:
+    """Return what a line says around its record, that it says nothing, or None for what no device measured."""
+    if "schema" not in record:
+        return None
+    told = line.get("round")
+    return round_json.UNKNOWN if told is None else round_json.from_json(told, line.get("country"))
+
+
+def _of_record(line: int, record: Record, vantage: SiteView | None, around: RoundView | None) -> Explained:
     """Judge a record; what the rules about a page do not know keeps the verdict it has, such as a round's."""
     verdict, confidence = record.verdict or _not_judged(record.test), "low"
-    evidence = from_record.evidence_of(record)
-    if evidence is not None:
-        judged = judge(evidence, vantage)
+    judged = judge_in(record, around, vantage)
+    if judged is not None:
         verdict, confidence = judged.verdict, judged.confidence
-    written = measurement_of(record, Origin(), vantage)
+    written = measurement_of(record, Origin(), vantage, around=around)
     return Explained(
         line=line,
         test=record.test,
@@ -123,8 +153,9 @@ def _of_record(line: int, record: Record, vantage: SiteView | None) -> Explained
         start=time_of(record.start.utc_ns),
         verdict=verdict,
         confidence=confidence,
-        pair=Pair() if written is None else pair_of(parse(written)),
+        pair=Pair() if written is None else published_pair(parse(written), verdict.verdict),
         recorded=record.verdict,
+        around=around,
     )
 
 

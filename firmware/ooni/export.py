@@ -1,18 +1,20 @@
 """Records as lines of a file: as they are (`jsonl`), or as OONI measurements (`ooni`). Pure.
 
 What has no like in OONI's format is left out and counted, by test, so that nobody takes a part for the whole.
-The key of a vantage's view in a line is `control`: `tidegauge explain` reads it back.
+The key of a vantage's view in a line is `control`, what was known around the record stands under `round` and `country`:
+`tidegauge explain` reads them back.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from firmware.judgement.site import vantage_json
-from firmware.judgement.site.evidence import SiteView
+from firmware.judgement.site import round_json, vantage_json
+from firmware.judgement.site.evidence import Looked, SiteView
+from firmware.judgement.site.facts import RoundView
 from firmware.language.translator import Translator
 from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
 from firmware.model.record import ClockReading, Record, from_json, verdict_in
@@ -31,7 +33,8 @@ class Format(StrEnum):
 class RecordToExport:
     """A record as it is stored: whose it is, its JSON text, and what a vantage outside saw where one is known.
 
-    `start` is when it was by all that is known by now; None: only what its device's clock said then is known.
+    `start` is when it was by all that is known by now; None: only what its device's clock said then is known. `around` is
+    what its round, or the rounds on either side, say around it.
     """
 
     device: str
@@ -40,6 +43,7 @@ class RecordToExport:
     body: str
     vantage: SiteView | None = None
     start: ClockReading | None = None
+    around: RoundView = round_json.UNKNOWN
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,7 +87,12 @@ def _jsonl(one: RecordToExport, translator: Translator) -> str:
     vantage = "" if one.vantage is None else f', "control": {json.dumps(vantage_to_json(one.vantage))}'
     verdict = verdict_in(one.body)
     said = "" if verdict is None else f', "verdict": {json.dumps(translator.verdict_to_json(verdict))}'
-    return f'{head[:-1]}, "record": {one.body}{said}{vantage}}}'
+    country = round_json.country_to_json(one.around)
+    around = (
+        "" if one.around == round_json.UNKNOWN else f', "round": {json.dumps(round_json.to_json(one.around))}'
+    )
+    around += "" if country is None else f', "country": {json.dumps(country)}'
+    return f'{head[:-1]}, "record": {one.body}{said}{around}{vantage}}}'
 
 
 def _moment(reading: ClockReading) -> JsonObject:
@@ -97,22 +106,28 @@ def _moment(reading: ClockReading) -> JsonObject:
 
 
 def vantage_to_json(vantage: SiteView) -> JsonObject:
-    """Return a vantage's view with its age, as a line has it. `vantage_from_json` is its inverse."""
-    return {**vantage_json.to_json(vantage), "age_s": vantage.age_s}
+    """Return a vantage's view with its age and when it looked, as a line has it. `vantage_from_json` is its inverse."""
+    return {**vantage_json.to_json(vantage), "age_s": vantage.age_s, "looked": str(vantage.looked)}
 
 
 def vantage_from_json(value: JsonValue) -> SiteView:
-    """Read a vantage's view from a line. Raises `RecordError`."""
+    """Read a vantage's view from a line. Raises `RecordError`.
+
+    Lines of older software do not say when it looked: they had only views from both sides.
+    """
     age_s = value.get("age_s") if isinstance(value, dict) else None
     if isinstance(age_s, bool) or not isinstance(age_s, int | float):
         raise RecordError(f"control: age_s: found {shown(age_s)}; allowed is a number of seconds")
-    return vantage_json.from_json(value, age_s=age_s)
+    looked = value.get("looked", str(Looked.AROUND)) if isinstance(value, dict) else None
+    if not isinstance(looked, str) or looked not in tuple(Looked):
+        raise RecordError(f"control: looked: found {shown(looked)}; allowed is one of {', '.join(Looked)}")
+    return replace(vantage_json.from_json(value, age_s=age_s), looked=Looked(looked))
 
 
 def _ooni(one: RecordToExport, origin: Origin, account: OoniExportResult) -> str | None:
     value: JsonValue = json.loads(one.body)
     record: Record = from_json(value)
-    measurement = measurement_of(record, origin, one.vantage, start=one.start)
+    measurement = measurement_of(record, origin, one.vantage, around=one.around, start=one.start)
     if measurement is None:
         account.left_out[record.test] += 1
         return None

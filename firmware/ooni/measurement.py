@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from firmware.judgement.site.facts import RoundView
+
 Blocking: TypeAlias = "str | bool | None"
 
 WEB_CONNECTIVITY: Final = "web_connectivity"
@@ -26,6 +28,11 @@ SYSTEM_ENGINES: Final = ("getaddrinfo", SYSTEM_ENGINE, "golang_net_resolver", ""
 
 COLLECTOR: Final = "collector"
 """Our mark on a control that is a collector's, not OONI's test helper."""
+OURS: Final = "tidegauge"
+"""Our name where a measurement says what software made it."""
+ROUND_KEY: Final = "x_round"
+COUNTRY_KEY: Final = "x_country"
+"""Where measurements that we write say what was known around them."""
 
 MAX_PORT: Final = 65_535
 
@@ -160,7 +167,7 @@ class OoniControl:
 class OoniMeasurement:
     """One measurement. `requests` stand as OONI has them: the last redirect first.
 
-    `said` is the file's own conclusion, None where it has neither key. `duplicates` are further, different answers
+    `around` is what its round says around a measurement of ours, None for one of others. `said` is the file's own conclusion, None where it has neither key. `duplicates` are further, different answers
     to a question that had one. `has_steps` is False where the test failed before it began.
     """
 
@@ -182,6 +189,7 @@ class OoniMeasurement:
     dns_consistency: str | None = None
     failure: str | None = None
     failed_operation: str | None = None
+    around: RoundView | None = None
     said: Pair | None = None
 
 

@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from firmware.judgement.site import round_json
+from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.places import host_of
-from firmware.model.jsontypes import JsonValue
+from firmware.model.jsontypes import JsonValue, RecordError
 from firmware.ooni.keys import Keys, OoniError, shown
 from firmware.ooni.measurement import (
     COLLECTOR,
     CONTROL_TAG,
+    COUNTRY_KEY,
     MAX_PORT,
+    OURS,
+    ROUND_KEY,
     STEPPED_TESTS,
     SYSTEM_ENGINES,
     SYSTEM_RESOLVER,
@@ -73,6 +78,7 @@ def parse(value: JsonValue) -> OoniMeasurement:
         dns_consistency=keys.optional_text("dns_consistency"),
         failure=keys.optional_text("failure") or keys.optional_text("x_failure"),
         failed_operation=keys.optional_text("failed_operation") or keys.optional_text("x_failed_operation"),
+        around=_around(top, keys),
         said=_said(keys) if name == WEB_CONNECTIVITY else None,
     )
 
@@ -245,6 +251,17 @@ def _control_http(keys: Keys) -> OoniControlHttp:
         title=keys.text("title"),
         headers=keys.headers(),
     )
+
+
+def _around(top: Keys, keys: Keys) -> RoundView | None:
+    """Return what a measurement of ours says of its round; of older software, that nothing is known of it."""
+    if not keys.has(ROUND_KEY):
+        return round_json.UNKNOWN if top.text("software_name") == OURS else None
+    told = keys.raw(ROUND_KEY)
+    try:
+        return None if told is None else round_json.from_json(told, keys.raw(COUNTRY_KEY))
+    except RecordError as error:
+        raise OoniError(f"{keys.path_of(ROUND_KEY)}: {error}") from error
 
 
 def _said(keys: Keys) -> Pair | None:

@@ -3,7 +3,8 @@
 `web_connectivity` where a page was measured (our `web_connectivity` and `http`), `urlgetter` where one step was
 (`tls`, `tcp`, `dns`); other records have no like in OONI's format and are left out. OONI's pair is filled only where
 a vantage was there, or the page came over TLS: without one their rule calls a failed lookup "accessible", and we do
-not publish that. Nothing that tells who or where the host is goes in: no address, no device, no network number.
+not publish that. Nor do we publish that a page is blocked where our own verdict on it, in its round's light, does not say
+so: their rule knows nothing of the round, and calls every page of a dark one blocked. Nothing that tells who or where the host is goes in: no address, no device, no network number.
 """
 
 from collections.abc import Mapping
@@ -12,12 +13,16 @@ from datetime import UTC, datetime
 from typing import Final
 
 from firmware import __version__
+from firmware.judgement.site import round_json
 from firmware.judgement.site.evidence import SiteView, WebEvidence
+from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.from_record import evidence_of
 from firmware.judgement.site.places import host_of
+from firmware.judgement.site.verdict import judge
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.record import ClockReading, Record
-from firmware.ooni.measurement import WEB_CONNECTIVITY
+from firmware.model.verdict_words import VerdictWord
+from firmware.ooni.measurement import COUNTRY_KEY, OURS, ROUND_KEY, WEB_CONNECTIVITY, OoniMeasurement, Pair
 from firmware.ooni.pair import pair_of
 from firmware.ooni.parse import parse
 from firmware.ooni.steps import Details, df_007, steps_of
@@ -27,6 +32,11 @@ URLGETTER: Final = "urlgetter"
 PAGE_TESTS: Final = ("web_connectivity", "http")
 STEP_SCHEMES: Final[Mapping[str, str]] = {"tls": "tlshandshake", "tcp": "tcpconnect", "dns": "dnslookup"}
 """The tests of one step, and how urlgetter's input names that step."""
+
+BLOCKED: Final = frozenset(
+    {VerdictWord.BLOCKED_DNS, VerdictWord.BLOCKED_TCP, VerdictWord.BLOCKED_TLS, VerdictWord.BLOCKED_HTTP}
+)
+"""The verdicts that say that a page is blocked."""
 
 _NETWORK_TYPES: Final[Mapping[str, str]] = {"ethernet": "wired_ethernet", "wifi": "wifi", "mobile": "mobile"}
 _EXTENSIONS: Final = ("dnst", "httpt", "netevents", "tcpconnect", "tlshandshake")
@@ -45,11 +55,17 @@ class Origin:
 
 
 def measurement_of(
-    record: Record, origin: Origin, vantage: SiteView | None = None, *, start: ClockReading | None = None
+    record: Record,
+    origin: Origin,
+    vantage: SiteView | None = None,
+    *,
+    around: RoundView | None = None,
+    start: ClockReading | None = None,
 ) -> "JsonObject | None":
     """Return `record` as an OONI measurement, with `vantage` as its test helper; None for what has no like there.
 
-    `start` is when it was, where more is known of that than its device's clock said.
+    `around` is what its round says around it, None for a measurement of no device. `start` is when it was, where more
+    is known of that than its device's clock said.
     """
     evidence = evidence_of(record)
     if evidence is None or not (record.test in PAGE_TESTS or record.test in STEP_SCHEMES):
@@ -71,17 +87,32 @@ def measurement_of(
         "resolver_asn": _NO_ASN,
         "resolver_ip": _NO_ADDRESS,
         "resolver_network_name": "",
-        "software_name": "tidegauge",
+        "software_name": OURS,
         "software_version": record.software.partition(" ")[2] or __version__,
-        "test_keys": _page_keys(evidence, record, vantage) if is_page else _step_keys(evidence, record),
+        "test_keys": {
+            **(_page_keys(evidence, record, vantage) if is_page else _step_keys(evidence, record)),
+            ROUND_KEY: None if around is None else round_json.to_json(around),
+            COUNTRY_KEY: None if around is None else round_json.country_to_json(around),
+        },
         "test_name": WEB_CONNECTIVITY if is_page else URLGETTER,
         "test_runtime": record.runtime_ns / 1e9,
         "test_start_time": start_time,
         "test_version": record.test_version,
     }
     if is_page:
-        _fill_pair(measurement, evidence, has_vantage=vantage is not None and vantage.reachable)
+        keys = measurement["test_keys"]
+        assert isinstance(keys, dict)
+        pair = published_pair(parse(measurement), judge(evidence, vantage, round=around).verdict.verdict)
+        came_over_tls = pair.accessible is True and bool(evidence.requests) and evidence.failure is None
+        if came_over_tls or (vantage is not None and vantage.reachable):
+            keys["blocking"], keys["accessible"] = pair.blocking, pair.accessible
     return measurement
+
+
+def published_pair(measurement: OoniMeasurement, verdict: str) -> Pair:
+    """Return OONI's pair on a measurement of ours, null and null where it accuses and our own `verdict` does not."""
+    pair = pair_of(measurement)
+    return Pair() if pair.blocking and verdict not in BLOCKED else pair
 
 
 def time_of(utc_ns: int) -> str:
@@ -180,16 +211,6 @@ def _control(vantage: SiteView, record: Record) -> JsonObject:
         "x_age_s": vantage.age_s,
         "x_source": str(vantage.source),
     }
-
-
-def _fill_pair(measurement: JsonObject, evidence: WebEvidence, *, has_vantage: bool) -> None:
-    """Fill OONI's pair where it may be relied on."""
-    pair = pair_of(parse(measurement))
-    came_over_tls = pair.accessible is True and bool(evidence.requests) and evidence.failure is None
-    keys = measurement["test_keys"]
-    assert isinstance(keys, dict)
-    if has_vantage or came_over_tls:
-        keys["blocking"], keys["accessible"] = pair.blocking, pair.accessible
 
 
 def _details(record: Record) -> Details:

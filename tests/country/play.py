@@ -54,13 +54,23 @@ class Story:
     """When the collector took something in."""
 
 
-def play(truth: Truth, *, tell: Callable[[str], None] = lambda _line: None) -> Story:
-    """Let a country live through its truth; return what was said. `tell` is given lines of it as it goes."""
+def play(
+    truth: Truth,
+    *,
+    tell: Callable[[str], None] = lambda _line: None,
+    at_end: Callable[[Path], object] = lambda _centre: None,
+) -> Story:
+    """Let a country live through its truth; return what was said.
+
+    `tell` is given lines of it as it goes, `at_end` the collector's data directory when all has been lived through.
+    """
     with ExitStack() as stack:
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="country-", dir=_MEMORY if _MEMORY.is_dir() else None)
         )
-        return _Play(truth, Path(folder), stack, tell).run()
+        story = _Play(truth, Path(folder), stack, tell).run()
+        at_end(Path(folder) / "centre")
+        return story
 
 
 class _Play:

@@ -201,7 +201,7 @@ def said_by_collector(judging: Judging, identity: tuple[str, int]) -> dict[str, 
     assert found is not None
     assert (found.row.epoch, found.row.seq) == identity
     pages = {one.row.target_name: one.judgement for one in found.targets}
-    return said_by_device(RoundJudgement(verdict=found.verdict, targets=(), pages=pages))
+    return said_by_device(replace(found.judged, pages=pages))
 
 
 def _device(

@@ -29,9 +29,13 @@ SYNs, and longer than any line takes. What still comes is a record like any othe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundJudgement:
-    """The verdict on a round, and on each platform in it by itself: in short, and with its evidence by name."""
+    """The verdict on a round, and on each platform in it by itself: in short, and with its evidence by name.
+
+    `facts` is what it rests on.
+    """
 
     verdict: Verdict
+    facts: RoundFacts
     targets: tuple[TargetJudgement, ...]
     pages: Mapping[str, WebJudgement] = field(default_factory=dict)
 
@@ -75,7 +79,7 @@ def judge_round(
         rule_id=rule.rule_id,
         evidence=tuple(_evidence(rule, facts, out)),
     )
-    return RoundJudgement(verdict=verdict, targets=facts.targets, pages=platforms)
+    return RoundJudgement(verdict=verdict, facts=facts, targets=facts.targets, pages=platforms)
 
 
 def _in_short(name: str, judged: WebJudgement) -> TargetJudgement:

@@ -69,6 +69,16 @@ def round_not_well(facts: WebFacts) -> bool:
     return facts.round is not None and facts.round.references_reached is False
 
 
+def round_unknown(facts: WebFacts) -> bool:
+    """Return whether nothing is known of the round of a device's measurement."""
+    return facts.round is not None and facts.round.is_unknown
+
+
+def of_its_round(facts: WebFacts) -> bool:
+    """Return whether the target is one that rounds are judged by."""
+    return facts.round is not None and facts.round.is_of_its_round
+
+
 def tunnelled(facts: WebFacts) -> bool:
     """Return whether the host's traffic leaves elsewhere."""
     return facts.round is not None and facts.round.tunnelled

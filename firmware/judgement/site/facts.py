@@ -47,6 +47,8 @@ class RoundView:
     `references_reached`: reference targets outside proved themselves, which also proves the clock. `names_resolve`:
     the system's resolver answered for other names. `resolver_lies`: it gives unrelated names one answer.
     `repeated`: this target failed in the same step in the round before, and has failed for `failing_for_s`.
+    `verdict` is the round's own, `country_verdict` what was said of the country at that time, each with its rule, "" where
+    not known: they are passed on as evidence.
     """
 
     references_reached: bool | None = None
@@ -55,6 +57,14 @@ class RoundView:
     tunnelled: bool = False
     repeated: bool | None = None
     failing_for_s: float | None = None
+    is_unknown: bool = False
+    """Whether the measurement was made in or between rounds of which nothing is known: then nothing is held against it."""
+    is_of_its_round: bool = False
+    """Whether the target is there to judge the round by, and not to be judged by itself."""
+    verdict: str = ""
+    rule_id: str = ""
+    country_verdict: str = ""
+    country_rule_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from firmware.judgement.site.evidence import (
     VantageSource,
     WebEvidence,
 )
+from firmware.judgement.site.places import is_address
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonValue
 from firmware.model.record import Record
@@ -134,8 +135,11 @@ def _of_page(record: Record, detail: _Detail) -> WebEvidence:
 
 def _of_tls(record: Record, detail: _Detail) -> WebEvidence:
     shaken = [detail] if isinstance(detail.get("address"), str) else []
+    named = _text(detail, "server_name")
+    # Pinned to an address, it is still the named site that is asked for, and whose certificate counts.
+    pinned = is_address(_host_of(record.target)) and named
     return WebEvidence(
-        url=record.target,
+        url=f"{named}:{_port_of(record.target)}" if pinned else record.target,
         lookups=tuple(_lookups(detail)) or _unresolved(record),
         connects=tuple(_connects(detail)),
         handshakes=tuple(_handshake(one, _port_of(record.target)) for one in shaken),

@@ -78,6 +78,16 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
         condition=when.round_not_well,
     ),
     WebRule(
+        rule_id="round-unknown",
+        verdict=VerdictWord.INCONCLUSIVE,
+        condition=when.round_unknown,
+    ),
+    WebRule(
+        rule_id="asked-for-its-round",
+        verdict=VerdictWord.INCONCLUSIVE,
+        condition=when.of_its_round,
+    ),
+    WebRule(
         rule_id="own-side",
         verdict=VerdictWord.INCONCLUSIVE,
         condition=when.our_side,

@@ -81,6 +81,11 @@ def _evidence(facts: WebFacts, vantage: SiteView | None) -> Iterator[Statement]:
     yield from _from_outside(facts, vantage)
     if facts.round is not None and facts.round.references_reached is not None:
         yield stated("round-reached" if facts.round.references_reached else "round-not-reached")
+    if facts.round is not None and facts.round.verdict:
+        yield stated("round-verdict", verdict=facts.round.verdict, rule_id=facts.round.rule_id)
+    if facts.round is not None and facts.round.country_verdict:
+        verdict, rule_id = facts.round.country_verdict, facts.round.country_rule_id
+        yield stated("country-verdict", verdict=verdict, rule_id=rule_id)
     if facts.stage is Stage.HTTP and facts.evidence.requests:
         size = facts.evidence.requests[-1].body_length
         progress = facts.evidence.requests[-1].progress

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from firmware.judgement.site.evidence import SiteView, VantageSource
-from firmware.model.jsontypes import JsonValue, RecordError
-from firmware.model.record import Verdict, to_json
+from firmware.judgement.site.evidence import Looked, SiteView, VantageSource
+from firmware.judgement.site.facts import RoundView
+from firmware.judgement.site.round_json import UNKNOWN
+from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
+from firmware.model.record import Outcome, Record, Verdict, to_json
 from firmware.model.statement import Statement, prose, stated
 from firmware.ooni.explain import explain
 from firmware.ooni.export import (
@@ -19,7 +21,7 @@ from firmware.ooni.export import (
     vantage_to_json,
 )
 from firmware.ooni.read import Document
-from firmware.ooni.write import Origin
+from firmware.ooni.write import Origin, measurement_of
 from tests.english import ENGLISH
 from tests.firmware.records import tcp_record
 
@@ -80,6 +82,111 @@ def test_a_vantage_goes_along_with_its_age() -> None:
     (line,) = lines([stored(vantage=VANTAGE)], Format.JSONL, {}, OoniExportResult(), ENGLISH)
     assert vantage_from_json(json.loads(line)["control"]) == VANTAGE
     assert vantage_from_json(vantage_to_json(VANTAGE)) == VANTAGE
+
+
+def timed_out() -> Record:
+    """Return a handshake whose connect timed out at a place that the vantage gets, in a round."""
+    connect: JsonObject = {"address": "192.0.2.1", "port": 443, "failure": "generic_timeout_error"}
+    outcome = Outcome(
+        failure="generic_timeout_error", failed_operation="connect", detail={"tcp_connect": [connect]}
+    )
+    made = tcp_record(1, test="tls", failure="generic_timeout_error")
+    return replace(made, target="192.0.2.1:443", outcome=outcome)
+
+
+GETS_IT = replace(VANTAGE, connects={"192.0.2.1:443": None}, looked=Looked.AROUND, saw_http=False)
+DARK = RoundView(references_reached=False, verdict="isp_or_wider_outage", rule_id="isp-or-wider-outage")
+WELL_TWICE = RoundView(
+    references_reached=True,
+    names_resolve=True,
+    repeated=True,
+    failing_for_s=60.0,
+    verdict="ok",
+    rule_id="controls-reached",
+)
+DARK_COUNTRY = replace(DARK, country_verdict="mobile_shutdown", country_rule_id="mobile-lost-fixed-well")
+
+
+@pytest.mark.parametrize(
+    ("around", "verdict", "rule_id"),
+    [
+        (DARK, "inconclusive", "round-not-well"),
+        (DARK_COUNTRY, "inconclusive", "round-not-well"),
+        (UNKNOWN, "inconclusive", "round-unknown"),
+        (replace(WELL_TWICE, is_of_its_round=True), "inconclusive", "asked-for-its-round"),
+        (replace(WELL_TWICE, repeated=False), "inconclusive", "seen-once"),
+        (WELL_TWICE, "blocked_tcp", "connect-stopped"),
+    ],
+)
+def test_a_line_is_explained_in_its_round_s_light(around: RoundView, verdict: str, rule_id: str) -> None:
+    """By both forms: what one failed connect comes to depends on the round it was made in."""
+    body = json.dumps(to_json(timed_out()))
+    one = replace(stored(body, GETS_IT), around=around)
+    (line,) = lines([one], Format.JSONL, {}, OoniExportResult(), ENGLISH)
+    found = explain(Document(line=1, value=json.loads(line)))
+    assert (found.verdict.verdict, found.verdict.rule_id) == (verdict, rule_id)
+    assert found.around == around
+    (line,) = lines([one], Format.OONI, {}, OoniExportResult(), ENGLISH)
+    found = explain(Document(line=1, value=json.loads(line)))
+    assert found.around == around
+
+
+@pytest.mark.parametrize(
+    ("around", "published"),
+    [(DARK, (None, None)), (UNKNOWN, (None, None)), (WELL_TWICE, ("tcp_ip", False))],
+)
+def test_ooni_s_pair_is_null_where_the_round_was_not_well(
+    around: RoundView, published: tuple[str | None, bool | None]
+) -> None:
+    """Their rule calls each page of a dark line blocked; published is that only where our own verdict says so too."""
+    page = replace(timed_out(), test="web_connectivity", target="https://192.0.2.1/")
+    view = replace(GETS_IT, saw_http=True)
+    one = replace(stored(json.dumps(to_json(page)), view), around=around)
+    (line,) = lines([one], Format.OONI, {}, OoniExportResult(), ENGLISH)
+    keys = json.loads(line)["test_keys"]
+    assert (keys["blocking"], keys["accessible"]) == published
+    assert keys["x_round"]["verdict"] == around.verdict
+    (line,) = lines([one], Format.JSONL, {}, OoniExportResult(), ENGLISH)
+    pair = explain(Document(line=1, value=json.loads(line))).pair
+    assert (pair.blocking, pair.accessible) == published
+
+
+def test_lines_of_older_software_are_read_and_accuse_nobody() -> None:
+    """They say nothing of the round, and when the vantage looked only by being there at all."""
+    control = vantage_to_json(GETS_IT)
+    del control["looked"]
+    old: JsonObject = {
+        "device": "d",
+        "epoch": "e",
+        "seq": 3,
+        "record": to_json(timed_out()),
+        "control": control,
+    }
+    found = explain(Document(line=1, value=old))
+    assert (found.verdict.verdict, found.verdict.rule_id) == ("inconclusive", "round-unknown")
+    assert stated("vantage", source="collector") in found.verdict.evidence
+    page = replace(timed_out(), test="web_connectivity", target="https://192.0.2.1/")
+    written = measurement_of(page, Origin(), replace(GETS_IT, saw_http=True))
+    assert written is not None
+    keys = written["test_keys"]
+    assert isinstance(keys, dict)
+    del keys["x_round"], keys["x_country"]
+    found = explain(Document(line=1, value=written))
+    assert (found.verdict.verdict, found.pair.blocking) == ("inconclusive", None)
+
+
+def test_a_handshake_pinned_to_an_address_is_the_named_site_s() -> None:
+    detail: JsonObject = {"address": "192.0.2.1", "port": 443, "server_name": "www.example.org"}
+    shaken = replace(tcp_record(1, test="tls"), target="192.0.2.1:443", outcome=Outcome(detail=detail))
+    found = explain(Document(line=1, value=to_json(shaken)))
+    assert (found.verdict.verdict, found.verdict.rule_id) == ("ok", "site-proven")
+
+
+@pytest.mark.parametrize("looked", [7, "sometimes", None])
+def test_a_vantage_that_looked_at_no_time_is_refused(looked: object) -> None:
+    told = json.loads(json.dumps({**vantage_to_json(VANTAGE), "looked": looked}))
+    with pytest.raises(RecordError, match="control: looked: found"):
+        vantage_from_json(told)
 
 
 @pytest.mark.parametrize("age_s", [None, "12", True])
