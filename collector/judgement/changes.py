@@ -9,7 +9,8 @@ from typing import Final
 
 from collector.judgement.devices import DeviceStanding
 from collector.judgement.gather import CountryAssessment
-from collector.judgement.scope import OutsideFacts, ScopeFacts, ServiceLost
+from collector.judgement.groups import ScopeFacts
+from collector.judgement.outside import OutsideFacts, ServiceLost
 from collector.store.scopes import Assessment, Change
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.verdict_words import VerdictWord
@@ -99,14 +100,27 @@ def read_basis(kept: JsonObject) -> Basis:
 def outside_of(assessment: Assessment) -> OutsideFacts:
     """Return what was known beside the devices when a verdict was said."""
     services = assessment.basis.get("services")
+    connected = basis_of(assessment).connected
+    # What older software kept has no times: that it was connected was then taken to be of that moment.
+    reached_s = assessment.said_ns / _NS if connected else None
     return OutsideFacts(
-        connected=basis_of(assessment).connected,
+        connected=connected,
+        reached_utc_s=_seconds(assessment.basis.get("reached_ns"), reached_s),
+        missed_utc_s=_seconds(assessment.basis.get("missed_ns"), None),
         services=tuple(
             one
             for kept in (services if isinstance(services, list) else [])
             if (one := _service(kept)) is not None
         ),
     )
+
+
+def _seconds(kept: JsonValue, default_s: float | None) -> float | None:
+    return kept / _NS if isinstance(kept, int) else default_s
+
+
+def _nanoseconds(utc_s: float | None) -> int | None:
+    return None if utc_s is None else round(utc_s * _NS)
 
 
 def _service(kept: JsonValue) -> ServiceLost | None:
@@ -129,6 +143,8 @@ def _basis(scope: CountryAssessment) -> JsonObject:
         "where": _where(scope.verdict.verdict, facts),
         "late": scope.late,
         "connected": scope.outside.connected,
+        "reached_ns": _nanoseconds(scope.outside.reached_utc_s),
+        "missed_ns": _nanoseconds(scope.outside.missed_utc_s),
         "services": [[one.name, one.lost, one.tried, one.vantage_lost] for one in scope.outside.services],
     }
 

@@ -13,6 +13,8 @@ from firmware.model.verdict_words import VerdictWord
 
 SILENT_PERIODS: Final = 3
 """A device that missed so many of its rounds is silent."""
+BACK_PERIODS: Final = 2
+"""For so long after its last late rounds have come, that it was not heard is told by them; then it is heard again."""
 BURST_S: Final = 300.0
 """Silences that begin within this of each other are one event."""
 MIN_BURST: Final = 3
@@ -60,10 +62,10 @@ class RoundSaid:
 class DeviceState:
     """One device at one moment. Its `network`, `kind` (`fixed`, `mobile`) and `region` are what its operator typed.
 
-    `since_utc_s` is when the state began as far as is known, `before_utc_s` the last moment at which it was known
+    `heard_utc_s` is when it was heard last, by the collector's clock. `since_utc_s` is when the state began as far as is known, `before_utc_s` the last moment at which it was known
     to be otherwise (None: never), `error_s` what its clock may be off in both (None: unknown). `word` is its last
-    verdict, `told_utc_s` when that round was. `was_well_unheard` says that rounds which arrived later show it well
-    while it was not heard.
+    verdict, `told_utc_s` when that round was. `was_well_unheard` says that rounds which have just arrived
+    show it well while it was not heard; once it has been heard again for a while, that is over.
     """
 
     device: str
@@ -72,6 +74,7 @@ class DeviceState:
     kind: str = ""
     region: str = ""
     state: DeviceStanding
+    heard_utc_s: float
     since_utc_s: float
     before_utc_s: float | None = None
     error_s: float | None = 0.0
@@ -105,14 +108,8 @@ def state_of(
         state, before_s, since_s, error_s = DeviceStanding.SILENT, heard_s, heard_s + period_s, 0.0
     else:
         state, before_s, since_s, error_s = _last_transition(told, patience_s)
-    late_and_well = [
-        one
-        for one in told
-        if one.received_utc_s - one.utc_s > patience_s
-        and now_utc_s - one.utc_s <= 3600.0
-        and one.word in _WELL
-    ]
-    late_and_lost = any(one.received_utc_s - one.utc_s > patience_s and one.word in _LOST for one in told)
+    late = [one for one in told if one.received_utc_s - one.utc_s > patience_s]
+    back_s = max((one.received_utc_s for one in late), default=now_utc_s)
     return DeviceState(
         device=device,
         country=country,
@@ -120,13 +117,20 @@ def state_of(
         kind=kind,
         region=region,
         state=state,
+        heard_utc_s=heard_s,
         since_utc_s=since_s,
         before_utc_s=before_s,
         error_s=error_s,
         word=last.word,
         told_utc_s=last.utc_s,
-        was_well_unheard=len(late_and_well) >= SILENT_PERIODS and not late_and_lost,
+        was_well_unheard=_was_well(late) and now_utc_s - back_s <= BACK_PERIODS * period_s,
     )
+
+
+def _was_well(late: Sequence[RoundSaid]) -> bool:
+    """Return whether rounds that arrived late show a device well while it was not heard, and never lost."""
+    well = sum(one.word in _WELL for one in late)
+    return well >= SILENT_PERIODS and not any(one.word in _LOST for one in late)
 
 
 def reconciled(rounds: Iterable[RoundSaid], at_utc_s: float) -> tuple[RoundSaid, ...]:
@@ -166,14 +170,20 @@ def _state(word: str) -> DeviceStanding:
     return DeviceStanding.LOST if word in _LOST else DeviceStanding.UNCLEAR
 
 
-def burst(devices: Iterable[DeviceState]) -> frozenset[str]:
-    """Return the silent devices whose silences began together: the largest such set, the earliest of two."""
+def bursts(devices: Iterable[DeviceState]) -> tuple[frozenset[str], ...]:
+    """Return the silent devices whose silences began together, each such set whole, the earliest first.
+
+    A device may be in two of them: of silences that spread each belongs to those around it.
+    """
     silent = sorted(
         (one for one in devices if one.state is DeviceStanding.SILENT),
         key=lambda one: (one.since_utc_s, one.device),
     )
-    best: list[DeviceState] = []
+    found: list[frozenset[str]] = []
     for index, first in enumerate(silent):
-        together = [one for one in silent[index:] if one.since_utc_s - first.since_utc_s <= BURST_S]
-        best = together if len(together) > len(best) else best
-    return frozenset(one.device for one in best) if len(best) >= MIN_BURST else frozenset()
+        together = frozenset(
+            one.device for one in silent[index:] if one.since_utc_s - first.since_utc_s <= BURST_S
+        )
+        if len(together) >= MIN_BURST and not (found and together <= found[-1]):
+            found.append(together)
+    return tuple(found)

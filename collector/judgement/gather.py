@@ -18,7 +18,8 @@ from collector.judgement.devices import (
     state_of,
 )
 from collector.judgement.onset import Onset, onset
-from collector.judgement.scope import OutsideFacts, ServiceLost, judge_scope
+from collector.judgement.outside import OutsideFacts, ServiceLost
+from collector.judgement.scope import judge_scope
 from collector.store import timings
 from collector.store.answers import RoundRow
 from collector.store.queries import Queries
@@ -77,13 +78,12 @@ class Scopes:
     def now(self, now_utc_ns: int) -> tuple[CountryAssessment, ...]:
         """Return the verdict on each country that devices stand in, as of `now_utc_ns`."""
         heard = self._heard(now_utc_ns / NS)
-        streaks = self._vantage.last(since_utc_ns=now_utc_ns - round(VANTAGE_S * NS))
+        since_ns = now_utc_ns - round(VANTAGE_S * NS)
+        streaks, line = self._vantage.last(since_utc_ns=since_ns), line_of(self._vantage, now_utc_ns)
         found = []
         for country, here, beside in _countries(heard):
-            outside = OutsideFacts(
-                connected=_connected(streaks),
-                neighbours_lost=_neighbours_lost(beside),
-                services=_services(here, streaks),
+            outside = replace(
+                line, neighbours_lost=_neighbours_lost(beside), services=_services(here, streaks)
             )
             found.append(_scope(country, here, outside))
         return tuple(found)
@@ -127,13 +127,15 @@ class Scopes:
         return found
 
 
-def connected_of(queries: VantageQueries, now_utc_ns: int) -> bool | None:
-    """Return whether the vantage reached its reference targets lately; None: it did not look. Raises `StoreError`."""
-    return _connected(queries.last(since_utc_ns=now_utc_ns - round(VANTAGE_S * NS)))
-
-
-def _connected(streaks: Sequence[VantageStreak]) -> bool | None:
-    return any(streak.view.reachable for streak in streaks) if streaks else None
+def line_of(queries: VantageQueries, now_utc_ns: int) -> OutsideFacts:
+    """Return how the collector's own line is, by its vantage's samples of late. Raises `StoreError`."""
+    reached_ns, missed_ns = queries.own_line(since_utc_ns=now_utc_ns - round(VANTAGE_S * NS))
+    is_known = reached_ns is not None or missed_ns is not None
+    return OutsideFacts(
+        connected=(reached_ns or 0) > (missed_ns or 0) if is_known else None,
+        reached_utc_s=None if reached_ns is None else reached_ns / NS,
+        missed_utc_s=None if missed_ns is None else missed_ns / NS,
+    )
 
 
 def _devices(connection: sqlite3.Connection, at_utc_s: float) -> Iterator[tuple[str, str, str]]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from collector.judgement.devices import DeviceStanding, DeviceState
-from collector.judgement.scope import MIN_DEVICES, OutsideFacts, ScopeFacts
+from collector.judgement.groups import ScopeFacts
+from collector.judgement.outside import OutsideFacts
+from collector.judgement.scope import MIN_DEVICES
 from firmware.model.record import Verdict
 from firmware.model.verdict_words import VerdictWord
 

@@ -15,6 +15,7 @@ from collector.errors import StoreError
 from collector.judgement.changes import assessment_of, is_change, outside_of, revision
 from collector.judgement.devices import SILENT_PERIODS
 from collector.judgement.gather import PERIOD_S, Scopes
+from collector.judgement.outside import wants_look
 from collector.store.queries import Queries
 from collector.store.scopes import ScopeLog, ScopeQueries
 
@@ -42,18 +43,23 @@ class AssessmentKeeper:
         """Close the log."""
         self._log.close()
 
-    def judge(self, now_ns: int) -> None:
-        """Write down what holds by now, and what is to be revised. Raises `StoreError`."""
+    def judge(self, now_ns: int) -> bool:
+        """Write down what holds by now, and what is to be revised; return whether the vantage should look at once.
+
+        Raises `StoreError`.
+        """
         self._revise(now_ns)
         before = {one.assessment.country: one.assessment for one in self._queries.holding()}
-        holding = []
+        holding, is_look_wanted = [], False
         for scope in self._scopes.now(now_ns):
+            is_look_wanted |= wants_look(scope.devices, scope.outside, now_ns / _NS)
             assessment, last = assessment_of(scope, now_ns), before.get(scope.country)
             changed = is_change(assessment, last)
             holding.append(
                 (assessment if changed or last is None else replace(assessment, id=last.id), changed)
             )
         self._log.keep(holding, now_ns)
+        return is_look_wanted
 
     def _revise(self, now_ns: int) -> None:
         last = self._queries.last_id()
@@ -77,11 +83,19 @@ class AssessmentKeeper:
 
 
 class ScopeThread:
-    """Runs from `start` to `stop`."""
+    """Runs from `start` to `stop`. `look` has the vantage look at once."""
 
-    def __init__(self, database: Path, queries: Queries, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+    def __init__(
+        self,
+        database: Path,
+        queries: Queries,
+        *,
+        look: Callable[[], None] = lambda: None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._database = database
         self._reading = queries
+        self._look = look
         self._now_ns = now_ns
         self._stopping = False
         self._wake = threading.Event()
@@ -106,7 +120,8 @@ class ScopeThread:
         while not self._stopping:
             try:
                 keeper = keeper or AssessmentKeeper(self._database, self._reading)
-                keeper.judge(self._now_ns())
+                if keeper.judge(self._now_ns()):
+                    self._look()
             except StoreError as error:
                 log.warning("%s; scope verdicts go on with the next judging", error)
             except Exception:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, JSONResponse
 
-from collector.judgement.gather import VANTAGE_S, connected_of
+from collector.judgement.gather import VANTAGE_S, line_of
 from collector.judgement.scope import SCOPE_RULES, ScopeRule
 from collector.page import cards, countries, health, matrix, reference, times
 from collector.page.api import until_of, until_text
@@ -255,7 +255,7 @@ class Pages:
         holding = self._scopes.holding()
         if not holding:
             return []
-        connected = connected_of(self._vantage, now_ns)
+        connected = line_of(self._vantage, now_ns).connected
         return [
             countries.country(
                 one,

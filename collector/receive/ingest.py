@@ -30,7 +30,7 @@ log = logging.getLogger("collector.receive.validation")
 class IngestThread:
     """Runs from `start` to `stop`; owns the store meanwhile. `send` is called with each ack, after the commit.
 
-    What `after_hello` returns for a hello is sent after its ack.
+    What `after_hello` returns for a hello is sent after its ack; `after_batch` is called with each batch that was stored.
     """
 
     def __init__(
@@ -41,12 +41,14 @@ class IngestThread:
         *,
         gate: Gate | None = None,
         after_hello: Callable[[Hello], OutgoingMessage | None] = lambda _hello: None,
+        after_batch: Callable[[BatchArrived], None] = lambda _batch: None,
     ) -> None:
         self._store = store
         self._inbox = inbox
         self._gate = gate or Gate()
         self._send = send
         self._after_hello = after_hello
+        self._after_batch = after_batch
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest")
         self.fault: str | None = None
@@ -131,6 +133,8 @@ class IngestThread:
             return
         if accounted is not None and judgement.epoch is not None:
             yield self._gate.sealed(answer(judgement, accounted, judgement.epoch, pause_s=asked_s))
+            if isinstance(judgement.arrival, BatchArrived) and accounted.conflict is None:
+                self._after_batch(judgement.arrival)
             if isinstance(judgement.arrival, HelloArrived):
                 news = self._after_hello(judgement.arrival.hello)
                 if news is not None:

@@ -22,6 +22,7 @@ from collector.receive.inbox import Inbox
 from collector.receive.ingest import IngestThread
 from collector.receive.mqtt.subscriber import LinkState, Subscriber
 from collector.settings import CollectorSettings, broker_address
+from collector.store.arrivals import BatchArrived
 from collector.store.database import Store
 from collector.store.datadir import CollectorDataDir
 from collector.store.queries import Queries
@@ -73,22 +74,22 @@ def start_pipeline(
         subscriber = Subscriber(*host_port, inbox, tls=tls, on_state=on_state)
     send = _nowhere if subscriber is None else subscriber.send
     gate = _gate_told(settings, say)
-    vantage: VantageThread | None = None
-    if settings.vantage.enabled:
-        vantage = VantageThread(
-            directory.database,
-            queries,
-            settings.vantage,
-            send=lambda news: send(gate.sealed(news)),
-            say=say,
-        )
-    scopes = ScopeThread(directory.database, queries)
+    scopes, vantage = _judges(
+        settings, directory, queries, send=lambda news: send(gate.sealed(news)), say=say
+    )
 
     def after_hello(hello: Hello) -> OutgoingMessage | None:
         scopes.nudge()
         return None if vantage is None else vantage.answer_hello(hello)
 
-    ingest = IngestThread(store, inbox, send, gate=gate, after_hello=after_hello)
+    ingest = IngestThread(
+        store,
+        inbox,
+        send,
+        gate=gate,
+        after_hello=after_hello,
+        after_batch=_ignore if vantage is None else vantage.note,
+    )
     if subscriber is not None:
         subscriber.start()
         parts.callback(subscriber.stop)
@@ -114,6 +115,32 @@ def start_pipeline(
         broker_pid=None if broker is None else broker.pid,
         fault=lambda: ingest.fault,
     )
+
+
+def _judges(
+    settings: CollectorSettings,
+    directory: CollectorDataDir,
+    queries: Queries,
+    *,
+    send: Callable[[OutgoingMessage], None],
+    say: Callable[[str], None],
+) -> tuple[ScopeThread, VantageThread | None]:
+    """Return what judges countries, and the vantage where there is to be one: each has the other act at once."""
+    if not settings.vantage.enabled:
+        return ScopeThread(directory.database, queries), None
+
+    def look() -> None:
+        vantage.look()
+
+    scopes = ScopeThread(directory.database, queries, look=look)
+    vantage = VantageThread(
+        directory.database, queries, settings.vantage, send=send, say=say, looked=scopes.nudge
+    )
+    return scopes, vantage
+
+
+def _ignore(_: BatchArrived) -> None:
+    """Look at nothing: there is no vantage."""
 
 
 def _broker(

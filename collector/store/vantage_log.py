@@ -178,6 +178,18 @@ class VantageQueries:
             newest.setdefault(streak.key, streak)
         return tuple(newest.values())
 
+    def own_line(self, *, since_utc_ns: int) -> tuple[int | None, int | None]:
+        """Return when the vantage last looked and was connected itself, and when it last looked and was not (UTC, ns)."""
+        with self._queries.reading() as connection:
+            found = dict(
+                connection.execute(
+                    """SELECT json_extract(view, '$.reachable'), max(last_utc_ns) FROM control_run
+                       WHERE last_utc_ns >= ? GROUP BY 1""",
+                    (since_utc_ns,),
+                ).fetchall()
+            )
+        return found.get(1), found.get(0)
+
     def heard(self, *, since_utc_ns: int) -> tuple[KnownDevice, ...]:
         """Return the devices heard since, each with the country of its hello and the plan of its last round."""
         with self._queries.reading() as connection:

@@ -1,8 +1,8 @@
-"""The vantage as it runs: sweep after sweep, each into the log, and what it came to down to the devices.
+"""The vantage as it runs: sweep after sweep, and looks in between when asked, into the log and down to the devices.
 
 A thread of its own that mostly waits; the measuring is a process's (`collector.vantage.sweep`). Off unless an
 operator says that this machine stands outside. It must never hold up ingest, and never end because a sweep failed:
-what was not measured is a gap, with its reason.
+what was not measured is a gap, with its reason. When it may look beside its sweeps, `collector.vantage.asking` says.
 """
 
 import logging
@@ -16,11 +16,14 @@ from typing import Final
 from collector.errors import StoreError
 from collector.messages import OutgoingMessage
 from collector.settings import VantageSettings
+from collector.store.arrivals import BatchArrived
 from collector.store.queries import Queries
 from collector.store.vantage_log import Gap, VantageLog, VantageQueries
 from collector.store.vantage_streaks import NS, SAMPLES_MISSED, VantageStreak
 from collector.vantage import sweep
+from collector.vantage.asking import Asking, Look
 from collector.vantage.log import is_connected, sample_of
+from collector.vantage.reports import report_of
 from collector.vantage.targets import Chosen, VantageTarget, choose, read_plans, targets_of
 from firmware.judgement.site import vantage_json
 from firmware.model.plan import Plan
@@ -30,8 +33,8 @@ from firmware.wire import messages
 from firmware.wire.messages import Hello
 from firmware.wire.vantage_news import LEAF, VantageNews, VantageView, encode_news
 
-HEARD_WITHIN_NS: Final = 30 * 24 * 3600 * NS
-"""A device that was silent for longer has its plan measured no more; a cut may last weeks."""
+HEARD_WITHIN_NS: Final = 400 * 24 * 3600 * NS
+"""A device that was silent for longer has its plan measured no more; the longest cut on record lasted 87 days."""
 TOLD_EVERY_NS: Final = 3600 * NS
 """Unchanged news is told again this often, so that a device that is cut off has a recent one."""
 BESIDE_A_SWEEP: Final = 50
@@ -53,7 +56,10 @@ class _Told:
 
 
 class VantageThread:
-    """Runs from `start` to `stop`. `send` takes messages for devices, `say` what an operator should know."""
+    """Runs from `start` to `stop`. `send` takes messages for devices, `say` what an operator should know.
+
+    `looked` is called after each look; `now_s` is a clock that never goes back.
+    """
 
     def __init__(
         self,
@@ -63,17 +69,27 @@ class VantageThread:
         *,
         send: Callable[[OutgoingMessage], None],
         say: Callable[[str], None],
+        looked: Callable[[], None] = lambda: None,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._queries = VantageQueries(queries)
         self._settings = settings
         self._send = send
         self._say = say
+        self._looked = looked
+        self._now_s = now_s
+        self._asking = Asking()
+        self._names: frozenset[str] = frozenset()
+        self._swept_ns = 0
+        self._sweep_s = now_s() + _FIRST_WAIT_S
+        self._is_connected = True
         self._told: dict[str, _Told] = {}
         self._said: set[str] = set()
         self._sweeps = 0
         self._turn = 0
         self._stopping = threading.Event()
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="vantage")
 
     def start(self) -> None:
@@ -83,6 +99,7 @@ class VantageThread:
     def stop(self) -> None:
         """End; a sweep under way is broken off, and what it has brought is dropped."""
         self._stopping.set()
+        self._wake.set()
         self._thread.join()
 
     def answer_hello(self, hello: Hello) -> OutgoingMessage | None:
@@ -90,23 +107,58 @@ class VantageThread:
         told = self._told.get(hello.country)
         return None if told is None else message(hello.device, told.payload)
 
+    def look(self) -> None:
+        """Have it look at its reference targets soon: devices fell silent. Callable from any thread."""
+        self._asking.ask_for_references(self._now_s())
+        self._wake.set()
+
+    def note(self, batch: BatchArrived) -> None:
+        """Have it look soon at the platforms that a device says it lost, and had not. Callable from any thread."""
+        report = report_of(batch)
+        if report is not None:
+            names = self._names
+            self._asking.report(
+                report.device,
+                failed=report.failed & names,
+                reached=report.reached & names,
+                now_s=self._now_s(),
+            )
+            self._wake.set()
+
+    def due_s(self) -> float:
+        """Return when it measures next, by its own clock: its sweep, or a look at what was asked."""
+        asked_s = self._asking.due_s(self._now_s())
+        return self._sweep_s if asked_s is None else min(self._sweep_s, asked_s)
+
+    def take(self) -> Look:
+        """Return what is to be measured now. After a sweep that reached nothing a look is a sweep: all of it is to be told anew."""
+        now_s = self._now_s()
+        is_sweep = self._sweep_s <= now_s or not self._is_connected
+        if is_sweep:
+            self._sweep_s = now_s + self._settings.every_s
+        return self._asking.take(now_s, is_sweep=is_sweep)
+
     def _run(self) -> None:
         vantage_log: VantageLog | None = None
-        wait_s = _FIRST_WAIT_S
-        while not self._stopping.wait(wait_s):
-            began_s, wait_s = time.monotonic(), float(self._settings.every_s)
+        while not self._stopping.is_set():
+            wait_s = self.due_s() - self._now_s()
+            if wait_s > 0:
+                self._wake.wait(wait_s)
+                self._wake.clear()
+                continue
             try:
                 if vantage_log is None:
                     vantage_log = VantageLog.open(self._database)
                     self._note_absence(vantage_log)
-                if not self._sweep(vantage_log):
-                    wait_s = min(_IDLE_S, wait_s)
-                wait_s = max(1.0, wait_s - (time.monotonic() - began_s))
+                self._measure(vantage_log, self.take())
+                self._looked()
             except StoreError as error:
                 log.warning("%s; the vantage goes on with its next sweep", error)
+                self._sweep_s = self._now_s() + _IDLE_S
             except Exception:
                 # The outermost loop: a fault costs a sweep, not the vantage.
                 log.exception("a sweep of the vantage failed")
+                self._sweep_s = self._now_s() + self._settings.every_s
         if vantage_log is not None:
             vantage_log.close()
 
@@ -117,32 +169,38 @@ class VantageThread:
             absence = Gap(from_utc_ns=last_ns, to_utc_ns=now_ns, reason=stated("vantage-not-running"))
             vantage_log.note_gap(absence)
 
-    def _sweep(self, vantage_log: VantageLog) -> bool:
-        """Measure once; return False where there is nothing to measure yet."""
-        began_ns = time.time_ns()
+    def _measure(self, vantage_log: VantageLog, look: Look) -> None:
+        """Measure once: a sweep of all, or what `look` asks for."""
+        began_ns, began_s = time.time_ns(), self._now_s()
         heard = self._queries.heard(since_utc_ns=began_ns - HEARD_WITHIN_NS)
         plans, faults = read_plans(self._settings.plans)
         chosen = choose(
             plans, labels=[one.plan for one in heard], countries_heard=[one.country for one in heard]
         )
         self._tell_unknown(chosen, faults)
-        targets = self._in_turn(chosen)
+        targets = self._in_turn(chosen) if look.is_sweep else asked_targets(targets_of(chosen.plans), look)
         if not targets:
-            return False
+            self._sweep_s = min(self._sweep_s, self._now_s() + _IDLE_S)
+            return
         swept = sweep.measure(targets, self._stopping)
         if self._stopping.is_set():
-            return True
+            return
         if swept.fault is not None:
             log.warning("the vantage: %s", to_json(swept.fault))
             vantage_log.note_gap(Gap(from_utc_ns=began_ns, to_utc_ns=time.time_ns(), reason=swept.fault))
-        self._keep(vantage_log, targets, swept.records)
-        devices = [(one.device, one.country) for one in heard if one.online]
-        self._publish(chosen.plans, devices, began_ns)
-        return True
+        if look.is_sweep:
+            self._swept_ns = began_ns
+            self._names = frozenset(one.key.target_name for one in targets if one.in_rounds)
+        self._is_connected = self._keep(vantage_log, targets, swept.records)
+        if self._is_connected:
+            self._asking.looked((one.target_name for one in swept.records), began_s)
+            devices = [(one.device, one.country) for one in heard if one.online]
+            self._publish(chosen.plans, devices, waiting=look.devices)
 
     def _keep(
         self, vantage_log: VantageLog, targets: Sequence[VantageTarget], records: Sequence[Record]
-    ) -> None:
+    ) -> bool:
+        """Keep what was measured; return whether the vantage was connected meanwhile."""
         connected = is_connected(targets, records)
         if not connected:
             log.warning(
@@ -153,6 +211,7 @@ class VantageThread:
         if self._sweeps % _THIN_EVERY == 0:
             vantage_log.thin(now_utc_ns=time.time_ns(), days=self._settings.days_kept)
         self._sweeps += 1
+        return connected
 
     def _in_turn(self, chosen: Chosen) -> list[VantageTarget]:
         """Return what this sweep measures: all that is asked in rounds, and a turn of what is asked beside them."""
@@ -162,11 +221,13 @@ class VantageThread:
         self._turn = first + BESIDE_A_SWEEP if first + BESIDE_A_SWEEP < len(beside) else 0
         return [target for target in targets if target.in_rounds] + beside[first : first + BESIDE_A_SWEEP]
 
-    def _publish(self, plans: Sequence[Plan], devices: Sequence[tuple[str, str]], since_ns: int) -> None:
-        """Tell the devices that are connected what is new, or has not been told for a while."""
+    def _publish(
+        self, plans: Sequence[Plan], devices: Sequence[tuple[str, str]], *, waiting: frozenset[str]
+    ) -> None:
+        """Tell the devices that are connected what is new, or has not been told for a while; those `waiting` in any case."""
         streaks = {
             streak.key: streak
-            for streak in self._queries.last(since_utc_ns=since_ns)
+            for streak in self._queries.last(since_utc_ns=self._swept_ns)
             if streak.view.reachable
         }
         for country in {plan.country for plan in plans}:
@@ -182,9 +243,8 @@ class VantageThread:
             is_due = before is None or before.essence != essence or now_ns - before.utc_ns >= TOLD_EVERY_NS
             told_ns = now_ns if is_due or before is None else before.utc_ns
             self._told[country] = _Told(essence=essence, utc_ns=told_ns, payload=payload)
-            if is_due:
-                for device in (name for name, of in devices if of == country):
-                    self._send(message(device, payload))
+            for device in (name for name, of in devices if of == country and (is_due or name in waiting)):
+                self._send(message(device, payload))
 
     def _tell_unknown(self, chosen: Chosen, faults: Sequence[str]) -> None:
         """Tell the operator, once each, of plans that cannot be measured."""
@@ -197,6 +257,15 @@ class VantageThread:
             if text not in self._said:
                 self._said.add(text)
                 self._say(text)
+
+
+def asked_targets(targets: Sequence[VantageTarget], look: Look) -> list[VantageTarget]:
+    """Return what a look measures: the reference targets, without which it would prove nothing, and what is asked for."""
+    return [
+        target
+        for target in targets
+        if target.in_rounds and (target.neutral_network or target.key.target_name in look.names)
+    ]
 
 
 def message(device: str, payload: bytes) -> OutgoingMessage:

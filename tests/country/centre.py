@@ -1,7 +1,8 @@
 """The collector on the virtual clock: the product's store, its vantage and its verdicts on countries.
 
-Messages of devices are validated, committed and acknowledged by the product. The vantage is `VantageThread` itself, whose
-sweeps are made when they are due: its targets are measured by the product's measurements on the collector's own line.
+Messages of devices are validated, committed and acknowledged by the product. The vantage is `VantageThread` itself, which
+says when it is due, to sweep or to look at what it was asked: its targets are measured by the product's measurements on the
+collector's own line, and the country is judged anew after each look.
 A country is judged by `AssessmentKeeper` every 30 s while anything in it is not well or has changed, and every ten minutes
 otherwise, which leaves out nothing: a judging depends on the store and the time alone. This file must never decide what
 is said.
@@ -27,6 +28,7 @@ from collector.store.scopes import ScopeQueries
 from collector.store.vantage_log import VantageLog
 from collector.vantage import sweep as sweep_module
 from collector.vantage import thread as thread_module
+from collector.vantage.asking import Look
 from collector.vantage.judging import JudgedRound, Judging
 from collector.vantage.sweep import Sweep
 from collector.vantage.targets import VantageTarget, read_plans
@@ -40,7 +42,6 @@ from tests.country.sockets import Machine, Machines
 from tests.country.virtual_time import NS, Agenda
 from tests.drills.exchange import Collector, greet, send_batch
 
-_FIRST_SWEEP_S: Final = 5.0
 _CALM_S: Final = 600.0
 _STIRRED_S: Final = 1_200.0
 """For so long after anything has changed a country is judged every 30 s."""
@@ -101,10 +102,17 @@ class Centre:
         self._stirred_s = 0.0
         self._settings = VantageSettings(enabled=has_vantage, every_s=sweep_s)
         self._vantage = VantageThread(
-            database, self._queries, self._settings, send=self._send_news, say=lambda _text: None
+            database,
+            self._queries,
+            self._settings,
+            send=self._send_news,
+            say=lambda _text: None,
+            now_s=lambda: agenda.clock.since_s,
         )
-        if has_vantage:
-            agenda.after(_FIRST_SWEEP_S, self._sweep)
+        self._collector.after_batch = self._vantage.note
+        self._is_measuring = not has_vantage
+        self._awaited = 0
+        self._await_vantage()
         agenda.after(EVERY_S, self._judge)
 
     def close(self) -> None:
@@ -126,6 +134,7 @@ class Centre:
             if news is not None:
                 self._send_news(news)
         send_batch(outbox, self._collector, rng=self._rng)
+        self._await_vantage()
         self._took()
         return outbox.counts().waiting > 0
 
@@ -157,7 +166,9 @@ class Centre:
         return self._agenda.clock.since_s - self._stirred_s > _STIRRED_S
 
     def _judge(self) -> None:
-        self._keeper.judge(self._agenda.clock.utc_ns())
+        if self._keeper.judge(self._agenda.clock.utc_ns()):
+            self._vantage.look()
+            self._await_vantage()
         for holding in self._holding.holding():
             said = holding.assessment
             where = holding.basis.get("where")
@@ -183,21 +194,32 @@ class Centre:
 
     # The vantage.
 
-    def _sweep(self) -> None:
-        """Begin a sweep: what it measures is asked of the thread itself, then measured side by side."""
+    def _await_vantage(self) -> None:
+        """Have the vantage measure when it says that it is due, unless it is at it."""
+        self._awaited += 1
+        number = self._awaited
+
+        def due() -> None:
+            if number == self._awaited and not self._is_measuring:
+                self._begin()
+
+        if not self._is_measuring:
+            self._agenda.after(max(0.0, self._vantage.due_s() - self._agenda.clock.since_s), due)
+
+    def _begin(self) -> None:
+        """Begin a sweep or a look: what it measures is asked of the thread itself, then measured side by side."""
         began_ns = self._agenda.clock.utc_ns()
-        turn = self._vantage._turn
+        look, turn = self._vantage.take(), self._vantage._turn
         try:
-            self._swept(began_ns, _pick)
+            self._swept(began_ns, _pick, look)
         except _Picked as picked:
             self._vantage._turn = turn
-            self._measure(picked.targets, began_ns)
-            wait_s = float(self._settings.every_s)
+            self._is_measuring = True
+            self._measure(picked.targets, began_ns, look)
         else:
-            wait_s = min(thread_module._IDLE_S, float(self._settings.every_s))
-        self._agenda.after(wait_s, self._sweep)
+            self._await_vantage()
 
-    def _measure(self, targets: tuple[VantageTarget, ...], began_ns: int) -> None:
+    def _measure(self, targets: tuple[VantageTarget, ...], began_ns: int, look: Look) -> None:
         start_ns = self._agenda.clock.boottime_ns() + NS
         records: list[Record] = []
 
@@ -208,14 +230,19 @@ class Centre:
             with mock.patch.object(clocks, "read_boot_id", return_value=_BOOT_ID):
                 records.append(sweep_module._record(task, result))
             if len(records) == len(targets):
-                swept = Sweep(records=records)
-                self._agenda.after(0.0, lambda: self._swept(began_ns, lambda *_: swept))
+                self._agenda.after(0.0, lambda: self._end(began_ns, Sweep(records=records), look))
 
         for number, target in enumerate(targets):
             task = sweep_module._task(number, target, start_ns)
             self._machines.by_job[self._machines.loop.spawn(run(task), name=task.task_id)] = self._machine
 
-    def _swept(self, began_ns: int, measure: Callable[..., Sweep]) -> None:
+    def _end(self, began_ns: int, swept: Sweep, look: Look) -> None:
+        self._swept(began_ns, lambda *_: swept, look)
+        self._is_measuring = False
+        self._judge()
+        self._await_vantage()
+
+    def _swept(self, began_ns: int, measure: Callable[..., Sweep], look: Look) -> None:
         moments = iter((began_ns,))
         clock = SimpleNamespace(time_ns=lambda: next(moments, self._agenda.clock.utc_ns()))
         with (
@@ -223,7 +250,7 @@ class Centre:
             mock.patch.object(thread_module, "time", clock),
             mock.patch.object(thread_module, "read_plans", _read_plans),
         ):
-            self._vantage._sweep(self._log)
+            self._vantage._measure(self._log, look)
 
     def _send_news(self, message: OutgoingMessage) -> None:
         device = message.topic.split("/")[2]

@@ -189,20 +189,6 @@ KNOWN: Final[tuple[Known, ...]] = (
         is_long=True,
     ),
     Known(
-        name="collector-down",
-        truth=Truth(
-            seed=1,
-            hours=0.36,
-            homes=_homes("fibre", "fibre", "fibre"),
-            wrongs=(Wrong(ill=Ill.COLLECTOR_DOWN, since_s=615, until_s=2_100),),
-        ),
-        who="country",
-        mark=Mark.ACCUSES,
-        word="total_shutdown",
-        rule_id="networks-lost-together",
-        why="A sample of the vantage from before the silence proves that the collector is well.",
-    ),
-    Known(
         name="city-without-power",
         truth=Truth(
             seed=1,
@@ -250,6 +236,34 @@ MENDED: Final[tuple[Known, ...]] = (
         word="ok",
         rule_id="controls-reached",
         why="Half of the reference networks suffice for ok, whatever becomes of every platform.",
+    ),
+    Known(
+        name="collector-down",
+        truth=Truth(
+            seed=1,
+            hours=0.36,
+            homes=_homes("fibre", "fibre", "fibre"),
+            wrongs=(Wrong(ill=Ill.COLLECTOR_DOWN, since_s=615, until_s=2_100),),
+        ),
+        who="country",
+        mark=Mark.ACCUSES,
+        word="total_shutdown",
+        rule_id="networks-lost-together",
+        why="A sample of the vantage from before the silence proves that the collector is well.",
+    ),
+    Known(
+        name="collector-down-for-less-than-a-sweep",
+        truth=Truth(
+            seed=2,
+            hours=0.6,
+            homes=_homes(*["fibre"] * 5),
+            wrongs=(Wrong(ill=Ill.COLLECTOR_DOWN, since_s=615, until_s=1_180),),
+        ),
+        who="country",
+        mark=Mark.ACCUSES,
+        word="total_shutdown",
+        rule_id="networks-lost-together",
+        why="Both sweeps around it reach everything, and devices wait before they try again.",
     ),
 )
 """What was, and must not be again."""

@@ -26,6 +26,7 @@ class Collector:
 
     directory: Path
     now_ns: int = 1_790_000_000_000_000_000
+    after_batch: Callable[[BatchArrived], None] = lambda _batch: None
     store: Store = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,6 +43,8 @@ class Collector:
         (accounted,) = self.store.commit([judgement.arrival])
         if accounted is None or judgement.epoch is None:
             return None
+        if isinstance(judgement.arrival, BatchArrived):
+            self.after_batch(judgement.arrival)
         return decode_ack(answer(judgement, accounted, judgement.epoch).payload)
 
     def completeness(self, device: str) -> Completeness:

@@ -7,7 +7,8 @@ from pathlib import Path
 from collector.judgement.gather import Scopes
 from collector.store.database import Store
 from collector.store.queries import Queries
-from collector.store.vantage_streaks import NS
+from collector.store.vantage_log import VantageLog
+from collector.store.vantage_streaks import NS, Key, Sample
 from collector.vantage.log import UNREACHABLE
 from tests.collector.judgement.filling import fill
 from tests.collector.page.conftest import serving
@@ -60,3 +61,28 @@ def test_a_store_without_devices_says_nothing(tmp_path: Path) -> None:
     queries = Queries(path)
     assert Scopes(queries).now(BEGAN_S * NS) == ()
     queries.close()
+
+
+def test_a_look_from_before_they_fell_silent_says_nothing_of_their_silence(tmp_path: Path) -> None:
+    path = tmp_path / "collector.sqlite3"
+    store = Store.open(path)
+    now_ns = fill(store) + 600 * NS
+    store.close()
+    vantage(path, now_ns - 660 * NS, SEEN)
+    assert said(path, now_ns)[0] == "inconclusive"
+    vantage(path, now_ns - 10 * NS, SEEN)
+    assert said(path, now_ns) == ("total_shutdown", "networks-lost-together")
+
+
+def test_the_last_look_counts_whatever_other_targets_brought_in_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "collector.sqlite3"
+    store = Store.open(path)
+    now_ns = fill(store) + 1200 * NS
+    store.close()
+    vantage(path, now_ns - 660 * NS, SEEN)
+    log = VantageLog.open(path)
+    beside = Key(test="tcp", target="192.0.2.2:443", target_name="beside")
+    sample = Sample(key=beside, utc_ns=now_ns, failure=None, failed_operation=None, view=UNREACHABLE)
+    log.add([sample], every_s=600)
+    log.close()
+    assert said(path, now_ns) == ("collector_fault", "own-uplink-failed")

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.judgement.devices import BURST_S, DeviceStanding, DeviceState, RoundSaid, burst, state_of
-from collector.judgement.scope import SCOPE_RULES, OutsideFacts, ServiceLost, judge_scope
+from collector.judgement.devices import BURST_S, DeviceStanding, DeviceState, RoundSaid, bursts, state_of
+from collector.judgement.outside import OutsideFacts, ServiceLost
+from collector.judgement.scope import SCOPE_RULES, judge_scope
 from firmware.model.verdict_words import COLLECTOR_ONLY
 from tests.english import lines, overturned_by, strays
 
 NOW = 1_795_000_000.0
-UP = OutsideFacts(connected=True)
+UP = OutsideFacts(connected=True, reached_utc_s=NOW)
 NETWORKS = {"tci": "fixed", "shatel": "fixed", "mci": "mobile", "irancell": "mobile"}
 
 
@@ -33,6 +34,7 @@ def one(
         kind=NETWORKS[network],
         region=region or ("tehran", "fars")[number % 2],
         state=state,
+        heard_utc_s=NOW + since_s - 180,
         since_utc_s=NOW + since_s,
         was_well_unheard=was_well_unheard,
     )
@@ -52,9 +54,7 @@ REGION = [
     one(index, network, DeviceStanding.LOST if index % 2 else DeviceStanding.WELL)
     for index, network in enumerate([*NETWORKS] * 4)
 ]
-DOWN = OutsideFacts(
-    connected=True, services=(ServiceLost(name="social", lost=16, tried=16, vantage_lost=True),)
-)
+DOWN = replace(UP, services=(ServiceLost(name="social", lost=16, tried=16, vantage_lost=True),))
 STORIES = {
     "own-uplink-failed": (ALL_SILENT, OutsideFacts(connected=False)),
     "devices-were-well": (
@@ -64,7 +64,7 @@ STORIES = {
     "too-few-devices": (country()[:2], UP),
     "neighbours-lost-too": (
         country(**dict.fromkeys(NETWORKS, DeviceStanding.LOST)),
-        OutsideFacts(connected=True, neighbours_lost=0.7),
+        replace(UP, neighbours_lost=0.7),
     ),
     "mobile-lost-fixed-well": (country(mci=DeviceStanding.LOST, irancell=DeviceStanding.SILENT), UP),
     "one-region-lost": (REGION, UP),
@@ -107,9 +107,7 @@ class TestNegativeControls:
     def test_a_fibre_fault_that_its_neighbours_shared(self) -> None:
         # 19 December 2019: below half, and neighbouring countries dropped too
         devices = country(tci=DeviceStanding.LOST, mci=DeviceStanding.LOST, shatel=DeviceStanding.LOST)
-        assert (
-            judge_scope(devices, OutsideFacts(connected=True, neighbours_lost=0.6)).verdict == "transit_fault"
-        )
+        assert judge_scope(devices, replace(UP, neighbours_lost=0.6)).verdict == "transit_fault"
 
     def test_one_mobile_operator_at_night(self) -> None:
         # 25 December 2019
@@ -118,9 +116,7 @@ class TestNegativeControls:
     def test_a_platform_s_own_maintenance(self) -> None:
         # 16 June 2009: everyone lost it at once, outside reference targets included
         assert judge_scope(country(), DOWN).verdict == "service_maintenance"
-        there = OutsideFacts(
-            connected=True, services=(ServiceLost(name="social", lost=16, tried=16, vantage_lost=False),)
-        )
+        there = replace(UP, services=(ServiceLost(name="social", lost=16, tried=16, vantage_lost=False),))
         assert judge_scope(country(), there).verdict == "ok"
 
     def test_silences_one_by_one_are_no_event(self) -> None:
@@ -193,6 +189,11 @@ class TestOneDevice:
         lost = [(at, got, "international_cut") for at, got, _ in late]
         assert not self.state(*lost, (30, 29, "ok")).was_well_unheard
 
+    def test_once_it_is_heard_again_for_a_while_it_is_not_told_by_what_came_late(self) -> None:
+        late = [(3000.0 - 120 * number, 600.0, "ok") for number in range(10)]
+        heard = [(480.0 - 120 * number, 479.0 - 120 * number, "ok") for number in range(4)]
+        assert not self.state(*late, *heard).was_well_unheard
+
     def test_never_heard(self) -> None:
         assert state_of("d1", [], now_utc_s=NOW, period_s=120.0) is None
 
@@ -212,6 +213,8 @@ devices = st.lists(
 outsides = st.builds(
     OutsideFacts,
     connected=st.sampled_from([None, True, False]),
+    reached_utc_s=st.sampled_from([None, NOW - 5000, NOW]),
+    missed_utc_s=st.sampled_from([None, NOW - 60]),
     neighbours_lost=st.sampled_from([None, 0.0, 0.4, 0.9]),
 )
 SHUTDOWNS = {"total_shutdown", "mobile_shutdown", "regional_shutdown", "isp_outage"}
@@ -224,7 +227,7 @@ def test_the_order_does_not_matter(
     shuffled = list(found)
     rng.shuffle(shuffled)
     assert judge_scope(shuffled, outside) == judge_scope(found, outside)
-    assert burst(shuffled) == burst(found)
+    assert bursts(shuffled) == bursts(found)
 
 
 @given(devices, outsides)

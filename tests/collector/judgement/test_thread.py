@@ -63,6 +63,24 @@ def test_a_cut_seen_as_silence_is_said_once_and_borne_out_by_what_arrives_later(
     store.close()
 
 
+def test_the_vantage_is_asked_while_devices_are_overdue_until_it_has_looked(tmp_path: Path) -> None:
+    path = tmp_path / "collector.sqlite3"
+    store = Store.open(path)
+    end_ns = fill(store) - 115 * NS
+    vantage(path, end_ns, SEEN)
+    queries = Queries(path)
+    keeper = AssessmentKeeper(path, queries)
+    asked = {after_s: keeper.judge(end_ns + after_s * NS) for after_s in (0, 240, 300, 540, 700, 730)}
+    assert asked == {0: False, 240: False, 300: True, 540: True, 700: True, 730: True}
+    vantage(path, end_ns + 740 * NS, SEEN)
+    assert not keeper.judge(end_ns + 750 * NS)
+    assert changes(queries)[0].assessment.verdict == "total_shutdown"
+    assert {one.assessment.verdict for one in changes(queries)} == {"ok", "inconclusive", "total_shutdown"}
+    keeper.close()
+    queries.close()
+    store.close()
+
+
 def test_silence_of_the_collector_itself_is_revised_to_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "collector.sqlite3"
     store = Store.open(path)

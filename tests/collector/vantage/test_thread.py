@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -12,11 +13,13 @@ from collector.store.database import Store
 from collector.store.queries import Queries
 from collector.store.vantage_log import VantageLog, VantageQueries
 from collector.store.vantage_streaks import NS
+from collector.vantage import asking
 from collector.vantage.thread import VantageThread, news_of
 from firmware.model.statement import stated
 from firmware.wire.messages import Hello
 from firmware.wire.vantage_news import decode_news
-from tests.servers.http import http, page
+from tests.collector.vantage.reported import batch
+from tests.servers.http import Request, http, page
 from tests.servers.tcp import TcpServer
 from tests.waiting import until
 
@@ -56,7 +59,7 @@ def hello(country: str) -> Hello:
 class Running:
     """A vantage thread on a store with one device in it."""
 
-    def __init__(self, folder: Path, *, country: str = "zz") -> None:
+    def __init__(self, folder: Path, *, country: str = "zz", every_s: int = 10) -> None:
         self.sent: list[OutgoingMessage] = []
         self.said: list[str] = []
         self.database = folder / "collector.sqlite3"
@@ -71,7 +74,7 @@ class Running:
         store.close()
         self.queries = Queries(self.database)
         self.vantage = VantageQueries(self.queries)
-        settings = VantageSettings(enabled=True, every_s=10, plans=folder / "plans")
+        settings = VantageSettings(enabled=True, every_s=every_s, plans=folder / "plans")
         self.thread = VantageThread(
             self.database, self.queries, settings, send=self.sent.append, say=self.said.append
         )
@@ -107,6 +110,70 @@ def test_a_sweep_goes_into_the_log_and_down_to_the_device(tmp_path: Path, plans:
     assert decode_news(answer.payload).seen == news.seen
     assert running.thread.answer_hello(hello("ir")) is None
     assert running.said == []
+    running.queries.close()
+
+
+PLATFORM = (
+    '[[target]]\nname = "x"\nrung = "platforms"\nzone = "international"\ntest = "web_connectivity"\n'
+    'target = "http://127.0.0.1:{port}/"\noptions = {{ resolver = "none", body_cap = 1024, addresses = 1 }}\n'
+    'network = {{ asn = 64510, name = "S" }}\nsource = "made"\nwhy = "made"\n'
+)
+
+
+def test_it_looks_at_once_at_a_platform_that_a_device_lost_and_tells_that_device(
+    tmp_path: Path, plans: Path
+) -> None:
+    requests: list[Request] = []
+
+    def counting(request: Request) -> tuple[bytes, ...]:
+        requests.append(request)
+        return page(status=204, content_type="")
+
+    well = http(lambda _request: page(status=204, content_type=""))
+    with TcpServer(well) as one, TcpServer(http(counting)) as platform:
+        (plans / "here.toml").write_text(plan_of([one.port] * 3) + PLATFORM.format(port=platform.port))
+        running = Running(tmp_path, every_s=3600)
+        running.thread.start()
+        try:
+            until(lambda: running.sent, "news of the first sweep")
+            assert len(requests) == 1
+            (before,) = [one for one in decode_news(running.sent[0].payload).seen if one.target_name == "x"]
+            with mock.patch.object(asking, "APART_S", 0.0):
+                running.thread.note(batch(("x", "tls"), ("no-such", "tls")))
+                until(lambda: len(running.sent) == 2, "news of the look")
+        finally:
+            running.thread.stop()
+    assert len(requests) == 2
+    news = decode_news(running.sent[1].payload)
+    assert running.sent[1].topic == f"p1/dn/{DEVICE}/ctl"
+    assert {one.target_name for one in news.seen} == {"n0", "n1", "n2", "x"}
+    (after,) = [one for one in news.seen if one.target_name == "x"]
+    assert after.taken_utc_ns > before.taken_utc_ns + NS
+    running.queries.close()
+
+
+def test_it_looks_at_its_reference_targets_alone_when_devices_fell_silent(
+    tmp_path: Path, plans: Path
+) -> None:
+    well = http(lambda _request: page(status=204, content_type=""))
+    with TcpServer(well) as one, TcpServer(well) as platform:
+        (plans / "here.toml").write_text(plan_of([one.port] * 3) + PLATFORM.format(port=platform.port))
+        running = Running(tmp_path, every_s=3600)
+        running.thread.start()
+        try:
+            until(lambda: running.sent, "the first sweep")
+            with mock.patch.multiple(asking, APART_S=0.0, REFERENCES_APART_S=0.0):
+                running.thread.look()
+                until(lambda: max(one.samples for one in running.vantage.last()) == 2, "a look")
+        finally:
+            running.thread.stop()
+    assert {(one.key.target_name, one.samples) for one in running.vantage.last()} == {
+        ("n0", 2),
+        ("n1", 2),
+        ("n2", 2),
+        ("x", 1),
+    }
+    assert len(running.sent) == 1  # the device did not ask, and nothing is new
     running.queries.close()
 
 

@@ -1,0 +1,85 @@
+"""What is known beside a country's devices, and what it allows: the collector's own line, its neighbours, its services. Pure.
+
+The collector's line is asked of samples of its vantage, with their times: a sample from before a silence must never
+prove that the collector was well during it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from collector.judgement.devices import BURST_S, MIN_BURST, DeviceState, bursts
+
+OVERDUE_S: Final = 270.0
+"""A device not heard for so long, a period and a half, is overdue: its silence cannot be told yet, but looked into."""
+WATCHED_S: Final = 720.0
+"""For so long after devices were heard last the vantage is to look again and again: until their silence is told, and past it."""
+BACK_S: Final = 600.0
+"""So long after the collector's own line came back devices may still be on their way: they wait up to 300 s between tries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLost:
+    """A target that devices lost: how many of those that tried, and whether the vantage outside lost it too."""
+
+    name: str
+    lost: int
+    tried: int
+    vantage_lost: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideFacts:
+    """What is known beside the country's devices.
+
+    `connected`: the collector's own vantage reached its reference targets when it looked last (None: there is no vantage, or
+    it did not look lately). `reached_utc_s`, `missed_utc_s` are when it last did and last did not (None: not lately).
+    `neighbours_lost`: the share of other countries' devices, or of targets in neighbouring countries seen by the
+    vantage, that were lost in the same minutes; None where there are none.
+    """
+
+    connected: bool | None = None
+    reached_utc_s: float | None = None
+    missed_utc_s: float | None = None
+    neighbours_lost: float | None = None
+    services: tuple[ServiceLost, ...] = ()
+
+    @property
+    def is_just_back(self) -> bool:
+        """Return whether the collector's own line failed so lately that devices may still be on their way back."""
+        if self.connected is not True or self.reached_utc_s is None or self.missed_utc_s is None:
+            return False
+        return self.reached_utc_s - self.missed_utc_s < BACK_S
+
+    def proves(self, silent: Iterable[DeviceState]) -> bool:
+        """Return whether the collector's own line was well while these fell silent, so that their silence is theirs.
+
+        By a sample taken after the last of them had begun to be, and none lately that did not reach anything.
+        """
+        if self.connected is not True or self.reached_utc_s is None or self.is_just_back:
+            return False
+        return all(one.since_utc_s <= self.reached_utc_s for one in silent)
+
+
+def silent_together(devices: Iterable[DeviceState], outside: OutsideFacts) -> frozenset[str]:
+    """Return the silent devices whose silence counts: they fell silent together, and it was not the collector's doing."""
+    known = {one.device: one for one in devices}
+    return frozenset(
+        device
+        for together in bursts(known.values())
+        if outside.proves(known[name] for name in together)
+        for device in together
+    )
+
+
+def wants_look(devices: Iterable[DeviceState], outside: OutsideFacts, now_utc_s: float) -> bool:
+    """Return whether the vantage should look at once: devices are overdue together, and what it saw does not tell yet why.
+
+    It goes on wanting until their silence can be told, so that an outage of the collector's own is seen while it lasts.
+    """
+    overdue = sorted(one.heard_utc_s for one in devices if now_utc_s - one.heard_utc_s > OVERDUE_S)
+    for first, last in zip(overdue, overdue[MIN_BURST - 1 :], strict=False):
+        is_told = outside.reached_utc_s is not None and outside.reached_utc_s > last + OVERDUE_S
+        if last - first <= BURST_S and (now_utc_s - last <= WATCHED_S or not is_told):
+            return True
+    return False

@@ -1,0 +1,133 @@
+"""What the vantage is asked to look at before its next sweep is due, and when it may: the decision. The time is an argument.
+
+Two things ask. Devices that fell silent together ask for the reference targets, which tell whether it is the collector's
+own line; a device that says that it lost a platform asks for that platform, which tells whether everybody lost it.
+Devices may flap, and may be an enemy's: however many ask, and whatever they say, looks must never be closer together
+than `APART_S`, nor hold more than `PLATFORMS_AN_HOUR` platforms an hour, nor more of one device than its share.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+SOON_S: Final = 2.0
+"""After the first asks it waits so long, so that what comes together is looked at together."""
+APART_S: Final = 30.0
+"""From the beginning of one look to that of the next."""
+REFERENCES_APART_S: Final = 60.0
+"""From one look at the reference targets for the sake of silent devices to the next."""
+PLATFORMS_AN_HOUR: Final = 240
+"""What a sweep of 40 targets every ten minutes comes to: asking at most doubles what the vantage costs its line."""
+AGAIN_S: Final = 600.0
+"""A device asks for one platform no more often than this: until then a sweep has come, by the cadence that ships."""
+MAX_FAILING: Final = 20_000
+"""So many pairs of device and platform are known as failing; those that were told longest ago are forgotten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What to look at now beside the reference targets: platforms by name, or all; and the devices that are waiting for it."""
+
+    is_sweep: bool = False
+    names: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Failing:
+    """One device's loss of one platform: since when it has been told in every report, and when it last asked."""
+
+    since_s: float
+    asked_s: float
+    is_over: bool = False
+
+
+class Asking:
+    """What has been asked and not yet been looked at. Every method may be called from any thread.
+
+    Times are seconds of one clock that never goes back. A platform that stays blocked asks once: what was looked at since
+    it began to fail is not asked for again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failing: OrderedDict[tuple[str, str], _Failing] = OrderedDict()
+        self._looked_s: dict[str, float] = {}
+        self._waiting: dict[str, set[str]] = {}
+        self._wants_references = False
+        self._first_s = float("inf")
+        self._began_s = float("-inf")
+        self._references_s = float("-inf")
+        self._tokens = float(PLATFORMS_AN_HOUR)
+        self._tokens_s = float("-inf")
+
+    def ask_for_references(self, now_s: float) -> None:
+        """Ask for the reference targets: devices fell silent, and nothing was reached since."""
+        with self._lock:
+            self._wants_references = True
+            self._first_s = min(self._first_s, now_s)
+
+    def report(self, device: str, *, failed: Iterable[str], reached: Iterable[str], now_s: float) -> None:
+        """Take what a device says of the platforms of its round; ask for those that began to fail since they were looked at."""
+        with self._lock:
+            for name in reached:
+                known = self._failing.get((device, name))
+                if known is not None:
+                    known.is_over = True
+            for name in failed:
+                self._report_failed(device, name, now_s)
+
+    def due_s(self, now_s: float) -> float | None:
+        """Return when to look, None where nothing is asked for. It may lie before `now_s`: that is at once."""
+        with self._lock:
+            moments = []
+            if self._wants_references:
+                moments.append(self._references_s + REFERENCES_APART_S)
+            if self._waiting:
+                lacking = max(0.0, 1.0 - self._tokens_at(now_s))
+                moments.append(now_s + lacking * 3600.0 / PLATFORMS_AN_HOUR if lacking else 0.0)
+            if not moments:
+                return None
+            return max(min(moments), self._first_s + SOON_S, self._began_s + APART_S)
+
+    def take(self, now_s: float, *, is_sweep: bool = False) -> Look:
+        """Return what is to be looked at now, as far as there are tokens for it, those asked first before others.
+
+        A whole sweep takes all that is asked for, and costs no tokens.
+        """
+        with self._lock:
+            self._tokens, self._tokens_s = self._tokens_at(now_s), now_s
+            names = list(self._waiting)[: len(self._waiting) if is_sweep else int(self._tokens)]
+            devices = {device for name in names for device in self._waiting.pop(name)}
+            if not is_sweep:
+                self._tokens -= len(names)
+            self._wants_references = False
+            self._began_s = self._references_s = now_s
+            self._first_s = now_s if self._waiting else float("inf")
+            return Look(is_sweep=is_sweep, names=frozenset(names), devices=frozenset(devices))
+
+    def looked(self, names: Iterable[str], began_s: float) -> None:
+        """Note that these were looked at by a vantage that was well, in a look that began at `began_s`."""
+        with self._lock:
+            self._looked_s.update(dict.fromkeys(names, began_s))
+
+    def _report_failed(self, device: str, name: str, now_s: float) -> None:
+        known = self._failing.get((device, name))
+        if known is None or known.is_over:
+            asked_s = float("-inf") if known is None else known.asked_s
+            known = self._failing[device, name] = _Failing(since_s=now_s, asked_s=asked_s)
+        self._failing.move_to_end((device, name))
+        while len(self._failing) > MAX_FAILING:
+            self._failing.popitem(last=False)
+        is_known = self._looked_s.get(name, float("-inf")) >= known.since_s
+        if is_known or now_s - known.asked_s < AGAIN_S:
+            return
+        known.asked_s = now_s
+        self._waiting.setdefault(name, set()).add(device)
+        self._first_s = min(self._first_s, now_s)
+
+    def _tokens_at(self, now_s: float) -> float:
+        gained = (now_s - self._tokens_s) * PLATFORMS_AN_HOUR / 3600.0
+        return min(float(PLATFORMS_AN_HOUR), self._tokens + gained)

@@ -1,0 +1,64 @@
+"""What a batch says of its device's platforms at present: the last round in it, if that is of now. Pure.
+
+It reads what a device sent and judges nothing. It must never take from it what to measure: names alone are read, and what is
+measured under a name is the plan's (`collector.vantage.targets`).
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from collector.store.arrivals import BatchArrived, IngestRow
+from collector.store.asked_columns import NAMES
+from firmware.judgement import target_judgement
+from firmware.judgement.site.targets import FAILED
+from firmware.model.jsontypes import JsonValue, RecordError
+from firmware.model.verdict_words import VerdictWord
+
+LIVE_NS: Final = 600 * 1_000_000_000
+"""A round that arrives later than this after its start says nothing of now."""
+
+_TEST, _VERDICT, _START, _QUALITY = map(NAMES.index, ("test", "verdict", "start_utc_ns", "clock_quality"))
+_DARK: Final = frozenset(
+    {
+        VerdictWord.INTERNATIONAL_CUT,
+        VerdictWord.ISP_OR_WIDER_OUTAGE,
+        VerdictWord.LOCAL_FAULT,
+        VerdictWord.CAPTIVE_PORTAL,
+    }
+)
+"""Where nothing abroad answers, no platform failed by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlatformReport:
+    """The platforms that a device's last round lost, and those that it reached, by name."""
+
+    device: str
+    failed: frozenset[str]
+    reached: frozenset[str]
+
+
+def report_of(batch: BatchArrived) -> PlatformReport | None:
+    """Return what the last round of a batch says of platforms; None where it has no round of now."""
+    rounds = [row for row in batch.rows if row.asked[_TEST] == "ladder" and row.asked[_VERDICT] is not None]
+    last = max(rounds, key=lambda row: row.seq, default=None)
+    if last is None or not _is_of_now(last, batch.received_ns) or last.asked[_VERDICT] in _DARK:
+        return None
+    try:
+        value: JsonValue = json.loads(last.body)
+        detail = value.get("detail") if isinstance(value, dict) else None
+        targets = target_judgement.from_json(detail.get("targets", []) if isinstance(detail, dict) else [])
+    except (ValueError, RecordError):
+        return None  # of other software: as if nothing had been said of them
+    failed = frozenset(one.name for one in targets if one.step in FAILED)
+    return PlatformReport(
+        device=batch.device, failed=failed, reached=frozenset(one.name for one in targets) - failed
+    )
+
+
+def _is_of_now(row: IngestRow, received_ns: int) -> bool:
+    start_ns = row.asked[_START]
+    if row.asked[_QUALITY] == "unsynchronised" or not isinstance(start_ns, int):
+        return True  # its clock does not tell; that it was sent with what is live must do
+    return abs(received_ns - start_ns) <= LIVE_NS
