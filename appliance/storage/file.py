@@ -27,7 +27,7 @@ from appliance.storage.errors import (
     damage_found,
     translate,
 )
-from appliance.storage.recovery import pages, quarantined_files, salvage
+from appliance.storage.recovery import pages, quarantined_files, salvage, wal
 from appliance.storage.sidecar import SidecarFile
 from appliance.storage.tables import checked, ledger, migrations
 from appliance.storage.tables.ledger import SPAN, Account
@@ -167,8 +167,10 @@ def _open_or_begin(
             _exchange(path, utc_ns=utc_ns)
         if not damaged:
             with contextlib.suppress(OutboxDamagedError):
-                _refuse_incomplete(path, device=device)
-                return _open_checked(path, device=device, utc_ns=utc_ns, noted=noted), None
+                has_remains = _refuse_incomplete(path, device=device).has_remains
+                return _open_checked(
+                    path, device=device, utc_ns=utc_ns, noted=noted, log_anew=has_remains
+                ), None
         quarantined_files.forget(path, keep=quarantined_files.KEPT - 1)
         saved, lost, fault = _salvage(path, device=device, utc_ns=utc_ns, make_space=make_space)
         name = _exchange(path, utc_ns=utc_ns)
@@ -314,8 +316,8 @@ def refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _refuse_incomplete(path: Path, *, device: str) -> None:
-    """Raise `OutboxDamagedError` where SQLite would open less than what was durable.
+def _refuse_incomplete(path: Path, *, device: str) -> wal.Log:
+    """Return the log as it is. Raise `OutboxDamagedError` where SQLite would open less than what was durable.
 
     It only reads: SQLite removes a log that it has closed, and with it what it did not take of it.
     """
@@ -328,11 +330,11 @@ def _refuse_incomplete(path: Path, *, device: str) -> None:
     if is_empty and log.frames:
         raise damage_found(path, "it is empty, and its log is not")
     noted = sidecar.read(path)
-    if noted is None or noted.device != device:
-        return
-    missing = noted.missing_from([] if is_empty else _accounts(path))
-    if missing:
-        raise damage_found(path, missing)
+    if noted is not None and noted.device == device:
+        missing = noted.missing_from([] if is_empty else _accounts(path))
+        if missing:
+            raise damage_found(path, missing)
+    return log
 
 
 def _accounts(path: Path) -> list[Account]:
@@ -344,13 +346,22 @@ def _accounts(path: Path) -> list[Account]:
         raise translate(error, path) from error
 
 
-def _open_checked(path: Path, *, device: str, utc_ns: int, noted: SidecarFile) -> sqlite3.Connection:
+def _open_checked(
+    path: Path, *, device: str, utc_ns: int, noted: SidecarFile, log_anew: bool = False
+) -> sqlite3.Connection:
+    """Return a connection to what is sound and ours.
+
+    `log_anew` says that what a power cut left of a transaction stands in the log: written over in part, it would look like
+    something that was durable, under numbers that were given again.
+    """
     try:
         connection = connect(path)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise translate(error, path) from error
     try:
         _check(connection, path)
+        if log_anew:
+            begin_log_anew(connection, empty=True)
         _migrate(connection, path)
         noted.write(_own(connection, path, device=device, utc_ns=utc_ns))
     except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -360,6 +371,15 @@ def _open_checked(path: Path, *, device: str, utc_ns: int, noted: SidecarFile) -
         connection.close()
         raise
     return connection
+
+
+def begin_log_anew(connection: sqlite3.Connection, *, empty: bool = False) -> None:
+    """Take the log into the database, so that the next commit begins it anew, under other salts: if the disk lets us.
+
+    It keeps its space. A log of which SQLite takes nothing gets other salts only where it is made `empty`.
+    """
+    with contextlib.suppress(sqlite3.Error):
+        connection.execute(f"PRAGMA wal_checkpoint({'TRUNCATE' if empty else 'RESTART'})").fetchall()
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:

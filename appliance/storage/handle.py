@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from appliance.storage.errors import OutboxError, OutboxFullError, damage_found, translate
-from appliance.storage.file import connect, refuse_read_only
+from appliance.storage.file import begin_log_anew, connect, refuse_read_only
 from appliance.storage.recovery import quarantined_files
 from appliance.storage.shared import Shared
 
@@ -106,7 +106,7 @@ class Handle:
             if not self.shared.quota.release():
                 raise
         # First the log into the database, for which the reserve was as large as a log: then neither has to grow.
-        self._begin_log_anew()
+        begin_log_anew(self.connection)
         return self.with_log_reused(action)
 
     def with_log_reused(self, action: Callable[[], _T]) -> _T:
@@ -115,7 +115,7 @@ class Handle:
             return action()
         except OutboxFullError:
             quarantined_files.forget(self.path, keep=0)
-            self._begin_log_anew()
+            begin_log_anew(self.connection)
         return action()
 
     def _refuse_gone(self) -> None:
@@ -130,10 +130,6 @@ class Handle:
         found = translate(error, self.path)
         self.shared.note(found)
         return found
-
-    def _begin_log_anew(self) -> None:
-        with contextlib.suppress(sqlite3.Error):
-            self.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     def _rollback(self) -> None:
         # SQLite itself rolls back on some errors (a full disk, an I/O error): then there is nothing left to undo.

@@ -3,8 +3,8 @@
     python -m tests.drills longest-cut [--days 87] [--cuts 30] [--cap-mb N] [--made-days N] [--drain-s N] [--seed N]
 
 The real `Device` measures Iran's plan at its own cadence on a line that `longest_cut_line` draws, in virtual time, and stores
-on a card of 8 GB (`longest_cut_card`). The power is cut at random moments; each time it starts again, hours later, from
-what the cut left. The drill's own log of digests, outside of card and product, says at the end whether every record
+on a card of 8 GB (`longest_cut_card`). The power is cut at random moments, and again a few rounds later; each time it starts again,
+up to hours later, from what the cut left. The drill's own log of digests, outside of card and product, says at the end whether every record
 that was durable waits, unchanged, or is under a tombstone. Then: the start with all of it from a cold card, and a real
 drain to the real broker and collector on loopback. With `--made-days` the days after those repeat their records (see
 `longest_cut_device`): to make 87 days takes an hour, and to store them a fifth of that.
@@ -147,6 +147,8 @@ def _play(
     # What is told again must have been made first: an outage could last longer than the days that are.
     first_ns = max(end_ns // 20, round(made_days * _DAY_NS) if made_days < days else 0)
     at_ns = sorted(rng.randrange(first_ns, end_ns) for _ in range(cuts))
+    # As of mains that flicker: every second one comes a few rounds after the start that the one before it made necessary.
+    at_ns[1::2] = at_ns[: cuts - 1 : 2]
     since_ns, written, torn, began = 0, 0, 0, time.monotonic()
     for number, until_ns in enumerate([*at_ns, end_ns]):
         before = card.written_bytes()

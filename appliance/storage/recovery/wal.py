@@ -6,6 +6,7 @@ every frame can be checked by its neighbour alone. Frames of earlier uses of the
 are told apart by their salts. Format: sqlite.org/fileformat2.html, section 4. It must never write.
 """
 
+import itertools
 import os
 import struct
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ HEADER_BYTES: Final = 32
 FRAME_HEADER_BYTES: Final = 24
 _MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}
 _VERSION: Final = 3_007_000
+_FLIPPED: Final = 3
+"""Bits by which flips make two pairs differ at the most. Those that were drawn differ by so few once in 700,000: of salts one
+half is a counter."""
 _Pair: TypeAlias = tuple[int, int]
 
 
@@ -59,10 +63,19 @@ class Log:
     def is_damaged(self) -> bool:
         """Return whether something durable would be dropped, by what the log itself shows.
 
-        A power cut may leave the last transaction in any order, its end without its beginning. Of two whose ends are
-        there the first was flushed before the second began; and a head is flushed before the first frame.
+        A power cut may leave the last transaction in any order, its end without its beginning; and what an earlier cut left
+        of another stands behind it, with an end of its own. A transaction that the next frame goes on from was flushed: the
+        sum of that frame began with its sum, and was written after the flush. A head is flushed before the first frame.
         """
-        return self.dropped_commits > (1 if self.has_head else 0)
+        if not self.has_head:
+            return self.dropped_commits > 0
+        behind = self.frames[self.taken :]
+        return any(one.ends_commit and after.is_sound for one, after in itertools.pairwise(behind))
+
+    @property
+    def has_remains(self) -> bool:
+        """Return whether frames of the present use stand behind those that SQLite takes: it would go on over them."""
+        return len(self.frames) > self.taken
 
     @property
     def is_whole(self) -> bool:
@@ -132,7 +145,8 @@ def _read(fd: int, head: bytes, page_bytes: int, order: str) -> Log:
     frames: list[Frame] = []
     for one in raw:
         follows = bool(frames) and frames[-1].is_sound
-        is_of_present = one.salts == salts or (one.fits and follows)
+        # Those of an earlier use follow on frames of theirs in which a part of the present use stands, and are not of it.
+        is_of_present = one.salts == salts or (one.fits and follows and _is_misspelt(one.salts, salts))
         frames.append(
             Frame(
                 page=one.page,
@@ -157,13 +171,13 @@ def _chained(fd: int, page_bytes: int, order: str, head_sums: set[_Pair]) -> tup
     raw: list[_Raw] = []
     unbroken = 0
     before = head_sums
-    last_stored: _Pair | None = None
+    last_stored: _Pair = (0, 0)
     for offset, data in _frames(fd, page_bytes):
         page, commit_pages, salt_1, salt_2, *found = struct.unpack(">6I", data[:FRAME_HEADER_BYTES])
         stored = (found[0], found[1])
         sums = {base: _frame_sum(data, order, base) for base in before}
         base = next((base for base, one in sums.items() if one == stored), None)
-        if base is not None and raw and not raw[-1].fits and base != last_stored:
+        if base is not None and raw and not raw[-1].fits and _is_misspelt(last_stored, base):
             # What the frame before was summed up to is right, and what stands in it as its sum is not: it is sound.
             raw[-1] = replace(raw[-1], fits=True)
         fits = base is not None and page > 0
@@ -174,6 +188,11 @@ def _chained(fd: int, page_bytes: int, order: str, head_sums: set[_Pair]) -> tup
         before = {stored} if fits or len(before) > 1 else {stored, *sums.values()}
         last_stored = stored
     return raw, unbroken
+
+
+def _is_misspelt(found: _Pair, meant: _Pair) -> bool:
+    """Return whether `found` is `meant` with a few bits flipped: two that were drawn, or summed up, differ by more."""
+    return 0 < sum((one ^ other).bit_count() for one, other in zip(found, meant, strict=True)) <= _FLIPPED
 
 
 def _frames(fd: int, page_bytes: int) -> Iterator[tuple[int, bytes]]:
