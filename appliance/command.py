@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from appliance.lights.pins import Lights, LightsConfig
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+_log: Final = logging.getLogger(__name__)
 
 
 @click.command()
@@ -111,6 +113,8 @@ def _run(settings: DeviceSettings, plan: Plan, *, rounds: int | None, page: str 
         listeners = list(_views(stack, settings, plan, title=title, page=page))
         # After the view: in a terminal it catches the error output, which would break its picture.
         _log_to_errors(settings.log.level)
+        for warning in plan.warnings:
+            _log.warning("%s: %s", plan.file, warning)
         if outbox.quarantined_file is not None:
             click.echo(
                 f"The outbox was damaged: it is kept as {outbox.quarantined_file}, and a new one begun.",

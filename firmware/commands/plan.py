@@ -44,8 +44,13 @@ def show(which: str) -> None:
 @plan.command()
 @click.argument("which", metavar="[COUNTRY|FILE]", default=GENERIC)
 def check(which: str) -> None:
-    """Check a plan. Prints OK and a summary, or every fault in it and exits with 2."""
+    """Check a plan. Prints OK and a summary, or every fault in it and exits with 2.
+
+    What is odd and hinders nothing, such as a category that a list does not have, is said on the standard error.
+    """
     wanted = _load(which)
+    for warning in wanted.warnings:
+        click.echo(f"warning: {wanted.file}: {warning}", err=True)
     click.echo(f"OK  {wanted.file}\n\n{_summary(wanted)}")
 
 

@@ -98,6 +98,23 @@ class RoundLimits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFault:
+    """One thing wrong with a plan: where, what was found, what is allowed. `line` is 0 where none is to blame.
+
+    With an empty `allowed`, `found` is the whole sentence, as a test says it of its target.
+    """
+
+    place: str
+    found: str
+    allowed: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        return where + (f"found {self.found}; allowed is {self.allowed}" if self.allowed else self.found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A country's plan. `file` is where it was read, `revised` the day its targets were last looked at."""
 
@@ -109,6 +126,8 @@ class Plan:
     round: RoundLimits = RoundLimits()
     targets: tuple[PlannedTarget, ...]
     tasks: tuple[PlannedTask, ...] = ()
+    warnings: tuple[PlanFault, ...] = ()
+    """What is odd in it, and hinders nothing."""
 
     @property
     def label(self) -> str:
@@ -131,23 +150,6 @@ class Plan:
             for target in self.on_rung(rung)
             if target.network is not None and target.test in wanted
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanFault:
-    """One thing wrong with a plan: where, what was found, what is allowed. `line` is 0 where none is to blame.
-
-    With an empty `allowed`, `found` is the whole sentence, as a test says it of its target.
-    """
-
-    place: str
-    found: str
-    allowed: str
-    line: int = 0
-
-    def __str__(self) -> str:
-        where = f"{self.place}: " if self.place else ""
-        return where + (f"found {self.found}; allowed is {self.allowed}" if self.allowed else self.found)
 
 
 class PlanError(ValueError):

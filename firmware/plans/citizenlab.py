@@ -7,6 +7,7 @@ ships none.
 
 import csv
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,6 +15,42 @@ from urllib.parse import urlsplit
 COLUMNS: Final = ("url", "category_code", "category_description", "date_added", "source", "notes")
 CONTROL_CATEGORY: Final = "CTRL"
 """The category of URLs that nobody is expected to block."""
+CATEGORIES: Final = frozenset(
+    [
+        "ALDR",
+        "ANON",
+        "COMM",
+        "COMT",
+        "CTRL",
+        "CULTR",
+        "DATE",
+        "ECON",
+        "ENV",
+        "FILE",
+        "GAME",
+        "GMB",
+        "GOVT",
+        "GRP",
+        "HACK",
+        "HATE",
+        "HOST",
+        "HUMR",
+        "IGO",
+        "LGBT",
+        "MILX",
+        "MISC",
+        "MMED",
+        "NEWS",
+        "POLR",
+        "PORN",
+        "PROV",
+        "PUBH",
+        "REL",
+        "SRCH",
+        "XED",
+    ]
+)
+"""The codes that the published lists use (lists/00-LEGEND-new_category_codes.csv there)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +65,24 @@ class ListEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListFault:
-    """One line that cannot be used, and why."""
+    """One line that cannot be used, and why; or one that is used, and what is odd about it."""
 
     line: int
     found: str
     allowed: str
+
+
+def warnings(entries: Iterable[ListEntry]) -> tuple[ListFault, ...]:
+    """Return the entries whose category is none that is known: they are measured like any other."""
+    return tuple(
+        ListFault(
+            line=entry.line,
+            found=f"the category {entry.category!r}" if entry.category else "no category",
+            allowed="one of Citizen Lab's codes",
+        )
+        for entry in entries
+        if entry.category not in CATEGORIES
+    )
 
 
 def read(text: str) -> tuple[tuple[ListEntry, ...], tuple[ListFault, ...]]:
@@ -74,6 +124,4 @@ def _row(line: int, row: list[str]) -> ListEntry | ListFault:
         usable = False
     if not usable:
         return ListFault(line=line, found=f"the URL {url!r}", allowed="http://HOST/… or https://HOST/…")
-    if not category:
-        return ListFault(line=line, found="no category_code", allowed="a category such as NEWS or CTRL")
     return ListEntry(line=line, url=url, category=category, notes=row[5])

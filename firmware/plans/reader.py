@@ -68,6 +68,7 @@ class _Reader:
 
     def __init__(self, document: dict[str, object], text: str, file: Path) -> None:
         self.faults: list[PlanFault] = []
+        self.warnings: list[PlanFault] = []
         self._file = file
         self._text = text
         self._lines = find_lines(text)
@@ -102,6 +103,7 @@ class _Reader:
             round=limits,
             targets=tuple(target for target in targets if target is not None),
             tasks=(*(task for task in tasks if task is not None), *listed),
+            warnings=tuple(self.warnings),
         )
 
     def _country(self) -> str | None:
@@ -238,9 +240,16 @@ class _Reader:
             return []
         entries = self._entries(table, file)
         wanted = [entry for entry in entries if not categories or entry.category in categories]
-        if entries and not wanted:
-            there = ", ".join(sorted({entry.category for entry in entries}))
-            table.fault("categories", show(list(categories or ())), f"some of those in the list: {there}")
+        there = {entry.category for entry in entries}
+        # Lists change while plans stay: what a list no longer has is no reason to measure nothing.
+        for category in categories or ():
+            if entries and category not in there:
+                listed = ", ".join(sorted(there))
+                self._warn(
+                    table, "categories", f"the text {category!r}", f"one of those in the list: {listed}"
+                )
+        for odd in citizenlab.warnings(wanted):
+            self._warn(table, f"file line {odd.line}", odd.found, odd.allowed)
         tasks = []
         for entry in wanted:
             try:
@@ -260,6 +269,9 @@ class _Reader:
                 )
             )
         return tasks
+
+    def _warn(self, table: PlanTable, key: str, found: str, allowed: str) -> None:
+        self.warnings.append(PlanFault(place=table.place(key), found=found, allowed=allowed))
 
     def _entries(self, table: PlanTable, file: str) -> tuple[citizenlab.ListEntry, ...]:
         path = self._file.parent / file

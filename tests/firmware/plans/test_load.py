@@ -46,16 +46,12 @@ EXPECTED = {
     "later_schema": [
         ":1: schema: found schema 2, of newer software; allowed is up to 1: upgrade, or take the plan that came with this version",
     ],
-    "list_category_not_there": [
-        ":15: list[1] \"ir\".categories: found the array ['NEWZ']; allowed is some of those in the list: CTRL, NEWS",
-    ],
     "list_missing": [
         ':15: list[1] "ir".file: found none.csv (no such file or directory); allowed is a Citizen Lab CSV list, by its path from the plan',
     ],
     "list_with_bad_lines": [
         ":15: list[1] \"ir\".file line 3: found the URL 'ftp://example.org/'; allowed is http://HOST/… or https://HOST/…",
         ':15: list[1] "ir".file line 4: found 2 fields; allowed is 6 fields: url,category_code,category_description,date_added,source,notes',
-        ':15: list[1] "ir".file line 5: found no category_code; allowed is a category such as NEWS or CTRL',
     ],
     "list_without_header": [
         ":15: list[1] \"ir\".file line 1: found the header 'https://example.org/,NEWS,News Media,2014-04-15,test,'; allowed is url,category_code,category_description,date_added,source,notes",
@@ -319,6 +315,51 @@ def test_a_citizen_lab_list_becomes_one_task_a_url(tmp_path: Path) -> None:
     }
     assert tasks[0].source == "ir.csv, line 2"
     assert tasks[0].why == "a note, with a comma"
+
+
+@pytest.mark.parametrize(
+    ("rows", "categories", "urls", "warned"),
+    [
+        (
+            "https://a.example/,NEWZ,n,2020-01-01,s,",
+            "[]",
+            ["https://a.example/"],
+            ["file line 2: found the category 'NEWZ'"],
+        ),
+        (
+            "https://a.example/,,n,2020-01-01,s,",
+            "[]",
+            ["https://a.example/"],
+            ["file line 2: found no category"],
+        ),
+        (
+            "https://a.example/,NEWS,n,2020-01-01,s,",
+            '["NEWS", "MILX"]',
+            ["https://a.example/"],
+            ["categories: found the text 'MILX'; allowed is one of those in the list: NEWS"],
+        ),
+        ("https://a.example/,NEWS,n,2020-01-01,s,", '["MILX"]', [], ["categories: found the text 'MILX'"]),
+        ("https://a.example/,NEWS,n,2020-01-01,s,", "[]", ["https://a.example/"], []),
+    ],
+)
+def test_an_unknown_category_is_a_warning_and_stops_nothing(
+    tmp_path: Path, rows: str, categories: str, urls: list[str], warned: list[str]
+) -> None:
+    """A list that its makers revised must not keep a device from starting."""
+    path = tmp_path / "plan.toml"
+    path.write_text(
+        GOOD.read_text()
+        + '[[list]]\nname = "ir"\nfile = "ir.csv"\nevery_s = 604_800\nzone = "international"\n'
+        f"options = {{ body_cap = 65_536 }}\ncategories = {categories}\n"
+    )
+    (tmp_path / "ir.csv").write_text(
+        f"url,category_code,category_description,date_added,source,notes\n{rows}\n"
+    )
+    plan = load(path=path)
+    assert [task.target for task in plan.tasks] == urls
+    assert len(plan.warnings) == len(warned)
+    for found, wanted in zip(plan.warnings, warned, strict=True):
+        assert wanted in str(found)
 
 
 def test_every_test_has_an_estimate() -> None:
