@@ -44,7 +44,7 @@ from appliance.measuring.sentinel import GONE, PREFIX, Sentinel, targets_of
 from appliance.measuring.worker import Died, News, TaskMeasured, Unanswered, Worker
 from appliance.notify import Heartbeat, Notifier
 from appliance.outbox.box import ROUNDS_KEPT, Outbox
-from appliance.parts import identity_of, make_schedule, sync_settings
+from appliance.parts import bring_lists, identity_of, make_schedule, sync_settings
 from appliance.settings import DeviceSettings
 from appliance.state_file import DaemonState
 from appliance.storage.datadir import DataDir
@@ -87,6 +87,7 @@ class Device:
     ) -> None:
         now_ns, utc_ns = clocks.now()
         boot_id = clocks.read_boot_id()
+        lists = bring_lists(settings)
         before = state_file.read(data.path)
         past = outbox.recent_rounds(ROUNDS_KEPT) if outbox.is_open else []
         limit = settings.schedule.budget_bytes_per_day or plan.cadence.budget_bytes_per_day
@@ -123,6 +124,8 @@ class Device:
                 software=records.SOFTWARE,
                 boot_id=boot_id,
                 plan=plan.label,
+                fingerprints=lists.labels,
+                fingerprints_left_out=len(lists.left_out),
                 started_utc_ns=utc_ns,
                 round_id=max([before.round_id if before else 0, *(record.round_id or 0 for record in past)]),
                 budget_bytes_per_day=limit,
@@ -131,6 +134,7 @@ class Device:
         self._history = RecentRounds.of(past, boot_id=boot_id)
         self._boot_id = boot_id
         self._vantage = VantageNewsStore(data.path, plan)
+        self._fingerprints = lists.fingerprints
         self._sync = Sync(
             sync_settings(settings),
             outbox,
@@ -230,7 +234,13 @@ class Device:
     def _begin_round(self, slot_ns: int) -> None:
         self._journal.begin_round(worker=self._worker.pid)
         round_id = self._journal.next_round_id()
-        self._round = RunningRound(self._plan, round_id=round_id, slot_ns=slot_ns, start_ns=boottime_ns())
+        self._round = RunningRound(
+            self._plan,
+            round_id=round_id,
+            slot_ns=slot_ns,
+            start_ns=boottime_ns(),
+            fingerprints=self._fingerprints,
+        )
         self._journal.write_state(self._schedule)
         self._tell(RoundStarted(round_id=round_id, tasks=len(self._round.tasks)))
         self._worker.submit(self._round.tasks)

@@ -1,6 +1,8 @@
 """What a device's parts are made of, from its settings, its plan and its data directory. Nothing is started here."""
 
 import contextlib
+import logging
+from typing import Final
 
 from appliance.delivery.network.link import SyncSettings
 from appliance.identity.files import IdentityFiles
@@ -13,8 +15,11 @@ from appliance.measuring.sentinel import BYTES_PER_DAY, targets_of
 from appliance.settings import DeviceSettings
 from appliance.storage.datadir import DataDir
 from appliance.transports import Ports
+from firmware.judgement.fingerprints.lists import Lists, bring
 from firmware.model.plan import Plan
 from firmware.plans.checks import estimate_bytes, round_bytes
+
+_log: Final = logging.getLogger(__name__)
 
 
 def make_schedule(
@@ -51,6 +56,14 @@ def make_schedule(
         settled_ns=settled_ns,
         beside_bytes_per_day=BYTES_PER_DAY if len(targets_of(plan)) > 1 else 0.0,
     )
+
+
+def bring_lists(settings: DeviceSettings) -> Lists:
+    """Return the fingerprints to go by. What of the operator's lists cannot be used is said, and stops nothing."""
+    lists = bring([] if settings.fingerprints is None else [settings.fingerprints])
+    for sentence in lists.left_out:
+        _log.warning("left out: %s", sentence)
+    return lists
 
 
 def identity_of(data: DataDir) -> DeviceIdentity | None:

@@ -157,6 +157,12 @@ class DeviceSettings:
     plan: Path | None = setting(
         None, doc="A plan file of your own; `country` must then be empty.", sample="plans/my-country.toml"
     )
+    fingerprints: Path | None = setting(
+        None,
+        doc="A list of answers and pages that censors are known by, in OONI's format, or a directory of such lists "
+        "(`*.csv`), beside those that come along. Read at the start; what of it cannot be used is left out and said.",
+        sample="fingerprints",
+    )
     province: str = setting(
         "",
         doc="Where the device stands, as coarse as you like to say it and never finer than a province; it goes "

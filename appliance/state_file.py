@@ -23,7 +23,8 @@ class DaemonState:
     """The daemon's own account of itself.
 
     `…_utc_ns` are wall-clock times, `…_boottime_ns` the boot's. All that is counted is since the daemon's start.
-    `spent` is the budget's account as `Budget.ages` gives it, `settled_boottime_ns` the schedule's, both as of
+    `fingerprints` names the operator's lists of fingerprints that it goes by, `fingerprints_left_out` counts what of them could
+    not be used. `spent` is the budget's account as `Budget.ages` gives it, `settled_boottime_ns` the schedule's, both as of
     `written_boottime_ns`.
     """
 
@@ -32,6 +33,8 @@ class DaemonState:
     boot_id: str
     plan: str
     started_utc_ns: int
+    fingerprints: tuple[str, ...] = ()
+    fingerprints_left_out: int = 0
     written_utc_ns: int = 0
     written_boottime_ns: int = 0
     settled_boottime_ns: int = 0
@@ -65,6 +68,8 @@ def to_json(state: DaemonState) -> JsonObject:
         "software": state.software,
         "boot_id": state.boot_id,
         "plan": state.plan,
+        "fingerprints": list(state.fingerprints),
+        "fingerprints_left_out": state.fingerprints_left_out,
         "started_utc_ns": state.started_utc_ns,
         "written_utc_ns": state.written_utc_ns,
         "written_boottime_ns": state.written_boottime_ns,
@@ -104,6 +109,10 @@ def read(directory: Path) -> DaemonState | None:
             software=reader.text("software"),
             boot_id=reader.text("boot_id"),
             plan=reader.text("plan"),
+            fingerprints=_labels(reader),
+            fingerprints_left_out=reader.integer("fingerprints_left_out", low=0)
+            if reader.has("fingerprints_left_out")
+            else 0,
             started_utc_ns=reader.integer("started_utc_ns"),
             written_utc_ns=reader.integer("written_utc_ns"),
             written_boottime_ns=reader.integer("written_boottime_ns", low=0),
@@ -145,6 +154,12 @@ def settled_before(state: DaemonState | None, *, boot_id: str, now_ns: int) -> i
     if state is None or state.boot_id != boot_id or not 0 < state.settled_boottime_ns <= now_ns:
         return None
     return state.settled_boottime_ns
+
+
+def _labels(reader: Reader) -> tuple[str, ...]:
+    """Return the lists of fingerprints; none in the state of a daemon that had no such setting."""
+    told = reader.array("fingerprints") if reader.has("fingerprints") else []
+    return tuple(one for one in told if isinstance(one, str))
 
 
 def _pair(item: JsonValue) -> tuple[int, int]:

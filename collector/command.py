@@ -1,6 +1,7 @@
 """`tidegauge collector`: take in what devices measured, and serve the page.
 
-`export` writes what was stored, `audit` accounts for it, `import` takes in what was carried by hand.
+`export` writes what was stored, `audit` accounts for it, `import` takes in what was carried by hand,
+`fingerprints` shows what answers and pages of censors it knows.
 """
 
 import logging
@@ -12,6 +13,7 @@ import click
 from collector.audit.command import audit
 from collector.errors import CollectorError
 from collector.export import export
+from collector.lists import fingerprints
 from collector.receive.bundles.command import import_
 from collector.service.serving import Addresses, serve
 from collector.settings import CollectorSettings
@@ -73,6 +75,7 @@ def collector(ctx: click.Context, /, **options: Any) -> None:
 
 collector.add_command(audit)
 collector.add_command(export)
+collector.add_command(fingerprints)
 collector.add_command(import_)
 
 

@@ -12,11 +12,13 @@ from typing import Final
 import click
 
 from collector.errors import CollectorError
+from collector.lists import bring_lists
 from collector.settings import CollectorSettings
 from collector.store.answers import RecordFilter
 from collector.store.queries import Queries
 from collector.vantage.surroundings import Surroundings
 from firmware.commands.errors import BadInputError, CommandError
+from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.language.numbers import ENGLISH
 from firmware.language.translator import Translator
 from firmware.model.jsontypes import RecordError
@@ -57,11 +59,13 @@ def export(ctx: click.Context, /, *, data: Path | None, form: str, device: str |
     if not database.is_file():
         raise BadInputError(f"{database}: no collector has run here yet; name its directory with --data")
     account = OoniExportResult()
+    known = bring_lists(settings, say=lambda sentence: click.echo(sentence, err=True))
     english = Translator(ENGLISH)
     queries = Queries(database)
     try:
         origins = {row.id: Origin(country=row.country) for row in queries.devices()}
-        for line in lines(_stored(queries, device), Format(form), origins, account, english):
+        stored = _stored(queries, device, known.fingerprints)
+        for line in lines(stored, Format(form), origins, account, english, fingerprints=known.fingerprints):
             click.echo(line)
     except (CollectorError, RecordError) as error:
         raise CommandError(str(error)) from error
@@ -70,11 +74,11 @@ def export(ctx: click.Context, /, *, data: Path | None, form: str, device: str |
     click.echo(account.in_words(), err=True)
 
 
-def _stored(queries: Queries, device: str | None) -> Iterator[RecordToExport]:
+def _stored(queries: Queries, device: str | None, fingerprints: Fingerprints) -> Iterator[RecordToExport]:
     """Yield everything that is there when this begins, and what arrives before it ends, each with its vantage."""
     after: int | None = 0
     wanted = RecordFilter(device=device)
-    surroundings = Surroundings(queries)
+    surroundings = Surroundings(queries, fingerprints)
     while after is not None:
         page = queries.records(wanted, after=after, limit=_ROWS)
         for row in page.records:

@@ -130,6 +130,12 @@ class CollectorSettings:
     data: Path = setting(
         Path("data/collector"), doc="The directory for the database, the broker's files and the lock."
     )
+    fingerprints: Path | None = setting(
+        None,
+        doc="A list of answers and pages that censors are known by, in OONI's format, or a directory of such lists "
+        "(`*.csv`), beside those that come along. Read at the start; what of it cannot be used is left out and said.",
+        sample="fingerprints",
+    )
     page: PageSettings = table(PageSettings)
     broker: BrokerSettings = table(BrokerSettings)
     ingest: IngestSettings = table(IngestSettings)

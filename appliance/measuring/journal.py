@@ -145,6 +145,7 @@ class Journal:
             ladder=ladder,
             verdict=judged.verdict,
             targets=judged.targets,
+            fingerprints=self.state.fingerprints,
             silent=() if ended.is_over(ended_ns) else ended.out,
             since_utc_ns=since_utc_ns,
             traffic=(ended.bytes_up, ended.bytes_down),

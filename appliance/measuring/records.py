@@ -17,7 +17,7 @@ from firmware.judgement import ladder as ladder_json
 from firmware.judgement import target_judgement as targets_json
 from firmware.judgement.ladder import Ladder
 from firmware.judgement.observation import context_of
-from firmware.judgement.round.from_records import SILENT
+from firmware.judgement.round.from_records import LISTS, SILENT
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model import statement
 from firmware.model.failures import Failure
@@ -71,6 +71,8 @@ class Conclusion:
     sync_points: Sequence[SyncPoint] = ()
     previous_boot_id: str = ""
     targets: Sequence[TargetJudgement] = ()
+    fingerprints: Sequence[str] = ()
+    """The operator's lists of fingerprints that it was judged by, beside those that come along."""
     silent: Sequence[str] = ()
     """The targets that were still out and taken to be silent, where the round ended early."""
 
@@ -199,7 +201,8 @@ def of_round(scene: Scene, ended: Conclusion) -> Record:
     """Return a round's conclusion.
 
     Detail `ladder` (see `firmware.judgement.ladder.to_json`), `targets` (what is said of each platform by itself, see
-    `firmware.judgement.target_judgement`), `silent` (who was still out, where it ended early), `since_utc_ns`, `previous_boot_id`, and `sync_points` (`[boottime_ns, utc_ns,
+    `firmware.judgement.target_judgement`), `silent` (who was still out, where it ended early), `fingerprints` (the
+    operator's lists that it was judged by, where there are any), `since_utc_ns`, `previous_boot_id`, and `sync_points` (`[boottime_ns, utc_ns,
     error_ns]` each); the context is the device's health.
     """
     points: list[JsonValue] = [
@@ -223,6 +226,7 @@ def of_round(scene: Scene, ended: Conclusion) -> Record:
                 "ladder": ladder_json.to_json(ended.ladder),
                 "targets": targets_json.to_json(ended.targets),
                 SILENT: [*ended.silent],
+                **({LISTS: [*ended.fingerprints]} if ended.fingerprints else {}),
                 "since_utc_ns": ended.since_utc_ns,
                 "sync_points": points,
                 "previous_boot_id": ended.previous_boot_id,

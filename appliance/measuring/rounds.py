@@ -10,6 +10,7 @@ from typing import Final
 
 from appliance.measuring.budget import NS, wire_bytes
 from firmware.judgement.facts import Past
+from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.ladder import Ladder, climb, confirmation_tasks, round_tasks
 from firmware.judgement.observation import Observation, from_record, owner_of
 from firmware.judgement.round.from_records import (
@@ -40,7 +41,15 @@ _ASKED_AGAIN: Final = (Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER, Run
 class RunningRound:
     """A round that began at `start_ns` for the slot `slot_ns`. `tasks` are to be measured at once."""
 
-    def __init__(self, plan: Plan, *, round_id: int, slot_ns: int, start_ns: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        round_id: int,
+        slot_ns: int,
+        start_ns: int,
+        fingerprints: Fingerprints | None = None,
+    ) -> None:
         self.round_id = round_id
         self.slot_ns = slot_ns
         self.start_ns = start_ns
@@ -50,6 +59,7 @@ class RunningRound:
         self.wire_bytes = 0
         self.uplink = ""
         self._plan = plan
+        self._fingerprints = fingerprints
         self._open = {task.task_id for task in self.tasks}
         self._first = frozenset(self._open)
         self._seen: dict[str, Observation] = {}
@@ -123,7 +133,7 @@ class RunningRound:
 
     def judge(self, history: Iterable[Past], views: Mapping[str, SiteView] | None = None) -> RoundJudgement:
         """Return what the round's evidence carries, given the rounds before it and the vantage's last views."""
-        return judge_records(self._records.values(), tuple(history), views)
+        return judge_records(self._records.values(), tuple(history), views, fingerprints=self._fingerprints)
 
     def early(
         self,
@@ -141,7 +151,13 @@ class RunningRound:
         if any(self._asked[task_id].start_boottime_ns + EARLY_NS > now_ns for task_id in self._open):
             return None
         silent = self._silent(now_ns)
-        judged = judge_records(self._records.values(), tuple(history), views(), silent=silent.values())
+        judged = judge_records(
+            self._records.values(),
+            tuple(history),
+            views(),
+            silent=silent.values(),
+            fingerprints=self._fingerprints,
+        )
         if judged.verdict.verdict not in DARK:
             return None
         return judged, climb(self._plan, {**self._seen, **silent}, ended=True)

@@ -223,6 +223,10 @@ def _ladder(last: Record) -> Ladder | None:
 def _state_rows(state: DaemonState, translator: Translator, *, running: bool) -> list[tuple[str, str]]:
     say, count = translator.say, translator.count
     rows = [("plan", count("status.plan", state.period_s, plan=state.plan)), ("software", state.software)]
+    if state.fingerprints or state.fingerprints_left_out:
+        told = ", ".join(state.fingerprints) or say("status.lists-none")
+        left_out = state.fingerprints_left_out
+        rows.append(("lists", count("status.lists-left-out", left_out, lists=told) if left_out else told))
     if running:
         key = "status.collector-message" if state.sync_message else "status.collector"
         since = _moment(state.sync_since_utc_ns, translator)

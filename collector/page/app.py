@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse, JSONResponse
 from collector.errors import StoreError
 from collector.page import headers, language
 from collector.page.api import Api
+from collector.page.beside_api import BesideApi
 from collector.page.errors import BadParameterError, NotStoringError, UnknownDeviceError
 from collector.page.headers import NEVER, Headers
 from collector.page.pages import Pages
@@ -30,6 +31,7 @@ from collector.page.target_api import TargetApi
 from collector.page.times import Clock, Moment
 from collector.store.queries import Queries
 from firmware import __version__
+from firmware.judgement.fingerprints.lists import Lists, bring
 from firmware.language.numbers import ENGLISH
 from firmware.language.translator import CATALOGUES, Translator
 from firmware.model.record import Rung
@@ -46,10 +48,12 @@ def make_app(
     now_ns: Clock = time.time_ns,
     storing_fault: Callable[[], str | None] = lambda: None,
     catalogues: Path = CATALOGUES,
+    lists: Lists | None = None,
 ) -> FastAPI:
     """Return the ASGI application that shows what `queries` finds. The caller closes `queries` after serving.
 
-    `storing_fault` says why nothing can be stored at present, None when it can. `catalogues` are the languages of its pages.
+    `storing_fault` says why nothing can be stored at present, None when it can. `catalogues` are the languages of its pages,
+    `lists` the fingerprints it judges by, those that come along unless given.
     """
     app = FastAPI(
         title="Tidegauge collector",
@@ -60,12 +64,14 @@ def make_app(
         redoc_url=None,
         middleware=[Middleware(Headers), Middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES)],
     )
+    known = bring(()) if lists is None else lists
     templates = Templates()
     translator_of = partial(language.translator_of, catalogues=catalogues)
     app.include_router(Api(queries, now_ns, storing_fault).router())
-    app.include_router(TargetApi(queries, now_ns).router())
+    app.include_router(TargetApi(queries, now_ns, known).router())
+    app.include_router(BesideApi(queries, known).router())
     app.include_router(ScopeApi(queries, now_ns).router())
-    app.include_router(Pages(queries, templates, now_ns, app.openapi, translator_of).router())
+    app.include_router(Pages(queries, templates, now_ns, app.openapi, translator_of, lists=known).router())
     _Errors(templates, now_ns, translator_of).register(app)
     return app
 

@@ -23,13 +23,14 @@ from collector.page.errors import BadParameterError, UnknownDeviceError
 from collector.page.headers import FOREVER, LIVE, STEADY
 from collector.page.models import DEVICE_FORM, EPOCH_FORM
 from collector.page.rendering import Templates
+from collector.page.site_lines import SiteLines
 from collector.page.times import Clock, Moment
 from collector.store.answers import DeviceRow, RecordRow
 from collector.store.history import DeviceHistory
 from collector.store.queries import Queries
 from collector.store.scopes import ScopeQueries
 from collector.store.vantage_log import VantageQueries
-from collector.vantage.judging import JudgedTarget, Judging
+from firmware.judgement.fingerprints.lists import Lists
 from firmware.judgement.round.rules import RULES, Rule
 from firmware.language.translator import Translator
 from firmware.model.failures import ADDITIONS, Failure
@@ -84,19 +85,6 @@ class EpochLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TargetLine:
-    """One target in the device page's table: the collector's verdict on it, and by which vantage."""
-
-    name: str
-    target: str
-    verdict: str
-    meaning: str
-    rule_id: str
-    evidence: tuple[str, ...]
-    vantage: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RuleLine:
     """One rule in a table of the page that says what the words mean."""
 
@@ -116,11 +104,13 @@ class Pages:
         now_ns: Clock,
         openapi: Callable[[], dict[str, Any]],
         translator_of: Callable[[Request], Translator],
+        *,
+        lists: Lists,
     ) -> None:
         self._translator_of = translator_of
         self._queries = queries
         self._history = DeviceHistory(queries)
-        self._judging = Judging(queries)
+        self._sites = SiteLines(queries, lists)
         self._scopes = ScopeQueries(queries)
         self._vantage = VantageQueries(queries)
         self._templates = templates
@@ -173,6 +163,7 @@ class Pages:
             _record_line(record, translator) for record in self._history.last_records(device, RECORDS_SHOWN)
         ]
         last = found.rounds[-1] if found.rounds else None
+        sites = self._sites.of(device, until, translator)
         return self._live(
             request,
             "device.html",
@@ -192,7 +183,9 @@ class Pages:
             until=None if until is None or last is None else cards.moment_of(last.row, translator),
             older_href="" if found.before is None else f"/device/{device}?until={until_text(found.before)}",
             cite_href="" if last is None else f"/device/{device}?until={until_text(last.row)}",
-            targets=self._target_lines(device, until, translator),
+            targets=sites.targets,
+            beside=sites.beside,
+            lists=sites.lists,
             records=records,
             meanings=sorted({(line.failure, line.meaning) for line in records if line.meaning}),
             epochs=_epoch_lines(row, translator),
@@ -267,12 +260,6 @@ class Pages:
             )
             for one in holding
         ]
-
-    def _target_lines(
-        self, device: str, until: tuple[str, int] | None, translator: Translator
-    ) -> list[TargetLine]:
-        judged = self._judging.round(device, until=until)
-        return [] if judged is None else [_target_line(one, translator) for one in judged.targets]
 
     def _card(self, device: DeviceRow, now_ns: int, translator: Translator) -> Card:
         found = self._history.rounds(device.id, ROUNDS_SHOWN)
@@ -372,27 +359,6 @@ def _record_line(row: RecordRow, translator: Translator) -> RecordLine:
         failure=failure,
         meaning=translator.failure(failure) if failure else "",
         took=times.took(record.runtime_ns, translator),
-    )
-
-
-def _target_line(one: JudgedTarget, translator: Translator) -> TargetLine:
-    verdict = one.judgement.verdict
-    if one.vantage is None:
-        why = one.why_no_vantage
-        vantage = "" if why is None else translator.state("no-vantage", why)
-    elif not one.vantage.reachable:
-        vantage = translator.say("page.target_vantage_unreachable")
-    else:
-        age = times.duration(round(one.vantage.age_s * times.NS_PER_S), translator)
-        vantage = translator.say("page.target_vantage_age", duration=age)
-    return TargetLine(
-        name=one.row.target_name,
-        target=one.row.target,
-        verdict=verdict.verdict,
-        meaning=translator.say(f"verdict.{verdict.verdict}.meaning"),
-        rule_id=verdict.rule_id,
-        evidence=translator.evidence(verdict.evidence),
-        vantage=vantage,
     )
 
 

@@ -30,6 +30,7 @@ from collector.store.queries import Queries
 from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import VantageStreak
 from collector.vantage.judging import JudgedRound, JudgedTarget, Judging
+from firmware.judgement.fingerprints.lists import Lists
 from firmware.judgement.site.evidence import SiteView
 from firmware.language.numbers import ENGLISH
 from firmware.language.translator import Translator
@@ -37,15 +38,15 @@ from firmware.language.translator import Translator
 SHOWN_NS: Final = 24 * 3600 * times.NS_PER_S
 """The vantage's targets are listed when heard within this long."""
 _EPOCH: Final = "9f1c04d27ab35e68"
-_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     422: {"model": ErrorOut, "description": "A parameter is wrong: which, what was found, what is allowed."},
     503: {"model": ErrorOut, "description": "The store cannot be read at present."},
 }
-_DEVICE_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+DEVICE_ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     404: {"model": ErrorOut, "description": "No such device was ever heard."},
-    **_ERRORS,
+    **ERRORS,
 }
-_FOUND: Final = "What was asked for."
+FOUND: Final = "What was asked for."
 DevicePath = Annotated[
     str, Path(pattern=f"^{DEVICE_FORM}$", description="The device’s id: 16 letters and digits.")
 ]
@@ -103,6 +104,13 @@ class TargetsOut(ApiModel):
     round: str | None = Field(
         description="The round, as `epoch:seq`; null: none has come.", examples=[f"{_EPOCH}:4186"]
     )
+    fingerprint_lists: list[str] = Field(
+        description="The lists of fingerprints that the collector goes by, beside those that come along: "
+        "name, day, the beginning of the SHA-256."
+    )
+    device_fingerprint_lists: list[str] = Field(
+        description="Those that the device went by when it judged the round itself."
+    )
     targets: list[TargetOut] = Field(description="Its platforms, as they were measured.")
 
 
@@ -139,9 +147,10 @@ class VantageListOut(ApiModel):
 class TargetApi:
     """The answers, from one store. `now_ns` is the collector's clock."""
 
-    def __init__(self, queries: Queries, now_ns: times.Clock) -> None:
+    def __init__(self, queries: Queries, now_ns: times.Clock, lists: Lists) -> None:
         self._queries = queries
-        self._judging = Judging(queries)
+        self._lists = lists
+        self._judging = Judging(queries, lists.fingerprints)
         self._vantage = VantageQueries(queries)
         self._now_ns = now_ns
         self._english = Translator(ENGLISH)
@@ -149,19 +158,19 @@ class TargetApi:
     def router(self) -> APIRouter:
         """Return the routes."""
         router = APIRouter()
-        add = partial(router.add_api_route, methods=["GET"], response_description=_FOUND)
+        add = partial(router.add_api_route, methods=["GET"], response_description=FOUND)
         add(
             "/api/v1/devices/{device}/targets",
             self.targets,
             response_model=TargetsOut,
-            responses=_DEVICE_ERRORS,
+            responses=DEVICE_ERRORS,
             summary="A round’s targets, judged with a vantage from outside",
         )
         add(
             "/api/v1/vantage",
             self.vantage,
             response_model=VantageListOut,
-            responses=_ERRORS,
+            responses=ERRORS,
             summary="What the vantage outside saw last",
         )
         return router
@@ -174,7 +183,7 @@ class TargetApi:
         if self._queries.device(device) is None:
             raise UnknownDeviceError(device)
         found = self._judging.round(device, until=until_of(wanted.until))
-        return _round(device, found, self._english)
+        return _round(device, found, self._lists, self._english)
 
     def vantage(self, response: Response, _none: Annotated[NoParameters, Query()]) -> VantageListOut:
         """Return the last finding about every target, and when the vantage did not look."""
@@ -196,13 +205,13 @@ class TargetApi:
         )
 
 
-def _round(device: str, found: JudgedRound | None, english: Translator) -> TargetsOut:
-    if found is None:
-        return TargetsOut(device=device, round=None, targets=[])
+def _round(device: str, found: JudgedRound | None, lists: Lists, english: Translator) -> TargetsOut:
     return TargetsOut(
         device=device,
-        round=until_text(found.row),
-        targets=[_target(one, english) for one in found.targets],
+        round=None if found is None else until_text(found.row),
+        fingerprint_lists=[*lists.labels],
+        device_fingerprint_lists=[] if found is None else [*found.device_lists],
+        targets=[] if found is None else [_target(one, english) for one in found.targets],
     )
 
 
@@ -222,12 +231,13 @@ def _target(one: JudgedTarget, english: Translator) -> TargetOut:
         evidence=evidence_out(verdict.evidence, english),
         overturned_by=english.overturned_by(verdict.rule_id),
         confidence=one.judgement.confidence,
-        vantage=None if one.vantage is None else _view(one.vantage),
+        vantage=None if one.vantage is None else vantage_out(one.vantage),
         no_vantage=None if why is None else statement_out("no-vantage", why, english),
     )
 
 
-def _view(view: SiteView) -> VantageOut:
+def vantage_out(view: SiteView) -> VantageOut:
+    """Return a vantage's view as the API has it."""
     return VantageOut(
         reachable=view.reachable,
         age_s=view.age_s,

@@ -21,6 +21,7 @@ from typing import Final
 import uvicorn
 
 from collector.listening import listen
+from collector.lists import bring_lists
 from collector.page.app import make_app
 from collector.service.pipeline import start_pipeline
 from collector.settings import CollectorSettings
@@ -112,7 +113,7 @@ def _run(
         on_ready(addresses)
 
     config = uvicorn.Config(
-        make_app(queries, storing_fault=taking.fault),
+        make_app(queries, storing_fault=taking.fault, lists=bring_lists(settings, say)),
         http="h11",
         ws="none",
         log_config=None,

@@ -17,7 +17,8 @@ from collector.store.queries import Queries
 from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import NS, Key
 from collector.vantage.log import joined
-from firmware.judgement.round.from_records import HISTORY_ROUNDS, ended_ns, judge_stored
+from firmware.judgement.fingerprints.table import Fingerprints
+from firmware.judgement.round.from_records import HISTORY_ROUNDS, LISTS, ended_ns, judge_stored
 from firmware.judgement.round.verdict import RoundJudgement
 from firmware.judgement.site.evidence import Looked, SiteView
 from firmware.judgement.site.verdict import WebJudgement
@@ -42,13 +43,15 @@ class JudgedTarget:
 class JudgedRound:
     """A round, and its platforms in the order they were measured. `row` is the device's conclusion, `judged` ours.
 
-    It ended at `ended_boottime_ns` of its boot.
+    It ended at `ended_boottime_ns` of its boot. `device_lists` are the lists of fingerprints that its device went by beside
+    those that come along.
     """
 
     row: RoundRow
     judged: RoundJudgement
     targets: tuple[JudgedTarget, ...]
     ended_boottime_ns: int
+    device_lists: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -67,7 +70,9 @@ class _View:
 class Judging:
     """Judges rounds of devices. Every method may be called from any thread and raises `StoreError`."""
 
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: Queries, fingerprints: Fingerprints | None = None) -> None:
+        """Judge by `fingerprints`, those that come along unless given."""
+        self._fingerprints = fingerprints
         self._queries = queries
         self._history = DeviceHistory(queries)
         self._vantage = VantageQueries(queries)
@@ -96,6 +101,7 @@ class Judging:
             [record for _, record in rows],
             [one.record for one in found[:-1]],
             {name: view.vantage for name, view in views.items() if view.vantage is not None},
+            fingerprints=self._fingerprints,
         )
         targets = tuple(
             _target(platforms[name][0], judgement, views[name]) for name, judgement in judged.pages.items()
@@ -105,6 +111,7 @@ class Judging:
             judged=judged,
             targets=tuple(sorted(targets, key=lambda one: one.row.seq)),
             ended_boottime_ns=end_ns,
+            device_lists=_lists_of(last.record),
         )
 
     def vantage_for(self, row: RecordRow, record: Record) -> tuple[SiteView | None, Statement | None]:
@@ -153,6 +160,11 @@ def _target(row: RecordRow, judgement: WebJudgement, view: _View) -> JudgedTarge
         vantage=view.vantage if is_of_then else None,
         why_no_vantage=None if is_of_then else view.why,
     )
+
+
+def _lists_of(conclusion: Record) -> tuple[str, ...]:
+    told = conclusion.outcome.detail.get(LISTS)
+    return tuple(one for one in told if isinstance(one, str)) if isinstance(told, list) else ()
 
 
 def span(record: Record, received_ns: int) -> tuple[int, int]:

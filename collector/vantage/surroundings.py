@@ -15,6 +15,7 @@ from collector.store.neighbours import NeighbourQueries
 from collector.store.queries import Queries
 from collector.store.scopes import MAX_SAID, Assessment, Change, ScopeQueries
 from collector.vantage.judging import JudgedRound, Judging
+from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.round.from_records import ended_ns
 from firmware.judgement.round.surroundings import NearRound, beside_rounds, in_round, judge_in
 from firmware.judgement.site.evidence import SiteView
@@ -22,6 +23,7 @@ from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.from_record import TESTS
 from firmware.judgement.site.round_json import UNKNOWN
 from firmware.judgement.site.verdict import WebJudgement
+from firmware.model.jsontypes import RecordError
 from firmware.model.record import ClockQuality, Record, from_json
 from firmware.model.statement import Statement
 
@@ -41,17 +43,23 @@ class SurroundedRecord:
     view: SiteView | None
     why_no_vantage: Statement | None = None
 
-    @property
-    def judgement(self) -> WebJudgement | None:
-        """Return the verdict on it by itself; None for a test that the rules about a page do not know."""
-        return judge_in(self.record, self.around, self.view)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BesideRounds:
+    """A page that was looked at beside the rounds, with what surrounds it and the verdict on it."""
+
+    row: RecordRow
+    found: SurroundedRecord
+    judgement: WebJudgement
 
 
 class Surroundings:
     """Finds what surrounds records, one after the other. Every method raises `StoreError`."""
 
-    def __init__(self, queries: Queries) -> None:
-        self._judging = Judging(queries)
+    def __init__(self, queries: Queries, fingerprints: Fingerprints | None = None) -> None:
+        """Judge by `fingerprints`, those that come along unless given."""
+        self._fingerprints = fingerprints
+        self._judging = Judging(queries, fingerprints)
         self._neighbours = NeighbourQueries(queries)
         self._scopes = ScopeQueries(queries)
         self._queries = queries
@@ -68,6 +76,10 @@ class Surroundings:
             return found
         around = replace(found.around, country_verdict=said.verdict, country_rule_id=said.rule_id)
         return replace(found, around=around)
+
+    def judge(self, found: SurroundedRecord) -> WebJudgement | None:
+        """Return the verdict on a record by itself; None for a test that the rules about a page do not know."""
+        return judge_in(found.record, found.around, found.view, fingerprints=self._fingerprints)
 
     def _of_round(self, row: RecordRow, record: Record) -> SurroundedRecord:
         conclusion = self._neighbours.conclusion(row)
@@ -115,6 +127,19 @@ class Surroundings:
                 self._rounds.popitem(last=False)
         return self._rounds[key]
 
+    def beside(self, device: str, limit: int) -> tuple[BesideRounds, ...]:
+        """Return the last look at each page that a device was asked for beside its rounds, judged, the last first."""
+        found: list[BesideRounds] = []
+        for row in self._neighbours.last_beside(device, tuple(sorted(TESTS)), limit):
+            try:
+                one = self.of(row)
+            except RecordError:
+                continue  # kept, shown as it is, and no evidence
+            judgement = self.judge(one)
+            if judgement is not None:
+                found.append(BesideRounds(row=row, found=one, judgement=judgement))
+        return tuple(found)
+
     def _country_at(self, row: RecordRow) -> Assessment | None:
         """Return what is said by now of the time of a record; None where nothing is, or the record's time is not known."""
         if row.device not in self._countries:
@@ -136,11 +161,6 @@ def said_at(changes: tuple[Change, ...], utc_ns: int) -> Assessment | None:
         if since_ns <= utc_ns:
             return change.revisions[-1] if change.revisions else said
     return None
-
-
-def is_page(record: Record) -> bool:
-    """Return whether a record is of a page, or a step towards one, that was looked at beside the rounds."""
-    return record.rung is None and record.round_id is None and record.test in TESTS
 
 
 def _apart_s(judged: JudgedRound, record: Record) -> float:

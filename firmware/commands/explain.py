@@ -15,6 +15,8 @@ from typing import IO, Final
 import click
 
 from firmware.commands.errors import BadInputError
+from firmware.judgement.fingerprints.lists import bring
+from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.language.translator import Translator
 from firmware.model.jsontypes import RecordError
 from firmware.ooni.explain import Explained, to_json
@@ -39,8 +41,15 @@ _WIDTH: Final = 14
 @click.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for each measurement.")
+@click.option(
+    "--fingerprints",
+    "lists",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="A list of fingerprints, or a directory of them, to go by as well; repeatable.",
+)
 @click.pass_context
-def explain(ctx: click.Context, files: tuple[str, ...], *, as_json: bool) -> None:
+def explain(ctx: click.Context, files: tuple[str, ...], *, as_json: bool, lists: tuple[Path, ...]) -> None:
     """Say what measurements come to: verdict, rule, evidence, what would overturn it, and OONI's conclusion.
 
     FILE holds OONI measurements (one, or JSON Lines, from any probe) or records of ours (`tidegauge export`,
@@ -52,10 +61,13 @@ def explain(ctx: click.Context, files: tuple[str, ...], *, as_json: bool) -> Non
     damaged = 0
     first = True
     translator = Translator.of_environment(os.environ)
+    known = bring(lists)
+    for sentence in known.left_out:
+        click.echo(f"left out: {sentence}", err=True)
     for file in files:
         with _opened(file) as stream:
             _refuse_other_forms(file, stream)
-            for found in _explained(stream):
+            for found in _explained(stream, known.fingerprints):
                 if isinstance(found, Damage):
                     damaged += 1
                     click.echo(f"{_name(file)}: line {found.line}: {found.what}", err=True)
@@ -141,12 +153,12 @@ def _refuse_other_forms(file: str, stream: BufferedReader) -> None:
         raise BadInputError(f"{_name(file)}: found {told}")
 
 
-def _explained(stream: IO[bytes]) -> Iterator[Explained | Damage]:
+def _explained(stream: IO[bytes], fingerprints: Fingerprints) -> Iterator[Explained | Damage]:
     for document in documents(stream):
         if isinstance(document, Damage):
             yield document
             continue
         try:
-            yield explain_document(document)
+            yield explain_document(document, fingerprints)
         except (OoniError, RecordError) as error:
             yield Damage(line=document.line, what=str(error))

@@ -49,6 +49,9 @@ EVIDENCE: Final[Mapping[str, StatementForm]] = {
     "innocuous-name-answered": StatementForm(parameters=("address",)),
     "innocuous-name-failed": StatementForm(parameters=("address", "failure")),
     "fingerprint": StatementForm(parameters=("name", "location", "confidence")),
+    "fingerprint-of-list": StatementForm(
+        parameters=("name", "location", "confidence", "source", "list", "day", "digest")
+    ),
     "handshake-slow": StatementForm(parameters=("address", "bytes"), counts="bytes"),
     "transfer-slow": StatementForm(parameters=("bytes", "last_ns"), counts="bytes"),
     "transfer-stopped": StatementForm(parameters=("bytes", "last_ns"), counts="bytes"),

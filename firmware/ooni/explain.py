@@ -8,6 +8,7 @@ its own conclusion is passed on and never used. This file must never judge a tes
 from dataclasses import dataclass
 from typing import Final
 
+from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.round.surroundings import judge_in
 from firmware.judgement.site import round_json
 from firmware.judgement.site.evidence import SiteView
@@ -51,11 +52,14 @@ class Explained:
     around: RoundView | None = None
 
 
-def explain(document: Document) -> Explained:
-    """Judge what stands in a document. Raises `OoniError` or `RecordError`, naming the key."""
+def explain(document: Document, fingerprints: Fingerprints | None = None) -> Explained:
+    """Judge what stands in a document, by `fingerprints`, those that come along unless given.
+
+    Raises `OoniError` or `RecordError`, naming the key.
+    """
     value = document.value
     if "test_name" in value:
-        return _of_ooni(document.line, parse(value))
+        return _of_ooni(document.line, parse(value), fingerprints)
     inner = value.get("record", value)
     if isinstance(inner, dict) and "test" in inner:
         line = {} if inner is value else value
@@ -65,6 +69,7 @@ def explain(document: Document) -> Explained:
             _record(inner),
             None if vantage is None else vantage_from_json(vantage),
             _around(inner, line),
+            fingerprints,
         )
     keys = ", ".join(shown(key) for key in list(value)[:5]) or "no key"
     raise OoniError(
@@ -108,13 +113,14 @@ def to_json(explained: Explained, translator: Translator) -> JsonObject:
     return told
 
 
-def _of_ooni(line: int, measurement: OoniMeasurement) -> Explained:
+def _of_ooni(line: int, measurement: OoniMeasurement, fingerprints: Fingerprints | None) -> Explained:
     verdict, confidence = _not_judged(measurement.test_name), "low"
     if measurement.test_name in STEPPED_TESTS:
         judged = judge(
             ooni_evidence.evidence_of(measurement),
             ooni_evidence.vantage_of(measurement),
             round=measurement.around,
+            fingerprints=fingerprints,
         )
         verdict, confidence = judged.verdict, judged.confidence
     is_ours = measurement.around is not None
@@ -139,13 +145,19 @@ def _around(record: JsonObject, line: JsonObject) -> RoundView | None:
     return round_json.UNKNOWN if told is None else round_json.from_json(told, line.get("country"))
 
 
-def _of_record(line: int, record: Record, vantage: SiteView | None, around: RoundView | None) -> Explained:
+def _of_record(
+    line: int,
+    record: Record,
+    vantage: SiteView | None,
+    around: RoundView | None,
+    fingerprints: Fingerprints | None,
+) -> Explained:
     """Judge a record; what the rules about a page do not know keeps the verdict it has, such as a round's."""
     verdict, confidence = record.verdict or _not_judged(record.test), "low"
-    judged = judge_in(record, around, vantage)
+    judged = judge_in(record, around, vantage, fingerprints=fingerprints)
     if judged is not None:
         verdict, confidence = judged.verdict, judged.confidence
-    written = measurement_of(record, Origin(), vantage, around=around)
+    written = measurement_of(record, Origin(), vantage, around=around, fingerprints=fingerprints)
     return Explained(
         line=line,
         test=record.test,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.site import round_json, vantage_json
 from firmware.judgement.site.evidence import Looked, SiteView
 from firmware.judgement.site.facts import RoundView
@@ -68,13 +69,15 @@ def lines(
     origins: Mapping[str, Origin],
     account: OoniExportResult,
     translator: Translator,
+    *,
+    fingerprints: Fingerprints | None = None,
 ) -> Iterator[str]:
     """Yield a line for each record; `origins` is by device, verdicts are said by `translator` as well. Raises `RecordError` for what is no record."""
     for one in stored:
         if form is Format.JSONL:
             line: str | None = _jsonl(one, translator)
         else:
-            line = _ooni(one, origins.get(one.device, Origin()), account)
+            line = _ooni(one, origins.get(one.device, Origin()), account, fingerprints)
         if line is not None:
             account.lines += 1
             yield line
@@ -124,10 +127,14 @@ def vantage_from_json(value: JsonValue) -> SiteView:
     return replace(vantage_json.from_json(value, age_s=age_s), looked=Looked(looked))
 
 
-def _ooni(one: RecordToExport, origin: Origin, account: OoniExportResult) -> str | None:
+def _ooni(
+    one: RecordToExport, origin: Origin, account: OoniExportResult, fingerprints: Fingerprints | None
+) -> str | None:
     value: JsonValue = json.loads(one.body)
     record: Record = from_json(value)
-    measurement = measurement_of(record, origin, one.vantage, around=one.around, start=one.start)
+    measurement = measurement_of(
+        record, origin, one.vantage, around=one.around, start=one.start, fingerprints=fingerprints
+    )
     if measurement is None:
         account.left_out[record.test] += 1
         return None

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from firmware import __version__
+from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.site import round_json
 from firmware.judgement.site.evidence import SiteView, WebEvidence
 from firmware.judgement.site.facts import RoundView
@@ -61,11 +62,12 @@ def measurement_of(
     *,
     around: RoundView | None = None,
     start: ClockReading | None = None,
+    fingerprints: Fingerprints | None = None,
 ) -> "JsonObject | None":
     """Return `record` as an OONI measurement, with `vantage` as its test helper; None for what has no like there.
 
     `around` is what its round says around it, None for a measurement of no device. `start` is when it was, where more
-    is known of that than its device's clock said.
+    is known of that than its device's clock said. `fingerprints` are those that come along unless given.
     """
     evidence = evidence_of(record)
     if evidence is None or not (record.test in PAGE_TESTS or record.test in STEP_SCHEMES):
@@ -102,7 +104,10 @@ def measurement_of(
     if is_page:
         keys = measurement["test_keys"]
         assert isinstance(keys, dict)
-        pair = published_pair(parse(measurement), judge(evidence, vantage, round=around).verdict.verdict)
+        pair = published_pair(
+            parse(measurement),
+            judge(evidence, vantage, round=around, fingerprints=fingerprints).verdict.verdict,
+        )
         came_over_tls = pair.accessible is True and bool(evidence.requests) and evidence.failure is None
         if came_over_tls or (vantage is not None and vantage.reachable):
             keys["blocking"], keys["accessible"] = pair.blocking, pair.accessible

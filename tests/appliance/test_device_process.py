@@ -22,6 +22,7 @@ from sqlite_utils import Database
 
 from appliance.outbox.box import Outbox
 from firmware.judgement import ladder
+from firmware.judgement.fingerprints.load import COLUMNS
 from firmware.model.record import Rung, to_json
 from firmware.model.statement_forms import EVIDENCE
 from tests import namespaces
@@ -54,6 +55,38 @@ def three_rounds(folder: str) -> Any:
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return namespaces.call(three_rounds, str(tmp_path_factory.mktemp("tried")))
+
+
+def with_lists(folder: str) -> Any:
+    """Measure a round by a list of fingerprints of which a row cannot be used, beside a file that is no list."""
+    lists = Path(folder) / "lists"
+    lists.mkdir()
+    (lists / "mine-2026-11-20.csv").write_text(
+        ",".join(COLUMNS)
+        + "\nmine.1,nat,,dns,full,192.0.2.77,5,XX,me,,\nmine.2,br,,dns,full,0.0.0.0,5,,me,,\n"
+    )
+    (lists / "other.csv").write_bytes(b"\xff\xfe")
+    with world(Path(folder)) as settings:
+        settings.write_text(f'fingerprints = "{lists}"\n' + settings.read_text())
+        with Device(settings, "--rounds", "1") as device:
+            code = device.wait()
+            return {
+                "code": code,
+                "errors": device.errors,
+                "records": _kept(device.data),
+                "words": run("status", "--data", str(device.data)).stdout,
+            }
+
+
+def test_it_goes_by_an_operator_s_lists_and_says_which(tmp_path: Path) -> None:
+    found = namespaces.call(with_lists, str(tmp_path))
+    assert found["code"] == 0
+    (concluded,) = _of(found["records"], "ladder")
+    (label,) = concluded["detail"]["fingerprints"]
+    assert label.startswith("mine-2026-11-20.csv 2026-11-20 ")
+    assert f"lists      {label}; 2 rows or files left out" in found["words"]
+    assert "mine-2026-11-20.csv: line 3: scope: found 'br'" in found["errors"]
+    assert "other.csv is not UTF-8 text" in found["errors"]
 
 
 def _kept(data: Path) -> list[dict[str, Any]]:

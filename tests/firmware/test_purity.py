@@ -160,5 +160,5 @@ def test_the_distribution_brings_every_file_that_is_read_beside_the_code(bare: P
         for path in (ROOT / package).rglob("*.*")
         if path.is_file() and path.suffix != ".pyc"
     }
-    assert Path("firmware/judgement/fingerprints/ir.csv") in wanted
+    assert Path("firmware/judgement/fingerprints/ir-2026-11-21.csv") in wanted
     assert {path for path in wanted if not (site / path).exists()} == set()

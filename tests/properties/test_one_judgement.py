@@ -9,6 +9,7 @@ import pytest
 from collector.vantage import judging
 from collector.vantage.judging import Judging
 from firmware.judgement.facts import Past, RoundFacts
+from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.observation import Outlook, from_record
 from firmware.judgement.round import from_records
 from firmware.judgement.round.from_records import judge_stored
@@ -92,9 +93,11 @@ def test_a_side_that_builds_its_own_context_is_found(monkeypatch: pytest.MonkeyP
         records: Iterable[Record],
         conclusions: Iterable[Record],
         views: Mapping[str, SiteView] | None = None,
+        *,
+        fingerprints: Fingerprints | None = None,
     ) -> RoundJudgement:
         given = tuple(records)
-        judged = judge_stored(conclusion, given, conclusions, views)
+        judged = judge_stored(conclusion, given, conclusions, views, fingerprints=fingerprints)
         pages = {
             one.target_name: judge(
                 evidence, (views or {}).get(one.target_name), round=own_view(one, given, ())

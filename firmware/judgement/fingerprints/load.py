@@ -1,12 +1,17 @@
 """Read fingerprints from OONI's blocking-fingerprints CSV, and the few that come along.
 
-A file is taken whole or not at all: a fingerprint that was meant and is not there is a verdict that is not said.
-Errors say line, column, what was found and what is allowed. Format: github.com/ooni/blocking-fingerprints.
+What comes along is taken whole or not at all. Of a list that somebody brings, what can be used is used and what cannot is
+named, line and column, with what was found and what is allowed: OONI adds words to its format, and one new word must
+not take two thousand fingerprints away. Format: github.com/ooni/blocking-fingerprints.
 """
 
 import csv
+import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -14,6 +19,7 @@ from typing import Final
 
 from firmware.judgement.fingerprints.table import (
     Fingerprint,
+    FingerprintList,
     Fingerprints,
     FingerprintScope,
     PatternType,
@@ -37,10 +43,23 @@ COLUMNS: Final = (
 _NEEDED: Final = frozenset(COLUMNS[:8]) - {"other_names"}
 _LOCATION: Final = re.compile(r"dns|body|header\.[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _MAX_PATTERN: Final = 4096
+_MOST_BYTES: Final = 16 * 2**20
+_DIGEST: Final = 12
+_DAY: Final = re.compile(r"\d{4}-[01]\d-[0-3]\d")
+"""A day in a file's name, by which people keep lists apart."""
 
 
 class FingerprintError(Exception):
-    """A fingerprint file that cannot be used; the message names file, line, column, what was found, what may be."""
+    """A fingerprint file or row that cannot be used; the message names file, line, column, what was found, what may be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadList:
+    """A list that was read: which it is, what it holds, and a sentence for each row that was left out."""
+
+    of: FingerprintList
+    fingerprints: Fingerprints
+    left_out: tuple[str, ...]
 
 
 @cache
@@ -49,52 +68,94 @@ def builtin() -> Fingerprints:
     found = Fingerprints()
     for file in sorted(resources.files(__package__).iterdir(), key=lambda one: one.name):
         if file.name.endswith(".csv"):
-            found += parse(file.read_text(encoding="utf-8"), where=file.name)
+            raw = file.read_bytes()
+            of = _identity(file.name, raw, written_day="")
+            found += parse(raw.decode(), where=file.name, of=of)
     return found
 
 
-def load(path: Path) -> Fingerprints:
-    """Read a file. Raises `FingerprintError`."""
+def read(path: Path) -> ReadList:
+    """Read a file, leaving out the rows that cannot be used.
+
+    Raises `FingerprintError` where none can: no file, no text, no such columns.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+            written_s = os.fstat(file.fileno()).st_mtime
+        text = raw.decode()
     except OSError as error:
         raise FingerprintError(f"{path} cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise FingerprintError(f"{path} is not UTF-8 text (byte {error.start})") from error
-    return parse(text, where=str(path))
+    if len(raw) > _MOST_BYTES:
+        raise FingerprintError(f"{path} is larger than {_MOST_BYTES // 2**20} MiB")
+    of = _identity(path.name, raw, written_day=f"{datetime.fromtimestamp(written_s, UTC):%Y-%m-%d}")
+    found = tuple(_rows(text, where=str(path), of=of))
+    return ReadList(
+        of=of,
+        fingerprints=Fingerprints(tuple(one for one in found if isinstance(one, Fingerprint))),
+        left_out=tuple(str(one) for one in found if isinstance(one, FingerprintError)),
+    )
 
 
-def parse(text: str, *, where: str = "fingerprints") -> Fingerprints:
-    """Read CSV text. Raises `FingerprintError`, with `where` for the file's name."""
+def parse(text: str, *, where: str = "fingerprints", of: FingerprintList | None = None) -> Fingerprints:
+    """Read CSV text whole. Raises `FingerprintError`, with `where` for the file's name, at the first fault."""
+    found: list[Fingerprint] = []
+    for one in _rows(text, where=where, of=of):
+        if isinstance(one, FingerprintError):
+            raise one
+        found.append(one)
+    return Fingerprints(tuple(found))
+
+
+def _identity(name: str, raw: bytes, *, written_day: str) -> FingerprintList:
+    named = _DAY.search(name)
+    return FingerprintList(
+        name=name, day=named[0] if named else written_day, digest=hashlib.sha256(raw).hexdigest()[:_DIGEST]
+    )
+
+
+def _rows(text: str, *, where: str, of: FingerprintList | None) -> Iterator[Fingerprint | FingerprintError]:
+    """Yield each row, or why it cannot be used. Raises `FingerprintError` where no row can."""
     lines = csv.reader(text.splitlines(keepends=True), strict=True)
+    number, named = 1, dict[tuple[str, str, str, str], int]()
     try:
         header = next(lines, None)
         if header is None:
             raise FingerprintError(f"{where}: line 1: found nothing, where the names of the columns belong")
         _check_header(header, where)
-        return Fingerprints(tuple(_rows(lines, header, where)))
+        number = lines.line_num + 1
+        for row in lines:
+            here, number = number, lines.line_num + 1
+            if not row:
+                continue
+            try:
+                one = _fingerprint(_cells(row, header, f"{where}: line {here}"), f"{where}: line {here}", of)
+            except FingerprintError as error:
+                yield error
+                continue
+            if one.key in named:
+                yield FingerprintError(
+                    f"{where}: line {here}: name: found {one.name!r} with the same pattern, which line "
+                    f"{named[one.key]} has already"
+                )
+                continue
+            named[one.key] = here
+            yield one
     except csv.Error as error:
-        raise FingerprintError(f"{where}: line {lines.line_num}: this is not CSV ({error})") from error
+        fault = FingerprintError(
+            f"{where}: line {lines.line_num}: this is not CSV ({error}): nothing from line {number} on is read"
+        )
+        if number == 1:
+            raise fault from error
+        yield fault
 
 
-def _rows(lines: Iterator[list[str]], header: list[str], where: str) -> Iterator[Fingerprint]:
-    number = 2
-    named: dict[str, int] = {}
-    for row in lines:
-        here, number = number, lines.line_num + 1  # type: ignore[attr-defined]  # a csv reader counts its lines
-        if not row:
-            continue
-        if len(row) != len(header):
-            raise FingerprintError(
-                f"{where}: line {here}: found {len(row)} columns, where the header has {len(header)}"
-            )
-        one = _fingerprint(dict(zip(header, row, strict=True)), f"{where}: line {here}")
-        if one.name in named:
-            raise FingerprintError(
-                f"{where}: line {here}: name: found {one.name!r}, which line {named[one.name]} has already"
-            )
-        named[one.name] = here
-        yield one
+def _cells(row: list[str], header: list[str], where: str) -> dict[str, str]:
+    if len(row) != len(header):
+        raise FingerprintError(f"{where}: found {len(row)} columns, where the header has {len(header)}")
+    return dict(zip(header, row, strict=True))
 
 
 def _check_header(header: list[str], where: str) -> None:
@@ -105,7 +166,7 @@ def _check_header(header: list[str], where: str) -> None:
         )
 
 
-def _fingerprint(row: Mapping[str, str], where: str) -> Fingerprint:
+def _fingerprint(row: Mapping[str, str], where: str, of: FingerprintList | None) -> Fingerprint:
     scope = _word(row, "scope", tuple(FingerprintScope), where)
     kind = PatternType(_word(row, "pattern_type", tuple(PatternType), where))
     location, pattern = row["location_found"], row["pattern"]
@@ -137,6 +198,7 @@ def _fingerprint(row: Mapping[str, str], where: str) -> Fingerprint:
         confidence=int(confidence),
         countries=frozenset(countries),
         source=row.get("source", ""),
+        of=of,
         regexp=_compiled(pattern, where) if kind is PatternType.REGEXP else None,
     )
 

@@ -7,7 +7,7 @@ take more than about a second: how much of a text a regular expression sees depe
 
 import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -49,8 +49,29 @@ class PatternType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FingerprintList:
+    """Which list a fingerprint is of: its file's name, its day, and what makes it certain.
+
+    `day` is ISO 8601, from the file's name where that has one, else when the file was last written; `digest` begins the
+    SHA-256 of its bytes, in hexadecimal.
+    """
+
+    name: str
+    day: str
+    digest: str
+
+    @property
+    def label(self) -> str:
+        """Return it as records and people name it: `fingerprints_dns.csv 2026-11-20 3f2a9c01b7de`."""
+        return f"{self.name} {self.day} {self.digest}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """One row. `location` is `dns`, `body` or `header.NAME` (small letters); `countries` are ISO 3166-1 codes."""
+    """One row. `location` is `dns`, `body` or `header.NAME` (small letters); `countries` are ISO 3166-1 codes.
+
+    `source` is the row's own; `of` the list that it stands in, None for one that was made by hand.
+    """
 
     name: str
     scope: FingerprintScope
@@ -60,12 +81,18 @@ class Fingerprint:
     confidence: int
     countries: frozenset[str] = frozenset()
     source: str = ""
+    of: FingerprintList | None = None
     regexp: re.Pattern[str] | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_strong(self) -> bool:
         """Return whether a match is evidence of blocking without a vantage."""
         return self.confidence >= SURE and self.scope in STRONG_SCOPES
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Return what makes two rows the same: name, place and pattern. OONI's two lists use three names twice."""
+        return self.name, self.location, self.pattern_type, self.pattern
 
     def matches(self, text: str) -> bool:
         """Return whether `text` carries it."""
@@ -86,11 +113,23 @@ class Fingerprints:
     """A set of fingerprints, asked place by place. The first strong match counts, else the first of any kind."""
 
     rows: tuple[Fingerprint, ...] = ()
+    _at: Mapping[str, tuple[Fingerprint, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Sort the rows by place: two thousand of them are asked of each header of a page."""
+        at: dict[str, list[Fingerprint]] = {}
+        for row in self.rows:
+            at.setdefault(row.location, []).append(row)
+        object.__setattr__(self, "_at", {place: tuple(rows) for place, rows in at.items()})
 
     def __add__(self, other: "Fingerprints") -> "Fingerprints":
-        """Return both together; of two with one name, the later."""
-        named = {row.name: row for row in (*self.rows, *other.rows)}
-        return Fingerprints(tuple(named.values()))
+        """Return both together, each row once: of two that are the same (`Fingerprint.key`), the later."""
+        return Fingerprints(tuple({row.key: row for row in (*self.rows, *other.rows)}.values()))
+
+    @property
+    def lists(self) -> tuple[FingerprintList, ...]:
+        """Return the lists that its rows are of, each once, in order."""
+        return tuple(dict.fromkeys(row.of for row in self.rows if row.of is not None))
 
     def in_answer(self, values: Iterable[str]) -> Fingerprint | None:
         """Return what a DNS answer (addresses, names) is known by, or None."""
@@ -107,7 +146,7 @@ class Fingerprints:
         return found
 
     def _best(self, location: str, texts: Sequence[str]) -> Fingerprint | None:
-        hits = [row for row in self.rows if row.location == location and any(map(row.matches, texts))]
+        hits = [row for row in self._at.get(location, ()) if any(map(row.matches, texts))]
         if any(row.scope is FingerprintScope.FALSE_POSITIVE for row in hits):
             return None
         return next((row for row in hits if row.is_strong), hits[0] if hits else None)

@@ -12,6 +12,7 @@ from typing import Final
 from firmware.judgement import ladder as ladder_json
 from firmware.judgement import target_judgement
 from firmware.judgement.facts import FAR, Past
+from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.ladder import Ladder
 from firmware.judgement.observation import Observation, from_record
 from firmware.judgement.round.verdict import EARLY_NS, RoundJudgement, judge_round
@@ -24,6 +25,8 @@ from firmware.model.record import Record, Verdict
 
 HISTORY_ROUNDS: Final = 150
 """How many rounds are remembered: more than an hour of quick ones, which is as far back as a rule asks."""
+LISTS: Final = "fingerprints"
+"""Where a round's record names the lists of fingerprints that its device went by, beside those that come along."""
 SILENT: Final = "silent"
 """Where a round's record names the targets that were still out, and taken to be silent, when it ended early."""
 _NS: Final = 1_000_000_000
@@ -70,11 +73,17 @@ def judge_records(
     views: Mapping[str, SiteView] | None = None,
     *,
     silent: Iterable[Observation] = (),
+    fingerprints: Fingerprints | None = None,
 ) -> RoundJudgement:
     """Return the verdict on the round of which `records` are all that had ended by its end; see `judge_round`."""
     measured = [record for record in records if record.rung is not None]
     return judge_round(
-        map(from_record, measured), history, pages=_pages(measured), views=views, silent=silent
+        map(from_record, measured),
+        history,
+        pages=_pages(measured),
+        views=views,
+        silent=silent,
+        fingerprints=fingerprints,
     )
 
 
@@ -83,6 +92,8 @@ def judge_stored(
     records: Iterable[Record],
     conclusions: Iterable[Record],
     views: Mapping[str, SiteView] | None = None,
+    *,
+    fingerprints: Fingerprints | None = None,
 ) -> RoundJudgement:
     """Return the verdict on a round that is over: `conclusion` is its `ladder` record, `records` carry its number.
 
@@ -100,6 +111,7 @@ def judge_stored(
         silent=[
             silence(from_record(one)) for one in given if ended_ns(one) > end_ns and one.target_name in out
         ],
+        fingerprints=fingerprints,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from firmware.judgement.facts import FAMILIES, MIN_OK, Past, RoundFacts
+from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.observation import Observation, Outlook
 from firmware.judgement.round.rules import RULES, Rule
 from firmware.judgement.site.evidence import SiteView, WebEvidence
@@ -58,20 +59,22 @@ def judge_round(
     views: Mapping[str, SiteView] | None = None,
     silent: Iterable[Observation] = (),
     rules: Sequence[Rule] | None = None,
+    fingerprints: Fingerprints | None = None,
 ) -> RoundJudgement:
     """Return the verdict on one round: facts are counted, platforms judged by them, then the rules asked.
 
     `observations` are the round's, in any order, one repeated target counting as it was found last; `history`
     the device's rounds before, oldest first. `pages` is what the round's measurements saw of pages and `views` what a
     vantage outside saw of them, by the target's name: without pages no platform is judged by itself. `silent` stands
-    for targets that were still out. `rules` is the table to use, `RULES` unless told; its last rule must always hold.
+    for targets that were still out. `rules` is the table to use, `RULES` unless told; its last rule must always hold. `fingerprints` are those that come along unless
+    given.
     """
     out = tuple(silent)
     known = pages or {}
     facts = replace(
         RoundFacts.of((*observations, *out), history), resolver_lies=resolver_lies(known.values())
     )
-    platforms = judge_targets(facts, known, views or {})
+    platforms = judge_targets(facts, known, views or {}, fingerprints=fingerprints)
     facts = replace(facts, targets=tuple(_in_short(name, one) for name, one in platforms.items()))
     rule = next(rule for rule in (RULES if rules is None else rules) if rule.condition(facts))
     verdict = Verdict(

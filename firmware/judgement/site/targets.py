@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from firmware.judgement.facts import Past, RoundFacts
-from firmware.judgement.fingerprints.table import canonical
+from firmware.judgement.fingerprints.table import Fingerprints, canonical
 from firmware.judgement.observation import Outlook
 from firmware.judgement.site.evidence import SiteView, WebEvidence
 from firmware.judgement.site.facts import RoundView
@@ -23,12 +23,16 @@ FAILED: Final = frozenset({"dns", "tcp", "tls", "http"})
 
 
 def judge_targets(
-    facts: RoundFacts, pages: Mapping[str, WebEvidence], views: Mapping[str, SiteView]
+    facts: RoundFacts,
+    pages: Mapping[str, WebEvidence],
+    views: Mapping[str, SiteView],
+    *,
+    fingerprints: Fingerprints | None = None,
 ) -> dict[str, WebJudgement]:
     """Return the verdict on each platform that was measured, by name.
 
     `pages` is what the round's measurements saw of pages, `views` the vantage's views from outside, both by the
-    target's name.
+    target's name, `fingerprints` what a censor is known by, those that come along unless given.
     """
     found: dict[str, WebJudgement] = {}
     for seen in facts.on(Rung.PLATFORMS):
@@ -37,7 +41,7 @@ def judge_targets(
             # Where the journey ended does not depend on the round, so it is asked first, of the same rules.
             step = judge(pages[name], None).step
             around = round_view(facts, name, step)
-            found[name] = judge(pages[name], views.get(name), round=around)
+            found[name] = judge(pages[name], views.get(name), round=around, fingerprints=fingerprints)
     return found
 
 

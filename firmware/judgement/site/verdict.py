@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from firmware.judgement.fingerprints.load import builtin
-from firmware.judgement.fingerprints.table import Fingerprints
+from firmware.judgement.fingerprints.table import Fingerprint, Fingerprints
 from firmware.judgement.site.evidence import Looked, SiteView, WebEvidence
 from firmware.judgement.site.facts import RoundView, WebFacts
 from firmware.judgement.site.journey import Stage
 from firmware.judgement.site.pages import is_slow
 from firmware.judgement.site.rules import WEB_RULES
 from firmware.model.failures import Failure
+from firmware.model.jsontypes import JsonObject
 from firmware.model.record import Verdict
 from firmware.model.statement import Statement, stated
 from firmware.model.verdict_words import VerdictWord
@@ -74,7 +75,7 @@ def _evidence(facts: WebFacts, vantage: SiteView | None) -> Iterator[Statement]:
             yield stated("innocuous-name-failed", address=handshake.address, failure=handshake.failure)
     for known in (facts.known_answer, facts.known_page):
         if known is not None:
-            yield stated("fingerprint", name=known.name, location=known.location, confidence=known.confidence)
+            yield _fingerprint(known)
     for handshake in facts.handshakes:
         if handshake.failure == Failure.TIMEOUT and handshake.bytes_read:
             yield stated("handshake-slow", address=handshake.address, bytes=handshake.bytes_read)
@@ -93,6 +94,14 @@ def _evidence(facts: WebFacts, vantage: SiteView | None) -> Iterator[Statement]:
             last_bytes, last_ns = progress[-1]
             code = "transfer-slow" if is_slow(progress) else "transfer-stopped"
             yield stated(code, bytes=max(size, last_bytes), last_ns=last_ns)
+
+
+def _fingerprint(known: Fingerprint) -> Statement:
+    match: JsonObject = {"name": known.name, "location": known.location, "confidence": known.confidence}
+    if known.of is None:
+        return stated("fingerprint", **match)
+    listed: JsonObject = {"list": known.of.name, "day": known.of.day, "digest": known.of.digest}
+    return stated("fingerprint-of-list", source=known.source, **match, **listed)
 
 
 def _came_to(facts: WebFacts) -> Statement:

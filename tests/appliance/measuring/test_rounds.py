@@ -19,9 +19,12 @@ from appliance.measuring.records import (
 from appliance.measuring.rounds import GRACE_NS, RecentRounds, RunningRound, most_bytes
 from appliance.measuring.schedule import Missed, Reason
 from firmware.clock.clocks import ClockTracker, SyncPoint
+from firmware.judgement.fingerprints.load import COLUMNS, parse
+from firmware.judgement.fingerprints.table import FingerprintList
 from firmware.judgement.ladder import Ladder, RungProgress, climb
 from firmware.judgement.round.verdict import EARLY_NS
 from firmware.model.failures import Failure
+from firmware.model.jsontypes import JsonValue
 from firmware.model.record import (
     ClockQuality,
     Outcome,
@@ -307,3 +310,46 @@ def test_a_round_of_other_software_is_passed_over() -> None:
     bare = replace(conclusion(3, CUT), verdict=None)
     history = RecentRounds.of([bare, odd, conclusion(1, OK)], boot_id=BOOT)
     assert [past.verdict.verdict for past in history.before(START + 100 * NS)] == ["ok"]
+
+
+def test_a_round_goes_by_the_fingerprints_it_was_given() -> None:
+    """A platform whose name is answered with an address that only the operator's list knows is blocked by that list."""
+    known = parse(
+        ",".join(COLUMNS) + "\nmine.1,nat,,dns,full,192.0.2.77,5,XX,me,,\n",
+        of=FingerprintList(name="mine.csv", day="2026-11-20", digest="0123456789ab"),
+    )
+    site = PLAN.on_rung(Rung.PLATFORMS)[0].name
+    words = []
+    for fingerprints in (None, known):
+        current = RunningRound(PLAN, round_id=7, slot_ns=START, start_ns=START, fingerprints=fingerprints)
+        for task in current.tasks:
+            record = answer(task)
+            if task.target_name == site:
+                record = _answered_falsely(record)
+            current.take(task, record, START + 5 * NS)
+        (judged,) = [one for one in current.judge(()).targets if one.name == site]
+        words.append(judged.rule_id)
+    assert words == ["seen-once", "known-false-answer"]
+
+
+def _answered_falsely(record: Record) -> Record:
+    """Return a record of a platform whose name was answered with an address at which nothing answers."""
+    host = record.target.removeprefix("https://").strip("/")
+    number = "192.0.2.77"
+    queries: JsonValue = [
+        {
+            "resolver": "@isp",
+            "query_name": host,
+            "query_type": "A",
+            "failure": None,
+            "answers": [{"transport": "udp", "answers": [{"type": "A", "value": number}]}],
+        }
+    ]
+    connects: JsonValue = [{"address": number, "port": 443, "failure": "connection_refused"}]
+    outcome = replace(
+        record.outcome,
+        failure="connection_refused",
+        failed_operation="connect",
+        detail={"queries": queries, "tcp_connect": connects},
+    )
+    return replace(record, outcome=outcome)

@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS, Key, Sample
 from collector.vantage.judging import JudgedTarget, Judging, span
 from collector.vantage.log import CHANGED, NO_VANTAGE, UNREACHABLE
+from firmware.judgement.fingerprints.lists import bring
 from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonObject, JsonValue
@@ -270,3 +272,45 @@ def test_the_page_and_the_api_show_it(tmp_path: Path) -> None:
             page = answer.read().decode()
         assert "service_down" in page
         assert "down-outside-too" in page
+
+
+LISTED = (
+    "name,scope,other_names,location_found,pattern_type,pattern,confidence_no_fp,expected_countries,source,exp_url,notes\n"
+    "mine.1,nat,,dns,full,93.184.216.34,5,XX,somebody,,\n"
+)
+
+
+def test_a_verdict_by_a_list_names_the_list_and_so_does_its_lack(here: Here, tmp_path: Path) -> None:
+    """Device and collector may go by different lists: what each went by is said, and a verdict names the list it rests on."""
+    file = tmp_path / "mine-2026-11-20.csv"
+    file.write_text(LISTED)
+    lists = bring([file])
+    theirs = "theirs.csv 2026-11-01 0123456789ab"
+    *_, last = here.device.records
+    detail: JsonObject = {**last.outcome.detail, "fingerprints": [theirs]}
+    here.device.records[-1] = replace(last, outcome=replace(last.outcome, detail=detail))
+    here.vantage(BEGAN_S, DOWN)
+    here.vantage(BEGAN_S + 600, DOWN)
+    here.deliver(BEGAN_S + 300)
+    assert said(here.judged()) == "service_down"
+    with closing(Queries(tmp_path / "collector.sqlite3")) as queries:
+        found = Judging(queries, lists.fingerprints).round(here.device.id)
+    assert found is not None
+    (one,) = [target for target in found.targets if target.row.target_name == SITE.name]
+    assert (said(one), one.judgement.verdict.rule_id) == ("blocked_dns", "known-false-answer")
+    (match,) = [one for one in one.judgement.verdict.evidence if one.code == "fingerprint-of-list"]
+    assert match.parameters == {
+        "name": "mine.1",
+        "location": "dns",
+        "confidence": 5,
+        "source": "somebody",
+        "list": "mine-2026-11-20.csv",
+        "day": "2026-11-20",
+        "digest": lists.brought[0].of.digest,
+    }
+    (sentence,) = ENGLISH.evidence([match])
+    assert sentence == (
+        "fingerprint mine.1 (dns, confidence 5; source: somebody) of the list mine-2026-11-20.csv of 2026-11-20 "
+        f"({lists.brought[0].of.digest}) matches"
+    )
+    assert found.device_lists == (theirs,)

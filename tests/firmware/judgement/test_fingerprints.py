@@ -1,13 +1,16 @@
 """Fingerprints: OONI's format is read whole or refused with the place, and no pattern may hang."""
 
 import contextlib
+import hashlib
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware.judgement.fingerprints.load import COLUMNS, FingerprintError, builtin, load, parse
+from firmware.judgement.fingerprints.lists import bring, shared
+from firmware.judgement.fingerprints.load import COLUMNS, FingerprintError, builtin, parse, read
 from firmware.judgement.fingerprints.table import repeats, room_for
 
 HEADER = ",".join(COLUMNS)
@@ -38,7 +41,7 @@ class TestMatching:
     def test_ooni_s_own_format(self, tmp_path: Path) -> None:
         file = tmp_path / "f.csv"
         file.write_text(OONI, encoding="utf-8")
-        known = load(file)
+        known = read(file).fingerprints
         assert len(known.rows) == 7
         headers = [("Server", "Protected by Filter 3.2")]
         for found, name in (
@@ -98,7 +101,10 @@ class TestMatching:
         (row(pattern_type="regexp", pattern="(a"), "line 2: pattern: found '(a', which does not compile"),
         (row(pattern_type="regexp", pattern="(a+)+b"), "could take for ever"),
         (row(pattern_type="regexp", pattern="(a)\\1"), "could take for ever"),
-        (row() + row().split("\n")[1] + "\n", "line 3: name: found 'n', which line 2 has already"),
+        (
+            row() + row().split("\n")[1] + "\n",
+            "line 3: name: found 'n' with the same pattern, which line 2 has already",
+        ),
         (f'{HEADER}\n"a,b\n', "this is not CSV"),
     ],
 )
@@ -111,10 +117,97 @@ def test_a_file_with_a_mistake_is_refused_with_its_place(text: str, says: str) -
 
 def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
     with pytest.raises(FingerprintError, match="cannot be read"):
-        load(tmp_path / "none.csv")
+        read(tmp_path / "none.csv")
+    with pytest.raises(FingerprintError, match="cannot be read"):
+        read(tmp_path)
     (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(FingerprintError, match="not UTF-8"):
-        load(tmp_path / "bytes.csv")
+        read(tmp_path / "bytes.csv")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(FingerprintError, match="line 1: found no column"):
+        read(tmp_path / "other.csv")
+
+
+def test_one_row_that_cannot_be_used_takes_no_other_away(tmp_path: Path) -> None:
+    """OONI's list of January 2026 has a scope, `br`, that its own checker does not know."""
+    file = tmp_path / "fingerprints_dns.csv"
+    file.write_text(
+        OONI
+        + "cl.dns_br_allzero,br,,dns,full,0.0.0.0,10,,,,\n"
+        + "ooni.xx_7,isp,,dns,full,192.0.2.78,5,XX,ooni,,\n"
+        + "ooni.xx_8,isp,,dns,full\n"
+    )
+    found = read(file)
+    assert len(found.fingerprints.rows) == 8
+    assert found.fingerprints.in_answer(["192.0.2.78"]) is not None
+    assert [sentence.partition(": ")[2] for sentence in found.left_out] == [
+        "line 9: scope: found 'br'; allowed are nat, isp, prov, prod, inst, vbw, injb, fp, nothing",
+        "line 11: found 5 columns, where the header has 11",
+    ]
+
+
+def test_what_is_no_csv_any_more_ends_the_list_and_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "f.csv"
+    file.write_text(OONI + 'ooni.xx_7,isp,,dns,full,"192.0.2.78')
+    found = read(file)
+    assert len(found.fingerprints.rows) == 7
+    assert len(found.left_out) == 1
+    assert "nothing from line 9 on is read" in found.left_out[0]
+
+
+class TestWhichList:
+    """A list is known by its name, its day and what it holds."""
+
+    def test_the_day_stands_in_the_name_or_is_that_of_the_file(self, tmp_path: Path) -> None:
+        dated, plain = tmp_path / "dns-2026-11-20.csv", tmp_path / "dns.csv"
+        for file in (dated, plain):
+            file.write_text(OONI)
+            os.utime(file, (1_767_830_400, 1_767_830_400))
+        assert (read(dated).of.day, read(plain).of.day) == ("2026-11-20", "2026-01-08")
+        digest = hashlib.sha256(OONI.encode()).hexdigest()[:12]
+        assert read(plain).of.label == f"dns.csv 2026-01-08 {digest}"
+        assert all(row.of == read(plain).of for row in read(plain).fingerprints.rows)
+
+    def test_those_that_come_along_have_a_day(self) -> None:
+        assert [(one.name, one.day) for one in builtin().lists] == [("ir-2026-11-21.csv", "2026-11-21")]
+
+
+class TestTogether:
+    """Several lists are joined, and nothing is dropped unsaid."""
+
+    DNS = row(name="ooni.xx_5", location_found="dns", pattern="192.0.2.9", source="ooni")
+    HTTP = row(name="ooni.xx_5", location_found="body", pattern_type="contains", pattern="forbidden here")
+
+    def test_a_name_that_stands_for_two_patterns_stands_for_both(self, tmp_path: Path) -> None:
+        """Three names do so between OONI's two lists; of each pair the first was dropped."""
+        for name, text in (("dns.csv", self.DNS), ("http.csv", self.HTTP)):
+            (tmp_path / name).write_text(text)
+        both = bring([tmp_path])
+        assert both.left_out == ()
+        assert both.fingerprints.in_answer(["192.0.2.9"]) is not None
+        assert both.fingerprints.in_page([], b"it is forbidden here") is not None
+        (only,) = shared(one.fingerprints for one in both.brought)
+        assert not only.is_same
+
+    def test_a_row_that_two_lists_have_counts_once_as_the_later_has_it(self, tmp_path: Path) -> None:
+        (tmp_path / "1.csv").write_text(self.DNS)
+        (tmp_path / "2.csv").write_text(self.DNS.replace(",5,", ",3,"))
+        both = bring([tmp_path])
+        found = both.fingerprints.in_answer(["192.0.2.9"])
+        assert found is not None
+        assert found.confidence == 3
+        assert len(both.fingerprints.rows) == len(builtin().rows) + 1
+        (only,) = shared(one.fingerprints for one in both.brought)
+        assert only.is_same
+
+    def test_a_file_that_cannot_be_read_takes_no_other_away(self, tmp_path: Path) -> None:
+        (tmp_path / "1.csv").write_text(self.DNS)
+        (tmp_path / "2.csv").write_bytes(b"\xff")
+        both = bring([tmp_path, tmp_path / "none.csv", tmp_path / "empty"])
+        assert both.fingerprints.in_answer(["192.0.2.9"]) is not None
+        assert len(both.faults) == 3
+        assert both.labels == tuple(one.of.label for one in both.brought)
+        assert len(both.brought) == 1
 
 
 @pytest.mark.parametrize(
