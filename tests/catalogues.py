@@ -29,7 +29,7 @@ from tests.needs import ROOT
 
 PACKAGES = ("firmware", "appliance", "collector", "provisioning")
 LITERAL = re.compile(
-    r"(?:page|completeness|scope|allowed|device|status|lists|light|rhythm|failure|unit)(?:\.[a-z_0-9]+(?:-[a-z]+)*)+(?<!_)"
+    r"(?:page|completeness|scope|allowed|device|status|lists|light|rhythm|failure|unit|measured|explained)(?:\.[a-z_0-9]+(?:-[a-z]+)*)+(?<!_)"
 )
 _NO_KEYS = {"device.html", "device.json", "page.css", "page.host", "page.port", "status.json"}
 """Text of the same form: files, and names of settings."""

@@ -15,6 +15,7 @@ from typing import IO, Final
 import click
 
 from firmware.commands.errors import BadInputError
+from firmware.commands.report import aligned
 from firmware.judgement.fingerprints.lists import bring
 from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.language.translator import Translator
@@ -83,42 +84,56 @@ def explain(ctx: click.Context, files: tuple[str, ...], *, as_json: bool, lists:
 
 def in_words(explained: Explained, translator: Translator) -> str:
     """Return one measurement's page: aligned lines, printable characters only."""
-    verdict = explained.verdict
-    recorded = explained.recorded
+    say, verdict, around = translator.say, explained.verdict, explained.around
+    begun = explained.start or say("explained.no-time")
     rows = [
-        ("measurement", f"line {explained.line}, {explained.test}, {explained.start or 'no time'}"),
-        ("input", explained.input or "none"),
-        ("verdict", f"{verdict.verdict} (confidence {explained.confidence})"),
-        ("rule", verdict.rule_id),
+        (
+            say("explained.label-measurement"),
+            say("explained.measurement", line=str(explained.line), test=explained.test, start=begun),
+        ),
+        (say("explained.label-input"), explained.input or say("explained.none")),
+        (
+            say("explained.label-verdict"),
+            say("explained.verdict", verdict=verdict.verdict, confidence=explained.confidence),
+        ),
+        (say("explained.label-rule"), verdict.rule_id),
         *(
-            ("evidence" if first else "", text)
+            (say("explained.label-evidence") if first else "", text)
             for first, text in _firsts(translator.evidence(verdict.evidence))
         ),
         (
-            "overturned by",
-            translator.overturned_by(verdict.rule_id, verdict.overturned_by) or "nothing known",
+            say("explained.label-overturned-by"),
+            translator.overturned_by(verdict.rule_id, verdict.overturned_by) or say("explained.nothing"),
         ),
-        ("OONI's pair", _pair(explained.pair)),
+        (say("explained.label-pair"), _pair(explained.pair, translator)),
     ]
     if explained.ooni_said is not None:
-        same = ", the same" if explained.ooni_said == explained.pair else ""
-        rows.append(("the file says", f"{_pair(explained.ooni_said)}{same}"))
-    around = explained.around
+        told = _pair(explained.ooni_said, translator)
+        is_same = explained.ooni_said == explained.pair
+        rows.append((say("explained.label-file"), say("explained.same", pair=told) if is_same else told))
     if around is not None and around.verdict:
-        rows.append(("its round", f"{around.verdict} by {around.rule_id}"))
+        rows.append((say("explained.label-round"), _by(around.verdict, around.rule_id, translator)))
     if around is not None and around.country_verdict:
-        rows.append(("its country", f"{around.country_verdict} by {around.country_rule_id}"))
-    if recorded is not None:
-        rows.append(("recorded", f"{recorded.verdict} by {recorded.rule_id}"))
-    return "\n".join(f"{label:{_WIDTH}}{_printable(text)}" for label, text in rows)
+        word = _by(around.country_verdict, around.country_rule_id, translator)
+        rows.append((say("explained.label-country"), word))
+    if explained.recorded is not None:
+        word = _by(explained.recorded.verdict, explained.recorded.rule_id, translator)
+        rows.append((say("explained.label-recorded"), word))
+    return aligned([(label, _printable(text)) for label, text in rows], _WIDTH)
 
 
 def _firsts(texts: tuple[str, ...]) -> Iterator[tuple[bool, str]]:
     return ((index == 0, text) for index, text in enumerate(texts))
 
 
-def _pair(pair: Pair) -> str:
-    return f"blocking {json.dumps(pair.blocking)}, accessible {json.dumps(pair.accessible)}"
+def _by(verdict: str, rule_id: str, translator: Translator) -> str:
+    return translator.say("explained.by", verdict=verdict, rule_id=rule_id)
+
+
+def _pair(pair: Pair, translator: Translator) -> str:
+    return translator.say(
+        "explained.pair", blocking=json.dumps(pair.blocking), accessible=json.dumps(pair.accessible)
+    )
 
 
 def _printable(text: str) -> str:

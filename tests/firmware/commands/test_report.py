@@ -1,13 +1,16 @@
 """A result as text: what a person needs is in it, and every time says who took it."""
 
 import re
+from pathlib import Path
 
 import pytest
 
-from firmware.commands.report import milliseconds, report
+from firmware.commands.report import aligned, milliseconds, report
+from firmware.language.translator import Translator
 from firmware.model.failures import Failure
 from firmware.model.record import Outcome, Phase, Stamp
 from firmware.model.task import Result
+from tests import catalogues
 from tests.english import ENGLISH
 
 
@@ -53,6 +56,33 @@ def test_the_block() -> None:
         "uplink     ethernet\n"
         "started    2026-11-21 07:42:21.007 UTC\n"
         "took       12.346 ms"
+    )
+
+
+PERSIAN = """msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=utf-8\\n"
+"Plural-Forms: nplurals=2; plural=(n > 1);\\n"
+
+msgid "measured.label-outcome"
+msgstr "نتیجه"
+
+msgid "measured.failed-in"
+msgstr "{operation}: {failure}"
+"""
+
+
+def test_the_labels_are_the_catalogues(tmp_path: Path) -> None:
+    catalogues.write(tmp_path, "fa", PERSIAN)
+    outcome = Outcome(failure=Failure.CONNECTION_RESET, failed_operation="tls_handshake", bytes_up=517)
+    lines = report("tls", result(outcome), Translator("fa", catalogues=tmp_path)).splitlines()
+    assert lines[1] == "نتیجه      tls_handshake: connection_reset"
+    assert lines[3] == "bytes      517 up, 0 down"
+
+
+def test_a_long_label_moves_all_texts() -> None:
+    assert aligned([("a", "x"), ("what stands here", "y"), ("", "z")], 4) == (
+        "a                x\nwhat stands here y\n                 z"
     )
 
 
