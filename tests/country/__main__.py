@@ -1,11 +1,13 @@
 """Made countries in virtual time, drawn from seeds, and what is said of them against what is true.
 
-    python -m tests.country --countries N --seed S [--hours H] [--workers W] [--minutes M]
+    python -m tests.country --countries N --seed S [--hours H] [--workers W] [--minutes M] [--resume FILE] [--only KIND]
     python -m tests.country --seed X --countries 1 --show
-    python -m tests.country --seed X --shrink
+    python -m tests.country --seed X --shrink [--keep FILE]
+    python -m tests.country --report FILE
 
-Prints progress, the table of truths and words, every kind of false verdict with seeds that show it, how soon what was
-wrong was said, and how many countries an hour. Ends with 1 where somebody was accused or comforted falsely.
+Prints progress; then how many countries of which kinds, the table of truths and words, what was said too late or never and how
+soon the rest, the bounds, causes and kinds of what was false, with seeds. With `--resume` each country's count is added to a
+file, and those that are in it already are not played again. Ends with 1 where somebody was accused or comforted falsely.
 """
 
 import argparse
@@ -13,52 +15,105 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
+from tests.country import results
 from tests.country.draw import HOURS, draw
 from tests.country.many import Asked, played
+from tests.country.report import report
 from tests.country.shrink import shrink
-from tests.country.tally import Tally, report
+from tests.country.tally import Tally
 
 
 def main(arguments: Sequence[str]) -> int:
     """Play what is asked for, and print what came of it."""
+    options = _options(arguments)
+    if options.report is not None:
+        return _told(_total(options.report))
+    if options.shrink:
+        truth = draw(options.seed, hours=options.hours, only=options.only)
+        lines = []
+        for line in shrink(truth):
+            lines.append(line)
+            print(line, flush=True)
+        if options.keep is not None:
+            options.keep.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return 0
+    return _play(options)
+
+
+def _play(options: argparse.Namespace) -> int:
+    began_s = time.monotonic()
+    total = _total(options.resume)
+    known = (
+        set()
+        if options.resume is None
+        else {(seed, hours) for seed, hours, _ in results.read(options.resume)}
+    )
+    seeds = range(options.seed, options.seed + options.countries)
+    asked = [
+        Asked(seed=seed, hours=options.hours, show=options.show, only=tuple(options.only))
+        for seed in seeds
+        if (seed, options.hours) not in known
+    ]
+    if known:
+        print(f"{len(known)} countries are in {options.resume}; {len(asked)} are played", flush=True)
+    workers = 1 if options.show else max(1, min(options.workers, len(asked)))
+    for number, (seed, tally) in enumerate(played(asked, workers=workers), start=1):
+        total.add(tally)
+        if options.resume is not None:
+            results.append(options.resume, results.to_line(seed, options.hours, tally))
+        took_s = time.monotonic() - began_s
+        false = sorted(
+            {f"{one.mark}: {one.who.split(' ')[0]} {one.word} in {one.truth}" for one in tally.findings}
+        )
+        print(
+            f"{number} of {len(asked)}, {took_s:.0f} s: seed {seed}, {'; '.join(tally.kinds)}: "
+            f"{'; '.join(false[:3]) or 'nothing false'}{f' and {len(false) - 3} more' if len(false) > 3 else ''}",
+            flush=True,
+        )
+        if took_s > 60 * options.minutes:
+            break
+    return _told(total, took_s=0.0 if known else time.monotonic() - began_s, workers=workers)
+
+
+def _total(path: Path | None) -> Tally:
+    total = Tally()
+    for _, _, tally in () if path is None else results.read(path):
+        total.add(tally)
+    return total
+
+
+def _told(total: Tally, *, took_s: float = 0.0, workers: int = 1) -> int:
+    for line in report(total, took_s=took_s, workers=workers):
+        print(line)
+    return 1 if total.accused or total.comforted else 0
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tests.country", description=__doc__.split("\n", maxsplit=1)[0]
     )
     parser.add_argument("--countries", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the first country; the others follow it")
     parser.add_argument("--hours", type=float, default=HOURS)
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="KIND", help="countries of this kind alone"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="end with the country that ends after this"
     )
+    parser.add_argument(
+        "--resume", type=Path, metavar="FILE", help="add each count to a file, and go on from what is in it"
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="print what a file holds, and play nothing"
+    )
     parser.add_argument("--show", action="store_true", help="print the truth, and every change of a verdict")
     parser.add_argument("--shrink", action="store_true", help="look for a smaller truth that shows the same")
-    options = parser.parse_args(arguments)
-    began_s = time.monotonic()
-    if options.shrink:
-        for line in shrink(draw(options.seed, hours=options.hours)):
-            print(line, flush=True)
-        return 0
-    total = Tally()
-    asked = [
-        Asked(seed=options.seed + number, hours=options.hours, show=options.show)
-        for number in range(options.countries)
-    ]
-    workers = 1 if options.show else max(1, min(options.workers, options.countries))
-    for number, (seed, tally) in enumerate(played(asked, workers=workers), start=1):
-        total.add(tally)
-        false = {f"{one.who}: {one.word} in {one.truth}" for one in tally.findings}
-        took_s = time.monotonic() - began_s
-        print(
-            f"{number} of {len(asked)}, {took_s:.0f} s: seed {seed}, {'; '.join(sorted(false)[:3]) or 'nothing false'}",
-            flush=True,
-        )
-        if took_s > 60 * options.minutes:
-            break
-    for line in report(total, took_s=time.monotonic() - began_s, workers=workers):
-        print(line)
-    return 1 if total.accused or total.comforted else 0
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="write down what was made small")
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":

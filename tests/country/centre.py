@@ -56,6 +56,7 @@ class CountrySaid:
     verdict: str
     rule_id: str
     where: str
+    confidence: str = ""
 
 
 class _Picked(Exception):  # noqa: N818  # no error: it carries what a sweep is about to measure out of it
@@ -178,6 +179,8 @@ class Centre:
                     verdict=said.verdict,
                     rule_id=said.rule_id,
                     where=where if isinstance(where, str) else "",
+                    # A verdict has none of its own yet.
+                    confidence=str(getattr(said, "confidence", "")),
                 )
             )
         self._judge_at(_CALM_S if self._is_calm() else EVERY_S)

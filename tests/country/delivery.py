@@ -16,7 +16,8 @@ from appliance.events import Event, VantageNewsArrived
 from appliance.outbox.box import Outbox
 from firmware.net import backoff
 from tests.country import hosts as far
-from tests.country.internet import Flow, Internet
+from tests.country.internet import Internet
+from tests.country.passages import Flow
 from tests.country.rules import Kind
 from tests.country.virtual_time import Agenda
 

@@ -10,7 +10,6 @@ import selectors
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
@@ -26,16 +25,13 @@ from appliance.settings import DeviceSettings
 from appliance.storage.datadir import DataDir
 from firmware.clock import clocks
 from firmware.clock.clocks import SyncPoint
-from firmware.judgement.fingerprints import table
 from firmware.judgement.ladder import Ladder
-from firmware.judgement.site import facts as site_facts
-from firmware.judgement.site import places as site_places
-from firmware.judgement.site import targets as site_targets
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.plan import Plan
 from firmware.model.record import Record, RecordIdentity, Verdict
 from firmware.model.verdict_words import VerdictWord
 from tests.country.delivery import Delivery
+from tests.country.repertoire import Bearing
 from tests.country.sockets import Machine, Machines
 from tests.country.virtual_time import NS, Agenda, VirtualClock
 from tests.country.worker import VirtualWorker
@@ -129,7 +125,7 @@ class HomeDevice:
         delivery: Delivery,
         folder: Path,
         seed: str,
-        is_calm: Callable[[], bool],
+        bearing: Bearing,
         heard: Callable[["RoundHeard"], None],
     ) -> None:
         self.standing = standing
@@ -138,7 +134,7 @@ class HomeDevice:
         self._machines = machines
         self._agenda = agenda
         self._heard = heard
-        self._is_calm = is_calm
+        self._bearing = bearing
         self.delivery = delivery
         self._rng = random.Random(f"{seed}/device")
         self._data = DataDir(folder, device=standing.name, lock_fd=-1)
@@ -167,7 +163,7 @@ class HomeDevice:
             machines=self._machines,
             machine=self._machine,
             wake=self._wake,
-            is_calm=self._is_calm,
+            bearing=self._bearing,
             rng=self._rng,
         )
         boot_id = f"{self._rng.getrandbits(32):08x}-0000-4000-8000-{self._rng.getrandbits(48):012x}"
@@ -251,8 +247,4 @@ def edges(clock: VirtualClock) -> Iterator[None]:
         stack.enter_context(mock.patch.object(selectors, "DefaultSelector", Unwaiting))
         stack.enter_context(mock.patch.object(device_module, "UsbDriveWatch", NoDrives))
         stack.enter_context(mock.patch.object(device_module, "RunningRound", QuietRound))
-        # A function of its argument alone, which is asked for the same few addresses a million times.
-        remembered = lru_cache(maxsize=4096)(table.canonical)
-        for module in (table, site_facts, site_places, site_targets):
-            stack.enter_context(mock.patch.object(module, "canonical", remembered))
         yield

@@ -12,6 +12,7 @@ from tests.country.truth import How, Ill, Truth, Wrong
 
 LATE_RESET_S: Final = 12.2
 _HOLE_BYTES: Final = 1_300
+_OTHER_PORTS: Final = frozenset(range(1 << 16)) - {53, 80, 443}
 _SYN: Final = frozenset({Kind.SYN})
 _QUERY: Final = frozenset({Kind.QUERY})
 _HELLO: Final = frozenset({Kind.HELLO})
@@ -61,12 +62,20 @@ def _rules(wrong: Wrong) -> Iterator[Rule]:  # noqa: C901, PLR0912  # a case for
             yield Rule(place=Place.VANTAGE, act=Act.DROP)
         case Ill.CABLE | Ill.CUT:
             yield Rule(
-                place=Place.BORDER, act=act, homes=homes, abroad=True, share=wrong.share, late_s=late_s
+                place=Place.BORDER,
+                act=act,
+                homes=homes,
+                abroad=True,
+                spared=hosts,
+                share=wrong.share,
+                late_s=late_s,
             )
         case Ill.ALLOW_LIST:
             yield Rule(place=Place.BORDER, act=Act.DROP, homes=homes, abroad=True, spared=hosts)
         case Ill.FAMILY_CUT:
             yield Rule(place=Place.BORDER, act=Act.DROP, homes=homes, abroad=True, family=4)
+        case Ill.THREE_PORTS:
+            yield Rule(place=Place.BORDER, act=Act.DROP, homes=homes, abroad=True, ports=_OTHER_PORTS)
         case Ill.TLS_FILTERED:
             yield Rule(place=Place.BORDER, act=Act.DROP, homes=homes, abroad=True, kinds=_HELLO)
         case Ill.BLOCKED_DNS:

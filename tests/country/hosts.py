@@ -30,6 +30,9 @@ _PUBLIC_RESOLVER_ADDRESS: Final = "8.8.8.8"
 _HEADER: Final = struct.Struct("!6H")
 _NXDOMAIN: Final = 3
 _SERVFAIL: Final = 2
+_AUTHORITY: Final = b"\x01a\xc0\x0c\x04info\xc0\x0c" + struct.pack("!5I", 2026010801, 3600, 900, 604800, 300)
+_START_OF_AUTHORITY: Final = struct.pack("!HHHIH", 0xC00C, 6, 1, 300, len(_AUTHORITY)) + _AUTHORITY
+"""A SOA record of the name that was asked for."""
 _TYPES: Final = {number: name for name, number in RECORD_TYPES.items()}
 
 
@@ -59,6 +62,10 @@ class Hosts:
         for number, one in enumerate(asked):
             if one.zone is not Zone.LOCAL and not one.target.startswith("@"):
                 self._add_target(number, one)
+        for one in asked:
+            if one.test == "dns" and one.zone is Zone.LOCAL:
+                # The name that the provider's resolver is asked for is there.
+                self._add(Server(host=one.target, addresses=("185.200.10.10",), abroad=False, delay_ms=4))
         self._add(Server(host=RESOLVER, addresses=(RESOLVER_ADDRESS,), abroad=False, delay_ms=1))
         self._add(Server(host=GATEWAY, addresses=(GATEWAY_ADDRESS,), abroad=False, delay_ms=0))
         self._add(Server(host=STRANGER, addresses=(STRANGER_ADDRESS,), abroad=False, delay_ms=2))
@@ -99,7 +106,9 @@ class Hosts:
 
     def answer(self, query: bytes, name: str, record_type: str) -> bytes:
         """Return the true answer to a query, in wire form."""
-        is_known = name in self.by_name or record_type == "SOA"
+        if record_type == "SOA":
+            return _answer(query, [_START_OF_AUTHORITY])
+        is_known = name in self.by_name
         return answer_to(query, self.values(name, record_type)) if is_known else nxdomain(query)
 
 
@@ -117,9 +126,13 @@ def question_of(query: bytes) -> tuple[str, str]:
 
 def answer_to(query: bytes, values: tuple[str, ...] = (), *, rcode: int = 0) -> bytes:
     """Return a DNS answer in wire form: addresses, or a response code."""
+    return _answer(query, list(map(_record, values)), rcode=rcode)
+
+
+def _answer(query: bytes, records: list[bytes], *, rcode: int = 0) -> bytes:
     (query_id,) = struct.unpack_from("!H", query)
-    head = _HEADER.pack(query_id, 0x8180 | rcode, 1, len(values), 0, 0)
-    return head + query[_HEADER.size :] + b"".join(map(_record, values))
+    head = _HEADER.pack(query_id, 0x8180 | rcode, 1, len(records), 0, 0)
+    return head + query[_HEADER.size :] + b"".join(records)
 
 
 def nxdomain(query: bytes) -> bytes:

@@ -6,19 +6,28 @@ and selective acknowledgements are left out: what is asked here is small. This f
 """
 
 import random
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Final
 
 from firmware.model.failures import Failure
 from tests.country import hosts as far
-from tests.country.hosts import Hosts, Server
+from tests.country.hosts import Hosts
 from tests.country.lines import Line
+from tests.country.passages import (
+    LOST,
+    VANTAGE,
+    Answered,
+    Connecting,
+    Flow,
+    Passage,
+    met,
+    packet_of,
+    sendings,
+    ways,
+)
 from tests.country.resolver import Resolver
 from tests.country.rules import Act, Kind, Packet, Place, Rule
 
-VANTAGE: Final = -1
-"""The collector's own line, as a home's number."""
 SYN_AT_S: Final = (0.0, 1.0, 3.0, 7.0, 15.0, 31.0)
 """When Linux sends a SYN, and again (tcp_syn_retries 6)."""
 SYN_BYTES: Final = 60
@@ -26,50 +35,9 @@ HEADERS: Final = 52
 _BORDER_MS: Final = 6.0
 """One way from a provider's core to the border."""
 _LEAST_RTO_S: Final = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Passage:
-    """What became of a packet: when it arrived, or what was done to it and when its sender meets that; or neither."""
-
-    arrives_s: float | None = None
-    act: Act | None = None
-    act_s: float = 0.0
-
-
-LOST: Final = Passage()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connecting:
-    """How a TCP connect went. `retransmissions` are SYNs sent again by then."""
-
-    at_s: float
-    failure: str | None
-    retransmissions: int
-    rtt_s: float
-
-
-@dataclass(slots=True, kw_only=True)
-class Flow:
-    """One TCP connection: whose, with whom, and how long it waits before it sends again."""
-
-    home: int
-    server: Server
-    port: int
-    family: int
-    number: int
-    rto_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """What came back over a flow: each segment's arrival and size, and what was done to the flow instead, if anything."""
-
-    segments: tuple[tuple[float, int], ...] = ()
-    complete: bool = False
-    act: Act | None = None
-    act_s: float = 0.0
+_IN_ROUTER: Final = 0.95
+"""The share of names that a router with a cache has in it."""
+_ROUTER_S: Final = 0.001
 
 
 class Internet:
@@ -95,7 +63,7 @@ class Internet:
 
     def send(self, packet: Packet, now_s: float) -> Passage:
         """Send one packet; return what becomes of it."""
-        places = _ways(packet)
+        places = ways(packet)
         late_s = 0.0
         for place in places if packet.up else reversed(places):
             passage, extra_s = self._at(place, packet, now_s + late_s)
@@ -166,9 +134,9 @@ class Internet:
             sent_s = now_s + offset_s
             if sent_s >= best[0]:
                 break
-            passage = self.send(_packet(flow, Kind.SYN, up=True, size=SYN_BYTES), sent_s)
+            passage = self.send(packet_of(flow, Kind.SYN, up=True, size=SYN_BYTES), sent_s)
             if passage.act is not None:
-                ends = _met(passage)
+                ends = met(passage)
             elif passage.arrives_s is not None:
                 ends = self._accepted(flow, passage.arrives_s, deadline_s)
             else:
@@ -189,7 +157,7 @@ class Internet:
         for offset_s in SYN_AT_S[:5]:
             if arrived_s + offset_s >= deadline_s:
                 return
-            passage = self.send(_packet(flow, Kind.DATA, up=False, size=SYN_BYTES), arrived_s + offset_s)
+            passage = self.send(packet_of(flow, Kind.DATA, up=False, size=SYN_BYTES), arrived_s + offset_s)
             if passage.arrives_s is not None:
                 yield passage.arrives_s, None
                 return
@@ -198,8 +166,8 @@ class Internet:
         self, flow: Flow, kind: Kind, size: int, *, name: str, now_s: float, deadline_s: float
     ) -> Passage:
         """Send `size` bytes in one segment over a flow, again and again until they arrive; return what becomes of it."""
-        for at_s in _again(now_s, flow.rto_s, deadline_s):
-            passage = self.send(_packet(flow, kind, up=True, size=size + HEADERS, name=name), at_s)
+        for at_s in sendings(now_s, flow.rto_s, deadline_s):
+            passage = self.send(packet_of(flow, kind, up=True, size=size + HEADERS, name=name), at_s)
             if passage is not LOST:
                 return passage
         return LOST
@@ -210,8 +178,8 @@ class Internet:
         count, latest_s = 0, from_s
         for size in sizes:
             count += 1
-            for at_s in _again(from_s, flow.rto_s, deadline_s):
-                passage = self.send(_packet(flow, Kind.DATA, up=False, size=size + HEADERS), at_s)
+            for at_s in sendings(from_s, flow.rto_s, deadline_s):
+                passage = self.send(packet_of(flow, Kind.DATA, up=False, size=size + HEADERS), at_s)
                 if passage.act is not None:
                     return Answered(segments=tuple(found), act=passage.act, act_s=passage.act_s)
                 if passage.arrives_s is not None:
@@ -243,7 +211,11 @@ class Internet:
         )
         kind = Kind.QUERY if port == 53 else Kind.ECHO if port == 0 else Kind.DATAGRAM
         name, record_type = far.question_of(data) if kind is Kind.QUERY else ("", "")
-        passage = self.send(_packet(flow, kind, up=True, size=len(data) + 28, name=name), now_s)
+        asked = packet_of(flow, kind, up=True, size=len(data) + 28, name=name)
+        if kind is Kind.QUERY and server.host == far.RESOLVER and self._is_in_router(asked, now_s):
+            resolved = self._resolver.answer(home, name, record_type, data, now_s + _ROUTER_S)
+            return [] if resolved is None else [resolved]
+        passage = self.send(asked, now_s)
         if passage.act is Act.FORGE:
             return [(passage.act_s, far.forged(data, record_type))]
         if passage.arrives_s is None:
@@ -258,8 +230,14 @@ class Internet:
             reply = self.hosts.answer(data, name, record_type)
         elif kind is Kind.ECHO:
             reply = bytes([0]) + data[1:]
-        back = self.send(_packet(flow, Kind.DATA, up=False, size=len(reply) + 28), at_s)
+        back = self.send(packet_of(flow, Kind.DATA, up=False, size=len(reply) + 28), at_s)
         return [] if back.arrives_s is None else [(back.arrives_s, reply)]
+
+    def _is_in_router(self, asked: Packet, now_s: float) -> bool:
+        """Return whether a home's router answers a query from its cache: most, as long as it meets its provider."""
+        if not self._lines[asked.home].router_resolves or self._rng.random() >= _IN_ROUTER:
+            return False
+        return all(self._at(place, asked, now_s)[0] is None for place in (Place.HOME, Place.PROVIDER))
 
     def _reaches_abroad(self, home: int, now_s: float) -> bool:
         """Return whether what the provider's resolver of a home asks abroad passes the border."""
@@ -267,46 +245,3 @@ class Internet:
             home=home, host=far.PUBLIC_RESOLVER, kind=Kind.DATAGRAM, up=True, size=80, port=53, abroad=True
         )
         return self._at(Place.BORDER, asked, now_s)[0] is None
-
-
-def _ways(packet: Packet) -> tuple[Place, ...]:
-    """Return the places that a packet passes, from its home on."""
-    if packet.home == VANTAGE:
-        return (Place.VANTAGE, Place.SERVER)
-    if packet.host == far.GATEWAY:
-        return (Place.HOME,)
-    if packet.host == far.COLLECTOR:
-        return (Place.HOME, Place.PROVIDER, Place.BORDER, Place.VANTAGE)
-    near = (Place.HOME, Place.PROVIDER)
-    return (*near, Place.BORDER, Place.SERVER) if packet.abroad else (*near, Place.SERVER)
-
-
-def _packet(flow: Flow, kind: Kind, *, up: bool, size: int, name: str = "") -> Packet:
-    return Packet(
-        home=flow.home,
-        host=flow.server.host,
-        kind=kind,
-        up=up,
-        size=size,
-        port=flow.port,
-        family=flow.family,
-        abroad=flow.server.abroad,
-        name=name,
-        flow=flow.number,
-    )
-
-
-def _met(passage: Passage) -> Iterable[tuple[float, str | None]]:
-    """Return when a SYN's sender meets what was done to it, and what that is to them."""
-    if passage.act is Act.RESET:
-        return [(passage.act_s, Failure.CONNECTION_REFUSED)]
-    # Whoever answers in the server's place accepts the connection.
-    return [(passage.act_s, None)] if passage.act in (Act.PAGE, Act.PORTAL, Act.STRANGER) else []
-
-
-def _again(now_s: float, rto_s: float, deadline_s: float) -> Iterator[float]:
-    """Yield when something is sent, and sent again."""
-    at_s = now_s
-    while at_s < deadline_s:
-        yield at_s
-        at_s, rto_s = at_s + rto_s, 2 * rto_s

@@ -32,9 +32,15 @@ _REFERENCES: Final = frozenset({"www.gnu.org", "www.debian.org", "www.python.org
 _FIRST: Final = frozenset({0})
 
 
-def _homes(*lines: str) -> tuple[Home, ...]:
+def _homes(*lines: str, router_resolves: bool = False) -> tuple[Home, ...]:
     return tuple(
-        Home(number=number, provider=_FIXED[number % 2], province="Tehran", line=line)
+        Home(
+            number=number,
+            provider=_FIXED[number % 2],
+            province="Tehran",
+            line=line,
+            router_resolves=router_resolves,
+        )
         for number, line in enumerate(lines)
     )
 
@@ -76,7 +82,14 @@ KNOWN: Final[tuple[Known, ...]] = (
     ),
     Known(
         name="slow-line",
-        truth=Truth(seed=1, hours=0.1, homes=_homes("very-slow"), wrongs=(), has_vantage=False),
+        truth=Truth(
+            seed=1,
+            hours=0.1,
+            homes=_homes("very-slow", router_resolves=True),
+            # Asked again after 10 s of silence, it would answer after the handshakes.
+            wrongs=(Wrong(ill=Ill.ANCHOR_DOWN, since_s=0, until_s=7_200, hosts=frozenset({"host-dns-ir"})),),
+            has_vantage=False,
+        ),
         who="device",
         mark=Mark.ACCUSES,
         word="isp_or_wider_outage",
@@ -88,7 +101,7 @@ KNOWN: Final[tuple[Known, ...]] = (
         truth=Truth(
             seed=1,
             hours=0.06,
-            homes=_homes("fibre"),
+            homes=_homes("fibre", router_resolves=True),
             wrongs=(
                 Wrong(ill=Ill.LINE_WORSE, since_s=40, until_s=3_600, homes=_FIRST, share=0.1, extra_ms=3_000),
             ),

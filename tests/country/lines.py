@@ -72,6 +72,8 @@ class Line:
 
     quality: LineQuality
     seed: str
+    router_resolves: bool = False
+    """Whether the home's router has a cache of names."""
     _rng: random.Random = field(init=False)
     _spells_rng: random.Random = field(init=False)
     _edges_s: list[float] = field(default_factory=lambda: [0.0])
@@ -100,9 +102,15 @@ class Line:
         self.lost += 1
         return True
 
-    def passes(self, up: int, down: int, *, at_most: int) -> bool:
-        """Take so many packets at once if none of the next `at_most` either way is lost; return whether they are taken."""
-        if self.quality.burst_every_s or min(self._left.values()) < at_most:
+    def passes(self, up: int, down: int, *, since_s: float, until_s: float) -> bool:
+        """Take so many packets at once if it loses none of them in that time; return whether they are taken."""
+        if self._left[True] < up or self._left[False] < down:
+            return False
+        if self.quality.burst_every_s and (
+            self._is_in_burst(since_s)
+            or self._is_in_burst(until_s)
+            or bisect.bisect_right(self._edges_s, since_s) != bisect.bisect_right(self._edges_s, until_s)
+        ):
             return False
         self._left[True] -= up
         self._left[False] -= down
@@ -121,7 +129,7 @@ class Line:
 
     def _is_in_burst(self, now_s: float) -> bool:
         edges, quality = self._edges_s, self.quality
-        while edges[-1] <= now_s:
+        while edges[-1] <= now_s:  # drawn in order, however far ahead is asked
             is_well = len(edges) % 2 == 1
             drawn_s = self._spells_rng.expovariate(
                 1 / (quality.burst_every_s if is_well else quality.burst_s)

@@ -22,6 +22,8 @@ class Asked:
     seed: int
     hours: float
     show: bool = False
+    only: tuple[str, ...] = ()
+    """Kinds of countries, if not all (`tests.country.draw`)."""
 
 
 def played(asked: Sequence[Asked], *, workers: int) -> Iterator[tuple[int, Tally]]:
@@ -38,7 +40,7 @@ def play_one(asked: Asked) -> tuple[int, Tally]:
     logging.disable(logging.WARNING)  # a device in a cut has much to say
     began_s = time.process_time()
     try:
-        truth = draw(asked.seed, hours=asked.hours)
+        truth = draw(asked.seed, hours=asked.hours, only=asked.only)
         if asked.show:
             print("\n".join(truth.lines()), flush=True)
         story = play(truth, tell=_print if asked.show else _say_nothing)

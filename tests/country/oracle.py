@@ -18,6 +18,10 @@ LAG_S: Final = 900.0
 """How late the country's verdict may be. A device is silent after nine minutes, and its cadence is three."""
 
 
+MIN_GROUP: Final = 3
+"""So many homes are a group, whatever they share."""
+
+
 class Mark(StrEnum):
     """What a verdict is, by the truth."""
 
@@ -32,6 +36,8 @@ class Mark(StrEnum):
     """It accuses, and there is something to accuse, but not that."""
     ACCUSES = "false accusation"
     COMFORTS = "false comfort"
+    MISSED = "missed"
+    """What must be said (`tests.country.misses`) and never was."""
 
 
 FALSE: Final = frozenset({Mark.ACCUSES, Mark.COMFORTS})
@@ -54,17 +60,19 @@ ACCUSING: Final = frozenset(
         Word.TRANSIT_FAULT,
     }
 )
-_BLOCKED: Final = {
+BLOCKED: Final = {
     Ill.BLOCKED_DNS: Word.BLOCKED_DNS,
     Ill.BLOCKED_TCP: Word.BLOCKED_TCP,
     Ill.BLOCKED_TLS: Word.BLOCKED_TLS,
 }
+_PARTIAL: Final = "partial_shutdown"
+"""A word that a verdict may have one day."""
 _HOME_ILLS: Final = frozenset({Ill.LINK_DOWN, Ill.ROUTER_DEAD, Ill.SIGN_IN, Ill.POWER_CUT})
-_STOPS: Final = frozenset(
+STOPS: Final = frozenset(
     {Ill.CUT, Ill.SHUTDOWN, Ill.ALLOW_LIST, Ill.FAMILY_CUT, Ill.TLS_FILTERED, Ill.CABLE, Ill.PROVIDER_DARK}
 )
 _ORDERED: Final = frozenset(
-    {Ill.CUT, Ill.SHUTDOWN, Ill.ALLOW_LIST, Ill.FAMILY_CUT, Ill.TLS_FILTERED, *_BLOCKED}
+    {Ill.CUT, Ill.SHUTDOWN, Ill.ALLOW_LIST, Ill.FAMILY_CUT, Ill.TLS_FILTERED, Ill.THREE_PORTS, *BLOCKED}
 )
 _SERVERS: Final = frozenset({Ill.SERVER_DOWN, Ill.SERVER_RESETS_NAME, Ill.SERVER_REFUSES_COUNTRY})
 
@@ -102,10 +110,10 @@ def site_mark(truth: Truth, home: int, host: str, word: str, *, since_s: float, 
     """Return what a device's word on one platform is."""
     wrongs = [one for one in truth.on(since_s, until_s) if not one.homes or home in one.homes]
     of_host = [one for one in wrongs if host in one.hosts]
-    right = {Word.OK, *(_BLOCKED[one.ill] for one in of_host if one.ill in _BLOCKED)}
+    right = {Word.OK, *(BLOCKED[one.ill] for one in of_host if one.ill in BLOCKED)}
     if any(one.ill in _SERVERS for one in of_host):
         right.add(Word.SERVICE_DOWN)
-    blocked = any(one.ill in _BLOCKED for one in of_host)
+    blocked = any(one.ill in BLOCKED for one in of_host)
     return Sayable(right=frozenset(right), accusable=blocked).mark(word)
 
 
@@ -116,7 +124,7 @@ def _device_moments(truth: Truth, home: int, since_s: float, until_s: float) -> 
         yield _of_device(place, truth.on(moment_s, moment_s + 0.001))
 
 
-def _of_device(home: Home, wrongs: Iterable[Wrong]) -> Sayable:
+def _of_device(home: Home, wrongs: Iterable[Wrong]) -> Sayable:  # noqa: C901  # a case for each ill
     """Return what one device may say at a moment."""
     given = [one for one in wrongs if not one.homes or home.number in one.homes]
     ills = {one.ill for one in given}
@@ -124,8 +132,9 @@ def _of_device(home: Home, wrongs: Iterable[Wrong]) -> Sayable:
     if ills & {Ill.LINK_DOWN, Ill.ROUTER_DEAD}:
         return Sayable(right=frozenset({Word.LOCAL_FAULT}), not_ok=True, accusable=accusable)
     if Ill.SIGN_IN in ills:
+        dark = {Word.ISP_OR_WIDER_OUTAGE} if ills & {Ill.PROVIDER_DARK, Ill.SHUTDOWN} else set()
         return Sayable(
-            right=frozenset({Word.CAPTIVE_PORTAL, Word.LOCAL_FAULT}), not_ok=True, accusable=accusable
+            right=frozenset({Word.CAPTIVE_PORTAL, Word.LOCAL_FAULT, *dark}), not_ok=True, accusable=accusable
         )
     if ills & {Ill.PROVIDER_DARK, Ill.SHUTDOWN}:
         return Sayable(right=frozenset({Word.ISP_OR_WIDER_OUTAGE}), not_ok=True, accusable=accusable)
@@ -139,10 +148,12 @@ def _of_device(home: Home, wrongs: Iterable[Wrong]) -> Sayable:
     if Ill.TLS_FILTERED in ills:
         return Sayable(right=frozenset({Word.PROTOCOL_FILTERING}), not_ok=True, accusable=True)
     right = {Word.OK}
-    beside = False
+    beside = Ill.THREE_PORTS in ills
+    if beside:
+        right.add(Word.PROTOCOL_FILTERING)
     for one in given:
-        if one.ill in _BLOCKED:
-            right.add(_BLOCKED[one.ill])
+        if one.ill in BLOCKED:
+            right.add(BLOCKED[one.ill])
             beside = True
         if one.ill in _SERVERS:
             right.add(Word.SERVICE_DOWN)
@@ -165,14 +176,12 @@ def country_mark(truth: Truth, word: str, at_s: float) -> Mark:
 def _of_country(truth: Truth, wrongs: Iterable[Wrong]) -> Sayable:
     """Return what may be said of the country at a moment."""
     given = tuple(wrongs)
-    lost = frozenset(
-        home for one in given if one.ill in _STOPS for home in one.homes if not _is_spared(truth, one, home)
-    )
+    lost = lost_homes(truth, given)
     right: set[str] = set()
     if lost:
         right |= _names_of(truth, lost)
         for one in given:
-            if one.ill in _STOPS:
+            if one.ill in STOPS:
                 right |= _meant(one)
     if any(one.ill is Ill.COLLECTOR_DOWN for one in given):
         right |= {Word.COLLECTOR_FAULT}
@@ -180,12 +189,34 @@ def _of_country(truth: Truth, wrongs: Iterable[Wrong]) -> Sayable:
         right.add(Word.SERVICE_MAINTENANCE)
     if not lost:
         right.add(Word.OK)
-    is_group = bool(_names_of(truth, lost)) or len(lost) >= 3
+    is_group = bool(_names_of(truth, lost)) or len(lost) >= MIN_GROUP
+    if is_group:
+        right.add(_PARTIAL)
+    for one in given:
+        if one.scope is Scope.NATION and one.ill in (*BLOCKED, Ill.TLS_FILTERED, Ill.THREE_PORTS):
+            right.add(BLOCKED.get(one.ill, Word.PROTOCOL_FILTERING))
     return Sayable(
         right=frozenset(right),
         not_ok=bool(lost) and is_group,
-        accusable=any(one.ill in _STOPS and one.ill in _ORDERED for one in given),
+        accusable=any(one.ill in _ORDERED for one in given),
     )
+
+
+def lost_homes(truth: Truth, wrongs: Iterable[Wrong]) -> frozenset[int]:
+    """Return the homes that do not reach abroad while all of `wrongs` are."""
+    return frozenset(
+        home for one in wrongs if one.ill in STOPS for home in one.homes if not _is_spared(truth, one, home)
+    )
+
+
+def device_rights(truth: Truth, home: int, at_s: float) -> frozenset[str]:
+    """Return the words that say what is so for a device at a moment."""
+    return next(iter(_device_moments(truth, home, at_s, at_s))).right
+
+
+def country_rights(truth: Truth, at_s: float) -> frozenset[str]:
+    """Return the words that say what is so for the country at a moment."""
+    return _of_country(truth, truth.on(at_s, at_s + 0.001)).right
 
 
 def _is_spared(truth: Truth, wrong: Wrong, home: int) -> bool:
@@ -231,5 +262,5 @@ def _meant(wrong: Wrong) -> set[str]:
 def truth_name(truth: Truth, home: int, since_s: float, until_s: float) -> str:
     """Return what was so for a home in a time, in a word for the table: the gravest of what was wrong."""
     ills = {one.ill for one in truth.on(since_s, until_s) if not one.homes or home in one.homes}
-    order = [*(one for one in Ill if one in _HOME_ILLS), *(one for one in Ill if one in _STOPS), *Ill]
+    order = [*(one for one in Ill if one in _HOME_ILLS), *(one for one in Ill if one in STOPS), *Ill]
     return next((str(ill) for ill in order if ill in ills and ill is not Ill.COLLECTOR_DOWN), "well")

@@ -3,6 +3,7 @@
 A play depends on its truth alone. Nothing here judges what is said: that is the oracle's.
 """
 
+import random
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,14 +18,17 @@ from tests.country.delivery import Delivery
 from tests.country.device import HomeDevice, RoundHeard, Standing, edges
 from tests.country.faults import rules_of
 from tests.country.hosts import Hosts, home_host
-from tests.country.internet import VANTAGE, Internet
+from tests.country.internet import Internet
+from tests.country.lean import lean
 from tests.country.lines import QUALITIES, Line, LineQuality
+from tests.country.passages import VANTAGE
+from tests.country.rehearsal import rehearsed
+from tests.country.repertoire import Bearing
 from tests.country.sockets import Machine, Machines
 from tests.country.truth import Home, Ill, Truth, Wrong, clock
 from tests.country.virtual_time import NS, Agenda, VirtualClock, VirtualLoop, virtual
 
 _VANTAGE_LINE: Final = LineQuality(name="vantage", delay_up_ms=3, delay_down_ms=3, jitter_ms=0.5)
-_LASTS_S: Final = 61.0
 _MEMORY: Final = Path("/dev/shm")
 """Where the databases are, if there is such a place: nothing here tries a disk."""
 
@@ -33,7 +37,7 @@ _MEMORY: Final = Path("/dev/shm")
 class RoundSpoken:
     """What a device said of one round: from when to when that was, the word, the rule, and what it said of platforms.
 
-    `targets` are a platform's name, word and rule each, of those it is sure of.
+    `targets` are a platform's name, word, rule and confidence each.
     """
 
     home: int
@@ -41,7 +45,8 @@ class RoundSpoken:
     until_s: float
     verdict: str
     rule_id: str
-    targets: tuple[tuple[str, str, str], ...] = ()
+    targets: tuple[tuple[str, str, str, str], ...] = ()
+    confidence: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,10 +93,15 @@ class _Play:
         hosts = Hosts(plan)
         lines = {VANTAGE: Line(quality=_VANTAGE_LINE, seed=f"{truth.seed}/vantage")}
         for home in truth.homes:
-            lines[home.number] = Line(quality=QUALITIES[home.line], seed=f"{truth.seed}/{home.number}")
+            lines[home.number] = Line(
+                quality=QUALITIES[home.line],
+                seed=f"{truth.seed}/{home.number}",
+                router_resolves=home.router_resolves,
+            )
         internet = Internet(hosts, lines, rules_of(truth), seed=str(truth.seed))
         machines = Machines(self._clock, self._loop, internet)
-        for one in (virtual(self._clock), machines.installed(), edges(self._clock)):
+        repertoire = rehearsed(truth.plan, truth.homes)
+        for one in (virtual(self._clock), machines.installed(), edges(self._clock), lean()):
             stack.enter_context(one)
         self._words: dict[int, str] = {}
         self._country = ("", "")
@@ -134,7 +144,14 @@ class _Play:
                 ),
                 folder=folder / name,
                 seed=seed,
-                is_calm=self._calm_for(home),
+                bearing=Bearing(
+                    truth,
+                    home,
+                    hosts=hosts,
+                    line=lines[home.number],
+                    repertoire=repertoire,
+                    rng=random.Random(f"{seed}/repertoire"),
+                ),
                 heard=self._heard_by(home.number),
             )
             stack.callback(device.close)
@@ -174,15 +191,6 @@ class _Play:
 
         return view
 
-    def _calm_for(self, home: Home) -> Callable[[], bool]:
-        """Return whether nothing is wrong for a home now, nor for as long as what is asked now may last."""
-        spans = [
-            (one.since_s - _LASTS_S, one.until_s + _LASTS_S)
-            for one in self._truth.wrongs
-            if not one.homes or home.number in one.homes
-        ]
-        return lambda: not any(since_s <= self._clock.since_s < until_s for since_s, until_s in spans)
-
     # What is said.
 
     def _heard_by(self, home: int) -> Callable[[RoundHeard], None]:
@@ -196,8 +204,10 @@ class _Play:
             verdict=told.verdict.verdict,
             rule_id=told.verdict.rule_id,
             targets=tuple(
-                (one.name, str(one.verdict), one.rule_id) for one in told.targets if one.confidence != "low"
+                (one.name, str(one.verdict), one.rule_id, str(one.confidence)) for one in told.targets
             ),
+            # A verdict has none of its own yet.
+            confidence=str(getattr(told.verdict, "confidence", "")),
         )
         self._story.rounds.append(spoken)
         if self._words.get(home) != spoken.verdict:

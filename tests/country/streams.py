@@ -17,7 +17,8 @@ from firmware.net.streams import TcpStream, Traffic
 from firmware.protocols.tls_bio import OPERATION
 from firmware.protocols.tls_stream import HANDSHAKE_TIMEOUT_S, Flight, Handshake, TlsStream
 from tests.country import hosts as far
-from tests.country.internet import Flow, Internet, Passage
+from tests.country.internet import Internet
+from tests.country.passages import Flow, Passage
 from tests.country.rules import Act, Kind
 from tests.country.virtual_time import BOOTED_NS, NS, since_s
 

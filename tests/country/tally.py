@@ -1,28 +1,39 @@
-"""What was said of countries, counted against what was true: the table, the false ones with their seeds, how soon.
+"""What was said of countries, counted against what was true: the table, what was false or missing, how soon, how sure.
 
 One country is one independent trial, however many rounds its devices made. Pure.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from statistics import median
 from typing import Final
 
+from firmware.model.verdict_words import VerdictWord
 from firmware.plans.load import load
+from tests.country.causes import Case, cause_of
 from tests.country.hosts import Hosts
-from tests.country.oracle import FALSE, Mark, country_mark, device_mark, site_mark, truth_name
-from tests.country.play import Story
-from tests.country.truth import FAULTS, Ill, Truth, clock
+from tests.country.misses import HARD_LINES, Due, dues
+from tests.country.oracle import FALSE, Mark, country_mark, device_mark, device_rights, site_mark, truth_name
+from tests.country.play import RoundSpoken, Story
+from tests.country.truth import FAULTS, Ill, Truth
 
-_SHOWN: Final = 60
 _FIRST_S: Final = 600.0
 """Of a country's first minutes nothing is asked: its devices have hardly been heard."""
+_SETTLED_S: Final = 90.0
+"""A round is a clear case that long after anything began or ended."""
+_WORDLESS: Final = frozenset({Ill.LINE_WORSE, Ill.MTU_HOLE, Ill.RESOLVER_LIES})
+"""What makes no clear case: what a line is like then is not plain, or has no word."""
+_NOT_ON_THE_LINE: Final = frozenset(
+    {Ill.SERVER_DOWN, Ill.SERVER_RESETS_NAME, Ill.SERVER_REFUSES_COUNTRY, Ill.ANCHOR_DOWN, Ill.COLLECTOR_DOWN}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something false that was said, as often as it was in one country: who said it of whom, when first, in which truth."""
+    """Something false that was said, or something that was not, in one country: by whom of whom, when first, in which truth.
+
+    `cause` is the number of the cause by what the truth held, empty where none fits.
+    """
 
     seed: int
     who: str
@@ -32,6 +43,7 @@ class Finding:
     truth: str
     line: str
     at_s: float
+    cause: str = ""
     count: int = 1
 
     @property
@@ -50,14 +62,25 @@ class Tally:
     processor_s: float = 0.0
     """What playing them took of a processor."""
     devices: list[int] = field(default_factory=list)
+    hours: list[float] = field(default_factory=list)
+    networks: list[int] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    """How many countries of each kind."""
+    free_seeds: list[int] = field(default_factory=list)
     rounds: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By what was so for the device, and by the word."""
-    marks: Counter[Mark] = field(default_factory=Counter)
+    marks: Counter[str] = field(default_factory=Counter)
     country: Counter[tuple[str, str]] = field(default_factory=Counter)
-    country_marks: Counter[Mark] = field(default_factory=Counter)
+    country_marks: Counter[str] = field(default_factory=Counter)
+    sure: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    """By who said it (device, site, country), the word, its confidence and its mark."""
+    clear: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rounds that are clear cases, by what was so, and by whether they were `told` or `inconclusive`."""
     findings: list[Finding] = field(default_factory=list)
     delays_s: dict[str, list[float]] = field(default_factory=dict)
-    """From when something began to the first right word on it, by what it was and who said it."""
+    """From when something began to the first right word on it, by who said it and what it was."""
+    due: Counter[str] = field(default_factory=Counter)
+    """What must be said, as often as it must; `missed` of it was not said in time."""
     missed: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: "Tally") -> None:
@@ -66,15 +89,22 @@ class Tally:
         self.free += other.free
         self.device_days += other.device_days
         self.processor_s += other.processor_s
-        self.devices += other.devices
-        self.rounds.update(other.rounds)
-        self.marks.update(other.marks)
-        self.country.update(other.country)
-        self.country_marks.update(other.country_marks)
-        self.findings += other.findings
-        self.missed.update(other.missed)
-        for name, delays in other.delays_s.items():
-            self.delays_s.setdefault(name, []).extend(delays)
+        for name in ("devices", "hours", "networks", "free_seeds", "findings"):
+            getattr(self, name).extend(getattr(other, name))
+        for name in (
+            "kinds",
+            "rounds",
+            "marks",
+            "country",
+            "country_marks",
+            "sure",
+            "clear",
+            "due",
+            "missed",
+        ):
+            getattr(self, name).update(getattr(other, name))
+        for key, delays in other.delays_s.items():
+            self.delays_s.setdefault(key, []).extend(delays)
 
     @property
     def accused(self) -> frozenset[int]:
@@ -92,68 +122,148 @@ def tally_of(truth: Truth, story: Story) -> Tally:
     tally = Tally(
         countries=1,
         free=int(truth.is_free),
+        free_seeds=[truth.seed] if truth.is_free else [],
         device_days=len(truth.homes) * truth.hours / 24,
         devices=[len(truth.homes)],
+        hours=[truth.hours],
+        networks=[len({one.provider.name for one in truth.homes})],
+        kinds=Counter({truth.kind or "made": 1}),
     )
-    found = _Findings(truth.seed)
-    hosts = Hosts(load(truth.plan)).of_target
-    lines = {one.number: one.line for one in truth.homes}
-    for spoken in story.rounds:
-        home, span = spoken.home, (spoken.since_s, spoken.until_s)
-        name = truth_name(truth, home, *span)
-        mark = device_mark(truth, home, spoken.verdict, *span)
-        tally.rounds[name, spoken.verdict] += 1
-        tally.marks[mark] += 1
-        at = _Place(truth=name, line=lines[home], at_s=spoken.since_s)
-        found.note(f"device {home}", mark, spoken.verdict, spoken.rule_id, at)
-        for target, word, rule_id in spoken.targets:
-            host = hosts.get(target, target)
-            of_site = site_mark(truth, home, host, word, since_s=spoken.since_s, until_s=spoken.until_s)
-            found.note(f"site {target} at {home}", of_site, word, rule_id, at)
-    for said in story.country:
-        if said.at_s < _FIRST_S:
-            continue
-        mark = country_mark(truth, said.verdict, said.at_s)
-        name = _country_truth(truth, said.at_s)
-        tally.country[name, said.verdict] += 1
-        tally.country_marks[mark] += 1
-        found.note("country", mark, said.verdict, said.rule_id, _Place(truth=name, line="", at_s=said.at_s))
-    tally.findings = list(found.known.values())
-    _time(tally, truth, story)
+    _Count(truth, story, tally).all()
     return tally
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
-    truth: str
-    line: str
-    at_s: float
+class _Count:
+    """The count over one country, on its way."""
 
+    def __init__(self, truth: Truth, story: Story, tally: Tally) -> None:
+        self._truth = truth
+        self._story = story
+        self._tally = tally
+        self._hosts = Hosts(load(truth.plan)).of_target
+        self._lines = {one.number: one.line for one in truth.homes}
+        self._findings: dict[tuple[str, ...], Finding] = {}
 
-class _Findings:
-    """What was false in one country, each kind of each speaker once, with how often it was said."""
+    def all(self) -> None:
+        """Count all."""
+        for spoken in self._story.rounds:
+            self._round(spoken)
+        for said in self._story.country:
+            if said.at_s < _FIRST_S:
+                continue
+            mark = country_mark(self._truth, said.verdict, said.at_s)
+            name = _country_truth(self._truth, said.at_s)
+            self._tally.country[name, said.verdict] += 1
+            self._tally.country_marks[str(mark)] += 1
+            self._tally.sure["country", said.verdict, said.confidence, str(mark)] += 1
+            case = Case(self._truth, None, mark, said.verdict, since_s=said.at_s, until_s=said.at_s)
+            self._note("country", case, said.rule_id, name, said.at_s)
+        for due in dues(self._truth):
+            self._due(due)
+        self._tally.findings = list(self._findings.values())
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self.known: dict[tuple[str, ...], Finding] = {}
+    def _round(self, spoken: RoundSpoken) -> None:
+        truth, home, span = self._truth, spoken.home, (spoken.since_s, spoken.until_s)
+        name = truth_name(truth, home, *span)
+        mark = device_mark(truth, home, spoken.verdict, *span)
+        self._tally.rounds[name, spoken.verdict] += 1
+        self._tally.marks[str(mark)] += 1
+        self._tally.sure["device", spoken.verdict, spoken.confidence, str(mark)] += 1
+        if self._is_clear(spoken):
+            told = "inconclusive" if spoken.verdict == VerdictWord.INCONCLUSIVE else "told"
+            self._tally.clear[name, told] += 1
+        case = Case(truth, home, mark, spoken.verdict, since_s=span[0], until_s=span[1])
+        self._note(f"device {home}", case, spoken.rule_id, name, span[0])
+        for target, word, rule_id, confidence in spoken.targets:
+            host = self._hosts.get(target, target)
+            of_site = site_mark(truth, home, host, word, since_s=span[0], until_s=span[1])
+            self._tally.sure["site", word, confidence, str(of_site)] += 1
+            if confidence != "low":
+                case = Case(truth, home, of_site, word, since_s=span[0], until_s=span[1], host=host)
+                self._note(f"site {target} at {home}", case, rule_id, name, span[0])
 
-    def note(self, who: str, mark: Mark, word: str, rule_id: str, at: _Place) -> None:
-        """Take note of what was said, if it was false."""
-        if mark not in FALSE and mark is not Mark.WRONG_KIND:
+    def _is_clear(self, spoken: RoundSpoken) -> bool:
+        """Return whether all is plain: a line that is easy to measure on, and one thing at most that bears on it, for a while."""
+        if self._lines[spoken.home] in HARD_LINES:
+            return False
+        from_s, until_s = spoken.since_s - _SETTLED_S, spoken.until_s
+        on = [
+            one
+            for one in self._truth.on(from_s, until_s + 1)
+            if (not one.homes or spoken.home in one.homes) and one.ill not in _NOT_ON_THE_LINE
+        ]
+        if any(one.since_s > from_s or one.until_s <= until_s or one.ill in _WORDLESS for one in on):
+            return False
+        rights = device_rights(self._truth, spoken.home, spoken.until_s)
+        return bool(rights) and len({one.ill for one in on}) <= 1
+
+    def _note(self, who: str, case: Case, rule_id: str, truth: str, at_s: float) -> None:
+        """Take note of what was said, if it was false: each kind of each speaker once, with how often it was said."""
+        if case.mark not in FALSE and case.mark not in (Mark.WRONG_KIND, Mark.MISSED):
             return
         one = Finding(
-            seed=self._seed,
+            seed=self._truth.seed,
             who=who,
-            mark=mark,
-            word=word,
+            mark=case.mark,
+            word=case.word,
             rule_id=rule_id,
-            truth=at.truth,
-            line=at.line,
-            at_s=at.at_s,
+            truth=truth,
+            line="" if case.home is None else self._lines[case.home],
+            at_s=at_s,
+            cause=cause_of(case),
         )
-        key = (*one.kind, who)
-        before = self.known.get(key)
-        self.known[key] = one if before is None else replace(before, count=before.count + 1)
+        key = (*one.kind, who, one.cause)
+        before = self._findings.get(key)
+        self._findings[key] = one if before is None else replace(before, count=before.count + 1)
+
+    def _due(self, due: Due) -> None:
+        """Note how soon what must be said was said first, or that it never was."""
+        said = self._said_in_country(due) if due.home is None else self._said_at_home(due)
+        first_s = min(said, default=None)
+        who = "country" if due.home is None else "site" if due.host else "device"
+        name = f"{who}: {due.truth}"
+        self._tally.due[name] += 1
+        if first_s is not None:
+            self._tally.delays_s.setdefault(name, []).append(first_s - due.since_s)
+        if first_s is not None and first_s <= due.by_s:
+            return
+        self._tally.missed[name] += 1
+        case = Case(
+            self._truth,
+            due.home,
+            Mark.MISSED,
+            " or ".join(sorted(due.words)),
+            since_s=due.since_s,
+            until_s=due.by_s,
+            host=due.host,
+        )
+        told = (
+            who
+            if due.home is None
+            else f"site {due.host} at {due.home}"
+            if due.host
+            else f"device {due.home}"
+        )
+        self._note(told, case, "", due.truth, due.since_s)
+
+    def _said_in_country(self, due: Due) -> Iterable[float]:
+        return (
+            one.at_s for one in self._story.country if one.at_s >= due.since_s and one.verdict in due.words
+        )
+
+    def _said_at_home(self, due: Due) -> Iterable[float]:
+        for one in self._story.rounds:
+            if one.home != due.home or one.until_s < due.since_s:
+                continue
+            words = [one.verdict]
+            if due.host:
+                words = [
+                    word
+                    for target, word, _, confidence in one.targets
+                    if confidence != "low" and self._hosts.get(target, target) == due.host
+                ]
+            if due.words & set(words):
+                yield one.until_s
 
 
 def _country_truth(truth: Truth, at_s: float) -> str:
@@ -161,86 +271,3 @@ def _country_truth(truth: Truth, at_s: float) -> str:
     now = truth.on(at_s, at_s + 0.001)
     gravest = [one for one in now if one.ill not in FAULTS] or list(now)
     return min((f"{one.ill} ({one.scope})" for one in gravest), default="well")
-
-
-def _time(tally: Tally, truth: Truth, story: Story) -> None:
-    """Note how soon each thing that a device has a word for was said first, and what never was."""
-    for wrong in truth.wrongs:
-        if wrong.ill in (Ill.POWER_CUT, Ill.COLLECTOR_DOWN, Ill.MTU_HOLE, Ill.ANCHOR_DOWN):
-            continue
-        homes = wrong.homes or frozenset(one.number for one in truth.homes)
-        for home in sorted(homes):
-            spoken = [
-                one
-                for one in story.rounds
-                if one.home == home and one.until_s > wrong.since_s and one.since_s < wrong.until_s
-            ]
-            first_s = next(
-                (
-                    one.until_s
-                    for one in spoken
-                    if one.verdict not in ("ok", "inconclusive")
-                    and device_mark(truth, home, one.verdict, wrong.since_s, wrong.since_s) is Mark.RIGHT
-                ),
-                None,
-            )
-            if first_s is None:
-                tally.missed[str(wrong.ill)] += 1
-            else:
-                tally.delays_s.setdefault(str(wrong.ill), []).append(first_s - wrong.since_s)
-
-
-def report(tally: Tally, *, took_s: float, workers: int) -> Iterator[str]:
-    """Yield what there is to say of a count, line by line."""
-    hours = max(took_s, 1e-9) / 3600
-    yield (
-        f"{tally.countries} countries, {tally.free} of them free; {tally.device_days:.0f} device-days, median "
-        f"{median(tally.devices or [0]):.0f} devices; {took_s:.0f} s on {workers} processes: {tally.countries / hours:.0f} an hour"
-    )
-    each_s = tally.processor_s / max(1, tally.countries)
-    if each_s:
-        yield f"{each_s:.0f} s of a processor a country: {2 * 3600 / each_s:.0f} an hour on two that do nothing else"
-    yield "devices' words by truth:"
-    yield from _table(tally.rounds)
-    yield "the country's words by truth (judgings):"
-    yield from _table(tally.country)
-    for name, marks in (("devices", tally.marks), ("country", tally.country_marks)):
-        total = sum(marks.values()) or 1
-        yield f"{name}: " + ", ".join(
-            f"{mark} {marks[mark]} ({marks[mark] / total:.2%})" for mark in Mark if marks[mark]
-        )
-    for ill in sorted(tally.delays_s.keys() | tally.missed.keys()):
-        delays = sorted(tally.delays_s.get(ill, ()))
-        told = f"median {median(delays):.0f} s, longest {delays[-1]:.0f} s" if delays else "never"
-        yield f"time to a device's right word, {ill}: {told} ({len(delays)} said, {tally.missed[ill]} never)"
-    bound = 3 / tally.countries if tally.countries else 1.0
-    yield (
-        f"countries with a false accusation: {len(tally.accused)}, with false comfort: {len(tally.comforted)} of {tally.countries}"
-        f" (0 in n would mean below {bound:.2%})"
-    )
-    yield from _kinds(tally.findings)
-
-
-def _table(counted: Counter[tuple[str, str]]) -> Iterator[str]:
-    for truth in sorted({one for one, _ in counted}):
-        words = Counter({word: count for (name, word), count in counted.items() if name == truth})
-        yield f"  {truth:28s} " + ", ".join(f"{word} {count}" for word, count in words.most_common())
-
-
-def _kinds(findings: Iterable[Finding]) -> Iterator[str]:
-    """Yield each kind of false verdict with some of the seeds that show it."""
-    kinds: dict[tuple[str, ...], list[Finding]] = {}
-    for one in findings:
-        kinds.setdefault(one.kind, []).append(one)
-    for kind, those in sorted(kinds.items(), key=lambda item: (-len({one.seed for one in item[1]}), item[0]))[
-        :_SHOWN
-    ]:
-        who, mark, word, rule_id, truth = kind
-        seeds = sorted({one.seed for one in those})
-        lines = Counter(one.line for one in those if one.line)
-        on = f" on {', '.join(f'{line} {count}' for line, count in lines.most_common(4))}" if lines else ""
-        first = those[0]
-        yield (
-            f"{mark}: {who} says {word} ({rule_id}) where the truth is {truth}{on}: {sum(one.count for one in those)} times "
-            f"in {len(seeds)} countries; seeds {', '.join(map(str, seeds[:8]))}; first {first.who} at {clock(first.at_s)} of {first.seed}"
-        )

@@ -6,8 +6,9 @@ from firmware.model.failures import Failure
 from firmware.plans.load import load
 from tests.country import hosts as far
 from tests.country.hosts import Hosts
-from tests.country.internet import VANTAGE, Internet
+from tests.country.internet import Internet
 from tests.country.lines import QUALITIES, Line, LineQuality
+from tests.country.passages import VANTAGE
 from tests.country.rules import Act, Kind, Place, Rule
 
 HOSTS = Hosts(load("ir"))
@@ -82,13 +83,22 @@ def test_losses_have_the_share_that_the_line_has_also_where_packets_are_taken_at
     line = Line(quality=quality, seed="share")
     lost = passed = 0
     for _ in range(20_000):
-        if line.passes(3, 0, at_most=3):
+        if line.passes(3, 0, since_s=0.0, until_s=1.0):
             passed += 3
         elif line.loses(0.0, up=True):
             lost += 1
         else:
             passed += 1
     assert lost / (lost + passed) == pytest.approx(0.05, rel=0.1)
+
+
+def test_nothing_passes_at_once_what_meets_a_burst() -> None:
+    line = Line(quality=QUALITIES["bursty"], seed="bursts")
+    lost = [now_s / 10 for now_s in range(36_000) if line.loses(now_s / 10, up=True)]
+    taken = [now_s for now_s in lost if line.passes(1, 1, since_s=now_s - 2, until_s=now_s + 2)]
+    assert len(lost) > 100
+    assert taken == []
+    assert line.passes(1, 1, since_s=0.0, until_s=1.0)
 
 
 def test_a_name_is_answered_and_a_forged_answer_leads_elsewhere() -> None:

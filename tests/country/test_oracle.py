@@ -2,9 +2,8 @@
 
 import pytest
 
-from tests.country.draw import draw
 from tests.country.oracle import Mark, country_mark, device_mark, site_mark
-from tests.country.truth import Home, How, Ill, Provider, Scope, Truth, Wrong
+from tests.country.truth import Home, Ill, Provider, Scope, Truth, Wrong
 
 FIXED = Provider(name="AS1", kind="fixed")
 MOBILE = (Provider(name="AS2", kind="mobile"), Provider(name="AS3", kind="mobile"))
@@ -115,17 +114,3 @@ def test_a_country_may_be_called_what_it_was_a_quarter_of_an_hour_ago_and_not_wh
     assert country_mark(there, "total_shutdown", 20_600) is Mark.RIGHT
     assert country_mark(there, "total_shutdown", 21_000) is Mark.ACCUSES
     assert country_mark(there, "total_shutdown", 9_990) is Mark.ACCUSES
-
-
-def test_half_of_what_is_drawn_is_free_and_the_same_each_time() -> None:
-    drawn = [draw(seed) for seed in range(60)]
-    assert drawn == [draw(seed) for seed in range(60)]
-    assert sum(one.is_free for one in drawn) == 30
-    assert sorted(len(one.homes) for one in drawn)[30] >= 8
-    assert min(len({home.provider.name for home in one.homes}) for one in drawn) >= 3
-    assert all(one.wrongs for one in drawn)
-    assert {wrong.how for one in drawn for wrong in one.wrongs} == set(How)
-    assert {wrong.ill for one in drawn for wrong in one.wrongs} >= set(Ill) - {
-        Ill.FAMILY_CUT,
-        Ill.TLS_FILTERED,
-    }

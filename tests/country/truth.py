@@ -44,7 +44,7 @@ class Ill(StrEnum):
     """Its own line is dead: devices do not reach it, and its vantage reaches nothing."""
     # a censor's
     CUT = "cut"
-    """Abroad is stopped for the homes."""
+    """Abroad is stopped for the homes; `hosts` have caches in the country, which answer on."""
     SHUTDOWN = "shutdown"
     """All that leaves the homes is stopped, by order."""
     ALLOW_LIST = "allow-list"
@@ -53,6 +53,8 @@ class Ill(StrEnum):
     """IPv4 abroad is stopped for the homes."""
     TLS_FILTERED = "tls-filtered"
     """TLS handshakes abroad are stopped, and nothing else."""
+    THREE_PORTS = "three-ports"
+    """Abroad nothing passes but what goes to ports 53, 80 and 443."""
     BLOCKED_DNS = "blocked-dns"
     BLOCKED_TCP = "blocked-tcp"
     BLOCKED_TLS = "blocked-tls"
@@ -111,12 +113,21 @@ class Provider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
-    """One home with a device: its provider, province, and the kind of its line (`tests.country.lines`)."""
+    """One home with a device: its provider, province, and the kind of its line (`tests.country.lines`).
+
+    `router_resolves`: its router answers names from a cache of its own, where the line is not asked.
+    """
 
     number: int
     provider: Provider
     province: str
     line: str
+    router_resolves: bool = False
+
+    @property
+    def place(self) -> str:
+        """Return what its measurements have in common with those of other homes."""
+        return f"{self.line}, {'router' if self.router_resolves else 'provider'} resolves"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +141,8 @@ class Truth:
     has_vantage: bool = True
     sweep_s: int = 600
     plan: str = "ir"
+    kind: str = ""
+    """Which kind of country it was drawn as (`tests.country.draw`)."""
 
     @property
     def is_free(self) -> bool:
@@ -153,9 +166,10 @@ class Truth:
 
     def lines(self) -> list[str]:
         """Return it as people read it."""
-        told = [f"seed {self.seed}: {len(self.homes)} devices, {self.hours:.1f} h, plan {self.plan}"]
+        kind = self.kind or "made"
+        told = [f"seed {self.seed} ({kind}): {len(self.homes)} devices, {self.hours:.1f} h, plan {self.plan}"]
         told += [
-            f"  home {one.number}: {one.provider.name} ({one.provider.kind}), {one.province}, {one.line}"
+            f"  home {one.number}: {one.provider.name} ({one.provider.kind}), {one.province}, {one.place}"
             for one in self.homes
         ]
         for one in self.wrongs:

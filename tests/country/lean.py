@@ -1,0 +1,175 @@
+"""What makes a country cheap to play and changes nothing in it: the product's own functions, remembered or asked later.
+
+What is remembered are functions of their arguments alone, asked for the same few things a million times; what is put
+off is what nobody looks at in the end. This file must never change what a function returns.
+"""
+
+import gc
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, Final
+from unittest import mock
+
+from appliance import device as device_module
+from appliance.measuring.rounds import RecentRounds
+from collector.judgement import gather as gather_module
+from collector.judgement.devices import RoundSaid
+from collector.judgement.gather import _rounds
+from collector.store import timings
+from collector.store.answers import RoundRow
+from collector.store.retiming import Timelines, placed
+from firmware.clock.retiming import Timeline
+from firmware.judgement import ladder as ladder_module
+from firmware.judgement.facts import Past
+from firmware.judgement.fingerprints import table
+from firmware.judgement.observation import from_record
+from firmware.judgement.round import from_records as from_records_module
+from firmware.judgement.site import places
+from firmware.judgement.site import targets as targets_module
+from firmware.judgement.site.evidence import SiteView, WebEvidence
+from firmware.judgement.site.from_record import evidence_of
+from firmware.judgement.site.verdict import WebJudgement, judge
+from firmware.net import targets
+from firmware.protocols import bogons
+
+_KEPT: Final = 4_096
+_PACKAGES: Final = ("firmware", "appliance", "collector", "tests")
+_PURE: Final = (table.canonical, places.is_address, places.place, targets.family_of, bogons.is_bogon)
+_THRESHOLDS: Final = (100_000, 50, 100)
+"""Of the garbage collector: little of what a country makes is garbage in circles."""
+
+
+class LateText:
+    """The text of a value, made when it is compared, and hardly ever is."""
+
+    def __init__(self, value: object) -> None:
+        """Keep the value."""
+        self._value = value
+
+    def __lt__(self, other: "LateText") -> bool:
+        """Return whether the text comes before another's."""
+        return repr(self._value) < repr(other._value)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the texts are the same."""
+        return isinstance(other, LateText) and repr(self._value) == repr(other._value)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class LateRounds(RecentRounds):
+    """The last rounds, whose ages are worked out when somebody looks: the daemon asks for them at every tick."""
+
+    def before(self, now_ns: int) -> Any:
+        """Return the rounds before `now_ns`, oldest first, as something that may be gone through."""
+        return _Later(lambda: super(LateRounds, self).before(now_ns))
+
+
+class _Later:
+    def __init__(self, ask: Callable[[], tuple[Past, ...]]) -> None:
+        self._ask = ask
+
+    def __iter__(self) -> Iterator[Past]:
+        return iter(self._ask())
+
+
+class _Placed:
+    """Rounds as they were placed in time, as long as they and their device's timeline are the same."""
+
+    def __init__(self) -> None:
+        self._timelines = Timelines()
+        self._known: dict[tuple[str, str, int], tuple[Timeline, RoundRow]] = {}
+        self._rounds: dict[str, tuple[tuple[object, timings.Version], list[RoundSaid]]] = {}
+
+    def timeline(self, connection: sqlite3.Connection, device: str) -> Timeline:
+        """Return what is known of when a device's boots were."""
+        return self._timelines.of(connection, device)
+
+    def placed(self, row: RoundRow, timeline: Timeline) -> RoundRow:
+        """Return one round with its start re-timed."""
+        key = (row.device, row.epoch, row.seq)
+        known = self._known.get(key)
+        if known is None or known[0] is not timeline:
+            self._known[key] = known = (timeline, placed(row, timeline))
+        return known[1]
+
+    def rounds(
+        self, connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]
+    ) -> list[RoundSaid]:
+        """Return a device's rounds with the times they were at."""
+        asked = (rows, timings.version(connection, device))
+        known = self._rounds.get(device)
+        if known is None or known[0] != asked:
+            self._rounds[device] = known = (asked, _rounds(connection, device, rows))
+        return known[1]
+
+
+class _ById:
+    """A function of one value that never changes, remembered by which value it is; the last so many."""
+
+    def __init__(self, ask: Callable[[Any], Any], *, key: Callable[[Any], Any] = lambda value: value) -> None:
+        self._ask = ask
+        self._key = key
+        self._known: dict[tuple[int, str], tuple[object, Any]] = {}
+
+    def __call__(self, value: Any) -> Any:
+        """Return what the function returns."""
+        of = self._key(value)
+        # Whoever is kept here is kept alive, so that no other value has its number.
+        known = self._known.get((id(of), name := getattr(value, "target_name", "")))
+        if known is None:
+            if len(self._known) >= _KEPT:
+                del self._known[next(iter(self._known))]
+            self._known[id(of), name] = known = (of, self._ask(value))
+        return known[1]
+
+
+@contextmanager
+def lean() -> Iterator[None]:
+    """Have the product cost less."""
+    kept = _Placed()
+    before = gc.get_threshold()
+    with ExitStack() as stack:
+        for one in _PURE:
+            remembered = lru_cache(maxsize=8192)(one)
+            for module in _modules_with(one):
+                stack.enter_context(mock.patch.object(module, one.__name__, remembered))
+        stack.enter_context(mock.patch.object(ladder_module, "repr", LateText, create=True))
+        stack.enter_context(mock.patch.object(device_module, "RecentRounds", LateRounds))
+        stack.enter_context(
+            mock.patch.object(
+                gather_module, "timings", SimpleNamespace(**{**vars(timings), "timeline": kept.timeline})
+            )
+        )
+        stack.enter_context(mock.patch.object(gather_module, "placed", kept.placed))
+        stack.enter_context(mock.patch.object(gather_module, "_rounds", kept.rounds))
+        evidence = _ById(evidence_of, key=lambda record: record.outcome)
+        alone = _ById(lambda page: judge(page, None))
+
+        def judged(page: WebEvidence, *views: SiteView | None, **around: Any) -> WebJudgement:
+            known: WebJudgement = (
+                alone(page) if views == (None,) and not around else judge(page, *views, **around)
+            )
+            return known
+
+        stack.enter_context(mock.patch.object(from_records_module, "evidence_of", evidence))
+        stack.enter_context(mock.patch.object(targets_module, "judge", judged))
+        observed = _ById(from_record)
+        for module in _modules_with(from_record):
+            stack.enter_context(mock.patch.object(module, "from_record", observed))
+        gc.set_threshold(*_THRESHOLDS)
+        stack.callback(gc.set_threshold, *before)
+        yield
+
+
+def _modules_with(function: Callable[..., Any]) -> list[Any]:
+    """Return the modules that call a function by its own name."""
+    return [
+        module
+        for name, module in sorted(sys.modules.items())
+        if name.split(".")[0] in _PACKAGES and getattr(module, function.__name__, None) is function
+    ]

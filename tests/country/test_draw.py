@@ -1,0 +1,42 @@
+"""What is drawn: the same each time, half of it free, every kind in turn, and of each thing that may be wrong something."""
+
+import pytest
+
+from tests.country.draw import draw, kind_of
+from tests.country.kinds import CENSORED, FREE, LINES_OF
+from tests.country.truth import How, Ill
+
+KINDS = (*FREE, *CENSORED)
+
+
+def test_half_of_what_is_drawn_is_free_and_the_same_each_time() -> None:
+    drawn = [draw(seed) for seed in range(60)]
+    assert drawn == [draw(seed) for seed in range(60)]
+    assert sum(one.is_free for one in drawn) == 30
+    assert sorted(len(one.homes) for one in drawn)[30] >= 8
+    assert min(len({home.provider.name for home in one.homes}) for one in drawn) >= 3
+    assert all(one.wrongs for one in drawn)
+    assert sorted(one.hours for one in drawn)[30] >= 24
+
+
+def test_every_kind_takes_its_turn_and_everything_that_may_be_wrong_is_drawn() -> None:
+    assert {draw(seed).kind for seed in range(2 * len(FREE))} == {one.name for one in KINDS}
+    wrongs = [wrong for seed in range(480) for wrong in draw(seed).wrongs]
+    assert {one.ill for one in wrongs} == set(Ill)
+    assert {one.how for one in wrongs} == set(How)
+    assert LINES_OF.keys() <= {one.name for one in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda one: one.name)
+def test_a_kind_may_be_asked_for_and_its_truth_has_room_for_what_it_is_about(kind: object) -> None:
+    name = getattr(kind, "name")  # noqa: B009
+    for seed in range(8):
+        truth = draw(seed, hours=1.5, only=(name,))
+        assert truth.kind == name
+        assert all(0 < one.since_s < one.until_s for one in truth.wrongs)
+        assert max(one.until_s for one in truth.wrongs) <= truth.hours * 3600
+
+
+def test_no_kind_of_that_name_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no kind of country is called weather"):
+        kind_of(3, ("weather",))
