@@ -16,6 +16,7 @@ from appliance.delivery.removable.command import to_directory
 from appliance.errors import ApplianceError
 from appliance.measuring.surroundings import surrounded
 from appliance.outbox.box import Outbox
+from appliance.parts import bring_lists
 from appliance.settings import DeviceSettings
 from appliance.storage.datadir import read_device
 from firmware.commands.errors import BadInputError, CommandError
@@ -80,7 +81,8 @@ def export(
         with Outbox.open_for_export(settings.data / "outbox.sqlite3") as outbox:
             epochs = (*outbox.past(), outbox)
             origins = {epoch.device: origin for epoch in epochs}
-            for line in lines(waiting(epochs), Format(form), origins, account, english):
+            known = bring_lists(settings).fingerprints
+            for line in lines(waiting(epochs), Format(form), origins, account, english, fingerprints=known):
                 click.echo(line)
     except (PlanError, SettingsError) as error:
         raise BadInputError(str(error)) from error

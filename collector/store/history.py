@@ -156,22 +156,22 @@ def _epochs(connection: sqlite3.Connection, device: str) -> list[str]:
 
 
 def _round(connection: sqlite3.Connection, row: RoundRow) -> StoredRound:
-    record = _read(row.body)
-    return StoredRound(row=row, record=record, ladder=_ladder(connection, row, record))
+    record, kept = _read(row.body)
+    return StoredRound(row=row, record=record, ladder=_counted(connection, row) if kept is None else kept)
 
 
 @lru_cache(maxsize=_READ_KEPT)
-def _read(body: str) -> Record:
-    return from_json(json.loads(body))
+def _read(body: str) -> tuple[Record, Ladder | None]:
+    """Return a conclusion and the ladder in it; None for one in another form, from other software."""
+    record = from_json(json.loads(body))
+    try:
+        return record, ladder.from_json(record.outcome.detail.get("ladder"))
+    except RecordError:
+        return record, None
 
 
-def _ladder(connection: sqlite3.Connection, row: RoundRow, record: Record) -> Ladder:
-    kept = record.outcome.detail.get("ladder")
-    if kept is not None:
-        try:
-            return ladder.from_json(kept)
-        except RecordError:
-            pass  # another form of it, from other software: its measurements still count
+def _counted(connection: sqlite3.Connection, row: RoundRow) -> Ladder:
+    """Return the ladder that a round's measurements come to."""
     return Ladder(
         rungs=tuple(
             RungState(

@@ -77,9 +77,14 @@ class Judging:
         self._history = DeviceHistory(queries)
         self._vantage = VantageQueries(queries)
 
-    def round(self, device: str, *, until: tuple[str, int] | None = None) -> JudgedRound | None:
-        """Return the device's last round, or the last up to `until` (epoch, seq), judged; None without a round."""
-        found = self._history.rounds(device, HISTORY_ROUNDS + 1, until=until).rounds
+    def round(
+        self, device: str, *, until: tuple[str, int] | None = None, history: int = HISTORY_ROUNDS
+    ) -> JudgedRound | None:
+        """Return the device's last round, or the last up to `until` (epoch, seq), judged; None without a round.
+
+        `history` is how many rounds before it are looked at: all that a rule may ask of, unless told.
+        """
+        found = self._history.rounds(device, history + 1, until=until).rounds
         if not found:
             return None
         last = found[-1]

@@ -10,13 +10,13 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Final
 
-from collector.store.answers import RecordRow
+from collector.store.answers import RecordRow, RoundRow
 from collector.store.neighbours import NeighbourQueries
 from collector.store.queries import Queries
 from collector.store.scopes import MAX_SAID, Assessment, Change, ScopeQueries
 from collector.vantage.judging import JudgedRound, Judging
 from firmware.judgement.fingerprints.table import Fingerprints
-from firmware.judgement.round.from_records import ended_ns
+from firmware.judgement.round.from_records import HISTORY_ROUNDS, ended_ns
 from firmware.judgement.round.surroundings import NearRound, beside_rounds, in_round, judge_in
 from firmware.judgement.site.evidence import SiteView
 from firmware.judgement.site.facts import RoundView
@@ -24,7 +24,7 @@ from firmware.judgement.site.from_record import TESTS
 from firmware.judgement.site.round_json import UNKNOWN
 from firmware.judgement.site.verdict import WebJudgement
 from firmware.model.jsontypes import RecordError
-from firmware.model.record import ClockQuality, Record, from_json
+from firmware.model.record import ClockQuality, Record, Verdict, from_json
 from firmware.model.statement import Statement
 
 _ROUNDS_HELD: Final = 200
@@ -64,7 +64,7 @@ class Surroundings:
         self._scopes = ScopeQueries(queries)
         self._queries = queries
         self._countries: dict[str, str] = {}
-        self._rounds: OrderedDict[tuple[str, str, int], JudgedRound | None] = OrderedDict()
+        self._rounds: OrderedDict[tuple[str, str, int, int], JudgedRound | None] = OrderedDict()
         self._changes: dict[str, tuple[Change, ...]] = {}
 
     def of(self, row: RecordRow) -> SurroundedRecord:
@@ -101,13 +101,7 @@ class Surroundings:
         rounds = sorted(self._neighbours.rounds_beside(row), key=lambda one: one.start_boottime_ns)
         before = [one for one in rounds if one.start_boottime_ns <= began_ns][-1:]
         after = [one for one in rounds if one.start_boottime_ns > began_ns][:1]
-        near = [
-            None if judged is None else NearRound(judged=judged.judged, apart_s=_apart_s(judged, record))
-            for judged in (
-                self._round(one[0].device, one[0].epoch, one[0].seq) if one else None
-                for one in (before, after)
-            )
-        ]
+        near = [self._near(record, one[0]) if one else None for one in (before, after)]
         earlier = [from_json(json.loads(one.body)) for one in self._neighbours.earlier(row)]
         view, why = self._judging.view_at_end(row, record)
         return SurroundedRecord(
@@ -117,10 +111,23 @@ class Surroundings:
             why_no_vantage=why,
         )
 
-    def _round(self, device: str, epoch: str, seq: int) -> JudgedRound | None:
-        key = (device, epoch, seq)
+    def _near(self, record: Record, row: RoundRow) -> NearRound | None:
+        """Return a round beside a measurement: as its device concluded, with the facts of its own records alone.
+
+        What the rounds before it were asked for is whether one of its own targets had failed before, which is not asked here.
+        """
+        judged = self._round(row.device, row.epoch, row.seq, history=0)
+        if judged is None:
+            return None
+        words = Verdict(verdict=row.verdict or "", rule_id=row.rule_id or "")
+        return NearRound(judged=replace(judged.judged, verdict=words), apart_s=_apart_s(judged, record))
+
+    def _round(
+        self, device: str, epoch: str, seq: int, *, history: int = HISTORY_ROUNDS
+    ) -> JudgedRound | None:
+        key = (device, epoch, seq, history)
         if key not in self._rounds:
-            judged = self._judging.round(device, until=(epoch, seq))
+            judged = self._judging.round(device, until=(epoch, seq), history=history)
             is_it = judged is not None and (judged.row.epoch, judged.row.seq) == (epoch, seq)
             self._rounds[key] = judged if is_it else None
             if len(self._rounds) > _ROUNDS_HELD:

@@ -1,6 +1,7 @@
 """`tidegauge export`: the records that wait on a device, which stay where they are."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,14 @@ from click.testing import CliRunner, Result
 from appliance.export import export
 from appliance.outbox.box import Outbox
 from appliance.storage.datadir import DataDir
+from firmware.commands.explain import explain
+from firmware.model.failures import Failure
+from firmware.model.plan import PlannedTarget
+from firmware.model.record import Rung
+from tests.collector.page import invented
 from tests.firmware.records import tcp_record
+
+BEGAN_NS = 1_795_000_000_000_000_000
 
 
 @pytest.fixture
@@ -67,3 +75,42 @@ def test_what_cannot_be_is_said(data: Path, words: list[str], said: str) -> None
     done = CliRunner().invoke(export, ["--data", str(data), *words])
     assert done.exit_code == 2
     assert said in done.stderr
+
+
+def dark_from(target: PlannedTarget, at_ns: int) -> str | None:
+    """Return the weather in which all that is far falls silent after the first round."""
+    far = (Rung.RESOLVER, Rung.DOMESTIC, Rung.INTERNATIONAL, Rung.PLATFORMS)
+    return Failure.TIMEOUT if at_ns > BEGAN_NS and target.rung in far else None
+
+
+def test_a_dark_round_that_waits_accuses_nobody_and_each_line_says_its_round(tmp_path: Path) -> None:
+    """Nothing is blocked here: a line falls silent, and what it measured goes out by hand, in both forms."""
+    device = invented.Device(
+        id="k3v9q2m7x1c8n5p4",
+        epoch="9f1c04d27ab35e68",
+        weather=dark_from,
+        booted_utc_ns=BEGAN_NS - 9_000_000_000_000,
+    )
+    for number in range(3):
+        device.one_round(BEGAN_NS + number * 180_000_000_000)
+    with (
+        DataDir.open(tmp_path / "device") as directory,
+        Outbox.open(directory.outbox, device=directory.device) as outbox,
+    ):
+        outbox.append(device.records)
+    for form in ("jsonl", "ooni"):
+        file = tmp_path / form
+        file.write_text(exported(tmp_path / "device", "--format", form).stdout)
+        told = [
+            json.loads(line)
+            for line in CliRunner().invoke(explain, ["--json", str(file)]).stdout.splitlines()
+        ]
+        assert len(told) >= 36
+        assert not [one for one in told if one["verdict"].startswith("blocked") or one["blocking"]]
+        rounds = Counter(one["round"]["verdict"] for one in told)
+        assert rounds.keys() == {"ok", "isp_or_wider_outage"}
+        assert rounds["isp_or_wider_outage"] == 2 * rounds["ok"]
+        dark = [
+            one for one in told if one["test"] in ("tls", "urlgetter") and one["round"]["verdict"] != "ok"
+        ]
+        assert {one["verdict"] for one in dark} == {"inconclusive"}

@@ -18,6 +18,7 @@ from collector.store.vantage_streaks import NS, Key, Sample
 from collector.vantage.surroundings import BesideRounds, Surroundings, said_at
 from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.failures import Failure
+from firmware.model.jsontypes import JsonObject
 from firmware.model.plan import PlannedTarget
 from firmware.model.record import Record, Rung
 from tests.collector.page import invented
@@ -120,7 +121,11 @@ def test_a_first_failure_is_seen_once(tmp_path: Path) -> None:
 
 
 def test_the_page_and_the_api_show_them(tmp_path: Path) -> None:
-    with serving(tmp_path, lambda store: fill(store, rounds(LOOKS_S))) as served:
+    device, theirs = rounds(LOOKS_S), "theirs.csv 2026-11-01 0123456789ab"
+    *_, last = device.records
+    detail: JsonObject = {**last.outcome.detail, "fingerprints": [theirs]}
+    device.records[-1] = replace(last, outcome=replace(last.outcome, detail=detail))
+    with serving(tmp_path, lambda store: fill(store, device)) as served:
         look_outside(served.database)
         url = f"{served.url}/api/v1/devices/{DEVICE}/pages"
         with urllib.request.urlopen(url, timeout=30) as answer:
@@ -139,6 +144,8 @@ def test_the_page_and_the_api_show_them(tmp_path: Path) -> None:
         assert "connect-stopped" in html
         with urllib.request.urlopen(f"{served.url}/api/v1/devices/{DEVICE}/targets", timeout=30) as answer:
             targets = json.load(answer)
+        assert (targets["fingerprint_lists"], targets["device_fingerprint_lists"]) == ([], [theirs])
+        assert f"this collector goes by none, the device went by {theirs}." in html
         assert NAME not in {target["target_name"] for target in targets["targets"]}
 
 
