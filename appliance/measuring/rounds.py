@@ -199,6 +199,7 @@ def _asked(plan: Plan, task: Task) -> Observation:
         network=owner_of(plan, task.target_name),
         start_ns=task.start_boottime_ns,
         end_ns=task.start_boottime_ns,
+        small_segments="max_segment" in task.options,
     )
 
 

@@ -10,6 +10,14 @@ from typing import Final
 
 from firmware.judgement.ladder import Ladder, RungProgress, counts, latest_by_target
 from firmware.judgement.observation import Observation, Outlook
+from firmware.judgement.reach import (
+    MIN_REFERENCES,
+    FamilyReach,
+    Reach,
+    fell_silent_connected,
+    networks_of,
+    reach_of,
+)
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.failures import Failure
 from firmware.model.record import Rung, Verdict
@@ -21,15 +29,16 @@ Block pages answer 403 or 451, which is not among them."""
 MIN_OK: Final = 2
 """Unrelated international networks that must prove themselves before they are called well."""
 
-MIN_REFERENCES: Final = 3
-"""Unrelated networks that must be silent before their silence means anything."""
-
 FEW: Final = 3
 """Few is at most one in so many of the networks tried. And where one in so many of the reference networks is silent
 together with platforms, the outside is not well."""
 
 FAR: Final = (Rung.DOMESTIC, Rung.INTERNATIONAL, Rung.PLATFORMS)
 FAMILIES: Final = (4, 6)
+_COMMON_PORT: Final = ":443"
+"""What targets of both families are asked on."""
+HANDSHAKES: Final = frozenset({"tls", "web_connectivity"})
+"""Tests whose answer is as large as a certificate chain."""
 TUNNEL: Final = "tunnel"
 
 CONFIRMING_S: Final = 180.0
@@ -50,38 +59,6 @@ class Past:
     ladder: Ladder
     age_s: float
     targets: tuple[TargetJudgement, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
-    """The unrelated networks of one rung, by what became of them, the sets disjoint but for `authenticated`.
-
-    `reached`: at least one target answered. `authenticated`: of those, the networks where the right peer proved
-    itself. `tampered`: something answered, never the target. `down`: nothing answered. `unknown`: nothing that
-    tells, since names were not resolved or failures have no word. `anonymous`: whether a target of no known network was reached.
-    """
-
-    reached: frozenset[str]
-    authenticated: frozenset[str]
-    tampered: frozenset[str]
-    down: frozenset[str]
-    unknown: frozenset[str]
-    anonymous: bool
-
-    @property
-    def any_answer(self) -> bool:
-        """Return whether anything answered at all."""
-        return bool(self.reached or self.tampered or self.anonymous)
-
-    @property
-    def is_silent(self) -> bool:
-        """Return whether nothing answered, in enough networks for that to mean something."""
-        return not self.any_answer and len(self.down) >= MIN_REFERENCES
-
-    @property
-    def tried(self) -> int:
-        """Return in how many unrelated networks something was tried."""
-        return len(self.reached) + len(self.tampered) + len(self.down) + len(self.unknown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +83,10 @@ class RoundFacts:
         latest = tuple(latest_by_target(observations).values())
         return cls(
             latest=latest,
-            domestic=_reach(latest, Rung.DOMESTIC),
-            international=_reach(latest, Rung.INTERNATIONAL),
-            platforms=_reach(latest, Rung.PLATFORMS),
-            outside=_reach(latest, Rung.INTERNATIONAL, Rung.PLATFORMS),
+            domestic=reach_of(latest, Rung.DOMESTIC),
+            international=reach_of(latest, Rung.INTERNATIONAL),
+            platforms=reach_of(latest, Rung.PLATFORMS),
+            outside=reach_of(latest, Rung.INTERNATIONAL, Rung.PLATFORMS),
             history=tuple(history),
         )
 
@@ -132,9 +109,16 @@ class RoundFacts:
         reach = self.international
         return len(reach.authenticated) >= MIN_OK and len(reach.reached) * 2 >= reach.tried
 
-    def of_family(self, rung: Rung, family: int) -> Reach:
-        """Return what became of the targets of a rung that were asked over one address family (4 or 6) and no other."""
-        return _reach((seen for seen in self.latest if seen.family == family), rung)
+    def of_family(self, rung: Rung, family: int) -> FamilyReach:
+        """Return what became of connects to port 443 of the targets that a rung pins to one address family (4 or 6).
+
+        One port, and connects alone, so that what is silent over a family is not taken for what a filter stops.
+        """
+        tried = [
+            seen for seen in self.on(rung) if seen.family == family and seen.target.endswith(_COMMON_PORT)
+        ]
+        connected = networks_of(seen for seen in tried if seen.has_connected)
+        return FamilyReach(connected=connected, silent=networks_of(tried) - connected)
 
     @property
     def same_references_silent(self) -> bool:
@@ -174,16 +158,38 @@ class RoundFacts:
         return few and len(self.international.down - self.outside.reached) >= MIN_REFERENCES
 
     @property
+    def large_packets_vanish(self) -> bool:
+        """Return whether handshakes outside succeed in small packets and all others fall silent once they are connected.
+
+        That is a path whose MTU nobody tells, not a filter: who drops a name or a protocol does not mind the size.
+        """
+        shaken = [seen for rung in (Rung.INTERNATIONAL, Rung.PLATFORMS) for seen in self.on(rung)]
+        shaken = [seen for seen in shaken if seen.test in HANDSHAKES]
+        small = any(seen.small_segments and seen.is_authenticated for seen in shaken)
+        large = [seen for seen in shaken if not seen.small_segments]
+        vanished = networks_of(seen for seen in large if fell_silent_connected(seen))
+        reached = any(seen.outlook is Outlook.REACHED for seen in large)
+        return small and not reached and len(vanished) >= MIN_REFERENCES
+
+    @property
+    def mute_families(self) -> frozenset[int]:
+        """Return the address families over which no reference target answers while one does over the other."""
+        tried = {family: self.of_family(Rung.INTERNATIONAL, family) for family in FAMILIES}
+        if not any(reach.connected for reach in tried.values()):
+            return frozenset()
+        return frozenset(family for family, reach in tried.items() if reach.silent and not reach.connected)
+
+    @property
     def silent_family(self) -> int | None:
         """Return the address family (4 or 6) over which all reference targets are silent while others answer over the other.
 
         IPv6 that is announced and leads nowhere is common, and nobody's doing: it counts where it works inside the country.
         """
         four, six = (self.of_family(Rung.INTERNATIONAL, family) for family in FAMILIES)
-        if four.is_silent and len(six.reached) >= MIN_OK:
+        if four.is_silent and len(six.connected) >= MIN_OK:
             return 4
-        inside = self.of_family(Rung.DOMESTIC, 6).authenticated
-        return 6 if six.is_silent and len(four.reached) >= MIN_OK and inside else None
+        inside = self.of_family(Rung.DOMESTIC, 6).connected
+        return 6 if six.is_silent and len(four.connected) >= MIN_OK and inside else None
 
     @property
     def tunnelled(self) -> bool:
@@ -224,7 +230,8 @@ class RoundFacts:
         """Return the plain-HTTP checks that were answered the way a sign-in page answers."""
         return tuple(
             seen
-            for seen in self.on(Rung.INTERNATIONAL)
+            for rung in (Rung.DOMESTIC, Rung.INTERNATIONAL)
+            for seen in self.on(rung)
             if seen.outlook is Outlook.TAMPERED
             and seen.target.startswith("http://")
             and (seen.http_status in PORTAL_STATUSES or seen.failure == Failure.HTTP_UNEXPECTED_REDIRECT_URL)
@@ -241,23 +248,3 @@ class RoundFacts:
         recent = [past for past in self.history if past.age_s <= ROUTER_MEMORY_S]
         before = any(past.ladder.rung(Rung.GATEWAY).state in answered for past in recent)
         return before and bool(self.failed(Rung.GATEWAY))
-
-
-def _reach(latest: Iterable[Observation], *rungs: Rung) -> Reach:
-    tried = [seen for seen in latest if seen.rung in rungs and counts(seen)]
-    named = {outlook: _networks(seen for seen in tried if seen.outlook is outlook) for outlook in Outlook}
-    reached = named[Outlook.REACHED]
-    tampered = named[Outlook.TAMPERED] - reached
-    down = named[Outlook.DOWN] - reached - tampered
-    return Reach(
-        reached=reached,
-        authenticated=_networks(seen for seen in tried if seen.is_authenticated),
-        tampered=tampered,
-        down=down,
-        unknown=(named[Outlook.UNRESOLVED] | named[Outlook.UNKNOWN_FAILURE]) - reached - tampered - down,
-        anonymous=any(seen.outlook is Outlook.REACHED and not seen.network for seen in tried),
-    )
-
-
-def _networks(observations: Iterable[Observation]) -> frozenset[str]:
-    return frozenset(seen.network for seen in observations if seen.network)

@@ -57,7 +57,7 @@ _EXCLUDED: Final = frozenset(
     }
 )
 _OURS: Final = frozenset({"parse", "measure", "run"})
-"""Where a fault of our own program shows (`firmware.worker.runner`, `firmware.worker.process`): it says nothing of a network."""
+"""Where a fault of our own program shows (`firmware.worker.runner`, `firmware.worker.process`)."""
 _TAMPERED: Final = frozenset(
     {
         Failure.SSL_FAILED_HANDSHAKE,
@@ -100,6 +100,8 @@ class Observation:
     """The kind of interface it left by, as `firmware.net.host_view` names them."""
     retransmitted: bool = False
     """Whether the kernel had to send something again before the target answered."""
+    small_segments: bool = False
+    """Whether it asked for small packets, both ways."""
     void: bool = False
     """Set by `settle` where the host itself lacks what the target takes."""
 
@@ -124,12 +126,12 @@ class Observation:
     @property
     def is_by_name(self) -> bool:
         """Return whether a name had to be resolved before the target could be asked."""
-        return self.is_connectivity and "@" not in self.target and _family(self.target) is None
+        return self.is_connectivity and "@" not in self.target and self.family is None
 
     @property
     def family(self) -> int | None:
         """Return the address family (4 or 6) of a target that is pinned to an address; None for a name."""
-        return None if "@" in self.target else _family(self.target)
+        return _family(self.target)
 
     @property
     def is_authenticated(self) -> bool:
@@ -137,6 +139,11 @@ class Observation:
         if self.test == "web_connectivity" and not self.target.startswith("https://"):
             return False
         return self.test in AUTHENTICATING_TESTS and self.outlook is Outlook.REACHED
+
+    @property
+    def has_connected(self) -> bool:
+        """Return whether its connection stood, whatever came of it then."""
+        return self.failed_operation not in ("connect", "resolve") and self.outlook is not Outlook.EXCLUDED
 
     @property
     def why(self) -> str:
@@ -192,6 +199,7 @@ def from_result(task: Task, result: Result, *, network: str) -> Observation:
         start_ns=result.start_boottime_ns,
         runtime_ns=result.runtime_ns,
         uplink=result.uplink,
+        small_segments="max_segment" in task.options,
     )
 
 
@@ -209,6 +217,7 @@ def from_record(record: Record) -> Observation:
         start_ns=record.start.boottime_ns,
         runtime_ns=record.runtime_ns,
         uplink=record.uplink,
+        small_segments="max_segment" in record.outcome.detail,
     )
 
 
@@ -239,6 +248,7 @@ def _observation(
     start_ns: int,
     runtime_ns: int,
     uplink: str,
+    small_segments: bool,
 ) -> Observation:
     return Observation(
         test=test,
@@ -254,6 +264,7 @@ def _observation(
         end_ns=start_ns + runtime_ns,
         http_status=_status(outcome.detail),
         uplink=uplink,
+        small_segments=small_segments,
         retransmitted=_retransmitted(outcome.detail),
         routes=_families(outcome.detail, "default_route") if test == "address" else None,
         next_hops=_families(outcome.detail, "gateway") if test == "address" else None,

@@ -2,9 +2,10 @@
 
 The target is HOST, HOST:PORT or an address; the port is 443 if not given. Options: `sni` (the name asked for
 and verified, where it is not the target's own), `alpn` (a comma-separated list; the default is what browsers
-offer), `family`. The certificate is verified against the system's authorities.
+offer), `max_segment` (bytes that a TCP segment carries at most, either way: a handshake in small packets passes where
+large ones vanish), `family`. The certificate is verified against the system's authorities.
 
-`detail`: what `firmware.protocols.tls_stream.Handshake.to_json` documents, with `queries` (the DNS exchanges) and
+`detail`: `max_segment` where it was set, what `firmware.protocols.tls_stream.Handshake.to_json` documents, with `queries` (the DNS exchanges) and
 `tcp_connect` (each attempt). A reset after the ClientHello and a silence are told apart by the failure and by
 `flights`. This measurement must never send application data.
 """
@@ -24,6 +25,9 @@ from firmware.protocols.reach import ReachDetail, reach
 
 PORT: Final = 443
 BROWSER_ALPN: Final = "h2,http/1.1"
+MIN_SEGMENT: Final = 256
+MAX_SEGMENT: Final = 1460
+"""What a packet of 1,500 bytes carries over IPv4; fewer than the least are more packets than a handshake is worth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,7 @@ class Tls:
     server_name: str
     alpn: tuple[str, ...]
     families: tuple[int, ...]
+    max_segment: int = 0
 
     name: ClassVar[str] = "tls"
     version: ClassVar[str] = "0.1.0"
@@ -54,6 +59,9 @@ class Tls:
             server_name=parse_host(given.text("sni", place.host)),
             alpn=alpn,
             families=given.families(),
+            max_segment=given.integer("max_segment", 0, low=MIN_SEGMENT, high=MAX_SEGMENT)
+            if "max_segment" in options
+            else 0,
         )
         given.finish()
         return parsed
@@ -65,9 +73,18 @@ class Tls:
         way = ReachDetail()
         phases: dict[str, Phase] = way.phases
         detail: dict[str, JsonValue] = {"server_name": self.server_name}
+        if self.max_segment:
+            detail["max_segment"] = self.max_segment
         failed: MeasurementFailedError | None = None
         try:
-            with await reach(net, way, self.place.host, self.place.known_port, families=self.families) as tcp:
+            with await reach(
+                net,
+                way,
+                self.place.host,
+                self.place.known_port,
+                families=self.families,
+                max_segment=self.max_segment,
+            ) as tcp:
                 stream = TlsStream(net, tcp, server_name=self.server_name, alpn=self.alpn)
                 try:
                     await stream.handshake()

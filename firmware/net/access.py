@@ -73,10 +73,17 @@ class Net:
                 self.began_ns = max(boottime_ns(), self.slot_ns)
 
     async def connect_tcp(
-        self, address: str, port: int, *, timeout_s: float = CONNECT_TIMEOUT_S, due_ns: int = 0
+        self,
+        address: str,
+        port: int,
+        *,
+        timeout_s: float = CONNECT_TIMEOUT_S,
+        due_ns: int = 0,
+        max_segment: int = 0,
     ) -> TcpStream:
         """Connect to a literal address, at `due_ns` (CLOCK_BOOTTIME) if given.
 
+        `max_segment` is the most bytes that a segment carries, either way; 0: what the path's MTU allows.
         Raises `MeasurementFailedError` (operation `connect`).
         """
         family, remote = self.socket_address(address, port)
@@ -84,7 +91,7 @@ class Net:
         deadline_ns = min(start_ns + round(timeout_s * 1e9), self.deadline_ns)
         try:
             stream, attempt = await streams.connect(
-                self, remote, family, deadline_ns=deadline_ns, due_ns=due_ns
+                self, remote, family, deadline_ns=deadline_ns, due_ns=due_ns, max_segment=max_segment
             )
         except OSError as error:
             raise MeasurementFailedError(from_os_error(error), operation="connect") from error

@@ -234,10 +234,16 @@ async def connect(
     *,
     deadline_ns: int,
     due_ns: int = 0,
+    max_segment: int = 0,
 ) -> tuple[TcpStream | None, ConnectAttempt]:
-    """Connect to the socket address `remote`, at `due_ns` if given. Returns the stream, or None and why in the attempt."""
+    """Connect to the socket address `remote`, at `due_ns` if given. Returns the stream, or None and why in the attempt.
+
+    `max_segment`, where it is not 0, is the most bytes that a segment carries, either way.
+    """
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
+        if max_segment:  # what a SYN promises, so it is set before the connect
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, max_segment)
         stream, attempt = await _connect(owner, sock, remote, deadline_ns, due_ns)
     except BaseException:
         sock.close()

@@ -167,11 +167,11 @@ def _places(targets: Iterable[PlannedTarget]) -> Iterator[PlanFault]:
             allowed = "network = { asn = …, name = … }: evidence is counted in unrelated networks"
             yield PlanFault(place=f"{place}.network", found="nothing", allowed=allowed)
         if (
-            target.rung is Rung.INTERNATIONAL
+            target.rung in (Rung.DOMESTIC, Rung.INTERNATIONAL)
             and target.target.startswith("http://")
-            and "expect_status" not in target.options
+            and not {"expect_status", "expect_redirect"} & set(target.options)
         ):
-            allowed = "expect_status = …: a sign-in page answers plain HTTP too"
+            allowed = "expect_status = … or expect_redirect = …: a sign-in page answers plain HTTP too"
             yield PlanFault(place=f"{place}.options", found="no expectation", allowed=allowed)
 
 

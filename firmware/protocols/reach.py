@@ -38,9 +38,17 @@ class ReachDetail:
 
 
 async def reach(
-    net: Net, way: ReachDetail, host: str, port: int, *, families: Sequence[int] = (4, 6)
+    net: Net,
+    way: ReachDetail,
+    host: str,
+    port: int,
+    *,
+    families: Sequence[int] = (4, 6),
+    max_segment: int = 0,
 ) -> TcpStream:
     """Return a stream to `host`, which may be a literal address; what happened on the way goes into `way`.
+
+    `max_segment` is as in `Net.connect_tcp`.
 
     Raises `MeasurementFailedError`: operation `resolve`, or `connect` with the failure of the first address,
     which is what a person who tries the preferred address sees.
@@ -56,7 +64,7 @@ async def reach(
     for address in resolved.addresses:
         tried = len(net.attempts)
         try:
-            stream = await net.connect_tcp(address, port)
+            stream = await net.connect_tcp(address, port, max_segment=max_segment)
         except MeasurementFailedError as error:
             first = first or error
         else:

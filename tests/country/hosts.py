@@ -6,7 +6,7 @@ wrong in the country.
 
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from firmware.model.plan import Plan, PlannedTarget, PlannedTask
@@ -58,6 +58,8 @@ class Hosts:
         self.by_address: dict[str, Server] = {}
         self.of_target: dict[str, str] = {}
         """The host that a target of the plan is, by the target's name."""
+        self.secure: set[str] = set()
+        """Hosts that send who asks in clear text on to their own HTTPS."""
         asked: list[PlannedTarget | PlannedTask] = [*plan.targets, *plan.tasks]
         for number, one in enumerate(asked):
             if one.zone is not Zone.LOCAL and not one.target.startswith("@"):
@@ -77,11 +79,14 @@ class Hosts:
     def _add_target(self, number: int, one: PlannedTarget | PlannedTask) -> None:
         place = one.target.removeprefix("https://").removeprefix("http://").split("/")[0]
         head, _, port = place.rpartition(":")
-        name = head if port.isdigit() else place
+        name = (head if port.isdigit() else place).strip("[]")
         if one.test == "dns":
             name = str(one.options.get("resolver", ""))
         pinned = name if family_of(name) is not None else ""
-        host = str(one.options.get("sni", "")) or (f"host-{one.name}" if pinned else name)
+        told = str(one.options.get("sni") or one.options.get("host") or "")
+        host = told or (f"host-{one.name}" if pinned else name)
+        if one.test == "tls" or one.target.startswith("https:"):
+            self.secure.add(host)
         abroad = one.zone is Zone.INTERNATIONAL
         net = 20 + number
         own = pinned or (
@@ -94,9 +99,14 @@ class Hosts:
         self._add(Server(host=host, addresses=addresses, abroad=abroad, delay_ms=delay_ms))
 
     def _add(self, server: Server) -> None:
-        if server.host not in self.by_name:
-            self.by_name[server.host] = server
-            self.by_address.update(dict.fromkeys(server.addresses, server))
+        known = self.by_name.get(server.host)
+        if known is not None:
+            more = tuple(one for one in server.addresses if one not in known.addresses)
+            # A name has one address of a family, as it was first given; a pinned one of another family is its too.
+            free = tuple(one for one in more if known.address(family_of(one) or 4) is None)
+            server = replace(known, addresses=(*known.addresses, *free))
+        self.by_name[server.host] = server
+        self.by_address.update(dict.fromkeys(server.addresses, server))
 
     def values(self, name: str, record_type: str) -> tuple[str, ...]:
         """Return the true answer to a DNS question for addresses; empty: there is none."""
@@ -151,13 +161,15 @@ def _record(address: str) -> bytes:
     return struct.pack("!HHHIH", 0xC00C, 28 if is_six else 1, 1, 300, len(data)) + data
 
 
-def page_of(host: str, path: str, *, forged: bool = False, status: int = 200) -> bytes:
-    """Return what a server sends to a request in clear text, or over TLS."""
+def page_of(host: str, path: str, *, forged: bool = False, status: int = 200, moved: bool = False) -> bytes:
+    """Return what a server sends to a request in clear text, or over TLS; `moved`: it sends on to its HTTPS."""
     if forged:
         body = b'<html><body><iframe src="http://10.10.34.35:80"></iframe></body></html>'
         return _response(403, "Forbidden", body)
     if status != 200:
         return _response(status, "Service Unavailable", b"<title>Maintenance</title>")
+    if moved and path == "/":
+        return f"HTTP/1.1 301 Moved Permanently\r\nLocation: https://{host}/\r\nContent-Length: 0\r\n\r\n".encode()
     if path == "/generate_204":
         return b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
     return _response(200, "OK", f"<html><title>{host}</title>{'text ' * 400}</html>".encode())

@@ -114,32 +114,6 @@ KNOWN: Final[tuple[Known, ...]] = (
         why="The same, of a full line whose packets are late by seconds and arrive.",
     ),
     Known(
-        name="large-packets-vanish",
-        truth=Truth(
-            seed=1, hours=0.06, homes=_homes("fibre"), wrongs=(_wrong(Ill.MTU_HOLE),), has_vantage=False
-        ),
-        who="device",
-        mark=Mark.ACCUSES,
-        word="protocol_filtering",
-        rule_id="protocol-filtering",
-        why="A path that eats large packets lets 204 and connects through and no certificate: nobody looks at its MTU.",
-    ),
-    Known(
-        name="one-family-cut",
-        truth=Truth(
-            seed=1,
-            hours=0.06,
-            homes=_homes("dual-stack"),
-            wrongs=(_wrong(Ill.FAMILY_CUT),),
-            has_vantage=False,
-        ),
-        who="device",
-        mark=Mark.WRONG_KIND,
-        word="international_cut",
-        rule_id="international-cut",
-        why="All that is pinned is of IPv4, and platforms are tried by one address: IPv6, which is well, is never asked.",
-    ),
-    Known(
         name="server-resets-one-name",
         truth=Truth(
             seed=1,
@@ -168,21 +142,6 @@ KNOWN: Final[tuple[Known, ...]] = (
         rule_id="connect-stopped",
         why="A platform that itself drops a country looks like a block from one vantage.",
         is_long=True,
-    ),
-    Known(
-        name="sign-in-page-without-a-resolver",
-        truth=Truth(
-            seed=1,
-            hours=0.06,
-            homes=_homes("fibre"),
-            wrongs=(_wrong(Ill.SIGN_IN), _wrong(Ill.RESOLVER_DEAD)),
-            has_vantage=False,
-        ),
-        who="device",
-        mark=Mark.ACCUSES,
-        word="isp_or_wider_outage",
-        rule_id="isp-or-wider-outage",
-        why="The one plain-HTTP check goes by name: where no resolver answers, nobody meets the sign-in page.",
     ),
     Known(
         name="a-quarter-of-the-packets-lost",
@@ -277,6 +236,47 @@ MENDED: Final[tuple[Known, ...]] = (
         word="total_shutdown",
         rule_id="networks-lost-together",
         why="Both sweeps around it reach everything, and devices wait before they try again.",
+    ),
+    Known(
+        name="large-packets-vanish",
+        truth=Truth(
+            seed=1, hours=0.06, homes=_homes("fibre"), wrongs=(_wrong(Ill.MTU_HOLE),), has_vantage=False
+        ),
+        who="device",
+        mark=Mark.ACCUSES,
+        word="protocol_filtering",
+        rule_id="protocol-filtering",
+        why="A path that eats large packets lets 204 and connects through and no certificate: nobody looks at its MTU.",
+    ),
+    Known(
+        name="one-family-cut",
+        truth=Truth(
+            seed=1,
+            hours=0.06,
+            homes=_homes("dual-stack"),
+            wrongs=(_wrong(Ill.FAMILY_CUT),),
+            has_vantage=False,
+        ),
+        who="device",
+        mark=Mark.WRONG_KIND,
+        word="international_cut",
+        rule_id="international-cut",
+        why="All that is pinned is of IPv4, and platforms are tried by one address: IPv6, which is well, is never asked.",
+    ),
+    Known(
+        name="sign-in-page-without-a-resolver",
+        truth=Truth(
+            seed=1,
+            hours=0.06,
+            homes=_homes("fibre"),
+            wrongs=(_wrong(Ill.SIGN_IN), _wrong(Ill.RESOLVER_DEAD)),
+            has_vantage=False,
+        ),
+        who="device",
+        mark=Mark.ACCUSES,
+        word="isp_or_wider_outage",
+        rule_id="isp-or-wider-outage",
+        why="The one plain-HTTP check goes by name: where no resolver answers, nobody meets the sign-in page.",
     ),
 )
 """What was, and must not be again."""

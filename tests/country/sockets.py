@@ -114,7 +114,13 @@ class VirtualNet(Net):
         return Departure(self.now_ns(), OFFSET)
 
     async def connect_tcp(
-        self, address: str, port: int, *, timeout_s: float = CONNECT_TIMEOUT_S, due_ns: int = 0
+        self,
+        address: str,
+        port: int,
+        *,
+        timeout_s: float = CONNECT_TIMEOUT_S,
+        due_ns: int = 0,
+        max_segment: int = 0,
     ) -> TcpStream:
         """Connect, and keep the account, as `Net.connect_tcp` does."""
         self.socket_address(address, port)
@@ -135,9 +141,8 @@ class VirtualNet(Net):
         if flow is None:
             raise MeasurementFailedError(told.failure or "", operation="connect")
         stamp = Stamp.USER if told.retransmissions else Stamp.TCP_INFO
-        return VirtualStream(
-            self, flow, address, Phase(ns=max(1, round(told.rtt_s * NS)), stamp=stamp), told.retransmissions
-        )
+        connect = Phase(ns=max(1, round(told.rtt_s * NS)), stamp=stamp)
+        return VirtualStream(self, flow, address, connect, told.retransmissions, max_segment=max_segment)
 
     def _note(
         self, address: str, port: int, failure: str | None, departure: Departure, *, retransmissions: int

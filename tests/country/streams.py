@@ -28,6 +28,7 @@ SERVER_FLIGHT: Final = (1448, 1448, 1100)
 OFFSET: Final = ClockOffset(0, 1, 0)
 """Both clocks go alike here."""
 _ROOM: Final = 1448
+_CLEAR: Final = 80
 
 
 class StreamNet(Protocol):
@@ -60,7 +61,14 @@ class VirtualStream(TcpStream):
     """A connected stream. What is asked over it is answered by the host at its end, or by who stands in between."""
 
     def __init__(
-        self, net: StreamNet, flow: Flow, address: str, connect: Phase, retransmissions: int
+        self,
+        net: StreamNet,
+        flow: Flow,
+        address: str,
+        connect: Phase,
+        retransmissions: int,
+        *,
+        max_segment: int = 0,
     ) -> None:
         self.connect = connect
         self.local = ("192.168.1.20", 40_000)
@@ -72,6 +80,7 @@ class VirtualStream(TcpStream):
         self.net = net
         self.flow = flow
         self.again = retransmissions
+        self.max_segment = max_segment or _ROOM
         self._answers: list[tuple[float, bytes | str]] = []
 
     def __enter__(self) -> Self:
@@ -111,7 +120,9 @@ class VirtualStream(TcpStream):
             return [(act_s, Failure.CONNECTION_RESET)]
         if arrived_s is None:
             return []
-        data = far.page_of(name, path, forged=self.flow.server.host == far.STRANGER)
+        hosts, server = self.net.internet.hosts, self.flow.server.host
+        moved = self.flow.port == _CLEAR and server in hosts.secure
+        data = far.page_of(name, path, forged=server == far.STRANGER, moved=moved)
         sizes = [len(data[place : place + _ROOM]) for place in range(0, len(data), _ROOM)]
         answered = self.net.internet.answer(self.flow, sizes, arrived_s + 0.005, until_s)
         found: list[tuple[float, bytes | str]] = []
@@ -220,7 +231,9 @@ class VirtualTls(TlsStream):
         at_s = passage.act_s if passage.act is not None else passage.arrives_s
         if at_s is None:
             return Failure.TIMEOUT, until_s
-        answered = internet.answer(flow, SERVER_FLIGHT, at_s + 0.004, until_s)
+        room = self.tcp.max_segment
+        flight = [min(room, size - place) for size in SERVER_FLIGHT for place in range(0, size, room)]
+        answered = internet.answer(flow, flight, at_s + 0.004, until_s)
         self._tell_answer(answered.segments)
         if answered.act is not None:
             return Failure.CONNECTION_RESET, answered.act_s

@@ -86,6 +86,48 @@ def test_the_address_may_be_given_apart() -> None:
     assert requests(outcome)[0]["resolved_from"] == "literal"
 
 
+def test_a_name_may_be_asked_for_at_a_pinned_address() -> None:
+    seen: list[str] = []
+
+    def remember(request: Request) -> Pieces:
+        seen.append(request.headers["host"])
+        return page(BODY)
+
+    with TcpServer(http(remember)) as server:
+        test = Http.parse(f"http://127.0.0.1:{server.port}/", {"host": "www.example.test"})
+        outcome = probe(test.measure)
+        assert seen == [f"www.example.test:{server.port}"]
+    assert outcome.failure is None
+    assert requests(outcome)[0]["resolved_from"] == "literal"
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "failure"),
+    [
+        (301, "https://www.example.test/", None),
+        (302, "https://www.example.test/de/", None),
+        (302, "http://192.168.1.1/login", Failure.HTTP_UNEXPECTED_REDIRECT_URL),
+        (302, "https://www.example.test.portal.test/", Failure.HTTP_UNEXPECTED_REDIRECT_URL),
+        (200, "https://www.example.test/", Failure.HTTP_UNEXPECTED_STATUS_CODE),
+        (511, None, Failure.HTTP_UNEXPECTED_STATUS_CODE),
+    ],
+)
+def test_an_answer_that_leads_elsewhere_than_expected(
+    status: int, location: str | None, failure: Failure | None
+) -> None:
+    def answer(_request: Request) -> Pieces:
+        return page(b"", status=status, **({} if location is None else {"Location": location}))
+
+    with TcpServer(http(answer)) as server:
+        options: dict[str, OptionValue] = {
+            "host": "www.example.test",
+            "expect_redirect": "https://www.example.test/",
+        }
+        outcome = probe(Http.parse(f"http://127.0.0.1:{server.port}/", options).measure)
+    assert outcome.failure == failure
+    assert outcome.detail["status"] == status
+
+
 def test_a_name_is_resolved_and_its_queries_are_kept() -> None:
     with (
         DnsServer(zone({"www.example.test": ("127.0.0.1",)})) as resolver,
@@ -369,6 +411,9 @@ def test_https_to_an_interceptor_sends_no_request(authority: Authority, tmp_path
         ("http://" + "ü" * 70 + ".org/", {}),
         ("http://example.org/", {"method": "POST"}),
         ("http://example.org/", {"address": "example.net"}),
+        ("http://example.org/", {"host": "example.net"}),
+        ("http://192.0.2.1/", {"host": "example.net", "address": "192.0.2.2"}),
+        ("http://example.org/", {"expect_redirect": "somewhere"}),
         ("http://example.org/", {"expect_status": "twohundred"}),
         ("http://example.org/", {"user_agent": "x"}),
     ],

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hashlib
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,6 +97,22 @@ def test_an_address_is_verified_as_an_address(authority: Authority) -> None:
     assert good.failure is None
     bad = measured(over_tls(authority.server_context("127.0.0.2")), sni="127.0.0.1")
     assert bad.failure == Failure.SSL_INVALID_HOSTNAME
+
+
+def test_a_handshake_in_small_segments(authority: Authority) -> None:
+    sizes: list[int] = []
+    shake = over_tls(authority.server_context(NAME))
+
+    def note(connection: socket.socket) -> None:
+        sizes.append(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG))
+        shake(connection)
+
+    outcome = measured(note, max_segment=536)
+    assert outcome.failure is None
+    assert detail(outcome)["max_segment"] == 536
+    assert sizes[0] <= 536  # the server sends no more in one segment
+    assert measured(note).failure is None
+    assert sizes[1] > 1460
 
 
 def test_an_older_version_of_tls(authority: Authority) -> None:

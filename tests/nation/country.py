@@ -21,9 +21,13 @@ from tests.nation.wiring import Home, build
 from tests.servers.dns import DnsServer, zone
 from tests.servers.http import http, page
 from tests.servers.ntp import NtpServer, truthful
-from tests.servers.tcp import TcpServer
+from tests.servers.tcp import TcpServer, stay_silent
 
 NTP_ADDRESS: Final = BY_NAME["cdn"].address(123)
+CLOCKS: Final = ("cdn", "uni", "foundation", "registry")
+"""Networks with an NTP server, at their host 123."""
+OTHER_PORTS: Final = ("uni", "foundation", "registry")
+"""Networks with a server on TCP port 43, at their host 43."""
 BLOCK_PAGE: Final = "10.10.34.34"
 """Where the country's block page stands, as Iran's does: inside, at a private address."""
 _BLOCK_PAGE: Final = (
@@ -102,14 +106,25 @@ class Country:
         behaviour = http(lambda _request: page(_BLOCK_PAGE, status=403))
         _start("ix", lambda: TcpServer(behaviour, address=BLOCK_PAGE, port=80))
         self._begin_names()
-        _own(NTP_ADDRESS, "cdn")
+        for where in OTHER_PORTS:
+            self._begin_at(where, 43, lambda address: TcpServer(stay_silent, address=address, port=43))
         ahead_ns = round(self._ahead.total_seconds() * 1e9)
-        _start(
-            "cdn",
-            lambda: NtpServer(
-                lambda question: [truthful(question, ahead_ns=ahead_ns)], address=NTP_ADDRESS, port=123
-            ),
-        )
+        for where in CLOCKS:
+            self._begin_at(
+                where,
+                123,
+                lambda address: NtpServer(
+                    lambda question: [truthful(question, ahead_ns=ahead_ns)], address=address, port=123
+                ),
+            )
+
+    def _begin_at(
+        self, where: str, number: int, make: Callable[[str], AbstractContextManager[object]]
+    ) -> None:
+        """Start a server at host `number` of a network."""
+        address = BY_NAME[where].address(number)
+        _own(address, where)
+        _start(where, lambda: make(address))
 
     def _begin_names(self) -> None:
         book: Book = {name: site.addresses for site in SITES for name in site.names if name not in self._dead}

@@ -7,14 +7,17 @@ from collections.abc import Callable
 from statistics import median
 from typing import Final
 
-from firmware.judgement.facts import FAR, MIN_OK, MIN_REFERENCES, RoundFacts
-from firmware.judgement.observation import Observation, Outlook
+from firmware.judgement.facts import FAR, MIN_OK, RoundFacts
+from firmware.judgement.observation import AUTHENTICATING_TESTS, Observation, Outlook
+from firmware.judgement.reach import MIN_REFERENCES, fell_silent_connected
 from firmware.model.failures import Failure
 from firmware.model.record import Rung
 from firmware.model.verdict_words import VerdictWord
 
 MIN_DOMESTIC: Final = 2
 """Unrelated domestic networks that must prove themselves before `international_cut`."""
+
+WEB_PORTS: Final = frozenset({"53", "80", "443"})
 
 SLOW_FACTOR: Final = 3.0
 SLOW_NS: Final = 200_000_000
@@ -75,17 +78,25 @@ def domestic_up(facts: RoundFacts) -> bool:
     return len(facts.domestic.authenticated) >= MIN_DOMESTIC
 
 
+def pinned_domestic_up(facts: RoundFacts) -> bool:
+    """Return whether a pinned anchor proves itself where no name is resolved, and none that could be asked fails."""
+    domestic = facts.domestic
+    return names_unresolved(facts) and bool(domestic.authenticated) and not domestic.down | domestic.tampered
+
+
 def international_cut(facts: RoundFacts) -> bool:
-    """Return whether nothing outside answers and the inside does, asked again."""
-    if not (references_silent(facts) and domestic_up(facts)):
+    """Return whether nothing outside answers and the inside does, asked again; one anchor takes two rounds."""
+    before = facts.previous("international-cut", "international-silent-unconfirmed")
+    if not references_silent(facts):
         return False
-    still_up = len(facts.proven_after(facts.far_silence_ended_ns)) >= MIN_DOMESTIC
-    return still_up or facts.previous("international-cut", "international-silent-unconfirmed")
+    if domestic_up(facts):
+        return len(facts.proven_after(facts.far_silence_ended_ns)) >= MIN_DOMESTIC or before
+    return pinned_domestic_up(facts) and before
 
 
 def international_silent(facts: RoundFacts) -> bool:
     """Return whether nothing outside answers and the inside does."""
-    return references_silent(facts) and domestic_up(facts)
+    return references_silent(facts) and (domestic_up(facts) or pinned_domestic_up(facts))
 
 
 def all_silent(facts: RoundFacts) -> bool:
@@ -165,9 +176,14 @@ def resolver_lies(facts: RoundFacts) -> bool:
     return facts.resolver_lies
 
 
+def large_packets_vanish(facts: RoundFacts) -> bool:
+    """Return whether handshakes outside succeed in small packets alone."""
+    return facts.large_packets_vanish
+
+
 def protocols_part(facts: RoundFacts) -> bool:
-    """Return whether in three networks one protocol is silent, in one of which another answers and proves itself."""
-    return bool(_silent_kinds(facts))
+    """Return whether some protocols or ports are silent outside where others are not."""
+    return bool(_silent_kinds(facts)) or only_web_passes(facts)
 
 
 def protocol_filtering(facts: RoundFacts) -> bool:
@@ -175,20 +191,56 @@ def protocol_filtering(facts: RoundFacts) -> bool:
     return protocols_part(facts) and facts.previous("protocol-filtering", "protocols-part-unconfirmed")
 
 
+def only_web_passes(facts: RoundFacts) -> bool:
+    """Return whether TCP ports apart from the web's and name servers', and plain UDP, are silent where all of the web is well.
+
+    Either alone may be a router's or a provider's habit, and is not said. Where a reference target is not well by the web
+    either, it may be places that are silent, and not ports.
+    """
+    web = [seen for seen in facts.on(Rung.INTERNATIONAL) if seen.test in AUTHENTICATING_TESTS]
+    if any(
+        seen.outlook is not Outlook.REACHED and (seen.family != 6 or 6 not in facts.mute_families)
+        for seen in web
+    ):
+        return False
+    ports = [
+        seen
+        for seen in facts.on(Rung.INTERNATIONAL)
+        if seen.test == "tcp" and seen.target.rsplit(":", 1)[-1] not in WEB_PORTS
+    ]
+    asked = [seen for seen in facts.latest if seen.rung is Rung.INTERNATIONAL and seen.test == "ntp"]
+    datagrams = [seen for seen in asked if seen.outlook not in (Outlook.UNRESOLVED, Outlook.EXCLUDED)]
+    if any(seen.failure != Failure.TIMEOUT for seen in datagrams):
+        return False
+    if any(seen.outlook is not Outlook.DOWN for seen in ports):
+        return False
+    silent = {seen.network for seen in ports}
+    enough = min(len(silent), len({seen.network for seen in datagrams})) >= MIN_REFERENCES
+    well = facts.international.authenticated
+    return enough and len(well) >= MIN_OK and bool(silent & well)
+
+
 def _silent_kinds(facts: RoundFacts) -> set[tuple[str, str]]:
-    """Return the kinds (test and port) that nothing outside answers while another kind proves the same network."""
+    """Return the kinds (test and port) that nothing outside answers while another kind proves the same network.
+
+    A handshake that falls silent once it is connected may want for large packets: it counts only where one in small
+    packets fell silent so as well.
+    """
     by_kind: dict[tuple[str, str], list[Observation]] = {}
     for rung in (Rung.INTERNATIONAL, Rung.PLATFORMS):
         for seen in facts.on(rung):
-            # Networks drop ping for reasons of their own.
-            if seen.test != "ping" and seen.network and seen.outlook in (Outlook.REACHED, Outlook.DOWN):
+            # Networks drop ping for reasons of their own, and IPv6 that leads nowhere is no protocol's fault.
+            if seen.test == "ping" or not seen.network or seen.family in facts.mute_families:
+                continue
+            if seen.outlook in (Outlook.REACHED, Outlook.DOWN):
                 by_kind.setdefault(_kind(seen), []).append(seen)
     authenticated = {
         kind: {one.network for one in tried if one.is_authenticated} for kind, tried in by_kind.items()
     }
     found = set()
     for kind, tried in by_kind.items():
-        networks = {one.network for one in tried}
+        small_too = any(one.small_segments and fell_silent_connected(one) for one in tried)
+        networks = {one.network for one in tried if small_too or not fell_silent_connected(one)}
         if any(one.outlook is Outlook.REACHED for one in tried) or len(networks) < MIN_REFERENCES:
             continue
         if any(networks & others for other, others in authenticated.items() if other != kind):

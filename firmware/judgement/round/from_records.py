@@ -139,6 +139,7 @@ def silence(asked: Observation) -> Observation:
         failed_operation="connect",
         start_ns=asked.start_ns,
         end_ns=asked.start_ns + EARLY_NS,
+        small_segments=asked.small_segments,
     )
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from firmware.judgement.facts import FEW, MIN_OK, MIN_REFERENCES, RoundFacts
+from firmware.judgement.facts import FEW, MIN_OK, RoundFacts
+from firmware.judgement.reach import MIN_REFERENCES
 from firmware.judgement.round import conditions as when
 from firmware.model.record import Rung
 from firmware.model.verdict_words import VerdictWord
@@ -115,6 +116,19 @@ RULES: Final[tuple[Rule, ...]] = (
         condition=when.resolver_lies,
     ),
     Rule(
+        rule_id="one-family-silent",
+        verdict=VerdictWord.INCONCLUSIVE,
+        rungs=_FAR,
+        condition=when.one_family_silent,
+    ),
+    Rule(
+        rule_id="large-packets-vanish",
+        verdict=VerdictWord.INCONCLUSIVE,
+        rungs=_FAR,
+        condition=when.large_packets_vanish,
+        numbers={"networks": MIN_REFERENCES},
+    ),
+    Rule(
         rule_id="protocol-filtering",
         verdict=VerdictWord.PROTOCOL_FILTERING,
         rungs=_FAR,
@@ -126,12 +140,6 @@ RULES: Final[tuple[Rule, ...]] = (
         verdict=VerdictWord.INCONCLUSIVE,
         rungs=_FAR,
         condition=when.protocols_part,
-    ),
-    Rule(
-        rule_id="one-family-silent",
-        verdict=VerdictWord.INCONCLUSIVE,
-        rungs=_FAR,
-        condition=when.one_family_silent,
     ),
     Rule(
         rule_id="few-networks-pass",

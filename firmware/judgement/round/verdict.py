@@ -115,10 +115,11 @@ def _evidence(rule: Rule, facts: RoundFacts, out: Sequence[Observation]) -> Iter
 def _families(facts: RoundFacts) -> Iterator[Statement]:
     """Yield what became of each address family, where reference networks answer over one and over the other none does."""
     by_family = {family: facts.of_family(Rung.INTERNATIONAL, family) for family in FAMILIES}
-    mute = [one for one in by_family.values() if one.tried >= MIN_OK and not one.reached]
-    if mute and any(one.reached for one in by_family.values()):
+    mute = [one for one in by_family.values() if len(one.silent) >= MIN_OK and not one.connected]
+    if mute and any(one.connected for one in by_family.values()):
         for family, one in by_family.items():
-            yield stated("family", family=family, reached=len(one.reached), networks=one.tried)
+            tried = len(one.connected) + len(one.silent)
+            yield stated("family", family=family, reached=len(one.connected), networks=tried)
 
 
 _RUNG: Final = {

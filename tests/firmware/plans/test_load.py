@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from firmware.judgement.observation import AUTHENTICATING_TESTS
+from firmware.judgement.reach import MIN_REFERENCES
 from firmware.measurements import MEASUREMENTS
 from firmware.model.record import Rung, Zone
 from firmware.net.targets import family_of
@@ -87,7 +88,7 @@ EXPECTED = {
         ":6: target[7] \"i3\".target: tls: found option 'snl'; the options of tls are: alpn, family, sni",
     ],
     "portal_check_without_expectation": [
-        ': target "portal".options: found no expectation; allowed is expect_status = …: a sign-in page answers plain HTTP too',
+        ': target "portal".options: found no expectation; allowed is expect_status = … or expect_redirect = …: a sign-in page answers plain HTTP too',
     ],
     "revised_as_text": [
         ':4: revised: found the text "2026-11-21"; allowed is a day such as 2026-11-21, without quotes',
@@ -370,10 +371,45 @@ def test_an_estimate_grows_with_what_the_options_ask_for() -> None:
     plan = load(country="ir")
     portal = plan.target("portal-check")
     assert portal is not None
-    options: Mapping[str, int] = {"body_cap": 1024}
+    options: Mapping[str, int] = {"body_cap": 0}
     assert (
         estimate_bytes(portal)
         == ESTIMATES["http"](portal.target, options)
         < ESTIMATES["http"](portal.target, {})
     )
     assert ESTIMATES["ping"]("x", {"count": 10}) > ESTIMATES["ping"]("x", {})
+
+
+@pytest.mark.parametrize("country", countries())
+def test_a_shipped_plan_meets_a_sign_in_page_where_no_name_is_resolved(country: str) -> None:
+    checks = [one for one in load(country=country).on_rung(Rung.INTERNATIONAL) if one.test == "http"]
+    pinned = [one for one in checks if family_of(one.target.removeprefix("http://").split("/")[0])]
+    assert pinned
+    assert len(checks) > len(pinned)  # and one by name, which some sign-in pages answer for
+
+
+@pytest.mark.parametrize("country", countries())
+def test_a_shipped_plan_asks_enough_over_each_family_and_beside_the_web(country: str) -> None:
+    plan = load(country=country)
+    asked = plan.on_rung(Rung.INTERNATIONAL)
+    for family in (4, 6):
+        hosts = {
+            one.target.rpartition(":")[0].strip("[]"): one for one in asked if one.test in ("tls", "tcp")
+        }
+        owners = {
+            one.network.owner for host, one in hosts.items() if one.network and family_of(host) == family
+        }
+        assert len(owners) >= MIN_REFERENCES
+    ports = {
+        one.network.owner for one in asked if one.network and one.test == "tcp" and ":443" not in one.target
+    }
+    clocks = {one.network.owner for one in asked if one.network and one.test == "ntp"}
+    assert min(len(ports), len(clocks)) >= MIN_REFERENCES
+    assert ports & plan.unrelated_networks(Rung.INTERNATIONAL, ("tls",))
+
+
+@pytest.mark.parametrize("country", countries())
+def test_a_shipped_plan_shakes_hands_in_small_packets_and_in_large_ones(country: str) -> None:
+    shaken = [one for one in load(country=country).on_rung(Rung.INTERNATIONAL) if one.test == "tls"]
+    small = [one for one in shaken if "max_segment" in one.options]
+    assert 0 < len(small) < len(shaken)

@@ -45,6 +45,36 @@ def part_silent() -> list[Observation]:
     return [*near(), *many(IN, 4), *many(OUT, 5, SILENT), *many(SITES, 4, SILENT), checked]
 
 
+def large_lost(*, small: str | None = None) -> list[Observation]:
+    """Return a round on a path that loses large packets: connects, pages without a body and small handshakes pass."""
+    stuck = many(OUT, 3, SILENT, operation="tls_handshake", first=2)
+    sites = many(SITES, 4, SILENT, operation="tls_handshake")
+    tried_small = replace(
+        seen("small", OUT, small, operation="tls_handshake", network="AS-international-1"),
+        small_segments=True,
+    )
+    checked = seen("check", OUT, test="http", target="http://check.example.org/", network="AS-check")
+    pinned_check = seen("pinned", OUT, test="http", target="http://192.0.2.1/", network="AS-international-2")
+    return [*near(), *many(IN, 4), tried_small, checked, pinned_check, *stuck, *sites]
+
+
+def only_web(*, ports: str | None = SILENT, datagrams: str | None = SILENT) -> list[Observation]:
+    """Return a round in which the web is well, and other TCP ports and plain UDP fare as told."""
+    others = [
+        seen(
+            f"port-{number}", OUT, ports, test="tcp", target=f"who.example.org:{40 + number}", network=network
+        )
+        for number, network in enumerate(("AS-international-1", "AS-international-2", "AS-registry"))
+    ]
+    clocks = [
+        seen(
+            f"ntp-{number}", OUT, datagrams, operation="ntp", test="ntp", target=f"clock-{number}.example.org"
+        )
+        for number in range(3)
+    ]
+    return [*everything_works(), *others, *clocks]
+
+
 def slow_and_lossy() -> list[Observation]:
     """Return a round on a full line: ten times the delay, and every second target loses packets."""
     return [
@@ -127,6 +157,7 @@ STORIES: dict[str, tuple[Sequence[Observation], Sequence[Past]]] = {
     "through-a-tunnel": ([replace(one, uplink="tunnel") for one in everything_works()], ()),
     "protocol-filtering": (part_silent(), [past("protocols-part-unconfirmed", verdict="inconclusive")]),
     "protocols-part-unconfirmed": (part_silent(), ()),
+    "large-packets-vanish": (large_lost(), [past("protocols-part-unconfirmed", verdict="inconclusive")]),
     "delay-and-loss": (slow_and_lossy(), ORDINARY),
     "certificates-refused": (
         [*near(), *many(IN, 4, BAD_CERTIFICATE), *many(OUT, 5, BAD_CERTIFICATE, operation="tls_handshake")],
@@ -384,6 +415,39 @@ def test_a_round_before_does_not_stand_in_for_an_anchor() -> None:
     assert decide([*observations, *again(observations)], before).verdict == "inconclusive"
 
 
+class TestACutWithADeadResolver:
+    """One pinned anchor is enough where no name is resolved, if it proves itself in two rounds."""
+
+    BEFORE = (past("international-silent-unconfirmed", verdict="inconclusive"),)
+
+    @staticmethod
+    def a_round(*, anchor: str | None = None, resolver: str | None = SILENT) -> list[Observation]:
+        unnamed = Failure.DNS_TEMPORARY_FAILURE
+        asked = [
+            *near(resolver=resolver),
+            *pinned(4, 1, anchor, rung=IN),
+            *many(IN, 3, unnamed, first=2, operation="resolve"),
+            *pinned(4, 4, SILENT),
+            *many(SITES, 4, unnamed, operation="resolve"),
+        ]
+        return [*asked, *again([one for one in asked if one.failure is None])]
+
+    def test_it_is_a_cut_in_the_second_round(self) -> None:
+        assert decide(self.a_round()).rule_id == "international-silent-unconfirmed"
+        assert decide(self.a_round(), self.BEFORE).verdict == "international_cut"
+
+    def test_an_anchor_that_is_silent_as_well_is_none(self) -> None:
+        assert decide(self.a_round(anchor=SILENT), self.BEFORE).verdict != "international_cut"
+
+    def test_one_anchor_is_too_few_where_names_resolve(self) -> None:
+        named = [*near(), *pinned(4, 1, rung=IN), *pinned(4, 4, SILENT), *many(SITES, 4, SILENT)]
+        assert decide([*named, *again(named)], self.BEFORE).verdict == "inconclusive"
+
+    def test_one_that_answers_outside_refutes_it(self) -> None:
+        answered = [*self.a_round(), seen("one", OUT, target="192.0.2.9:443")]
+        assert decide(answered, self.BEFORE).verdict != "international_cut"
+
+
 @pytest.mark.parametrize(("silent", "verdict"), [(3, "isp_or_wider_outage"), (2, "inconclusive")])
 def test_an_outage_takes_three_silent_networks(silent: int, verdict: str) -> None:
     observations = [*near(), *many(OUT, silent, SILENT)]
@@ -437,6 +501,21 @@ class TestOkIsAClaim:
         verdict = decide([*outside, *pinned(6, 2, SILENT, rung=IN)])
         assert verdict.verdict == "ok"
         assert stated("family", family=6, reached=0, networks=4) in verdict.evidence
+
+    def test_a_port_that_is_filtered_is_no_family(self) -> None:
+        # all of port 443 is dropped, IPv6 is asked on no other, and other ports answer over IPv4
+        others = [
+            replace(one, test="tcp", target=f"192.0.2.{number}:43") for number, one in enumerate(many(OUT, 3))
+        ]
+        inside = [*near(), *many(IN, 4), *pinned(6, 1, rung=IN)]
+        verdict = decide([*inside, *pinned(4, 4, SILENT), *pinned(6, 4, SILENT), *others])
+        assert verdict.rule_id != "one-family-silent"
+
+    def test_handshakes_that_are_filtered_are_no_family(self) -> None:
+        # IPv4 is asked by handshakes, which are dropped, and IPv6 for connects, which are not
+        shaken = [replace(one, failed_operation="tls_handshake") for one in pinned(4, 4, SILENT)]
+        connected = [replace(one, test="tcp") for one in pinned(6, 4)]
+        assert decide([*near(), *many(IN, 4), *shaken, *connected]).rule_id != "one-family-silent"
 
 
 class TestFewNetworksPass:
@@ -505,6 +584,64 @@ class TestProtocols:
     def test_ping_that_is_dropped_is_no_filter(self) -> None:
         pings = [replace(one, test="ping", target="192.0.2.1") for one in many(OUT, 5, SILENT, first=11)]
         assert decide([*everything_works(), *pings], self.BEFORE).verdict != "protocol_filtering"
+
+
+class TestLargePackets:
+    """A path that loses large packets is no filter; a filter stops small ones as well."""
+
+    BEFORE = TestProtocols.BEFORE
+
+    def test_it_is_no_filter(self) -> None:
+        assert decide(large_lost(), self.BEFORE).rule_id == "large-packets-vanish"
+
+    def test_a_small_handshake_that_is_silent_as_well_is_a_filter(self) -> None:
+        assert decide(large_lost(small=SILENT), self.BEFORE).verdict == "protocol_filtering"
+
+    def test_handshakes_that_fall_silent_name_no_filter_where_no_small_one_was_tried(self) -> None:
+        untried = [one for one in large_lost() if not one.small_segments]
+        assert decide(untried, self.BEFORE).verdict == "inconclusive"
+
+    def test_connects_that_are_silent_are_a_filter_whatever_the_size(self) -> None:
+        assert decide(part_silent(), self.BEFORE).verdict == "protocol_filtering"
+
+    def test_one_large_handshake_that_passes_refutes_it(self) -> None:
+        assert decide([*large_lost(), seen("large", OUT)], self.BEFORE).rule_id != "large-packets-vanish"
+
+
+class TestOnlyTheWebPasses:
+    """All TCP ports but those of the web, and plain UDP, are silent: a filter. Either alone is not said."""
+
+    BEFORE = TestProtocols.BEFORE
+
+    def test_both_are_a_filter_in_the_second_round(self) -> None:
+        assert decide(only_web()).rule_id == "protocols-part-unconfirmed"
+        assert decide(only_web(), self.BEFORE).verdict == "protocol_filtering"
+
+    @pytest.mark.parametrize(("ports", "datagrams"), [(SILENT, None), (None, SILENT)])
+    def test_either_alone_is_not(self, ports: str | None, datagrams: str | None) -> None:
+        assert decide(only_web(ports=ports, datagrams=datagrams), self.BEFORE).verdict == "ok"
+
+    def test_a_list_of_places_that_pass_is_no_list_of_ports(self) -> None:
+        spared = [
+            replace(one, failure=SILENT, failed_operation="connect")
+            if one.target_name == "international-5"
+            else one
+            for one in only_web()
+        ]
+        assert decide(spared, self.BEFORE).verdict != "protocol_filtering"
+
+    def test_clocks_whose_names_are_not_resolved_were_never_asked(self) -> None:
+        unnamed = [
+            replace(one, failure=Failure.DNS_NXDOMAIN, failed_operation="resolve")
+            if one.test == "ntp"
+            else one
+            for one in only_web()
+        ]
+        assert decide(unnamed, self.BEFORE).verdict == "ok"
+
+    def test_ipv6_that_leads_nowhere_is_no_port(self) -> None:
+        sixes = [replace(one, test="tcp") for one in pinned(6, 4, SILENT)]
+        assert decide([*everything_works(), *pinned(4, 4), *sixes], self.BEFORE).verdict == "ok"
 
 
 def test_ok_takes_proof_where_an_open_port_is_none() -> None:

@@ -1,0 +1,83 @@
+"""The unrelated networks that a round asked, by what became of them: the unit in which evidence is counted. Pure.
+
+An observation of no known network counts as none. This file must never conclude.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from firmware.judgement.ladder import counts
+from firmware.judgement.observation import Observation, Outlook
+from firmware.model.failures import Failure
+from firmware.model.record import Rung
+
+MIN_REFERENCES: Final = 3
+"""Unrelated networks that must be silent before their silence means anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """The unrelated networks of one rung, by what became of them, the sets disjoint but for `authenticated`.
+
+    `reached`: at least one target answered. `authenticated`: of those, the networks where the right peer proved
+    itself. `tampered`: something answered, never the target. `down`: nothing answered. `unknown`: nothing that
+    tells, since names were not resolved or failures have no word. `anonymous`: whether a target of no known network was reached.
+    """
+
+    reached: frozenset[str]
+    authenticated: frozenset[str]
+    tampered: frozenset[str]
+    down: frozenset[str]
+    unknown: frozenset[str]
+    anonymous: bool
+
+    @property
+    def any_answer(self) -> bool:
+        """Return whether anything answered at all."""
+        return bool(self.reached or self.tampered or self.anonymous)
+
+    @property
+    def tried(self) -> int:
+        """Return in how many unrelated networks something was tried."""
+        return len(self.reached) + len(self.tampered) + len(self.down) + len(self.unknown)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyReach:
+    """The unrelated networks asked over one address family: those with a target that let connect, and the others."""
+
+    connected: frozenset[str]
+    silent: frozenset[str]
+
+    @property
+    def is_silent(self) -> bool:
+        """Return whether nothing let connect, in enough networks for that to mean something."""
+        return not self.connected and len(self.silent) >= MIN_REFERENCES
+
+
+def reach_of(latest: Iterable[Observation], *rungs: Rung) -> Reach:
+    """Return what became of the networks of one rung, or of several together."""
+    tried = [seen for seen in latest if seen.rung in rungs and counts(seen)]
+    named = {outlook: networks_of(seen for seen in tried if seen.outlook is outlook) for outlook in Outlook}
+    reached = named[Outlook.REACHED]
+    tampered = named[Outlook.TAMPERED] - reached
+    down = named[Outlook.DOWN] - reached - tampered
+    return Reach(
+        reached=reached,
+        authenticated=networks_of(seen for seen in tried if seen.is_authenticated),
+        tampered=tampered,
+        down=down,
+        unknown=(named[Outlook.UNRESOLVED] | named[Outlook.UNKNOWN_FAILURE]) - reached - tampered - down,
+        anonymous=any(seen.outlook is Outlook.REACHED and not seen.network for seen in tried),
+    )
+
+
+def networks_of(observations: Iterable[Observation]) -> frozenset[str]:
+    """Return the known networks of observations."""
+    return frozenset(seen.network for seen in observations if seen.network)
+
+
+def fell_silent_connected(seen: Observation) -> bool:
+    """Return whether a connection stood, and then nothing came: all that a lost large packet leaves."""
+    return seen.failure == Failure.TIMEOUT and seen.has_connected
