@@ -91,6 +91,10 @@ def _set_durable(connection: sqlite3.Connection, path: Path) -> None:
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+    # What SQLite may not open for writing it opens for reading, and stays so. Asked for a write it says so, and is opened again.
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("PRAGMA user_version = 0")
+    connection.execute("ROLLBACK")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

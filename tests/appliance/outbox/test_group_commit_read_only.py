@@ -63,3 +63,27 @@ def test_what_cannot_be_durable_is_not_stored(tmp_path: Path) -> None:
     # Each refused commit had made the gap record of what was given up so far; the last one was stored.
     assert counted[-1] == unstored == 10
     assert produced == 1 + 10 + 1
+
+
+def stores_once_the_file_can_be_written(folder: str) -> Any:
+    path = Path(folder) / "outbox.sqlite3"
+    with Outbox.open(path, device="a1b2c3d4e5f6g7h8") as outbox:
+        outbox.append([tcp_record(1)])
+    mount("--bind", str(path), str(path))
+    mount("-o", "remount,bind,ro", str(path))
+    with Outbox.open(path, device="a1b2c3d4e5f6g7h8", patient=True) as outbox:
+        store = GroupCommit(outbox, account=lambda count, reason: tcp_record(0, test="gap"))
+        store.add(tcp_record(2), 0)
+        refused, fault = store.commit(0), store.fault
+        subprocess.run(["umount", "--lazy", str(path)], check=True)
+        stored = store.commit(store.due_ns() or 0)
+        return [refused, fault, stored, store.fault, outbox.counts().produced]
+
+
+def test_a_database_that_a_start_could_not_open_for_writing_is_opened_again(tmp_path: Path) -> None:
+    refused, fault, stored, fault_after, produced = namespaces.call(
+        stores_once_the_file_can_be_written, str(tmp_path)
+    )
+    assert not refused
+    assert "cannot be opened or written" in fault
+    assert (stored, fault_after, produced) == (True, "", 2)
