@@ -52,7 +52,8 @@ def main(arguments: Sequence[str]) -> int:
             sys.stderr.write(f"{error}\n")
             return 1
         wire.hurry()
-        engine = Engine(found, now_ns=time.monotonic_ns())
+        now_ns = time.monotonic_ns()
+        engine = Engine(found, now_ns=now_ns, wall_ahead_ns=time.time_ns() - now_ns)
         bump = Bump(inside, outside, engine, log=log, control=listening, folder=options.rules.parent)
         print("READY", flush=True)
         bump.run(lambda: bool(stops))

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from tests.nation.censor import contents, forge
+from tests.nation.censor import contents, forge, ntp
 from tests.nation.censor.flows import Flow, later
-from tests.nation.censor.model import Answer, Page, ProtocolFilter, Redirect, Reject, Reset
+from tests.nation.censor.forgeries import Accept, Answer, Page, Redirect, Reset, Time
 from tests.nation.censor.packets import ACK, FIN, RST, SYN, TCP, UDP, Packet
+from tests.nation.censor.stops import ProtocolFilter, Reject
 
 Forged: TypeAlias = list[tuple[bool, bytes]]
 
@@ -68,7 +69,7 @@ def rejected(how: Reject, packet: Packet) -> Forged:
         return [(not packet.up, one) for one in made]
     if packet.proto == TCP and packet.flags & RST:
         return []
-    error = forge.unreachable(packet, how.answer, how.router)
+    error = forge.icmp_error(packet, how.answer, how.router, mtu=how.mtu)
     return [] if error is None else [(not packet.up, error)]
 
 
@@ -85,6 +86,44 @@ def ended_with(data: bytes, packet: Packet) -> Forged:
     segments = forge.response(packet, data, finish=True)
     reset = forge.resets(packet, back=False, times=1, first=packet.sequence)
     return [*((not packet.up, one) for one in segments), *((packet.up, one) for one in reset)]
+
+
+def accepted(how: Accept, packet: Packet, flow: Flow, *, is_ours: bool) -> Forged | None:
+    """Return what answers a packet of the opener's in a connection that never reaches its server; None: not ours.
+
+    `is_ours` says whether its SYN was answered so before.
+    """
+    if packet.proto != TCP or not packet.whole or not flow.is_opener(packet):
+        return [] if is_ours else None
+    if packet.flags & (SYN | ACK) == SYN:
+        return [(not packet.up, forge.acceptance(packet))]
+    if not is_ours:
+        return None
+    if packet.flags & RST:
+        return []
+    if packet.start < packet.end:
+        if how.then == "reset":
+            made = forge.resets(packet, back=True, times=1, first=packet.acknowledged)
+        elif how.say or how.then == "close":
+            made = forge.response(packet, how.say.encode(), finish=how.then == "close")
+        else:
+            made = [forge.acknowledgement(packet)]
+        return [(not packet.up, one) for one in made]
+    return farewell(packet, flow)
+
+
+def echoed(packet: Packet) -> Forged:
+    """Return the answer to a ping; nothing for what is no echo request."""
+    answer = forge.echo_reply(packet)
+    return [] if answer is None else [(not packet.up, answer)]
+
+
+def told_time(how: Time, packet: Packet, flow: Flow, *, utc_ns: int) -> Forged:
+    """Return the answer to an NTP question; nothing for what is none. `utc_ns` is the true time."""
+    if packet.proto != UDP or not packet.whole or not flow.is_opener(packet):
+        return []
+    answer = ntp.answer(packet.payload, utc_ns + round(how.ahead_s * 1e9), stratum=how.stratum, kiss=how.kiss)
+    return [] if answer is None else [(not packet.up, forge.udp(packet, answer))]
 
 
 def farewell(packet: Packet, flow: Flow) -> Forged:

@@ -48,6 +48,7 @@ class Flow:
     edge: dict[bool, int] = field(default_factory=dict)
     due: dict[bool, int] = field(default_factory=dict)
     looked: dict[str, int] = field(default_factory=dict)
+    lots: dict[str, bool] = field(default_factory=dict)
     stream: bytearray | None = None
     stream_next: int = 0
     carried: int = 0

@@ -6,22 +6,25 @@ Ethernet addresses turned accordingly. Sources: RFC 791, 8200, 9293, 768, 792, 4
 
 import ipaddress
 import struct
+import zlib
 from collections.abc import Sequence
 from typing import Final
 
 from tests.nation.censor.contents import Question
-from tests.nation.censor.packets import ACK, FIN, ICMP, ICMP6, PSH, RST, TCP, UDP, Packet
+from tests.nation.censor.packets import ACK, FIN, ICMP, ICMP6, PSH, RST, SYN, TCP, UDP, Packet
 
 _TTL: Final = 64
 _WINDOW: Final = 65535
 _SEGMENT: Final = 1400
 _STEP: Final = 1460
 _ERROR_MAX: Final = {4: 576 - 20 - 8, 6: 1280 - 40 - 8}
-_UNREACHABLE: Final = {
-    4: {"net": (3, 0), "host": (3, 1), "port": (3, 3), "admin": (3, 13)},
-    6: {"net": (1, 0), "host": (1, 3), "port": (1, 4), "admin": (1, 1)},
+_ERRORS: Final = {
+    4: {"net": (3, 0), "host": (3, 1), "port": (3, 3), "admin": (3, 13), "too_big": (3, 4), "ttl": (11, 0)},
+    6: {"net": (1, 0), "host": (1, 3), "port": (1, 4), "admin": (1, 1), "too_big": (2, 0), "ttl": (3, 0)},
 }
-"""ICMP type and code of each unreachable (RFC 792, 1812, 4443)."""
+"""ICMP type and code of each error (RFC 792, 1191, 1812, 4443)."""
+_ECHO: Final = {(ICMP, 8): 0, (ICMP6, 128): 129}
+"""The type of the answer to each echo request."""
 _RCODES: Final = {"NOERROR": 0, "FORMERR": 1, "SERVFAIL": 2, "NXDOMAIN": 3, "NOTIMP": 4, "REFUSED": 5}
 _WRAP: Final = 1 << 32
 _BROADCAST: Final = b"\xff" * 4
@@ -115,8 +118,31 @@ def acknowledgement(packet: Packet) -> bytes:
     return tcp(packet, back=True, flags=ACK, sequence=packet.acknowledged, acknowledged=answered)
 
 
-def unreachable(packet: Packet, what: str, routers: Sequence[str]) -> bytes | None:
-    """Return the ICMP error `what` (admin, host, net, port) to the packet's sender; None where none may be sent."""
+def acceptance(packet: Packet) -> bytes:
+    """Return the SYN and ACK that answer a SYN in its target's name."""
+    first = zlib.crc32(packet.target + packet.source + packet.sport.to_bytes(2, "big"))
+    return tcp(packet, back=True, flags=SYN | ACK, sequence=first, acknowledged=packet.sequence + 1)
+
+
+def echo_reply(packet: Packet) -> bytes | None:
+    """Return the answer to an echo request, in its target's name; None for anything else."""
+    kind = _ECHO.get((packet.proto, packet.kind))
+    if kind is None or not packet.whole:
+        return None
+    body = bytes((kind, 0, 0, 0)) + packet.frame[packet.transport + 4 : packet.end]
+    if packet.version == 4:
+        total = checksum(body)
+    else:
+        total = transport_checksum(packet.target, packet.source, ICMP6, body)
+    body = body[:2] + struct.pack(">H", total) + body[4:]
+    return frame(back_macs(packet), packet.target, packet.source, packet.proto, body)
+
+
+def icmp_error(packet: Packet, what: str, routers: Sequence[str], *, mtu: int = 0) -> bytes | None:
+    """Return the ICMP error `what` (a key of `_ERRORS`) to the packet's sender; None where none may be sent.
+
+    `mtu` is what too_big says the path takes.
+    """
     if packet.proto in (ICMP, ICMP6) and packet.kind not in (8, 128):
         return None  # errors are not answered with errors
     target = ipaddress.ip_address(packet.target)
@@ -124,9 +150,9 @@ def unreachable(packet: Packet, what: str, routers: Sequence[str]) -> bytes | No
         return None  # nor what was for many, nor the pieces of one packet (RFC 1122, 4443)
     named = [ipaddress.ip_address(router) for router in routers]
     router = next((one.packed for one in named if one.version == packet.version), packet.target)
-    kind, code = _UNREACHABLE[packet.version][what]
+    kind, code = _ERRORS[packet.version][what]
     quoted = packet.frame[packet.network : packet.end][: _ERROR_MAX[packet.version]]
-    body = struct.pack(">BBHI", kind, code, 0, 0) + quoted
+    body = struct.pack(">BBHI", kind, code, 0, mtu if what == "too_big" else 0) + quoted
     if packet.version == 4:
         proto, total = ICMP, checksum(body)
     else:
@@ -157,14 +183,16 @@ def _ends(packet: Packet, *, back: bool) -> tuple[bytes, bytes, int, int]:
 
 
 __all__ = [
+    "acceptance",
     "acknowledgement",
     "checksum",
     "dns_answer",
+    "echo_reply",
     "frame",
+    "icmp_error",
     "resets",
     "response",
     "tcp",
     "transport_checksum",
     "udp",
-    "unreachable",
 ]

@@ -7,7 +7,7 @@ must never look into a packet: a length and a time are all it knows.
 import random
 from dataclasses import dataclass, field
 
-from tests.nation.censor.model import Impair, Throttle
+from tests.nation.censor.carriage import Impair, Throttle
 
 
 @dataclass(slots=True)

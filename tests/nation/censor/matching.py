@@ -9,12 +9,16 @@ from typing import Final
 
 from tests.nation.censor import contents
 from tests.nation.censor.flows import Flow
-from tests.nation.censor.model import FILTERED_PORTS, Match, ProtocolFilter, Rule
+from tests.nation.censor.forgeries import Echo, Time
+from tests.nation.censor.match import FILTERED_PORTS, Match
+from tests.nation.censor.model import Rule
 from tests.nation.censor.packets import ICMP, ICMP6, SYN, TCP, UDP, Packet
+from tests.nation.censor.stops import ProtocolFilter
 
 _PROTOCOLS: Final = {"tcp": (TCP,), "udp": (UDP,), "icmp": (ICMP, ICMP6)}
 _STREAM_MAX: Final = 16384
 _DNS_PORT: Final = 53
+_NTP_PORT: Final = 123
 _WRAP: Final = 1 << 32
 
 
@@ -26,6 +30,10 @@ def concerns_flow(rule: Rule, flow: Flow) -> bool:
         proto, port = proto or ("tcp",), port or FILTERED_PORTS
     elif (match.qname or match.qtype) and not port:
         port = (_DNS_PORT,)
+    elif isinstance(rule.action, Time):
+        proto, port = ("udp",), port or (_NTP_PORT,)
+    elif isinstance(rule.action, Echo):
+        proto = ("icmp",)
     if proto and not any(flow.proto in _PROTOCOLS[word] for word in proto):
         return False
     if port and (flow.proto not in (TCP, UDP) or flow.port not in port):
@@ -46,6 +54,11 @@ def concerns_flow(rule: Rule, flow: Flow) -> bool:
 def has_contents(match: Match) -> bool:
     """Return whether a match goes by what packets carry."""
     return bool(match.sni or match.host or match.qname or match.qtype or match.payload or match.payload_hex)
+
+
+def has_size(match: Match, length: int) -> bool:
+    """Return whether a packet of `length` bytes has the size that a match asks for."""
+    return length > match.larger_than and (not match.smaller_than or length < match.smaller_than)
 
 
 def is_settled(rule: Rule, flow: Flow) -> bool:
@@ -92,6 +105,8 @@ def look(flow: Flow, packet: Packet, *, reassemble: bool) -> contents.Question |
 def concerns_packet(rule: Rule, flow: Flow, packet: Packet, asked: contents.Question | None) -> bool:
     """Return whether the contents of the flow, this packet's included, are what the rule is for."""
     match = rule.match
+    if not has_size(match, packet.length):
+        return False
     if not has_contents(match):
         return True
     if _shows(match, flow, packet, asked):

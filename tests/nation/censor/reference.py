@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from firmware.settings.docs import write_value
 from firmware.settings.values import Setting, allowed_text
-from tests.nation.censor.model import ACTIONS, Match
+from tests.nation.censor.match import Match
+from tests.nation.censor.model import ACTIONS
 from tests.nation.censor.rules import keys
 from tests.nation.censor.timetable import Timetable
 

@@ -16,7 +16,8 @@ from typing import Any, Final
 from firmware.settings.load import SettingsError, declared
 from firmware.settings.toml import find_lines, syntax_fault
 from firmware.settings.values import Setting, SettingFault, allowed_text, convert, show
-from tests.nation.censor.model import ACTIONS, Match, Rule, Rules
+from tests.nation.censor.match import Match
+from tests.nation.censor.model import ACTIONS, Rule, Rules
 from tests.nation.censor.timetable import Timetable
 
 __all__ = ["SettingsError", "keys", "load", "loads"]
@@ -95,6 +96,8 @@ class _Reader:
                 if name in names:
                     self._fault(("name",), f"{show(name)} a second time", "a name that no other rule has")
                 names.add(name)
+            if rule is not None and rule.do == "translate" and any(one.do == "translate" for one in found):
+                self._fault(("do",), '"translate" a second time', "one translation on a link")
             if rule is not None:
                 found.append(rule)
         return found
@@ -213,6 +216,19 @@ class _Reader:
             self._fault(("match",), "neither qname nor qtype", "a DNS match: answer forges DNS answers")
         if do in ("page", "redirect") and set(match.proto) - {"tcp"}:
             self._fault(("match", "proto"), show(list(match.proto)), f'"tcp": {do} is for HTTP')
+        if do == "accept" and set(match.proto) - {"tcp"}:
+            self._fault(("match", "proto"), show(list(match.proto)), '"tcp": accept is for connections')
+        if do == "echo" and (set(match.proto) - {"icmp"} or match.port):
+            self._fault(("match",), "a port, or another protocol", "addresses: echo answers pings alone")
+        if do == "time" and set(match.proto) - {"udp"}:
+            self._fault(("match", "proto"), show(list(match.proto)), '"udp": time answers NTP')
+        if do == "translate" and match != Match():
+            self._fault(("match",), "a match", "none: translate is for all that comes from the inside")
+        if do == "translate" and not _is_four(action.address):
+            found = show(action.address) if action.address else "nothing"
+            self._fault(("address",), found, 'the IPv4 address that it leaves from: "203.0.113.9"')
+        if match.smaller_than and match.smaller_than <= match.larger_than + 1:
+            self._fault(("match",), "sizes that no packet has", "smaller_than above larger_than + 1, or 0")
         if do == "redirect" and not action.location:
             self._fault(("location",), "nothing", "where to redirect to")
         if do == "protocol_filter" and (match.sni or match.host or match.qname or match.payload):
@@ -233,6 +249,14 @@ class _Reader:
 
 def _network(text: str) -> object:
     return ipaddress.ip_network(text, strict=True)
+
+
+def _is_four(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 _PREFIX: Final = (

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.nation.censor.carriage import Impair
 from tests.nation.censor.lines import Bucket, Line, Queue
-from tests.nation.censor.model import Impair
 from tests.nation.censor.timetable import Timetable
 
 _S = 10**9

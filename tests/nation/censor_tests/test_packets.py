@@ -129,7 +129,7 @@ def test_a_forged_datagram_is_read_back(packet: Packet, data: bytes) -> None:
 def test_an_icmp_error_quotes_the_packet(packet: Packet, what: str) -> None:
     target = ipaddress.ip_address(packet.target)
     assume(not target.is_multicast and packet.target != b"\xff" * 4)
-    frame = forge.unreachable(packet, what, ["10.1.1.1", "2001:db8::1"])
+    frame = forge.icmp_error(packet, what, ["10.1.1.1", "2001:db8::1"])
     assert frame is not None
     found = parse(frame, False)
     assert found is not None
@@ -154,7 +154,7 @@ def test_errors_what_is_for_many_and_pieces_are_not_answered_with_errors() -> No
     for frame in (unreachable, *to_many, bytes(piece)):
         found = parse(frame, True)
         assert found is not None
-        assert forge.unreachable(found, "host", []) is None
+        assert forge.icmp_error(found, "host", []) is None
 
 
 @given(packets(), st.binary(min_size=1, max_size=9000))

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.nation.censor import model, rules
+from tests.nation.censor import rules
+from tests.nation.censor.match import Match
+from tests.nation.censor.stops import Drop
 from tests.needs import ROOT
 
 DATA = ROOT / "tests" / "data"
@@ -36,7 +38,7 @@ EXPECTED = {
         ':3: [rule 1].match: found the text "x.com"; allowed is a table: { sni = "x.com" }',
     ],
     "no_action": [
-        ':1: [rule 1 "no x.com"].do: found nothing; allowed is one of "forward", "drop", "reject", "reset", "answer", "page", "redirect", "throttle", "impair", "protocol_filter"',
+        ':1: [rule 1 "no x.com"].do: found nothing; allowed is one of "forward", "drop", "reject", "reset", "answer", "page", "redirect", "accept", "echo", "time", "throttle", "impair", "protocol_filter", "translate"',
     ],
     "not_an_address": [
         ':4: [rule 1].addresses: found the text "10.10.34.340"; allowed is an address: "10.10.34.34", "d0::11"',
@@ -74,10 +76,13 @@ EXPECTED = {
     "share_above_one": [
         ":3: [rule 1].loss: found the number 10; allowed is a number from 0 to 1",
     ],
+    "sizes_that_no_packet_has": [
+        ":3: [rule 1].match: found sizes that no packet has; allowed is smaller_than above larger_than + 1, or 0",
+    ],
     "six_faults": [
         ':6: [rule 1 "slow"].how: found the text "squeeze"; allowed is one of "police", "shape"',
         ':7: [rule 1 "slow"].rate_bit_s: found the number 10; allowed is a whole number, at least 1000, in bit/s',
-        ':11: [rule 2 "names".match].prot: found a key that does not exist; allowed is one of from, to, address, proto, port, sni, host, qname, qtype, payload, payload_hex, direction, reassemble (did you mean proto?)',
+        ':11: [rule 2 "names".match].prot: found a key that does not exist; allowed is one of from, to, address, proto, port, sni, host, qname, qtype, payload, payload_hex, direction, reassemble, larger_than, smaller_than, share, lot, seed (did you mean proto?)',
         ':11: [rule 2 "names".match].direction: found the text "sideways"; allowed is one of "both", "up", "down"',
         ':13: [rule 2 "names"].times: found the number 0; allowed is a whole number from 1 to 100',
         ':14: [rule 2 "names"].until: found a key that does not exist; allowed is one of name, match, do, ends, times, after_s, swallow, remember_s, from_s, until_s, every_s (did you mean until_s?)',
@@ -88,17 +93,23 @@ EXPECTED = {
     "text_for_number": [
         ':3: [rule 1].delay_ms: found the text "50"; allowed is a number from 0 to 60000, in ms',
     ],
+    "translate_to_nowhere": [
+        ':1: [rule 1].address: found nothing; allowed is the IPv4 address that it leaves from: "203.0.113.9"',
+    ],
+    "two_translations": [
+        ':5: [rule 2].do: found "translate" a second time; allowed is one translation on a link',
+    ],
     "two_of_one_name": [
         ':6: [rule 2 "a"].name: found the text "a" a second time; allowed is a name that no other rule has',
     ],
     "unknown_action": [
-        ':4: [rule 1 "no x.com"].do: found the text "rest"; allowed is one of "forward", "drop", "reject", "reset", "answer", "page", "redirect", "throttle", "impair", "protocol_filter" (did you mean reset?)',
+        ':4: [rule 1 "no x.com"].do: found the text "rest"; allowed is one of "forward", "drop", "reject", "reset", "answer", "page", "redirect", "accept", "echo", "time", "throttle", "impair", "protocol_filter", "translate" (did you mean reset?)',
     ],
     "unknown_key": [
         ':4: [rule 1 "no x.com"].time: found a key that does not exist; allowed is one of name, match, do, ends, times, after_s, swallow, remember_s, from_s, until_s, every_s (did you mean times?)',
     ],
     "unknown_match": [
-        ":3: [rule 1.match].snii: found a key that does not exist; allowed is one of from, to, address, proto, port, sni, host, qname, qtype, payload, payload_hex, direction, reassemble (did you mean sni?)",
+        ":3: [rule 1.match].snii: found a key that does not exist; allowed is one of from, to, address, proto, port, sni, host, qname, qtype, payload, payload_hex, direction, reassemble, larger_than, smaller_than, share, lot, seed (did you mean sni?)",
     ],
     "unknown_table": [
         ":1: rules: found a key that does not exist; allowed is rule: tables, each under a line [[rule]]",
@@ -144,8 +155,8 @@ def test_one_value_or_several_may_stand_where_several_may() -> None:
     )
     assert one == many
     (rule,) = one.rules
-    assert rule.match == model.Match(sender=("10.0.0.0/8",), port=(53,), sni=("x.com",))
-    assert (rule.name, rule.do, rule.action) == ("rule 1", "drop", model.Drop())
+    assert rule.match == Match(sender=("10.0.0.0/8",), port=(53,), sni=("x.com",))
+    assert (rule.name, rule.do, rule.action) == ("rule 1", "drop", Drop())
 
 
 def test_a_page_comes_from_a_file_beside_the_rules(tmp_path: Path) -> None:
