@@ -140,8 +140,10 @@ class VirtualNet(Net):
         self._note(address, port, told.failure, departure, retransmissions=told.retransmissions)
         if flow is None:
             raise MeasurementFailedError(told.failure or "", operation="connect")
+        # Of a SYN that went out again the kernel tells no round trip: then it is all the time since the first.
+        took_ns = self.now_ns() - departure.user_ns if told.retransmissions else round(told.rtt_s * NS)
         stamp = Stamp.USER if told.retransmissions else Stamp.TCP_INFO
-        connect = Phase(ns=max(1, round(told.rtt_s * NS)), stamp=stamp)
+        connect = Phase(ns=max(1, took_ns), stamp=stamp)
         return VirtualStream(self, flow, address, connect, told.retransmissions, max_segment=max_segment)
 
     def _note(

@@ -90,6 +90,11 @@ class Country:
         with namespaces.inside(running.site.network):
             running.become(fault, location)
 
+    def learn(self, where: str) -> None:
+        """Let the resolver of `where` have every name in its cache."""
+        with namespaces.inside(where):
+            self.resolvers[where].learn(name for site in SITES for name in site.names)
+
     def lie(self, where: str, *lies: Lie) -> None:
         """Let the resolver of `where` (an access network, or `pubdns`) tell `lies` from now on, before its cache."""
         self.resolvers[where].lies = lies

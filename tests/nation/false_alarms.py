@@ -145,6 +145,7 @@ def _scenario() -> Scenario:
         families=(4, 6),
         resolvers=(),
         dns64=False,
+        cached=False,
         ahead_days=0,
         dead=(),
         province="",

@@ -9,7 +9,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, Self, TypeAlias
@@ -87,6 +87,12 @@ class Resolver:
             thread.join()
         for one in self._sockets:
             one.close()
+
+    def learn(self, names: Iterable[str]) -> None:
+        """Have the addresses of `names` in the cache from now on. Call it inside the resolver's namespace."""
+        for name in names:
+            for kind in ("A", "AAAA"):
+                self._find_plain(name, kind)
 
     def forget(self) -> None:
         """Empty the cache."""

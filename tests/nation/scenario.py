@@ -34,7 +34,7 @@ _TOP: Final = {
     "dead",
     "device",
 }
-_HOME: Final = {"access", "families", "resolvers", "dns64", "province"}
+_HOME: Final = {"access", "families", "resolvers", "dns64", "province", "cached"}
 _EXPECTED: Final = {"who", "verdict", "rules", "rounds", "limit_s", "meanwhile", "after_s"}
 _HOME_LINKS: Final = (HOME, *(f"{HOME}{number}" for number in range(2, 10)))
 WHENS: Final = ("start", "event")
@@ -117,6 +117,8 @@ class Scenario:
     families: tuple[int, ...]
     resolvers: tuple[str, ...]
     dns64: bool
+    cached: bool
+    """Whether the provider's resolver has every name in its cache."""
     ahead_days: int
     dead: tuple[str, ...]
     province: str
@@ -165,6 +167,7 @@ def read(name: str, tree: Table) -> Scenario:
         families=tuple(home.get("families", (4, 6))),
         resolvers=tuple(home.get("resolvers", ())),
         dns64=bool(home.get("dns64", False)),
+        cached=bool(home.get("cached", False)),
         ahead_days=int(tree.get("ahead_days", 0)),
         dead=tuple(tree.get("dead", ())),
         province=str(home.get("province", "")),

@@ -220,6 +220,8 @@ class Stage:
             with namespaces.inside(f"wall-{on}"):
                 made = Censor(("inside", "outside"), rules_text([]), self.folder / f"censor-{on}.log")
                 self.censors[on] = stack.enter_context(made)
+        if scenario.cached:  # every censor stands by now, and lets all pass
+            self.country.learn(scenario.access)
         # Never closed: what stands on the way ends with the process, as the country does.
         self._scene = Scene(country=self.country, homes=tuple(self.homes), stack=ExitStack())
         plans = self.folder / "plans"
