@@ -1,6 +1,11 @@
-"""Plays many cases both ways, several at once, and keeps what each brought in a folder: what is there is not played again."""
+"""Plays many cases both ways, several at once, and keeps what each brought in a folder: what is there is not played again.
 
+What was played of another product is: a play in virtual time is always of the product as it is.
+"""
+
+import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -9,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from firmware.files.durable import write_durably
 from tests import namespaces
 from tests.calibration import virtual
 from tests.calibration.cases import Case
@@ -17,6 +23,7 @@ from tests.calibration.heard import Round, from_rounds_json
 from tests.calibration.pace import LIMIT_S
 from tests.needs import ROOT, namespace_command
 
+_DEVICE: Final = ("firmware", "appliance")
 _BESIDE_S: Final = 120.0
 """What a play in namespaces may take beside its device's time: to build, to end."""
 
@@ -28,6 +35,8 @@ class Played:
     case: Case
     virtual: tuple[Round, ...]
     real: tuple[Round, ...]
+    load: float
+    """How many programs waited for a processor, for each there is, while it was played in namespaces."""
 
     @property
     def disagreements(self) -> list[Disagreement]:
@@ -38,14 +47,14 @@ class Played:
 def played(cases: Sequence[Case], folder: Path, *, at_once: int) -> Iterator[Played]:
     """Yield each case as it is done: first those that the folder has."""
     folder.mkdir(parents=True, exist_ok=True)
-    waiting = []
+    waiting, of = [], product()
     for case in cases:
-        if _file(folder, case).exists():
+        if _is_kept(folder, case, of):
             yield _both(case, folder)
         else:
             waiting.append(case)
     with ThreadPoolExecutor(max_workers=at_once) as pool:
-        futures = {pool.submit(_play_real, case, folder): case for case in waiting}
+        futures = {pool.submit(_play_real, case, folder, of): case for case in waiting}
         for future in as_completed(futures):
             future.result()
             yield _both(futures[future], folder)
@@ -53,14 +62,29 @@ def played(cases: Sequence[Case], folder: Path, *, at_once: int) -> Iterator[Pla
 
 def _both(case: Case, folder: Path) -> Played:
     """Read the one play, and make the other: it takes less than a second, and depends on the code as it is now."""
-    real = from_rounds_json(json.loads(_file(folder, case).read_text(encoding="utf-8")))
-    return Played(case=case, virtual=tuple(virtual.play(case)), real=tuple(real))
+    kept = json.loads(_file(folder, case).read_text(encoding="utf-8"))
+    real = from_rounds_json(kept["rounds"])
+    return Played(case=case, virtual=tuple(virtual.play(case)), real=tuple(real), load=kept["load"])
 
 
-def _play_real(case: Case, folder: Path) -> None:
+def product() -> str:
+    """Return what names the device's own source as it is: two of one name measure and judge alike."""
+    digest = hashlib.sha256()
+    for path in sorted(path for room in _DEVICE for path in (ROOT / room).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _is_kept(folder: Path, case: Case, of: str) -> bool:
+    path = _file(folder, case)
+    return path.exists() and json.loads(path.read_text(encoding="utf-8"))["product"] == of
+
+
+def _play_real(case: Case, folder: Path, of: str) -> None:
     made, said = folder / f"{case.seed}.part", folder / f"{case.seed}.out"
     words = [*namespace_command(), sys.executable, "-m", "tests.calibration.real"]
     words += ["--outside", namespaces.present(), "--seed", str(case.seed), "--result", str(made)]
+    loads = [_load()]
     with said.open("wb") as out:
         process = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:
@@ -72,7 +96,15 @@ def _play_real(case: Case, folder: Path) -> None:
         raise RuntimeError(
             f"case {case.seed} was not played, status {process.returncode}: {said.read_text(encoding='utf-8')[-2000:]}"
         )
-    made.rename(_file(folder, case))
+    loads.append(_load())
+    rounds = json.loads(made.read_text(encoding="utf-8"))
+    kept = {"product": of, "load": round(sum(loads) / len(loads), 1), "rounds": rounds}
+    write_durably(_file(folder, case), json.dumps(kept).encode())
+    made.unlink()
+
+
+def _load() -> float:
+    return os.getloadavg()[0] / (os.cpu_count() or 1)
 
 
 def _file(folder: Path, case: Case) -> Path:

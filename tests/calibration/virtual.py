@@ -14,6 +14,7 @@ from typing import Final
 from unittest import mock
 
 from appliance.outbox.box import Outbox
+from firmware.model.task import Result, Task
 from firmware.plans.load import load
 from tests.calibration.cases import ABROAD_MS, DOMESTIC_MS, Case, Happening
 from tests.calibration.heard import Round, rounds_in
@@ -26,6 +27,7 @@ from tests.country.device import HomeDevice, RoundHeard, Standing, edges
 from tests.country.hosts import Hosts, home_host
 from tests.country.internet import Internet
 from tests.country.lines import Line, LineQuality
+from tests.country.repertoire import Bearing
 from tests.country.rules import Act, Kind, Place, Rule
 from tests.country.sockets import Machine, Machines
 from tests.country.virtual_time import NS, Agenda, VirtualClock, VirtualLoop, virtual
@@ -34,8 +36,8 @@ from tests.nation.stage import PLAN
 
 _BORDER_MS: Final = 6.0
 """What `tests.country.internet` has between provider and border, one way."""
-_FLIGHT: Final = (1448, 200)
-"""What a server of the made country says in a handshake: two certificates of elliptic curves."""
+FLIGHT: Final = (1067,)
+"""Bytes of a segment each that a server of the made country says in a handshake: two certificates of elliptic curves."""
 _ALL: Final = 1.0
 """The share of names that the provider's resolver has in its cache: here, as in the namespaces, all."""
 _SPARED: Final = ("www.uni.out", "www.registry.out")
@@ -54,12 +56,26 @@ class _NoCollector:
         """Take no note."""
 
 
+class _Anew(Bearing):
+    """Nothing stands for a measurement: each is made."""
+
+    def __init__(self) -> None:
+        """Know nothing."""
+
+    def again(self, task: Task, now_ns: int) -> Result | None:
+        """Return nothing."""
+        return None
+
+    def learn(self, task: Task, result: Result, *, lost: bool) -> None:
+        """Take no note."""
+
+
 def play(case: Case) -> list[Round]:
     """Return the rounds of a case."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="calibration-")))
         stack.enter_context(mock.patch.object(country_device, "LeanOutbox", Outbox))
-        stack.enter_context(mock.patch.object(streams, "SERVER_FLIGHT", _FLIGHT))
+        stack.enter_context(mock.patch.object(streams, "SERVER_FLIGHT", FLIGHT))
         stack.enter_context(mock.patch.object(resolver, "CACHED", _ALL))
         logging.disable(logging.WARNING)  # a device in a cut has much to say
         stack.callback(logging.disable, logging.NOTSET)
@@ -75,7 +91,7 @@ def _play(case: Case, folder: Path, stack: ExitStack) -> list[Round]:
         plan, cadence=replace(plan.cadence, calm_s=CALM_S, transition_s=QUICK_S, budget_bytes_per_day=10**9)
     )
     line = Line(quality=_quality(case), seed=f"{case.seed}/line")
-    internet = Internet(_hosts(Hosts(plan)), {_HOME: line}, _rules(case), seed=str(case.seed))
+    internet = Internet(_hosts(Hosts(plan)), {_HOME: line}, rules(case), seed=str(case.seed))
     machines = Machines(clock, loop, internet)
     for one in (virtual(clock), machines.installed(), edges(clock)):
         stack.enter_context(one)
@@ -93,7 +109,7 @@ def _play(case: Case, folder: Path, stack: ExitStack) -> list[Round]:
         ),
         folder=folder / name,
         seed=name,
-        is_calm=lambda: False,
+        bearing=_Anew(),
         heard=heard.append,
     )
     stack.callback(device.close)
@@ -131,7 +147,8 @@ def _hosts(hosts: Hosts) -> Hosts:
     return hosts
 
 
-def _rules(case: Case) -> list[Rule]:
+def rules(case: Case) -> list[Rule]:
+    """Return what stands on the ways of the case's packets."""
     return [*_line_rules(case), *_happening_rules(case)]
 
 

@@ -79,6 +79,10 @@ RESOLVER: Final = 53
 """The host number of an access network's resolver."""
 PUBLIC_RESOLVER: Final = BY_NAME["pubdns"].address(8)
 NAME_SERVER: Final = BY_NAME["names"].address(53)
+HOME_OUTER: Final = 100
+"""The host number, in an access network, of what home 0's router would translate to; home 1 has the next, and so on."""
+CARRIER_OUTER: Final = 200
+"""The same of a carrier's own translation."""
 COLLECTOR: Final = BY_NAME["centre"].address(10)
 
 

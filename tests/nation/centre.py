@@ -42,9 +42,15 @@ class TargetSaid:
 
 
 class Centre:
-    """The collector. Enter it in the country's own process; it ends with the `with` block."""
+    """The collector. Enter it in the country's own process; it ends with the `with` block.
 
-    def __init__(self, folder: Path, plans: Path, *, environment: dict[str, str]) -> None:
+    `sweep_s` is from sweep to sweep of its vantage; None is as it ships.
+    """
+
+    def __init__(
+        self, folder: Path, plans: Path, *, environment: dict[str, str], sweep_s: int | None = SWEEP_S
+    ) -> None:
+        self._sweep_s = sweep_s
         self._folder = folder
         self._plans = plans
         self._environment = environment
@@ -118,7 +124,8 @@ class Centre:
         settings.write_text(
             f'data = "{self._folder / "data"}"\n'
             f'[page]\nport = 0\n[broker]\nuse = "127.0.0.1:{broker_port}"\n'
-            f'[vantage]\nenabled = true\nevery_s = {SWEEP_S}\nplans = "{self._plans}"\n',
+            f"[vantage]\nenabled = true\n{'' if self._sweep_s is None else f'every_s = {self._sweep_s}'}\n"
+            f'plans = "{self._plans}"\n',
             encoding="utf-8",
         )
         cover = self._folder / "resolv.conf"

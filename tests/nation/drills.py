@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests import namespaces
-from tests.needs import namespace_command
+from tests.needs import ROOT, namespace_command
 
 
 def false_alarms(options: argparse.Namespace) -> int:
     """Live through a day in `options.parts` parts side by side; print counts by verdict; 0 without an alarm."""
+    zones = zip(("local_ms", "domestic_ms", "international_ms"), options.delay, strict=True)
+    delay = dict(zones)
     share, rest = divmod(options.rounds, options.parts)
     with tempfile.TemporaryDirectory(prefix="nation-") as made:
         jobs, first = [], 0
@@ -22,10 +24,13 @@ def false_alarms(options: argparse.Namespace) -> int:
             rounds = share + (number < rest)
             result = Path(made, f"part{number}.json")
             words = ["--seed", str(options.seed), "--rounds", str(rounds), "--first", str(first)]
+            words += ["--delay", json.dumps(delay)]
             jobs.append((_command("false_alarms", *words, "--result", str(result)), result))
             first += rounds
         with ThreadPoolExecutor(max_workers=options.parts) as pool:
-            statuses = list(pool.map(lambda job: subprocess.run(job[0], check=False).returncode, jobs))
+            statuses = list(
+                pool.map(lambda job: subprocess.run(job[0], cwd=ROOT, check=False).returncode, jobs)
+            )
         tallies = [json.loads(result.read_text(encoding="utf-8")) for _, result in jobs if result.exists()]
     device: Counter[str] = Counter()
     targets: Counter[str] = Counter()
@@ -34,7 +39,9 @@ def false_alarms(options: argparse.Namespace) -> int:
         device.update(tally["device"])
         targets.update(tally["targets"])
         alarms += tally["alarms"]
-    print(f"\nseed {options.seed}: {sum(device.values())} rounds, each for 180 s of the day")
+    print(
+        f"\nseed {options.seed}: {sum(device.values())} rounds, each for 180 s of the day; delays per zone {delay}"
+    )
     print(f"the device said:    {_counts(device)}")
     print(f"of single targets:  {_counts(targets)}  (the collector, with its vantage)")
     for alarm in alarms:
@@ -50,7 +57,7 @@ def transitions(options: argparse.Namespace) -> int:
         result = Path(made, "found.json")
         words = ["--times", str(options.times), "--calm", str(options.calm), "--quick", str(options.quick)]
         status = subprocess.run(
-            _command("transitions", *words, "--result", str(result)), check=False
+            _command("transitions", *words, "--result", str(result)), cwd=ROOT, check=False
         ).returncode
         found = json.loads(result.read_text(encoding="utf-8")) if result.exists() else []
     if found:

@@ -12,7 +12,7 @@ import json
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -20,9 +20,9 @@ from typing import Final
 from firmware.model.verdict_words import VerdictWord
 from tests import namespaces
 from tests.nation.country import leave_after
-from tests.nation.scenario import CensorAt, Expected, Scenario
-from tests.nation.stage import Said, Stage
-from tests.nation.toml_text import rules_text
+from tests.nation.hearing import Said
+from tests.nation.scenario import Scenario, read
+from tests.nation.stage import Stage
 from tests.nation.weather import Drop, Weather, day
 from tests.nation.wiring import HOME
 
@@ -66,11 +66,14 @@ class Tally:
             self.alarms.append(f"round {number}: {of}: {said.verdict} ({said.rule_id})\n    {lines}")
 
 
-def run(seed: int, rounds: int, first: int, folder: Path) -> Tally:
-    """Live through `rounds` rounds of the seed's day from round `first` on, in the present namespaces."""
+def run(seed: int, rounds: int, first: int, folder: Path, *, delay: Mapping[str, float]) -> Tally:
+    """Live through `rounds` rounds of the seed's day from round `first` on, in the present namespaces.
+
+    `delay` is a scenario's table of delays per zone; the weather's own comes on top.
+    """
     tally = Tally()
     began_s = time.monotonic()
-    with Stage(_scenario(), folder, tell=lambda _said: None, calm_s=1, quick_s=1) as stage:
+    with Stage(_scenario(delay), folder, tell=lambda _said: None, calm_s=1, quick_s=1) as stage:
         namespaces.ip("link add mute type bridge", node="router1")
         namespaces.ip("link set mute up", node="router1")
         with namespaces.inside("router1"):
@@ -96,7 +99,7 @@ def _bring(stage: Stage, weather: Weather) -> None:
         "jitter_ms": weather.jitter_ms,
         "reorder": weather.reorder,
     }
-    stage.censors[HOME].change(rules_text([{"name": "weather", "match": {}, "do": "impair", **impair}]))
+    stage.impose(HOME, [{"name": "weather", "match": {}, "do": "impair", **impair}])
     country.resolvers["north"].dropped = weather.resolver_drops
     for name, fault, wanted in (
         (_SITE_DOWN, "refused", weather.site_down),
@@ -135,28 +138,17 @@ def _drops(weather: Weather) -> Iterator[tuple[float | None, str]]:
     yield weather.drop_after_s + weather.drop_s, end
 
 
-def _scenario() -> Scenario:
-    expected = Expected(who="page", verdicts=("ok",), rules=(), rounds=1, limit_s=0, meanwhile=())
-    return Scenario(
-        name="false-alarms",
-        title="An ugly but free network",
-        why="Nobody is to be accused.",
-        access="north",
-        families=(4, 6),
-        resolvers=(),
-        dns64=False,
-        cached=False,
-        ahead_days=0,
-        dead=(),
-        province="",
-        devices=(),
-        censors=(CensorAt(on=HOME, when="start", rules=()),),
-        changes=(),
-        page=None,
-        before="ok",
-        before_rounds=1,
-        collector=True,
-        expected=expected,
+def _scenario(delay: Mapping[str, float]) -> Scenario:
+    return read(
+        "false-alarms",
+        {
+            "title": "An ugly but free network",
+            "why": "Nobody is to be accused.",
+            "collector": True,
+            "delay": delay,
+            "censor": [{"on": HOME, "when": "start", "rule": [{"name": "calm", "do": "impair"}]}],
+            "expected": {"who": "page", "verdict": "ok"},
+        },
     )
 
 
@@ -167,11 +159,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--rounds", type=int, required=True)
     parser.add_argument("--first", type=int, required=True)
+    parser.add_argument("--delay", required=True, help="a scenario's table of delays per zone, JSON")
     parser.add_argument("--result", type=Path, required=True)
     options = parser.parse_args(arguments)
     namespaces.settle_in(options.outside)
     with tempfile.TemporaryDirectory(prefix="nation-") as made:
-        tally = run(options.seed, options.rounds, options.first, Path(made))
+        delay = json.loads(options.delay)
+        tally = run(options.seed, options.rounds, options.first, Path(made), delay=delay)
     options.result.write_text(
         json.dumps({"device": tally.device, "targets": tally.targets, "alarms": tally.alarms}),
         encoding="utf-8",

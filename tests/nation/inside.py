@@ -16,9 +16,10 @@ from pathlib import Path
 
 from tests import namespaces
 from tests.nation.country import leave_after
+from tests.nation.hearing import Said
 from tests.nation.play import hold, play
 from tests.nation.scenario import Scenario, load
-from tests.nation.stage import Said, Stage
+from tests.nation.stage import Stage
 
 
 def main(arguments: list[str]) -> int:
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
         if options.shell:
             return _shell(scenario, Path(made), options.after)
         if options.live:
-            print(f"{scenario.title}\n{scenario.why}\n", flush=True)
+            print(f"{scenario.title}\n{scenario.general.why}\n", flush=True)
         result = play(scenario, Path(made), tell=_tell, note=_note, live=options.live)
     if options.result is not None:
         options.result.write_text(json.dumps(dataclasses.asdict(result)), encoding="utf-8")

@@ -1,24 +1,31 @@
-"""Boxes on the way that answer in another's place: a sign-in page, a transparent proxy, a NAT64.
+"""Boxes on the way that answer in another's place: a sign-in page, a transparent proxy, one that intercepts TLS, a NAT64.
 
 Each takes connections of its namespace's passing traffic by policy routing (a rule that calls every address local),
 and reads from the accepted socket whom the client meant. TCP only: a NAT64 here translates no ping. Namespaces only.
 """
 
 import contextlib
+import functools
 import itertools
 import select
 import socket
+import ssl
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from tests import namespaces
-from tests.servers.http import http, redirect
+from tests.nation.censor import contents
+from tests.servers.http import http, page, redirect
 from tests.servers.tcp import Behaviour, TcpServer
+from tests.servers.tls import over_tls
 
 SIGN_IN: Final = "http://login.hotel.xn/sign-in"
 _TABLE: Final = 200
 _IP_TRANSPARENT: Final = 19
+_PREFERENCES: Final = (99, 100, 101)
+"""Of the rules by which what passes is taken."""
+_PATIENCE_S: Final = 60.0
 _NAT64: Final = "64:ff9b::/96"
 
 
@@ -53,6 +60,45 @@ def proxy_at(node: str, address: str, to: str, ports: tuple[int, ...] = (80, 443
             for port in ports:
                 stack.enter_context(TcpServer(relay(lambda _meant: to), address=address, port=port))
         yield
+
+
+@contextlib.contextmanager
+def intercept(
+    node: str, interfaces: Iterable[str], *, names: tuple[str, ...], context: Callable[[str], ssl.SSLContext]
+) -> Iterator[None]:
+    """Take TLS connections to `names` (empty: all) with what `context` gives for the name asked for, and serve a block page.
+
+    Connections that ask for other names are carried on untouched.
+    """
+    _take(node, interfaces, ports=(443,))
+    made = functools.cache(context)
+    carried = relay(lambda meant: meant)
+    blocked = http(lambda _request: page(b"<html><title>Forbidden</title></html>", status=403))
+
+    def behaviour(near: socket.socket) -> None:
+        near.settimeout(_PATIENCE_S)
+        asked = contents.server_name(_peeked(near))
+        if asked is None or (names and not contents.names_match(asked, names)):
+            carried(near)
+            return
+        with contextlib.suppress(ssl.SSLError):  # the client does not want it
+            over_tls(made(asked or near.getsockname()[0].removeprefix("::ffff:")), blocked)(near)
+
+    with _listening(node, 443, behaviour):
+        yield
+
+
+def _peeked(near: socket.socket) -> bytes:
+    """Return the first bytes of a connection, which stay to be read."""
+    return near.recv(16_384, socket.MSG_PEEK)
+
+
+def let_by(node: str) -> None:
+    """Let connections by again that a sign-in page, a proxy or an interceptor in `node` takes; those it has go on."""
+    for family, preference in itertools.product(("", "-6 "), _PREFERENCES):
+        with contextlib.suppress(AssertionError):  # until there is none left
+            while True:
+                namespaces.ip(f"{family}rule del pref {preference}", node=node)
 
 
 @contextlib.contextmanager

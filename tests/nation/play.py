@@ -1,9 +1,11 @@
 """One scenario from beginning to end, and whether what was said is what must be said.
 
-`judge` is pure. A scenario fails at the first wrong verdict, whatever comes after: a false alarm cannot be unsaid.
+`judge` is pure. One wrong verdict fails a scenario, whatever comes after: a false alarm cannot be unsaid. It is played to
+its end all the same, and every wrong verdict is told.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,10 @@ from typing import Final
 
 from tests.nation.atlas import COLLECTOR
 from tests.nation.centre import BROKER_PORT, Centre
+from tests.nation.hearing import Said
 from tests.nation.scenario import Expected, Scenario
-from tests.nation.stage import BASELINE_S, PAGE, Said, Stage
+from tests.nation.scenario.model import MOMENTS
+from tests.nation.stage import PAGE, Stage
 
 CALM_WORDS: Final = ("ok", "inconclusive")
 """What may always be said before the expected: the round during which it happened, one that does not know yet."""
@@ -27,7 +31,7 @@ _EVENT_KEYS: Final = ("rule", "proto", "direction", "to", "port", "sni", "host",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How a scenario came out. `seconds` is from the event to the expected verdict, None where it never came."""
+    """How a scenario came out. `seconds` is from the event to what is expected of it, None where that never came."""
 
     name: str
     expected: str
@@ -38,13 +42,20 @@ class Result:
     why: str = ""
 
 
-def judge(
-    expected: Expected, said: Sequence[Said], *, event_s: float = 0.0, over: bool
-) -> tuple[bool, str] | None:
-    """Return whether the scenario is passed, and why not; None while that is open.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What was said after one moment: every wrong verdict, and whether what must be said was, for long enough."""
 
-    `said` is what `expected.who` said after the event, in order; `over` says that nothing more will come.
-    """
+    wrong: tuple[str, ...]
+    met: bool
+    first_s: float | None
+    """When the expected was first said, since the moment."""
+    missing: str
+    """What is missing, where it is not met."""
+
+
+def judge(expected: Expected, said: Sequence[Said], *, event_s: float = 0.0) -> Judged:
+    """Judge what `expected.who` said after its moment, in order."""
     if expected.who == "page":
         # Until the vantage has looked after a round, that round is undecided, and says so.
         said = [one for one in said if one.verdict != "inconclusive" or _is_it(expected, one)]
@@ -56,24 +67,30 @@ def judge(
         ),
         None,
     )
-    for number, one in enumerate(said):
-        before = first is None or number < first
-        if before and one.verdict not in (*CALM_WORDS, *expected.meanwhile, *expected.verdicts):
-            return False, f"said {one.verdict} ({one.rule_id})"
-        if (
-            before
-            and one.verdict in expected.verdicts
-            and not _is_it(expected, one)
-            and one.verdict not in CALM_WORDS
-        ):
-            return False, f"said {one.verdict} by {one.rule_id}"
-        if not before and not _is_it(expected, one):
-            return False, f"then said {one.verdict} ({one.rule_id})"
-    if first is not None and len(said) - first >= expected.rounds:
-        return True, ""
-    if over:
-        return False, "never said" if first is None else "not said for long enough"
-    return None
+    wrong = Counter(
+        text
+        for number, one in enumerate(said)
+        if (text := _wrong(expected, one, before=first is None or number < first))
+    )
+    return Judged(
+        wrong=tuple(text if count == 1 else f"{text}, {count} times" for text, count in wrong.items()),
+        met=first is not None and len(said) - first >= expected.held_for,
+        first_s=None if first is None else said[first].at_s - event_s,
+        missing="never said" if first is None else "not said for long enough",
+    )
+
+
+def _wrong(expected: Expected, said: Said, *, before: bool) -> str:
+    """Return what is wrong with one verdict, said before or after the expected first was; empty where nothing is."""
+    if _is_it(expected, said):
+        return ""
+    if not before:
+        return f"then said {said.verdict} ({said.rule_id})"
+    if said.verdict in CALM_WORDS or said.verdict in expected.meanwhile:
+        return ""
+    if said.verdict in expected.verdict:
+        return f"said {said.verdict} by {said.rule_id}"
+    return f"said {said.verdict} ({said.rule_id})"
 
 
 def _is_wolf(expected: Expected, said: Said) -> bool:
@@ -81,12 +98,12 @@ def _is_wolf(expected: Expected, said: Said) -> bool:
     if not said.about or said.verdict in HARMLESS:
         return False
     is_page = expected.who == "page" and said.about == PAGE
-    something = any(word.startswith("blocked") for word in expected.verdicts)
+    something = any(word.startswith("blocked") for word in (*expected.verdict, *expected.meanwhile))
     return not is_page and (expected.who == "page" or not something)
 
 
 def _is_it(expected: Expected, said: Said) -> bool:
-    return said.verdict in expected.verdicts and (not expected.rules or said.rule_id in expected.rules)
+    return said.verdict in expected.verdict and (not expected.rules or said.rule_id in expected.rules)
 
 
 def play(
@@ -98,44 +115,51 @@ def play(
     live: bool = False,
 ) -> Result:
     """Play it in the present namespaces and return how it came out; `live` notes what the censors do, too."""
-    expected = scenario.expected
     with Stage(scenario, folder, tell=tell) as stage:
-        if scenario.before and not _await(stage, scenario.before, scenario.before_rounds):
-            return _result(scenario, stage.told.said, None, f"no {scenario.before} before the event")
-        if stage.centre is not None and scenario.page is not None:
-            _await_vantage(stage, stage.centre)
-        if scenario.before and expected.who == "collector" and not _await_scope(stage):
-            return _result(
-                scenario, stage.told.said, None, "the collector did not say ok of the country before"
-            )
-        event_s = stage.now_s()
-        stage.happen("event")
-        note(f"{event_s:7.1f} s  the event")
-        noted = 0
-        begun = len(stage.told.said)
-        while True:
-            time.sleep(_LOOK_S)
-            stage.hear()
-            if live:
-                noted = _note_censors(stage, note, noted)
-            heard = stage.told.said[begun:]
-            wolf = next((one for one in heard if _is_wolf(expected, one)), None)
-            if wolf is not None:
-                why = f"said {wolf.verdict} ({wolf.rule_id}) of {wolf.about}"
-                return _result(scenario, [wolf], None, why)
-            said = [one for one in heard if one.who == expected.who and one.about in ("", PAGE)]
-            over = stage.now_s() - event_s > expected.limit_s
-            judged = judge(expected, said, event_s=event_s, over=over)
-            if judged is not None:
-                passed, why = judged
-                if passed and stage.centre is not None and stage.centre.devices() != len(stage.homes):
-                    passed, why = (
-                        False,
-                        f"the collector knows {stage.centre.devices()} of {len(stage.homes)} devices",
-                    )
-                since = [one.at_s - event_s for one in said if _is_it(expected, one)]
-                first = next((seconds for seconds in since if seconds >= expected.after_s), None)
-                return _result(scenario, said, first, why, passed=passed)
+        lacking = _before(stage)
+        if lacking:
+            return _result(scenario, stage.told.said, [], lacking)
+        judged: list[Judged] = []
+        wrong: list[str] = []
+        for moment, expected in zip(MOMENTS[1:], scenario.expected, strict=False):
+            note(f"{stage.now_s():7.1f} s  the {moment}{'' if moment == 'event' else ' event'}")
+            begun = len(stage.told.said)
+            judged.append(_after(stage, moment, expected, note if live else None))
+            told = [f"of {one.about}: {one.verdict} ({one.rule_id})" for one in stage.told.said[begun:] if _is_wolf(expected, one)]  # fmt: skip
+            wrong += [*judged[-1].wrong, *(f"said {text}" for text in dict.fromkeys(told))]
+            if not judged[-1].met:
+                wrong.append(f"{expected.text} {judged[-1].missing}")
+        if stage.centre is not None and not wrong and stage.centre.devices() != len(stage.homes):
+            wrong.append(f"the collector knows {stage.centre.devices()} of {len(stage.homes)} devices")
+        return _result(scenario, stage.told.said, judged, "; ".join(wrong))
+
+
+def _before(stage: Stage) -> str:
+    """Wait for what must be said before the event; return what is lacking."""
+    general, expected = stage.scenario.general, stage.scenario.expected[0]
+    if general.before and not _await(stage, general.before, general.before_rounds):
+        return f"no {general.before} before the event"
+    if stage.centre is not None and stage.scenario.page is not None:
+        _await_vantage(stage, stage.centre)
+    if general.before and expected.who == "collector" and not _await_scope(stage):
+        return "the collector did not say ok of the country before"
+    return ""
+
+
+def _after(stage: Stage, moment: str, expected: Expected, note: Callable[[str], None] | None) -> Judged:
+    """Let a moment come, and return what was said of it, once what must be said was or its time is over."""
+    event_s, begun, noted = stage.now_s(), len(stage.told.said), 0
+    stage.happen(moment)
+    while True:
+        time.sleep(_LOOK_S)
+        stage.hear()
+        if note is not None:
+            noted = _note_censors(stage, note, noted)
+        heard = stage.told.said[begun:]
+        said = [one for one in heard if one.who == expected.who and one.about in ("", PAGE)]
+        judged = judge(expected, said, event_s=event_s)
+        if judged.met or stage.now_s() - event_s > expected.limit_s:
+            return judged
 
 
 def _await_vantage(stage: Stage, centre: Centre) -> None:
@@ -160,7 +184,7 @@ def hold(stage: Stage, after_s: float) -> str:
     """Return what to tell an operator whose shell is in the home of a scenario, its event `after_s` away."""
     home = stage.homes[0]
     return (
-        f"{stage.scenario.title}\n{stage.scenario.why}\n\n"
+        f"{stage.scenario.title}\n{stage.scenario.general.why}\n\n"
         f"You are in a home on {home.access}; it happens {after_s:.0f} s from now. Try:\n"
         f"tidegauge device --plan {stage.plan} --data {stage.folder / 'mine'} --broker {COLLECTOR}:{BROKER_PORT}\n"
         f"What the censors do: {', '.join(str(path) for path in stage.logs()) or 'there is none'}\n"
@@ -181,7 +205,7 @@ def _note_censors(stage: Stage, note: Callable[[str], None], noted: int) -> int:
 
 
 def _await(stage: Stage, verdict: str, rounds: int) -> bool:
-    until_s = stage.now_s() + BASELINE_S * rounds
+    until_s = stage.now_s() + stage.baseline_s * rounds
     while stage.now_s() < until_s:
         stage.hear()
         if sum(one.who == "device" and one.verdict == verdict for one in stage.told.said) >= rounds:
@@ -190,17 +214,18 @@ def _await(stage: Stage, verdict: str, rounds: int) -> bool:
     return False
 
 
-def _result(
-    scenario: Scenario, said: Sequence[Said], seconds: float | None, why: str, *, passed: bool = False
-) -> Result:
-    wanted = next((one for one in said if _is_it(scenario.expected, one)), None) if passed else None
-    shown = wanted or (said[-1] if said else None)
+def _result(scenario: Scenario, said: Sequence[Said], judged: Sequence[Judged], why: str) -> Result:
+    last = scenario.expected[-1]
+    of_last = [one for one in said if one.who == last.who]
+    wanted = None if why else next((one for one in reversed(of_last) if _is_it(last, one)), None)
+    heard = of_last or said
+    shown = wanted or (heard[-1] if heard else None)
     return Result(
         name=scenario.name,
-        expected=scenario.expected.text,
+        expected=scenario.text,
         got=shown.verdict if shown else "nothing",
         rule_id=shown.rule_id if shown else "",
-        seconds=seconds,
-        passed=passed,
+        seconds=judged[0].first_s if judged else None,
+        passed=not why,
         why=why,
     )

@@ -12,18 +12,23 @@ from typing import Final
 
 from tests.nation.play import Result
 from tests.nation.scenario import ScenarioError, load
+from tests.needs import ROOT
 
 _BESIDE_LIMIT_S: Final = 120.0
 """What a scenario may take beside the time in which its verdict must come: to build, to begin, to end."""
 
+_OF_PACE_S: Final = {"quick": 0.0, "shipped": 480.0}
+"""What waiting for rounds before the event may take, by cadence."""
+
 
 def choose(wanted: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return the known names that `wanted` means: names, patterns with `*`, or `all`. Raises `ScenarioError`."""
+    """Return what `wanted` means: names, patterns of known names with `*`, `all`, files anywhere. Raises `ScenarioError`."""
     if "all" in wanted:
         return list(known)
     found: list[str] = []
     for one in wanted:
-        matching = fnmatch.filter(known, one)
+        is_file = one.endswith(".toml")
+        matching = [str(Path(one).absolute())] if is_file else fnmatch.filter(known, one)
         if not matching:
             raise ScenarioError(
                 f"scenario {one}: no such one; `python -m tests.nation list` shows what there is"
@@ -41,11 +46,11 @@ def play_all(
     results: dict[str, Result] = {}
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         # The longest first, so that none is left to wait for alone.
-        longest = sorted(names, key=lambda name: -load(name).expected.limit_s)
-        futures = [pool.submit(_play, name, folder, command) for name in longest]
+        longest = sorted(names, key=lambda name: -load(name).limit_s)
+        futures = {pool.submit(_play, name, folder.absolute(), command): name for name in longest}
         for number, future in enumerate(as_completed(futures), start=1):
             result = future.result()
-            results[result.name] = result
+            results[futures[future]] = result
             passed_s = time.monotonic() - began_s
             print(f"[{number}/{len(names)}, {passed_s:.0f} s] {line(result)}", flush=True)
     ordered = [results[name] for name in names]
@@ -72,16 +77,20 @@ def line(result: Result) -> str:
 
 
 def _play(name: str, folder: Path, command: Callable[..., list[str]]) -> Result:
-    expected = load(name).expected
-    out, result = folder / f"{name}.out", folder / f"{name}.json"
+    scenario = load(name)
+    out, result = folder / f"{scenario.name}.out", folder / f"{scenario.name}.json"
     with contextlib.suppress(FileNotFoundError):
         result.unlink()
     with out.open("wb") as said:
         process = subprocess.Popen(
-            command(name, "--result", str(result)), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+            command(name, "--result", str(result)),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
         )
         try:
-            process.wait(expected.limit_s + _BESIDE_LIMIT_S)
+            process.wait(scenario.limit_s + _BESIDE_LIMIT_S + _OF_PACE_S[scenario.general.cadence])
         except subprocess.TimeoutExpired:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -92,8 +101,8 @@ def _play(name: str, folder: Path, command: Callable[..., list[str]]) -> Result:
         return Result(**json.loads(result.read_text(encoding="utf-8")))
     last = (out.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no output"])[-1]
     return Result(
-        name=name,
-        expected=expected.text,
+        name=scenario.name,
+        expected=scenario.text,
         got="nothing",
         rule_id="",
         seconds=None,

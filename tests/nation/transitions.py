@@ -17,7 +17,6 @@ from tests import namespaces
 from tests.nation.country import leave_after
 from tests.nation.scenario import load
 from tests.nation.stage import Stage
-from tests.nation.toml_text import rules_text
 
 GOAL_S: Final = 30.0
 _LIMIT_S: Final = 240.0
@@ -31,14 +30,14 @@ def run(times: int, calm_s: int, quick_s: int, folder: Path) -> list[tuple[float
     """Return the seconds from each cut to the verdict, and from its end to `ok`."""
     found: list[tuple[float, float]] = []
     scenario = load("international-cut")
-    everything = rules_text(scenario.censors[0].rules)
+    everything = scenario.censors[0].rules
     with Stage(scenario, folder, tell=lambda _said: None, calm_s=calm_s, quick_s=quick_s) as stage:
         for number in range(1, times + 1):
             _await(stage, VerdictWord.OK, rounds=CALM_ROUNDS)
             time.sleep(_SPREAD_S * number / times)
-            stage.censors["border"].change(everything)
+            stage.impose("border", everything)
             cut_s = _await(stage, VerdictWord.INTERNATIONAL_CUT)
-            stage.relent()
+            stage.impose("border", [])
             back_s = _await(stage, VerdictWord.OK)
             found.append((cut_s, back_s))
             print(f"{number} of {times}: cut to verdict {cut_s:.1f} s, and back {back_s:.1f} s", flush=True)

@@ -31,6 +31,8 @@ class Home:
     node: str
     families: tuple[int, ...] = (4, 6)
     province: str = ""
+    outer: str = ""
+    """The address that its router translates its own to; empty: it does not."""
 
     @property
     def link(self) -> str:
@@ -136,7 +138,8 @@ def _below(name: str, homes: tuple[Home, ...]) -> Iterable[str]:
 
 
 def _home_prefixes(home: Home) -> tuple[str, ...]:
-    return (f"{home.four}.0/24", f"{home.six}::/64")
+    outer = (f"{home.outer}/32",) if home.outer else ()
+    return (f"{home.four}.0/24", f"{home.six}::/64", *outer)
 
 
 def _join(link: _Link, batches: dict[str, list[str]]) -> None:
