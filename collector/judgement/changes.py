@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from collector.judgement.devices import DeviceStanding
+from collector.judgement.events import Events
 from collector.judgement.gather import CountryAssessment
 from collector.judgement.groups import ScopeFacts
 from collector.judgement.outside import OutsideFacts, ServiceLost
@@ -115,6 +116,16 @@ def outside_of(assessment: Assessment) -> OutsideFacts:
     )
 
 
+def events_of(basis: JsonObject) -> Events:
+    """Return the devices of the events that went on when a verdict was said, from what it rests on."""
+    kept = basis.get("events")
+    return tuple(
+        frozenset(str(device) for device in event)
+        for event in (kept if isinstance(kept, list) else [])
+        if isinstance(event, list)
+    )
+
+
 def _seconds(kept: JsonValue, default_s: float | None) -> float | None:
     return kept / _NS if isinstance(kept, int) else default_s
 
@@ -145,6 +156,7 @@ def _basis(scope: CountryAssessment) -> JsonObject:
         "connected": scope.outside.connected,
         "reached_ns": _nanoseconds(scope.outside.reached_utc_s),
         "missed_ns": _nanoseconds(scope.outside.missed_utc_s),
+        "events": [list[JsonValue](sorted(event)) for event in scope.events],
         "services": [[one.name, one.lost, one.tried, one.vantage_lost] for one in scope.outside.services],
     }
 

@@ -4,8 +4,9 @@ Reads only. It must never guess where a device stands: network, kind and region 
 """
 
 import json
+import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from collector.judgement.devices import (
     reconciled,
     state_of,
 )
+from collector.judgement.events import Events, going_on, remembered
 from collector.judgement.onset import Onset, onset
 from collector.judgement.outside import OutsideFacts, ServiceLost
 from collector.judgement.scope import judge_scope
@@ -36,8 +38,6 @@ ROUNDS: Final = 60
 """How many of a device's last rounds are looked at: half an hour of quick ones, three of calm ones."""
 PERIOD_S: Final = 180.0
 """The slowest cadence of a plan that comes along; by it silence is told."""
-FORGOTTEN_S: Final = 7 * 86_400.0
-"""A device that was not heard for so long stands for nothing any more."""
 VANTAGE_S: Final = 900.0
 """The vantage's findings count when they are no older."""
 MIN_BESIDE: Final = 3
@@ -46,12 +46,15 @@ MIN_BESIDE: Final = 3
 _ROUNDS: Final = """SELECT boot_id, start_boottime_ns, start_utc_ns, clock_quality, clock_error_ns, received_ns, verdict,
     epoch, seq FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND verdict IS NOT NULL"""
 _LAST: Final = f"{_ROUNDS} ORDER BY seq DESC LIMIT ?"
-_UNTIL: Final = f"{_ROUNDS} AND start_utc_ns BETWEEN ? AND ? ORDER BY start_utc_ns DESC LIMIT ?"
+_UNTIL: Final = f"{_ROUNDS} AND start_utc_ns <= ? ORDER BY start_utc_ns DESC LIMIT ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountryAssessment:
-    """The verdict on one country, since when it holds, and what it rests on. `late` counts devices that told later."""
+    """The verdict on one country, since when it holds, and what it rests on. `late` counts devices that told later.
+
+    `events` are the devices that fell silent together, as long as that goes on: what is to be remembered of now.
+    """
 
     country: str
     verdict: Verdict
@@ -59,6 +62,7 @@ class CountryAssessment:
     outside: OutsideFacts
     onset: Onset | None
     late: int
+    events: Events = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,52 +75,59 @@ class _Heard:
 class Scopes:
     """The scope verdicts of one store. Every method may be called from any thread and raises `StoreError`."""
 
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: Queries, *, retired: Callable[[], Mapping[str, float]] = dict) -> None:
+        """`retired` tells which devices their operator has taken out of service, and when (UTC, s)."""
         self._queries = queries
         self._vantage = VantageQueries(queries)
+        self._retired = retired
 
-    def now(self, now_utc_ns: int) -> tuple[CountryAssessment, ...]:
-        """Return the verdict on each country that devices stand in, as of `now_utc_ns`."""
-        heard = self._heard(now_utc_ns / NS)
+    def now(self, now_utc_ns: int, events: Mapping[str, Events]) -> tuple[CountryAssessment, ...]:
+        """Return the verdict on each country that devices stand in, as of `now_utc_ns`.
+
+        `events` is what the last assessment of each country said is to be remembered.
+        """
+        heard = self._heard(now_utc_ns)
         since_ns = now_utc_ns - round(VANTAGE_S * NS)
         streaks, line = self._vantage.last(since_utc_ns=since_ns), line_of(self._vantage, now_utc_ns)
         found = []
-        for country, here, beside in _countries(heard):
+        for country, here, beside in _countries(heard, events, now_utc_ns / NS):
             outside = replace(
                 line, neighbours_lost=_neighbours_lost(beside), services=_services(here, streaks)
             )
-            found.append(_scope(country, here, outside))
+            found.append(_scope(country, here, outside, events.get(country, ())))
         return tuple(found)
 
-    def reconciled(self, country: str, at_utc_ns: int, known: OutsideFacts) -> CountryAssessment | None:
+    def reconciled(
+        self, country: str, at_utc_ns: int, known: OutsideFacts, events: Events
+    ) -> CountryAssessment | None:
         """Return the verdict on a country as of a past moment by all that has arrived since; None without devices.
 
-        What was known beside the devices then, `known`, is taken as it was, but for the neighbours.
+        What was known beside the devices then, `known` and `events`, is taken as it was, but for the neighbours.
         """
         heard = self._heard_at(at_utc_ns)
-        for name, here, beside in _countries(heard):
+        for name, here, beside in _countries(heard, {country: events}, at_utc_ns / NS):
             if name == country:
-                return _scope(name, here, replace(known, neighbours_lost=_neighbours_lost(beside)))
+                outside = replace(known, neighbours_lost=_neighbours_lost(beside))
+                return _scope(name, here, outside, events)
         return None
 
-    def _heard(self, now_utc_s: float) -> list[_Heard]:
+    def _heard(self, now_utc_ns: int) -> list[_Heard]:
         with self._queries.reading() as connection:
             found = []
-            for device, country, epoch in _devices(connection, now_utc_s):
+            for device, country, epoch in self._devices(connection, now_utc_ns):
                 rows = connection.execute(_LAST, (device, epoch, ROUNDS)).fetchall()
                 if rows:
                     rounds = _rounds(connection, device, rows)
                     found.append(
-                        _told(device, country, rounds, _body(connection, device, rows[0]), now_utc_s)
+                        _told(device, country, rounds, _body(connection, device, rows[0]), now_utc_ns / NS)
                     )
         return [one for one in found if one is not None]
 
     def _heard_at(self, at_utc_ns: int) -> list[_Heard]:
         found = []
-        span = (at_utc_ns - round(FORGOTTEN_S * NS), at_utc_ns)
         with self._queries.reading() as connection:
-            for device, country, epoch in _devices(connection, at_utc_ns / NS):
-                rows = connection.execute(_UNTIL, (device, epoch, *span, ROUNDS)).fetchall()
+            for device, country, epoch in self._devices(connection, at_utc_ns):
+                rows = connection.execute(_UNTIL, (device, epoch, at_utc_ns, ROUNDS)).fetchall()
                 if not rows:
                     continue
                 rounds = _rounds(connection, device, rows)
@@ -125,6 +136,20 @@ class Scopes:
                 if one is not None:
                     found.append(replace(one, late=_was_late(rounds, at_utc_ns / NS)))
         return found
+
+    def _devices(self, connection: sqlite3.Connection, at_utc_ns: int) -> Iterator[tuple[str, str, str]]:
+        """Yield the devices that were in service at a moment: id, country, and the epoch that was the newest then."""
+        rows = connection.execute(
+            """SELECT device.id, device.country, epoch.epoch FROM device JOIN epoch ON epoch.device = device.id
+               WHERE epoch.first_seen_ns <= ? ORDER BY device.id, epoch.first_seen_ns DESC""",
+            (at_utc_ns,),
+        ).fetchall()
+        retired = self._retired()
+        newest: dict[str, tuple[str, str, str]] = {}
+        for row in rows:
+            if retired.get(row[0], math.inf) > at_utc_ns / NS:
+                newest.setdefault(row[0], row)
+        yield from newest.values()
 
 
 def line_of(queries: VantageQueries, now_utc_ns: int) -> OutsideFacts:
@@ -136,20 +161,6 @@ def line_of(queries: VantageQueries, now_utc_ns: int) -> OutsideFacts:
         reached_utc_s=None if reached_ns is None else reached_ns / NS,
         missed_utc_s=None if missed_ns is None else missed_ns / NS,
     )
-
-
-def _devices(connection: sqlite3.Connection, at_utc_s: float) -> Iterator[tuple[str, str, str]]:
-    """Yield the devices not forgotten at a moment: id, country, and the epoch that was the newest then."""
-    rows = connection.execute(
-        """SELECT device.id, device.country, epoch.epoch FROM device JOIN epoch ON epoch.device = device.id
-           WHERE device.last_seen_ns >= ? AND epoch.first_seen_ns <= ?
-           ORDER BY device.id, epoch.first_seen_ns DESC""",
-        (round((at_utc_s - FORGOTTEN_S) * NS), round(at_utc_s * NS)),
-    ).fetchall()
-    newest: dict[str, tuple[str, str, str]] = {}
-    for row in rows:
-        newest.setdefault(row[0], row)
-    yield from newest.values()
 
 
 def _rounds(connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]) -> list[RoundSaid]:
@@ -198,13 +209,27 @@ def _was_late(rounds: Iterable[RoundSaid], at_utc_s: float) -> bool:
     return bool(near) and all(one.received_utc_s > at_utc_s for one in near)
 
 
-def _countries(heard: Sequence[_Heard]) -> Iterator[tuple[str, list[_Heard], list[DeviceState]]]:
+def _countries(
+    heard: Sequence[_Heard], events: Mapping[str, Events], now_utc_s: float
+) -> Iterator[tuple[str, list[_Heard], list[DeviceState]]]:
+    """Yield each country, its devices that stand for something, and those of the others."""
+    by_country: dict[str, list[_Heard]] = {}
     for country in sorted({one.state.country for one in heard}):
         here = [one for one in heard if one.state.country == country]
-        yield country, here, [one.state for one in heard if one.state.country != country]
+        states = [one.state for one in here]
+        on = going_on(events.get(country, ()), states)
+        kept = {one.device for one in remembered(on, states, now_utc_s)}
+        by_country[country] = [one for one in here if one.state.device in kept]
+    for country, here in by_country.items():
+        if here:
+            yield (
+                country,
+                here,
+                [one.state for name, there in by_country.items() if name != country for one in there],
+            )
 
 
-def _scope(country: str, here: Sequence[_Heard], outside: OutsideFacts) -> CountryAssessment:
+def _scope(country: str, here: Sequence[_Heard], outside: OutsideFacts, events: Events) -> CountryAssessment:
     states = tuple(one.state for one in here)
     verdict = judge_scope(states, outside)
     return CountryAssessment(
@@ -214,6 +239,7 @@ def _scope(country: str, here: Sequence[_Heard], outside: OutsideFacts) -> Count
         outside=outside,
         onset=onset(states, outside, verdict),
         late=sum(one.late for one in here),
+        events=going_on(events, states),
     )
 
 

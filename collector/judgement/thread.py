@@ -6,13 +6,13 @@ A thread of its own that mostly waits. It must never hold up ingest, and never e
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from collector.errors import StoreError
-from collector.judgement.changes import assessment_of, is_change, outside_of, revision
+from collector.judgement.changes import assessment_of, events_of, is_change, outside_of, revision
 from collector.judgement.devices import SILENT_PERIODS
 from collector.judgement.gather import PERIOD_S, Scopes
 from collector.judgement.outside import wants_look
@@ -22,8 +22,8 @@ from collector.store.scopes import ScopeLog, ScopeQueries
 EVERY_S: Final = 30.0
 SOON_S: Final = 1.0
 """After a nudge it waits so long, so that what comes together is judged together."""
-REVISED_FOR_S: Final = 35 * 86_400.0
-"""What was said longer ago is revised no more."""
+REVISED_FOR_S: Final = 120 * 86_400.0
+"""What was said longer ago is revised no more; the longest cut on record lasted 87 days."""
 _NS: Final = 1_000_000_000
 _LATE_NS: Final = round(SILENT_PERIODS * PERIOD_S * _NS)
 
@@ -33,8 +33,11 @@ log = logging.getLogger(__name__)
 class AssessmentKeeper:
     """One store's log of scope verdicts, kept up to date by `judge`. Used by one thread; `close` it."""
 
-    def __init__(self, database: Path, queries: Queries) -> None:
-        self._scopes = Scopes(queries)
+    def __init__(
+        self, database: Path, queries: Queries, *, retired: Callable[[], Mapping[str, float]] = dict
+    ) -> None:
+        """`retired` tells which devices their operator has taken out of service, and when (UTC, s)."""
+        self._scopes = Scopes(queries, retired=retired)
         self._queries = ScopeQueries(queries)
         self._log = ScopeLog.open(database)
         self._seen: int | None = None
@@ -49,9 +52,11 @@ class AssessmentKeeper:
         Raises `StoreError`.
         """
         self._revise(now_ns)
-        before = {one.assessment.country: one.assessment for one in self._queries.holding()}
+        last_holding = self._queries.holding()
+        before = {one.assessment.country: one.assessment for one in last_holding}
+        events = {one.assessment.country: events_of(one.basis) for one in last_holding}
         holding, is_look_wanted = [], False
-        for scope in self._scopes.now(now_ns):
+        for scope in self._scopes.now(now_ns, events):
             is_look_wanted |= wants_look(scope.devices, scope.outside, now_ns / _NS)
             assessment, last = assessment_of(scope, now_ns), before.get(scope.country)
             changed = is_change(assessment, last)
@@ -73,7 +78,10 @@ class AssessmentKeeper:
         found = []
         for change in self._queries.changes(since_ns=since_ns):
             reconciled = self._scopes.reconciled(
-                change.assessment.country, change.assessment.said_ns, outside_of(change.assessment)
+                change.assessment.country,
+                change.assessment.said_ns,
+                outside_of(change.assessment),
+                events_of(change.assessment.basis),
             )
             assessment = None if reconciled is None else revision(change, reconciled, now_ns)
             if assessment is not None:
@@ -91,11 +99,13 @@ class ScopeThread:
         queries: Queries,
         *,
         look: Callable[[], None] = lambda: None,
+        retired: Callable[[], Mapping[str, float]] = dict,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._database = database
         self._reading = queries
         self._look = look
+        self._retired = retired
         self._now_ns = now_ns
         self._stopping = False
         self._wake = threading.Event()
@@ -119,7 +129,7 @@ class ScopeThread:
         keeper: AssessmentKeeper | None = None
         while not self._stopping:
             try:
-                keeper = keeper or AssessmentKeeper(self._database, self._reading)
+                keeper = keeper or AssessmentKeeper(self._database, self._reading, retired=self._retired)
                 if keeper.judge(self._now_ns()):
                     self._look()
             except StoreError as error:

@@ -5,7 +5,7 @@ anywhere else, and must never write.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -47,13 +47,15 @@ def make_app(
     *,
     now_ns: Clock = time.time_ns,
     storing_fault: Callable[[], str | None] = lambda: None,
+    retired: Callable[[], Mapping[str, float]] = dict,
     catalogues: Path = CATALOGUES,
     lists: Lists | None = None,
 ) -> FastAPI:
     """Return the ASGI application that shows what `queries` finds. The caller closes `queries` after serving.
 
-    `storing_fault` says why nothing can be stored at present, None when it can. `catalogues` are the languages of its pages,
-    `lists` the fingerprints it judges by, those that come along unless given.
+    `storing_fault` says why nothing can be stored at present, None when it can. `retired` tells which devices their operator
+    took out of service, and when (UTC, s). `catalogues` are the languages of its pages, `lists` the fingerprints it judges by,
+    those that come along unless given.
     """
     app = FastAPI(
         title="Tidegauge collector",
@@ -70,7 +72,7 @@ def make_app(
     app.include_router(Api(queries, now_ns, storing_fault).router())
     app.include_router(TargetApi(queries, now_ns, known).router())
     app.include_router(BesideApi(queries, known).router())
-    app.include_router(ScopeApi(queries, now_ns).router())
+    app.include_router(ScopeApi(queries, now_ns, retired=retired).router())
     app.include_router(Pages(queries, templates, now_ns, app.openapi, translator_of, lists=known).router())
     _Errors(templates, now_ns, translator_of).register(app)
     return app

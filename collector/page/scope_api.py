@@ -1,11 +1,12 @@
 """The API's answer about whole countries: the verdict of many devices together, and what it rests on. Thin."""
 
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from collector.judgement.changes import assessment_of, basis_of
+from collector.judgement.changes import assessment_of, basis_of, events_of
 from collector.judgement.gather import CountryAssessment, Scopes
 from collector.page import countries, times
 from collector.page.headers import LIVE
@@ -116,8 +117,10 @@ class HistoryQuery(BaseModel):
 class ScopeApi:
     """The answers, from one store. `now_ns` is the collector's clock."""
 
-    def __init__(self, queries: Queries, now_ns: times.Clock) -> None:
-        self._scopes = Scopes(queries)
+    def __init__(
+        self, queries: Queries, now_ns: times.Clock, *, retired: Callable[[], Mapping[str, float]] = dict
+    ) -> None:
+        self._scopes = Scopes(queries, retired=retired)
         self._said = ScopeQueries(queries)
         self._now_ns = now_ns
         self._english = Translator(ENGLISH)
@@ -175,9 +178,10 @@ class ScopeApi:
         """
         now_ns = self._now_ns()
         response.headers["Cache-Control"] = LIVE
+        events = {one.assessment.country: events_of(one.basis) for one in self._said.holding()}
         return ScopesOut(
             as_of=times.iso_ns(now_ns),
-            scopes=[_scope(one, self._english) for one in self._scopes.now(now_ns)],
+            scopes=[_scope(one, self._english) for one in self._scopes.now(now_ns, events)],
         )
 
 

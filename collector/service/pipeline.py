@@ -8,7 +8,7 @@ HTTPS  ──▶ intake ──────┘
 import contextlib
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,12 +37,13 @@ FIRST_CONNECT_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """Where what is taken in comes from ("": no broker), its broker's pid if it is ours, and why nothing can be stored."""
+    """Where what is taken in comes from ("": no broker), its broker's pid if it is ours, why nothing can be stored, and who is retired."""
 
     broker_host: str = ""
     broker_port: int = 0
     broker_pid: int | None = None
     fault: Callable[[], str | None] = lambda: None
+    retired: Callable[[], Mapping[str, float]] = dict
 
 
 def start_pipeline(
@@ -75,7 +76,12 @@ def start_pipeline(
     send = _nowhere if subscriber is None else subscriber.send
     gate = _gate_told(settings, say)
     scopes, vantage = _judges(
-        settings, directory, queries, send=lambda news: send(gate.sealed(news)), say=say
+        settings,
+        directory,
+        queries,
+        send=lambda news: send(gate.sealed(news)),
+        say=say,
+        retired=gate.retired,
     )
 
     def after_hello(hello: Hello) -> OutgoingMessage | None:
@@ -114,6 +120,7 @@ def start_pipeline(
         broker_port=port,
         broker_pid=None if broker is None else broker.pid,
         fault=lambda: ingest.fault,
+        retired=gate.retired,
     )
 
 
@@ -124,15 +131,16 @@ def _judges(
     *,
     send: Callable[[OutgoingMessage], None],
     say: Callable[[str], None],
+    retired: Callable[[], Mapping[str, float]],
 ) -> tuple[ScopeThread, VantageThread | None]:
     """Return what judges countries, and the vantage where there is to be one: each has the other act at once."""
     if not settings.vantage.enabled:
-        return ScopeThread(directory.database, queries), None
+        return ScopeThread(directory.database, queries, retired=retired), None
 
     def look() -> None:
         vantage.look()
 
-    scopes = ScopeThread(directory.database, queries, look=look)
+    scopes = ScopeThread(directory.database, queries, look=look, retired=retired)
     vantage = VantageThread(
         directory.database, queries, settings.vantage, send=send, say=say, looked=scopes.nudge
     )

@@ -113,7 +113,12 @@ def _run(
         on_ready(addresses)
 
     config = uvicorn.Config(
-        make_app(queries, storing_fault=taking.fault, lists=bring_lists(settings, say)),
+        make_app(
+            queries,
+            storing_fault=taking.fault,
+            retired=taking.retired,
+            lists=bring_lists(settings, say),
+        ),
         http="h11",
         ws="none",
         log_config=None,

@@ -79,6 +79,16 @@ class Gate:
             )
         return ""
 
+    def retired(self) -> dict[str, float]:
+        """Return the devices that their operator took out of service by revoking their keys, and when (UTC, s).
+
+        None where nothing is checked, or the registry cannot be read at present: then nobody is taken for retired.
+        """
+        try:
+            return {} if self.registry is None else self.registry.retired()
+        except TrustError:
+            return {}
+
     def sealed(self, answer: OutgoingMessage) -> OutgoingMessage:
         """Return an answer as it goes out."""
         if self.signer is None:

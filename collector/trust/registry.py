@@ -100,6 +100,15 @@ class Registry:
         self.refresh()
         return frozenset(known.device for known in self._keys.values())
 
+    def retired(self) -> dict[str, float]:
+        """Return the devices all of whose keys were revoked, and when the last was (UTC, s). Raises `TrustError`."""
+        self.refresh()
+        found: dict[str, float] = {}
+        for known in tuple(self._keys.values()):
+            if known.revoked_s is not None and known.device not in self._newest:
+                found[known.device] = max(known.revoked_s, found.get(known.device, 0.0))
+        return found
+
     def leave_request(self, device: str, request: bytes) -> None:
         """Leave a device's request for the authority; the last one counts. Raises `RecordError`.
 

@@ -18,7 +18,7 @@ from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, vantage
 def said(path: Path, now_ns: int) -> tuple[str, str]:
     queries = Queries(path)
     try:
-        (scope,) = Scopes(queries).now(now_ns)
+        (scope,) = Scopes(queries).now(now_ns, {})
         return scope.verdict.verdict, scope.verdict.rule_id
     finally:
         queries.close()
@@ -59,7 +59,7 @@ def test_a_store_without_devices_says_nothing(tmp_path: Path) -> None:
     path = tmp_path / "collector.sqlite3"
     Store.open(path).close()
     queries = Queries(path)
-    assert Scopes(queries).now(BEGAN_S * NS) == ()
+    assert Scopes(queries).now(BEGAN_S * NS, {}) == ()
     queries.close()
 
 
