@@ -4,13 +4,15 @@ A verdict is written when its word, its rule or its place changes; its evidence 
 never change what was said: it only adds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from collector.judgement import conditions
 from collector.judgement.devices import DeviceStanding
 from collector.judgement.events import Events
 from collector.judgement.gather import CountryAssessment
-from collector.judgement.groups import ScopeFacts
+from collector.judgement.groups import Group, ScopeFacts
 from collector.judgement.outside import OutsideFacts, ServiceLost
 from collector.store.scopes import Assessment, Change
 from firmware.model.jsontypes import JsonObject, JsonValue
@@ -30,6 +32,7 @@ class Basis:
     networks: int = 0
     inside_works: bool = False
     where: str = ""
+    share_lost: float = 0.0
     late: int = 0
     connected: bool | None = None
 
@@ -84,7 +87,7 @@ def read_basis(kept: JsonObject) -> Basis:
         value = kept.get(key)
         return value if isinstance(value, int) else 0
 
-    where, connected = kept.get("where"), kept.get("connected")
+    where, connected, share = kept.get("where"), kept.get("connected"), kept.get("share_lost")
     return Basis(
         devices=count("devices"),
         well=count("well"),
@@ -94,6 +97,7 @@ def read_basis(kept: JsonObject) -> Basis:
         late=count("late"),
         inside_works=kept.get("inside_works") is True,
         where=where if isinstance(where, str) else "",
+        share_lost=share if isinstance(share, int | float) else 0.0,
         connected=connected if isinstance(connected, bool) else None,
     )
 
@@ -151,7 +155,8 @@ def _basis(scope: CountryAssessment) -> JsonObject:
         "silent": sum(one.state is DeviceStanding.SILENT for one in scope.devices),
         "networks": len({one.network for one in scope.devices if one.network}),
         "inside_works": facts.abroad_only,
-        "where": _where(scope.verdict.verdict, facts),
+        "where": _where(scope, facts),
+        "share_lost": round(facts.share_lost, 3),
         "late": scope.late,
         "connected": scope.outside.connected,
         "reached_ns": _nanoseconds(scope.outside.reached_utc_s),
@@ -161,13 +166,18 @@ def _basis(scope: CountryAssessment) -> JsonObject:
     }
 
 
-def _where(verdict: str, facts: ScopeFacts) -> str:
-    if verdict == VerdictWord.SERVICE_MAINTENANCE:
-        return ", ".join(
-            one.name for one in facts.outside.services if one.vantage_lost and one.lost == one.tried
-        )
-    groups = {VerdictWord.ISP_OUTAGE: facts.networks, VerdictWord.REGIONAL_SHUTDOWN: facts.regions}
-    return next((one.name for one in groups.get(VerdictWord(verdict), ()) if one.is_lost), "")
+def _where(scope: CountryAssessment, facts: ScopeFacts) -> str:
+    """Return which groups, services or platforms a verdict is about; "" where it is the country."""
+    services = tuple(one for one in facts.outside.services if one.vantage_lost and one.lost == one.tried)
+    groups: dict[str, Sequence[Group | ServiceLost]] = {
+        "service-lost-everywhere": services,
+        "one-network-lost": [one for one in facts.networks if one.is_lost],
+        "one-region-lost": [one for one in facts.regions if one.is_lost],
+        "silent-in-one-region": [one for one in facts.regions if one.lost],
+        "groups-lost-together": conditions.groups_lost(facts),
+        "group-not-well": conditions.groups_not_well(facts),
+    }
+    return ", ".join(dict.fromkeys(one.name for one in groups.get(scope.verdict.rule_id, ())))
 
 
 def _essence(assessment: Assessment) -> tuple[str, str, str]:

@@ -28,6 +28,8 @@ class Group:
     well: int
     silent: int
     networks: frozenset[str]
+    size: int = 0
+    """All its devices, those too that tell nothing."""
     well_since: int = 0
     """Those of `well` that were so while others were lost: by a round of that time, and not only just back."""
 
@@ -77,12 +79,18 @@ class ScopeFacts:
             regions=_groups(ordered, gone, lost_s, lambda one: one.region),
         )
 
-    def others_well(self, groups: Sequence[Group], name: str) -> bool:
-        """Return whether there are groups beside `name`, enough devices in them, and all of them are well."""
-        others = [one for one in groups if one.name != name and (one.tried or one.silent)]
+    def others_well(self, groups: Sequence[Group], but: Sequence[Group]) -> bool:
+        """Return whether there are groups beside `but`, enough devices in them, and all of them are well."""
+        others = [one for one in groups if one not in but and (one.tried or one.silent)]
         return sum(one.well_since for one in others) >= MIN_IN_NETWORK and all(
             one.is_well and one.well_since >= 1 for one in others
         )
+
+    @property
+    def share_lost(self) -> float:
+        """Return the share of the lost in all that tell, and that fell silent for reasons of their own; 0 where nobody does."""
+        known = self.all.tried + self.all.silent
+        return self.all.lost / known if known else 0.0
 
     @property
     def abroad_only(self) -> bool:
@@ -109,6 +117,7 @@ def _group(name: str, devices: Iterable[DeviceState], lost: frozenset[str], lost
     known = tuple(devices)
     return Group(
         name=name,
+        size=len(known),
         well_since=sum(one.state is DeviceStanding.WELL and _well_while(one, lost_s) for one in known),
         lost=sum(one.device in lost for one in known),
         well=sum(one.state is DeviceStanding.WELL for one in known),

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from collector.judgement.conditions import MIN_DEVICES
 from collector.judgement.devices import DeviceStanding, DeviceState
 from collector.judgement.groups import ScopeFacts
 from collector.judgement.outside import OutsideFacts
-from collector.judgement.scope import MIN_DEVICES
 from firmware.model.record import Verdict
 from firmware.model.verdict_words import VerdictWord
 

@@ -75,11 +75,13 @@ def silent_together(devices: Iterable[DeviceState], outside: OutsideFacts) -> fr
 def wants_look(devices: Iterable[DeviceState], outside: OutsideFacts, now_utc_s: float) -> bool:
     """Return whether the vantage should look at once: devices are overdue together, and what it saw does not tell yet why.
 
-    It goes on wanting until their silence can be told, so that an outage of the collector's own is seen while it lasts.
+    It goes on wanting until their silence can be told, so that an outage of the collector's own is seen while it lasts, and
+    again before what it saw is too old to count.
     """
     overdue = sorted(one.heard_utc_s for one in devices if now_utc_s - one.heard_utc_s > OVERDUE_S)
     for first, last in zip(overdue, overdue[MIN_BURST - 1 :], strict=False):
-        is_told = outside.reached_utc_s is not None and outside.reached_utc_s > last + OVERDUE_S
+        enough_s = max(last + OVERDUE_S, now_utc_s - WATCHED_S)
+        is_told = outside.reached_utc_s is not None and outside.reached_utc_s > enough_s
         if last - first <= BURST_S and (now_utc_s - last <= WATCHED_S or not is_told):
             return True
     return False

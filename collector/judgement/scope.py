@@ -9,16 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from collector.judgement import conditions
 from collector.judgement.devices import DeviceStanding, DeviceState
-from collector.judgement.groups import MIN_IN_NETWORK, MOST, ScopeFacts
+from collector.judgement.groups import MOST, ScopeFacts
 from collector.judgement.outside import OutsideFacts
 from firmware.model.record import Verdict
 from firmware.model.statement import Statement, stated
 from firmware.model.verdict_words import VerdictWord
-
-MIN_DEVICES: Final = 3
-"""Fewer devices of a country than this carry no scope."""
-NEIGHBOURS_LOST: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +48,8 @@ def _evidence(facts: ScopeFacts) -> Iterator[Statement]:
     for code, groups in (("network", facts.networks), ("kind", facts.kinds), ("region", facts.regions)):
         for one in groups:
             yield stated(code, name=one.name, lost=one.lost, well=one.well)
+    if facts.lost and facts.all.well:
+        yield stated("share-lost", share=facts.share_lost)
     yield stated(_VANTAGE[facts.outside.connected])
     if facts.outside.neighbours_lost is not None:
         yield stated("neighbours", share=facts.outside.neighbours_lost)
@@ -67,134 +66,93 @@ _SERVICE_LOST: Final = {
 }
 
 
-def _uplink_failed(facts: ScopeFacts) -> bool:
-    silent = [one for one in facts.devices if one.state is DeviceStanding.SILENT]
-    is_own = facts.outside.connected is False or facts.outside.is_just_back
-    return is_own and bool(silent) and len(silent) == len(facts.devices)
-
-
-def _were_well(facts: ScopeFacts) -> bool:
-    unheard = [one for one in facts.devices if one.was_well_unheard]
-    return len(unheard) >= MIN_IN_NETWORK and len(unheard) >= MOST * len(facts.devices)
-
-
-def _too_few(facts: ScopeFacts) -> bool:
-    return len(facts.devices) < MIN_DEVICES
-
-
-def _neighbours_too(facts: ScopeFacts) -> bool:
-    beside = facts.outside.neighbours_lost
-    return facts.all.lost >= MIN_DEVICES and beside is not None and beside >= NEIGHBOURS_LOST
-
-
-def _mobile(facts: ScopeFacts) -> bool:
-    mobile = next((one for one in facts.kinds if one.name == "mobile"), None)
-    return (
-        mobile is not None
-        and mobile.is_lost
-        and len(mobile.networks) >= 2
-        and facts.others_well(facts.kinds, "mobile")
-    )
-
-
-def _one_network(facts: ScopeFacts) -> bool:
-    lost = [one for one in facts.networks if one.is_lost]
-    return len(lost) == 1 and facts.others_well(facts.networks, lost[0].name)
-
-
-def _one_region(facts: ScopeFacts) -> bool:
-    lost = [one for one in facts.regions if one.is_lost]
-    return len(lost) == 1 and len(lost[0].networks) >= 2 and facts.others_well(facts.regions, lost[0].name)
-
-
-def _total(facts: ScopeFacts) -> bool:
-    return facts.all.is_lost and facts.all.lost >= MIN_DEVICES and len(facts.all.networks) >= 2
-
-
-def _abroad(facts: ScopeFacts) -> bool:
-    return _total(facts) and facts.abroad_only
-
-
-def _service(facts: ScopeFacts) -> bool:
-    return any(
-        one.vantage_lost is True and one.tried >= MIN_IN_NETWORK and one.lost == one.tried
-        for one in facts.outside.services
-    )
-
-
-def _well(facts: ScopeFacts) -> bool:
-    return facts.all.is_well and facts.all.well >= MIN_DEVICES
-
-
-def _always(facts: ScopeFacts) -> bool:  # noqa: ARG001  # a condition takes the facts
-    return True
-
-
 SCOPE_RULES: Final[tuple[ScopeRule, ...]] = (
     ScopeRule(
         rule_id="own-uplink-failed",
         verdict=VerdictWord.COLLECTOR_FAULT,
-        condition=_uplink_failed,
+        condition=conditions.uplink_failed,
     ),
     ScopeRule(
         rule_id="devices-were-well",
         verdict=VerdictWord.COLLECTOR_FAULT,
-        condition=_were_well,
+        condition=conditions.were_well,
     ),
     ScopeRule(
         rule_id="too-few-devices",
         verdict=VerdictWord.INCONCLUSIVE,
-        condition=_too_few,
-        numbers={"devices": MIN_DEVICES},
+        condition=conditions.too_few,
+        numbers={"devices": conditions.MIN_DEVICES},
     ),
     ScopeRule(
         rule_id="neighbours-lost-too",
         verdict=VerdictWord.TRANSIT_FAULT,
-        condition=_neighbours_too,
-        numbers={"share": NEIGHBOURS_LOST},
+        condition=conditions.neighbours_too,
+        numbers={"share": conditions.NEIGHBOURS_LOST},
     ),
     ScopeRule(
         rule_id="mobile-lost-fixed-well",
         verdict=VerdictWord.MOBILE_SHUTDOWN,
-        condition=_mobile,
+        condition=conditions.mobile,
     ),
     ScopeRule(
         rule_id="one-region-lost",
         verdict=VerdictWord.REGIONAL_SHUTDOWN,
-        condition=_one_region,
+        condition=conditions.one_region,
     ),
     ScopeRule(
         rule_id="one-network-lost",
         verdict=VerdictWord.ISP_OUTAGE,
-        condition=_one_network,
+        condition=conditions.one_network,
+    ),
+    ScopeRule(
+        rule_id="silent-in-one-region",
+        verdict=VerdictWord.INCONCLUSIVE,
+        condition=conditions.silent_in_one_region,
     ),
     ScopeRule(
         rule_id="abroad-lost-together",
         verdict=VerdictWord.INTERNATIONAL_CUT,
-        condition=_abroad,
+        condition=conditions.abroad,
         numbers={"share": MOST},
     ),
     ScopeRule(
         rule_id="networks-lost-together",
         verdict=VerdictWord.TOTAL_SHUTDOWN,
-        condition=_total,
+        condition=conditions.total,
         numbers={"share": MOST},
+    ),
+    ScopeRule(
+        rule_id="most-lost-some-stay-on",
+        verdict=VerdictWord.PARTIAL_SHUTDOWN,
+        condition=conditions.most_lost,
+        numbers={"share": conditions.HALF},
+    ),
+    ScopeRule(
+        rule_id="groups-lost-together",
+        verdict=VerdictWord.PARTIAL_SHUTDOWN,
+        condition=conditions.part_lost,
     ),
     ScopeRule(
         rule_id="service-lost-everywhere",
         verdict=VerdictWord.SERVICE_MAINTENANCE,
-        condition=_service,
+        condition=conditions.service,
+    ),
+    ScopeRule(
+        rule_id="group-not-well",
+        verdict=VerdictWord.INCONCLUSIVE,
+        condition=conditions.group_not_well,
+        numbers={"devices": conditions.MIN_DEVICES},
     ),
     ScopeRule(
         rule_id="devices-well",
         verdict=VerdictWord.OK,
-        condition=_well,
+        condition=conditions.well,
         numbers={"share": MOST},
     ),
     ScopeRule(
         rule_id="scope-mixed-evidence",
         verdict=VerdictWord.INCONCLUSIVE,
-        condition=_always,
+        condition=conditions.always,
     ),
 )
 """The rules about many devices, in the order in which they are asked."""

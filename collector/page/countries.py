@@ -105,12 +105,16 @@ def sentence(assessment: scopes.Assessment, basis: Basis, translator: Translator
     if assessment.verdict == VerdictWord.INCONCLUSIVE:
         if assessment.rule_id == "too-few-devices":
             return translator.say("scope.inconclusive.too_few")
+        if assessment.rule_id == "silent-in-one-region":
+            return translator.say("scope.inconclusive.silent_in_one_region", where=basis.where)
+        if assessment.rule_id == "group-not-well":
+            return translator.say("scope.inconclusive.group_not_well", where=basis.where)
         if basis.silent and basis.silent >= basis.devices / 2:
             return translator.say("scope.inconclusive.all_silent", silent=basis.silent, devices=basis.devices)
         return translator.say("scope.inconclusive.mixed")
     key = f"scope.{assessment.verdict}"
     if translator.has(key):
-        return translator.say(key, where=basis.where or "?")
+        return translator.say(key, where=basis.where or "?", share=basis.share_lost)
     return translator.verdict(assessment.verdict)
 
 

@@ -78,6 +78,7 @@ EVIDENCE: Final[Mapping[str, StatementForm]] = {
     "network": _GROUP,
     "kind": _GROUP,
     "region": _GROUP,
+    "share-lost": StatementForm(parameters=("share",)),
     "vantage-well": StatementForm(),
     "vantage-lost": StatementForm(),
     "vantage-absent": StatementForm(),

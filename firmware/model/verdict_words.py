@@ -32,6 +32,7 @@ class VerdictWord(StrEnum):
     TOTAL_SHUTDOWN = "total_shutdown"
     MOBILE_SHUTDOWN = "mobile_shutdown"
     REGIONAL_SHUTDOWN = "regional_shutdown"
+    PARTIAL_SHUTDOWN = "partial_shutdown"
     TRANSIT_FAULT = "transit_fault"
     SERVICE_MAINTENANCE = "service_maintenance"
     COLLECTOR_FAULT = "collector_fault"
@@ -43,6 +44,7 @@ COLLECTOR_ONLY: Final = frozenset(
         VerdictWord.TOTAL_SHUTDOWN,
         VerdictWord.MOBILE_SHUTDOWN,
         VerdictWord.REGIONAL_SHUTDOWN,
+        VerdictWord.PARTIAL_SHUTDOWN,
         VerdictWord.TRANSIT_FAULT,
         VerdictWord.SERVICE_MAINTENANCE,
         VerdictWord.COLLECTOR_FAULT,

@@ -60,27 +60,6 @@ def _lost(ill: Ill, homes: frozenset[int], until_s: float) -> Wrong:
 
 KNOWN: Final[tuple[Known, ...]] = (
     Known(
-        name="cut-forgotten-after-seven-days",
-        truth=Truth(
-            seed=1,
-            hours=7.05 * 24 + 0.6,
-            homes=_homes(*["fibre"] * 6),
-            # Their power is cut as well, which costs no rounds.
-            wrongs=tuple(
-                _lost(ill, homes, until_s)
-                for ill in (Ill.SHUTDOWN, Ill.POWER_CUT)
-                for homes, until_s in ((_BACK, 7.05 * _DAY_S), (_STILL_LOST, 9 * _DAY_S))
-            ),
-            sweep_s=86_400,
-        ),
-        who="country",
-        mark=Mark.COMFORTS,
-        word="ok",
-        rule_id="devices-well",
-        why="A device that was not heard for seven days stands for nothing, so that those who are back are all there is.",
-        is_long=True,
-    ),
-    Known(
         name="slow-line",
         truth=Truth(
             seed=1,
@@ -160,6 +139,45 @@ KNOWN: Final[tuple[Known, ...]] = (
         why="A platform's handshake times out in two rounds by loss, and an innocuous name happens to pass: that accuses.",
         is_long=True,
     ),
+)
+"""What is false by the rules as they are."""
+MENDED: Final[tuple[Known, ...]] = (
+    Known(
+        name="three-references-allowed",
+        truth=Truth(
+            seed=1,
+            hours=0.04,
+            homes=_homes("fibre"),
+            wrongs=(_wrong(Ill.ALLOW_LIST, *sorted(_REFERENCES)),),
+            has_vantage=False,
+        ),
+        who="device",
+        mark=Mark.COMFORTS,
+        word="ok",
+        rule_id="controls-reached",
+        why="Half of the reference networks suffice for ok, whatever becomes of every platform.",
+    ),
+    Known(
+        name="cut-forgotten-after-seven-days",
+        truth=Truth(
+            seed=1,
+            hours=7.05 * 24 + 0.6,
+            homes=_homes(*["fibre"] * 6),
+            # Their power is cut as well, which costs no rounds.
+            wrongs=tuple(
+                _lost(ill, homes, until_s)
+                for ill in (Ill.SHUTDOWN, Ill.POWER_CUT)
+                for homes, until_s in ((_BACK, 7.05 * _DAY_S), (_STILL_LOST, 9 * _DAY_S))
+            ),
+            sweep_s=86_400,
+        ),
+        who="country",
+        mark=Mark.COMFORTS,
+        word="ok",
+        rule_id="devices-well",
+        why="A device that was not heard for seven days stands for nothing, so that those who are back are all there is.",
+        is_long=True,
+    ),
     Known(
         name="city-without-power",
         truth=Truth(
@@ -190,24 +208,6 @@ KNOWN: Final[tuple[Known, ...]] = (
         rule_id="one-region-lost",
         why="Silences that begin together are a shutdown of their province, also where its power failed.",
         is_long=True,
-    ),
-)
-"""What is false by the rules as they are."""
-MENDED: Final[tuple[Known, ...]] = (
-    Known(
-        name="three-references-allowed",
-        truth=Truth(
-            seed=1,
-            hours=0.04,
-            homes=_homes("fibre"),
-            wrongs=(_wrong(Ill.ALLOW_LIST, *sorted(_REFERENCES)),),
-            has_vantage=False,
-        ),
-        who="device",
-        mark=Mark.COMFORTS,
-        word="ok",
-        rule_id="controls-reached",
-        why="Half of the reference networks suffice for ok, whatever becomes of every platform.",
     ),
     Known(
         name="collector-down",

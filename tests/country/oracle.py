@@ -57,6 +57,7 @@ ACCUSING: Final = frozenset(
         Word.TOTAL_SHUTDOWN,
         Word.MOBILE_SHUTDOWN,
         Word.REGIONAL_SHUTDOWN,
+        Word.PARTIAL_SHUTDOWN,
         Word.TRANSIT_FAULT,
     }
 )
@@ -183,6 +184,8 @@ def _of_country(truth: Truth, wrongs: Iterable[Wrong]) -> Sayable:
         for one in given:
             if one.ill in STOPS:
                 right |= _meant(one)
+    if _is_part(truth, given):
+        right.add(Word.PARTIAL_SHUTDOWN)
     if any(one.ill is Ill.COLLECTOR_DOWN for one in given):
         right |= {Word.COLLECTOR_FAULT}
     if any(one.ill in _SERVERS for one in given):
@@ -224,6 +227,19 @@ def _is_spared(truth: Truth, wrong: Wrong, home: int) -> bool:
     if wrong.ill is not Ill.FAMILY_CUT:
         return False
     return any(one.number == home and 6 in QUALITIES[one.line].families for one in truth.homes)
+
+
+def _is_part(truth: Truth, given: Iterable[Wrong]) -> bool:
+    """Return whether an order stops some homes of several providers, and not all homes."""
+    stopped = frozenset(
+        home
+        for one in given
+        if one.ill in _STOPS & _ORDERED
+        for home in one.homes
+        if not _is_spared(truth, one, home)
+    )
+    providers = {one.provider.name for one in truth.homes if one.number in stopped}
+    return len(providers) >= 2 and len(stopped) < len(truth.homes)
 
 
 def _names_of(truth: Truth, lost: frozenset[int]) -> set[str]:

@@ -40,6 +40,7 @@ ALARMS: Final = frozenset(
         VerdictWord.ISP_OUTAGE,
         VerdictWord.TOTAL_SHUTDOWN,
         VerdictWord.MOBILE_SHUTDOWN,
+        VerdictWord.PARTIAL_SHUTDOWN,
         VerdictWord.REGIONAL_SHUTDOWN,
         VerdictWord.TRANSIT_FAULT,
     }

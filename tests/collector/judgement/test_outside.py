@@ -73,4 +73,7 @@ class TestWhenToLook:
         long_ago = self.heard(WATCHED_S + 1, WATCHED_S + 2, WATCHED_S + 3)
         assert not wants_look(long_ago, UP, NOW)
         assert wants_look(long_ago, replace(UP, reached_utc_s=NOW - WATCHED_S), NOW)
+        days_ago = self.heard(86_400.0, 86_401.0, 86_402.0)
+        assert not wants_look(days_ago, replace(UP, reached_utc_s=NOW - 600), NOW)
+        assert wants_look(days_ago, replace(UP, reached_utc_s=NOW - WATCHED_S), NOW)
         assert wants_look(long_ago, OutsideFacts(connected=False, missed_utc_s=NOW), NOW)

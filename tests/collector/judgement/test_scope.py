@@ -69,6 +69,35 @@ STORIES = {
     "mobile-lost-fixed-well": (country(mci=DeviceStanding.LOST, irancell=DeviceStanding.SILENT), UP),
     "one-region-lost": (REGION, UP),
     "one-network-lost": (country(mci=DeviceStanding.SILENT), UP),
+    "silent-in-one-region": (
+        [
+            replace(device, region="qom") if device.network == "mci" else device
+            for device in country(mci=DeviceStanding.SILENT)
+        ],
+        UP,
+    ),
+    "most-lost-some-stay-on": (
+        country(mci=DeviceStanding.LOST, tci=DeviceStanding.SILENT, irancell=DeviceStanding.LOST),
+        UP,
+    ),
+    "groups-lost-together": (
+        country(mci=DeviceStanding.LOST, tci=DeviceStanding.LOST)
+        + [
+            replace(one(number, "tci", DeviceStanding.WELL), network=f"AS{number % 3}")
+            for number in range(16, 28)
+        ],
+        UP,
+    ),
+    "group-not-well": (
+        [
+            replace(
+                one(number, "tci", DeviceStanding.LOST if number < 4 else DeviceStanding.WELL),
+                network=f"AS{number // 3}",
+            )
+            for number in range(30)
+        ],
+        UP,
+    ),
     "abroad-lost-together": (
         [
             replace(device, word="international_cut")
