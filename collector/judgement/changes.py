@@ -13,7 +13,8 @@ from collector.judgement.devices import DeviceStanding
 from collector.judgement.events import Events
 from collector.judgement.gather import CountryAssessment
 from collector.judgement.groups import Group, ScopeFacts
-from collector.judgement.outside import OutsideFacts, ServiceLost
+from collector.judgement.outside import OutsideFacts
+from collector.judgement.services import NetworkView, PlatformView, ServiceLost
 from collector.store.scopes import Assessment, Change
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.verdict_words import VerdictWord
@@ -104,7 +105,7 @@ def read_basis(kept: JsonObject) -> Basis:
 
 def outside_of(assessment: Assessment) -> OutsideFacts:
     """Return what was known beside the devices when a verdict was said."""
-    services = assessment.basis.get("services")
+    services, platforms = assessment.basis.get("services"), assessment.basis.get("platforms")
     connected = basis_of(assessment).connected
     # What older software kept has no times: that it was connected was then taken to be of that moment.
     reached_s = assessment.said_ns / _NS if connected else None
@@ -116,6 +117,11 @@ def outside_of(assessment: Assessment) -> OutsideFacts:
             one
             for kept in (services if isinstance(services, list) else [])
             if (one := _service(kept)) is not None
+        ),
+        platforms=tuple(
+            view
+            for kept in (platforms if isinstance(platforms, list) else [])
+            if (view := _platform(kept)) is not None
         ),
     )
 
@@ -146,6 +152,30 @@ def _service(kept: JsonValue) -> ServiceLost | None:
             return None
 
 
+def _platform(kept: JsonValue) -> PlatformView | None:
+    match kept:
+        case [str(name), bool() | None as vantage, list(networks)]:
+            return PlatformView(
+                name=name,
+                vantage_well=vantage,
+                networks=tuple(
+                    NetworkView(network=network, blocked=blocked, by_name=by_name, sure=sure)
+                    for one in networks
+                    for network, blocked, by_name, sure in [_network(one)]
+                ),
+            )
+        case _:
+            return None
+
+
+def _network(kept: JsonValue) -> tuple[str, int, int, int]:
+    match kept:
+        case [str(network), int(blocked), int(by_name), int(sure)]:
+            return network, blocked, by_name, sure
+        case _:
+            return "", 0, 0, 0
+
+
 def _basis(scope: CountryAssessment) -> JsonObject:
     facts = ScopeFacts.of(scope.devices, scope.outside)
     return {
@@ -162,6 +192,14 @@ def _basis(scope: CountryAssessment) -> JsonObject:
         "reached_ns": _nanoseconds(scope.outside.reached_utc_s),
         "missed_ns": _nanoseconds(scope.outside.missed_utc_s),
         "events": [list[JsonValue](sorted(event)) for event in scope.events],
+        "platforms": [
+            [
+                one.name,
+                one.vantage_well,
+                [[of.network, of.blocked, of.by_name, of.sure] for of in one.networks],
+            ]
+            for one in scope.outside.platforms
+        ],
         "services": [[one.name, one.lost, one.tried, one.vantage_lost] for one in scope.outside.services],
     }
 
@@ -169,7 +207,8 @@ def _basis(scope: CountryAssessment) -> JsonObject:
 def _where(scope: CountryAssessment, facts: ScopeFacts) -> str:
     """Return which groups, services or platforms a verdict is about; "" where it is the country."""
     services = tuple(one for one in facts.outside.services if one.vantage_lost and one.lost == one.tried)
-    groups: dict[str, Sequence[Group | ServiceLost]] = {
+    groups: dict[str, Sequence[Group | ServiceLost | PlatformView]] = {
+        "platform-blocked-everywhere": [one for one in facts.outside.platforms if one.is_blocked],
         "service-lost-everywhere": services,
         "one-network-lost": [one for one in facts.networks if one.is_lost],
         "one-region-lost": [one for one in facts.regions if one.is_lost],

@@ -3,11 +3,13 @@
 Silence alone must never accuse where a power cut would look the same: of a region, or of what stands in one region only.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from collector.judgement.devices import BURST_S, DeviceStanding, DeviceState
 from collector.judgement.groups import MIN_IN_NETWORK, MOST, Group, ScopeFacts
+from firmware.model.verdict_words import VerdictWord
 
 MIN_DEVICES: Final = 3
 """Fewer devices of a country than this carry no scope."""
@@ -188,6 +190,36 @@ def service(facts: ScopeFacts) -> bool:
 def well(facts: ScopeFacts) -> bool:
     """Return whether most devices are well."""
     return facts.all.is_well and facts.all.well >= MIN_DEVICES
+
+
+def filtered(facts: ScopeFacts) -> bool:
+    """Return whether most devices that tell say that only some protocols pass, in two networks, while the vantage is well."""
+    found = sum(map(_is_filtered, facts.devices))
+    known = found + facts.all.tried + facts.all.silent
+    return (
+        facts.outside.connected is True
+        and found >= max(MIN_DEVICES, MOST * known)
+        and len(filtering_networks(facts)) >= 2
+    )
+
+
+def filtering_networks(facts: ScopeFacts) -> tuple[tuple[str, int], ...]:
+    """Return the networks whose devices say that only some protocols pass, and how many of them do."""
+    found = Counter(one.network for one in facts.devices if one.network and _is_filtered(one))
+    return tuple(sorted(found.items()))
+
+
+def platform_blocked(facts: ScopeFacts) -> bool:
+    """Return whether the country is well but for a platform that is blocked for it."""
+    return (
+        well(facts)
+        and facts.outside.connected is True
+        and any(one.is_blocked for one in facts.outside.platforms)
+    )
+
+
+def _is_filtered(one: DeviceState) -> bool:
+    return one.word == VerdictWord.PROTOCOL_FILTERING and one.state is not DeviceStanding.SILENT
 
 
 def group_not_well(facts: ScopeFacts) -> bool:

@@ -20,16 +20,16 @@ from collector.judgement.devices import (
 )
 from collector.judgement.events import Events, going_on, remembered
 from collector.judgement.onset import Onset, onset
-from collector.judgement.outside import OutsideFacts, ServiceLost
+from collector.judgement.outside import OutsideFacts
 from collector.judgement.scope import judge_scope
+from collector.judgement.services import platforms_of, services_of
 from collector.store import timings
 from collector.store.answers import RoundRow
 from collector.store.queries import Queries
 from collector.store.retiming import placed
 from collector.store.vantage_log import VantageQueries
-from collector.store.vantage_streaks import NS, VantageStreak
+from collector.store.vantage_streaks import NS
 from firmware.judgement import target_judgement as targets_json
-from firmware.judgement.site.targets import FAILED
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.jsontypes import JsonValue, RecordError
 from firmware.model.record import Verdict
@@ -91,8 +91,12 @@ class Scopes:
         streaks, line = self._vantage.last(since_utc_ns=since_ns), line_of(self._vantage, now_utc_ns)
         found = []
         for country, here, beside in _countries(heard, events, now_utc_ns / NS):
+            told = [(one.state, one.targets) for one in here]
             outside = replace(
-                line, neighbours_lost=_neighbours_lost(beside), services=_services(here, streaks)
+                line,
+                neighbours_lost=_neighbours_lost(beside),
+                services=services_of(told, streaks),
+                platforms=platforms_of(told, streaks),
             )
             found.append(_scope(country, here, outside, events.get(country, ())))
         return tuple(found)
@@ -271,22 +275,6 @@ def _neighbours_lost(beside: Sequence[DeviceState]) -> float | None:
     telling = [one for one in beside if one.state in (DeviceStanding.WELL, DeviceStanding.LOST)]
     lost = sum(one.state is DeviceStanding.LOST for one in telling)
     return lost / len(telling) if len(telling) >= MIN_BESIDE else None
-
-
-def _services(here: Iterable[_Heard], streaks: Iterable[VantageStreak]) -> tuple[ServiceLost, ...]:
-    vantage: dict[str, bool] = {}
-    for streak in streaks:
-        if streak.view.reachable:
-            vantage.setdefault(streak.key.target_name, streak.failure is not None)
-    tried: dict[str, list[bool]] = {}
-    for one in here:
-        for target in one.targets if one.state.state is DeviceStanding.WELL else ():
-            tried.setdefault(target.name, []).append(target.step in FAILED)
-    return tuple(
-        ServiceLost(name=name, lost=sum(found), tried=len(found), vantage_lost=vantage.get(name))
-        for name, found in sorted(tried.items())
-        if any(found)
-    )
 
 
 def _text(place: Mapping[str, JsonValue], key: str) -> str:

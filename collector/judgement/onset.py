@@ -14,7 +14,14 @@ from collector.judgement.outside import OutsideFacts
 from firmware.model.record import Verdict
 from firmware.model.verdict_words import VerdictWord
 
-_NOT_OF_DEVICES: Final = frozenset({VerdictWord.INCONCLUSIVE, VerdictWord.SERVICE_MAINTENANCE})
+_NOT_OF_DEVICES: Final = frozenset(
+    {
+        VerdictWord.INCONCLUSIVE,
+        VerdictWord.SERVICE_MAINTENANCE,
+        VerdictWord.PLATFORM_BLOCKED,
+        VerdictWord.PROTOCOL_FILTERING,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from collector.judgement.devices import BURST_S, MIN_BURST, DeviceState, bursts
+from collector.judgement.services import PlatformView, ServiceLost
 
 OVERDUE_S: Final = 270.0
 """A device not heard for so long, a period and a half, is overdue: its silence cannot be told yet, but looked into."""
@@ -19,23 +20,14 @@ BACK_S: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceLost:
-    """A target that devices lost: how many of those that tried, and whether the vantage outside lost it too."""
-
-    name: str
-    lost: int
-    tried: int
-    vantage_lost: bool | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OutsideFacts:
     """What is known beside the country's devices.
 
     `connected`: the collector's own vantage reached its reference targets when it looked last (None: there is no vantage, or
     it did not look lately). `reached_utc_s`, `missed_utc_s` are when it last did and last did not (None: not lately).
     `neighbours_lost`: the share of other countries' devices, or of targets in neighbouring countries seen by the
-    vantage, that were lost in the same minutes; None where there are none.
+    vantage, that were lost in the same minutes; None where there are none. `services` are targets that devices lost,
+    `platforms` those that they find blocked.
     """
 
     connected: bool | None = None
@@ -43,6 +35,7 @@ class OutsideFacts:
     missed_utc_s: float | None = None
     neighbours_lost: float | None = None
     services: tuple[ServiceLost, ...] = ()
+    platforms: tuple[PlatformView, ...] = ()
 
     @property
     def is_just_back(self) -> bool:

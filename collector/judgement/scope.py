@@ -13,6 +13,7 @@ from collector.judgement import conditions
 from collector.judgement.devices import DeviceStanding, DeviceState
 from collector.judgement.groups import MOST, ScopeFacts
 from collector.judgement.outside import OutsideFacts
+from firmware.model.jsontypes import JsonValue
 from firmware.model.record import Verdict
 from firmware.model.statement import Statement, stated
 from firmware.model.verdict_words import VerdictWord
@@ -56,6 +57,30 @@ def _evidence(facts: ScopeFacts) -> Iterator[Statement]:
     for service in facts.outside.services:
         code = _SERVICE_LOST[service.vantage_lost]
         yield stated(code, service=service.name, lost=service.lost, tried=service.tried)
+    yield from _platforms(facts)
+
+
+def _platforms(facts: ScopeFacts) -> Iterator[Statement]:
+    """Yield who finds which platform blocked, and which networks let only some protocols pass."""
+    for one in facts.outside.platforms:
+        if one.is_stopped:
+            yield stated(
+                "platform-refused-or-blocked" if one.is_refusal else "platform-blocked",
+                platform=one.name,
+                blocked=one.blocked,
+                tried=one.sure,
+                networks=list[JsonValue](one.blocking),
+            )
+        for of in one.only_in:
+            yield stated(
+                "platform-blocked-in-network",
+                platform=one.name,
+                network=of.network,
+                blocked=of.blocked,
+                tried=of.sure,
+            )
+    for name, filtered in conditions.filtering_networks(facts):
+        yield stated("network-filtered", network=name, devices=filtered)
 
 
 _VANTAGE: Final = {True: "vantage-well", False: "vantage-lost", None: "vantage-absent"}
@@ -138,10 +163,22 @@ SCOPE_RULES: Final[tuple[ScopeRule, ...]] = (
         condition=conditions.service,
     ),
     ScopeRule(
+        rule_id="filtered-everywhere",
+        verdict=VerdictWord.PROTOCOL_FILTERING,
+        condition=conditions.filtered,
+        numbers={"share": MOST},
+    ),
+    ScopeRule(
         rule_id="group-not-well",
         verdict=VerdictWord.INCONCLUSIVE,
         condition=conditions.group_not_well,
         numbers={"devices": conditions.MIN_DEVICES},
+    ),
+    ScopeRule(
+        rule_id="platform-blocked-everywhere",
+        verdict=VerdictWord.PLATFORM_BLOCKED,
+        condition=conditions.platform_blocked,
+        numbers={"share": MOST},
     ),
     ScopeRule(
         rule_id="devices-well",

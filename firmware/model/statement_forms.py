@@ -18,6 +18,7 @@ class StatementForm:
 
 
 _LOST: Final = StatementForm(parameters=("service", "lost", "tried"), counts="tried")
+_PLATFORM: Final = StatementForm(parameters=("platform", "blocked", "tried", "networks"), counts="tried")
 _GROUP: Final = StatementForm(parameters=("name", "lost", "well"))
 
 EVIDENCE: Final[Mapping[str, StatementForm]] = {
@@ -86,6 +87,12 @@ EVIDENCE: Final[Mapping[str, StatementForm]] = {
     "service-lost-outside-too": _LOST,
     "service-lost-inside-only": _LOST,
     "service-lost-unseen": _LOST,
+    "platform-blocked": _PLATFORM,
+    "platform-refused-or-blocked": _PLATFORM,
+    "platform-blocked-in-network": StatementForm(
+        parameters=("platform", "network", "blocked", "tried"), counts="tried"
+    ),
+    "network-filtered": StatementForm(parameters=("network", "devices"), counts="devices"),
 }
 """What a verdict rests on."""
 

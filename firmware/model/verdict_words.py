@@ -33,6 +33,7 @@ class VerdictWord(StrEnum):
     MOBILE_SHUTDOWN = "mobile_shutdown"
     REGIONAL_SHUTDOWN = "regional_shutdown"
     PARTIAL_SHUTDOWN = "partial_shutdown"
+    PLATFORM_BLOCKED = "platform_blocked"
     TRANSIT_FAULT = "transit_fault"
     SERVICE_MAINTENANCE = "service_maintenance"
     COLLECTOR_FAULT = "collector_fault"
@@ -45,6 +46,7 @@ COLLECTOR_ONLY: Final = frozenset(
         VerdictWord.MOBILE_SHUTDOWN,
         VerdictWord.REGIONAL_SHUTDOWN,
         VerdictWord.PARTIAL_SHUTDOWN,
+        VerdictWord.PLATFORM_BLOCKED,
         VerdictWord.TRANSIT_FAULT,
         VerdictWord.SERVICE_MAINTENANCE,
         VerdictWord.COLLECTOR_FAULT,

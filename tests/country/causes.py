@@ -36,6 +36,7 @@ _OUTAGE_WORDS: Final = frozenset(
         Word.ISP_OUTAGE,
         Word.TOTAL_SHUTDOWN,
         Word.REGIONAL_SHUTDOWN,
+        Word.PARTIAL_SHUTDOWN,
         Word.MOBILE_SHUTDOWN,
     }
 )

@@ -58,6 +58,7 @@ ACCUSING: Final = frozenset(
         Word.MOBILE_SHUTDOWN,
         Word.REGIONAL_SHUTDOWN,
         Word.PARTIAL_SHUTDOWN,
+        Word.PLATFORM_BLOCKED,
         Word.TRANSIT_FAULT,
     }
 )
@@ -66,8 +67,6 @@ BLOCKED: Final = {
     Ill.BLOCKED_TCP: Word.BLOCKED_TCP,
     Ill.BLOCKED_TLS: Word.BLOCKED_TLS,
 }
-_PARTIAL: Final = "partial_shutdown"
-"""A word that a verdict may have one day."""
 _HOME_ILLS: Final = frozenset({Ill.LINK_DOWN, Ill.ROUTER_DEAD, Ill.SIGN_IN, Ill.POWER_CUT})
 STOPS: Final = frozenset(
     {Ill.CUT, Ill.SHUTDOWN, Ill.ALLOW_LIST, Ill.FAMILY_CUT, Ill.TLS_FILTERED, Ill.CABLE, Ill.PROVIDER_DARK}
@@ -184,8 +183,6 @@ def _of_country(truth: Truth, wrongs: Iterable[Wrong]) -> Sayable:
         for one in given:
             if one.ill in STOPS:
                 right |= _meant(one)
-    if _is_part(truth, given):
-        right.add(Word.PARTIAL_SHUTDOWN)
     if any(one.ill is Ill.COLLECTOR_DOWN for one in given):
         right |= {Word.COLLECTOR_FAULT}
     if any(one.ill in _SERVERS for one in given):
@@ -193,11 +190,12 @@ def _of_country(truth: Truth, wrongs: Iterable[Wrong]) -> Sayable:
     if not lost:
         right.add(Word.OK)
     is_group = bool(_names_of(truth, lost)) or len(lost) >= MIN_GROUP
-    if is_group:
-        right.add(_PARTIAL)
-    for one in given:
-        if one.scope is Scope.NATION and one.ill in (*BLOCKED, Ill.TLS_FILTERED, Ill.THREE_PORTS):
-            right.add(BLOCKED.get(one.ill, Word.PROTOCOL_FILTERING))
+    if len(lost) >= MIN_GROUP and len(_providers(truth, lost)) >= 2:
+        right.add(Word.PARTIAL_SHUTDOWN)
+    if any(one.ill in BLOCKED and len(_providers(truth, one.homes)) >= 2 for one in given):
+        right.add(Word.PLATFORM_BLOCKED)
+    if any(one.scope is Scope.NATION and one.ill in (Ill.TLS_FILTERED, Ill.THREE_PORTS) for one in given):
+        right.add(Word.PROTOCOL_FILTERING)
     return Sayable(
         right=frozenset(right),
         not_ok=bool(lost) and is_group,
@@ -229,17 +227,8 @@ def _is_spared(truth: Truth, wrong: Wrong, home: int) -> bool:
     return any(one.number == home and 6 in QUALITIES[one.line].families for one in truth.homes)
 
 
-def _is_part(truth: Truth, given: Iterable[Wrong]) -> bool:
-    """Return whether an order stops some homes of several providers, and not all homes."""
-    stopped = frozenset(
-        home
-        for one in given
-        if one.ill in _STOPS & _ORDERED
-        for home in one.homes
-        if not _is_spared(truth, one, home)
-    )
-    providers = {one.provider.name for one in truth.homes if one.number in stopped}
-    return len(providers) >= 2 and len(stopped) < len(truth.homes)
+def _providers(truth: Truth, homes: frozenset[int]) -> set[str]:
+    return {one.provider.name for one in truth.homes if one.number in homes}
 
 
 def _names_of(truth: Truth, lost: frozenset[int]) -> set[str]:

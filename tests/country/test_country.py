@@ -147,3 +147,25 @@ def test_a_drawn_country_is_played_to_its_end() -> None:
     assert seed == 2
     assert tally.countries == 1
     assert sum(tally.rounds.values()) > 10
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("ill", "words"),
+    [
+        (Ill.BLOCKED_TLS, {"platform_blocked"}),
+        (Ill.SERVER_RESETS_NAME, {"service_maintenance"}),
+        (Ill.SERVER_REFUSES_COUNTRY, set()),
+    ],
+)
+def test_a_platform_that_is_lost_for_all_homes(ill: Ill, words: set[str]) -> None:
+    homes = tuple(
+        Home(number=number, provider=(FIXED, MOBILE)[number % 2], province="Tehran", line="fibre")
+        for number in range(4)
+    )
+    all_homes = frozenset() if ill is Ill.SERVER_RESETS_NAME else frozenset(range(4))
+    lost = Wrong(
+        ill=ill, since_s=700, until_s=7_200, homes=all_homes, hosts=frozenset({"x.com"}), scope=Scope.NATION
+    )
+    story = play(Truth(seed=3, hours=0.5, homes=homes, wrongs=(lost,)))
+    assert {one.verdict for one in story.country if one.at_s > 60} - {"ok", "inconclusive"} == words

@@ -41,6 +41,7 @@ ALARMS: Final = frozenset(
         VerdictWord.TOTAL_SHUTDOWN,
         VerdictWord.MOBILE_SHUTDOWN,
         VerdictWord.PARTIAL_SHUTDOWN,
+        VerdictWord.PLATFORM_BLOCKED,
         VerdictWord.REGIONAL_SHUTDOWN,
         VerdictWord.TRANSIT_FAULT,
     }

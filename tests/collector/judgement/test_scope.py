@@ -8,9 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.judgement.devices import BURST_S, DeviceStanding, DeviceState, RoundSaid, bursts, state_of
-from collector.judgement.outside import OutsideFacts, ServiceLost
+from collector.judgement.outside import OutsideFacts
 from collector.judgement.scope import SCOPE_RULES, judge_scope
-from firmware.model.verdict_words import COLLECTOR_ONLY
+from collector.judgement.services import ServiceLost, platforms_of
+from collector.store.vantage_streaks import Key, VantageStreak
+from firmware.judgement.site.evidence import SiteView, VantageSource
+from firmware.judgement.target_judgement import TargetJudgement
+from firmware.model.verdict_words import COLLECTOR_ONLY, VerdictWord
 from tests.english import lines, overturned_by, strays
 
 NOW = 1_795_000_000.0
@@ -47,6 +51,33 @@ def country(**states: DeviceStanding) -> list[DeviceState]:
         for index, network in enumerate(NETWORKS)
         for number in range(4)
     ]
+
+
+LOOKED = [
+    VantageStreak(
+        key=Key(test="web_connectivity", target="https://x.example/", target_name="x"),
+        first_utc_ns=1,
+        last_utc_ns=2,
+        samples=1,
+        failure=None,
+        failed_operation=None,
+        view=SiteView(source=VantageSource.COLLECTOR, status=200),
+    )
+]
+"""The vantage gets the platform x."""
+
+
+def seen(
+    blocked: int, *, word: str = "blocked_tls", of: int = 12, confidence: str = "high"
+) -> list[tuple[DeviceState, list[TargetJudgement]]]:
+    """Return well devices in four networks in turn, of which the first find x blocked."""
+    found = []
+    for number in range(of):
+        verdict = VerdictWord(word) if number < blocked else VerdictWord.OK
+        step = "tls" if number < blocked else "page"
+        judged = TargetJudgement(name="x", verdict=verdict, rule_id="r", step=step, confidence=confidence)
+        found.append((one(number, [*NETWORKS][number % 4], DeviceStanding.WELL), [judged]))
+    return found
 
 
 ALL_SILENT = country(**dict.fromkeys(NETWORKS, DeviceStanding.SILENT))
@@ -98,6 +129,11 @@ STORIES = {
         ],
         UP,
     ),
+    "filtered-everywhere": (
+        [replace(device, state=DeviceStanding.UNCLEAR, word="protocol_filtering") for device in country()],
+        UP,
+    ),
+    "platform-blocked-everywhere": (country(), replace(UP, platforms=platforms_of(seen(12), LOOKED))),
     "abroad-lost-together": (
         [
             replace(device, word="international_cut")
