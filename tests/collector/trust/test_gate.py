@@ -135,6 +135,20 @@ def test_a_revocation_counts_without_a_restart(world: World) -> None:
     assert world.gate.admit(world.said(world.b, "live")).delivery
 
 
+def test_who_is_retired_has_no_key_left_that_counts(world: World) -> None:
+    assert world.gate.retired() == {}
+    with Authority.open(world.authority) as authority:
+        authority.revoke(A, now=NOW, reason="out of service")
+        authority.revoke(B, now=NOW, reason="stolen")
+        authority.issue_device(make_request(B, make_key()), now=NOW)
+    world.later()
+    assert world.gate.retired() == {A: NOW.timestamp()}
+    assert Gate().retired() == {}
+    (world.authority / "revoked.json").write_text("broken")
+    world.later()
+    assert world.gate.retired() in ({}, {A: NOW.timestamp()})
+
+
 def test_a_new_device_counts_without_a_restart(world: World) -> None:
     newcomer = world.device("c" * 16)
     world.later()
