@@ -7,7 +7,7 @@ said: a device's records hold targets too, but whoever can send records could th
 packets anywhere. This file must never take a target from a record.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -89,6 +89,15 @@ def targets_of(plans: Iterable[Plan]) -> tuple[VantageTarget, ...]:
         for target in (*rounds, *beside):
             found.setdefault(target.key, target)
     return tuple(found.values())
+
+
+def asked(targets: Iterable[VantageTarget], names: Collection[str]) -> list[VantageTarget]:
+    """Return what a look at `names` measures: these, and the reference targets, without which it would prove nothing."""
+    return [
+        target
+        for target in targets
+        if target.in_rounds and (target.neutral_network or target.key.target_name in names)
+    ]
 
 
 def _is_measured(planned: PlannedTarget | PlannedTask) -> bool:

@@ -24,7 +24,7 @@ from collector.vantage import sweep
 from collector.vantage.asking import Asking, Look
 from collector.vantage.log import is_connected, sample_of
 from collector.vantage.reports import report_of
-from collector.vantage.targets import Chosen, VantageTarget, choose, read_plans, targets_of
+from collector.vantage.targets import Chosen, VantageTarget, asked, choose, read_plans, targets_of
 from firmware.judgement.site import vantage_json
 from firmware.model.plan import Plan
 from firmware.model.record import Record
@@ -83,7 +83,7 @@ class VantageThread:
         self._names: frozenset[str] = frozenset()
         self._swept_ns = 0
         self._sweep_s = now_s() + _FIRST_WAIT_S
-        self._is_connected = True
+        self._is_swept = True
         self._told: dict[str, _Told] = {}
         self._said: set[str] = set()
         self._sweeps = 0
@@ -131,9 +131,9 @@ class VantageThread:
         return self._sweep_s if asked_s is None else min(self._sweep_s, asked_s)
 
     def take(self) -> Look:
-        """Return what is to be measured now. After a sweep that reached nothing a look is a sweep: all of it is to be told anew."""
+        """Return what is to be measured now."""
         now_s = self._now_s()
-        is_sweep = self._sweep_s <= now_s or not self._is_connected
+        is_sweep = self._sweep_s <= now_s
         if is_sweep:
             self._sweep_s = now_s + self._settings.every_s
         return self._asking.take(now_s, is_sweep=is_sweep)
@@ -178,7 +178,7 @@ class VantageThread:
             plans, labels=[one.plan for one in heard], countries_heard=[one.country for one in heard]
         )
         self._tell_unknown(chosen, faults)
-        targets = self._in_turn(chosen) if look.is_sweep else asked_targets(targets_of(chosen.plans), look)
+        targets = self._in_turn(chosen) if look.is_sweep else asked(targets_of(chosen.plans), look.names)
         if not targets:
             self._sweep_s = min(self._sweep_s, self._now_s() + _IDLE_S)
             return
@@ -188,14 +188,19 @@ class VantageThread:
         if swept.fault is not None:
             log.warning("the vantage: %s", to_json(swept.fault))
             vantage_log.note_gap(Gap(from_utc_ns=began_ns, to_utc_ns=time.time_ns(), reason=swept.fault))
+        is_connected = self._keep(vantage_log, targets, swept.records)
         if look.is_sweep:
-            self._swept_ns = began_ns
+            self._swept_ns, self._is_swept = began_ns, is_connected
             self._names = frozenset(one.key.target_name for one in targets if one.in_rounds)
-        self._is_connected = self._keep(vantage_log, targets, swept.records)
-        if self._is_connected:
+        if is_connected:
             self._asking.looked((one.target_name for one in swept.records), began_s)
+        if is_connected and self._is_swept:
             devices = [(one.device, one.country) for one in heard if one.online]
             self._publish(chosen.plans, devices, waiting=look.devices)
+        elif is_connected:
+            self._sweep_s = (
+                self._now_s()
+            )  # its line is back: what the last sweep could not see is to be seen now
 
     def _keep(
         self, vantage_log: VantageLog, targets: Sequence[VantageTarget], records: Sequence[Record]
@@ -257,15 +262,6 @@ class VantageThread:
             if text not in self._said:
                 self._said.add(text)
                 self._say(text)
-
-
-def asked_targets(targets: Sequence[VantageTarget], look: Look) -> list[VantageTarget]:
-    """Return what a look measures: the reference targets, without which it would prove nothing, and what is asked for."""
-    return [
-        target
-        for target in targets
-        if target.in_rounds and (target.neutral_network or target.key.target_name in look.names)
-    ]
 
 
 def message(device: str, payload: bytes) -> OutgoingMessage:

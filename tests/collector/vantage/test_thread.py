@@ -249,3 +249,39 @@ def test_news_has_pages_first_since_the_last_are_cut_first(tmp_path: Path, plans
     streaks = running.vantage.last()
     assert next(one.target_name for one in news_of(streaks, 1).seen) == "site"
     running.queries.close()
+
+
+def test_when_its_line_is_back_it_sweeps_at_once_and_while_it_is_gone_it_does_not(
+    tmp_path: Path, plans: Path
+) -> None:
+    is_gone = True
+
+    def answer(_request: Request) -> tuple[bytes, ...]:
+        return page() if is_gone else page(status=204, content_type="")
+
+    with TcpServer(http(answer)) as one, TcpServer(http(answer)) as platform:
+        (plans / "here.toml").write_text(plan_of([one.port] * 3) + PLATFORM.format(port=platform.port))
+        running = Running(tmp_path, every_s=3600)
+
+        def samples() -> dict[str, int]:
+            with running.queries.reading() as connection:
+                return dict(
+                    connection.execute(
+                        "SELECT target_name, sum(samples) FROM control_run GROUP BY 1"
+                    ).fetchall()
+                )
+
+        running.thread.start()
+        try:
+            until(lambda: samples().get("x") == 1, "the first sweep")
+            with mock.patch.multiple(asking, APART_S=0.0, REFERENCES_APART_S=0.0):
+                running.thread.look()
+                until(lambda: samples()["n0"] == 2, "a look")
+                assert (samples()["x"], running.sent) == (1, [])
+                is_gone = False
+                running.thread.look()
+                until(lambda: running.sent, "news")
+        finally:
+            running.thread.stop()
+    assert samples() == {"n0": 4, "n1": 4, "n2": 4, "x": 2}
+    running.queries.close()
