@@ -1,5 +1,6 @@
 """The JSON API, `/api/v1/…`: what the pages show, for programs. Thin: each answer is a query put into a model."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -45,10 +46,14 @@ from collector.store.answers import DeviceRow, RecordFilter, RecordRow, RejectRo
 from collector.store.completeness import Completeness, EpochCompleteness
 from collector.store.history import DeviceHistory, MissedRounds, StoredRound
 from collector.store.queries import MAX_PAGE, Queries
+from collector.vantage.surroundings import Surroundings
 from firmware import __version__
+from firmware.judgement.fingerprints.lists import Lists
 from firmware.language.numbers import ENGLISH
 from firmware.language.translator import Translator
+from firmware.model.jsontypes import JsonObject, RecordError
 from firmware.model.record import ClockQuality, ClockReading, verdict_in
+from firmware.ooni.export import surroundings_to_json
 from firmware.wire.messages import Transition
 
 NDJSON: Final = "application/x-ndjson"
@@ -78,9 +83,10 @@ class Api:
     """The API's answers, from one store. `now_ns` is the collector's clock; `storing_fault` as in `make_app`."""
 
     def __init__(
-        self, queries: Queries, now_ns: times.Clock, storing_fault: Callable[[], str | None]
+        self, queries: Queries, now_ns: times.Clock, storing_fault: Callable[[], str | None], lists: Lists
     ) -> None:
         self._queries = queries
+        self._lists = lists
         self._history = DeviceHistory(queries)
         self._now_ns = now_ns
         self._english = Translator(ENGLISH)
@@ -250,10 +256,11 @@ class Api:
 
     def _lines(self, wanted: RecordsQuery) -> Iterator[bytes]:
         after, left = wanted.cursor, wanted.limit
+        around = Surroundings(self._queries, self._lists.fingerprints) if wanted.surroundings else None
         while left is None or left > 0:
             limit = MAX_PAGE if left is None else min(left, MAX_PAGE)
             page = self._queries.records(_filter(wanted), after=after, limit=limit)
-            yield b"".join(_line(row, self._english) for row in page.records)
+            yield b"".join(_line(row, self._english, around) for row in page.records)
             if page.next_cursor is None:
                 return
             after = page.next_cursor
@@ -405,7 +412,7 @@ def _record(row: RecordRow, english: Translator) -> RecordOut:
     )
 
 
-def _line(row: RecordRow, english: Translator) -> bytes:
+def _line(row: RecordRow, english: Translator, around: Surroundings | None) -> bytes:
     # The record's own text is passed on as it is, so that no digit of it changes.
     head = {
         "cursor": row.id,
@@ -416,8 +423,12 @@ def _line(row: RecordRow, english: Translator) -> bytes:
         "start": moment(row.start).model_dump(mode="json"),
     }
     verdict = verdict_in(row.body)
-    said = json.dumps(None if verdict is None else english.verdict_to_json(verdict))
-    return f'{json.dumps(head)[:-1]}, "record": {row.body}, "verdict": {said}}}\n'.encode()
+    told: JsonObject = {"verdict": None if verdict is None else english.verdict_to_json(verdict)}
+    if around is not None:
+        with contextlib.suppress(RecordError):  # kept, passed on as it is, and no evidence
+            found = around.of(row)
+            told |= surroundings_to_json(found.around, found.view)
+    return f'{json.dumps(head)[:-1]}, "record": {row.body}, {json.dumps(told)[1:]}\n'.encode()
 
 
 def _reject(row: RejectRow) -> RejectOut:

@@ -69,7 +69,7 @@ def make_app(
     known = bring(()) if lists is None else lists
     templates = Templates()
     translator_of = partial(language.translator_of, catalogues=catalogues)
-    app.include_router(Api(queries, now_ns, storing_fault).router())
+    app.include_router(Api(queries, now_ns, storing_fault, known).router())
     app.include_router(TargetApi(queries, now_ns, known).router())
     app.include_router(BesideApi(queries, known).router())
     app.include_router(ScopeApi(queries, now_ns, retired=retired).router())

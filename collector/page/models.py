@@ -403,3 +403,9 @@ class RecordsQuery(BaseModel):
         description="`json` or `ndjson` (JSON Lines, streamed). Without it, what the Accept header prefers;"
         " `application/x-ndjson` there asks for JSON Lines.",
     )
+    surroundings: bool = Field(
+        default=False,
+        description="In JSON Lines: also how each record’s round was (`round`), what is said by now of its country at that"
+        " time (`country`) and what the vantage saw of its target (`control`), as `tidegauge collector export` writes them"
+        " and `tidegauge explain` reads them. It takes some 25 ms a round.",
+    )

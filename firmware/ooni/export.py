@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
 
 from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.site import round_json, vantage_json
@@ -21,6 +22,8 @@ from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
 from firmware.model.record import ClockReading, Record, from_json, verdict_in
 from firmware.ooni.keys import shown
 from firmware.ooni.write import Origin, measurement_of
+
+_EMPTY: Final = len("{}")
 
 
 class Format(StrEnum):
@@ -87,15 +90,21 @@ def _jsonl(one: RecordToExport, translator: Translator) -> str:
     """Return the record's own text, unchanged to the digit, in the form of the collector's API."""
     start = {} if one.start is None else {"start": _moment(one.start)}
     head = json.dumps({"device": one.device, "epoch": one.epoch, "seq": one.seq, **start})
-    vantage = "" if one.vantage is None else f', "control": {json.dumps(vantage_to_json(one.vantage))}'
     verdict = verdict_in(one.body)
-    said = "" if verdict is None else f', "verdict": {json.dumps(translator.verdict_to_json(verdict))}'
-    country = round_json.country_to_json(one.around)
-    around = (
-        "" if one.around == round_json.UNKNOWN else f', "round": {json.dumps(round_json.to_json(one.around))}'
-    )
-    around += "" if country is None else f', "country": {json.dumps(country)}'
-    return f'{head[:-1]}, "record": {one.body}{said}{around}{vantage}}}'
+    said: JsonObject = {} if verdict is None else {"verdict": translator.verdict_to_json(verdict)}
+    tail = json.dumps({**said, **surroundings_to_json(one.around, one.vantage)})
+    return f'{head[:-1]}, "record": {one.body}{", " if len(tail) > _EMPTY else ""}{tail[1:-1]}}}'
+
+
+def surroundings_to_json(around: RoundView, vantage: SiteView | None) -> JsonObject:
+    """Return the keys of a line that say what surrounds its record: those of `round`, `country`, `control` that are known."""
+    told: JsonObject = {} if around == round_json.UNKNOWN else {"round": round_json.to_json(around)}
+    country = round_json.country_to_json(around)
+    if country is not None:
+        told["country"] = country
+    if vantage is not None:
+        told["control"] = vantage_to_json(vantage)
+    return told
 
 
 def _moment(reading: ClockReading) -> JsonObject:

@@ -21,6 +21,8 @@ from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonObject
 from firmware.model.plan import PlannedTarget
 from firmware.model.record import Record, Rung
+from firmware.ooni.explain import explain
+from firmware.ooni.read import Document
 from tests.collector.page import invented
 from tests.collector.page.conftest import serving
 from tests.firmware.judgement.round.test_surroundings import ADDRESS, page
@@ -147,6 +149,24 @@ def test_the_page_and_the_api_show_them(tmp_path: Path) -> None:
         assert (targets["fingerprint_lists"], targets["device_fingerprint_lists"]) == ([], [theirs])
         assert f"this collector goes by none, the device went by {theirs}." in html
         assert NAME not in {target["target_name"] for target in targets["targets"]}
+
+
+def test_the_api_s_lines_carry_them_where_asked_and_are_explained_alike(tmp_path: Path) -> None:
+    with serving(tmp_path, lambda store: fill(store, rounds(LOOKS_S))) as served:
+        look_outside(served.database)
+        told = {}
+        for asked in ("", "&surroundings=true"):
+            url = f"{served.url}/api/v1/records?device={DEVICE}&format=ndjson{asked}"
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                lines = [json.loads(line) for line in answer.read().splitlines()]
+            (*_, last) = [line for line in lines if line["record"]["target_name"] == NAME]
+            assert ("round" in last, "control" in last) == (bool(asked), bool(asked))
+            found = explain(Document(line=1, value=last))
+            told[asked] = (found.verdict.verdict, found.verdict.rule_id)
+    assert told == {
+        "": ("inconclusive", "round-unknown"),
+        "&surroundings=true": ("blocked_tcp", "connect-stopped"),
+    }
 
 
 def assessed(ident: int, verdict: str, *, said_s: int, since_s: int | None = None) -> Assessment:
