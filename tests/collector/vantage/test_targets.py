@@ -1,5 +1,6 @@
 """What the vantage measures: plans by what devices said, targets that mean something from elsewhere."""
 
+import re
 from pathlib import Path
 
 from collector.vantage.targets import choose, read_plans, targets_of
@@ -34,7 +35,9 @@ def test_a_plan_is_found_by_its_label_and_else_by_its_country() -> None:
 def test_an_operators_plan_goes_before_one_that_comes_along(tmp_path: Path) -> None:
     text = (ROOT / "firmware" / "plans" / "generic.toml").read_text()
     for name, day in (("a", "2026-01-02"), ("b", "2026-01-01")):
-        (tmp_path / f"{name}.toml").write_text(text.replace("revised = 2026-11-21", f"revised = {day}"))
+        (tmp_path / f"{name}.toml").write_text(
+            re.sub(r"^revised = \S+$", f"revised = {day}", text, flags=re.MULTILINE)
+        )
     plans, _ = read_plans(tmp_path)
     assert [plan.label for plan in choose(plans, labels=[], countries_heard=["zz"]).plans] == [
         "zz 2026-01-02"
