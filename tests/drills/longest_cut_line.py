@@ -145,6 +145,8 @@ class Line:
         time_told, time_gone = _measure_time()
         asked: list[PlannedTarget | PlannedTask] = [*self.plan.targets, *self.plan.tasks]
         for number, one in enumerate(asked):
+            if one.test == "tcp":
+                continue  # nothing but its times, as `measured` gives it
             by_name = one.test == "tls" and one.target[0].isalpha()
             kind = f"{one.test} by name" if by_name else one.test
             if one.test == "ntp":
