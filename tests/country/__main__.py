@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.country import results
-from tests.country.draw import HOURS, draw
+from tests.country.draw import HOURS, MOST_HOMES, draw
 from tests.country.many import Asked, played
 from tests.country.report import report
 from tests.country.shrink import shrink
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.report is not None:
         return _told(_total(options.report))
     if options.shrink:
-        truth = draw(options.seed, hours=options.hours, only=options.only)
+        truth = draw(options.seed, hours=options.hours, only=options.only, most_homes=options.homes)
         lines = []
         for line in shrink(truth):
             lines.append(line)
@@ -45,16 +45,18 @@ def main(arguments: Sequence[str]) -> int:
 def _play(options: argparse.Namespace) -> int:
     began_s = time.monotonic()
     total = _total(options.resume)
-    known = (
-        set()
-        if options.resume is None
-        else {(seed, hours) for seed, hours, _ in results.read(options.resume)}
-    )
+    known = set() if options.resume is None else {asked for asked, _ in results.read(options.resume)}
     seeds = range(options.seed, options.seed + options.countries)
     asked = [
-        Asked(seed=seed, hours=options.hours, show=options.show, only=tuple(options.only))
+        Asked(
+            seed=seed,
+            hours=options.hours,
+            show=options.show,
+            only=tuple(options.only),
+            most_homes=options.homes,
+        )
         for seed in seeds
-        if (seed, options.hours) not in known
+        if (seed, options.hours, options.homes) not in known
     ]
     if known:
         print(f"{len(known)} countries are in {options.resume}; {len(asked)} are played", flush=True)
@@ -62,7 +64,7 @@ def _play(options: argparse.Namespace) -> int:
     for number, (seed, tally) in enumerate(played(asked, workers=workers), start=1):
         total.add(tally)
         if options.resume is not None:
-            results.append(options.resume, results.to_line(seed, options.hours, tally))
+            results.append(options.resume, results.to_line((seed, options.hours, options.homes), tally))
         took_s = time.monotonic() - began_s
         false = sorted(
             {f"{one.mark}: {one.who.split(' ')[0]} {one.word} in {one.truth}" for one in tally.findings}
@@ -79,7 +81,7 @@ def _play(options: argparse.Namespace) -> int:
 
 def _total(path: Path | None) -> Tally:
     total = Tally()
-    for _, _, tally in () if path is None else results.read(path):
+    for _, tally in () if path is None else results.read(path):
         total.add(tally)
     return total
 
@@ -96,6 +98,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--countries", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the first country; the others follow it")
+    parser.add_argument("--homes", type=int, default=MOST_HOMES, help="no country has more devices than this")
     parser.add_argument("--hours", type=float, default=HOURS)
     parser.add_argument(
         "--only", action="append", default=[], metavar="KIND", help="countries of this kind alone"

@@ -15,7 +15,7 @@ NAMES: Final = {
     "5": "what has connected counts as silent",
     "6": "references not asked again after a line came back",
     "7": "a time-out taken for a reset",
-    "8": "a server that resets one name for everybody",
+    "8": "a server's own fault, at which the vantage has not looked",
     "9": "`ok`, or a wrong kind, where most or one family is cut",
     "10": "large packets vanish",
     "11": "the collector's own line",
@@ -107,12 +107,12 @@ _CAUSES: Final[tuple[tuple[str, Callable[[Case], bool]], ...]] = (
     ("9", lambda it: it.mark is Mark.MISSED and it.has(Ill.ALLOW_LIST, Ill.FAMILY_CUT)),
     ("13", lambda it: _accuses(it) and it.has(Ill.SIGN_IN) and it.word in _OUTAGE_WORDS),
     ("13", lambda it: it.has(Ill.SERVER_REFUSES_COUNTRY, where=lambda one: not it.host or it.host in one.hosts) and it.word in _BLOCK_WORDS),
-    ("8", lambda it: it.has(Ill.SERVER_RESETS_NAME, where=lambda one: not it.host or it.host in one.hosts) and it.word in _BLOCK_WORDS),
+    ("8", lambda it: it.has(Ill.SERVER_RESETS_NAME, Ill.SERVER_DOWN, where=lambda one: not it.host or it.host in one.hosts) and it.word in _BLOCK_WORDS),
     ("10", lambda it: it.has(Ill.MTU_HOLE) and it.word == Word.PROTOCOL_FILTERING),
     ("9", lambda it: it.mark is Mark.COMFORTS and it.has(*STOPS)),
     ("9", lambda it: it.has(Ill.FAMILY_CUT) and _accuses(it)),
     ("6", lambda it: it.word == Word.INTERNATIONAL_CUT and it.has(*_BLIPS)),
-    ("7", lambda it: it.word in _BLOCK_WORDS and it.line(lambda _ms, loss: loss >= _LOSSY)),
+    ("7", lambda it: it.word in _BLOCK_WORDS and it.line(lambda ms, loss: loss >= _LOSSY or ms >= _SLOW_MS)),
     ("5", lambda it: _accuses(it) and it.line(lambda ms, _loss: ms >= _SLOW_MS)),
 )  # fmt: skip
 """The first that holds is it."""

@@ -29,14 +29,15 @@ _HARD: Final = ("very-slow", "very-lossy", "lossy", "lopsided", "mobile-edge", "
 """Of four countries one has a home or two with such a line."""
 _ROUTER_RESOLVES: Final = 0.5
 """The share of homes whose router has a cache of names."""
+MOST_HOMES: Final = 12
 HOURS: Final = 24.0
 
 
-def draw(seed: int, *, hours: float = HOURS, only: Sequence[str] = ()) -> Truth:
+def draw(seed: int, *, hours: float = HOURS, only: Sequence[str] = (), most_homes: int = MOST_HOMES) -> Truth:
     """Return the truth of a seed; with `only`, its kind is one of those."""
     rng = random.Random(f"country/{seed}")
     kind = kind_of(seed, only)
-    homes = _homes(rng, kind)
+    homes = _homes(rng, kind, most_homes)
     drawing = Drawing(rng, homes, hours * 3600)
     wrongs = [*kind.draw(drawing)]
     beside = 0 if kind.is_long else rng.choice((0, 0, 1, 1, 2))
@@ -65,12 +66,12 @@ def kind_of(seed: int, only: Sequence[str] = ()) -> Kind:
     return kinds[seed // 2 % len(kinds)]
 
 
-def _homes(rng: random.Random, kind: Kind) -> tuple[Home, ...]:
+def _homes(rng: random.Random, kind: Kind, most: int) -> tuple[Home, ...]:
     providers = rng.sample(_PROVIDERS, rng.choice((3, 3, 4, 5)))
     if not any(one.kind == "mobile" for one in providers):
         providers[-1] = _PROVIDERS[1]
     provinces = _PROVINCES[: rng.choice((2, 3, 4, 5))]
-    count = rng.choice((6, 7, 8, 8, 8, 9, 10, 12))
+    count = min(most, rng.choice((6, 7, 8, 8, 8, 9, 10, MOST_HOMES)))
     is_hard = rng.random() < 1 / 4
     preferred = LINES_OF.get(kind.name, ())
     found = []

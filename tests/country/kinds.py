@@ -44,11 +44,13 @@ def _lossy(on: Drawing) -> Iterator[Wrong]:
 def _blips(on: Drawing) -> Iterator[Wrong]:
     """Draw a line, or a provider, that is gone for some seconds, again and again."""
     meant = on.provider() if on.rng.random() < 0.6 else on.some_homes(3)
-    ill = on.rng.choice((Ill.PROVIDER_DARK, Ill.ROUTER_DEAD, Ill.LINK_DOWN))
+    ill = on.rng.choice((Ill.PROVIDER_DARK, Ill.PROVIDER_DARK, Ill.ROUTER_DEAD, Ill.LINK_DOWN))
+    # Either it flaps, or it goes for longer, now and then.
+    lasts_s, apart_s = on.rng.choice((((6, 12), (30, 80)), ((8, 40), (100, 300))))
     since_s, until_s = on.main_span()
     while since_s < until_s:
-        yield on.wrong(ill, meant, (since_s, since_s + on.rng.uniform(8, 75)))
-        since_s += on.rng.uniform(150, 420)
+        yield on.wrong(ill, meant, (since_s, since_s + on.rng.uniform(*lasts_s)))
+        since_s += on.rng.uniform(*apart_s)
 
 
 def _large_packets(on: Drawing) -> Iterator[Wrong]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tests.country.draw import draw
+from tests.country.draw import MOST_HOMES, draw
 from tests.country.play import play
 from tests.country.tally import Tally, tally_of
 
@@ -22,6 +22,7 @@ class Asked:
     seed: int
     hours: float
     show: bool = False
+    most_homes: int = MOST_HOMES
     only: tuple[str, ...] = ()
     """Kinds of countries, if not all (`tests.country.draw`)."""
 
@@ -40,7 +41,7 @@ def play_one(asked: Asked) -> tuple[int, Tally]:
     logging.disable(logging.WARNING)  # a device in a cut has much to say
     began_s = time.process_time()
     try:
-        truth = draw(asked.seed, hours=asked.hours, only=asked.only)
+        truth = draw(asked.seed, hours=asked.hours, only=asked.only, most_homes=asked.most_homes)
         if asked.show:
             print("\n".join(truth.lines()), flush=True)
         story = play(truth, tell=_print if asked.show else _say_nothing)

@@ -13,10 +13,14 @@ from typing import Any
 from tests.country.oracle import Mark
 from tests.country.tally import Finding, Tally
 
+Asked = tuple[int, float, int]
+"""A seed, the hours and the most homes that were asked for."""
 
-def to_line(seed: int, hours: float, tally: Tally) -> str:
-    """Return the line of a country's count; `hours` is what was asked for."""
-    value: dict[str, Any] = {"seed": seed, "hours_asked": hours}
+
+def to_line(asked: Asked, tally: Tally) -> str:
+    """Return the line of a country's count."""
+    seed, hours, most_homes = asked
+    value: dict[str, Any] = {"seed": seed, "hours_asked": hours, "most_homes": most_homes}
     for one in fields(Tally):
         of = getattr(tally, one.name)
         if isinstance(of, Counter):
@@ -30,8 +34,8 @@ def to_line(seed: int, hours: float, tally: Tally) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def from_line(line: str) -> tuple[int, float, Tally]:
-    """Return seed, hours and count of a line. Raises `ValueError` for one that is not whole."""
+def from_line(line: str) -> tuple[Asked, Tally]:
+    """Return what was asked for in a line, and its count. Raises `ValueError` for one that is not whole."""
     value = json.loads(line)
     tally = Tally()
     for one in fields(Tally):
@@ -41,10 +45,10 @@ def from_line(line: str) -> tuple[int, float, Tally]:
         elif one.name == "findings":
             of = [Finding(**{**finding, "mark": Mark(finding["mark"])}) for finding in of]
         setattr(tally, one.name, of)
-    return value["seed"], value["hours_asked"], tally
+    return (value["seed"], value["hours_asked"], value["most_homes"]), tally
 
 
-def read(path: Path) -> Iterator[tuple[int, float, Tally]]:
+def read(path: Path) -> Iterator[tuple[Asked, Tally]]:
     """Yield what a file holds; nothing where there is none."""
     if not path.exists():
         return

@@ -37,6 +37,12 @@ def test_a_kind_may_be_asked_for_and_its_truth_has_room_for_what_it_is_about(kin
         assert max(one.until_s for one in truth.wrongs) <= truth.hours * 3600
 
 
+def test_a_country_may_be_asked_for_with_few_homes() -> None:
+    drawn = [draw(seed, most_homes=5) for seed in range(24)]
+    assert {len(one.homes) for one in drawn} == {5}
+    assert {one.kind for one in drawn} == {one.name for one in KINDS}
+
+
 def test_no_kind_of_that_name_is_an_error() -> None:
     with pytest.raises(ValueError, match="no kind of country is called weather"):
         kind_of(3, ("weather",))

@@ -55,9 +55,11 @@ def told(of: Bearing, name: str, at_s: float) -> bool:
 
 
 def test_every_measurement_of_a_round_on_a_line_that_is_well_is_rehearsed() -> None:
-    known = rehearsed("ir", [home("fibre"), home("lossy", number=1)])
+    known = rehearsed("ir", [home("dual-stack"), home("lossy", number=1)])
     assert {len(results) for results in known.values()} == {VARIANTS}
-    assert {key[2] for key in known} == {one.target_name for one in round_tasks(PLAN, 1, 0)}
+    # What a clock says is true once.
+    asked = {one.target_name for one in round_tasks(PLAN, 1, 0) if one.test != "ntp"}
+    assert {key[2] for key in known} == asked
     assert all(one.outcome.failure is None for results in known.values() for one in results)
 
 

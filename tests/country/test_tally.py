@@ -116,12 +116,12 @@ def test_a_count_is_read_again_as_it_was_and_a_line_that_is_cut_off_is_no_countr
     assert tally.findings
     path = tmp_path / "countries.jsonl"
     assert list(results.read(path)) == []
-    line = results.to_line(5, 3.0, tally)
+    line = results.to_line((5, 3.0, 12), tally)
     results.append(path, line)
     with path.open("a", encoding="utf-8") as file:
         file.write(line[: len(line) // 2])
-    assert list(results.read(path)) == [(5, 3.0, tally)]
+    assert list(results.read(path)) == [((5, 3.0, 12), tally)]
     total = Tally()
-    for _, _, one in results.read(path):
+    for _, one in results.read(path):
         total.add(one)
     assert total == tally
