@@ -340,7 +340,12 @@ class Device:
         self._round = None
         verdict = judged.verdict
         self._history.add(
-            now_ns, verdict, ladder, utc_ns=self._journal.scene().utc_ns, targets=judged.targets
+            now_ns,
+            verdict,
+            ladder,
+            utc_ns=self._journal.scene().utc_ns,
+            targets=judged.targets,
+            references=judged.facts.references,
         )
         since_utc_ns = self._history.since_utc_ns
         self._journal.conclude(

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -93,7 +93,9 @@ class VantageNewsStore:
         for name, outside in self._seen.items():
             age_s = self.age_s(outside.taken_utc_ns, now)
             if age_s is not None:
-                found[name] = vantage_json.from_json(outside.view, age_s=age_s)
+                found[name] = replace(
+                    vantage_json.from_json(outside.view, age_s=age_s), earlier_s=outside.earlier_s
+                )
         return found
 
     def _stale(self, payload: bytes, now: Now) -> str:

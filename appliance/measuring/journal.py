@@ -146,6 +146,7 @@ class Journal:
             verdict=judged.verdict,
             targets=judged.targets,
             fingerprints=self.state.fingerprints,
+            references=judged.facts.references,
             silent=() if ended.is_over(ended_ns) else ended.out,
             since_utc_ns=since_utc_ns,
             traffic=(ended.bytes_up, ended.bytes_down),

@@ -16,8 +16,9 @@ from firmware.clock.clocks import ClockTracker, SyncPoint
 from firmware.judgement import ladder as ladder_json
 from firmware.judgement import target_judgement as targets_json
 from firmware.judgement.ladder import Ladder
+from firmware.judgement.line_loss import NO_REFERENCES, ReferenceHandshakes
 from firmware.judgement.observation import context_of
-from firmware.judgement.round.from_records import LISTS, SILENT
+from firmware.judgement.round.from_records import LISTS, REFERENCES, SILENT
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model import statement
 from firmware.model.failures import Failure
@@ -73,6 +74,7 @@ class Conclusion:
     targets: Sequence[TargetJudgement] = ()
     fingerprints: Sequence[str] = ()
     """The operator's lists of fingerprints that it was judged by, beside those that come along."""
+    references: ReferenceHandshakes = NO_REFERENCES
     silent: Sequence[str] = ()
     """The targets that were still out and taken to be silent, where the round ended early."""
 
@@ -201,8 +203,9 @@ def of_round(scene: Scene, ended: Conclusion) -> Record:
     """Return a round's conclusion.
 
     Detail `ladder` (see `firmware.judgement.ladder.to_json`), `targets` (what is said of each platform by itself, see
-    `firmware.judgement.target_judgement`), `silent` (who was still out, where it ended early), `fingerprints` (the
-    operator's lists that it was judged by, where there are any), `since_utc_ns`, `previous_boot_id`, and `sync_points` (`[boottime_ns, utc_ns,
+    `firmware.judgement.target_judgement`), `references` (`firmware.judgement.line_loss.ReferenceHandshakes`), `silent` (who
+    was still out, where it ended early), `fingerprints` (the operator's lists that it was judged by, where there are any),
+    `since_utc_ns`, `previous_boot_id`, and `sync_points` (`[boottime_ns, utc_ns,
     error_ns]` each); the context is the device's health.
     """
     points: list[JsonValue] = [
@@ -225,6 +228,7 @@ def of_round(scene: Scene, ended: Conclusion) -> Record:
             detail={
                 "ladder": ladder_json.to_json(ended.ladder),
                 "targets": targets_json.to_json(ended.targets),
+                REFERENCES: ended.references.to_json(),
                 SILENT: [*ended.silent],
                 **({LISTS: [*ended.fingerprints]} if ended.fingerprints else {}),
                 "since_utc_ns": ended.since_utc_ns,

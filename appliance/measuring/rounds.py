@@ -12,6 +12,7 @@ from appliance.measuring.budget import NS, wire_bytes
 from firmware.judgement.facts import Past
 from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.ladder import Ladder, climb, confirmation_tasks, round_tasks
+from firmware.judgement.line_loss import NO_REFERENCES, ReferenceHandshakes
 from firmware.judgement.observation import Observation, from_record, owner_of
 from firmware.judgement.round.from_records import (
     HISTORY_ROUNDS,
@@ -235,9 +236,12 @@ class RecentRounds:
         *,
         utc_ns: int,
         targets: tuple[TargetJudgement, ...] = (),
+        references: ReferenceHandshakes = NO_REFERENCES,
     ) -> None:
         """Add a round that ended at `ended_ns`, `utc_ns` by the wall clock."""
-        past = PastRound(ended_ns=ended_ns, verdict=verdict, ladder=ladder, targets=targets)
+        past = PastRound(
+            ended_ns=ended_ns, verdict=verdict, ladder=ladder, targets=targets, references=references
+        )
         self._add(past, utc_ns=utc_ns)
 
     def _add(self, past: PastRound, *, utc_ns: int) -> None:

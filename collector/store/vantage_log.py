@@ -26,6 +26,8 @@ from firmware.model.statement import Statement
 MAX_STREAKS: Final = 1_000_000
 """Streaks kept in all, whatever their age: about a gigabyte."""
 DAY_NS: Final = 24 * 3600 * NS
+LATER: Final = "later_ms"
+"""Where the kept view says when its streak was sampled."""
 _STREAK: Final = """SELECT test, target, target_name, first_utc_ns, last_utc_ns, samples, failure, failed_operation, view
     FROM control_run"""
 _OF_KEY: Final = f"{_STREAK} WHERE test = ? AND target = ? AND target_name = ?"
@@ -128,7 +130,9 @@ class VantageLog:
                 streak.samples,
                 streak.failure,
                 streak.failed_operation,
-                json.dumps(vantage_json.to_json(streak.view), separators=(",", ":")),
+                json.dumps(
+                    vantage_json.to_json(streak.view) | {LATER: [*streak.later_ms]}, separators=(",", ":")
+                ),
             ),
         )
         return streak
@@ -247,7 +251,8 @@ def _streak(row: Sequence[object]) -> VantageStreak:
             str(view),
         ]:
             try:
-                seen = vantage_json.from_json(json.loads(view), age_s=0.0)
+                kept = json.loads(view)
+                seen = vantage_json.from_json(kept, age_s=0.0)
             except (ValueError, RecordError) as error:
                 raise StoreError(f"control_run: a view of another form ({error})") from error
             return VantageStreak(
@@ -258,6 +263,7 @@ def _streak(row: Sequence[object]) -> VantageStreak:
                 failure=None if failure is None else str(failure),
                 failed_operation=None if operation is None else str(operation),
                 view=replace(seen, age_s=0.0),
+                later_ms=tuple(kept.get(LATER, ())),
             )
         case _:
             raise StoreError(f"control_run: a row of another form: {row!r}")

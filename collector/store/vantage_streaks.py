@@ -11,6 +11,7 @@ from firmware.judgement.site.evidence import SiteView
 from firmware.judgement.site.vantage_json import MAX_ADDRESSES
 
 NS: Final = 1_000_000_000
+_MS: Final = 1_000_000
 STREAK_LONGEST_NS: Final = 24 * 3600 * NS
 SAMPLES_MISSED: Final = 3
 """A streak ends when this many samples in a row did not come."""
@@ -38,7 +39,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VantageStreak:
-    """The same finding from `first_utc_ns` to `last_utc_ns`, `samples` times. The view's `age_s` is 0."""
+    """The same finding from `first_utc_ns` to `last_utc_ns`, `samples` times. The view's `age_s` is 0.
+
+    `later_ms` is when each sample but the first was taken, in ms after the first; of streaks kept before that was, it is
+    empty.
+    """
 
     key: Key
     first_utc_ns: int
@@ -47,6 +52,18 @@ class VantageStreak:
     failure: str | None
     failed_operation: str | None
     view: SiteView
+    later_ms: tuple[int, ...] = ()
+
+    def looks_by(self, utc_ns: int) -> tuple[int, ...]:
+        """Return when it was sampled by `utc_ns`, by which it had begun, oldest first: rather too early, and too few."""
+        if len(self.later_ms) == self.samples - 1:
+            later = (self.first_utc_ns + ms * _MS for ms in self.later_ms)
+            looks = (self.first_utc_ns, *(one for one in later if one + _MS <= utc_ns))
+            return (*looks[:-1], self.last_utc_ns) if self.last_utc_ns <= utc_ns else looks
+        if self.last_utc_ns <= utc_ns:
+            return (self.last_utc_ns,)
+        between_ns = (self.last_utc_ns - self.first_utc_ns) // max(1, self.samples - 1)
+        return (max(self.first_utc_ns, utc_ns - between_ns),)
 
 
 def continued(streak: VantageStreak | None, sample: Sample, *, every_s: float) -> VantageStreak:
@@ -68,7 +85,11 @@ def continued(streak: VantageStreak | None, sample: Sample, *, every_s: float) -
         connects=_newest({**streak.view.connects, **sample.view.connects}),
         handshakes=_newest({**streak.view.handshakes, **sample.view.handshakes}),
     )
-    return replace(streak, last_utc_ns=sample.utc_ns, samples=streak.samples + 1, view=view)
+    is_whole = len(streak.later_ms) == streak.samples - 1
+    later_ms = (*streak.later_ms, (sample.utc_ns - streak.first_utc_ns) // _MS) if is_whole else ()
+    return replace(
+        streak, last_utc_ns=sample.utc_ns, samples=streak.samples + 1, view=view, later_ms=later_ms
+    )
 
 
 def _belongs(streak: VantageStreak, sample: Sample, every_s: float) -> bool:

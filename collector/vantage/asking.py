@@ -9,7 +9,7 @@ than `APART_S`, nor hold more than `PLATFORMS_AN_HOUR` platforms an hour, nor mo
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 SOON_S: Final = 2.0
@@ -20,8 +20,11 @@ REFERENCES_APART_S: Final = 60.0
 """From one look at the reference targets for the sake of silent devices to the next."""
 PLATFORMS_AN_HOUR: Final = 240
 """What a sweep of 40 targets every ten minutes comes to: asking at most doubles what the vantage costs its line."""
+WANTED_LOOKS: Final = 4
+"""Looks since a platform began to fail: one that passes may have met a server that fails for everyone now and then
+(`firmware.judgement.line_loss.server_ratio`)."""
 AGAIN_S: Final = 600.0
-"""A device asks for one platform no more often than this: until then a sweep has come, by the cadence that ships."""
+"""A device asks for one platform `WANTED_LOOKS` times in so long: until then a sweep has come, by the cadence that ships."""
 MAX_FAILING: Final = 20_000
 """So many pairs of device and platform are known as failing; those that were told longest ago are forgotten."""
 
@@ -37,24 +40,28 @@ class Look:
 
 @dataclass(slots=True, kw_only=True)
 class _Failing:
-    """One device's loss of one platform: since when it has been told in every report, and when it last asked."""
+    """One device's loss of one platform: since when it has been told in every report, and how often it was looked at since.
+
+    It has asked `asks` times since `asks_since_s`.
+    """
 
     since_s: float
-    asked_s: float
+    looks: int = 0
+    asks: int = 0
+    asks_since_s: float = float("-inf")
     is_over: bool = False
 
 
 class Asking:
     """What has been asked and not yet been looked at. Every method may be called from any thread.
 
-    Times are seconds of one clock that never goes back. A platform that stays blocked asks once: what was looked at since
-    it began to fail is not asked for again.
+    Times are seconds of one clock that never goes back. A platform that stays blocked asks `WANTED_LOOKS` times: what was
+    looked at so often since it began to fail is not asked for again.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._failing: OrderedDict[tuple[str, str], _Failing] = OrderedDict()
-        self._looked_s: dict[str, float] = {}
         self._waiting: dict[str, set[str]] = {}
         self._wants_references = False
         self._first_s = float("inf")
@@ -110,21 +117,26 @@ class Asking:
 
     def looked(self, names: Iterable[str], began_s: float) -> None:
         """Note that these were looked at by a vantage that was well, in a look that began at `began_s`."""
+        known = frozenset(names)
         with self._lock:
-            self._looked_s.update(dict.fromkeys(names, began_s))
+            for (_, name), failing in self._failing.items():
+                if name in known and failing.since_s <= began_s:
+                    failing.looks += 1
 
     def _report_failed(self, device: str, name: str, now_s: float) -> None:
         known = self._failing.get((device, name))
         if known is None or known.is_over:
-            asked_s = float("-inf") if known is None else known.asked_s
-            known = self._failing[device, name] = _Failing(since_s=now_s, asked_s=asked_s)
+            before = known or _Failing(since_s=now_s)
+            known = self._failing[device, name] = replace(before, since_s=now_s, looks=0, is_over=False)
         self._failing.move_to_end((device, name))
         while len(self._failing) > MAX_FAILING:
             self._failing.popitem(last=False)
-        is_known = self._looked_s.get(name, float("-inf")) >= known.since_s
-        if is_known or now_s - known.asked_s < AGAIN_S:
+        if now_s - known.asks_since_s >= AGAIN_S:
+            known.asks, known.asks_since_s = 0, now_s
+        is_waiting = device in self._waiting.get(name, ())
+        if is_waiting or known.looks >= WANTED_LOOKS or known.asks >= WANTED_LOOKS:
             return
-        known.asked_s = now_s
+        known.asks += 1
         self._waiting.setdefault(name, set()).add(device)
         self._first_s = min(self._first_s, now_s)
 

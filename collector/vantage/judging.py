@@ -158,7 +158,7 @@ class Judging:
 
 
 def _target(row: RecordRow, judgement: WebJudgement, view: _View) -> JudgedTarget:
-    is_of_then = view.vantage is not None and view.vantage.looked is not Looked.AFTER
+    is_of_then = view.vantage is not None and view.vantage.looked in (Looked.BEFORE, Looked.AROUND)
     return JudgedTarget(
         row=row,
         judgement=judgement,

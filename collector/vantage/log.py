@@ -13,7 +13,7 @@ from typing import Final
 from collector.store.vantage_streaks import NS, Key, Sample, VantageStreak
 from collector.vantage.targets import VantageTarget
 from firmware.judgement.observation import Outlook, from_record
-from firmware.judgement.site.evidence import Looked, SiteView, VantageSource
+from firmware.judgement.site.evidence import MOST_LOOKS, Looked, SiteView, VantageSource
 from firmware.judgement.site.from_record import vantage_of
 from firmware.model.record import Record
 from firmware.model.statement import Statement, stated
@@ -92,9 +92,9 @@ def joined(
     """Return the view for something that ended at `moment_ns`, and on which side of it the vantage looked.
 
     It may as well have been at any time from `first_ns` to `last_ns`. `streaks` are those that touch that time, and the one
-    on either side. None, and why, where the vantage did not look, or found different things meanwhile: a site that
-    went down, or came back, between two looks would otherwise pass for one that is blocked. Where it looked on one
-    side only, the reason says so: what such a look is worth, `firmware.judgement.site` knows.
+    on either side. None, and why, where the vantage did not look. Where it found different things meanwhile the view says
+    so: a site that went down, or came back, between two looks would otherwise pass for one that is blocked. Where it
+    looked on one side only, the reason says so: what such a look is worth, `firmware.judgement.site` knows.
     """
     window_ns = round(JOIN_WINDOW_S * NS)
     streaks = [
@@ -113,21 +113,27 @@ def joined(
         streak for streak in streaks if streak.first_utc_ns >= begin_ns and streak.last_utc_ns <= end_ns
     ]
     if len({_outcome(streak) for streak in between}) > 1:
-        return None, CHANGED
-    if before and after:
-        return replace(view, looked=Looked.AROUND), None
+        return replace(view, looked=Looked.CHANGED), CHANGED
     if before:
         last = max(before, key=lambda streak: streak.first_utc_ns)
-        age_ns = last_ns - _last_look_by(last, first_ns)
-        return replace(last.view, age_s=age_ns / NS, looked=Looked.BEFORE), ONE_SIDED
+        seen = _as_of(last, first_ns, last_ns)
+        if not after:
+            return seen, ONE_SIDED
+        known = replace(view, before_s=seen.before_s, earlier_s=seen.earlier_s)
+        return replace(known, looked=Looked.AROUND), None
     return (replace(view, looked=Looked.AFTER), ONE_SIDED) if after else (None, ONE_SIDED)
 
 
-def _last_look_by(streak: VantageStreak, utc_ns: int) -> int:
-    """Return a time by which `streak`, which had begun by `utc_ns`, was sampled last before it, or a little sooner."""
-    between_ns = (streak.last_utc_ns - streak.first_utc_ns) // max(1, streak.samples - 1)
-    return (
-        streak.last_utc_ns if streak.last_utc_ns <= utc_ns else max(streak.first_utc_ns, utc_ns - between_ns)
+def _as_of(streak: VantageStreak, first_ns: int, last_ns: int) -> SiteView:
+    """Return the view that `streak`, which had begun by `first_ns`, gave then, for something that ended by `last_ns`."""
+    *earlier, look_ns = streak.looks_by(first_ns)
+    before_s = (last_ns - look_ns) / NS
+    return replace(
+        streak.view,
+        age_s=before_s,
+        looked=Looked.BEFORE,
+        before_s=before_s,
+        earlier_s=tuple((look_ns - one) / NS for one in earlier[: -MOST_LOOKS - 1 : -1]),
     )
 
 

@@ -26,6 +26,7 @@ from collector.vantage.log import is_connected, sample_of
 from collector.vantage.reports import report_of
 from collector.vantage.targets import Chosen, VantageTarget, asked, choose, read_plans, targets_of
 from firmware.judgement.site import vantage_json
+from firmware.judgement.site.evidence import MOST_LOOKS
 from firmware.model.plan import Plan
 from firmware.model.record import Record
 from firmware.model.statement import stated, to_json
@@ -269,6 +270,12 @@ def message(device: str, payload: bytes) -> OutgoingMessage:
     return OutgoingMessage(topic=messages.topic(device, "dn", LEAF), payload=payload)
 
 
+def _earlier_s(streak: VantageStreak) -> tuple[int, ...]:
+    """Return how long before its last sample the others were, the nearest first, rather too long."""
+    *earlier, last = streak.looks_by(streak.last_utc_ns)
+    return tuple(-(-(last - one) // NS) for one in earlier[: -MOST_LOOKS - 1 : -1])
+
+
 def news_of(streaks: Sequence[VantageStreak], now_utc_ns: int) -> VantageNews:
     """Return the news that `streaks` make: platforms and all that is fetched first, since the last are cut first."""
     pages = sorted(streaks, key=lambda streak: streak.key.test != "web_connectivity")
@@ -280,6 +287,7 @@ def news_of(streaks: Sequence[VantageStreak], now_utc_ns: int) -> VantageNews:
                 target=streak.key.target,
                 target_name=streak.key.target_name,
                 taken_utc_ns=streak.last_utc_ns,
+                earlier_s=_earlier_s(streak),
                 failure=streak.failure,
                 failed_operation=streak.failed_operation,
                 view=vantage_json.to_json(replace(streak.view, headers=(), title=None)),

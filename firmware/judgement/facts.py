@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from firmware.judgement.ladder import Ladder, RungProgress, counts, latest_by_target
+from firmware.judgement.line_loss import NO_REFERENCES, ReferenceHandshakes
 from firmware.judgement.observation import Observation, Outlook
 from firmware.judgement.reach import (
     MIN_REFERENCES,
@@ -52,13 +53,14 @@ ROUTER_MEMORY_S: Final = 3600.0
 class Past:
     """A round of this device before: its verdict, its ladder, and how long before this round's end it ended.
 
-    `targets` is what was said of each platform in it.
+    `targets` is what was said of each platform in it, `references` how its reference handshakes went.
     """
 
     verdict: Verdict
     ladder: Ladder
     age_s: float
     targets: tuple[TargetJudgement, ...] = ()
+    references: ReferenceHandshakes = NO_REFERENCES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +192,11 @@ class RoundFacts:
             return 4
         inside = self.of_family(Rung.DOMESTIC, 6).connected
         return 6 if six.is_silent and len(four.connected) >= MIN_OK and inside else None
+
+    @property
+    def references(self) -> ReferenceHandshakes:
+        """Return how the reference handshakes went."""
+        return ReferenceHandshakes.of(self.on(Rung.INTERNATIONAL))
 
     @property
     def tunnelled(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from firmware.judgement.line_loss import NO_TRIES, TargetTries, tries_from_json
 from firmware.model.jsontypes import JsonObject, JsonValue, Reader, RecordError
 from firmware.model.statement import Statement, stated
 from firmware.model.verdict_words import VerdictWord
@@ -10,13 +11,14 @@ from firmware.model.verdict_words import VerdictWord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetJudgement:
-    """One target's verdict in one round. `step` is how far its journey came (`journey.Stage`)."""
+    """One target's verdict in one round. `step` is how far its journey came (`journey.Stage`), `tries` how often it was tried."""
 
     name: str
     verdict: VerdictWord
     rule_id: str
     step: str
     confidence: str
+    tries: TargetTries = NO_TRIES
 
     @property
     def statement(self) -> Statement:
@@ -39,6 +41,7 @@ def to_json(targets: Iterable[TargetJudgement]) -> list[JsonValue]:
             "rule_id": one.rule_id,
             "step": one.step,
             "confidence": one.confidence,
+            "tries": one.tries.to_json(),
         }
         for one in targets
     ]
@@ -60,4 +63,5 @@ def _one(value: JsonValue) -> TargetJudgement:
         rule_id=reader.text("rule_id"),
         step=reader.text("step"),
         confidence=reader.text("confidence"),
+        tries=tries_from_json(fields.get("tries")),
     )

@@ -49,6 +49,9 @@ EVIDENCE: Final[Mapping[str, StatementForm]] = {
     "name-answered-again": StatementForm(parameters=("hostname", "resolver", "addresses")),
     "innocuous-name-answered": StatementForm(parameters=("address",)),
     "innocuous-name-failed": StatementForm(parameters=("address", "failure")),
+    "own-name-again": StatementForm(parameters=("address", "failure")),
+    "reference-handshakes": StatementForm(parameters=("tried", "timed_out", "resent"), counts="tried"),
+    "failed-beyond-loss": StatementForm(parameters=("failed", "rounds", "since_s"), counts="rounds"),
     "fingerprint": StatementForm(parameters=("name", "location", "confidence")),
     "fingerprint-of-list": StatementForm(
         parameters=("name", "location", "confidence", "source", "list", "day", "digest")
@@ -61,6 +64,7 @@ EVIDENCE: Final[Mapping[str, StatementForm]] = {
     "vantage-nobody": StatementForm(),
     "vantage-unreachable": StatementForm(),
     "vantage-after": StatementForm(),
+    "vantage-changed": StatementForm(),
     "vantage-too-old": StatementForm(parameters=("age_s",)),
     "vantage-name-resolved": StatementForm(parameters=("addresses",), counts="addresses"),
     "vantage-name-failed": StatementForm(parameters=("failure",)),

@@ -15,7 +15,7 @@ from typing import Final
 
 from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.site import round_json, vantage_json
-from firmware.judgement.site.evidence import Looked, SiteView
+from firmware.judgement.site.evidence import MOST_LOOKS, Looked, SiteView
 from firmware.judgement.site.facts import RoundView
 from firmware.language.translator import Translator
 from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
@@ -119,21 +119,39 @@ def _moment(reading: ClockReading) -> JsonObject:
 
 def vantage_to_json(vantage: SiteView) -> JsonObject:
     """Return a vantage's view with its age and when it looked, as a line has it. `vantage_from_json` is its inverse."""
-    return {**vantage_json.to_json(vantage), "age_s": vantage.age_s, "looked": str(vantage.looked)}
+    return {
+        **vantage_json.to_json(vantage),
+        "age_s": vantage.age_s,
+        "looked": str(vantage.looked),
+        "before_s": vantage.before_s,
+        "earlier_s": [*vantage.earlier_s],
+    }
 
 
 def vantage_from_json(value: JsonValue) -> SiteView:
     """Read a vantage's view from a line. Raises `RecordError`.
 
-    Lines of older software do not say when it looked: they had only views from both sides.
+    Lines of older software do not say when it looked: they had only views from both sides, and not how often.
     """
-    age_s = value.get("age_s") if isinstance(value, dict) else None
-    if isinstance(age_s, bool) or not isinstance(age_s, int | float):
-        raise RecordError(f"control: age_s: found {shown(age_s)}; allowed is a number of seconds")
-    looked = value.get("looked", str(Looked.AROUND)) if isinstance(value, dict) else None
+    given = value if isinstance(value, dict) else {}
+    looked = given.get("looked", str(Looked.AROUND))
     if not isinstance(looked, str) or looked not in tuple(Looked):
         raise RecordError(f"control: looked: found {shown(looked)}; allowed is one of {', '.join(Looked)}")
-    return replace(vantage_json.from_json(value, age_s=age_s), looked=Looked(looked))
+    before_s, earlier_s = given.get("before_s"), given.get("earlier_s", [])
+    if not isinstance(earlier_s, list):
+        raise RecordError(f"control: earlier_s: found {shown(earlier_s)}; allowed is a list of seconds")
+    return replace(
+        vantage_json.from_json(value, age_s=_seconds("age_s", given.get("age_s"))),
+        looked=Looked(looked),
+        before_s=None if before_s is None else _seconds("before_s", before_s),
+        earlier_s=tuple(_seconds("earlier_s", one) for one in earlier_s[:MOST_LOOKS]),
+    )
+
+
+def _seconds(key: str, value: JsonValue) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RecordError(f"control: {key}: found {shown(value)}; allowed is a number of seconds")
+    return float(value)
 
 
 def _ooni(

@@ -1,8 +1,9 @@
-"""One address of a web page: connect, shake hands with the page's name, and if that fails, with an innocuous one.
+"""One address of a web page: connect, shake hands with the page's name; if that fails, with an innocuous one.
 
 The second handshake, to the same address and port, is the reference target: a valid ClientHello that differs in its
 server name alone, so that what stops the first and not the second is a filter of names. It is made only where the
-first failed in a way that a filter could have caused, and not where the page's own name is the innocuous one. This file must never send application data, and never take
+first failed in a way that a filter could have caused, and not where the page's own name is the innocuous one. Where time ran
+out for the first and the second was answered, the page's name is tried once more: one time-out is loss as easily. This file must never send application data, and never take
 the control for the page: its session is closed as soon as the far end has answered.
 """
 
@@ -31,7 +32,10 @@ FILTERED: Final = frozenset(
 )
 """How a handshake fails that a filter stopped: reset, silence, an end, an alert or a page in clear text."""
 
+_STOPPED: Final = FILTERED - {Failure.SSL_FAILED_HANDSHAKE}
 CONTROL_TIMEOUT_S: Final = 10.0
+_MARGIN_S: Final = 1.0
+"""What connecting may take of the time for one more handshake."""
 
 
 class WebEndpoint:
@@ -70,16 +74,30 @@ class WebEndpoint:
 
     async def open(self) -> None:
         """Connect and shake hands, and ask by the other name if that fails. What happened is in the fields."""
+        self.error = await self._reach()
+        error = self.error
+        if error is None or error.operation != "tls_handshake" or error.failure not in FILTERED:
+            return
+        is_answered = bool(self._control_sni) and await self._ask_control()
+        if is_answered and error.failure == Failure.TIMEOUT and self._has_time():
+            still = await self._reach()
+            self.error = None if still is None else error
+
+    async def _reach(self) -> MeasurementFailedError | None:
+        """Connect, and shake hands by the page's name; return what stopped it."""
         try:
             self._tcp = await self._connect()
             self.phases["connect"] = self._tcp.connect
             if self._url.scheme == "https":
                 self._tls = await self._shake(self._tcp, self._url.host, is_control=False)
         except MeasurementFailedError as error:
-            self.error = error
             self.close()
-            if error.operation == "tls_handshake" and error.failure in FILTERED and self._control_sni:
-                await self._ask_control()
+            return error
+        return None
+
+    def _has_time(self) -> bool:
+        """Return whether a handshake begun now has all its time: one that is cut short says nothing."""
+        return self._net.deadline_ns - self._net.now_ns() >= round((CONTROL_TIMEOUT_S + _MARGIN_S) * 1e9)
 
     async def _connect(self) -> TcpStream:
         """Connect, and keep the account of this very attempt among those made side by side."""
@@ -102,13 +120,14 @@ class WebEndpoint:
             self.tls_handshakes.append(_told(tls.story, self._url.port, is_control=is_control))
         return tls
 
-    async def _ask_control(self) -> None:
-        """Shake hands once more, by the innocuous name. That it fails is a finding, and kept with the others."""
+    async def _ask_control(self) -> bool:
+        """Shake hands by the innocuous name; return whether it was answered. That it fails is a finding, and kept too."""
         try:
             with await self._connect() as tcp:
                 await self._shake(tcp, self._control_sni, is_control=True)
-        except MeasurementFailedError:
-            return
+        except MeasurementFailedError as error:
+            return error.operation == "tls_handshake" and error.failure not in _STOPPED
+        return True
 
 
 def _told(story: "Handshake", port: int, *, is_control: bool) -> JsonObject:

@@ -21,6 +21,7 @@ MAX_NEWS_BYTES: Final = 4096
 """What a device takes, compressed."""
 MAX_INFLATED_BYTES: Final = 256 * 1024
 MAX_TARGETS: Final = 200
+MAX_LOOKS: Final = 100
 LEAF: Final = "ctl"
 """The topic's last part, under p1/dn/<device>."""
 
@@ -37,7 +38,10 @@ _EMPTY: Final[dict[str, JsonValue]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VantageView:
-    """What the vantage saw of one target, at `taken_utc_ns` last: the record's own failure, and its view."""
+    """What the vantage saw of one target, at `taken_utc_ns` last: the record's own failure, and its view.
+
+    `earlier_s` is how long before that it had looked and found the same without a break, the nearest first, in whole s.
+    """
 
     test: str
     target: str
@@ -46,6 +50,7 @@ class VantageView:
     failure: str | None
     failed_operation: str | None
     view: JsonObject
+    earlier_s: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +103,7 @@ def _encode(news: VantageNews, spared: Sequence[str]) -> bytes:
             "target": one.target,
             "name": one.target_name,
             "taken_utc_ns": one.taken_utc_ns,
+            "earlier_s": [*one.earlier_s],
             "failure": one.failure,
             "operation": one.failed_operation,
             "view": one.view | {key: _EMPTY[key] for key in spared},
@@ -139,4 +145,12 @@ def _outside(item: JsonValue) -> VantageView:
         failure=failure,
         failed_operation=reader.optional_text("operation"),
         view=reader.object("view"),
+        earlier_s=_earlier_s(reader.array("earlier_s")) if reader.has("earlier_s") else (),
     )
+
+
+def _earlier_s(values: Sequence[JsonValue]) -> tuple[int, ...]:
+    seconds = tuple(one for one in values if isinstance(one, int) and not isinstance(one, bool) and one >= 0)
+    if len(seconds) != len(values) or len(values) > MAX_LOOKS:
+        raise RecordError(f"vantage news: seen: earlier_s: allowed are up to {MAX_LOOKS} numbers of seconds")
+    return seconds

@@ -93,21 +93,6 @@ KNOWN: Final[tuple[Known, ...]] = (
         why="The same, of a full line whose packets are late by seconds and arrive.",
     ),
     Known(
-        name="server-resets-one-name",
-        truth=Truth(
-            seed=1,
-            hours=0.06,
-            homes=_homes("fibre"),
-            wrongs=(_wrong(Ill.SERVER_RESETS_NAME, "x.com"),),
-            has_vantage=False,
-        ),
-        who="site",
-        mark=Mark.ACCUSES,
-        word="blocked_tls",
-        rule_id="innocuous-name-passes",
-        why="An innocuous name that passes is taken for a filter's doing without any vantage, and it is the server's own.",
-    ),
-    Known(
         name="server-refuses-the-country",
         truth=Truth(
             seed=1,
@@ -120,23 +105,6 @@ KNOWN: Final[tuple[Known, ...]] = (
         word="blocked_tcp",
         rule_id="connect-stopped",
         why="A platform that itself drops a country looks like a block from one vantage.",
-        is_long=True,
-    ),
-    Known(
-        name="a-quarter-of-the-packets-lost",
-        truth=Truth(
-            seed=1,
-            hours=1.0,
-            homes=_homes("very-lossy", "lossy", "very-lossy"),
-            wrongs=(
-                Wrong(ill=Ill.LINE_WORSE, since_s=300, until_s=7_200, homes=frozenset(range(3)), share=0.25),
-            ),
-        ),
-        who="device",
-        mark=Mark.ACCUSES,
-        word="blocked_tls",
-        rule_id="platform-blocked-in-handshake",
-        why="A platform's handshake times out in two rounds by loss, and an innocuous name happens to pass: that accuses.",
         is_long=True,
     ),
 )
@@ -277,6 +245,55 @@ MENDED: Final[tuple[Known, ...]] = (
         word="isp_or_wider_outage",
         rule_id="isp-or-wider-outage",
         why="The one plain-HTTP check goes by name: where no resolver answers, nobody meets the sign-in page.",
+    ),
+    Known(
+        name="server-resets-one-name",
+        truth=Truth(
+            seed=1,
+            hours=0.06,
+            homes=_homes("fibre"),
+            wrongs=(_wrong(Ill.SERVER_RESETS_NAME, "x.com"),),
+            has_vantage=False,
+        ),
+        who="site",
+        mark=Mark.ACCUSES,
+        word="blocked_tls",
+        rule_id="innocuous-name-passes",
+        why="An innocuous name that passes is taken for a filter's doing without any vantage, and it is the server's own.",
+    ),
+    Known(
+        name="server-resets-one-name-while-the-collector-is-cut-off",
+        truth=Truth(
+            seed=1,
+            hours=0.14,
+            homes=_homes("fibre"),
+            wrongs=(
+                Wrong(ill=Ill.COLLECTOR_DOWN, since_s=30, until_s=7_200),
+                _wrong(Ill.SERVER_RESETS_NAME, "x.com"),
+            ),
+        ),
+        who="site",
+        mark=Mark.ACCUSES,
+        word="blocked_tls",
+        rule_id="innocuous-name-passes",
+        why="The same with a vantage whose last news is from before its server began to reset it.",
+    ),
+    Known(
+        name="a-quarter-of-the-packets-lost",
+        truth=Truth(
+            seed=1,
+            hours=1.0,
+            homes=_homes("very-lossy", "lossy", "very-lossy"),
+            wrongs=(
+                Wrong(ill=Ill.LINE_WORSE, since_s=300, until_s=7_200, homes=frozenset(range(3)), share=0.25),
+            ),
+        ),
+        who="device",
+        mark=Mark.ACCUSES,
+        word="blocked_tls",
+        rule_id="platform-blocked-in-handshake",
+        why="A platform's handshake times out in two rounds by loss, and an innocuous name happens to pass: that accuses.",
+        is_long=True,
     ),
 )
 """What was, and must not be again."""

@@ -260,7 +260,14 @@ def _round(
             break
         moments = [*(ended for ended, *_ in coming[:1]), current.early_ns(), current.next_look_ns(now_ns)]
         now_ns = min(moment for moment in moments if moment > now_ns)
-    history.add(now_ns, judged.verdict, ladder, utc_ns=0, targets=judged.targets)
+    history.add(
+        now_ns,
+        judged.verdict,
+        ladder,
+        utc_ns=0,
+        targets=judged.targets,
+        references=judged.facts.references,
+    )
     conclusion = _conclusion(drawn, current, judged, ladder, now_ns)
     late = [record for *_, record in sorted(coming, key=lambda item: item[:2])]
     return Played(end_ns=now_ns, judged=judged, stored=(*taken, conclusion, *late))
@@ -272,8 +279,7 @@ def _views(drawn: Story, looks: dict[str, tuple[Look, ...]], now_ns: int) -> dic
     for target in PLATFORMS:
         seen = view_at(looks.get(target.name, ()), drawn.booted_utc_ns + now_ns, target)
         if seen is not None:
-            sight, age_ns, side = seen
-            found[target.name] = replace(view_of(sight, target), age_s=age_ns / NS, looked=side)
+            found[target.name] = seen
     return found
 
 
@@ -317,6 +323,7 @@ def _conclusion(
         ladder=ladder,
         verdict=judged.verdict,
         targets=judged.targets,
+        references=judged.facts.references,
         silent=() if ended.is_over(now_ns) else ended.out,
         since_utc_ns=0,
         traffic=(0, 0),

@@ -8,11 +8,11 @@ import datetime as dt
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from firmware.judgement.site.evidence import Looked, SiteView, VantageSource
+from firmware.judgement.site.evidence import MOST_LOOKS, Looked, SiteView, VantageSource
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.plan import Cadence, Network, Plan, PlannedTarget
@@ -22,6 +22,8 @@ NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * NS
 WINDOW_S: Final = 24 * 3600.0
 """A look further off than this is none."""
+MISSED_NS: Final = 3 * 600 * NS
+"""Looks further apart do not go on from each other."""
 BEGAN_NS: Final = 1_795_000_000 * NS
 FALSE_ADDRESS: Final = "130.192.182.17"
 
@@ -266,18 +268,36 @@ def failure_of(sight: Sight) -> str | None:
     }.get(sight)
 
 
-def view_at(looks: Sequence[Look], utc_ns: int, target: PlannedTarget) -> tuple[Sight, int, Looked] | None:
-    """Return which of `looks` stands for a moment, how far off it is and on which side; None where none does."""
+def view_at(looks: Sequence[Look], utc_ns: int, target: PlannedTarget) -> SiteView | None:
+    """Return what `looks` make of a moment: what they found, how far off, on which side; None where none stands for it."""
     near = [one for one in looks if abs(one.utc_ns - utc_ns) <= WINDOW_S * NS]
     before = max((one for one in near if one.utc_ns <= utc_ns), key=lambda one: one.utc_ns, default=None)
     after = min((one for one in near if one.utc_ns >= utc_ns), key=lambda one: one.utc_ns, default=None)
-    if before is not None and after is not None:
-        if before.sight is not after.sight:
-            return None
-        return before.sight, min(utc_ns - before.utc_ns, after.utc_ns - utc_ns), Looked.AROUND
-    if before is not None:
-        return before.sight, utc_ns - before.utc_ns, Looked.BEFORE
-    return None if after is None else (after.sight, after.utc_ns - utc_ns, Looked.AFTER)
+    closest = min(
+        (one for one in (before, after) if one is not None),
+        key=lambda one: abs(one.utc_ns - utc_ns),
+        default=None,
+    )
+    if closest is None:
+        return None
+    age_s = abs(closest.utc_ns - utc_ns) / NS
+    if before is None:
+        return replace(view_of(closest.sight, target), age_s=age_s, looked=Looked.AFTER)
+    if after is not None and before.sight is not after.sight:
+        return replace(view_of(closest.sight, target), age_s=age_s, looked=Looked.CHANGED)
+    first, earlier = before, []
+    for one in sorted((one for one in looks if one.utc_ns < before.utc_ns), key=lambda one: -one.utc_ns):
+        if one.sight is not first.sight or first.utc_ns - one.utc_ns > MISSED_NS:
+            break
+        first = one
+        earlier.append((before.utc_ns - one.utc_ns) / NS)
+    return replace(
+        view_of(before.sight, target),
+        age_s=age_s,
+        looked=Looked.BEFORE if after is None else Looked.AROUND,
+        before_s=(utc_ns - before.utc_ns) / NS,
+        earlier_s=tuple(earlier[:MOST_LOOKS]),
+    )
 
 
 def address_of(target: PlannedTarget) -> str:

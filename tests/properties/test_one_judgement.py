@@ -27,7 +27,8 @@ SITE = PLATFORMS[0].name
 WELL = dict.fromkeys((one.name for one in PLAN.targets), Fate.WELL)
 BLOCKED = WELL | {SITE: Fate.RESET}
 """Its handshakes are reset, and so are those with an innocuous name there: only a vantage outside can tell."""
-SEEN_WELL = ((-40 * NS, Sight.UP), (600 * NS, Sight.UP))
+SEEN_WELL = (*((at_s * NS, Sight.UP) for at_s in range(-55, 0, 5)), (600 * NS, Sight.UP))
+"""Looked at often while it failed, and once after."""
 
 
 def story_of(*rounds: DrawnRound) -> Story:

@@ -14,6 +14,7 @@ from firmware.judgement import target_judgement
 from firmware.judgement.facts import FAR, Past
 from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.ladder import Ladder
+from firmware.judgement.line_loss import NO_REFERENCES, ReferenceHandshakes, handshakes_from_json
 from firmware.judgement.observation import Observation, from_record
 from firmware.judgement.round.verdict import EARLY_NS, RoundJudgement, judge_round
 from firmware.judgement.site.evidence import SiteView, WebEvidence
@@ -29,6 +30,8 @@ LISTS: Final = "fingerprints"
 """Where a round's record names the lists of fingerprints that its device went by, beside those that come along."""
 SILENT: Final = "silent"
 """Where a round's record names the targets that were still out, and taken to be silent, when it ended early."""
+REFERENCES: Final = "references"
+"""Where a round's record says how its reference handshakes went."""
 _NS: Final = 1_000_000_000
 
 
@@ -40,6 +43,7 @@ class PastRound:
     verdict: Verdict
     ladder: Ladder
     targets: tuple[TargetJudgement, ...] = ()
+    references: ReferenceHandshakes = NO_REFERENCES
 
     def before(self, now_ns: int) -> Past:
         """Return it as the rules see it at `now_ns` of the same boot."""
@@ -48,6 +52,7 @@ class PastRound:
             ladder=self.ladder,
             age_s=(now_ns - self.ended_ns) / _NS,
             targets=self.targets,
+            references=self.references,
         )
 
 
@@ -64,6 +69,7 @@ def past_round(conclusion: Record) -> PastRound | None:
         verdict=conclusion.verdict,
         ladder=ladder,
         targets=_targets_of(conclusion),
+        references=handshakes_from_json(conclusion.outcome.detail.get(REFERENCES)),
     )
 
 

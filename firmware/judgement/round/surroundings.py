@@ -11,13 +11,14 @@ from typing import Final
 
 from firmware.judgement.facts import RoundFacts
 from firmware.judgement.fingerprints.table import Fingerprints
+from firmware.judgement.line_loss import NO_TRIES, is_clean
 from firmware.judgement.round.from_records import ended_ns
 from firmware.judgement.round.verdict import RoundJudgement
 from firmware.judgement.site.evidence import SiteView
 from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.from_record import evidence_of
 from firmware.judgement.site.round_json import UNKNOWN
-from firmware.judgement.site.targets import FAILED, round_view
+from firmware.judgement.site.targets import FAILED, lately, round_view
 from firmware.judgement.site.verdict import WebJudgement, judge
 from firmware.model.record import Record, Rung
 
@@ -72,6 +73,9 @@ def beside_rounds(
         tunnelled=any(one.tunnelled for one in seen),
         repeated=bool(failing) and _step(failing[-1]) == step,
         failing_for_s=(ended_ns(record) - ended_ns(failing[0])) / _NS if failing else 0.0,
+        references_run_out=any(one.references_run_out for one in seen),
+        line_is_clean=is_clean(one for near_one in near for one in lately(near_one.judged.facts)),
+        paired_before=bool(failing) and (last := _alone(failing[-1])) is not None and last.tries.is_paired,
         verdict=said.verdict,
         rule_id=said.rule_id,
     )
@@ -92,12 +96,24 @@ def judge_in(
 
 
 def _around(facts: RoundFacts, record: Record) -> RoundView:
-    return round_view(facts, record.target_name, _step(record))
+    alone = _alone(record)
+    return round_view(
+        facts,
+        record.target_name,
+        "" if alone is None else alone.step,
+        NO_TRIES if alone is None else alone.tries,
+    )
 
 
 def _step(record: Record) -> str:
+    alone = _alone(record)
+    return "" if alone is None else alone.step
+
+
+def _alone(record: Record) -> WebJudgement | None:
+    """Return the verdict by nothing but the record."""
     evidence = evidence_of(record)
-    return "" if evidence is None else judge(evidence, None).step
+    return None if evidence is None else judge(evidence, None)
 
 
 def _failing(record: Record, earlier: Iterable[Record]) -> Sequence[Record]:

@@ -92,6 +92,7 @@ def _in_short(name: str, judged: WebJudgement) -> TargetJudgement:
         rule_id=judged.verdict.rule_id,
         step=judged.step,
         confidence=judged.confidence,
+        tries=judged.tries,
     )
 
 

@@ -5,7 +5,7 @@ Each asks the facts and nothing else. Why each is as it is: docs/explanation/ver
 
 from typing import Final
 
-from firmware.judgement.site.evidence import Looked
+from firmware.judgement.site.enough import vantage_not_since
 from firmware.judgement.site.facts import WebFacts
 from firmware.judgement.site.journey import (
     CERTIFICATE,
@@ -16,6 +16,7 @@ from firmware.judgement.site.journey import (
     Stage,
 )
 from firmware.judgement.site.pages import is_bot_check, is_slow
+from firmware.judgement.site.pairs import was_answering
 from firmware.model.failures import Failure
 
 _NO_NAME: Final = frozenset(
@@ -108,27 +109,6 @@ def denied_here(facts: WebFacts) -> bool:
     return (denied or false) and bool(facts.others & facts.authenticated) and not facts.answers_authenticated
 
 
-def seen_once(facts: WebFacts) -> bool:
-    """Return whether a failure was seen in one round only."""
-    failed = facts.stage in (Stage.DNS, Stage.TCP, Stage.TLS, Stage.HTTP) or facts.alike is False
-    return facts.round is not None and facts.round.repeated is False and failed
-
-
-def vantage_not_since(facts: WebFacts) -> bool:
-    """Return whether the vantage has not looked since the page began to fail."""
-    if facts.round is None or facts.vantage is None or facts.round.failing_for_s is None:
-        return False
-    return facts.vantage.looked is Looked.BEFORE and facts.vantage.age_s > facts.round.failing_for_s
-
-
-def control_name(facts: WebFacts) -> bool:
-    """Return whether an innocuous name passes where the page's own is stopped."""
-    # A server that has no such site answers so to everyone: then the vantage is stopped at the same place.
-    is_servers_own = facts.vantage_endpoint(handshakes=True) is False
-    passes = facts.control_name_passes and not _was_answering(facts)
-    return facts.stage is Stage.TLS and passes and not is_servers_own
-
-
 def refuses_device(facts: WebFacts) -> bool:
     """Return whether the site itself refuses, and the vantage is not refused alike."""
     if facts.page is None or not facts.page_proven:
@@ -154,13 +134,15 @@ def no_vantage(facts: WebFacts) -> bool:
 
 def impossible_answer(facts: WebFacts) -> bool:
     """Return whether the answer is no public address and the vantage has one."""
-    return facts.answers_impossible and facts.vantage_public and not facts.answers_authenticated
+    is_false = facts.answers_impossible and facts.vantage_public and not facts.answers_authenticated
+    return is_false and not vantage_not_since(facts)
 
 
 def ghost(facts: WebFacts) -> bool:
     """Return whether a name that is dead outside is answered by a forger."""
     # A provider's landing page for mistyped names is its own resolver's; another's answer shows who forges on the way.
-    return dead_name(facts) and (facts.answers_impossible or bool(facts.answers & facts.others))
+    forged = facts.answers_impossible or bool(facts.answers & facts.others)
+    return dead_name(facts) and forged and not vantage_not_since(facts)
 
 
 def dead_name(facts: WebFacts) -> bool:
@@ -241,16 +223,11 @@ def handshake_stopped(facts: WebFacts) -> bool:
     """Return whether handshakes are stopped that the vantage gets."""
     if facts.stage is not Stage.TLS or facts.failure not in STOPPED | {Failure.SSL_FAILED_HANDSHAKE}:
         return False
-    if _was_answering(facts):
+    if was_answering(facts):
         return False
     through = facts.vantage_endpoint(handshakes=True)
     there = not facts.is_first_hop or facts.same_network is True
     return bool(through) or (through is None and there and facts.vantage_got_page)
-
-
-def _was_answering(facts: WebFacts) -> bool:
-    """Return whether time ran out on a handshake whose answer had begun to come: slow, or stopped midway."""
-    return any(one.failure == Failure.TIMEOUT and one.bytes_read for one in facts.handshakes)
 
 
 def _over_tls(url: str) -> bool:
@@ -260,7 +237,7 @@ def _over_tls(url: str) -> bool:
 def slow(facts: WebFacts) -> bool:
     """Return whether the page, or the handshake before it, was still coming or had begun to come when time ran out."""
     if facts.stage is Stage.TLS:
-        return _was_answering(facts)
+        return was_answering(facts)
     if facts.stage is not Stage.HTTP or not facts.evidence.requests:
         return False
     last = facts.evidence.requests[-1]

@@ -12,6 +12,10 @@ from typing import Final
 
 VANTAGE_FRESH_S: Final = 3 * 3600.0
 """A vantage's view older than this is a last known one: used, and said to be old (`SiteView.age_s`)."""
+MOST_LOOKS: Final = 24
+"""So many of a vantage's looks are known of one view beside the last: as many as a rule counts."""
+VANTAGE_OLDEST_S: Final = 24 * 3600.0
+"""A vantage older than this says nothing: a site may have come and gone since."""
 
 
 class VantageSource(StrEnum):
@@ -30,6 +34,8 @@ class Looked(StrEnum):
     """Only after it: what was so at the time it cannot know."""
     AROUND = "around"
     """On both sides, and found the same."""
+    CHANGED = "changed"
+    """On both sides, and found different things: what was so in between it cannot know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,13 +124,16 @@ class SiteView:
     `connects` and `handshakes` map `ADDRESS:PORT` to a failure or None. `asns` maps an address to its network's
     number where known. `reachable` is False where the vantage itself could not be asked: then nothing else is
     filled. `looked` is when, and `age_s` how far from the end of the measurement's round, or from the measurement where it
-    was in none.
+    was in none. `before_s` is how long before that it looked last, None where it did not; `earlier_s` how long before
+    that look the ones were that had found the same without a break, the nearest first, `MOST_LOOKS` of them at most.
     """
 
     source: VantageSource
     reachable: bool = True
     age_s: float = 0.0
     looked: Looked = Looked.BEFORE
+    before_s: float | None = None
+    earlier_s: tuple[float, ...] = ()
     dns_failure: str | None = None
     addresses: tuple[str, ...] = ()
     asns: Mapping[str, int] = field(default_factory=dict)
@@ -138,3 +147,15 @@ class SiteView:
     saw_dns: bool = True
     saw_http: bool = True
     """False where the vantage was not asked for that step at all (then its failure of None says nothing)."""
+
+    @property
+    def last_before_s(self) -> float | None:
+        """Return how long before the measurement's time it looked last; None where it did not, or nobody knows."""
+        return self.age_s if self.looked is Looked.BEFORE else self.before_s
+
+    def looks_since(self, ago_s: float) -> int:
+        """Return how many of its looks that found the same were made in the last `ago_s`, as far as they are known."""
+        before_s = self.last_before_s
+        if before_s is None:
+            return 0
+        return sum(before_s + earlier_s <= ago_s for earlier_s in (0.0, *self.earlier_s))

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from firmware.judgement.fingerprints.table import Fingerprint, Fingerprints, canonical
+from firmware.judgement.line_loss import NO_REFERENCES, Excess, ReferenceHandshakes
 from firmware.judgement.site.evidence import (
     VANTAGE_FRESH_S,
+    VANTAGE_OLDEST_S,
     Connect,
     HandshakeEvidence,
     Looked,
@@ -19,7 +21,7 @@ from firmware.judgement.site.evidence import (
     SiteView,
     WebEvidence,
 )
-from firmware.judgement.site.journey import CERTIFICATE, STOPPED, Stage, hop_of, stage_of, to_port, usable
+from firmware.judgement.site.journey import Stage, hop_of, stage_of, to_port, usable
 from firmware.judgement.site.pages import alike
 from firmware.judgement.site.places import (
     bare,
@@ -32,10 +34,6 @@ from firmware.judgement.site.places import (
     related,
     same_host,
 )
-from firmware.model.failures import Failure
-
-VANTAGE_OLDEST_S: Final = 24 * 3600.0
-"""A vantage older than this says nothing: a site may have come and gone since."""
 
 _SYSTEM: Final = frozenset({"getaddrinfo", "system", "golang_net_resolver"})
 
@@ -49,6 +47,9 @@ class RoundView:
     `repeated`: this target failed in the same step in the round before, and has failed for `failing_for_s`.
     `verdict` is the round's own, `country_verdict` what was said of the country at that time, each with its rule, "" where
     not known: they are passed on as evidence.
+    `references`: its reference handshakes; `references_run_out`: a third of them, or of the round before's, ran out of
+    time; `line_is_clean`: hardly any of the last hour's did, or took a packet twice. `excess`: how much oftener the target
+    failed over the rounds than its line explains. `paired_before`: the round before had own, innocuous, own as well.
     """
 
     references_reached: bool | None = None
@@ -65,6 +66,11 @@ class RoundView:
     rule_id: str = ""
     country_verdict: str = ""
     country_rule_id: str = ""
+    references: ReferenceHandshakes = NO_REFERENCES
+    references_run_out: bool = False
+    line_is_clean: bool | None = None
+    excess: Excess | None = None
+    paired_before: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,8 @@ class WebFacts:
 
     evidence: WebEvidence
     vantage: SiteView | None
+    is_unseen: bool
+    """Whether no vantage has looked at all, or none for a day: then none is to be waited for."""
     round: RoundView | None
     host: str
     """The hop's."""
@@ -107,6 +115,7 @@ class WebFacts:
         round: RoundView | None,
     ) -> "WebFacts":
         """Count."""
+        is_unseen = vantage is None or vantage.age_s > VANTAGE_OLDEST_S
         if vantage is not None and not _may_tell(vantage):
             vantage = None
         first = host_of(evidence.url)
@@ -144,6 +153,7 @@ class WebFacts:
         return cls(
             evidence=evidence,
             vantage=vantage,
+            is_unseen=is_unseen,
             round=round,
             host=host,
             is_first_hop=same_host(host, first),
@@ -163,6 +173,11 @@ class WebFacts:
             known_page=_known_page(evidence, fingerprints),
             alike=None if page is None or vantage is None or not vantage.saw_http else alike(page, vantage),
         )
+
+    @property
+    def has_failed(self) -> bool:
+        """Return whether the page failed, or another came."""
+        return self.stage in (Stage.DNS, Stage.TCP, Stage.TLS, Stage.HTTP) or self.alike is False
 
     @property
     def vantage_resolves(self) -> bool:
@@ -240,19 +255,6 @@ class WebFacts:
         return any(failure is None for failure in found) if found else None
 
     @property
-    def control_name_passes(self) -> bool:
-        """Return whether an innocuous name was answered at an address and port where the host's own was stopped."""
-        answered = {
-            (bare(one.address), one.port)
-            for one in self.controls
-            if one.failure is None
-            or one.failure in CERTIFICATE
-            or one.failure == Failure.SSL_FAILED_HANDSHAKE
-        }
-        stopped = {(bare(one.address), one.port) for one in self.handshakes if one.failure in STOPPED}
-        return bool(answered & stopped)
-
-    @property
     def is_stale(self) -> bool:
         """Return whether the vantage's view is a last known one."""
         return self.vantage is not None and self.vantage.age_s > VANTAGE_FRESH_S
@@ -260,7 +262,8 @@ class WebFacts:
 
 def _may_tell(vantage: SiteView) -> bool:
     """Return whether the vantage looked at a time that says something of the measurement's."""
-    return vantage.reachable and vantage.looked is not Looked.AFTER and vantage.age_s <= VANTAGE_OLDEST_S
+    is_of_then = vantage.looked in (Looked.BEFORE, Looked.AROUND)
+    return vantage.reachable and is_of_then and vantage.age_s <= VANTAGE_OLDEST_S
 
 
 def _is_proven(evidence: WebEvidence) -> bool:

@@ -10,6 +10,8 @@ from firmware.model.failures import Failure
 
 SILENT: Final = frozenset({Failure.TIMEOUT, Failure.DNS_SERVFAIL, Failure.DNS_TEMPORARY_FAILURE})
 """Failures that loss alone can make: they must come twice where somebody can look twice."""
+RAN_OUT: Final = frozenset({Failure.TIMEOUT, Failure.DNS_TEMPORARY_FAILURE})
+"""Failures that loss alone makes."""
 UNCLEAR_NAMES: Final = frozenset({*SILENT, Failure.DNS_SERVER_MISBEHAVING, Failure.DNS_WRONG_QUERY_ID})
 WRONG_CERTIFICATE: Final = frozenset({Failure.SSL_INVALID_HOSTNAME, Failure.SSL_UNKNOWN_AUTHORITY})
 CERTIFICATE: Final = WRONG_CERTIFICATE | {Failure.SSL_INVALID_CERTIFICATE}

@@ -7,6 +7,7 @@ does not fit, naming the key; what is read are facts and words that are passed o
 from dataclasses import replace
 from typing import Final
 
+from firmware.judgement.line_loss import excess_from_json, handshakes_from_json
 from firmware.judgement.site.facts import RoundView
 from firmware.model.jsontypes import JsonObject, JsonValue, Reader, RecordError
 
@@ -30,6 +31,11 @@ def to_json(view: RoundView) -> JsonObject:
         "tunnelled": view.tunnelled,
         "repeated": view.repeated,
         "failing_for_s": view.failing_for_s,
+        "references": view.references.to_json(),
+        "references_run_out": view.references_run_out,
+        "line_is_clean": view.line_is_clean,
+        "excess": None if view.excess is None else view.excess.to_json(),
+        "paired_before": view.paired_before,
     }
 
 
@@ -54,6 +60,11 @@ def from_json(value: JsonValue, country: JsonValue = None) -> RoundView:
         tunnelled=_truth(reader, "tunnelled") is True,
         repeated=_truth(reader, "repeated"),
         failing_for_s=_seconds(reader, "failing_for_s"),
+        references=handshakes_from_json(reader.raw("references")),
+        references_run_out=_truth(reader, "references_run_out") is True,
+        line_is_clean=_truth(reader, "line_is_clean"),
+        excess=excess_from_json(reader.raw("excess")),
+        paired_before=_truth(reader, "paired_before"),
     )
     if country is None:
         return found

@@ -2,9 +2,9 @@
 
 Because of what, and what would overturn it, says the catalogue (`firmware.language`) under `rule.…`, by the rule's id.
 
-The first whose condition holds speaks. A rule says `blocked_…` only with a vantage outside that got what failed here,
-or with evidence that only a censor's doing explains: a known answer of theirs, a true answer that lost a race, an
-innocuous name that passes where the page's own is stopped. The last rule always holds and says `inconclusive`.
+The first whose condition holds speaks. A rule says `blocked_…` only with a vantage outside that got what failed here, or
+with evidence that only a censor's doing explains: a known answer of theirs, a true answer that lost a race. An innocuous
+name that passes where the page's own is stopped is none: a server may do that to everyone. The last rule always holds and says `inconclusive`.
 """
 
 from collections.abc import Callable
@@ -12,18 +12,25 @@ from dataclasses import dataclass
 from typing import Final
 
 from firmware.judgement.site import conditions as when
+from firmware.judgement.site import enough, pairs
 from firmware.judgement.site.facts import WebFacts
 from firmware.model.verdict_words import VerdictWord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebRule:
-    """One row of the table. `is_sure` says whether a verdict by it rests on more than one view of the page."""
+    """One row of the table. `is_sure` says whether a verdict by it rests on more than one view of the page.
+
+    `needs_vantage`: one of them is the vantage's, so that it is as sure as that is fresh. `is_unsure`: a second view is
+    lacking, and the verdict is never a headline.
+    """
 
     rule_id: str
     verdict: VerdictWord
     condition: Callable[[WebFacts], bool]
     is_sure: bool = False
+    needs_vantage: bool = False
+    is_unsure: bool = False
 
 
 WEB_RULES: Final[tuple[WebRule, ...]] = (
@@ -95,7 +102,7 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
     WebRule(
         rule_id="seen-once",
         verdict=VerdictWord.INCONCLUSIVE,
-        condition=when.seen_once,
+        condition=enough.seen_once,
     ),
     WebRule(
         rule_id="true-answer-came-second",
@@ -110,10 +117,14 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
         is_sure=True,
     ),
     WebRule(
-        rule_id="innocuous-name-passes",
-        verdict=VerdictWord.BLOCKED_TLS,
-        condition=when.control_name,
-        is_sure=True,
+        rule_id="line-ran-out",
+        verdict=VerdictWord.INCONCLUSIVE,
+        condition=enough.line_ran_out,
+    ),
+    WebRule(
+        rule_id="time-out-unpaired",
+        verdict=VerdictWord.INCONCLUSIVE,
+        condition=enough.unpaired,
     ),
     WebRule(
         rule_id="site-refuses-device",
@@ -125,6 +136,12 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
         verdict=VerdictWord.OK,
         condition=when.proven_error,
         is_sure=True,
+    ),
+    WebRule(
+        rule_id="innocuous-name-unseen",
+        verdict=VerdictWord.BLOCKED_TLS,
+        condition=pairs.control_name_unseen,
+        is_unsure=True,
     ),
     WebRule(
         rule_id="page-without-control",
@@ -160,22 +177,29 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
     WebRule(
         rule_id="control-not-since",
         verdict=VerdictWord.INCONCLUSIVE,
-        condition=when.vantage_not_since,
+        condition=enough.vantage_not_since,
+    ),
+    WebRule(
+        rule_id="innocuous-name-passes",
+        verdict=VerdictWord.BLOCKED_TLS,
+        condition=enough.seen_enough(pairs.control_name),
+        is_sure=True,
+        needs_vantage=True,
     ),
     WebRule(
         rule_id="name-denied",
         verdict=VerdictWord.BLOCKED_DNS,
-        condition=when.name_denied,
+        condition=enough.seen_enough(when.name_denied),
     ),
     WebRule(
         rule_id="name-never-answered",
         verdict=VerdictWord.BLOCKED_DNS,
-        condition=when.name_unanswered,
+        condition=enough.seen_enough(when.name_unanswered),
     ),
     WebRule(
         rule_id="wrong-host-answers",
         verdict=VerdictWord.BLOCKED_DNS,
-        condition=when.wrong_host,
+        condition=enough.seen_enough(when.wrong_host),
     ),
     WebRule(
         rule_id="certificate-or-clock",
@@ -185,22 +209,22 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
     WebRule(
         rule_id="certificate-replaced",
         verdict=VerdictWord.BLOCKED_TLS,
-        condition=when.certificate_replaced,
+        condition=enough.seen_enough(when.certificate_replaced),
     ),
     WebRule(
         rule_id="answers-elsewhere",
         verdict=VerdictWord.BLOCKED_DNS,
-        condition=when.answers_elsewhere,
+        condition=enough.seen_enough(when.answers_elsewhere),
     ),
     WebRule(
         rule_id="connect-stopped",
         verdict=VerdictWord.BLOCKED_TCP,
-        condition=when.connect_stopped,
+        condition=enough.seen_enough(when.connect_stopped),
     ),
     WebRule(
         rule_id="handshake-stopped",
         verdict=VerdictWord.BLOCKED_TLS,
-        condition=when.handshake_stopped,
+        condition=enough.seen_enough(when.handshake_stopped),
     ),
     WebRule(
         rule_id="slow-transfer",
@@ -210,7 +234,7 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
     WebRule(
         rule_id="request-stopped",
         verdict=VerdictWord.BLOCKED_HTTP,
-        condition=when.request_stopped,
+        condition=enough.seen_enough(when.request_stopped),
     ),
     WebRule(
         rule_id="bot-check",
@@ -230,12 +254,17 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
     WebRule(
         rule_id="other-page-elsewhere",
         verdict=VerdictWord.BLOCKED_DNS,
-        condition=when.other_page_elsewhere,
+        condition=enough.seen_enough(when.other_page_elsewhere),
     ),
     WebRule(
         rule_id="other-page",
         verdict=VerdictWord.BLOCKED_HTTP,
-        condition=when.other_page,
+        condition=enough.seen_enough(when.other_page),
+    ),
+    WebRule(
+        rule_id="vantage-looked-too-little",
+        verdict=VerdictWord.INCONCLUSIVE,
+        condition=enough.vantage_looked_too_little,
     ),
     WebRule(
         rule_id="page-mixed-evidence",

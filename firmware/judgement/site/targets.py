@@ -1,7 +1,7 @@
 """Each platform of a round judged by itself, with what the round around it says. Pure; device and collector call it.
 
-What a failure needs beside itself comes from here: whether it came twice, since when, whether the reference targets and the
-resolver were well, and whether the vantage outside has looked since. It must never judge a page by one round alone.
+What a failure needs beside itself comes from here: whether it came twice, since when, how often over the rounds beside
+what the line loses, whether the reference targets and the resolver were well. It must never judge a page by one round alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,17 +9,32 @@ from typing import Final
 
 from firmware.judgement.facts import Past, RoundFacts
 from firmware.judgement.fingerprints.table import Fingerprints, canonical
+from firmware.judgement.line_loss import (
+    Excess,
+    ReferenceHandshakes,
+    RoundTries,
+    TargetTries,
+    excess,
+    is_clean,
+)
 from firmware.judgement.observation import Outlook
 from firmware.judgement.site.evidence import SiteView, WebEvidence
 from firmware.judgement.site.facts import RoundView
+from firmware.judgement.site.journey import Stage
 from firmware.judgement.site.verdict import WebJudgement, judge
+from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.record import Rung
+from firmware.model.verdict_words import VerdictWord
 
 REPEATED_S: Final = 600.0
 """A failure in a round that ended longer ago than this is not the same one."""
 MIN_NAMES: Final = 3
 """So many unrelated names must have one answer before the resolver is taken to lie for everything."""
 FAILED: Final = frozenset({"dns", "tcp", "tls", "http"})
+CLEAN_S: Final = 3600.0
+"""How far back a line's losses are counted to call it clean."""
+COUNTED_S: Final = 6 * 3600.0
+"""How far back a target's failures are counted."""
 
 
 def judge_targets(
@@ -39,22 +54,36 @@ def judge_targets(
         name = seen.target_name
         if name in pages and seen.outlook is not Outlook.EXCLUDED:
             # Where the journey ended does not depend on the round, so it is asked first, of the same rules.
-            step = judge(pages[name], None).step
-            around = round_view(facts, name, step)
+            alone = judge(pages[name], views.get(name))
+            around = round_view(facts, name, alone.step, alone.tries)
             found[name] = judge(pages[name], views.get(name), round=around, fingerprints=fingerprints)
     return found
 
 
-def round_view(facts: RoundFacts, name: str, step: str) -> RoundView:
+def round_view(facts: RoundFacts, name: str, step: str, tries: TargetTries) -> RoundView:
     """Return what a round and those before it say around its target `name`, whose journey ended in `step`."""
+    before = _before(facts.history, name)
+    last = facts.history[-1] if facts.history else None
+    is_recent = last is not None and last.age_s <= REPEATED_S
     return RoundView(
         references_reached=facts.outside_well,
         names_resolve=_names_resolve(facts, name),
         resolver_lies=facts.resolver_lies,
         tunnelled=facts.tunnelled,
-        repeated=_step_before(facts.history, name) == step,
+        repeated=before is not None and before.step == step and _is_amiss(before),
         failing_for_s=_failing_for_s(facts.history, name),
+        references=facts.references,
+        references_run_out=facts.references.run_out
+        or (last is not None and is_recent and last.references.run_out),
+        line_is_clean=is_clean(lately(facts)),
+        excess=_excess(facts, name, step, tries),
+        paired_before=before is not None and before.tries.is_paired,
     )
+
+
+def lately(facts: RoundFacts) -> tuple[ReferenceHandshakes, ...]:
+    """Return how the reference handshakes of a round went, and of those of the hour before it."""
+    return (facts.references, *(one.references for one in facts.history if one.age_s <= CLEAN_S))
 
 
 def resolver_lies(pages: Iterable[WebEvidence]) -> bool:
@@ -85,19 +114,39 @@ def _names_resolve(facts: RoundFacts, name: str) -> bool | None:
     return False if asked or facts.failed(Rung.RESOLVER) else None
 
 
-def _step_before(history: Sequence[Past], name: str) -> str:
+def _before(history: Sequence[Past], name: str) -> TargetJudgement | None:
+    """Return what was said of the target in the round before, if that was not long ago."""
     last = history[-1] if history else None
-    if last is None or last.age_s > REPEATED_S:
-        return ""
-    return next((one.step for one in last.targets if one.name == name), "")
+    return None if last is None or last.age_s > REPEATED_S else _of(last, name)
+
+
+def _of(past: Past, name: str) -> TargetJudgement | None:
+    return next((one for one in past.targets if one.name == name), None)
+
+
+def _is_amiss(target: TargetJudgement) -> bool:
+    """Return whether a target failed, or what came of it was not found to be well."""
+    return target.step in FAILED or (target.step != Stage.NONE and target.verdict is not VerdictWord.OK)
 
 
 def _failing_for_s(history: Sequence[Past], name: str) -> float:
     """Return for how long the target has failed in every round; 0 where this is the first."""
     since_s = 0.0
     for past in reversed(history):
-        step = next((one.step for one in past.targets if one.name == name), "")
-        if step not in FAILED or past.age_s - since_s > REPEATED_S:
+        target = _of(past, name)
+        if target is None or not _is_amiss(target) or past.age_s - since_s > REPEATED_S:
             break
         since_s = past.age_s
     return since_s
+
+
+def _excess(facts: RoundFacts, name: str, step: str, tries: TargetTries) -> Excess:
+    """Return how much oftener the target failed, in the step it does now, than the line explains."""
+    rounds = [
+        RoundTries(age_s=past.age_s, target=target.tries, references=past.references)
+        for past in facts.history
+        if past.age_s <= COUNTED_S
+        and (target := _of(past, name)) is not None
+        and (target.step == step or target.step not in FAILED)
+    ]
+    return excess([*rounds, RoundTries(age_s=0.0, target=tries, references=facts.references)])

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 from firmware.judgement.fingerprints.load import builtin
 from firmware.judgement.fingerprints.table import Fingerprint, Fingerprints
+from firmware.judgement.line_loss import NO_TRIES, TargetTries
 from firmware.judgement.site.evidence import Looked, SiteView, WebEvidence
 from firmware.judgement.site.facts import RoundView, WebFacts
-from firmware.judgement.site.journey import Stage
+from firmware.judgement.site.journey import RAN_OUT, Stage
 from firmware.judgement.site.pages import is_slow
+from firmware.judgement.site.pairs import tried_again, tries_of
 from firmware.judgement.site.rules import WEB_RULES
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonObject
@@ -25,13 +27,14 @@ from firmware.model.verdict_words import VerdictWord
 class WebJudgement:
     """The verdict on one page, and how much stands behind it: `high`, `medium` or `low`.
 
-    `low`: it rests on a vantage that is only the last known one, or it is inconclusive.
+    `low`: it rests on a vantage that is only the last known one, lacks one altogether, or is inconclusive.
     """
 
     verdict: Verdict
     confidence: str
     step: str
     """Where the journey ended: `none`, `dns`, `tcp`, `tls`, `http`, `handshake` or `page`."""
+    tries: TargetTries = NO_TRIES
 
 
 def judge(
@@ -49,8 +52,9 @@ def judge(
     known = builtin() if fingerprints is None else fingerprints
     facts = WebFacts.of(evidence, vantage, fingerprints=known, round=round)
     rule = next(rule for rule in WEB_RULES if rule.condition(facts))
-    rests_on_vantage = rule.verdict is not VerdictWord.OK and not rule.is_sure
-    if rule.verdict is VerdictWord.INCONCLUSIVE or (facts.is_stale and rests_on_vantage):
+    rests_on_vantage = rule.verdict is not VerdictWord.OK and (not rule.is_sure or rule.needs_vantage)
+    is_weak = rule.verdict is VerdictWord.INCONCLUSIVE or rule.is_unsure
+    if is_weak or (facts.is_stale and rests_on_vantage):
         confidence = "low"
     else:
         confidence = "high" if rule.is_sure else "medium"
@@ -62,17 +66,15 @@ def judge(
         ),
         confidence=confidence,
         step=str(facts.stage),
+        tries=tries_of(facts),
     )
 
 
 def _evidence(facts: WebFacts, vantage: SiteView | None) -> Iterator[Statement]:
     yield _came_to(facts)
     yield from _lookups(facts)
-    for handshake in facts.controls:
-        if handshake.failure is None:
-            yield stated("innocuous-name-answered", address=handshake.address)
-        else:
-            yield stated("innocuous-name-failed", address=handshake.address, failure=handshake.failure)
+    yield from _beside(facts)
+    yield from _over_rounds(facts)
     for known in (facts.known_answer, facts.known_page):
         if known is not None:
             yield _fingerprint(known)
@@ -102,6 +104,30 @@ def _fingerprint(known: Fingerprint) -> Statement:
         return stated("fingerprint", **match)
     listed: JsonObject = {"list": known.of.name, "day": known.of.day, "digest": known.of.digest}
     return stated("fingerprint-of-list", source=known.source, **match, **listed)
+
+
+def _beside(facts: WebFacts) -> Iterator[Statement]:
+    """Yield what came of an innocuous name, and of the own name after it."""
+    for handshake in facts.controls:
+        if handshake.failure is None:
+            yield stated("innocuous-name-answered", address=handshake.address)
+        else:
+            yield stated("innocuous-name-failed", address=handshake.address, failure=handshake.failure)
+    for where, failure in tried_again(facts):
+        yield stated("own-name-again", address=where, failure=failure)
+
+
+def _over_rounds(facts: WebFacts) -> Iterator[Statement]:
+    """Yield what the line lost, and how often the page failed beside that, where a verdict may rest on it."""
+    if facts.round is None:
+        return
+    lost, counted = facts.round.references, facts.round.excess
+    if facts.failure in RAN_OUT and lost.tried:
+        yield stated("reference-handshakes", tried=lost.tried, timed_out=lost.timed_out, resent=lost.resent)
+    if counted is not None and counted.is_beyond_loss:
+        yield stated(
+            "failed-beyond-loss", failed=counted.failed, rounds=counted.rounds, since_s=round(counted.since_s)
+        )
 
 
 def _came_to(facts: WebFacts) -> Statement:
@@ -140,6 +166,8 @@ def _from_outside(facts: WebFacts, vantage: SiteView | None) -> Iterator[Stateme
         yield stated("vantage-unreachable")
     elif vantage.looked is Looked.AFTER:
         yield stated("vantage-after")
+    elif vantage.looked is Looked.CHANGED:
+        yield stated("vantage-changed")
     elif facts.vantage is None:
         yield stated("vantage-too-old", age_s=vantage.age_s)
     else:

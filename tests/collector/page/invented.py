@@ -127,7 +127,14 @@ class Device:
         history = [replace(past, age_s=(end_ns - then) / NS_PER_S) for then, past in self.past[-5:]]
         judged = judge_records(made, history)
         concluded = judged.verdict
-        self.past.append((end_ns, Past(verdict=concluded, ladder=climbed, age_s=0.0, targets=judged.targets)))
+        ended = Past(
+            verdict=concluded,
+            ladder=climbed,
+            age_s=0.0,
+            targets=judged.targets,
+            references=judged.facts.references,
+        )
+        self.past.append((end_ns, ended))
         health: dict[str, JsonValue] = {
             "cpu_percent": round(chance.uniform(2, 9), 1),
             "memory_percent": 31.4,
@@ -155,6 +162,7 @@ class Device:
                     detail={
                         "ladder": ladder.to_json(climbed),
                         "targets": targets_json(judged.targets),
+                        "references": judged.facts.references.to_json(),
                     }
                 ),
                 context=health,

@@ -55,6 +55,7 @@ def test_a_view_comes_back_as_it_was(vantage_log: VantageLog, queries: VantageQu
     vantage_log.add([sample(10)], every_s=600)
     vantage_log.add([sample(610)], every_s=600)
     (streak,) = queries.around(KEY, 300 * NS)
+    assert streak.later_ms == (600_000,)
     assert (streak.view, streak.samples, streak.first_utc_ns, streak.last_utc_ns) == (
         WELL,
         2,

@@ -11,6 +11,7 @@ from collector.vantage.asking import (
     PLATFORMS_AN_HOUR,
     REFERENCES_APART_S,
     SOON_S,
+    WANTED_LOOKS,
     Asking,
     Look,
 )
@@ -31,11 +32,13 @@ def test_what_is_lost_is_looked_at_within_seconds_and_the_device_is_told() -> No
     assert asking.due_s(103.0) is None
 
 
-def test_what_stays_blocked_is_not_asked_for_again() -> None:
+def test_what_stays_blocked_is_asked_for_as_often_as_its_verdict_needs_and_no_more() -> None:
     asking = Asking()
-    failed(asking, "d1", ["x"], 100.0)
-    asking.take(102.0)
-    asking.looked(["x"], 102.0)
+    for look in range(WANTED_LOOKS):
+        now_s = 100.0 + 30 * look
+        failed(asking, "d1", ["x"], now_s)
+        assert asking.take(now_s + SOON_S).names == {"x"}
+        asking.looked(["x"], now_s + SOON_S)
     for round_s in range(280, 7200, 180):
         failed(asking, "d1", ["x"], float(round_s))
         assert asking.due_s(float(round_s)) is None
@@ -98,7 +101,7 @@ def test_enemies_and_flapping_devices_cannot_make_it_look_without_end() -> None:
     assert len(asking._failing) <= MAX_FAILING
 
 
-def test_one_device_asks_for_a_platform_once_in_ten_minutes_however_it_flaps() -> None:
+def test_one_device_asks_for_a_platform_so_often_in_ten_minutes_however_it_flaps() -> None:
     asking = Asking()
     taken = 0
     for moment in range(0, 3600, 5):
@@ -108,4 +111,4 @@ def test_one_device_asks_for_a_platform_once_in_ten_minutes_however_it_flaps() -
         due_s = asking.due_s(now_s + 4)
         if due_s is not None and due_s <= now_s + 4:
             taken += len(asking.take(now_s + 4).names)
-    assert taken <= 3600 / AGAIN_S + 1
+    assert taken <= WANTED_LOOKS * (3600 / AGAIN_S + 1)

@@ -29,6 +29,8 @@ SITE = next(one for one in invented.PLAN.targets if one.rung is Rung.PLATFORMS)
 KEY = Key(test=SITE.test, target=SITE.target, target_name=SITE.name)
 BEGAN_S = 1_795_000_000
 DAY_S = 86_400
+FAILING = range(30, 110, 5)
+"""While the platform fails in the device's two rounds the vantage looks so often, in s after their beginning."""
 WELL = SiteView(
     source=VantageSource.COLLECTOR,
     addresses=("93.184.216.34",),
@@ -125,10 +127,20 @@ def test_down_outside_too_is_down(here: Here) -> None:
 
 
 def test_well_outside_is_blocked(here: Here) -> None:
+    for at_s in (0, *FAILING, 600):
+        here.vantage(BEGAN_S + at_s, WELL)
+    here.deliver(BEGAN_S + 300)
+    one = here.judged()
+    assert said(one) == "blocked_tcp"
+
+
+def test_well_before_and_after_is_not_enough_where_nobody_looked_while_it_failed(here: Here) -> None:
+    """A site that was down for everyone for some minutes between two sweeps."""
     here.vantage(BEGAN_S, WELL)
     here.vantage(BEGAN_S + 600, WELL)
     here.deliver(BEGAN_S + 300)
-    assert said(here.judged()) == "blocked_tcp"
+    one = here.judged()
+    assert (said(one), one.judgement.verdict.rule_id) == ("inconclusive", "control-not-since")
 
 
 @pytest.mark.parametrize("view", [None, UNREACHABLE])
@@ -159,8 +171,10 @@ def test_until_the_vantage_has_looked_again_nobody_is_accused(here: Here) -> Non
     here.deliver(BEGAN_S + 300)
     one = here.judged()
     assert (said(one), one.judgement.verdict.rule_id) == ("inconclusive", "control-not-since")
-    here.vantage(BEGAN_S + 600, WELL)
-    assert said(here.judged()) == "blocked_tcp"
+    for at_s in (*FAILING, 600):
+        here.vantage(BEGAN_S + at_s, WELL)
+    one = here.judged()
+    assert said(one) == "blocked_tcp"
 
 
 def test_a_site_that_went_down_between_two_looks_is_not_called_blocked(here: Here) -> None:

@@ -16,9 +16,18 @@ from collector.store.vantage_streaks import (
     VantageStreak,
     continued,
 )
-from collector.vantage.log import JOIN_WINDOW_S, UNREACHABLE, age_s, is_connected, nearest, sample_of
+from collector.vantage.log import (
+    CHANGED,
+    JOIN_WINDOW_S,
+    UNREACHABLE,
+    age_s,
+    is_connected,
+    joined,
+    nearest,
+    sample_of,
+)
 from collector.vantage.targets import VantageTarget
-from firmware.judgement.site.evidence import SiteView, VantageSource
+from firmware.judgement.site.evidence import Looked, SiteView, VantageSource
 from firmware.model.failures import Failure
 from firmware.model.record import ClockQuality, ClockReading, Outcome, Record, Zone
 
@@ -145,3 +154,26 @@ def test_a_vantage_that_is_not_connected_says_only_that() -> None:
     assert (told.failure, told.view.reachable) == (Failure.TIMEOUT, True)
     missed = record_of(KEY, Outcome(failure=Failure.MISSED_SLOT, failed_operation="start"))
     assert sample_of(missed, connected=True) is None
+
+
+def test_a_streak_knows_when_it_was_sampled_and_one_from_before_guesses_too_early() -> None:
+    """Sweeps every ten minutes, and looks in between where a device lost the page."""
+    taken_s = [0, 600, 630, 660, 1200]
+    (streak,) = streaks_of([sample(at) for at in taken_s])
+    assert [one // NS for one in streak.looks_by(700 * NS)] == [0, 600, 630, 660]
+    assert [one // NS for one in streak.looks_by(2000 * NS)] == taken_s
+    old = replace(streak, later_ms=())
+    (guessed_ns,) = old.looks_by(700 * NS)
+    assert guessed_ns <= 660 * NS
+
+
+def test_a_moment_is_told_how_long_before_it_the_looks_were() -> None:
+    (streak,) = streaks_of([sample(at) for at in (0, 600, 630, 660, 1200)])
+    view, why = joined([streak], 700 * NS, 700 * NS, 700 * NS)
+    assert why is None
+    assert view is not None
+    assert (view.looked, view.before_s, view.earlier_s) == (Looked.AROUND, 40.0, (30.0, 60.0, 660.0))
+    assert [view.looks_since(ago_s) for ago_s in (39.0, 40.0, 100.0, 1e6)] == [0, 1, 3, 4]
+    went = streaks_of([sample(0), sample(600), sample(1200, DOWN, "connection_refused")])
+    view, why = joined(went, 700 * NS, 700 * NS, 700 * NS)
+    assert (None if view is None else view.looked, why) == (Looked.CHANGED, CHANGED)

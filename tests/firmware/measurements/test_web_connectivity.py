@@ -14,6 +14,7 @@ from firmware.model.record import Outcome
 from firmware.model.task import OptionValue
 from firmware.net.host_view import DefaultRoute, Host, InterfaceAddress, Resolvers
 from firmware.net.targets import TargetError
+from firmware.protocols import web_endpoint
 from tests.probing import probe
 from tests.servers.dns import DnsServer, reply, zone
 from tests.servers.http import Request, http, page, redirect
@@ -128,13 +129,42 @@ def test_a_filter_of_names_spares_the_control(
     assert parts(outcome, "requests") == []
 
 
-def test_a_silent_name_times_out_and_the_control_answers_for_another(authority: Authority) -> None:
+def test_a_silent_name_is_tried_again_after_an_innocuous_one_was_answered(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_endpoint, "CONTROL_TIMEOUT_S", 0.6)
     # The server knows only its own name: that it answers the control with a certificate is what counts.
     well = over_tls(authority.server_context(NAME))
     outcome = visited(dislikes(NAME, stay_silent, well))
     assert (outcome.failure, outcome.failed_operation) == (Failure.TIMEOUT, "tls_handshake")
-    _, control = parts(outcome, "tls_handshakes")
+    own, control, again = parts(outcome, "tls_handshakes")
     assert (control["failure"], control["was_answered"]) == (Failure.SSL_INVALID_HOSTNAME, True)
+    assert [(one["server_name"], one["failure"]) for one in (own, again)] == [(NAME, Failure.TIMEOUT)] * 2
+    # Where too little time is left for a whole handshake, a third that is cut short would say nothing.
+    short = visited(dislikes(NAME, stay_silent, well), deadline_s=2.0)
+    assert len(parts(short, "tls_handshakes")) == 2
+
+
+def test_a_name_that_was_lost_once_is_well_the_second_time_and_fetched(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_endpoint, "CONTROL_TIMEOUT_S", 0.6)
+    well = over_tls(authority.server_context(NAME), http(lambda _request: page(BODY)))
+    lost = iter([True])
+
+    def loses_the_first(connection: socket.socket) -> None:
+        if next(lost, False):
+            stay_silent(connection)
+        else:
+            well(connection)
+
+    outcome = visited(loses_the_first)
+    assert (outcome.failure, outcome.detail["status"]) == (None, 200)
+    assert [one["failure"] for one in parts(outcome, "tls_handshakes")] == [
+        Failure.TIMEOUT,
+        Failure.SSL_INVALID_HOSTNAME,
+        None,
+    ]
 
 
 def test_a_wrong_certificate_asks_for_no_control(authority: Authority) -> None:

@@ -94,7 +94,14 @@ def timed_out() -> Record:
     return replace(made, target="192.0.2.1:443", outcome=outcome)
 
 
-GETS_IT = replace(VANTAGE, connects={"192.0.2.1:443": None}, looked=Looked.AROUND, saw_http=False)
+GETS_IT = replace(
+    VANTAGE,
+    connects={"192.0.2.1:443": None},
+    looked=Looked.AROUND,
+    before_s=20.0,
+    earlier_s=(10.0, 20.0),
+    saw_http=False,
+)
 DARK = RoundView(references_reached=False, verdict="isp_or_wider_outage", rule_id="isp-or-wider-outage")
 WELL_TWICE = RoundView(
     references_reached=True,

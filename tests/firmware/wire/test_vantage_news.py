@@ -42,6 +42,7 @@ seen = st.builds(
     failure=failures,
     failed_operation=st.none() | texts,
     view=views.map(vantage_json.to_json),
+    earlier_s=st.lists(st.integers(0, 2**32), max_size=24).map(tuple),
 )
 
 

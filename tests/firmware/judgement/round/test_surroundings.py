@@ -23,6 +23,7 @@ ADDRESS = "93.184.216.34"
 OUTSIDE = SiteView(
     source=VantageSource.COLLECTOR,
     looked=Looked.AROUND,
+    before_s=60.0,
     addresses=(ADDRESS,),
     connects={f"{ADDRESS}:80": None},
     status=200,

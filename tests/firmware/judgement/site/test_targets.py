@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware.judgement.facts import Past
+from firmware.judgement.line_loss import ReferenceHandshakes, TargetTries
 from firmware.judgement.observation import Observation
 from firmware.judgement.round.rules import RULES
 from firmware.judgement.round.verdict import RoundJudgement, judge_round
@@ -65,7 +66,9 @@ UP = SiteView(
     connects={f"{TRUE}:443": None},
     handshakes={f"{TRUE}:443": None},
     status=200,
+    earlier_s=tuple(range(9, 86, 9)),
 )
+"""Seen often since the first of `failed_before`."""
 DOWN = replace(UP, connects={f"{TRUE}:443": RESET}, handshakes={}, http_failure=RESET, status=None)
 
 
@@ -77,9 +80,17 @@ def one_fails(step: str) -> list[Observation]:
 
 def failed_before(step: str, *, ages: Sequence[float] = (90.0, 60.0, 30.0)) -> list[Past]:
     told = TargetJudgement(
-        name=NAME, verdict=VerdictWord.INCONCLUSIVE, rule_id="seen-once", step=step, confidence="low"
+        name=NAME,
+        verdict=VerdictWord.INCONCLUSIVE,
+        rule_id="seen-once",
+        step=step,
+        confidence="low",
+        tries=TargetTries(own=1, own_failed=1),
     )
-    return [replace(past("controls-reached", age_s=age_s), targets=(told,)) for age_s in ages]
+    well = ReferenceHandshakes(tried=5)
+    return [
+        replace(past("controls-reached", age_s=age_s), targets=(told,), references=well) for age_s in ages
+    ]
 
 
 def judged(

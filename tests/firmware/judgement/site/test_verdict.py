@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware.judgement.line_loss import Excess
 from firmware.judgement.site.evidence import (
     Connect,
     HandshakeEvidence,
+    Looked,
     Lookup,
     Request,
     SiteView,
@@ -165,6 +167,10 @@ VANTAGE = SiteView(
     body_length=940,
     title="Example news of today",
 )
+BESIDE = HandshakeEvidence(
+    address=TRUE, server_name="example.org", failure=Failure.SSL_INVALID_HOSTNAME, is_control=True
+)
+"""An innocuous name that is answered."""
 GONE = replace(
     VANTAGE, connects={f"{TRUE}:443": SILENT}, handshakes={}, http_failure=SILENT, status=None, title=None
 )
@@ -181,14 +187,41 @@ class TestOwnEvidence:
     """What a device may say without anybody outside."""
 
     def test_an_innocuous_name_that_passes_where_the_page_s_is_reset(self) -> None:
-        beside = HandshakeEvidence(
-            address=TRUE, server_name="example.org", failure=Failure.SSL_INVALID_HOSTNAME, is_control=True
-        )
-        own = stopped(RESET).handshakes[0]
-        assert said(stopped(RESET, handshakes=(own, beside)), None) == (TLS, "innocuous-name-passes")
+        pair = stopped(RESET, handshakes=(stopped(RESET).handshakes[0], BESIDE))
+        assert said(pair) == (TLS, "innocuous-name-passes")
+        assert judge(pair, VANTAGE).confidence == "high"
         # unless the vantage outside is stopped there too: then the server does it
         theirs = replace(VANTAGE, handshakes={f"{TRUE}:443": RESET}, http_failure=RESET, status=None)
-        assert said(stopped(RESET, handshakes=(own, beside)), theirs)[0] == DOWN
+        assert said(pair, theirs)[0] == DOWN
+
+    def test_without_any_vantage_it_is_not_sure(self) -> None:
+        """A server that resets one name for everybody looks the same from here."""
+        pair = stopped(RESET, handshakes=(stopped(RESET).handshakes[0], BESIDE))
+        for nobody in (None, replace(VANTAGE, age_s=3 * 86_400.0)):
+            found = judge(pair, nobody)
+            assert (found.verdict.rule_id, found.confidence) == ("innocuous-name-unseen", "low")
+
+    @pytest.mark.parametrize(
+        ("view", "rule_id"),
+        [
+            (replace(VANTAGE, age_s=61.0), "control-not-since"),
+            (replace(VANTAGE, reachable=False), "page-without-control"),
+            (replace(VANTAGE, looked=Looked.AFTER), "page-without-control"),
+            (replace(VANTAGE, looked=Looked.CHANGED), "page-without-control"),
+        ],
+    )
+    def test_where_there_could_be_one_it_waits_for_it(self, view: SiteView, rule_id: str) -> None:
+        pair = stopped(RESET, handshakes=(stopped(RESET).handshakes[0], BESIDE))
+        failing = replace(TWICE, failing_for_s=60.0)
+        assert said(pair, view, failing) == (UNSURE, rule_id)
+        assert said(pair, replace(VANTAGE, age_s=59.0), failing) == (TLS, "innocuous-name-passes")
+
+    def test_looks_on_both_sides_count_only_where_one_fell_into_the_failure(self) -> None:
+        pair = stopped(RESET, handshakes=(stopped(RESET).handshakes[0], BESIDE))
+        failing = replace(TWICE, failing_for_s=60.0)
+        around = replace(VANTAGE, looked=Looked.AROUND, age_s=5.0, before_s=500.0)
+        assert said(pair, around, failing) == (UNSURE, "control-not-since")
+        assert said(pair, replace(around, before_s=40.0), failing)[0] == TLS
 
     def test_an_innocuous_name_that_is_stopped_as_well_says_nothing(self) -> None:
         beside = HandshakeEvidence(address=TRUE, server_name="example.org", failure=RESET, is_control=True)
@@ -356,12 +389,70 @@ class TestRound:
             assert said(silent, VANTAGE, TWICE) == verdict
 
     def test_a_handshake_held_to_a_rate_is_slow_though_an_innocuous_name_passes(self) -> None:
-        beside = HandshakeEvidence(
-            address=TRUE, server_name="example.org", failure=Failure.SSL_INVALID_HOSTNAME, is_control=True
-        )
         for read, verdict in ((1_448, (UNSURE, "slow-transfer")), (0, (TLS, "innocuous-name-passes"))):
             own = HandshakeEvidence(address=TRUE, server_name=HOST, failure=SILENT, bytes_read=read)
-            assert said(stopped(SILENT, handshakes=(own, beside)), VANTAGE, TWICE) == verdict
+            assert said(stopped(SILENT, handshakes=(own, BESIDE, own)), VANTAGE, TWICE) == verdict
+
+
+class TestTimeOuts:
+    """A time-out is no reset: loss makes both it and the success beside it."""
+
+    OWN = HandshakeEvidence(address=TRUE, server_name=HOST, failure=SILENT)
+    PAIRED = replace(TWICE, paired_before=True)
+
+    def tried(self, *handshakes: HandshakeEvidence) -> WebEvidence:
+        return stopped(SILENT, handshakes=handshakes)
+
+    def test_one_time_out_and_one_innocuous_success_accuse_nobody(self) -> None:
+        unpaired = (UNSURE, "time-out-unpaired")
+        assert said(self.tried(self.OWN, BESIDE), VANTAGE, self.PAIRED) == unpaired
+        assert said(self.tried(self.OWN, BESIDE)) == unpaired  # nor without a round
+        assert said(self.tried(self.OWN, BESIDE, self.OWN), VANTAGE, replace(TWICE, paired_before=False)) == (
+            unpaired
+        )
+
+    def test_own_innocuous_own_in_both_rounds_does(self) -> None:
+        found = judge(self.tried(self.OWN, BESIDE, self.OWN), VANTAGE, round=self.PAIRED)
+        assert (found.verdict.verdict, found.verdict.rule_id) == (TLS, "innocuous-name-passes")
+        assert found.tries.is_paired
+        assert [
+            one for one in found.verdict.evidence if one.code in {"innocuous-name-failed", "own-name-again"}
+        ] == [
+            stated("innocuous-name-failed", address=TRUE, failure=Failure.SSL_INVALID_HOSTNAME),
+            stated("own-name-again", address=TRUE, failure=SILENT),
+        ]
+
+    def test_an_own_name_that_passes_the_second_time_is_well(self) -> None:
+        passed = replace(self.OWN, failure=None)
+        found = judge(self.tried(self.OWN, BESIDE, passed), VANTAGE, round=self.PAIRED)
+        assert (found.verdict.verdict, found.verdict.rule_id) == (OK, "site-proven")
+        assert (found.tries.own, found.tries.own_failed) == (2, 1)
+
+    @pytest.mark.parametrize(
+        "evidence",
+        [
+            stopped(SILENT, handshakes=(OWN, BESIDE, OWN)),
+            stopped(SILENT),
+            arrived(connects=(Connect(address=TRUE, port=443, failure=SILENT),), handshakes=(), requests=()),
+            arrived(lookups=(lookup(failure=SILENT),), connects=(), handshakes=(), requests=()),
+        ],
+        ids=["paired", "handshake", "connect", "name"],
+    )
+    def test_nothing_is_blocked_from_time_outs_while_the_line_makes_them_too(
+        self, evidence: WebEvidence
+    ) -> None:
+        assert said(evidence, VANTAGE, self.PAIRED)[0] in {TLS, TCP, DNS}
+        for lossy in (
+            replace(self.PAIRED, references_run_out=True),
+            replace(self.PAIRED, line_is_clean=False),
+        ):
+            assert said(evidence, VANTAGE, lossy) == (UNSURE, "line-ran-out")
+        # Beyond what a lossy line explains it is said, and never while a third of its handshakes run out of time.
+        beyond = Excess(ratio=1e7, since_s=600.0, rounds=20, failed=20)
+        counted = replace(self.PAIRED, line_is_clean=False, excess=beyond)
+        looked = replace(VANTAGE, earlier_s=(100.0, 200.0, 300.0, 400.0, 500.0))
+        assert said(evidence, looked, counted)[0] in {TLS, TCP, DNS}
+        assert said(evidence, looked, replace(counted, references_run_out=True)) == (UNSURE, "line-ran-out")
 
 
 def test_the_table_is_readable() -> None:
