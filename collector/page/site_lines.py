@@ -12,6 +12,7 @@ from firmware.judgement.site.evidence import SiteView
 from firmware.judgement.site.verdict import WebJudgement
 from firmware.language.translator import Translator
 from firmware.model.statement import Statement
+from firmware.model.verdict_words import BLOCKED
 
 BESIDE_SHOWN: Final = 12
 """Each page beside the rounds takes two rounds to be judged."""
@@ -103,11 +104,14 @@ def _line(
     at: times.Moment | None = None,
 ) -> TargetLine:
     verdict = judgement.verdict
+    meaning = translator.say(f"verdict.{verdict.verdict}.meaning")
+    if judgement.confidence == "low" and verdict.verdict in BLOCKED:
+        meaning = translator.say("page.target_not_sure", meaning=meaning)
     return TargetLine(
         name=name,
         target=target,
         verdict=verdict.verdict,
-        meaning=translator.say(f"verdict.{verdict.verdict}.meaning"),
+        meaning=meaning,
         rule_id=verdict.rule_id,
         evidence=translator.evidence(verdict.evidence),
         vantage=vantage,

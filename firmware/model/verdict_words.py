@@ -54,4 +54,9 @@ COLLECTOR_ONLY: Final = frozenset(
 )
 """Words that claim a scope or need many devices: a device never says them."""
 
+BLOCKED: Final = frozenset(
+    {VerdictWord.BLOCKED_DNS, VerdictWord.BLOCKED_TCP, VerdictWord.BLOCKED_TLS, VerdictWord.BLOCKED_HTTP}
+)
+"""Words that say that a page is blocked."""
+
 DEVICE_WORDS: Final = frozenset(VerdictWord) - COLLECTOR_ONLY

@@ -131,7 +131,7 @@ def _of_ooni(line: int, measurement: OoniMeasurement, fingerprints: Fingerprints
         start=measurement.start,
         verdict=verdict,
         confidence=confidence,
-        pair=published_pair(measurement, verdict.verdict) if is_ours else pair_of(measurement),
+        pair=published_pair(measurement, verdict.verdict, confidence) if is_ours else pair_of(measurement),
         ooni_said=measurement.said,
         around=measurement.around,
     )
@@ -165,7 +165,7 @@ def _of_record(
         start=time_of(record.start.utc_ns),
         verdict=verdict,
         confidence=confidence,
-        pair=Pair() if written is None else published_pair(parse(written), verdict.verdict),
+        pair=Pair() if written is None else published_pair(parse(written), verdict.verdict, confidence),
         recorded=record.verdict,
         around=around,
     )

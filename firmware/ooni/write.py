@@ -22,7 +22,7 @@ from firmware.judgement.site.places import host_of
 from firmware.judgement.site.verdict import judge
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.record import ClockReading, Record
-from firmware.model.verdict_words import VerdictWord
+from firmware.model.verdict_words import BLOCKED
 from firmware.ooni.measurement import COUNTRY_KEY, OURS, ROUND_KEY, WEB_CONNECTIVITY, OoniMeasurement, Pair
 from firmware.ooni.pair import pair_of
 from firmware.ooni.parse import parse
@@ -33,11 +33,6 @@ URLGETTER: Final = "urlgetter"
 PAGE_TESTS: Final = ("web_connectivity", "http")
 STEP_SCHEMES: Final[Mapping[str, str]] = {"tls": "tlshandshake", "tcp": "tcpconnect", "dns": "dnslookup"}
 """The tests of one step, and how urlgetter's input names that step."""
-
-BLOCKED: Final = frozenset(
-    {VerdictWord.BLOCKED_DNS, VerdictWord.BLOCKED_TCP, VerdictWord.BLOCKED_TLS, VerdictWord.BLOCKED_HTTP}
-)
-"""The verdicts that say that a page is blocked."""
 
 _NETWORK_TYPES: Final[Mapping[str, str]] = {"ethernet": "wired_ethernet", "wifi": "wifi", "mobile": "mobile"}
 _EXTENSIONS: Final = ("dnst", "httpt", "netevents", "tcpconnect", "tlshandshake")
@@ -104,20 +99,22 @@ def measurement_of(
     if is_page:
         keys = measurement["test_keys"]
         assert isinstance(keys, dict)
-        pair = published_pair(
-            parse(measurement),
-            judge(evidence, vantage, round=around, fingerprints=fingerprints).verdict.verdict,
-        )
+        judged = judge(evidence, vantage, round=around, fingerprints=fingerprints)
+        pair = published_pair(parse(measurement), judged.verdict.verdict, judged.confidence)
         came_over_tls = pair.accessible is True and bool(evidence.requests) and evidence.failure is None
         if came_over_tls or (vantage is not None and vantage.reachable):
             keys["blocking"], keys["accessible"] = pair.blocking, pair.accessible
     return measurement
 
 
-def published_pair(measurement: OoniMeasurement, verdict: str) -> Pair:
-    """Return OONI's pair on a measurement of ours, null and null where it accuses and our own `verdict` does not."""
+def published_pair(measurement: OoniMeasurement, verdict: str, confidence: str) -> Pair:
+    """Return OONI's pair on a measurement of ours, null and null where it accuses and our own `verdict` does not.
+
+    One of ours that has low confidence does not.
+    """
     pair = pair_of(measurement)
-    return Pair() if pair.blocking and verdict not in BLOCKED else pair
+    accuses = verdict in BLOCKED and confidence != "low"
+    return Pair() if pair.blocking and not accuses else pair
 
 
 def time_of(utc_ns: int) -> str:

@@ -158,6 +158,18 @@ def test_ooni_s_pair_is_null_where_the_round_was_not_well(
     assert (pair.blocking, pair.accessible) == published
 
 
+def test_ooni_s_pair_is_null_where_ours_is_not_sure() -> None:
+    """The vantage's last look is five hours old: our word has low confidence, and theirs is not published by it."""
+    page = replace(timed_out(), test="web_connectivity", target="https://192.0.2.1/")
+    view = replace(GETS_IT, saw_http=True, age_s=5 * 3600.0, before_s=5 * 3600.0, earlier_s=())
+    around = replace(WELL_TWICE, failing_for_s=6 * 3600.0)
+    one = replace(stored(json.dumps(to_json(page)), view), around=around)
+    (line,) = lines([one], Format.OONI, {}, OoniExportResult(), ENGLISH)
+    found = explain(Document(line=1, value=json.loads(line)))
+    assert json.loads(line)["test_keys"]["blocking"] is None
+    assert found.pair.blocking is None
+
+
 def test_lines_of_older_software_are_read_and_accuse_nobody() -> None:
     """They say nothing of the round, and when the vantage looked only by being there at all."""
     control = vantage_to_json(GETS_IT)

@@ -190,7 +190,7 @@ def test_what_is_always_stopped_is_said_after_two_sweeps(world: World, within: i
 
 
 def test_resets_in_three_of_ten_handshakes_are_found_over_the_rounds() -> None:
-    """They were `seen-once` for ever: two rounds in a row fail by chance one time in eleven, and the vantage is then old."""
+    """One round alone is `seen-once`, and two in a row are what a server gives that fails now and then for everyone."""
     for seed in range(5):
         found = accusations(played(World(censor=0.3), seed=seed, rounds=360))
         assert min(found, default=999) <= 300, seed
