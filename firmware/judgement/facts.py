@@ -35,6 +35,7 @@ FEW: Final = 3
 together with platforms, the outside is not well."""
 
 FAR: Final = (Rung.DOMESTIC, Rung.INTERNATIONAL, Rung.PLATFORMS)
+OUTSIDE: Final = (Rung.INTERNATIONAL, Rung.PLATFORMS)
 FAMILIES: Final = (4, 6)
 _COMMON_PORT: Final = ":443"
 """What targets of both families are asked on."""
@@ -154,7 +155,12 @@ class RoundFacts:
 
     @property
     def few_pass(self) -> bool:
-        """Return whether few networks outside are reached and all others are silent."""
+        """Return whether few networks outside are reached, at the first try, and all others are silent.
+
+        What passes a list loses nothing; what passes a line that loses most of its packets has sent again.
+        """
+        if any(seen.retransmitted for rung in OUTSIDE for seen in self.reached(rung)):
+            return False
         reached = len(self.outside.reached) + self.outside.anonymous
         few = 0 < reached * FEW <= reached + len(self.outside.down)
         return few and len(self.international.down - self.outside.reached) >= MIN_REFERENCES
@@ -165,7 +171,7 @@ class RoundFacts:
 
         That is a path whose MTU nobody tells, not a filter: who drops a name or a protocol does not mind the size.
         """
-        shaken = [seen for rung in (Rung.INTERNATIONAL, Rung.PLATFORMS) for seen in self.on(rung)]
+        shaken = [seen for rung in OUTSIDE for seen in self.on(rung)]
         shaken = [seen for seen in shaken if seen.test in HANDSHAKES]
         small = any(seen.small_segments and seen.is_authenticated for seen in shaken)
         large = [seen for seen in shaken if not seen.small_segments]

@@ -187,8 +187,9 @@ def protocols_part(facts: RoundFacts) -> bool:
 
 
 def protocol_filtering(facts: RoundFacts) -> bool:
-    """Return whether the same was so in the round before."""
-    return protocols_part(facts) and facts.previous("protocol-filtering", "protocols-part-unconfirmed")
+    """Return whether the same was so in the round before, of the same targets: loss would choose others."""
+    before = facts.previous("protocol-filtering", "protocols-part-unconfirmed")
+    return protocols_part(facts) and before and facts.same_references_silent
 
 
 def only_web_passes(facts: RoundFacts) -> bool:

@@ -111,14 +111,20 @@ def few_pass() -> list[Observation]:
     return [*near(), *many(IN, 4), *many(OUT, 1), *many(OUT, 3, SILENT, first=2), *many(SITES, 4, SILENT)]
 
 
-def past_few(*silent: str) -> Past:
-    """Return a round before in which few networks passed, and these reference targets were silent."""
-    told = past("few-networks-pass-unconfirmed", verdict="inconclusive")
+def past_few(*silent: str, rule_id: str = "few-networks-pass-unconfirmed") -> Past:
+    """Return a round before of this rule, in which these reference targets were silent."""
+    told = past(rule_id, verdict="inconclusive")
     failures = tuple(f"{name}: connect: generic_timeout_error" for name in silent)
     rungs = tuple(
         replace(state, failures=failures) if state.rung is OUT else state for state in told.ladder.rungs
     )
     return replace(told, ladder=replace(told.ladder, rungs=rungs))
+
+
+def past_part(observations: Sequence[Observation]) -> Past:
+    """Return a round before in which protocols parted, and the reference targets fared as in `observations`."""
+    silent = [one.target_name for one in observations if one.rung is OUT and one.failure is not None]
+    return past_few(*silent, rule_id="protocols-part-unconfirmed")
 
 
 def ordinary_past(age_s: float) -> Past:
@@ -155,7 +161,7 @@ STORIES: dict[str, tuple[Sequence[Observation], Sequence[Past]]] = {
     "isp-or-wider-outage": (dark(), ()),
     "all-silent-unconfirmed": (dark(confirmed=False), ()),
     "through-a-tunnel": ([replace(one, uplink="tunnel") for one in everything_works()], ()),
-    "protocol-filtering": (part_silent(), [past("protocols-part-unconfirmed", verdict="inconclusive")]),
+    "protocol-filtering": (part_silent(), [past_part(part_silent())]),
     "protocols-part-unconfirmed": (part_silent(), ()),
     "large-packets-vanish": (large_lost(), [past("protocols-part-unconfirmed", verdict="inconclusive")]),
     "delay-and-loss": (slow_and_lossy(), ORDINARY),
@@ -540,6 +546,10 @@ class TestFewNetworksPass:
         before = past_few(*(f"international-{number}" for number in range(1, 5)))
         assert decide(cached, [before]).verdict == "allowlisted"
 
+    def test_what_was_reached_at_a_second_try_passed_no_list(self) -> None:
+        lossy = [replace(one, retransmitted=one.rung is OUT and one.failure is None) for one in few_pass()]
+        assert decide(lossy, [past_few(*self.SILENT_BEFORE)]).verdict == "inconclusive"
+
     def test_an_inside_that_does_not_stand_is_no_list(self) -> None:
         dark_inside = [one for one in few_pass() if one.rung is not IN] + many(IN, 4, SILENT)
         assert decide(dark_inside, [past_few(*self.SILENT_BEFORE)]).verdict == "inconclusive"
@@ -571,7 +581,11 @@ class TestAFullLine:
 class TestProtocols:
     """Filtering by protocol: one answer by the silent protocol refutes it."""
 
-    BEFORE = (past("protocols-part-unconfirmed", verdict="inconclusive"),)
+    BEFORE = (past_part(part_silent()),)
+
+    def test_other_targets_in_the_round_before_are_loss(self) -> None:
+        others = past_part([*part_silent()[:-1], seen("check", OUT, SILENT)])
+        assert decide(part_silent(), [others]).rule_id == "protocols-part-unconfirmed"
 
     def test_one_answer_refutes_it(self) -> None:
         answered = [*part_silent(), seen("one", OUT)]
@@ -592,14 +606,15 @@ class TestLargePackets:
     BEFORE = TestProtocols.BEFORE
 
     def test_it_is_no_filter(self) -> None:
-        assert decide(large_lost(), self.BEFORE).rule_id == "large-packets-vanish"
+        assert decide(large_lost(), [past_part(large_lost())]).rule_id == "large-packets-vanish"
 
     def test_a_small_handshake_that_is_silent_as_well_is_a_filter(self) -> None:
-        assert decide(large_lost(small=SILENT), self.BEFORE).verdict == "protocol_filtering"
+        all_silent = large_lost(small=SILENT)
+        assert decide(all_silent, [past_part(all_silent)]).verdict == "protocol_filtering"
 
     def test_handshakes_that_fall_silent_name_no_filter_where_no_small_one_was_tried(self) -> None:
         untried = [one for one in large_lost() if not one.small_segments]
-        assert decide(untried, self.BEFORE).verdict == "inconclusive"
+        assert decide(untried, [past_part(untried)]).verdict == "inconclusive"
 
     def test_connects_that_are_silent_are_a_filter_whatever_the_size(self) -> None:
         assert decide(part_silent(), self.BEFORE).verdict == "protocol_filtering"
@@ -615,11 +630,12 @@ class TestOnlyTheWebPasses:
 
     def test_both_are_a_filter_in_the_second_round(self) -> None:
         assert decide(only_web()).rule_id == "protocols-part-unconfirmed"
-        assert decide(only_web(), self.BEFORE).verdict == "protocol_filtering"
+        assert decide(only_web(), [past_part(only_web())]).verdict == "protocol_filtering"
 
     @pytest.mark.parametrize(("ports", "datagrams"), [(SILENT, None), (None, SILENT)])
     def test_either_alone_is_not(self, ports: str | None, datagrams: str | None) -> None:
-        assert decide(only_web(ports=ports, datagrams=datagrams), self.BEFORE).verdict == "ok"
+        either = only_web(ports=ports, datagrams=datagrams)
+        assert decide(either, [past_part(either)]).verdict == "ok"
 
     def test_a_list_of_places_that_pass_is_no_list_of_ports(self) -> None:
         spared = [
@@ -628,7 +644,7 @@ class TestOnlyTheWebPasses:
             else one
             for one in only_web()
         ]
-        assert decide(spared, self.BEFORE).verdict != "protocol_filtering"
+        assert decide(spared, [past_part(spared)]).verdict != "protocol_filtering"
 
     def test_clocks_whose_names_are_not_resolved_were_never_asked(self) -> None:
         unnamed = [
@@ -637,11 +653,12 @@ class TestOnlyTheWebPasses:
             else one
             for one in only_web()
         ]
-        assert decide(unnamed, self.BEFORE).verdict == "ok"
+        assert decide(unnamed, [past_part(unnamed)]).verdict == "ok"
 
     def test_ipv6_that_leads_nowhere_is_no_port(self) -> None:
         sixes = [replace(one, test="tcp") for one in pinned(6, 4, SILENT)]
-        assert decide([*everything_works(), *pinned(4, 4), *sixes], self.BEFORE).verdict == "ok"
+        asked = [*everything_works(), *pinned(4, 4), *sixes]
+        assert decide(asked, [past_part(asked)]).verdict == "ok"
 
 
 def test_ok_takes_proof_where_an_open_port_is_none() -> None:
