@@ -29,6 +29,8 @@ class Known:
 
 
 _REFERENCES: Final = frozenset({"www.gnu.org", "www.debian.org", "www.python.org"})
+_CONNECTS: Final = frozenset({"ftp.gnu.org", "whois.iana.org", "whois.ripe.net", "irancell.ir"})
+"""Hosts that are asked for a connect alone, which ends within 10 s where a handshake does not."""
 _FIRST: Final = frozenset({0})
 
 
@@ -66,7 +68,7 @@ KNOWN: Final[tuple[Known, ...]] = (
             hours=0.1,
             homes=_homes("very-slow", router_resolves=True),
             # Asked again after 10 s of silence, it would answer after the handshakes.
-            wrongs=(Wrong(ill=Ill.ANCHOR_DOWN, since_s=0, until_s=7_200, hosts=frozenset({"host-dns-ir"})),),
+            wrongs=(Wrong(ill=Ill.ANCHOR_DOWN, since_s=0, until_s=7_200, hosts=_CONNECTS | {"host-dns-ir"}),),
             has_vantage=False,
         ),
         who="device",
@@ -83,6 +85,7 @@ KNOWN: Final[tuple[Known, ...]] = (
             homes=_homes("fibre", router_resolves=True),
             wrongs=(
                 Wrong(ill=Ill.LINE_WORSE, since_s=40, until_s=3_600, homes=_FIRST, share=0.1, extra_ms=3_000),
+                Wrong(ill=Ill.ANCHOR_DOWN, since_s=40, until_s=7_200, hosts=_CONNECTS),
             ),
             has_vantage=False,
         ),
