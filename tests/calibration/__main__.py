@@ -40,12 +40,16 @@ def main(arguments: Sequence[str]) -> int:
     folder = options.folder or Path(tempfile.gettempdir(), f"calibration-{options.seed}")
     began_s = time.monotonic()
     found: list[Played] = []
-    for one in played(drawn(options.seed, options.cases), folder, at_once=options.at_once):
-        found.append(one)
+    cases = drawn(options.seed, options.cases)
+    for number, one in enumerate(played(cases, folder, at_once=options.at_once), start=1):
         took_s = time.monotonic() - began_s
-        differs = sorted({each.what for each in one.disagreements})
-        said = f"differs in {', '.join(differs)}" if differs else "agrees"
-        print(f"[{len(found)}/{options.cases}, {took_s:.0f} s] case {one.case.seed}: {said}", flush=True)
+        if isinstance(one, Played):
+            found.append(one)
+            differs = sorted({each.what for each in one.disagreements})
+            said = f"differs in {', '.join(differs)}" if differs else "agrees"
+        else:
+            said = f"not played, {one.why}"
+        print(f"[{number}/{options.cases}, {took_s:.0f} s] case {one.case.seed}: {said}", flush=True)
         if took_s > 60 * options.minutes:
             break
     for line in report(found):

@@ -20,12 +20,20 @@ from tests.calibration import virtual
 from tests.calibration.cases import Case
 from tests.calibration.compare import Disagreement, disagreements
 from tests.calibration.heard import Round, from_rounds_json
-from tests.calibration.pace import LIMIT_S
+from tests.calibration.pace import LIMIT_S, START_S
 from tests.needs import ROOT, namespace_command
 
 _DEVICE: Final = ("firmware", "appliance")
-_BESIDE_S: Final = 120.0
-"""What a play in namespaces may take beside its device's time: to build, to end."""
+_BESIDE_S: Final = 120.0 + START_S
+"""What a play in namespaces may take beside its device's time: to build, to begin, to end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unplayed:
+    """One case that was not played in namespaces, and why: the next run tries again."""
+
+    case: Case
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +52,8 @@ class Played:
         return disagreements(self.case, self.virtual, self.real)
 
 
-def played(cases: Sequence[Case], folder: Path, *, at_once: int) -> Iterator[Played]:
-    """Yield each case as it is done: first those that the folder has."""
+def played(cases: Sequence[Case], folder: Path, *, at_once: int) -> Iterator[Played | Unplayed]:
+    """Yield each case as it is done, or could not be: first those that the folder has."""
     folder.mkdir(parents=True, exist_ok=True)
     waiting, of = [], product()
     for case in cases:
@@ -56,8 +64,8 @@ def played(cases: Sequence[Case], folder: Path, *, at_once: int) -> Iterator[Pla
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         futures = {pool.submit(_play_real, case, folder, of): case for case in waiting}
         for future in as_completed(futures):
-            future.result()
-            yield _both(futures[future], folder)
+            case, why = futures[future], future.result()
+            yield Unplayed(case=case, why=why) if why else _both(case, folder)
 
 
 def _both(case: Case, folder: Path) -> Played:
@@ -80,7 +88,8 @@ def _is_kept(folder: Path, case: Case, of: str) -> bool:
     return path.exists() and json.loads(path.read_text(encoding="utf-8"))["product"] == of
 
 
-def _play_real(case: Case, folder: Path, of: str) -> None:
+def _play_real(case: Case, folder: Path, of: str) -> str:
+    """Play a case in namespaces and keep what it brought; return why not, where it could not be."""
     made, said = folder / f"{case.seed}.part", folder / f"{case.seed}.out"
     words = [*namespace_command(), sys.executable, "-m", "tests.calibration.real"]
     words += ["--outside", namespaces.present(), "--seed", str(case.seed), "--result", str(made)]
@@ -93,14 +102,14 @@ def _play_real(case: Case, folder: Path, of: str) -> None:
             process.kill()
             process.wait()
     if not made.exists():
-        raise RuntimeError(
-            f"case {case.seed} was not played, status {process.returncode}: {said.read_text(encoding='utf-8')[-2000:]}"
-        )
+        told = said.read_text(encoding="utf-8").strip().splitlines()
+        return f"status {process.returncode}: {told[-1] if told else 'nothing said'}"
     loads.append(_load())
     rounds = json.loads(made.read_text(encoding="utf-8"))
     kept = {"product": of, "load": round(sum(loads) / len(loads), 1), "rounds": rounds}
     write_durably(_file(folder, case), json.dumps(kept).encode())
     made.unlink()
+    return ""
 
 
 def _load() -> float:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from tests import namespaces
 from tests.calibration.cases import ABROAD_MS, DOMESTIC_MS, Case, Happening, Way, draw
 from tests.calibration.heard import Round, rounds_in, to_json
-from tests.calibration.pace import CALM_S, LIMIT_S, QUICK_S, ROUNDS
+from tests.calibration.pace import CALM_S, LIMIT_S, QUICK_S, ROUNDS, START_S
 from tests.nation.atlas import site_of
 from tests.nation.country import leave_after
 from tests.nation.scenario import read
@@ -143,13 +143,14 @@ def play(case: Case, folder: Path) -> list[Round]:
     """Play it in the present namespaces; return its rounds."""
     scenario = read(f"case-{case.seed}", tree(case))
     with Stage(scenario, folder, tell=lambda _said: None, calm_s=CALM_S, quick_s=QUICK_S) as stage:
-        began_s = stage.now_s()
-        while stage.now_s() - began_s < LIMIT_S:
+        outbox = stage.devices[0].data / "outbox.sqlite3"
+        until_s, has_begun = stage.now_s() + START_S, False
+        while stage.now_s() < until_s and sum(said.who == "device" for said in stage.told.said) < ROUNDS:
+            if not has_begun and outbox.exists():
+                until_s, has_begun = stage.now_s() + LIMIT_S, True
             stage.hear()
-            if sum(said.who == "device" for said in stage.told.said) >= ROUNDS:
-                break
             time.sleep(0.25)
-        return rounds_in(stage.devices[0].data / "outbox.sqlite3")
+        return rounds_in(outbox)
 
 
 def main(arguments: list[str]) -> int:

@@ -127,10 +127,21 @@ def test_a_virtual_play_depends_on_its_case_alone() -> None:
     assert virtual.play(draw(1003)) == virtual.play(draw(1003))
 
 
+def test_a_case_that_cannot_be_played_ends_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many, "namespace_command", lambda: ["sh", "-c", "echo no room >&2; exit 3", "sh"])
+    found = list(many.played(drawn(1000, 2), tmp_path, at_once=2))
+    assert sorted((one.case.seed, one.why) for one in found if isinstance(one, many.Unplayed)) == [
+        (1000, "status 3: no room"),
+        (1001, "status 3: no room"),
+    ]
+
+
 @pytest.mark.namespace
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_few_cases_come_to_the_same_words_in_both_plays(tmp_path: Path) -> None:
-    played = list(many.played([draw(seed) for seed in SHORT], tmp_path, at_once=len(SHORT)))
+    found = list(many.played([draw(seed) for seed in SHORT], tmp_path, at_once=len(SHORT)))
+    played = [one for one in found if isinstance(one, many.Played)]
+    assert len(played) == len(SHORT), found
     words = Counter(each.what for one in played for each in one.disagreements if each.what in ("verdict", "failures", "rounds"))  # fmt: skip
     assert not words, "\n".join(report(played))
     assert [one.case.seed for one in many.played([draw(SHORT[0])], tmp_path, at_once=1)] == [SHORT[0]]
