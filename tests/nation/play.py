@@ -98,7 +98,7 @@ def _is_wolf(expected: Expected, said: Said) -> bool:
     if not said.about or said.verdict in HARMLESS:
         return False
     is_page = expected.who == "page" and said.about == PAGE
-    something = any(word.startswith("blocked") for word in (*expected.verdict, *expected.meanwhile))
+    something = any("blocked" in word for word in (*expected.verdict, *expected.meanwhile))
     return not is_page and (expected.who == "page" or not something)
 
 
