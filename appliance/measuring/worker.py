@@ -20,7 +20,7 @@ from typing import IO, Final, TypeAlias
 
 from firmware.model.jsontypes import Reader, RecordError
 from firmware.model.statement import Statement, stated
-from firmware.model.task import Result, Task, to_json
+from firmware.model.task import Result, Task, TaskStep, to_json
 from firmware.worker import framing
 
 NS: Final = 1_000_000_000
@@ -48,6 +48,13 @@ class TaskMeasured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskConnected:
+    """A task that has been out for seconds has had its TCP connection accepted: what it asks may be slow, not silent."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Died:
     """The worker died, for `reason`, with these tasks on its hands; another is started in a moment."""
 
@@ -63,7 +70,7 @@ class Unanswered:
     tasks: tuple[Task, ...]
 
 
-News: TypeAlias = "TaskMeasured | Died | Unanswered"
+News: TypeAlias = "TaskMeasured | TaskConnected | Died | Unanswered"
 
 
 class Worker:
@@ -230,6 +237,11 @@ class Worker:
         match message.get("type"):
             case "ready":
                 self.is_ready = True
+            case "progress":
+                told = Reader(message, where="worker")
+                task = self._tasks.get(told.text("task_id"))
+                told.word("step", tuple(TaskStep))
+                return [] if task is None else [TaskConnected(task=task)]
             case "dropped":
                 self._dropped += Reader(message, where="worker").integer("count", low=0)
         return []

@@ -5,6 +5,7 @@ Pure; JSON both ways. Every `…_from_json` and `from_json` raises `RecordError`
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeAlias
 
 from firmware.model.jsontypes import JsonObject, JsonValue, Reader, RecordError
@@ -32,6 +33,15 @@ class Task:
     round_id: int | None = None
     start_boottime_ns: int
     deadline_boottime_ns: int
+
+
+class TaskStep(StrEnum):
+    """How far a task that is still out has come."""
+
+    CONNECTED = "connected"
+    """A TCP connection of its was accepted."""
+    RECEIVING = "receiving"
+    """Something has come since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

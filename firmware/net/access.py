@@ -5,10 +5,11 @@ It must never resolve a name (that is `firmware.protocols.names`), and never wai
 """
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
-from firmware.model.failures import MeasurementFailedError, from_os_error
+from firmware.model.failures import Failure, MeasurementFailedError, from_os_error
 from firmware.model.jsontypes import JsonValue
 from firmware.model.record import Outcome, Phase
 from firmware.net import datagrams, streams
@@ -47,6 +48,10 @@ class Net:
         """Every TCP connect of this task, in order, failures too."""
         self.icmp_errors: list[IcmpError] = []
         """Every ICMP error that came back for this task."""
+        self.connected_after: int | None = None
+        """How many bytes had been received when the first TCP connection of this task was accepted; None before."""
+        self.on_connect: Callable[[], None] | None = None
+        """Called when a TCP connection has been accepted."""
         self.last_remote = ""
         """The address last opened or connected to."""
         self._host = host
@@ -84,7 +89,8 @@ class Net:
         """Connect to a literal address, at `due_ns` (CLOCK_BOOTTIME) if given.
 
         `max_segment` is the most bytes that a segment carries, either way; 0: what the path's MTU allows.
-        Raises `MeasurementFailedError` (operation `connect`).
+        Raises `MeasurementFailedError` (operation `connect`): a time-out after `timeout_s` and no sooner; a connect that
+        the task's deadline cut short is `interrupted`, which says nothing of the network.
         """
         family, remote = self.socket_address(address, port)
         start_ns = max(boottime_ns(), self.slot_ns, due_ns)
@@ -95,12 +101,23 @@ class Net:
             )
         except OSError as error:
             raise MeasurementFailedError(from_os_error(error), operation="connect") from error
-        self.attempts.append(attempt)
+        self.note(attempt, is_cut_short=deadline_ns < start_ns + round(timeout_s * 1e9))
         if attempt.icmp is not None:
             self.icmp_errors.append(attempt.icmp)
         if stream is None:
-            raise MeasurementFailedError(attempt.failure or "", operation="connect")
+            raise MeasurementFailedError(self.attempts[-1].failure or "", operation="connect")
         return stream
+
+    def note(self, attempt: ConnectAttempt, *, is_cut_short: bool) -> None:
+        """Keep the account of a connect, which had less than its time where it `is_cut_short`; call `on_connect` if it stands."""
+        if attempt.failure == Failure.TIMEOUT and attempt.icmp is None and is_cut_short:
+            attempt = replace(attempt, failure=Failure.INTERRUPTED)
+        self.attempts.append(attempt)
+        if attempt.failure is None:
+            if self.connected_after is None:
+                self.connected_after = self.traffic.bytes_down
+            if self.on_connect is not None:
+                self.on_connect()
 
     def open_udp(self, address: str, port: int, *, source_port: int = 0) -> UdpFlow:
         """Open a UDP flow to a literal address; nothing is sent. 0: the kernel chooses the source port.

@@ -39,6 +39,13 @@ class Outlet:
             self._loop.resume(self._parked)
             self._parked = None
 
+    def offer(self, message: framing.Message) -> bool:
+        """Send a message that may be left out, if all before it is on its way; return whether it was sent or kept."""
+        if self._unsent or self._dropped:
+            return False
+        self.put(message)
+        return True
+
     async def run(self) -> None:
         """Send what `put` could not, until cancelled."""
         while True:

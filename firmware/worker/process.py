@@ -6,7 +6,8 @@ It must never wait for the daemon: what the daemon does not read is kept up to a
 count told.
 
 Messages (firmware.worker.framing): in `{"type": "task", "task": …}`, `{"type": "stop"}`; out `{"type": "ready", "pid",
-"version", "scheduling"}` (`fifo` or `other`), `{"type": "dropped", "count"}`, and results. The end of the stream is a stop.
+"version", "scheduling"}` (`fifo` or `other`), `{"type": "dropped", "count"}`, `{"type": "progress", "task_id", "step"}`
+(`firmware.model.task.TaskStep`), and results. The end of the stream is a stop.
 """
 
 import gc
@@ -16,6 +17,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from firmware.worker.lean import held_back
@@ -27,7 +29,7 @@ with held_back("inspect"), held_back("copy"):
 import firmware
 from firmware.model.failures import UNKNOWN_PREFIX
 from firmware.model.jsontypes import JsonObject, RecordError
-from firmware.model.task import Result, Task, from_json
+from firmware.model.task import Result, Task, TaskStep, from_json
 from firmware.net.loop import READABLE, Loop, boottime_ns
 from firmware.net.timestamp_keepalive import TimestampKeepalive
 from firmware.worker import framing, runner, warmup
@@ -120,7 +122,7 @@ class WorkerProcess:
 
     async def _run(self, task: Task, number: int) -> None:
         try:
-            self._put(await runner.run_task(self._loop, task))
+            self._put(await runner.run_task(self._loop, task, partial(self._tell, task.task_id)))
         except Exception as error:  # noqa: BLE001  # the outermost loop: a fault of ours becomes a result, and on we go
             sys.excepthook(type(error), error, error.__traceback__)
             self._put(_fault(task.task_id, error, test=task.test, target=task.target))
@@ -129,6 +131,9 @@ class WorkerProcess:
         if self._ended % _TASKS_A_COLLECTION == 0:
             self._collect_if_quiet()
         self._warm_up_if_quiet()
+
+    def _tell(self, task_id: str, step: TaskStep) -> bool:
+        return self._outlet.offer({"type": "progress", "task_id": task_id, "step": step})
 
     def _put(self, result: Result) -> None:
         self._outlet.put(result)

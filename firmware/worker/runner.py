@@ -6,7 +6,7 @@ file must never know how tasks arrive or where results go.
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from firmware.clock import clocks
@@ -14,7 +14,7 @@ from firmware.measurements import MEASUREMENTS, Measurement
 from firmware.model.failures import UNKNOWN_PREFIX, Failure
 from firmware.model.jsontypes import JsonObject
 from firmware.model.record import Outcome, Phase
-from firmware.model.task import Result, Task
+from firmware.model.task import Result, Task, TaskStep
 from firmware.net import kernel
 from firmware.net.access import Net
 from firmware.net.host_view import Host
@@ -33,8 +33,18 @@ _LEAD_NS = 20_000_000
 """How long before its slot a task is begun, so that all is ready when its first packet is due."""
 
 
-async def run_task(loop: Loop, task: Task) -> Result:
-    """Run `task` at its slot and return its result. `CancelledJobError` passes through."""
+_QUIET_NS = 2_000_000_000
+"""A task that ends sooner says how far it came by its result alone."""
+_LOOK_NS = 1_000_000_000
+"""How often one that is still out is looked at from then on."""
+
+
+async def run_task(loop: Loop, task: Task, tell: Callable[[TaskStep], bool] | None = None) -> Result:
+    """Run `task` at its slot and return its result. `CancelledJobError` passes through.
+
+    `tell` is given how far it has come, a step at a time, once it has been out for `_QUIET_NS`: a measurement that ends
+    sooner is not disturbed. It returns whether that could be told; if not, it is called again.
+    """
     try:
         measurement = parse(task)
     except TargetError as error:
@@ -48,7 +58,7 @@ async def run_task(loop: Loop, task: Task) -> Result:
         outcome = Outcome(failure=Failure.MISSED_SLOT, failed_operation="start")
     else:
         before = read_clock_offset()
-        outcome = await _measure(loop, measurement, net)
+        outcome = await _measure(loop, measurement, net, tell)
         stepped = net.clock_stepped or kernel.clock_stepped(before, read_clock_offset())
         outcome = with_evidence(outcome, net.host, net.icmp_errors, stepped=stepped)
         if net.first_sent is not None:
@@ -118,10 +128,12 @@ def _with_lateness(outcome: Outcome, late: Phase) -> Outcome:
     return replace(outcome, detail={**outcome.detail, **extra})
 
 
-async def _measure(loop: Loop, measurement: Measurement, net: Net) -> Outcome:
+async def _measure(
+    loop: Loop, measurement: Measurement, net: Net, tell: Callable[[TaskStep], bool] | None
+) -> Outcome:
     """Measure as a job of its own, so that the deadline can end it."""
     job = loop.spawn(measurement.measure(net), name=measurement.name)
-    guard = loop.spawn(_cancel_at(loop, job, net.deadline_ns + _GRACE_NS), name="deadline")
+    guard = loop.spawn(_guard(loop, job, net, tell), name="deadline")
     try:
         return await job
     except CancelledJobError:
@@ -144,6 +156,37 @@ def _broken(net: Net, failure: str) -> Outcome:
     )
 
 
-async def _cancel_at(loop: Loop, job: Job[Outcome], when_ns: int) -> None:
-    await loop.sleep_until(when_ns)
+async def _guard(loop: Loop, job: Job[Outcome], net: Net, tell: Callable[[TaskStep], bool] | None) -> None:
+    """Tell how far a measurement has come, and cancel it where it outlives its deadline."""
+    end_ns = net.deadline_ns + _GRACE_NS
+    if tell is not None:
+        look_ns = net.slot_ns + _QUIET_NS
+        told = _Told(net, tell, after_ns=look_ns)
+        net.on_connect = told.look
+        while look_ns < end_ns and told.step is not TaskStep.RECEIVING:
+            await loop.sleep_until(look_ns)
+            told.look()
+            look_ns += _LOOK_NS
+    await loop.sleep_until(end_ns)
     job.cancel()
+
+
+class _Told:
+    """How far a task was told to have come. Nothing is told before `after_ns`, and each step once."""
+
+    __slots__ = ("_after_ns", "_net", "_tell", "step")
+
+    def __init__(self, net: Net, tell: Callable[[TaskStep], bool], *, after_ns: int) -> None:
+        self.step: TaskStep | None = None
+        self._net = net
+        self._tell = tell
+        self._after_ns = after_ns
+
+    def look(self) -> None:
+        net = self._net
+        if net.connected_after is None or net.now_ns() < self._after_ns:
+            return
+        has_more = net.traffic.bytes_down > net.connected_after
+        step = TaskStep.RECEIVING if has_more else TaskStep.CONNECTED
+        if step is not self.step and self._tell(step):
+            self.step = step

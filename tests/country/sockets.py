@@ -137,9 +137,16 @@ class VirtualNet(Net):
             self.machine.home, address, port, self.now_s, since_s(deadline_ns)
         )
         await self.loop.sleep_until(BOOTED_NS + round(told.at_s * NS))
-        self._note(address, port, told.failure, departure, retransmissions=told.retransmissions)
+        self._note(
+            address,
+            port,
+            told.failure,
+            departure,
+            retransmissions=told.retransmissions,
+            is_cut_short=self.deadline_ns < departure.user_ns + round(timeout_s * 1e9),
+        )
         if flow is None:
-            raise MeasurementFailedError(told.failure or "", operation="connect")
+            raise MeasurementFailedError(self.attempts[-1].failure or "", operation="connect")
         # Of a SYN that went out again the kernel tells no round trip: then it is all the time since the first.
         took_ns = self.now_ns() - departure.user_ns if told.retransmissions else round(told.rtt_s * NS)
         stamp = Stamp.USER if told.retransmissions else Stamp.TCP_INFO
@@ -147,17 +154,23 @@ class VirtualNet(Net):
         return VirtualStream(self, flow, address, connect, told.retransmissions, max_segment=max_segment)
 
     def _note(
-        self, address: str, port: int, failure: str | None, departure: Departure, *, retransmissions: int
+        self,
+        address: str,
+        port: int,
+        failure: str | None,
+        departure: Departure,
+        *,
+        retransmissions: int,
+        is_cut_short: bool = False,
     ) -> None:
-        self.attempts.append(
-            ConnectAttempt(
-                address=address,
-                port=port,
-                failure=failure,
-                elapsed_ns=self.now_ns() - departure.user_ns,
-                tcp_info=TcpInfo(returned_bytes=256, rtt_us=None, total_retrans=retransmissions),
-            )
+        attempt = ConnectAttempt(
+            address=address,
+            port=port,
+            failure=failure,
+            elapsed_ns=self.now_ns() - departure.user_ns,
+            tcp_info=TcpInfo(returned_bytes=256, rtt_us=None, total_retrans=retransmissions),
         )
+        self.note(attempt, is_cut_short=is_cut_short)
 
     def open_udp(self, address: str, port: int, *, source_port: int = 0) -> DatagramFlow:
         """Open a flow; nothing is sent."""

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from appliance.measuring.worker import News, TaskMeasured
+from appliance.measuring.worker import News, TaskConnected, TaskMeasured
 from firmware.model.failures import UNKNOWN_PREFIX
-from firmware.model.task import Result, Task
+from firmware.model.task import Result, Task, TaskStep
 from firmware.worker import runner
 from tests.country.repertoire import Bearing
 from tests.country.sockets import Machine, Machines
@@ -106,7 +106,7 @@ class VirtualWorker:
         line = self._machines.internet.line(self._machine.home)
         lost = line.lost
         try:
-            result = await runner.run_task(self._machines.loop, task)
+            result = await runner.run_task(self._machines.loop, task, lambda step: self._told(task, step))
         finally:
             self._machines.by_job.pop(job, None)
         failure = result.outcome.failure
@@ -116,6 +116,13 @@ class VirtualWorker:
             )
         self._bearing.learn(task, result, lost=line.lost != lost)
         self._ended(task, result)
+
+    def _told(self, task: Task, _step: TaskStep) -> bool:
+        """Tell the device that a task that is still out has come so far."""
+        if not self.is_off and task.task_id in self._open:
+            self._news.append(TaskConnected(task=task))
+            self._wake()
+        return True
 
     def _ended(self, task: Task, result: Result) -> None:
         if not self.is_off:

@@ -8,7 +8,7 @@ import json
 import selectors
 import sys
 
-from appliance.measuring.worker import NS, Died, News, TaskMeasured, Unanswered, Worker
+from appliance.measuring.worker import NS, Died, News, TaskConnected, TaskMeasured, Unanswered, Worker
 from firmware.model.task import from_json, result_to_json
 from firmware.net.loop import boottime_ns
 
@@ -45,6 +45,8 @@ def _told(news: News) -> dict[str, object]:
     match news:
         case TaskMeasured(task=task, result=result):
             return {"measured": task.task_id, **result_to_json(result)}
+        case TaskConnected(task=task):
+            return {"news": "TaskConnected", "tasks": [task.task_id]}
         case Unanswered(reason=reason, tasks=tasks):
             return {"news": "Unanswered", "reason": reason.code, "tasks": [task.task_id for task in tasks]}
         case Died(reason=reason, tasks=tasks):

@@ -12,7 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from appliance.measuring.worker import NS, RESTART_WAITS_S, Died, News, TaskMeasured, Unanswered, Worker
+from appliance.measuring.worker import (
+    NS,
+    RESTART_WAITS_S,
+    Died,
+    News,
+    TaskConnected,
+    TaskMeasured,
+    Unanswered,
+    Worker,
+)
 from firmware.model.record import Zone
 from firmware.model.statement import stated
 from firmware.model.task import Task
@@ -96,6 +105,15 @@ def test_every_task_is_answered(server: TcpServer) -> None:
         assert worker.is_ready
         assert worker.open_tasks == ()
         assert {one.result.outcome.failure for one in bench.news if isinstance(one, TaskMeasured)} == {None}
+
+
+def test_a_task_that_has_connected_and_is_still_out_is_news(silent: TcpServer) -> None:
+    with working() as (worker, bench):
+        asked = task("slow", silent, test="http", deadline_s=20)
+        worker.submit([asked])
+        bench.until(lambda: bool(bench.of(TaskConnected)))
+        assert bench.news == [TaskConnected(task=asked)]
+        assert worker.open_tasks == (asked,)
 
 
 def test_a_killed_worker_is_replaced_and_its_tasks_are_handed_back(

@@ -301,7 +301,7 @@ def test_an_icmp_error_does_not_end_a_stream() -> None:
     assert namespaces.call(survives_an_icmp_error_once_connected) == "answer"
 
 
-def test_a_connect_that_takes_too_long_ends_with_the_task() -> None:
+def test_a_connect_that_the_tasks_deadline_cuts_short_is_no_time_out() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -313,7 +313,11 @@ def test_a_connect_that_takes_too_long_ends_with_the_task() -> None:
         async def use(net: Net) -> dict[str, Any]:
             return await attempt(net, "127.0.0.1", full.getsockname()[1])
 
-        assert probe(use, deadline_s=0.2) == {"failure": "generic_timeout_error", "icmp": None}
+        async def use_briefly(net: Net) -> dict[str, Any]:
+            return await attempt(net, "127.0.0.1", full.getsockname()[1], timeout_s=0.2)
+
+        assert probe(use, deadline_s=0.2) == {"failure": "interrupted", "icmp": None}
+        assert probe(use_briefly, deadline_s=5) == {"failure": "generic_timeout_error", "icmp": None}
         for one in crowd:
             one.close()
 

@@ -115,6 +115,20 @@ def test_beyond_the_bound_it_drops_whole_messages_and_tells_how_many(
     assert found[-1] == {"number": "last"}
 
 
+def test_what_may_be_left_out_is_where_the_daemon_does_not_read_and_is_no_loss(
+    pair: tuple[socket.socket, socket.socket], loop: Loop
+) -> None:
+    near, daemon = pair
+    outlet = Outlet(loop, near)
+    assert outlet.offer(message(0))
+    number = 0
+    while outlet.offer(message(number := number + 1)):
+        pass
+    assert not outlet.offer(message(number + 1))
+    found = [one for one in read(daemon, Decoder()) if one.get("type") == "dropped"]
+    assert found == []
+
+
 def test_the_loss_is_told_with_the_next_message_that_fits(
     loop: Loop, pair: tuple[socket.socket, socket.socket]
 ) -> None:

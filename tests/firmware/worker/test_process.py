@@ -24,6 +24,7 @@ from firmware.net.send_compensation import MAX_LEAD_NS
 from firmware.worker import framing
 from tests import namespaces
 from tests.needs import ROOT, lacking
+from tests.servers.tcp import Behaviour, TcpServer, say, stay_silent
 from tests.waiting import LIMIT_S, until
 
 MS = 1_000_000
@@ -232,6 +233,51 @@ def test_it_is_one_thread(daemon: Daemon, listener: str) -> None:
     daemon.ask("one", "tcp", listener)
     daemon.result()
     assert len(list(Path(f"/proc/{daemon.process.pid}/task").iterdir())) == 1
+
+
+def test_it_says_how_far_a_task_has_come_that_is_out_for_seconds_whatever_connects(daemon: Daemon) -> None:
+    """Handshakes and pages over connections that are accepted, some of them with a first byte, and none with an end."""
+
+    def begin(said: bytes) -> Behaviour:
+        def behave(connection: socket.socket) -> None:
+            connection.sendall(said)
+            stay_silent(connection)
+
+        return behave
+
+    record, status = begin(b"\x16\x03\x03"), begin(b"HTTP/1.1 200 OK\r\n")
+    with (
+        TcpServer(stay_silent) as silent,
+        TcpServer(record) as tls,
+        TcpServer(status) as http,
+        TcpServer(say(b"")) as quick,
+    ):
+        asked: dict[str, tuple[str, str, dict[str, OptionValue]]] = {}
+        for test, begun in (("tls", tls), ("http", http), ("web_connectivity", http)):
+            for name, server in (("silent", silent), ("begun", begun)):
+                place = f"{server.address}:{server.port}"
+                target = place if test == "tls" else f"http://{place}/"
+                options: dict[str, OptionValue] = {"resolver": "none"} if test == "web_connectivity" else {}
+                asked[f"{test} {name}"] = (test, target, options)
+        for task_id, (test, target, options) in asked.items():
+            daemon.ask(task_id, test, target, start_ms=0, deadline_ms=6_000, **options)
+        daemon.ask("tcp", "tcp", f"{quick.address}:{quick.port}")
+        told: list[tuple[str, str]] = []
+        ended: set[str] = set()
+        while len(ended) <= len(asked):
+            message = daemon.receive()
+            if isinstance(message, Result):
+                ended.add(message.task_id)
+                continue
+            assert message["type"] == "progress"
+            assert message["task_id"] not in ended
+            told.append((message["task_id"], message["step"]))
+    steps = {task_id: [step for name, step in told if name == task_id] for task_id in (*asked, "tcp")}
+    assert steps.pop("tcp") == [], "what ends in time says all in its result"
+    for task_id, said in steps.items():
+        expected = ["connected"] if "silent" in task_id else ["receiving"]
+        assert said[-1:] == expected, steps
+        assert len(said) == len(set(said))
 
 
 def test_a_daemon_that_does_not_read_loses_nothing_within_the_bound(daemon: Daemon, refused: str) -> None:
