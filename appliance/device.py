@@ -38,10 +38,11 @@ from appliance.events import (
 from appliance.measuring import records
 from appliance.measuring.budget import NS, Budget, wire_bytes
 from appliance.measuring.journal import Journal, worker_ended
-from appliance.measuring.rounds import RecentRounds, RunningRound
+from appliance.measuring.recent_rounds import RecentRounds
+from appliance.measuring.rounds import RunningRound
 from appliance.measuring.schedule import ROUND, Due, Reason
 from appliance.measuring.sentinel import GONE, PREFIX, Sentinel, targets_of
-from appliance.measuring.worker import Died, News, TaskMeasured, Unanswered, Worker
+from appliance.measuring.worker import Died, News, TaskConnected, TaskMeasured, Unanswered, Worker
 from appliance.notify import Heartbeat, Notifier
 from appliance.outbox.box import ROUNDS_KEPT, Outbox
 from appliance.parts import bring_lists, identity_of, make_schedule, sync_settings
@@ -50,6 +51,8 @@ from appliance.state_file import DaemonState
 from appliance.storage.datadir import DataDir
 from appliance.vantage import Now, VantageNewsStore
 from firmware.clock import clocks
+from firmware.judgement.ladder import Ladder
+from firmware.judgement.round.verdict import RoundJudgement
 from firmware.judgement.site.evidence import SiteView
 from firmware.model.failures import Failure
 from firmware.model.plan import Plan
@@ -160,6 +163,7 @@ class Device:
             progressed_ns=now_ns,
         )
         self._round: RunningRound | None = None
+        self._ended_early: list[RunningRound] = []
         self._beside: dict[str, tuple[str, int]] = {}
         self._warm_at_ns = now_ns + WARM_UP_NS
         self._stopping = False
@@ -198,6 +202,7 @@ class Device:
         self._pass_on_sync_events()
         self._look_around()
         self._conclude_if_over()
+        self._revise_what_was_refuted()
         self._tell_gaps()
         due_ns = self._journal.due_ns()
         if due_ns is not None and boottime_ns() >= due_ns:
@@ -234,12 +239,14 @@ class Device:
     def _begin_round(self, slot_ns: int) -> None:
         self._journal.begin_round(worker=self._worker.pid)
         round_id = self._journal.next_round_id()
+        start_ns = boottime_ns()
         self._round = RunningRound(
             self._plan,
             round_id=round_id,
             slot_ns=slot_ns,
-            start_ns=boottime_ns(),
+            start_ns=start_ns,
             fingerprints=self._fingerprints,
+            history=self._history.before(start_ns),
         )
         self._journal.write_state(self._schedule)
         self._tell(RoundStarted(round_id=round_id, tasks=len(self._round.tasks)))
@@ -278,6 +285,9 @@ class Device:
             case TaskMeasured(task=task, result=result):
                 self._heartbeat.progress(boottime_ns())
                 self._take_record(task, self._journal.result(task, result, slot_ns=self._slot_of(task)))
+            case TaskConnected(task=task):
+                if (of := self._round_of(task)) is not None:
+                    of.connected(task)
             case Died(reason=reason, tasks=tasks):
                 _log.warning("the measuring process died and is started again: %s", reason)
                 self._journal.worker_died(reason, tasks)
@@ -308,9 +318,10 @@ class Device:
     def _take_record(self, task: Task, record: Record) -> None:
         now_ns = boottime_ns()
         ladder = None
-        if self._round is not None and self._round.has(task):
-            self._worker.submit(self._round.take(task, record, now_ns))
-            ladder = self._round.ladder()
+        of = self._round_of(task)
+        if of is not None:
+            self._worker.submit(of.take(task, record, now_ns))
+            ladder = of.ladder() if of is self._round else None
         name, _ = self._beside.pop(task.task_id, ("", 0))
         if name:
             carried = record.outcome.bytes_up + record.outcome.bytes_down
@@ -318,9 +329,13 @@ class Device:
         self._tell(Measured(record=record, ladder=ladder))
 
     def _slot_of(self, task: Task) -> int:
-        if self._round is not None and self._round.has(task):
-            return self._round.slot_of(task)
-        return task.start_boottime_ns
+        of = self._round_of(task)
+        return task.start_boottime_ns if of is None else of.slot_of(task)
+
+    def _round_of(self, task: Task) -> RunningRound | None:
+        """Return the round that an open task is of: the present one, or one that has ended early."""
+        rounds = (*(() if self._round is None else (self._round,)), *self._ended_early)
+        return next((one for one in rounds if one.has(task)), None)
 
     # A round's end.
 
@@ -338,16 +353,46 @@ class Device:
                 return
             judged, ladder = early
         self._round = None
-        verdict = judged.verdict
+        if ended.out_silent:
+            self._ended_early.append(ended)
         self._history.add(
-            now_ns,
-            verdict,
+            judged,
             ladder,
+            started_ns=ended.start_ns,
+            ended_ns=now_ns,
             utc_ns=self._journal.scene().utc_ns,
-            targets=judged.targets,
-            references=judged.facts.references,
         )
-        since_utc_ns = self._history.since_utc_ns
+        self._journal.conclude(
+            ended,
+            judged,
+            ladder,
+            ended_ns=now_ns,
+            since_utc_ns=self._history.since_utc_ns,
+            worker=self._worker.pid,
+        )
+        self._schedule.ended(ROUND, ended.cost_bytes, now_ns)
+        if self._rounds_left is not None:
+            self._rounds_left -= 1
+        self._spread(ended, judged, ladder, now_ns)
+
+    def _revise_what_was_refuted(self) -> None:
+        """Judge again the rounds of which something came in that had been taken to be silent."""
+        for ended in self._ended_early:
+            now_ns = boottime_ns()
+            before = self._history.before(now_ns, started_ns=ended.start_ns)
+            revised = ended.revised(before, self._history.verdict_of(ended.start_ns), self._views)
+            if revised is not None:
+                self._revise(ended, *revised, now_ns)
+        self._ended_early = [one for one in self._ended_early if not one.is_all_in]
+
+    def _revise(self, ended: RunningRound, judged: RoundJudgement, ladder: Ladder, now_ns: int) -> None:
+        since_utc_ns = self._history.revise(
+            judged,
+            ladder,
+            started_ns=ended.start_ns,
+            ended_ns=now_ns,
+            utc_ns=self._journal.scene().utc_at(ended.start_ns),
+        )
         self._journal.conclude(
             ended,
             judged,
@@ -355,21 +400,43 @@ class Device:
             ended_ns=now_ns,
             since_utc_ns=since_utc_ns,
             worker=self._worker.pid,
+            is_revision=True,
         )
-        self._schedule.ended(ROUND, ended.cost_bytes, now_ns)
+        _log.info("round %d was no silence: %s", ended.round_id, judged.verdict.verdict)
+        last = self._history.last
+        if last is not None and last.started_ns == ended.start_ns:
+            self._spread(ended, judged, ladder, now_ns, is_revision=True)
+        else:
+            self._commit()
+
+    def _spread(
+        self,
+        ended: RunningRound,
+        judged: RoundJudgement,
+        ladder: Ladder,
+        now_ns: int,
+        *,
+        is_revision: bool = False,
+    ) -> None:
+        """Let everything know what the last round comes to."""
+        verdict = judged.verdict
         aspect = " ".join(f"{one.name}:{one.verdict}:{one.step}" for one in judged.targets)
         self._schedule.concluded(verdict.verdict, now_ns, aspect=aspect)
-        self._sentinel.concluded(verdict.verdict, now_ns)
+        self._sentinel.concluded(verdict.verdict, now_ns, is_quick=ended.is_quick)
         if verdict.verdict in GONE:
             self._sync.link_is_gone()
         elif verdict.verdict != VerdictWord.INCONCLUSIVE:
             self._sync.link_is_back()
-        if self._rounds_left is not None:
-            self._rounds_left -= 1
         self._commit()
         self._notifier.status(f"round {ended.round_id}: {verdict.verdict}")
         self._tell(
-            VerdictReached(round_id=ended.round_id, ladder=ladder, verdict=verdict, since_utc_ns=since_utc_ns)
+            VerdictReached(
+                round_id=ended.round_id,
+                ladder=ladder,
+                verdict=verdict,
+                since_utc_ns=self._history.since_utc_ns,
+                is_revision=is_revision,
+            )
         )
 
     def _views(self) -> dict[str, SiteView]:

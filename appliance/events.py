@@ -29,12 +29,16 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerdictReached:
-    """A round ended with `verdict`; `since_utc_ns` is when the present verdict was first reached."""
+    """A round ended with `verdict`; `since_utc_ns` is when the present verdict was first reached.
+
+    With `is_revision` it had ended before, and what came in since revises it.
+    """
 
     round_id: int
     ladder: Ladder
     verdict: Verdict
     since_utc_ns: int
+    is_revision: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

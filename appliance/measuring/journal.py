@@ -129,10 +129,11 @@ class Journal:
         ended_ns: int,
         since_utc_ns: int,
         worker: int | None,
+        is_revision: bool = False,
     ) -> None:
         """Keep a round's conclusion, with the device's health over it, and commit it with all that came before.
 
-        `ended_ns` is the moment as of which it was judged.
+        `ended_ns` is the moment as of which it was judged; a revision stands in the place of the one before.
         """
         after = self._look(worker)
         points, self._new_points = self._new_points, []
@@ -147,7 +148,9 @@ class Journal:
             targets=judged.targets,
             fingerprints=self.state.fingerprints,
             references=judged.facts.references,
-            silent=() if ended.is_over(ended_ns) else ended.out,
+            silent=() if is_revision else ended.out_silent,
+            connected=ended.out_connected,
+            is_revision=is_revision,
             since_utc_ns=since_utc_ns,
             traffic=(ended.bytes_up, ended.bytes_down),
             health={

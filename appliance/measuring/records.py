@@ -18,7 +18,7 @@ from firmware.judgement import target_judgement as targets_json
 from firmware.judgement.ladder import Ladder
 from firmware.judgement.line_loss import NO_REFERENCES, ReferenceHandshakes
 from firmware.judgement.observation import context_of
-from firmware.judgement.round.from_records import LISTS, REFERENCES, SILENT
+from firmware.judgement.round.from_records import CONNECTED, LISTS, REFERENCES, REVISES, SILENT
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model import statement
 from firmware.model.failures import Failure
@@ -77,6 +77,10 @@ class Conclusion:
     references: ReferenceHandshakes = NO_REFERENCES
     silent: Sequence[str] = ()
     """The targets that were still out and taken to be silent, where the round ended early."""
+    connected: Sequence[str] = ()
+    """The targets that were still out and had connected."""
+    is_revision: bool = False
+    """Whether it stands in the place of what was concluded from the round before."""
 
 
 def of_result(
@@ -204,8 +208,9 @@ def of_round(scene: Scene, ended: Conclusion) -> Record:
 
     Detail `ladder` (see `firmware.judgement.ladder.to_json`), `targets` (what is said of each platform by itself, see
     `firmware.judgement.target_judgement`), `references` (`firmware.judgement.line_loss.ReferenceHandshakes`), `silent` (who
-    was still out, where it ended early), `fingerprints` (the operator's lists that it was judged by, where there are any),
-    `since_utc_ns`, `previous_boot_id`, and `sync_points` (`[boottime_ns, utc_ns,
+    was still out, where it ended early), `connected` (who was still out and had connected), `revises` (its number again,
+    where it stands in the place of what was concluded before), `fingerprints` (the operator's lists that it was judged by,
+    where there are any), `since_utc_ns`, `previous_boot_id`, and `sync_points` (`[boottime_ns, utc_ns,
     error_ns]` each); the context is the device's health.
     """
     points: list[JsonValue] = [
@@ -230,6 +235,8 @@ def of_round(scene: Scene, ended: Conclusion) -> Record:
                 "targets": targets_json.to_json(ended.targets),
                 REFERENCES: ended.references.to_json(),
                 SILENT: [*ended.silent],
+                CONNECTED: [*ended.connected],
+                REVISES: ended.round_id if ended.is_revision else None,
                 **({LISTS: [*ended.fingerprints]} if ended.fingerprints else {}),
                 "since_utc_ns": ended.since_utc_ns,
                 "sync_points": points,

@@ -1,37 +1,39 @@
-"""One round on its way, and the rounds before it: what was asked, what came back, when it is over. Pure.
+"""One round on its way: what was asked, what came back, when it is over, and whether it is to be revised. Pure.
 
 It holds the state of a round and decides nothing that `firmware.judgement.ladder` and `firmware.judgement.round.verdict` decide; times
-are arguments, CLOCK_BOOTTIME in ns. A round ends when all is in, or at its deadline and a little: never later.
+are arguments, CLOCK_BOOTTIME in ns. A round ends when all is in, or at its deadline and a little: never later. What
+of a round comes in after its early end may revise it.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from appliance.measuring.budget import NS, wire_bytes
 from firmware.judgement.facts import Past
 from firmware.judgement.fingerprints.table import Fingerprints
-from firmware.judgement.ladder import Ladder, climb, confirmation_tasks, round_tasks
-from firmware.judgement.line_loss import NO_REFERENCES, ReferenceHandshakes
-from firmware.judgement.observation import Observation, from_record, owner_of
-from firmware.judgement.round.from_records import (
-    HISTORY_ROUNDS,
-    PastRound,
-    judge_records,
-    past_round,
-    silence,
+from firmware.judgement.ladder import (
+    AFRESH,
+    Ladder,
+    climb,
+    confirmation_tasks,
+    quick_deadline_s,
+    round_tasks,
 )
+from firmware.judgement.observation import Observation, from_record, owner_of
+from firmware.judgement.pace import is_quick, usual_handshakes_ns
+from firmware.judgement.round.from_records import judge_records, refutes_silence, still_out
 from firmware.judgement.round.verdict import EARLY_NS, RoundJudgement
 from firmware.judgement.site.evidence import SiteView
-from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.plan import Plan
-from firmware.model.record import Record, Rung, Verdict
+from firmware.model.record import Record, Rung
 from firmware.model.task import Task
 from firmware.model.verdict_words import VerdictWord
 from firmware.plans.checks import estimate_bytes
 
 GRACE_NS: Final = NS
 """How long after its deadline a round waits for results that are on their way from the worker."""
+AFRESH_NS: Final = 2_500_000_000
+"""So long reference targets that are asked afresh must be silent on a quick line: two SYNs, and longer than a handshake."""
 DARK: Final = frozenset(
     {VerdictWord.INTERNATIONAL_CUT, VerdictWord.ISP_OR_WIDER_OUTAGE, VerdictWord.LOCAL_FAULT}
 )
@@ -40,7 +42,10 @@ _ASKED_AGAIN: Final = (Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER, Run
 
 
 class RunningRound:
-    """A round that began at `start_ns` for the slot `slot_ns`. `tasks` are to be measured at once."""
+    """A round that began at `start_ns` for the slot `slot_ns`. `tasks` are to be measured at once.
+
+    `history` is the rounds before it: how long silence must last depends on what their handshakes took.
+    """
 
     def __init__(
         self,
@@ -50,11 +55,13 @@ class RunningRound:
         slot_ns: int,
         start_ns: int,
         fingerprints: Fingerprints | None = None,
+        history: Iterable[Past] = (),
     ) -> None:
         self.round_id = round_id
         self.slot_ns = slot_ns
         self.start_ns = start_ns
-        self.tasks = round_tasks(plan, round_id, start_ns)
+        self._handshakes_ns = usual_handshakes_ns(tuple(history))
+        self.tasks = round_tasks(plan, round_id, start_ns, is_quick=is_quick(self._handshakes_ns, ()))
         self.bytes_up = 0
         self.bytes_down = 0
         self.wire_bytes = 0
@@ -67,7 +74,10 @@ class RunningRound:
         self._confirmed = False
         self._records: dict[str, Record] = {}
         self._asked = {task.task_id: task for task in self.tasks}
-        self._is_early = False
+        self._connected: set[str] = set()
+        self._taken_silent: frozenset[str] = frozenset()
+        self.is_refuted = False
+        """Whether something that came in after its early end says that the silence it was judged by was none."""
 
     def has(self, task: Task) -> bool:
         """Return whether `task` is one of this round's that is still open."""
@@ -82,6 +92,7 @@ class RunningRound:
         """Take the record of one of its tasks; return what is to be asked once more now, often nothing."""
         outcome = record.outcome
         self._open.discard(task.task_id)
+        self.is_refuted |= task.task_id in self._taken_silent and refutes_silence(record)
         self._seen[task.task_id] = from_record(record)
         self._records[task.task_id] = record
         self.bytes_up += outcome.bytes_up
@@ -90,15 +101,26 @@ class RunningRound:
         self.uplink = record.uplink or self.uplink
         return self._confirmation(self._seen.values(), now_ns)
 
+    def connected(self, task: Task) -> None:
+        """Take note that one of its tasks that are still out has had its connection accepted: it is not silent."""
+        if task.task_id in self._open:
+            self._connected.add(task.task_id)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether the line is known to be quick, so that ten seconds without any answer are silence."""
+        return is_quick(self._handshakes_ns, self._seen.values())
+
     def look(self, now_ns: int) -> tuple[Task, ...]:
         """Return what is to be asked once more now that reference targets have been silent long enough, often nothing."""
-        if now_ns < self.early_ns() or not self._open:
+        if now_ns < self.early_ns() or not self._open or not self.is_quick:
             return ()
-        return self._confirmation(self._with_silence(now_ns).values(), now_ns)
+        return self._confirmation([*self._seen.values(), *self._silent(now_ns).values()], now_ns)
 
     def early_ns(self) -> int:
-        """Return when `look` is worth calling: every task of the round has been asked for `EARLY_NS`."""
-        return max(task.start_boottime_ns for task in self.tasks) + EARLY_NS
+        """Return when `look` is worth calling: every reference target has been asked for `EARLY_NS`."""
+        references = [task.start_boottime_ns for task in self.tasks if task.rung is Rung.INTERNATIONAL]
+        return max(references, default=self.start_ns) + EARLY_NS
 
     def _confirmation(self, seen: Iterable[Observation], now_ns: int) -> tuple[Task, ...]:
         if self._confirmed:
@@ -109,20 +131,23 @@ class RunningRound:
         self._asked.update((task.task_id, task) for task in again)
         return again
 
-    def _with_silence(self, now_ns: int) -> dict[str, Observation]:
-        """Return the observations, with silence for what was asked `EARLY_NS` ago and is still out."""
-        return {**self._seen, **self._silent(now_ns)}
-
     def _silent(self, now_ns: int) -> dict[str, Observation]:
+        """Return silence for what is still out without a connection and was asked long enough ago, by task id."""
         return {
-            task_id: silence(_asked(self._plan, task))
-            for task_id in sorted(self._open)
-            if (task := self._asked[task_id]).start_boottime_ns + EARLY_NS <= now_ns
+            task_id: still_out(_asked(self._plan, self._asked[task_id]), has_connected=False)
+            for task_id in sorted(self._open - self._connected)
+            if self._silent_from_ns(task_id) <= now_ns
         }
 
+    def _silent_from_ns(self, task_id: str) -> int:
+        task = self._asked[task_id]
+        is_afresh = task_id not in self._first and task.rung is Rung.INTERNATIONAL
+        return task.start_boottime_ns + (AFRESH_NS if is_afresh else EARLY_NS)
+
     def ends_ns(self) -> int:
-        """Return when it is over at the latest."""
-        return self.start_ns + self._plan.round.deadline_s * NS + GRACE_NS
+        """Return when it is over at the latest: a minute after it began where the line is not known to be quick."""
+        deadline_s = quick_deadline_s(self._plan) if self.is_quick else self._plan.round.deadline_s
+        return self.start_ns + deadline_s * NS + GRACE_NS
 
     def is_over(self, now_ns: int) -> bool:
         """Return whether all is in, or its time is up."""
@@ -130,11 +155,26 @@ class RunningRound:
 
     def ladder(self, *, ended: bool = False) -> Ladder:
         """Return the climb so far."""
-        return climb(self._plan, self._seen, ended=ended)
+        return climb(self._plan, {**self._seen, **self._half_way()}, ended=ended)
 
     def judge(self, history: Iterable[Past], views: Mapping[str, SiteView] | None = None) -> RoundJudgement:
         """Return what the round's evidence carries, given the rounds before it and the vantage's last views."""
-        return judge_records(self._records.values(), tuple(history), views, fingerprints=self._fingerprints)
+        return judge_records(
+            self._records.values(),
+            tuple(history),
+            views,
+            out=self._half_way().values(),
+            fingerprints=self._fingerprints,
+        )
+
+    def _half_way(self) -> dict[str, Observation]:
+        """Return what stands for the targets that are still out and have connected, by task id."""
+        names = frozenset(self.out_connected)
+        return {
+            task_id: still_out(_asked(self._plan, task), has_connected=True)
+            for task_id in sorted(self._open if names else ())
+            if (task := self._asked[task_id]).target_name in names
+        }
 
     def early(
         self,
@@ -144,29 +184,61 @@ class RunningRound:
     ) -> tuple[RoundJudgement, Ladder] | None:
         """Return the verdict and the ladder if the round may end now, before all is in; else None.
 
-        It may when all that is out has been silent for `EARLY_NS` and the verdict is one of `DARK`. `views` is asked
-        for the vantage's last views only then.
+        It may on a quick line when all that is out has been silent for `EARLY_NS` (`AFRESH_NS` what was asked afresh),
+        nothing of it has connected, and the verdict is one of `DARK`. `views` is asked for the vantage's last views
+        only then.
         """
-        if not self._open or now_ns < self.early_ns():
-            return None
-        if any(self._asked[task_id].start_boottime_ns + EARLY_NS > now_ns for task_id in self._open):
+        if not self._open or now_ns < self.early_ns() or not self.is_quick:
             return None
         silent = self._silent(now_ns)
+        if silent.keys() != self._open:
+            return None
         judged = judge_records(
             self._records.values(),
             tuple(history),
             views(),
-            silent=silent.values(),
+            out=silent.values(),
             fingerprints=self._fingerprints,
         )
         if judged.verdict.verdict not in DARK:
             return None
+        self._taken_silent, self._confirmed = frozenset(silent), True
         return judged, climb(self._plan, {**self._seen, **silent}, ended=True)
 
+    def revised(
+        self,
+        history: Iterable[Past],
+        verdict: str,
+        views: Callable[[], Mapping[str, SiteView]] = dict,
+    ) -> tuple[RoundJudgement, Ladder] | None:
+        """Return what the round comes to by all that has come in since its early end; None where nothing changes.
+
+        `history` is the rounds before it, `verdict` what is said of it so far. It is judged anew only when something that
+        had been taken to be silent was not (`is_refuted`), and then nothing that is still out is silence.
+        """
+        if not self.is_refuted:
+            return None
+        self.is_refuted = False
+        judged = self.judge(history, views())
+        return None if judged.verdict.verdict == verdict else (judged, self.ladder(ended=True))
+
     @property
-    def out(self) -> tuple[str, ...]:
-        """The names of the targets that are still out."""
-        return tuple(sorted({self._asked[task_id].target_name for task_id in self._open}))
+    def out_silent(self) -> tuple[str, ...]:
+        """The names of the targets that were taken to be silent where the round ended early."""
+        return self._names(self._taken_silent)
+
+    @property
+    def out_connected(self) -> tuple[str, ...]:
+        """The names of the targets that are still out and have connected."""
+        return self._names(self._connected & self._open)
+
+    @property
+    def is_all_in(self) -> bool:
+        """Whether nothing that it asked is still out."""
+        return not self._open
+
+    def _names(self, task_ids: Iterable[str]) -> tuple[str, ...]:
+        return tuple(sorted({self._asked[task_id].target_name for task_id in task_ids}))
 
     @property
     def cost_bytes(self) -> int:
@@ -175,18 +247,16 @@ class RunningRound:
 
     def next_look_ns(self, now_ns: int) -> int:
         """Return when the round is to be looked at next: its early moment, that of what it asked again, or its end."""
-        moments = [
-            moment
-            for task_id in self._open
-            if (moment := self._asked[task_id].start_boottime_ns + EARLY_NS) > now_ns
-        ]
+        moments = [moment for task_id in self._open if (moment := self._silent_from_ns(task_id)) > now_ns]
         return min([self.ends_ns(), *moments])
 
 
 def most_bytes(plan: Plan) -> int:
     """Return the most bytes a round may cost: what the plan allows it, or all it asks and asks again."""
     again = sum(estimate_bytes(target) for target in plan.targets if target.rung in _ASKED_AGAIN)
-    return max(plan.round.max_bytes, sum(estimate_bytes(target) for target in plan.targets) + again)
+    afresh = sorted(map(estimate_bytes, plan.on_rung(Rung.INTERNATIONAL)))[-AFRESH:]
+    asked = sum(estimate_bytes(target) for target in plan.targets) + again + sum(afresh)
+    return max(plan.round.max_bytes, asked)
 
 
 def _asked(plan: Plan, task: Task) -> Observation:
@@ -202,53 +272,3 @@ def _asked(plan: Plan, task: Task) -> Observation:
         end_ns=task.start_boottime_ns,
         small_segments="max_segment" in task.options,
     )
-
-
-class RecentRounds:
-    """The last rounds, for the rules that ask what was before; their ages are as of the moment of asking."""
-
-    def __init__(self) -> None:
-        self._rounds: deque[PastRound] = deque(maxlen=HISTORY_ROUNDS)
-        self._verdict = ""
-        self.since_utc_ns = 0
-        """When the present verdict was first reached."""
-
-    @classmethod
-    def of(cls, rounds: Iterable[Record], *, boot_id: str) -> "RecentRounds":
-        """Return the history that `ladder` records tell, newest first. Only rounds of this boot have an age."""
-        history = cls()
-        for record in reversed(tuple(rounds)):
-            past = past_round(record)
-            if past is None:
-                continue  # of other software: as if it had not been
-            history._add(past, utc_ns=0)
-            since_utc_ns = record.outcome.detail.get("since_utc_ns")
-            history.since_utc_ns = since_utc_ns if isinstance(since_utc_ns, int) else record.start.utc_ns
-            if record.boot_id != boot_id:
-                history._rounds.clear()
-        return history
-
-    def add(
-        self,
-        ended_ns: int,
-        verdict: Verdict,
-        ladder: Ladder,
-        *,
-        utc_ns: int,
-        targets: tuple[TargetJudgement, ...] = (),
-        references: ReferenceHandshakes = NO_REFERENCES,
-    ) -> None:
-        """Add a round that ended at `ended_ns`, `utc_ns` by the wall clock."""
-        past = PastRound(
-            ended_ns=ended_ns, verdict=verdict, ladder=ladder, targets=targets, references=references
-        )
-        self._add(past, utc_ns=utc_ns)
-
-    def _add(self, past: PastRound, *, utc_ns: int) -> None:
-        if past.verdict.verdict != self._verdict:
-            self._verdict, self.since_utc_ns = past.verdict.verdict, utc_ns
-        self._rounds.append(past)
-
-    def before(self, now_ns: int) -> tuple[Past, ...]:
-        """Return the rounds before `now_ns`, oldest first."""
-        return tuple(past.before(now_ns) for past in self._rounds)

@@ -21,6 +21,8 @@ PREFIX: Final = f"{NAME}/"
 PERIOD_NS: Final = 10 * NS
 PATIENCE_MS: Final = 2_500
 """How long a connection may take: a SYN and one more after a second, on a line of up to 1.5 s."""
+SLOW_PATIENCE_MS: Final = 8_000
+"""The same on a line that is not known to be quick: two silent probes and a round of a minute are 90 s at the most."""
 HOLD_NS: Final = 60 * NS
 """A round that was wanted and came out as before is not wanted again within this."""
 PROBE_BYTES: Final = wire_bytes(0)
@@ -62,6 +64,7 @@ class Sentinel:
         self._open: str | None = None
         self._is_second = False
         self._verdict = ""
+        self._patience_ms = SLOW_PATIENCE_MS
         self._held_until_ns = now_ns
         self.probes = 0
 
@@ -100,8 +103,9 @@ class Sentinel:
             self._open = None
             self._budget.settle(NAME, 0, now_ns)
 
-    def concluded(self, verdict: str, now_ns: int) -> None:
-        """Take note of a round's verdict: what the sentinel looks for depends on it."""
+    def concluded(self, verdict: str, now_ns: int, *, is_quick: bool) -> None:
+        """Take note of a round's verdict: what the sentinel looks for depends on it, and on the line how long."""
+        self._patience_ms = PATIENCE_MS if is_quick else SLOW_PATIENCE_MS
         if verdict != self._verdict:
             self._held_until_ns = now_ns
         self._verdict = verdict
@@ -120,9 +124,9 @@ class Sentinel:
                 test="tcp",
                 target=reference.target,
                 target_name=reference.name,
-                options={"timeout_ms": PATIENCE_MS},
+                options={"timeout_ms": self._patience_ms},
                 zone=Zone.INTERNATIONAL,
                 start_boottime_ns=now_ns,
-                deadline_boottime_ns=now_ns + (PATIENCE_MS + 1_000) * 1_000_000,
+                deadline_boottime_ns=now_ns + (self._patience_ms + 1_000) * 1_000_000,
             ),
         )

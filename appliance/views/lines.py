@@ -87,7 +87,7 @@ class Lines:
         verdict = reached.verdict
         self._write(
             self._translator.say(
-                "device.verdict-reached",
+                "device.verdict-revised" if reached.is_revision else "device.verdict-reached",
                 verdict=verdict.verdict,
                 time=f"{since:%Y-%m-%d %H:%M:%S}",
                 rule_id=verdict.rule_id,

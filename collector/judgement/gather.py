@@ -30,6 +30,7 @@ from collector.store.retiming import placed
 from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import NS
 from firmware.judgement import target_judgement as targets_json
+from firmware.judgement.round.from_records import standing
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.jsontypes import JsonValue, RecordError
 from firmware.model.record import Verdict
@@ -46,7 +47,7 @@ MIN_BESIDE: Final = 3
 _ROUNDS: Final = """SELECT boot_id, start_boottime_ns, start_utc_ns, clock_quality, clock_error_ns, received_ns, verdict,
     epoch, seq FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND verdict IS NOT NULL"""
 _LAST: Final = f"{_ROUNDS} ORDER BY seq DESC LIMIT ?"
-_UNTIL: Final = f"{_ROUNDS} AND start_utc_ns <= ? ORDER BY start_utc_ns DESC LIMIT ?"
+_UNTIL: Final = f"{_ROUNDS} AND start_utc_ns <= ? ORDER BY start_utc_ns DESC, seq DESC LIMIT ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +120,7 @@ class Scopes:
         with self._queries.reading() as connection:
             found = []
             for device, country, epoch in self._devices(connection, now_utc_ns):
-                rows = connection.execute(_LAST, (device, epoch, ROUNDS)).fetchall()
+                rows = _standing(connection.execute(_LAST, (device, epoch, ROUNDS)))
                 if rows:
                     rounds = _rounds(connection, device, rows)
                     found.append(
@@ -131,7 +132,7 @@ class Scopes:
         found = []
         with self._queries.reading() as connection:
             for device, country, epoch in self._devices(connection, at_utc_ns):
-                rows = connection.execute(_UNTIL, (device, epoch, at_utc_ns, ROUNDS)).fetchall()
+                rows = _standing(connection.execute(_UNTIL, (device, epoch, at_utc_ns, ROUNDS)))
                 if not rows:
                     continue
                 rounds = _rounds(connection, device, rows)
@@ -165,6 +166,11 @@ def line_of(queries: VantageQueries, now_utc_ns: int) -> OutsideFacts:
         reached_utc_s=None if reached_ns is None else reached_ns / NS,
         missed_utc_s=None if missed_ns is None else missed_ns / NS,
     )
+
+
+def _standing(rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
+    """Return the rows of rounds, newest first, each round as it was last revised."""
+    return standing(rows, lambda row: (row[0], row[1]))
 
 
 def _rounds(connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]) -> list[RoundSaid]:

@@ -13,11 +13,20 @@ from functools import lru_cache
 from typing import Final
 
 from collector.store.answers import RecordRow, RoundRow
-from collector.store.queries import RECORD_COLUMNS, ROUND_COLUMNS, Queries, record_row, round_row, rung_cells
+from collector.store.queries import (
+    RECORD_COLUMNS,
+    ROUND_COLUMNS,
+    Queries,
+    record_row,
+    round_of,
+    round_row,
+    rung_cells,
+)
 from collector.store.retiming import Timelines, reading_at, retimed, retimed_records
 from firmware.clock.retiming import Timeline
 from firmware.judgement import ladder
 from firmware.judgement.ladder import Ladder, RungProgress, RungState
+from firmware.judgement.round.from_records import MOST_REVISIONS, standing
 from firmware.model.jsontypes import RecordError
 from firmware.model.record import ClockReading, Record, from_json
 from firmware.model.statement import Statement, prose
@@ -33,6 +42,12 @@ _READ_KEPT: Final = 400
 
 MISSED_TARGET: Final = "round"
 """The target of a `gap` record that stands for rounds, as a device writes it."""
+
+
+NOT_REVISED: Final = """NOT EXISTS (SELECT 1 FROM record AS later WHERE later.device = record.device
+    AND later.epoch = record.epoch AND later.test = 'ladder' AND later.seq BETWEEN record.seq + 1 AND record.seq + 1000
+    AND later.boot_id = record.boot_id AND later.start_boottime_ns = record.start_boottime_ns)"""
+"""That a `ladder` record is the last of its round: a revision comes within a minute, and so within some hundred records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +141,7 @@ def _rows(
     until: tuple[str, int] | None,
     timelines: Timelines,
 ) -> tuple[RoundRow, ...]:
-    """Return ladder records, newest first: epochs by when they were first heard of, then by seq."""
+    """Return rounds, newest first, each as it was last revised: epochs by when they were first heard of, then by seq."""
     epochs = _epochs(connection, device)
     top = 2**63 - 1
     if until is not None:
@@ -138,9 +153,9 @@ def _rows(
         rows = connection.execute(
             f"{ROUND_COLUMNS} WHERE device = ? AND epoch = ? AND test = 'ladder' AND seq <= ?"
             " ORDER BY seq DESC LIMIT ?",
-            (device, epoch, top, limit - len(found)),
+            (device, epoch, top, limit - len(found) + MOST_REVISIONS),
         ).fetchall()
-        found.extend(round_row(row) for row in rows)
+        found.extend(standing(map(round_row, rows), round_of)[: limit - len(found)])
         top = 2**63 - 1
         if len(found) >= limit:
             break
@@ -236,14 +251,15 @@ def _verdict_streak(connection: sqlite3.Connection, newest: RoundRow, timelines:
     first, count = newest, 0
     for epoch in epochs[epochs.index(newest.epoch) :]:
         found = connection.execute(
-            """SELECT seq FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND verdict IS NOT ?
-               ORDER BY seq DESC LIMIT 1""",
+            f"""SELECT seq FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND verdict IS NOT ?
+                AND {NOT_REVISED} ORDER BY seq DESC LIMIT 1""",  # noqa: S608 - a text of our own
             (newest.device, epoch, newest.verdict),
         ).fetchone()
         changed = 0 if found is None else int(found[0])
         in_streak = connection.execute(
-            "SELECT count(*), min(seq) FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND seq > ?",
-            (newest.device, epoch, changed),
+            """SELECT count(*), min(seq) FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND seq > ?
+               AND verdict IS ?""",
+            (newest.device, epoch, changed, newest.verdict),
         ).fetchone()
         count += int(in_streak[0])
         if in_streak[1] is not None:

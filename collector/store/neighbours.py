@@ -8,7 +8,15 @@ import json
 from typing import Final
 
 from collector.store.answers import RecordRow, RoundRow
-from collector.store.queries import RECORD_COLUMNS, ROUND_COLUMNS, Queries, record_row, round_row
+from collector.store.queries import (
+    RECORD_COLUMNS,
+    ROUND_COLUMNS,
+    Queries,
+    record_row,
+    round_of,
+    round_row,
+)
+from firmware.judgement.round.from_records import standing
 
 BESIDE: Final = 2
 """So many rounds are looked at on either side: a record made while a round ran is stored before that round's end."""
@@ -24,19 +32,19 @@ class NeighbourQueries:
         self._queries = queries
 
     def conclusion(self, row: RecordRow) -> tuple[str, int] | None:
-        """Return the identity (epoch, seq) of the conclusion of a record's round; None where it is not here."""
+        """Return the identity (epoch, seq) of the last conclusion of a record's round; None where none is here."""
         with self._queries.reading() as connection:
             found = connection.execute(
                 """SELECT epoch, seq FROM record WHERE device = ? AND epoch = ? AND round_id = ? AND boot_id = ?
-                   AND test = 'ladder' LIMIT 1""",
+                   AND test = 'ladder' ORDER BY seq DESC LIMIT 1""",
                 (row.device, row.epoch, row.round_id, row.boot_id),
             ).fetchone()
             return None if found is None else (str(found[0]), int(found[1]))
 
     def rounds_beside(self, row: RecordRow) -> tuple[RoundRow, ...]:
-        """Return the conclusions stored next before and next after a record in its boot, in no order."""
+        """Return the conclusions stored next before and next after a record in its boot, in no order, each as last revised."""
         with self._queries.reading() as connection:
-            return tuple(
+            stored = [
                 round_row(found)
                 for side in ("seq < ? ORDER BY seq DESC", "seq > ? ORDER BY seq")
                 for found in connection.execute(
@@ -44,7 +52,9 @@ class NeighbourQueries:
                     f" AND {side} LIMIT ?",
                     (row.device, row.epoch, row.boot_id, row.seq, BESIDE),
                 ).fetchall()
-            )
+            ]
+            stored.sort(key=lambda one: one.seq, reverse=True)
+            return tuple(standing(stored, round_of))
 
     def earlier(self, row: RecordRow) -> tuple[RecordRow, ...]:
         """Return what the device measured of the same target before, beside its rounds, the last first."""

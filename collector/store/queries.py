@@ -28,6 +28,7 @@ from collector.store.answers import (
 )
 from collector.store.completeness import Completeness, EpochCoverage, of_device
 from collector.store.retiming import Timelines, retimed, retimed_records
+from firmware.judgement.round.from_records import MOST_REVISIONS, standing
 from firmware.model.record import ClockQuality, ClockReading, Rung
 from firmware.model.seqs import SeqRanges
 
@@ -220,12 +221,17 @@ def _rounds(
     ).fetchall():
         rows = connection.execute(
             f"{ROUND_COLUMNS} WHERE device = ? AND epoch = ? AND test = 'ladder' ORDER BY seq DESC LIMIT ?",
-            (device, epoch, limit - len(found)),
+            (device, epoch, limit - len(found) + MOST_REVISIONS),
         ).fetchall()
-        found.extend(round_row(row) for row in rows)
+        found.extend(standing(map(round_row, rows), round_of)[: limit - len(found)])
         if len(found) >= limit:
             break
     return retimed(connection, found, timelines)
+
+
+def round_of(row: RoundRow) -> tuple[str, int]:
+    """Return which round of its device and epoch a row concludes: its boot, and when in it that began."""
+    return row.boot_id, row.start_boottime_ns
 
 
 def round_row(row: Sequence[object]) -> RoundRow:

@@ -84,10 +84,13 @@ class Judging:
 
         `history` is how many rounds before it are looked at: all that a rule may ask of, unless told.
         """
+        newest = self._history.rounds(device, 1).rounds if until is None else ()
+        # As of that record: what revised an earlier round since was not known when this one was judged.
+        until = (newest[-1].row.epoch, newest[-1].row.seq) if newest else until
         found = self._history.rounds(device, history + 1, until=until).rounds
         if not found:
             return None
-        last = found[-1]
+        last = next((one for one in found if (one.row.epoch, one.row.seq) == until), found[-1])
         end_ns = ended_ns(last.record)
         rows = tuple(self._records(last.row))
         platforms = {
@@ -104,7 +107,7 @@ class Judging:
         judged = judge_stored(
             last.record,
             [record for _, record in rows],
-            [one.record for one in found[:-1]],
+            [one.record for one in found if one is not last],
             {name: view.vantage for name, view in views.items() if view.vantage is not None},
             fingerprints=self._fingerprints,
         )

@@ -75,6 +75,11 @@ class RoundFacts:
     outside: Reach
     """Reference targets and platforms together: a network that either reaches is reached."""
     history: tuple[Past, ...]
+    far_silence_ended_ns: int = 0
+    """When the last of the reference targets' first attempts had failed, where every one of theirs did; else 0.
+
+    Those that are asked again beside the anchors only lengthen that silence.
+    """
     resolver_lies: bool = False
     """Whether the resolver gives unrelated names one answer: set by `judge_round`, from the round's pages."""
     targets: tuple[TargetJudgement, ...] = ()
@@ -83,9 +88,11 @@ class RoundFacts:
     @classmethod
     def of(cls, observations: Iterable[Observation], history: Sequence[Past] = ()) -> "RoundFacts":
         """Count. The order of `observations` does not matter; `history` is oldest first."""
-        latest = tuple(latest_by_target(observations).values())
+        given = tuple(observations)
+        latest = tuple(latest_by_target(given).values())
         return cls(
             latest=latest,
+            far_silence_ended_ns=_far_silence_ended_ns(given, latest),
             domestic=reach_of(latest, Rung.DOMESTIC),
             international=reach_of(latest, Rung.INTERNATIONAL),
             platforms=reach_of(latest, Rung.PLATFORMS),
@@ -144,13 +151,13 @@ class RoundFacts:
 
     @property
     def much_silent(self) -> bool:
-        """Return whether a third of the reference networks are silent, and half of the platforms' lost with them.
+        """Return whether a third of the reference networks are silent or stalled, and half of the platforms' lost with them.
 
         A platform whose name is not resolved is lost as well: a resolver that is cut off fails like that.
         """
         references, platforms = self.international, self.platforms
-        third = len(references.down) * FEW >= references.tried > 0
-        lost = len(platforms.down) + len(platforms.unknown)
+        third = len(references.down | references.stalled) * FEW >= references.tried > 0
+        lost = len(platforms.down | platforms.stalled | platforms.unknown)
         return third and lost >= MIN_OK and lost * 2 >= platforms.tried
 
     @property
@@ -214,11 +221,6 @@ class RoundFacts:
         """Return whether anything beyond the host's network answered. A resolver's answer may be its cache's."""
         return any(reach.any_answer for reach in (self.domestic, self.international, self.platforms))
 
-    @property
-    def far_silence_ended_ns(self) -> int:
-        """When the last failed attempt at a reference target ended; 0 if none failed."""
-        return max((seen.end_ns for seen in self.failed(Rung.INTERNATIONAL)), default=0)
-
     def proven_after(self, moment_ns: int) -> frozenset[str]:
         """Return the domestic networks that proved themselves in an attempt begun after `moment_ns`."""
         return frozenset(
@@ -261,3 +263,15 @@ class RoundFacts:
         recent = [past for past in self.history if past.age_s <= ROUTER_MEMORY_S]
         before = any(past.ladder.rung(Rung.GATEWAY).state in answered for past in recent)
         return before and bool(self.failed(Rung.GATEWAY))
+
+
+def _far_silence_ended_ns(given: Iterable[Observation], latest: Iterable[Observation]) -> int:
+    tried = [seen for seen in latest if seen.rung is Rung.INTERNATIONAL and counts(seen)]
+    if any(seen.outlook is Outlook.REACHED for seen in tried):
+        return 0
+    failed = {seen.target_name for seen in tried}
+    first: dict[str, Observation] = {}
+    for seen in sorted(given, key=lambda one: (one.start_ns, one.end_ns)):
+        if seen.target_name in failed:
+            first.setdefault(seen.target_name, seen)
+    return max((seen.end_ns for seen in first.values()), default=0)

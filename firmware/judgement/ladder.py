@@ -8,6 +8,7 @@ one: the moment of failure is the product. This file counts; it must never concl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import median_low
 from typing import Final
 
 from firmware.judgement.observation import Observation, Outlook, settle
@@ -21,6 +22,15 @@ NS_PER_S: Final = 1_000_000_000
 
 CONNECT_TIMEOUT_S: Final = 20
 """One network injected its reset 12.2 s after the first SYN (Iran, November 2019): 10 s would mislabel it."""
+
+QUICK_DEADLINE_S: Final = 29
+"""How long a round may last on a line whose handshakes are quick (`firmware.judgement.pace`), to its deadline."""
+
+AGAIN_S: Final = 30
+"""How long what is asked again may take: the 20 s of a connect and the 10 s of a handshake, also past the round's end."""
+
+AFRESH: Final = 3
+"""So many reference targets that were silent are asked again: as many unrelated networks as silence must be of."""
 
 PATIENCE_S: Final = 5
 """How long the confirmation waits for anchors that have not answered yet."""
@@ -48,7 +58,8 @@ class RungProgress(StrEnum):
 class RungState:
     """One rung: `reached` of `tried` targets, `waiting` of them not measured yet.
 
-    `best_ns` is the shortest time of those reached; `failures` says `name: what failed` for the others.
+    `best_ns` is the shortest time of those reached, `usual_ns` the median of all whose connection was accepted (None also
+    in records of before it was kept); `failures` says `name: what failed` for the others.
     """
 
     rung: Rung
@@ -58,6 +69,7 @@ class RungState:
     waiting: int
     best_ns: int | None
     failures: tuple[str, ...]
+    usual_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,19 +88,25 @@ class Ladder:
         return all(state.waiting == 0 for state in self.rungs)
 
 
-def round_tasks(plan: Plan, round_id: int, start_ns: int) -> tuple[Task, ...]:
-    """Return the tasks of one round that starts at `start_ns` (CLOCK_BOOTTIME).
+def quick_deadline_s(plan: Plan) -> int:
+    """Return how long a round of a plan may last on a line whose handshakes are quick, in s."""
+    return min(QUICK_DEADLINE_S, plan.round.deadline_s)
+
+
+def round_tasks(plan: Plan, round_id: int, start_ns: int, *, is_quick: bool = True) -> tuple[Task, ...]:
+    """Return the tasks of one round that starts at `start_ns` (CLOCK_BOOTTIME), on a line that is quick or not.
 
     Starts are `stagger_ms` apart so that bursts do not queue behind each other, and domestic and
     international targets take turns, so that a line that fails midway fails for both.
     """
+    deadline_s = quick_deadline_s(plan) if is_quick else plan.round.deadline_s
     return tuple(
         _task(
             target,
             task_id=f"r{round_id}/{target.name}",
             round_id=round_id,
             start_ns=start_ns + index * plan.round.stagger_ms * NS_PER_MS,
-            deadline_ns=start_ns + plan.round.deadline_s * NS_PER_S,
+            deadline_ns=start_ns + deadline_s * NS_PER_S,
         )
         for index, target in enumerate(_in_turns(plan.targets))
     )
@@ -103,7 +121,8 @@ def confirmation_tasks(
     round. Once every international reference target is measured and none was reached, what was reached of the local
     rungs, the resolver and the domestic anchors is asked again: a line that dropped while the reference targets were
     still silent shows now, and a line that stands makes their silence mean something, in this very round.
-    What was not reached is not asked again: its silence has lasted 20 s, and the verdict need not wait.
+    `AFRESH` of the silent reference targets are asked again with them, and first: on a line that is back the kernel
+    waits for seconds before it sends a SYN again, and an attempt begun now is answered at once.
     """
     seen = latest_by_target(observations)
     references = [target.name for target in plan.on_rung(Rung.INTERNATIONAL)]
@@ -115,7 +134,8 @@ def confirmation_tasks(
     if any(target.name not in seen for target in candidates) and now_ns < start_ns + PATIENCE_S * NS_PER_S:
         return ()  # the reference targets were refused at once, and the anchors have hardly been asked
     deadline_ns = start_ns + plan.round.deadline_s * NS_PER_S
-    again = [one for one in candidates if one.name in seen and seen[one.name].outlook is Outlook.REACHED]
+    reached = [one for one in candidates if one.name in seen and seen[one.name].outlook is Outlook.REACHED]
+    again = [*_afresh(plan, seen), *reached]
     starts_ns = [now_ns + index * plan.round.stagger_ms * NS_PER_MS for index in range(len(again))]
     return tuple(
         _task(
@@ -123,11 +143,26 @@ def confirmation_tasks(
             task_id=f"r{round_id}/{target.name}/again",
             round_id=round_id,
             start_ns=begin_ns,
-            deadline_ns=deadline_ns,
+            deadline_ns=begin_ns + AGAIN_S * NS_PER_S,
         )
         for target, begin_ns in zip(again, starts_ns, strict=True)
         if begin_ns < deadline_ns
     )
+
+
+def _afresh(plan: Plan, seen: Mapping[str, Observation]) -> list[PlannedTarget]:
+    """Return silent reference targets in unrelated networks; where none was silent, those that failed otherwise."""
+    down = [
+        target
+        for target in plan.on_rung(Rung.INTERNATIONAL)
+        if target.network is not None and seen[target.name].outlook is Outlook.DOWN
+    ]
+    down.sort(key=lambda target: not seen[target.name].is_silent)
+    by_network: dict[str, PlannedTarget] = {}
+    for target in down:
+        if target.network is not None:
+            by_network.setdefault(target.network.owner, target)
+    return list(by_network.values())[:AFRESH]
 
 
 def climb(plan: Plan, results: Mapping[str, Observation], *, ended: bool = False) -> Ladder:
@@ -171,6 +206,7 @@ def to_json(ladder: Ladder) -> JsonObject:
             "tried": state.tried,
             "waiting": state.waiting,
             "best_ns": state.best_ns,
+            "usual_ns": state.usual_ns,
             "failures": list(state.failures),
         }
         for state in ladder.rungs
@@ -195,6 +231,7 @@ def _state_from_json(reader: Reader, rung: Rung) -> RungState:
         tried=reader.integer("tried", low=0),
         waiting=reader.integer("waiting", low=0),
         best_ns=reader.optional_integer("best_ns"),
+        usual_ns=reader.optional_integer("usual_ns") if reader.has("usual_ns") else None,
         failures=texts,
     )
 
@@ -207,6 +244,7 @@ def _state(
     reached = [observation for observation in tried if observation.outlook is Outlook.REACHED]
     waiting = 0 if ended else len(targets) - len(seen)
     times = [observation.best_ns for observation in reached if observation.best_ns is not None]
+    handshakes = [taken for observation in tried if (taken := observation.handshake_ns) is not None]
     return RungState(
         rung=rung,
         state=_progress(reached=len(reached), tried=len(tried), waiting=waiting),
@@ -214,8 +252,9 @@ def _state(
         tried=len(tried),
         waiting=waiting,
         best_ns=min(times, default=None),
+        usual_ns=median_low(handshakes) if handshakes else None,
         failures=tuple(
-            f"{observation.target_name}: {observation.why}" for observation in tried if observation.failure
+            f"{observation.target_name}: {observation.why}" for observation in tried if observation.why
         ),
     )
 

@@ -48,12 +48,12 @@ class ReferenceHandshakes:
             for one in observations
             if one.rung is Rung.INTERNATIONAL
             and one.test in HANDSHAKES
-            and one.outlook in (Outlook.REACHED, Outlook.DOWN)
+            and one.outlook in (Outlook.REACHED, Outlook.STALLED, Outlook.DOWN)
         ]
         return cls(
             tried=len(seen),
-            failed=sum(one.outlook is Outlook.DOWN for one in seen),
-            timed_out=sum(one.failure == Failure.TIMEOUT for one in seen),
+            failed=sum(one.outlook is not Outlook.REACHED for one in seen),
+            timed_out=sum(one.failure == Failure.TIMEOUT or one.is_out for one in seen),
             resent=sum(one.outlook is Outlook.REACHED and one.retransmitted for one in seen),
         )
 

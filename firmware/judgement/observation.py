@@ -21,12 +21,23 @@ CONNECTIVITY_TESTS: Final = frozenset({"ping", "tcp", "tls", "http", "web_connec
 """Tests whose success says that packets travelled to the target and back, now. `dns` is not one: resolvers
 answer from their cache in a cut. Nor is `ntp`: networks answer it in the server's place."""
 
+CONNECTING_TESTS: Final = frozenset({"tcp", "tls", "http", "web_connectivity"})
+"""Tests that connect by TCP before they ask for anything."""
+
 AUTHENTICATING_TESTS: Final = frozenset({"tls", "http", "web_connectivity"})
 """Tests whose success also says that the right peer answered: by its certificate, or by what it sent. A page asked
 for by `web_connectivity` in clear text is no proof: a portal or a block page answers as well."""
 
 BEST_PHASES: Final = ("rtt", "connect", "tls_handshake", "first_byte", "resolve")
 """Whose time stands for an observation: the first of these that it has."""
+
+
+SILENCE_NS: Final = 10_000_000_000
+"""What has been asked for so long without an answer is silent so far, on a line that is quick: only there a task has less
+time than a connect may take."""
+SILENT: Final = "silent so far"
+CONNECTED: Final = "connected, nothing more so far"
+"""How a ladder says that nothing, or no more than a connection, had come of a target when its round was judged."""
 
 
 class Outlook(StrEnum):
@@ -38,6 +49,8 @@ class Outlook(StrEnum):
     """Something answered, and it was not the target, or not as it should: a wrong certificate, a redirect."""
     DOWN = "down"
     """Silence, an unreachable, a refusal, a reset."""
+    STALLED = "stalled"
+    """Its connection was accepted, and what was asked over it did not come in time: somebody is there, so no silence."""
     UNRESOLVED = "unresolved"
     """Its name was not resolved, so it was never asked: says something of resolvers, nothing of the target."""
     UNKNOWN_FAILURE = "unknown_failure"
@@ -58,6 +71,8 @@ _EXCLUDED: Final = frozenset(
 )
 _OURS: Final = frozenset({"parse", "measure", "run"})
 """Where a fault of our own program shows (`firmware.worker.runner`, `firmware.worker.process`)."""
+_BEFORE_CONNECTED: Final = ("connect", "resolve")
+"""The steps before a connection stands."""
 _TAMPERED: Final = frozenset(
     {
         Failure.SSL_FAILED_HANDSHAKE,
@@ -98,6 +113,10 @@ class Observation:
     next_hops: frozenset[int] | None = None
     uplink: str = ""
     """The kind of interface it left by, as `firmware.net.host_view` names them."""
+    is_out: bool = False
+    """Whether it was still out when its round was judged: nothing, or a connection and no more, had come of it."""
+    is_connected: bool = False
+    """Of what was still out: whether a connection to it had been accepted."""
     retransmitted: bool = False
     """Whether the kernel had to send something again before the target answered."""
     small_segments: bool = False
@@ -108,6 +127,8 @@ class Observation:
     @property
     def outlook(self) -> Outlook:
         """Return what became of it."""
+        if self.is_out:
+            return Outlook.STALLED if self.is_connected else Outlook.DOWN
         if self.failure is None:
             return Outlook.REACHED
         if self.void or self.failure in _EXCLUDED or self.failed_operation in _OURS:
@@ -116,7 +137,21 @@ class Observation:
             return Outlook.UNRESOLVED
         if self.failure.startswith(UNKNOWN_PREFIX):
             return Outlook.UNKNOWN_FAILURE
+        is_late = self.failure == Failure.TIMEOUT and self.failed_operation not in _BEFORE_CONNECTED
+        if is_late and self.test in CONNECTING_TESTS:
+            return Outlook.STALLED
         return Outlook.TAMPERED if self.failure in _TAMPERED else Outlook.DOWN
+
+    @property
+    def is_silent(self) -> bool:
+        """Return whether nothing at all came back, by the end of its time or of its round."""
+        is_late = self.is_out or self.failure == Failure.TIMEOUT
+        return is_late and self.outlook is Outlook.DOWN
+
+    @property
+    def handshake_ns(self) -> int | None:
+        """Return how long the target took to answer at all, also where no more came in time; None where it did not."""
+        return self.best_ns if self.outlook in (Outlook.REACHED, Outlook.STALLED) else None
 
     @property
     def is_connectivity(self) -> bool:
@@ -143,11 +178,15 @@ class Observation:
     @property
     def has_connected(self) -> bool:
         """Return whether its connection stood, whatever came of it then."""
-        return self.failed_operation not in ("connect", "resolve") and self.outlook is not Outlook.EXCLUDED
+        if self.is_out:
+            return self.is_connected
+        return self.failed_operation not in _BEFORE_CONNECTED and self.outlook is not Outlook.EXCLUDED
 
     @property
     def why(self) -> str:
         """Return the failure as people read it: `tls_handshake: connection_reset`; empty for a success."""
+        if self.is_out:
+            return CONNECTED if self.is_connected else SILENT
         if self.failure is None:
             return ""
         return f"{self.failed_operation}: {self.failure}" if self.failed_operation else self.failure
@@ -264,11 +303,22 @@ def _observation(
         end_ns=start_ns + runtime_ns,
         http_status=_status(outcome.detail),
         uplink=uplink,
+        is_out=_is_silent_so_far(outcome),
         small_segments=small_segments,
         retransmitted=_retransmitted(outcome.detail),
         routes=_families(outcome.detail, "default_route") if test == "address" else None,
         next_hops=_families(outcome.detail, "gateway") if test == "address" else None,
     )
+
+
+def _is_silent_so_far(outcome: Outcome) -> bool:
+    """Return whether a connect was cut short by its task's end, after so long without an answer that it counts as silent."""
+    if outcome.failure != Failure.INTERRUPTED or outcome.failed_operation != "connect":
+        return False
+    attempts = outcome.detail.get("tcp_connect")
+    tried = attempts if isinstance(attempts, list) else [dict(outcome.detail)]
+    waited = [one.get("elapsed_ns") for one in tried if isinstance(one, dict)]
+    return any(isinstance(ns, int) and ns >= SILENCE_NS for ns in waited)
 
 
 def _best_ns(outcome: Outcome) -> int | None:

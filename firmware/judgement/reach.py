@@ -21,13 +21,15 @@ class Reach:
     """The unrelated networks of one rung, by what became of them, the sets disjoint but for `authenticated`.
 
     `reached`: at least one target answered. `authenticated`: of those, the networks where the right peer proved
-    itself. `tampered`: something answered, never the target. `down`: nothing answered. `unknown`: nothing that
-    tells, since names were not resolved or failures have no word. `anonymous`: whether a target of no known network was reached.
+    itself. `tampered`: something answered, never the target. `stalled`: a connection was accepted, and nothing more
+    came in time. `down`: nothing answered. `unknown`: nothing that tells, since names were not resolved or failures
+    have no word. `anonymous`: whether a target of no known network was reached.
     """
 
     reached: frozenset[str]
     authenticated: frozenset[str]
     tampered: frozenset[str]
+    stalled: frozenset[str]
     down: frozenset[str]
     unknown: frozenset[str]
     anonymous: bool
@@ -35,12 +37,13 @@ class Reach:
     @property
     def any_answer(self) -> bool:
         """Return whether anything answered at all."""
-        return bool(self.reached or self.tampered or self.anonymous)
+        return bool(self.reached or self.tampered or self.stalled or self.anonymous)
 
     @property
     def tried(self) -> int:
         """Return in how many unrelated networks something was tried."""
-        return len(self.reached) + len(self.tampered) + len(self.down) + len(self.unknown)
+        answered = len(self.reached) + len(self.tampered) + len(self.stalled)
+        return answered + len(self.down) + len(self.unknown)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,13 +65,16 @@ def reach_of(latest: Iterable[Observation], *rungs: Rung) -> Reach:
     named = {outlook: networks_of(seen for seen in tried if seen.outlook is outlook) for outlook in Outlook}
     reached = named[Outlook.REACHED]
     tampered = named[Outlook.TAMPERED] - reached
-    down = named[Outlook.DOWN] - reached - tampered
+    stalled = named[Outlook.STALLED] - reached - tampered
+    down = named[Outlook.DOWN] - reached - tampered - stalled
+    unknown = named[Outlook.UNRESOLVED] | named[Outlook.UNKNOWN_FAILURE]
     return Reach(
         reached=reached,
         authenticated=networks_of(seen for seen in tried if seen.is_authenticated),
         tampered=tampered,
+        stalled=stalled,
         down=down,
-        unknown=(named[Outlook.UNRESOLVED] | named[Outlook.UNKNOWN_FAILURE]) - reached - tampered - down,
+        unknown=unknown - reached - tampered - stalled - down,
         anonymous=any(seen.outlook is Outlook.REACHED and not seen.network for seen in tried),
     )
 

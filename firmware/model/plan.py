@@ -21,8 +21,11 @@ GENERIC: Final = "zz"
 """The country of a plan for no country in particular (ISO 3166-1 leaves `zz` to its users)."""
 
 ROUND_MAX_BYTES: Final = 100_000
-ROUND_MAX_S: Final = 30
 """What a round may cost at most, on a clean line (design)."""
+ROUND_MAX_S: Final = 60
+"""How long a round may last at most, on a line whose own handshakes are slow (design)."""
+CADENCE_MIN_S: Final = 30
+"""How far apart rounds are at the least: as long as one may last on a line that is not slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +93,14 @@ class Cadence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundLimits:
-    """How a round runs: milliseconds between two starts, seconds to its deadline, bytes it may cost."""
+    """How a round runs: milliseconds between two starts, seconds to its deadline, bytes it may cost.
+
+    The deadline is that of a line whose handshakes are slow, or of which none is known; on any other a round has
+    `firmware.judgement.ladder.QUICK_DEADLINE_S` at the most.
+    """
 
     stagger_ms: int = 40
-    deadline_s: int = 29
+    deadline_s: int = 59
     max_bytes: int = ROUND_MAX_BYTES
 
 

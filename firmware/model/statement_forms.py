@@ -32,6 +32,8 @@ EVIDENCE: Final[Mapping[str, StatementForm]] = {
     ),
     "not-reached": StatementForm(parameters=("rung", "target", "failure")),
     "not-reached-in-step": StatementForm(parameters=("rung", "target", "operation", "failure")),
+    "silent-so-far": StatementForm(parameters=("rung", "target")),
+    "connected-so-far": StatementForm(parameters=("rung", "target")),
     "family": StatementForm(parameters=("family", "reached", "networks"), counts="networks"),
     "target-verdict": StatementForm(parameters=("target", "verdict", "rule_id", "confidence")),
     "round-before": StatementForm(parameters=("age_s", "verdict", "rule_id")),

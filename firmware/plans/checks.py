@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from firmware.judgement.ladder import CONNECT_TIMEOUT_S
+from firmware.judgement.ladder import CONNECT_TIMEOUT_S, quick_deadline_s
 from firmware.judgement.observation import AUTHENTICATING_TESTS
 from firmware.model.plan import GENERIC, Network, Plan, PlanFault, PlannedTarget, PlannedTask
 from firmware.model.record import Rung, Zone
@@ -126,7 +126,7 @@ def day_bytes(plan: Plan) -> int:
 
 
 def round_s(plan: Plan) -> float:
-    """Return how long a round lasts at most before its deadline must cut it: starts, then one time-out."""
+    """Return how long a round lasts at most before its deadline must cut it: starts, then one time-out, in s."""
     return (max(0, len(plan.targets) - 1) * plan.round.stagger_ms) / 1000 + CONNECT_TIMEOUT_S
 
 
@@ -220,12 +220,12 @@ def _costs(plan: Plan) -> Iterator[PlanFault]:
             found=f"a round of about {cost:,} bytes (most: {listed})",
             allowed=f"{plan.round.max_bytes:,}",
         )
-    if longest > plan.round.deadline_s:
+    if longest > quick_deadline_s(plan):
         yield PlanFault(
             place="round.deadline_s",
             found=f"{len(plan.targets)} starts {plan.round.stagger_ms} ms apart and a time-out of "
             f"{CONNECT_TIMEOUT_S} s: {longest:.1f} s",
-            allowed=f"{plan.round.deadline_s} s: fewer targets, or a shorter stagger_ms",
+            allowed=f"{quick_deadline_s(plan)} s: fewer targets, or a shorter stagger_ms",
         )
     if plan.cadence.transition_s > plan.cadence.calm_s:
         yield PlanFault(

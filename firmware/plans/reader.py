@@ -12,6 +12,7 @@ from typing import Final
 
 from firmware.measurements import MEASUREMENTS
 from firmware.model.plan import (
+    CADENCE_MIN_S,
     GENERIC,
     ROUND_MAX_BYTES,
     ROUND_MAX_S,
@@ -118,8 +119,8 @@ class _Reader:
         table = self._top.table("cadence")
         if table is None:
             return None
-        calm = table.integer("calm_s", ROUND_MAX_S, _DAY_S)
-        transition = table.integer("transition_s", ROUND_MAX_S, _DAY_S)
+        calm = table.integer("calm_s", CADENCE_MIN_S, _DAY_S)
+        transition = table.integer("transition_s", CADENCE_MIN_S, _DAY_S)
         budget = table.integer("budget_bytes_per_day", 1, 100 * _GB)
         table.finish()
         if calm is None or transition is None or budget is None:

@@ -196,9 +196,10 @@ class HomeDevice:
         if isinstance(event, RoundStarted):
             self._began_s = now_s
         if isinstance(event, VerdictReached) and self._device is not None:
-            last = self._device._history._rounds[-1]
+            last = self._device._history.last
+            targets = () if last is None else last.targets
             self._heard(
-                RoundHeard(since_s=self._began_s, until_s=now_s, verdict=event.verdict, targets=last.targets)
+                RoundHeard(since_s=self._began_s, until_s=now_s, verdict=event.verdict, targets=targets)
             )
 
     def turn(self) -> None:

@@ -62,40 +62,6 @@ def _lost(ill: Ill, homes: frozenset[int], until_s: float) -> Wrong:
 
 KNOWN: Final[tuple[Known, ...]] = (
     Known(
-        name="slow-line",
-        truth=Truth(
-            seed=1,
-            hours=0.1,
-            homes=_homes("very-slow", router_resolves=True),
-            # Asked again after 10 s of silence, it would answer after the handshakes.
-            wrongs=(Wrong(ill=Ill.ANCHOR_DOWN, since_s=0, until_s=7_200, hosts=_CONNECTS | {"host-dns-ir"}),),
-            has_vantage=False,
-        ),
-        who="device",
-        mark=Mark.ACCUSES,
-        word="isp_or_wider_outage",
-        rule_id="isp-or-wider-outage",
-        why="A handshake that has connected and is still out after 10 s is taken for silence.",
-    ),
-    Known(
-        name="line-that-got-slow",
-        truth=Truth(
-            seed=1,
-            hours=0.06,
-            homes=_homes("fibre", router_resolves=True),
-            wrongs=(
-                Wrong(ill=Ill.LINE_WORSE, since_s=40, until_s=3_600, homes=_FIRST, share=0.1, extra_ms=3_000),
-                Wrong(ill=Ill.ANCHOR_DOWN, since_s=40, until_s=7_200, hosts=_CONNECTS),
-            ),
-            has_vantage=False,
-        ),
-        who="device",
-        mark=Mark.ACCUSES,
-        word="isp_or_wider_outage",
-        rule_id="isp-or-wider-outage",
-        why="The same, of a full line whose packets are late by seconds and arrive.",
-    ),
-    Known(
         name="server-refuses-the-country",
         truth=Truth(
             seed=1,
@@ -297,6 +263,40 @@ MENDED: Final[tuple[Known, ...]] = (
         rule_id="platform-blocked-in-handshake",
         why="A platform's handshake times out in two rounds by loss, and an innocuous name happens to pass: that accuses.",
         is_long=True,
+    ),
+    Known(
+        name="slow-line",
+        truth=Truth(
+            seed=1,
+            hours=0.1,
+            homes=_homes("very-slow", router_resolves=True),
+            # Asked again after 10 s of silence, it would answer after the handshakes.
+            wrongs=(Wrong(ill=Ill.ANCHOR_DOWN, since_s=0, until_s=7_200, hosts=_CONNECTS | {"host-dns-ir"}),),
+            has_vantage=False,
+        ),
+        who="device",
+        mark=Mark.ACCUSES,
+        word="isp_or_wider_outage",
+        rule_id="isp-or-wider-outage",
+        why="A handshake that has connected and is still out after 10 s is taken for silence.",
+    ),
+    Known(
+        name="line-that-got-slow",
+        truth=Truth(
+            seed=1,
+            hours=0.06,
+            homes=_homes("fibre", router_resolves=True),
+            wrongs=(
+                Wrong(ill=Ill.LINE_WORSE, since_s=40, until_s=3_600, homes=_FIRST, share=0.1, extra_ms=3_000),
+                Wrong(ill=Ill.ANCHOR_DOWN, since_s=40, until_s=7_200, hosts=_CONNECTS),
+            ),
+            has_vantage=False,
+        ),
+        who="device",
+        mark=Mark.ACCUSES,
+        word="isp_or_wider_outage",
+        rule_id="isp-or-wider-outage",
+        why="The same, of a full line whose packets are late by seconds and arrive.",
     ),
 )
 """What was, and must not be again."""

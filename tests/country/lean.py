@@ -15,7 +15,7 @@ from typing import Any, Final
 from unittest import mock
 
 from appliance import device as device_module
-from appliance.measuring.rounds import RecentRounds
+from appliance.measuring.recent_rounds import RecentRounds
 from collector.judgement import gather as gather_module
 from collector.judgement.devices import RoundSaid
 from collector.judgement.gather import _rounds
@@ -64,9 +64,9 @@ class LateText:
 class LateRounds(RecentRounds):
     """The last rounds, whose ages are worked out when somebody looks: the daemon asks for them at every tick."""
 
-    def before(self, now_ns: int) -> Any:
+    def before(self, now_ns: int, *, started_ns: int | None = None) -> Any:
         """Return the rounds before `now_ns`, oldest first, as something that may be gone through."""
-        return _Later(lambda: super(LateRounds, self).before(now_ns))
+        return _Later(lambda: super(LateRounds, self).before(now_ns, started_ns=started_ns))
 
 
 class _Later:

@@ -134,6 +134,64 @@ def test_what_was_false_is_so_no_more(known: Known) -> None:
     assert [one for one in findings if one.mark in FALSE] == []
 
 
+def of_one_home(wrong: Wrong, *, hours: float = 0.05) -> list[tuple[str, float, float]]:
+    """Return what the device of one home with fibre says, round by round: the word, from when to when."""
+    told = play(truth(wrong, hours=hours, homes=HOMES[:1])).rounds
+    return [(one.verdict, one.since_s, one.until_s) for one in told]
+
+
+def test_a_line_that_is_back_while_references_wait_in_syn_back_off_proves_no_cut() -> None:
+    """Abroad is stopped for 16 s. When the anchors prove themselves it is back, and no SYN of the first was due since."""
+    back_s = 78.2
+    said = of_one_home(Wrong(ill=Ill.CUT, since_s=62, until_s=back_s, homes=frozenset({0})))
+    during = [one for one in said if one[1] < back_s < one[2]]
+    assert during, "no round ran when the line came back"
+    assert [word for word, *_ in said if word == "international_cut"] == []
+    assert said[-1][0] == "ok"
+
+
+def test_a_cut_of_a_line_of_3_s_each_way_is_said_within_90_s() -> None:
+    """The worst moment: the sentinel has just been answered, and may wait 8 s for each of two probes."""
+    home = Home(number=0, provider=FIXED, province="Fars", line="very-slow")
+    stopped = Wrong(ill=Ill.CUT, since_s=203, until_s=3_600, homes=frozenset({0}))
+    told = play(truth(stopped, hours=0.085, homes=(home,))).rounds
+    first = next(one for one in told if one.verdict == "international_cut")
+    assert 203 < first.until_s <= 203 + 90
+
+
+def test_a_silence_that_was_a_slow_line_is_taken_back_when_it_answers() -> None:
+    """A line that was quick holds its packets for 8 s each way: its connections come after 16 s, all of them."""
+    late = Wrong(ill=Ill.LINE_WORSE, since_s=62, until_s=3_600, homes=frozenset({0}), share=0, extra_ms=8_000)
+    said = of_one_home(late, hours=0.08)
+    (first,) = [one for one in said if one[0] == "isp_or_wider_outage"]
+    revised = said[said.index(first) + 1]
+    assert revised[0] == "inconclusive"
+    assert revised[1] == first[1], "it is the same round"
+    assert revised[2] - first[2] < 15
+    assert len(said) > said.index(first) + 3, (
+        "the line is known to be slow since, and nothing is said of silence any more"
+    )
+
+
+def test_lines_of_all_homes_that_got_slow_are_nobodys_outage() -> None:
+    """They hold their packets for three seconds and lose a tenth of them: devices that are wrong together name a country."""
+    homes = tuple(
+        Home(number=n, provider=(FIXED, MOBILE)[n % 2], province="Fars", line="fibre") for n in range(4)
+    )
+    late = Wrong(
+        ill=Ill.LINE_WORSE,
+        since_s=615,
+        until_s=7_200,
+        homes=frozenset(range(4)),
+        share=0.1,
+        extra_ms=3_000,
+        scope=Scope.NATION,
+    )
+    there = truth(late, hours=0.4, homes=homes)
+    findings = tally_of(there, play(there)).findings
+    assert [one for one in findings if one.mark in FALSE and not one.who.startswith("site")] == []
+
+
 def test_a_home_whose_power_is_back_is_heard_again() -> None:
     off = Wrong(ill=Ill.POWER_CUT, since_s=40, until_s=1_000, homes=frozenset({0}))
     story = play(truth(off, hours=0.3, homes=HOMES[:1]))

@@ -82,6 +82,10 @@ class Fate(StrEnum):
     NO_ANSWER = "no-answer"
     """To the question for its name."""
     SILENT = "silent"
+    SLOW = "slow"
+    """It connects after 9 s and is out for longer than a round."""
+    LATE = "late"
+    """Its connection and its answer come after silence has been called."""
     REFUSED = "refused"
     RESET = "reset"
     """In the handshake."""
@@ -112,7 +116,16 @@ _FAILS: Final[dict[Fate, tuple[str, str]]] = {
     Fate.ODD: ("unknown_failure: odd", "connect"),
     Fate.MISSED: (Failure.MISSED_SLOT, "start"),
 }
-_FAR_FATES: Final = (Fate.SILENT, Fate.REFUSED, Fate.RESET, Fate.NO_NAME, Fate.ODD, Fate.MISSED)
+_FAR_FATES: Final = (
+    Fate.SILENT,
+    Fate.SLOW,
+    Fate.LATE,
+    Fate.REFUSED,
+    Fate.RESET,
+    Fate.NO_NAME,
+    Fate.ODD,
+    Fate.MISSED,
+)
 _PAGE_FATES: Final = tuple(Fate)
 
 
@@ -164,7 +177,7 @@ def story(seed: int, number: int) -> Story:
         rounds.append(
             DrawnRound(
                 gap_ns=log_uniform(chance, 1, 3 * 3600),
-                fates=_weather(chance) | pages,
+                fates=_fates(chance, pages),
                 uplink="tunnel" if chance.random() < 0.03 else "ethernet",
             )
         )
@@ -186,6 +199,18 @@ def log_uniform(chance: random.Random, low_s: float, high_s: float) -> int:
 
 def _page_fate(chance: random.Random) -> Fate:
     return chance.choice(_PAGE_FATES) if chance.random() < 0.75 else Fate.WELL
+
+
+def _fates(chance: random.Random, pages: dict[str, Fate]) -> dict[str, Fate]:
+    """Return what becomes of each target: of platforms what `pages` says, but where all of abroad is late."""
+    if chance.random() < 0.15:
+        abroad = {one.name: Fate.LATE for one in PLAN.targets if one.zone is Zone.INTERNATIONAL}
+        some_slow = chance.random() < 0.3
+        others = {one.name: Fate.WELL for one in PLAN.targets if one.zone is not Zone.INTERNATIONAL}
+        return {
+            name: Fate.SLOW if some_slow and chance.random() < 0.2 else Fate.LATE for name in abroad
+        } | others
+    return _weather(chance) | pages
 
 
 def _weather(chance: random.Random) -> dict[str, Fate]:
@@ -307,7 +332,14 @@ def address_of(target: PlannedTarget) -> str:
 
 def took_ns(fate: Fate) -> int:
     """Return how long a measurement with this fate takes."""
-    return 20 * NS if fate in (Fate.SILENT, Fate.NO_ANSWER) else NS // 5
+    if fate in (Fate.SILENT, Fate.NO_ANSWER):
+        return 20 * NS
+    return {Fate.SLOW: 35 * NS, Fate.LATE: 20 * NS}.get(fate, NS // 5)
+
+
+def connects_ns(fate: Fate) -> int | None:
+    """Return how long after its beginning the worker says that a measurement with this fate has connected, if it does."""
+    return {Fate.SLOW: 9 * NS, Fate.LATE: 14 * NS}.get(fate)
 
 
 def outcome_of(target: PlannedTarget, fate: Fate) -> Outcome:
@@ -325,9 +357,17 @@ def outcome_of(target: PlannedTarget, fate: Fate) -> Outcome:
     return Outcome(
         failure=failure,
         failed_operation=operation,
-        phases={} if failure else {"connect": Phase(ns=30_000_000, stamp=Stamp.TCP_INFO)},
+        phases={} if failure else _phases(fate),
         detail=detail,
     )
+
+
+def _phases(fate: Fate) -> dict[str, Phase]:
+    after_ns = connects_ns(fate)
+    if after_ns is None:
+        return {"connect": Phase(ns=30_000_000, stamp=Stamp.TCP_INFO)}
+    flight = Phase(ns=6 * NS, stamp=Stamp.USER)
+    return {"connect": Phase(ns=after_ns, stamp=Stamp.USER), "tls_first_flight": flight}
 
 
 def _page(target: PlannedTarget, fate: Fate, failure: str | None) -> JsonObject:

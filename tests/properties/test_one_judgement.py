@@ -115,11 +115,8 @@ def test_a_side_that_builds_its_own_context_is_found(monkeypatch: pytest.MonkeyP
 def test_a_side_that_remembers_otherwise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A history without its ages is enough to be found."""
 
-    def ageless(conclusions: Iterable[Record], *, boot_id: str, before_ns: int) -> tuple[Past, ...]:
-        return tuple(
-            replace(one, age_s=min(one.age_s, 60.0))
-            for one in history_of(conclusions, boot_id=boot_id, before_ns=before_ns)
-        )
+    def ageless(conclusions: Iterable[Record], current: Record) -> tuple[Past, ...]:
+        return tuple(replace(one, age_s=min(one.age_s, 60.0)) for one in history_of(conclusions, current))
 
     history_of = from_records.history_of
     monkeypatch.setattr(from_records, "history_of", ageless)

@@ -14,6 +14,7 @@ from typing import Final
 from appliance.storage.tables import checked, ledger, packed
 from appliance.storage.tables.ledger import SPAN, Account
 from appliance.storage.tables.priority import LastSeen, Priority, Ranking, facts_of, pick, to_ranges
+from firmware.judgement.round.from_records import MOST_REVISIONS, standing
 from firmware.model.record import Record, from_json, to_json
 from firmware.wire.messages import Reject
 
@@ -240,11 +241,12 @@ def remembered(connection: sqlite3.Connection, account: Account) -> LastSeen:
 
 
 def recent_rounds(connection: sqlite3.Connection, limit: int) -> list[Record]:
-    """Return the last rounds' conclusions, newest first; what is damaged is passed over."""
+    """Return the last rounds' conclusions, newest first, each as it was last revised; what is damaged is passed over."""
     rows = connection.execute(
-        "SELECT seq, body, crc FROM round ORDER BY seq DESC LIMIT ?", (limit,)
+        "SELECT seq, body, crc FROM round ORDER BY seq DESC LIMIT ?", (limit + MOST_REVISIONS,)
     ).fetchall()
-    return [record for row in rows if (record := record_in(*row)) is not None]
+    sound = [record for row in rows if (record := record_in(*row)) is not None]
+    return standing(sound, lambda one: (one.boot_id, one.start.boottime_ns))[:limit]
 
 
 def boots_and_points(

@@ -66,11 +66,12 @@ def captive_portal(facts: RoundFacts) -> bool:
 def references_silent(facts: RoundFacts) -> bool:
     """Return whether nothing outside was reached, and enough networks were silent for that to mean something.
 
-    What answers in a target's place (a block page inside the country) breaks no silence and adds none.
+    What answers in a target's place (a block page inside the country) breaks no silence and adds none; a connection
+    that was accepted breaks it, whatever came over it in time.
     """
     outside = (facts.international, facts.platforms)
-    reached = any(reach.reached or reach.anonymous for reach in outside)
-    return not reached and len(facts.international.down) >= MIN_REFERENCES
+    answered = any(reach.reached or reach.stalled or reach.anonymous for reach in outside)
+    return not answered and len(facts.international.down) >= MIN_REFERENCES
 
 
 def domestic_up(facts: RoundFacts) -> bool:
@@ -81,7 +82,11 @@ def domestic_up(facts: RoundFacts) -> bool:
 def pinned_domestic_up(facts: RoundFacts) -> bool:
     """Return whether a pinned anchor proves itself where no name is resolved, and none that could be asked fails."""
     domestic = facts.domestic
-    return names_unresolved(facts) and bool(domestic.authenticated) and not domestic.down | domestic.tampered
+    return (
+        names_unresolved(facts)
+        and bool(domestic.authenticated)
+        and not domestic.down | domestic.tampered | domestic.stalled
+    )
 
 
 def international_cut(facts: RoundFacts) -> bool:
@@ -233,7 +238,7 @@ def _silent_kinds(facts: RoundFacts) -> set[tuple[str, str]]:
             # Networks drop ping for reasons of their own, and IPv6 that leads nowhere is no protocol's fault.
             if seen.test == "ping" or not seen.network or seen.family in facts.mute_families:
                 continue
-            if seen.outlook in (Outlook.REACHED, Outlook.DOWN):
+            if seen.outlook in (Outlook.REACHED, Outlook.STALLED, Outlook.DOWN):
                 by_kind.setdefault(_kind(seen), []).append(seen)
     authenticated = {
         kind: {one.network for one in tried if one.is_authenticated} for kind, tried in by_kind.items()

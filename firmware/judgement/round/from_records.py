@@ -1,13 +1,14 @@
 """A round judged from its records, and the rounds before it from theirs: the one way, on device and collector. Pure.
 
 What a device knows when its round ends is all in what it stores: the measurements that had ended by then, who was taken
-to be silent, and its rounds before. So whoever holds the records comes to the same verdict, years later too. This
-file must never use what came in after the round's end.
+to be silent, who had connected and no more, and its rounds before. So whoever holds the records comes to the same verdict,
+years later too. A round that was revised has a second record, with a later end. This file must never use what came in
+after the round's end.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from firmware.judgement import ladder as ladder_json
 from firmware.judgement import target_judgement
@@ -15,15 +16,16 @@ from firmware.judgement.facts import FAR, Past
 from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.ladder import Ladder
 from firmware.judgement.line_loss import NO_REFERENCES, ReferenceHandshakes, handshakes_from_json
-from firmware.judgement.observation import Observation, from_record
+from firmware.judgement.observation import Observation, Outlook, from_record
+from firmware.judgement.pace import QUICK_NS
 from firmware.judgement.round.verdict import EARLY_NS, RoundJudgement, judge_round
 from firmware.judgement.site.evidence import SiteView, WebEvidence
 from firmware.judgement.site.from_record import evidence_of
 from firmware.judgement.target_judgement import TargetJudgement
-from firmware.model.failures import Failure
 from firmware.model.jsontypes import RecordError
 from firmware.model.record import Record, Verdict
 
+Concluded = TypeVar("Concluded")
 HISTORY_ROUNDS: Final = 150
 """How many rounds are remembered: more than an hour of quick ones, which is as far back as a rule asks."""
 LISTS: Final = "fingerprints"
@@ -32,13 +34,22 @@ SILENT: Final = "silent"
 """Where a round's record names the targets that were still out, and taken to be silent, when it ended early."""
 REFERENCES: Final = "references"
 """Where a round's record says how its reference handshakes went."""
+CONNECTED: Final = "connected"
+"""Where it names those that were still out, and had connected."""
+REVISES: Final = "revises"
+"""Where the record of a revised round has its number again; null in any other."""
+MOST_REVISIONS: Final = 6
+"""So many more conclusions are read where the last rounds are asked for: a round is seldom revised even twice."""
+_EXCHANGES: Final = ("tls_first_flight", "tls_handshake", "first_byte")
+"""Phases that take a round trip over a connection that stands."""
 _NS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastRound:
-    """A round that has ended, at `ended_ns` of its boot's clock, and what was concluded from it."""
+    """A round that has ended, from `started_ns` to `ended_ns` of its boot's clock, and what was concluded from it."""
 
+    started_ns: int
     ended_ns: int
     verdict: Verdict
     ladder: Ladder
@@ -65,6 +76,7 @@ def past_round(conclusion: Record) -> PastRound | None:
     except RecordError:
         return None
     return PastRound(
+        started_ns=conclusion.start.boottime_ns,
         ended_ns=ended_ns(conclusion),
         verdict=conclusion.verdict,
         ladder=ladder,
@@ -78,7 +90,7 @@ def judge_records(
     history: Sequence[Past] = (),
     views: Mapping[str, SiteView] | None = None,
     *,
-    silent: Iterable[Observation] = (),
+    out: Iterable[Observation] = (),
     fingerprints: Fingerprints | None = None,
 ) -> RoundJudgement:
     """Return the verdict on the round of which `records` are all that had ended by its end; see `judge_round`."""
@@ -88,7 +100,7 @@ def judge_records(
         history,
         pages=_pages(measured),
         views=views,
-        silent=silent,
+        out=out,
         fingerprints=fingerprints,
     )
 
@@ -108,32 +120,59 @@ def judge_stored(
     """
     end_ns = ended_ns(conclusion)
     given = tuple(records)
-    names = conclusion.outcome.detail.get(SILENT)
-    out = {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+    late = [one for one in given if ended_ns(one) > end_ns]
+    silent, connected = (_names(conclusion, key) for key in (SILENT, CONNECTED))
     return judge_records(
         [one for one in given if ended_ns(one) <= end_ns],
-        history_of(conclusions, boot_id=conclusion.boot_id, before_ns=end_ns),
+        history_of(conclusions, conclusion),
         views,
-        silent=[
-            silence(from_record(one)) for one in given if ended_ns(one) > end_ns and one.target_name in out
+        out=[
+            still_out(from_record(one), has_connected=one.target_name in connected)
+            for one in late
+            if one.target_name in silent | connected
         ],
         fingerprints=fingerprints,
     )
 
 
-def history_of(conclusions: Iterable[Record], *, boot_id: str, before_ns: int) -> tuple[Past, ...]:
-    """Return the rounds of one boot that ended before `before_ns`, oldest first, as of that moment."""
+def history_of(conclusions: Iterable[Record], current: Record) -> tuple[Past, ...]:
+    """Return the rounds of a boot that began before the one that `current` concludes, oldest first, as of its end.
+
+    Of a round that was revised by then the last revision counts.
+    """
+    end_ns = ended_ns(current)
     found = [
         past
         for one in conclusions
-        if one.boot_id == boot_id and (past := past_round(one)) is not None and past.ended_ns < before_ns
+        if one.boot_id == current.boot_id and (past := past_round(one)) is not None
     ]
     found.sort(key=lambda past: past.ended_ns)
-    return tuple(past.before(before_ns) for past in found[-HISTORY_ROUNDS:])
+    before = {
+        past.started_ns: past
+        for past in found
+        if past.started_ns < current.start.boottime_ns and past.ended_ns < end_ns
+    }
+    return tuple(before[started_ns].before(end_ns) for started_ns in sorted(before)[-HISTORY_ROUNDS:])
 
 
-def silence(asked: Observation) -> Observation:
-    """Return what stands for a target that was asked and had not answered when its round ended early."""
+def standing(conclusions: Iterable[Concluded], place_of: Callable[[Concluded], object]) -> list[Concluded]:
+    """Return each round once, in the place of its first conclusion, as its last one has it.
+
+    `conclusions` are newest first, `place_of` says which round one is of: its boot, and when in it that began.
+    """
+    found: dict[object, Concluded] = {}
+    for one in conclusions:
+        place = place_of(one)
+        newest = found.pop(place, one)
+        found[place] = newest
+    return list(found.values())
+
+
+def still_out(asked: Observation, *, has_connected: bool) -> Observation:
+    """Return what stands for a target that was asked and had not ended when its round was judged.
+
+    It is silent only where no connection was accepted, and that is no time-out.
+    """
     return Observation(
         test=asked.test,
         rung=asked.rung,
@@ -141,17 +180,34 @@ def silence(asked: Observation) -> Observation:
         target=asked.target,
         target_name=asked.target_name,
         network=asked.network,
-        failure=Failure.TIMEOUT,
-        failed_operation="connect",
+        is_out=True,
+        is_connected=has_connected,
         start_ns=asked.start_ns,
         end_ns=asked.start_ns + EARLY_NS,
         small_segments=asked.small_segments,
     )
 
 
+def refutes_silence(late: Record) -> bool:
+    """Return whether what came after its target was taken to be silent says that it was not: a success, or a connection.
+
+    It does not where what was asked over the connection was answered quickly: then the line is quick, and had come
+    back when the kernel sent its next SYN, which may be many seconds after the one before.
+    """
+    if from_record(late).outlook not in (Outlook.REACHED, Outlook.STALLED):
+        return False
+    exchange_ns = [late.outcome.phases[name].ns for name in _EXCHANGES if name in late.outcome.phases]
+    return not exchange_ns or min(exchange_ns) >= QUICK_NS
+
+
 def ended_ns(record: Record) -> int:
     """Return when a measurement or a round ended, CLOCK_BOOTTIME."""
     return record.start.boottime_ns + record.runtime_ns
+
+
+def _names(conclusion: Record, key: str) -> set[str]:
+    names = conclusion.outcome.detail.get(key)
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
 
 
 def _pages(measured: Sequence[Record]) -> dict[str, WebEvidence]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from firmware.judgement.facts import FAMILIES, MIN_OK, Past, RoundFacts
 from firmware.judgement.fingerprints.table import Fingerprints
-from firmware.judgement.observation import Observation, Outlook
+from firmware.judgement.observation import SILENCE_NS, Observation, Outlook
 from firmware.judgement.round.rules import RULES, Rule
 from firmware.judgement.site.evidence import SiteView, WebEvidence
 from firmware.judgement.site.targets import judge_targets, resolver_lies
@@ -23,9 +23,10 @@ from firmware.model.verdict_words import VerdictWord
 
 __all__ = ["EARLY_NS", "RULES", "RoundJudgement", "decide", "judge_round"]
 
-EARLY_NS: Final = 10_000_000_000
-"""What has been asked for so long without an answer is taken to be silent, if that is all the round waits for: four
-SYNs, and longer than any line takes. What still comes is a record like any other."""
+EARLY_NS: Final = SILENCE_NS
+"""What has been asked for so long without an answer is taken to be silent, if that is all the round waits for and the
+line is quick (`firmware.judgement.pace`): four SYNs, and five times as long as its handshakes take. What still comes is a
+record like any other, and may revise the round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ def judge_round(
     *,
     pages: Mapping[str, WebEvidence] | None = None,
     views: Mapping[str, SiteView] | None = None,
-    silent: Iterable[Observation] = (),
+    out: Iterable[Observation] = (),
     rules: Sequence[Rule] | None = None,
     fingerprints: Fingerprints | None = None,
 ) -> RoundJudgement:
@@ -65,14 +66,14 @@ def judge_round(
 
     `observations` are the round's, in any order, one repeated target counting as it was found last; `history`
     the device's rounds before, oldest first. `pages` is what the round's measurements saw of pages and `views` what a
-    vantage outside saw of them, by the target's name: without pages no platform is judged by itself. `silent` stands
-    for targets that were still out. `rules` is the table to use, `RULES` unless told; its last rule must always hold. `fingerprints` are those that come along unless
-    given.
+    vantage outside saw of them, by the target's name: without pages no platform is judged by itself. `out` stands for
+    targets that were still out (`firmware.judgement.round.from_records.still_out`). `rules` is the table to use, `RULES`
+    unless told; its last rule must always hold. `fingerprints` are those that come along unless given.
     """
-    out = tuple(silent)
+    waiting = tuple(out)
     known = pages or {}
     facts = replace(
-        RoundFacts.of((*observations, *out), history), resolver_lies=resolver_lies(known.values())
+        RoundFacts.of((*observations, *waiting), history), resolver_lies=resolver_lies(known.values())
     )
     platforms = judge_targets(facts, known, views or {}, fingerprints=fingerprints)
     facts = replace(facts, targets=tuple(_in_short(name, one) for name, one in platforms.items()))
@@ -80,7 +81,7 @@ def judge_round(
     verdict = Verdict(
         verdict=rule.verdict,
         rule_id=rule.rule_id,
-        evidence=tuple(_evidence(rule, facts, out)),
+        evidence=tuple(_evidence(rule, facts, waiting)),
     )
     return RoundJudgement(verdict=verdict, facts=facts, targets=facts.targets, pages=platforms)
 
@@ -109,8 +110,8 @@ def _evidence(rule: Rule, facts: RoundFacts, out: Sequence[Observation]) -> Iter
         yield stated(
             "round-before", age_s=round(past.age_s), verdict=verdict.verdict, rule_id=verdict.rule_id
         )
-    if out:
-        yield stated("taken-to-be-silent", targets=len(out), waited_s=EARLY_NS // 1_000_000_000)
+    if silent := {one.target_name for one in out if not one.has_connected}:
+        yield stated("taken-to-be-silent", targets=len(silent), waited_s=EARLY_NS // 1_000_000_000)
 
 
 def _families(facts: RoundFacts) -> Iterator[Statement]:
@@ -146,6 +147,10 @@ def _on_rung(facts: RoundFacts, rung: Rung) -> Iterator[Statement]:
         parameters["best_ns"] = min(times)
     yield stated(_RUNG[bool(networks), bool(times)], **parameters)
     for seen in tried:
+        if seen.is_out:
+            code = "connected-so-far" if seen.has_connected else "silent-so-far"
+            yield stated(code, rung=str(rung), target=seen.target_name)
+            continue
         if seen.failure is None:
             continue
         failed = {"rung": str(rung), "target": seen.target_name, "failure": seen.failure}

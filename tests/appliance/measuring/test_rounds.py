@@ -1,12 +1,14 @@
 """A round's own account, and the history that rules ask: also over a restart, and never of another boot."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from appliance.measuring.budget import NS, wire_bytes
 from appliance.measuring.journal import worker_ended
+from appliance.measuring.recent_rounds import RecentRounds
 from appliance.measuring.records import (
     Conclusion,
     Scene,
@@ -16,13 +18,14 @@ from appliance.measuring.records import (
     of_result,
     of_round,
 )
-from appliance.measuring.rounds import GRACE_NS, RecentRounds, RunningRound, most_bytes
+from appliance.measuring.rounds import AFRESH_NS, GRACE_NS, RunningRound, most_bytes
 from appliance.measuring.schedule import Missed, Reason
 from firmware.clock.clocks import ClockTracker, SyncPoint
+from firmware.judgement.facts import Past, RoundFacts
 from firmware.judgement.fingerprints.load import COLUMNS, parse
 from firmware.judgement.fingerprints.table import FingerprintList
 from firmware.judgement.ladder import Ladder, RungProgress, climb
-from firmware.judgement.round.verdict import EARLY_NS
+from firmware.judgement.round.verdict import EARLY_NS, RoundJudgement
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonValue
 from firmware.model.record import (
@@ -37,10 +40,12 @@ from firmware.model.record import (
     to_json,
 )
 from firmware.model.statement import prose, stated
+from firmware.model.statement import to_json as to_json_of
 from firmware.model.task import Result, Task
 from firmware.plans import load as plans
 from firmware.plans.checks import round_bytes
 from tests.english import lines
+from tests.firmware.rounds import past
 
 PLAN = plans.load("ir")
 START = 5_000 * NS
@@ -56,11 +61,31 @@ CUT = Verdict(verdict="international_cut", rule_id="international-cut")
 SCENE = Scene(boot_id=BOOT, plan=PLAN, clock=ClockTracker(), boottime_ns=START + 10 * NS, utc_ns=UTC)
 
 
-def begin(*, late_ns: int = 0) -> RunningRound:
-    return RunningRound(PLAN, round_id=7, slot_ns=START - late_ns, start_ns=START)
+def begin(*, late_ns: int = 0, history: Sequence[Past] = ()) -> RunningRound:
+    return RunningRound(PLAN, round_id=7, slot_ns=START - late_ns, start_ns=START, history=history)
 
 
-def answer(task: Task, failure: str | None = None) -> Record:
+def handshakes_took(usual_ns: int) -> tuple[Past, ...]:
+    """Return a round before, in which every rung was reached in this time."""
+    before = past("controls-reached")
+    rungs = tuple(replace(state, best_ns=usual_ns, usual_ns=usual_ns) for state in before.ladder.rungs)
+    return (replace(before, ladder=Ladder(rungs=rungs)),)
+
+
+QUICK, SLOW = handshakes_took(NS // 10), handshakes_took(6 * NS)
+
+
+def answer(
+    task: Task,
+    failure: str | None = None,
+    *,
+    operation: str = "connect",
+    connect_ns: int = 1000,
+    exchange_ns: int | None = None,
+) -> Record:
+    phases = {} if failure and operation == "connect" else {"connect": Phase(ns=connect_ns, stamp=Stamp.USER)}
+    if exchange_ns is not None:
+        phases["tls_first_flight"] = Phase(ns=exchange_ns, stamp=Stamp.USER)
     result = Result(
         task_id=task.task_id,
         test_version="0.1.0",
@@ -71,8 +96,8 @@ def answer(task: Task, failure: str | None = None) -> Record:
         runtime_ns=NS,
         outcome=Outcome(
             failure=failure,
-            failed_operation="connect" if failure else None,
-            phases={} if failure else {"connect": Phase(ns=1000, stamp=Stamp.TCP_INFO)},
+            failed_operation=operation if failure else None,
+            phases=phases,
             bytes_up=100,
             bytes_down=300,
         ),
@@ -100,6 +125,8 @@ def test_a_round_is_over_at_its_deadline_and_a_little() -> None:
     assert current.ends_ns() == START + PLAN.round.deadline_s * NS + GRACE_NS
     assert not current.is_over(current.ends_ns() - 1)
     assert current.is_over(current.ends_ns())
+    assert begin(history=QUICK).ends_ns() == START + 29 * NS + GRACE_NS
+    assert begin(history=SLOW).ends_ns() == current.ends_ns()
     assert current.ladder().rung(Rung.LINK).state is RungProgress.PENDING
     assert current.ladder(ended=True).rung(Rung.LINK).state is RungProgress.UNKNOWN
 
@@ -115,7 +142,8 @@ def test_silent_references_are_asked_again_once_and_waited_for() -> None:
     assert {task.rung for task in again} >= {Rung.GATEWAY, Rung.DOMESTIC}
     for task in again:
         assert current.slot_of(task) == task.start_boottime_ns
-        assert current.take(task, answer(task), START + 22 * NS) == ()
+        failure = Failure.TIMEOUT if task.rung is Rung.INTERNATIONAL else None
+        assert current.take(task, answer(task, failure), START + 22 * NS) == ()
     assert current.is_over(START + 22 * NS)
     assert current.judge(()).verdict.verdict == "international_cut"
 
@@ -123,13 +151,21 @@ def test_silent_references_are_asked_again_once_and_waited_for() -> None:
 FAR_RUNGS = {Rung.INTERNATIONAL, Rung.PLATFORMS}
 
 
-def silent_abroad(*, silent: set[Rung]) -> tuple[RunningRound, int]:
-    """Return a round in which nothing of `silent` has answered yet, and the moment at which it may end early."""
-    current = begin()
+def silent_abroad(*, silent: set[Rung], history: Sequence[Past] = ()) -> tuple[RunningRound, int]:
+    """Return a round in which nothing of `silent` has answered yet, and when its references have been silent for long."""
+    current = begin(history=history)
     for task in current.tasks:
         if task.rung not in silent:
             assert current.take(task, answer(task), START + NS) == ()
     return current, current.early_ns()
+
+
+def near_answers_again(current: RunningRound, early_ns: int) -> int:
+    """Have all that is asked again answer but the references; return when these have been silent for long enough."""
+    for task in current.look(early_ns):
+        if task.rung is not Rung.INTERNATIONAL:
+            current.take(task, answer(task), early_ns + NS)
+    return early_ns + AFRESH_NS + NS
 
 
 def test_a_dark_round_ends_early_once_the_near_was_asked_again() -> None:
@@ -140,10 +176,11 @@ def test_a_dark_round_ends_early_once_the_near_was_asked_again() -> None:
     again = current.look(early_ns)
     assert {task.rung for task in again} >= {Rung.GATEWAY, Rung.DOMESTIC}
     assert current.look(early_ns) == ()
-    done_ns = early_ns + NS
+    done_ns = early_ns + 3 * NS
     for task in again:
         assert current.early((), done_ns) is None
-        current.take(task, answer(task), done_ns)
+        if task.rung is not Rung.INTERNATIONAL:
+            current.take(task, answer(task), done_ns)
     ended = current.early((), done_ns)
     assert ended is not None
     judged, ladder = ended
@@ -156,13 +193,131 @@ def test_a_dark_round_ends_early_once_the_near_was_asked_again() -> None:
     assert current.cost_bytes > current.wire_bytes
 
 
-def test_an_outage_ends_early_too() -> None:
-    current, early_ns = silent_abroad(silent={*FAR_RUNGS, Rung.DOMESTIC, Rung.RESOLVER})
-    for task in current.look(early_ns):
-        current.take(task, answer(task), early_ns + NS)
-    ended = current.early((), early_ns + NS)
+def test_an_outage_ends_early_too_on_a_line_that_was_quick() -> None:
+    all_far = {*FAR_RUNGS, Rung.DOMESTIC, Rung.RESOLVER}
+    current, early_ns = silent_abroad(silent=all_far, history=QUICK)
+    done_ns = near_answers_again(current, early_ns)
+    ended = current.early((), done_ns)
     assert ended is not None
     assert ended[0].verdict.verdict == "isp_or_wider_outage"
+
+
+def test_a_line_of_which_no_handshake_is_known_is_given_its_20_s_and_its_round_a_minute() -> None:
+    """Ten seconds say nothing of a line that might take eleven."""
+    all_far = {*FAR_RUNGS, Rung.DOMESTIC, Rung.RESOLVER}
+    for history in ((), SLOW):
+        current, early_ns = silent_abroad(silent=all_far, history=history)
+        assert current.look(early_ns + 5 * NS) == ()
+        assert current.early((), early_ns + 5 * NS) is None
+        assert current.ends_ns() == START + PLAN.round.deadline_s * NS + GRACE_NS
+        assert {task.deadline_boottime_ns for task in current.tasks} == {START + 59 * NS}
+
+
+def test_a_line_whose_handshakes_of_this_very_round_are_slow_is_no_quick_one() -> None:
+    current = begin(history=QUICK)
+    for task in current.tasks:
+        if task.rung not in FAR_RUNGS:
+            current.take(task, answer(task, connect_ns=6 * NS), START + 7 * NS)
+    assert current.look(current.early_ns()) == ()
+    assert current.early((), current.early_ns()) is None
+
+
+def test_what_has_connected_is_never_silent() -> None:
+    current, early_ns = silent_abroad(silent=FAR_RUNGS)
+    first = next(task for task in current.tasks if task.rung is Rung.INTERNATIONAL and task.test == "tls")
+    current.connected(first)
+    assert current.look(early_ns) == ()
+    assert current.early((), early_ns + 3 * NS) is None
+    assert current.is_over(current.ends_ns())
+    judged = current.judge(())
+    assert judged.verdict.verdict == "inconclusive"
+    told = [one for one in judged.verdict.evidence if one.code == "connected-so-far"]
+    assert [one.parameters["target"] for one in told] == [first.target_name]
+    assert current.out_connected == (first.target_name,)
+    assert current.out_silent == ()
+    failures = current.ladder(ended=True).rung(Rung.INTERNATIONAL).failures
+    assert f"{first.target_name}: connected, nothing more so far" in failures
+
+
+def test_silence_is_written_down_as_silence_and_not_as_a_time_out() -> None:
+    current, early_ns = silent_abroad(silent=FAR_RUNGS)
+    done_ns = near_answers_again(current, early_ns)
+    ended = current.early((), done_ns)
+    assert ended is not None
+    judged, told = ended
+    said = json.dumps([to_json_of(one) for one in judged.verdict.evidence]) + str(told)
+    assert str(Failure.TIMEOUT) not in said
+    assert "silent-so-far" in said
+    assert current.out_silent
+
+
+def test_a_line_that_is_back_shows_by_what_is_asked_afresh() -> None:
+    """The references' own SYNs wait in the kernel's back-off: three that are asked now are answered at once."""
+    current, early_ns = silent_abroad(silent=FAR_RUNGS)
+    again = current.look(early_ns)
+    afresh = [task for task in again if task.rung is Rung.INTERNATIONAL]
+    assert len(afresh) == 3
+    for task in again:
+        current.take(task, answer(task), early_ns + NS)
+    assert current.early((), early_ns + 4 * NS) is None
+    assert current.judge(()).verdict.verdict != "international_cut"
+
+
+def test_what_is_asked_afresh_must_be_silent_as_well() -> None:
+    current, early_ns = silent_abroad(silent=FAR_RUNGS)
+    for task in current.look(early_ns):
+        if task.rung is not Rung.INTERNATIONAL:
+            current.take(task, answer(task), early_ns + NS)
+    last_ns = max(task.start_boottime_ns for task in current.tasks) + EARLY_NS
+    afresh_ns = early_ns + AFRESH_NS + 2 * PLAN.round.stagger_ms * 1_000_000
+    assert current.early((), max(last_ns, afresh_ns) - 1) is None
+    assert current.early((), max(last_ns, afresh_ns)) is not None
+
+
+def dark_round() -> tuple[RunningRound, int]:
+    """Return a round that has ended early with a cut, and when."""
+    current, early_ns = silent_abroad(silent=FAR_RUNGS)
+    done_ns = near_answers_again(current, early_ns)
+    ended = current.early((), done_ns)
+    assert ended is not None
+    assert ended[0].verdict.verdict == "international_cut"
+    return current, done_ns
+
+
+def of_round_still_out(current: RunningRound) -> list[Task]:
+    return [task for task in current.tasks if current.has(task) and task.rung is Rung.INTERNATIONAL]
+
+
+def test_a_success_that_comes_later_over_a_slow_line_revises_the_round() -> None:
+    current, ended_ns = dark_round()
+    words = []
+    for task in of_round_still_out(current):
+        slow = answer(task, connect_ns=12 * NS, exchange_ns=6 * NS)
+        assert current.take(task, slow, ended_ns + 5 * NS) == ()
+        assert current.is_refuted
+        words.append(current.judge(()).verdict.verdict)
+    assert words[0] == "inconclusive"
+    assert words[-1] == "ok"
+
+
+def test_a_connection_without_an_answer_revises_it_too_and_a_late_failure_does_not() -> None:
+    current, ended_ns = dark_round()
+    first, second, *_ = of_round_still_out(current)
+    stalled = answer(second, Failure.TIMEOUT, operation="tls_handshake", connect_ns=12 * NS)
+    refuted = []
+    for task, record in ((first, answer(first, Failure.TIMEOUT)), (second, stalled)):
+        current.take(task, record, ended_ns + 8 * NS)
+        refuted.append(current.is_refuted)
+    assert refuted == [False, True]
+    assert current.judge(()).verdict.verdict == "inconclusive"
+
+
+def test_a_line_that_came_back_after_its_verdict_does_not_take_the_cut_away() -> None:
+    """The kernel's next SYN, at 15 s, is answered at once, and so is what is asked over the connection."""
+    current, ended_ns = dark_round()
+    for task in of_round_still_out(current):
+        current.take(task, answer(task, connect_ns=15 * NS, exchange_ns=NS // 50), ended_ns + 3 * NS)
+    assert not current.is_refuted
 
 
 def test_a_round_with_one_answer_from_outside_is_waited_for() -> None:
@@ -243,6 +398,11 @@ def ladder() -> Ladder:
     return climb(PLAN, {}, ended=True)
 
 
+def add(history: RecentRounds, verdict: Verdict, ended_ns: int, *, utc_ns: int = UTC) -> None:
+    judged = RoundJudgement(verdict=verdict, targets=(), facts=RoundFacts.of(()))
+    history.add(judged, ladder(), started_ns=ended_ns - NS, ended_ns=ended_ns, utc_ns=utc_ns)
+
+
 def _conclusion(
     number: int, verdict: Verdict, start_ns: int, points: tuple[SyncPoint, ...] = ()
 ) -> Conclusion:
@@ -271,14 +431,14 @@ def conclusion(
 def test_a_verdict_is_as_old_as_its_first_round() -> None:
     history = RecentRounds()
     for number, verdict in enumerate([OK, OK, CUT, CUT, OK]):
-        history.add(START + number * NS, verdict, ladder(), utc_ns=UTC + number)
+        add(history, verdict, START + number * NS, utc_ns=UTC + number)
         assert history.since_utc_ns == UTC + [0, 0, 2, 2, 4][number]
 
 
 def test_rounds_before_have_their_age() -> None:
     history = RecentRounds()
-    history.add(START, OK, ladder(), utc_ns=UTC)
-    history.add(START + 30 * NS, CUT, ladder(), utc_ns=UTC)
+    add(history, OK, START)
+    add(history, CUT, START + 30 * NS)
     assert [(past.verdict.verdict, past.age_s) for past in history.before(START + 60 * NS)] == [
         ("ok", 60.0),
         ("international_cut", 30.0),
@@ -293,7 +453,7 @@ def test_the_history_goes_on_after_a_restart() -> None:
     assert last.age_s == pytest.approx(100 - 92)
     assert last.ladder == ladder()
     assert history.since_utc_ns == UTC - 3600 * NS
-    history.add(START + 200 * NS, CUT, ladder(), utc_ns=UTC)
+    add(history, CUT, START + 200 * NS)
     assert history.since_utc_ns == UTC - 3600 * NS, "the verdict has not changed"
 
 

@@ -14,6 +14,7 @@ from appliance.measuring.sentinel import (
     PERIOD_NS,
     PREFIX,
     PROBE_BYTES,
+    SLOW_PATIENCE_MS,
     Sentinel,
     SentinelTarget,
     targets_of,
@@ -30,7 +31,7 @@ PATIENCE_NS = PATIENCE_MS * 1_000_000
 
 def make(limit: int = 10**9) -> Sentinel:
     sentinel = Sentinel(REFERENCES, Budget(limit), now_ns=START)
-    sentinel.concluded("ok", START)
+    sentinel.concluded("ok", START, is_quick=True)
     return sentinel
 
 
@@ -65,13 +66,13 @@ class TestNoticing:
     def test_one_answer_while_all_is_dark(self) -> None:
         for gone in ("international_cut", "isp_or_wider_outage", "local_fault"):
             sentinel = make()
-            sentinel.concluded(gone, START)
+            sentinel.concluded(gone, START, is_quick=True)
             task = probe(sentinel)
             assert sentinel.take(task.task_id, reached=True, now_ns=START + 11 * NS) == ((), True)
 
     def test_silence_while_all_is_dark_is_no_news(self) -> None:
         sentinel = make()
-        sentinel.concluded("international_cut", START)
+        sentinel.concluded("international_cut", START, is_quick=True)
         task = probe(sentinel)
         assert sentinel.take(task.task_id, reached=False, now_ns=START + 13 * NS) == ((), False)
 
@@ -85,13 +86,26 @@ class TestNoticing:
             _, wanted = sentinel.take(again[0].task_id, reached=False, now_ns=now_ns + PATIENCE_NS)
             if wanted:
                 wanted_ns.append(now_ns)
-                sentinel.concluded("ok", now_ns + 5 * NS)
+                sentinel.concluded("ok", now_ns + 5 * NS, is_quick=True)
         assert len(wanted_ns) > 1
         assert all(later - before >= HOLD_NS for before, later in itertools.pairwise(wanted_ns))
 
     def test_from_a_cut_to_a_wanted_round_in_15_s_at_most(self) -> None:
         # cut right after a probe was answered: the next comes a period later, and two must fail
         assert PERIOD_NS + 2 * PATIENCE_NS <= 15 * NS
+
+    def test_a_line_that_is_slow_or_unknown_is_given_longer_and_a_minutes_round_still_ends_in_90_s(
+        self,
+    ) -> None:
+        unknown = Sentinel(REFERENCES, Budget(10**9), now_ns=START)
+        slow, quick = make(), make()
+        slow.concluded("ok", START, is_quick=False)
+        tasks = [probe(one) for one in (unknown, slow, quick)]
+        allowed = [task.options["timeout_ms"] for task in tasks]
+        assert allowed == [SLOW_PATIENCE_MS, SLOW_PATIENCE_MS, PATIENCE_MS]
+        task = tasks[1]
+        assert task.deadline_boottime_ns - task.start_boottime_ns > SLOW_PATIENCE_MS * 1_000_000
+        assert PERIOD_NS + 2 * SLOW_PATIENCE_MS * 1_000_000 + 60 * NS <= 90 * NS
 
 
 class TestResting:

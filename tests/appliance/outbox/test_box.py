@@ -282,6 +282,17 @@ def test_the_last_rounds_stay_after_they_were_acknowledged(outbox: Outbox) -> No
     assert len(outbox.recent_rounds(1000)) == ROUNDS_KEPT
 
 
+def test_a_revised_round_is_among_the_last_once_and_in_its_place(outbox: Outbox) -> None:
+    outbox.append([ladder(1), ladder(2)])
+    outbox.append([dataclasses.replace(ladder(1), verdict=Verdict(verdict="inconclusive", rule_id="r2"))])
+    found = outbox.recent_rounds(10)
+    assert [(one.round_id, one.verdict.verdict) for one in found if one.verdict] == [
+        (2, "ok"),
+        (1, "inconclusive"),
+    ]
+    assert [one.round_id for one in outbox.recent_rounds(1)] == [2]
+
+
 # two threads, and a third party
 
 

@@ -2,6 +2,7 @@
 
 import json
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 from collector.judgement.gather import Scopes
@@ -10,9 +11,11 @@ from collector.store.queries import Queries
 from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS, Key, Sample
 from collector.vantage.log import UNREACHABLE
+from firmware.model.record import Verdict
 from tests.collector.judgement.filling import fill
+from tests.collector.page import invented
 from tests.collector.page.conftest import serving
-from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, vantage
+from tests.collector.page.stories import BEGAN_S, NETWORKS, SEEN, devices, vantage
 
 
 def said(path: Path, now_ns: int) -> tuple[str, str]:
@@ -44,6 +47,27 @@ def test_mobile_networks_that_fall_silent_together(tmp_path: Path) -> None:
     assert said(path, now_ns)[0] == "inconclusive"  # without a vantage of our own silence says nothing
     vantage(path, now_ns - 60 * NS, SEEN)
     assert said(path, now_ns) == ("mobile_shutdown", "mobile-lost-fixed-well")
+
+
+def test_a_cut_that_devices_took_back_is_nobodys(tmp_path: Path) -> None:
+    """Both come in one batch: what was said first, and what it was revised to."""
+    path = tmp_path / "collector.sqlite3"
+    store = Store.open(path)
+    for device in devices():
+        for at_s in range(BEGAN_S, BEGAN_S + 480, 120):
+            device.measure_places(at_s, at_s + 1)
+        cut = replace(device.records[-1], verdict=Verdict(verdict="international_cut", rule_id="r"))
+        later = replace(
+            cut, runtime_ns=cut.runtime_ns + NS, verdict=Verdict(verdict="inconclusive", rule_id="r")
+        )
+        device.records[-1:] = [cut, later]
+        invented.deliver(store, device, (BEGAN_S + 490) * NS)
+    store.close()
+    queries = Queries(path)
+    (scope,) = Scopes(queries).now((BEGAN_S + 500) * NS, {})
+    queries.close()
+    assert {str(one.state) for one in scope.devices} == {"unclear"}
+    assert {one.word for one in scope.devices} == {"inconclusive"}
 
 
 def test_all_silent_while_the_collector_is_cut_off_itself(tmp_path: Path) -> None:

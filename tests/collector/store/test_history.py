@@ -13,8 +13,9 @@ from collector.store.database import Store
 from collector.store.history import MISSED_TARGET, DeviceHistory
 from collector.store.queries import Queries
 from firmware.judgement.ladder import RungProgress
+from firmware.judgement.round.from_records import REVISES
 from firmware.model.jsontypes import JsonValue
-from firmware.model.record import Outcome, Rung, to_json
+from firmware.model.record import Outcome, Record, Rung, Verdict, to_json
 from firmware.model.statement import Statement, prose, stated
 from tests.collector.page import invented
 from tests.collector.page.invented import NS_PER_S, Device, clear, cut_from, dark_from, deliver, utc
@@ -160,6 +161,50 @@ def test_since_when_a_verdict_holds_and_what_came_before(store: Store, history: 
     again = history.verdict_streak(device.id)
     assert again is not None
     assert (again.first.verdict, again.before and again.before.verdict) == ("ok", "isp_or_wider_outage")
+
+
+def _revised(conclusion: Record, word: str) -> Record:
+    """Return what a device writes when something that it had taken to be silent answered six seconds later."""
+    return replace(
+        conclusion,
+        runtime_ns=conclusion.runtime_ns + 6 * NS_PER_S,
+        outcome=replace(
+            conclusion.outcome, detail={**conclusion.outcome.detail, REVISES: conclusion.round_id}
+        ),
+        verdict=Verdict(verdict=word, rule_id="mixed-evidence"),
+    )
+
+
+def test_a_revised_round_stands_once_in_its_place_and_as_it_was_last_said(
+    store: Store, history: DeviceHistory, tmp_path: Path
+) -> None:
+    device = _device(weather=cut_from(utc(15, 12)))
+    device.measure(utc(15, 11), utc(15, 12, 2))
+    concluded = [one for one in device.records if one.test == "ladder"]
+    # The revision of the round before the last comes after the last one.
+    device.records.append(_revised(concluded[-2], "inconclusive"))
+    deliver(store, device, _NOW)
+    found = history.rounds(device.id, 40)
+    assert [one.row.round_id for one in found.rounds] == [one.round_id for one in concluded]
+    words = [one.row.verdict for one in found.rounds]
+    before = [one.verdict.verdict for one in concluded if one.verdict is not None]
+    assert words == [*before[:-2], "inconclusive", before[-1]]
+    queries = Queries(tmp_path / "collector.sqlite3")
+    assert [one.last_round.verdict for one in queries.devices() if one.last_round] == [before[-1]]
+    queries.close()
+
+
+def test_a_verdict_that_was_taken_back_ends_no_streak(store: Store, history: DeviceHistory) -> None:
+    device = _device(weather=cut_from(utc(15, 12)))
+    device.measure(utc(15, 11), utc(15, 12, 0) + NS_PER_S)
+    concluded = [one for one in device.records if one.test == "ladder"]
+    said = [one.verdict.verdict for one in concluded if one.verdict is not None]
+    assert said[-1] == "international_cut"
+    device.records += [_revised(concluded[-1], "inconclusive"), _revised(concluded[-1], "ok")]
+    deliver(store, device, _NOW)
+    streak = history.verdict_streak(device.id)
+    assert streak is not None
+    assert (streak.rounds, streak.before, streak.first.verdict) == (len(concluded), None, "ok")
 
 
 def test_a_round_without_a_verdict_ends_a_streak(store: Store, history: DeviceHistory) -> None:

@@ -44,6 +44,11 @@ def results(
     }
 
 
+def plan_network(plan: Plan, one: Observation) -> bool:
+    target = plan.target(one.target_name)
+    return target is not None and target.network is not None
+
+
 class TestARound:
     """What a round asks."""
 
@@ -70,6 +75,8 @@ class TestARound:
         gaps = {later - earlier for earlier, later in pairwise(starts)}
         assert gaps == {plan.round.stagger_ms * NS_PER_MS}
         assert {task.deadline_boottime_ns for task in tasks} == {START_NS + 29 * S}
+        slow = round_tasks(plan, 1, START_NS, is_quick=False)
+        assert {task.deadline_boottime_ns for task in slow} == {START_NS + 59 * S}
         # whoever starts last still has the 20 s a connection may take
         assert all(task.deadline_boottime_ns - task.start_boottime_ns >= 20 * S for task in tasks)
 
@@ -99,12 +106,36 @@ class TestConfirmation:
         now_ns = START_NS + 21 * S
         tasks = confirmation_tasks(plan, 3, START_NS, {**lost, **home, **silent}.values(), now_ns)
         expected = {target.name for rung in HOME for target in plan.on_rung(rung)} - {"aparat"}
-        assert {task.target_name for task in tasks} == expected
+        assert {task.target_name for task in tasks if task.rung is not Rung.INTERNATIONAL} == expected
         assert min(task.start_boottime_ns for task in tasks) == now_ns
-        assert {task.deadline_boottime_ns for task in tasks} == {START_NS + 29 * S}
+        # Each may take as long as a connect and a handshake, also past the round's end: none is cut short.
+        assert {task.deadline_boottime_ns - task.start_boottime_ns for task in tasks} == {30 * S}
         assert not {task.task_id for task in tasks} & {
             task.task_id for task in round_tasks(plan, 3, START_NS)
         }
+
+    def test_three_silent_references_in_unrelated_networks_are_asked_afresh_and_first(
+        self, plan: Plan
+    ) -> None:
+        silent = results(plan, Rung.INTERNATIONAL, failure=Failure.TIMEOUT)
+        refused, other, *_ = [one.target_name for one in silent.values() if plan_network(plan, one)]
+        known = [
+            replace(one, failure=Failure.CONNECTION_REFUSED) if one.target_name == refused else one
+            for one in silent.values()
+        ]
+        tasks = confirmation_tasks(
+            plan, 3, START_NS, [*known, *results(plan, *HOME).values()], START_NS + 21 * S
+        )
+        afresh = [task for task in tasks if task.rung is Rung.INTERNATIONAL]
+        assert tuple(afresh) == tasks[:3]
+        assert other in {task.target_name for task in afresh}
+        assert refused not in {task.target_name for task in afresh}
+        owners = [
+            target.network.owner
+            for task in afresh
+            if (target := plan.target(task.target_name)) and target.network
+        ]
+        assert len(set(owners)) == len(owners) == 3
 
     def test_the_anchors_are_given_time_to_answer_where_the_references_were_refused_at_once(
         self, plan: Plan
@@ -114,14 +145,15 @@ class TestConfirmation:
         known = [*refused.values(), *near.values()]
         assert confirmation_tasks(plan, 1, START_NS, known, START_NS + 1 * S) == ()
         after = confirmation_tasks(plan, 1, START_NS, known, START_NS + 5 * S)
-        assert {task.rung for task in after} == {Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER}
+        again = {task.rung for task in after}
+        assert again == {Rung.INTERNATIONAL, Rung.LINK, Rung.ADDRESS, Rung.GATEWAY, Rung.RESOLVER}
 
     def test_nothing_that_could_not_start_before_the_deadline(self, plan: Plan) -> None:
         lost = results(plan, Rung.INTERNATIONAL, failure=Failure.TIMEOUT)
         known = {**lost, **results(plan, *HOME)}.values()
-        late = confirmation_tasks(plan, 1, START_NS, known, START_NS + 29 * S - 100 * NS_PER_MS)
-        assert [task.target_name for task in late] == ["link", "address", "gateway"]
-        assert confirmation_tasks(plan, 1, START_NS, known, START_NS + 30 * S) == ()
+        late = confirmation_tasks(plan, 1, START_NS, known, START_NS + 59 * S - 200 * NS_PER_MS)
+        assert [task.target_name for task in late[3:]] == ["link", "address"]
+        assert confirmation_tasks(plan, 1, START_NS, known, START_NS + 60 * S) == ()
 
 
 class TestTheClimb:

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from firmware.judgement.observation import (
+    CONNECTED,
+    SILENT,
     Observation,
     Outlook,
     context_of,
@@ -13,6 +15,7 @@ from firmware.judgement.observation import (
     owner_of,
     settle,
 )
+from firmware.judgement.round.from_records import still_out
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonValue
 from firmware.model.record import ClockQuality, ClockReading, Outcome, Phase, Record, Rung, Stamp, Zone
@@ -84,6 +87,51 @@ def test_a_records_context_says_plan_and_network() -> None:
     assert context_of(plan, "bale") == {"plan": plan.label, "network": "AS48159"}
     assert context_of(plan, "link") == {"plan": plan.label}
     assert owner_of(plan, "nobody") == ""
+
+
+def test_what_has_connected_is_stalled_and_not_silent_whatever_ran_out_of_time_over_it() -> None:
+    for operation in ("tls_handshake", "read", "http_round_trip"):
+        late = seen("x", Rung.INTERNATIONAL, Failure.TIMEOUT, operation=operation)
+        assert (late.outlook, late.is_silent, late.has_connected) == (Outlook.STALLED, False, True)
+    silent = seen("x", Rung.INTERNATIONAL, Failure.TIMEOUT)
+    assert (silent.outlook, silent.is_silent, silent.has_connected) == (Outlook.DOWN, True, False)
+    reset = seen("x", Rung.INTERNATIONAL, Failure.CONNECTION_RESET, operation="tls_handshake")
+    assert reset.outlook is Outlook.DOWN
+    echo = seen("x", Rung.INTERNATIONAL, Failure.TIMEOUT, test="ping", operation="read")
+    assert echo.outlook is Outlook.DOWN
+
+
+@pytest.mark.parametrize(("waited_s", "outlook"), [(9.5, Outlook.EXCLUDED), (12.0, Outlook.DOWN)])
+def test_a_connect_that_was_cut_short_is_silence_after_ten_seconds_and_no_evidence_before(
+    waited_s: float, outlook: Outlook
+) -> None:
+    cut_short: JsonValue = {
+        "address": "192.0.2.1",
+        "failure": "interrupted",
+        "elapsed_ns": int(waited_s * 1e9),
+    }
+    result = Result(
+        task_id=TASK.task_id,
+        test_version="0.1.0",
+        target=TASK.target,
+        uplink="",
+        start_boottime_ns=6,
+        start_utc_ns=0,
+        runtime_ns=30,
+        outcome=Outcome(
+            failure=Failure.INTERRUPTED, failed_operation="connect", detail={"tcp_connect": [cut_short]}
+        ),
+    )
+    observed = from_result(TASK, result, network="")
+    assert (observed.outlook, observed.is_out) == (outlook, outlook is Outlook.DOWN)
+
+
+def test_what_is_still_out_is_silent_without_a_connection_and_no_time_out() -> None:
+    asked = replace(seen("x", Rung.INTERNATIONAL), best_ns=None)
+    out = still_out(asked, has_connected=False)
+    assert (out.outlook, out.is_silent, out.failure, out.why) == (Outlook.DOWN, True, None, SILENT)
+    half_way = still_out(asked, has_connected=True)
+    assert (half_way.outlook, half_way.is_silent, half_way.why) == (Outlook.STALLED, False, CONNECTED)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from firmware.model.record import Rung, Verdict
 from firmware.model.statement import stated
 from firmware.model.verdict_words import COLLECTOR_ONLY, DEVICE_WORDS, VerdictWord
 from tests.english import ENGLISH, lines, overturned_by, strays
-from tests.firmware.rounds import again, cut, dark, everything_works, many, near, past, seen
+from tests.firmware.rounds import S, again, cut, dark, everything_works, many, near, past, seen
 
 OUT, IN, SITES = Rung.INTERNATIONAL, Rung.DOMESTIC, Rung.PLATFORMS
 SILENT, RESET = Failure.TIMEOUT, Failure.CONNECTION_RESET
@@ -231,6 +231,25 @@ class TestTraps:
         confirmed = [*observations, *again(observations)]
         assert decide(observations).rule_id == "international-silent-unconfirmed"
         assert decide(confirmed).verdict == "international_cut"
+
+    def test_handshakes_that_run_out_of_time_over_connections_that_stand_are_no_silence(self) -> None:
+        """A slow line: every connection is accepted, abroad and at home, and no handshake ends in its ten seconds."""
+        late = [one for rung in (IN, OUT, SITES) for one in many(rung, 4, SILENT, operation="tls_handshake")]
+        for told in ([*near(), *many(IN, 4), *late[4:]], [*near(), *late]):
+            assert decide([*told, *again(told)]).verdict == "inconclusive"
+        # One of them is enough: somebody abroad has answered.
+        told = [*near(), *many(IN, 4), *many(OUT, 4, SILENT), replace(late[-1], target_name="more")]
+        assert decide([*told, *again(told)]).verdict == "inconclusive"
+
+    def test_the_anchors_prove_a_cut_though_references_are_asked_again_beside_them(self) -> None:
+        told = [*near(), *many(IN, 4), *many(OUT, 5, SILENT), *many(SITES, 4, SILENT)]
+        afresh = [
+            replace(one, start_ns=one.start_ns + 21 * S, end_ns=one.end_ns + 21 * S) for one in told[8:11]
+        ]
+        assert {one.rung for one in afresh} == {OUT}
+        assert decide([*told, *afresh, *again(told)]).verdict == "international_cut"
+        back = [replace(one, failure=None, failed_operation=None) for one in afresh]
+        assert decide([*told, *back, *again(told)]).verdict == "inconclusive"
 
     def test_dns_answers_from_a_cache_are_no_connectivity(self) -> None:
         # every target outside is silent, and the resolver answers for all of their names
