@@ -1,5 +1,6 @@
 """Both plays of a case are of the same case, what differs between them is found, and a few cases are played both ways here."""
 
+import re
 import ssl
 from collections import Counter
 from dataclasses import replace
@@ -9,14 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from firmware.plans.load import load
 from tests.calibration import many, real, virtual
 from tests.calibration.cases import HARD, Case, Happening, Kind, draw, drawn
 from tests.calibration.compare import disagreements, fisher
 from tests.calibration.heard import Measured, Round, from_rounds_json, to_json
 from tests.calibration.report import report
+from tests.country.hosts import Hosts
 from tests.country.rules import Act
 from tests.nation.links import Links
 from tests.nation.scenario import read
+from tests.nation.stage import PLAN
 from tests.nation.wiring import Home
 from tests.servers.tls import Authority
 
@@ -121,6 +125,13 @@ def test_fishers_test_is_fishers() -> None:
 
 def test_rounds_are_kept_as_they_were() -> None:
     assert from_rounds_json(to_json(rounds(failed=2, again=1))) == rounds(failed=2, again=1)
+
+
+def test_every_address_that_the_plan_is_pinned_to_is_a_hosts_in_virtual_time_too() -> None:
+    plan = load(path=PLAN)
+    pinned = {host.strip("[]") for one in plan.targets for host in re.findall(r"//([\d.]+)/|^(\[.*\]|[\d.]+):", one.target) for host in host if host}  # fmt: skip
+    assert len(pinned) > 5
+    assert pinned - Hosts(plan).by_address.keys() == set()
 
 
 def test_a_virtual_play_depends_on_its_case_alone() -> None:

@@ -143,7 +143,8 @@ def _hosts(hosts: Hosts) -> Hosts:
             continue
         delay_ms = ABROAD_MS - _BORDER_MS if server.abroad else DOMESTIC_MS
         hosts.by_name[name] = replace(server, delay_ms=delay_ms)
-    hosts.by_address.update({one: server for server in hosts.by_name.values() for one in server.addresses})
+    for address, server in list(hosts.by_address.items()):
+        hosts.by_address[address] = hosts.by_name[server.host]
     return hosts
 
 
@@ -168,14 +169,16 @@ def _line_rules(case: Case) -> Iterator[Rule]:
             begins_s += case.bursts.every_s
 
 
-def _happening_rules(case: Case) -> list[Rule]:
+def _happening_rules(case: Case) -> list[Rule]:  # noqa: C901  # a case for each happening
     name = frozenset({case.platform})
     match case.happening:
         case Happening.NOTHING:
             return []
         case Happening.CUT_DROP | Happening.CUT_RESET:
-            act = Act.DROP if case.happening is Happening.CUT_DROP else Act.RESET
-            return [Rule(place=Place.BORDER, act=act, abroad=True)]
+            if case.happening is Happening.CUT_DROP:
+                return [Rule(place=Place.BORDER, act=Act.DROP, abroad=True)]
+            # Nothing resets a datagram: those pass in the namespaces, too.
+            return [Rule(place=Place.BORDER, act=Act.RESET, abroad=True, kinds=frozenset({Kind.SYN}))]
         case Happening.FOUR_CUT:
             return [Rule(place=Place.BORDER, act=Act.DROP, abroad=True, family=4)]
         case Happening.ALLOW_LIST:

@@ -99,14 +99,15 @@ class Hosts:
         self._add(Server(host=host, addresses=addresses, abroad=abroad, delay_ms=delay_ms))
 
     def _add(self, server: Server) -> None:
-        known = self.by_name.get(server.host)
+        known, given = self.by_name.get(server.host), server.addresses
         if known is not None:
             more = tuple(one for one in server.addresses if one not in known.addresses)
             # A name has one address of a family, as it was first given; a pinned one of another family is its too.
             free = tuple(one for one in more if known.address(family_of(one) or 4) is None)
             server = replace(known, addresses=(*known.addresses, *free))
         self.by_name[server.host] = server
-        self.by_address.update(dict.fromkeys(server.addresses, server))
+        # A host is at every address that a target is pinned to, also where its name has another.
+        self.by_address.update(dict.fromkeys((*server.addresses, *given), server))
 
     def values(self, name: str, record_type: str) -> tuple[str, ...]:
         """Return the true answer to a DNS question for addresses; empty: there is none."""
