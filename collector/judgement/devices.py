@@ -49,7 +49,7 @@ _LOST: Final = frozenset({VerdictWord.INTERNATIONAL_CUT, VerdictWord.ISP_OR_WIDE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RoundSaid:
+class ReceivedRound:
     """One round's verdict: when the round was (UTC, s; None for an error: unknown) and when it arrived."""
 
     utc_s: float
@@ -85,7 +85,7 @@ class DeviceState:
 
 def state_of(
     device: str,
-    rounds: Iterable[RoundSaid],
+    rounds: Iterable[ReceivedRound],
     *,
     now_utc_s: float,
     period_s: float,
@@ -127,19 +127,19 @@ def state_of(
     )
 
 
-def _was_well(late: Sequence[RoundSaid]) -> bool:
+def _was_well(late: Sequence[ReceivedRound]) -> bool:
     """Return whether rounds that arrived late show a device well while it was not heard, and never lost."""
     well = sum(one.word in _WELL for one in late)
     return well >= SILENT_PERIODS and not any(one.word in _LOST for one in late)
 
 
-def reconciled(rounds: Iterable[RoundSaid], at_utc_s: float) -> tuple[RoundSaid, ...]:
+def reconciled(rounds: Iterable[ReceivedRound], at_utc_s: float) -> tuple[ReceivedRound, ...]:
     """Return the rounds up to a moment as if each had arrived when it was measured."""
     return tuple(replace(one, received_utc_s=one.utc_s) for one in rounds if one.utc_s <= at_utc_s)
 
 
 def _last_transition(
-    told: Sequence[RoundSaid], patience_s: float
+    told: Sequence[ReceivedRound], patience_s: float
 ) -> tuple[DeviceStanding, float | None, float, float | None]:
     """Return the state of the last round, the last moment it was the contrary, since when, and the clocks' error.
 

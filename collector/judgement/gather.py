@@ -14,7 +14,7 @@ from collector.judgement.devices import (
     SILENT_PERIODS,
     DeviceStanding,
     DeviceState,
-    RoundSaid,
+    ReceivedRound,
     reconciled,
     state_of,
 )
@@ -173,7 +173,9 @@ def _standing(rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
     return standing(rows, lambda row: (row[0], row[1]))
 
 
-def _rounds(connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]) -> list[RoundSaid]:
+def _rounds(
+    connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]
+) -> list[ReceivedRound]:
     """Return rounds with the times they were at, by all that is known now."""
     timeline = timings.timeline(connection, device)
     found = []
@@ -196,7 +198,7 @@ def _rounds(connection: sqlite3.Connection, device: str, rows: Sequence[Sequence
             timeline,
         )
         found.append(
-            RoundSaid(
+            ReceivedRound(
                 utc_s=row.start_utc_ns / NS,
                 received_utc_s=received / NS,
                 word=word,
@@ -213,7 +215,7 @@ def _body(connection: sqlite3.Connection, device: str, row: Sequence[Any]) -> st
     return str(body)
 
 
-def _was_late(rounds: Iterable[RoundSaid], at_utc_s: float) -> bool:
+def _was_late(rounds: Iterable[ReceivedRound], at_utc_s: float) -> bool:
     """Return whether a device told only afterwards how it was at a moment."""
     near = [one for one in rounds if 0 <= at_utc_s - one.utc_s <= SILENT_PERIODS * PERIOD_S]
     return bool(near) and all(one.received_utc_s > at_utc_s for one in near)
@@ -254,7 +256,7 @@ def _scope(country: str, here: Sequence[_Heard], outside: OutsideFacts, events: 
 
 
 def _told(
-    device: str, country: str, rounds: Sequence[RoundSaid], body: str, now_utc_s: float
+    device: str, country: str, rounds: Sequence[ReceivedRound], body: str, now_utc_s: float
 ) -> _Heard | None:
     value: JsonValue = json.loads(body)
     record = value if isinstance(value, dict) else {}

@@ -59,7 +59,7 @@ class ScopesOut(ApiModel):
     scopes: list[ScopeOut] = Field(description="One a country.")
 
 
-class SaidOut(ApiModel):
+class AssessmentOut(ApiModel):
     """One verdict on a country, as it was said."""
 
     said: str = Field(description="When the collector said it, UTC, ISO 8601.")
@@ -85,9 +85,9 @@ class ChangeOut(ApiModel):
     """One change of what was said of a country. What was said live is never changed; what is reconciled with later records stands beside it."""
 
     country: str = Field(description="Two small letters; empty: devices of no country.", examples=["ir"])
-    live: SaidOut = Field(description="What was said at the time.")
+    live: AssessmentOut = Field(description="What was said at the time.")
     until: str | None = Field(description="When something else was said, UTC; null: it still holds.")
-    reconciled: list[SaidOut] = Field(
+    reconciled: list[AssessmentOut] = Field(
         description="What was said of the moment `live.said` by records that arrived later, oldest first."
     )
 
@@ -208,9 +208,9 @@ def _scope(scope: CountryAssessment, english: Translator) -> ScopeOut:
     )
 
 
-def _said(assessment: Assessment, english: Translator) -> SaidOut:
+def _said(assessment: Assessment, english: Translator) -> AssessmentOut:
     basis = basis_of(assessment)
-    return SaidOut(
+    return AssessmentOut(
         said=times.iso_ns(assessment.said_ns),
         verdict=assessment.verdict,
         sentence=countries.sentence(assessment, basis, english),

@@ -17,7 +17,7 @@ from unittest import mock
 from appliance import device as device_module
 from appliance.measuring.recent_rounds import RecentRounds
 from collector.judgement import gather as gather_module
-from collector.judgement.devices import RoundSaid
+from collector.judgement.devices import ReceivedRound
 from collector.judgement.gather import _rounds
 from collector.store import timings
 from collector.store.answers import RoundRow
@@ -83,7 +83,7 @@ class _Placed:
     def __init__(self) -> None:
         self._timelines = Timelines()
         self._known: dict[tuple[str, str, int], tuple[Timeline, RoundRow]] = {}
-        self._rounds: dict[str, tuple[tuple[object, timings.Version], list[RoundSaid]]] = {}
+        self._rounds: dict[str, tuple[tuple[object, timings.Version], list[ReceivedRound]]] = {}
 
     def timeline(self, connection: sqlite3.Connection, device: str) -> Timeline:
         """Return what is known of when a device's boots were."""
@@ -99,7 +99,7 @@ class _Placed:
 
     def rounds(
         self, connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]
-    ) -> list[RoundSaid]:
+    ) -> list[ReceivedRound]:
         """Return a device's rounds with the times they were at."""
         asked = (rows, timings.version(connection, device))
         known = self._rounds.get(device)

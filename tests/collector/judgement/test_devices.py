@@ -2,7 +2,7 @@
 
 import random
 
-from collector.judgement.devices import DeviceStanding, DeviceState, RoundSaid, state_of
+from collector.judgement.devices import DeviceStanding, DeviceState, ReceivedRound, state_of
 from tests.collector.judgement.test_scope import NOW
 
 
@@ -10,7 +10,9 @@ class TestOneDevice:
     """How a single device is."""
 
     def state(self, *rounds: tuple[float, float, str]) -> DeviceState:
-        said = [RoundSaid(utc_s=NOW - at, received_utc_s=NOW - got, word=word) for at, got, word in rounds]
+        said = [
+            ReceivedRound(utc_s=NOW - at, received_utc_s=NOW - got, word=word) for at, got, word in rounds
+        ]
         random.Random(1).shuffle(said)
         found = state_of("d1", said, now_utc_s=NOW, period_s=120.0)
         assert found is not None
