@@ -5,14 +5,13 @@ what systemd-timesyncd last did. It must never ask adjtimex: a hardened unit get
 synchronised, or is killed for asking.
 """
 
-import time
 from dataclasses import dataclass
 from typing import Final
 
+from firmware.clock.moment import now
 from firmware.clock.retiming import DRIFT, SyncPoint, believed
 from firmware.model.record import ClockQuality, ClockReading
 from firmware.net.files import modified_ns, read_text
-from firmware.net.loop import boottime_ns
 
 __all__ = ["DRIFT", "ClockTracker", "SyncPoint", "now", "read_boot_id", "read_timesync", "timesync_point"]
 
@@ -73,13 +72,6 @@ def timesync_point(*, synchronised_utc_ns: int, boottime_ns: int, utc_ns: int) -
     return SyncPoint(
         boottime_ns=boottime_ns - elapsed_ns, utc_ns=synchronised_utc_ns, error_ns=TIMESYNC_ERROR_NS
     )
-
-
-def now() -> tuple[int, int]:
-    """Return CLOCK_BOOTTIME and CLOCK_REALTIME in ns, at one moment (within the time of a system call)."""
-    before_ns = boottime_ns()
-    utc_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
-    return (before_ns + boottime_ns()) // 2, utc_ns
 
 
 def read_boot_id(root: str = "") -> str:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from firmware.clock import clocks
+from firmware.clock import moment
 from firmware.measurements import MEASUREMENTS, Measurement
 from firmware.model.failures import UNKNOWN_PREFIX, Failure
 from firmware.model.jsontypes import JsonObject
@@ -52,7 +52,7 @@ async def run_task(loop: Loop, task: Task, tell: Callable[[TaskStep], bool] | No
         return failed_result(task.task_id, task.test, task.target, failure=failure, operation="parse")
     slot_ns = task.start_boottime_ns
     await loop.sleep_until(slot_ns - _LEAD_NS)
-    ready_ns, ready_utc_ns = clocks.now()
+    ready_ns, ready_utc_ns = moment.now()
     net = Net(loop, deadline_ns=task.deadline_boottime_ns, slot_ns=slot_ns)
     if ready_ns >= task.deadline_boottime_ns:
         outcome = Outcome(failure=Failure.MISSED_SLOT, failed_operation="start")
@@ -86,7 +86,7 @@ def parse(task: Task) -> Measurement:
 
 def failed_result(task_id: str, test: str, target: str, *, failure: str, operation: str) -> Result:
     """Return the result of a task that could not be measured, as of now."""
-    boottime_ns, utc_ns = clocks.now()
+    boottime_ns, utc_ns = moment.now()
     kind = MEASUREMENTS.get(test)
     return Result(
         task_id=task_id,

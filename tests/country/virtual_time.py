@@ -13,7 +13,7 @@ from unittest import mock
 
 from appliance import device as device_module
 from appliance.measuring import journal as journal_module
-from firmware.clock import clocks
+from firmware.clock import clocks, moment
 from firmware.net import access
 from firmware.net import loop as loop_module
 from firmware.net.job import CancelledJobError, Job
@@ -124,7 +124,8 @@ class VirtualLoop(Loop):
 def virtual(clock: VirtualClock) -> Iterator[None]:
     """Have the product's clocks be `clock`."""
     with ExitStack() as stack:
-        for module in (loop_module, access, device_module, journal_module, clocks):
+        for module in (loop_module, access, device_module, journal_module, moment):
             stack.enter_context(mock.patch.object(module, "boottime_ns", clock.boottime_ns))
-        stack.enter_context(mock.patch.object(clocks, "now", clock.now))
+        for module in (clocks, moment):
+            stack.enter_context(mock.patch.object(module, "now", clock.now))
         yield
