@@ -75,6 +75,7 @@ def beside_rounds(
         failing_for_s=(ended_ns(record) - ended_ns(failing[0])) / _NS if failing else 0.0,
         references_run_out=any(one.references_run_out for one in seen),
         line_is_clean=is_clean(one for near_one in near for one in lately(near_one.judged.facts)),
+        line_is_quick=_all_of(one.line_is_quick for one in seen),
         paired_before=bool(failing) and (last := _alone(failing[-1])) is not None and last.tries.is_paired,
         verdict=said.verdict,
         rule_id=said.rule_id,

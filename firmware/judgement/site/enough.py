@@ -22,12 +22,16 @@ def seen_once(facts: WebFacts) -> bool:
 
 
 def line_ran_out(facts: WebFacts) -> bool:
-    """Return whether time ran out here, and the line may be why: for reference handshakes it runs out too."""
+    """Return whether time ran out here, and the line may be why: for reference handshakes it runs out too, or it is slow.
+
+    A resolver is waited for 5 s, and asks others itself: on a line that is not quick every name may be answered too late.
+    """
     if facts.round is None or facts.failure not in RAN_OUT or was_answering(facts):
         return False
     counted = facts.round.excess
     lossy = facts.round.line_is_clean is False and not (counted is not None and counted.is_beyond_loss)
-    return facts.round.references_run_out or lossy
+    slow = facts.stage is Stage.DNS and facts.round.line_is_quick is False
+    return facts.round.references_run_out or lossy or slow
 
 
 def unpaired(facts: WebFacts) -> bool:

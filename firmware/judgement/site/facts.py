@@ -48,7 +48,7 @@ class RoundView:
     `verdict` is the round's own, `country_verdict` what was said of the country at that time, each with its rule, "" where
     not known: they are passed on as evidence.
     `references`: its reference handshakes; `references_run_out`: a third of them, or of the round before's, ran out of
-    time; `line_is_clean`: hardly any of the last hour's did, or took a packet twice. `excess`: how much oftener the target
+    time; `line_is_clean`: hardly any of the last hour's did, or took a packet twice; `line_is_quick`: they took less than two seconds. `excess`: how much oftener the target
     failed over the rounds than its line explains. `paired_before`: the round before had own, innocuous, own as well.
     """
 
@@ -69,6 +69,7 @@ class RoundView:
     references: ReferenceHandshakes = NO_REFERENCES
     references_run_out: bool = False
     line_is_clean: bool | None = None
+    line_is_quick: bool | None = None
     excess: Excess | None = None
     paired_before: bool | None = None
 

@@ -34,6 +34,7 @@ def to_json(view: RoundView) -> JsonObject:
         "references": view.references.to_json(),
         "references_run_out": view.references_run_out,
         "line_is_clean": view.line_is_clean,
+        "line_is_quick": view.line_is_quick,
         "excess": None if view.excess is None else view.excess.to_json(),
         "paired_before": view.paired_before,
     }
@@ -63,6 +64,7 @@ def from_json(value: JsonValue, country: JsonValue = None) -> RoundView:
         references=handshakes_from_json(reader.raw("references")),
         references_run_out=_truth(reader, "references_run_out") is True,
         line_is_clean=_truth(reader, "line_is_clean"),
+        line_is_quick=_truth(reader, "line_is_quick"),
         excess=excess_from_json(reader.raw("excess")),
         paired_before=_truth(reader, "paired_before"),
     )

@@ -454,6 +454,16 @@ class TestTimeOuts:
         assert said(evidence, looked, counted)[0] in {TLS, TCP, DNS}
         assert said(evidence, looked, replace(counted, references_run_out=True)) == (UNSURE, "line-ran-out")
 
+    def test_no_name_is_blocked_for_want_of_an_answer_on_a_line_that_is_slow(self) -> None:
+        unanswered = arrived(lookups=(lookup(failure=SILENT),), connects=(), handshakes=(), requests=())
+        assert said(unanswered, VANTAGE, replace(self.PAIRED, line_is_quick=True))[0] == DNS
+        slow = replace(self.PAIRED, line_is_quick=False)
+        assert said(unanswered, VANTAGE, slow) == (UNSURE, "line-ran-out")
+        denied = arrived(
+            lookups=(lookup(failure=Failure.DNS_NXDOMAIN),), connects=(), handshakes=(), requests=()
+        )
+        assert said(denied, VANTAGE, slow)[0] == DNS
+
 
 def test_the_table_is_readable() -> None:
     assert len({rule.rule_id for rule in WEB_RULES}) == len(WEB_RULES)
