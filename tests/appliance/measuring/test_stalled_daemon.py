@@ -27,6 +27,8 @@ from tests.waiting import LIMIT_S
 MS = 1_000_000
 NS = 1_000_000_000
 PROBES = 50
+EARLY = 10
+"""So many of those that nobody reads are over before what is kept is full: how late they were sent is told in any case."""
 TEXTS = 40
 BIG = MAX_UNSENT_BYTES // 9000 + 150
 """So many results of 9 kB and more are more than a worker keeps for a daemon that does not read."""
@@ -100,17 +102,19 @@ def daemon() -> "Iterator[subprocess.Popen[str]]":
             process.kill()
 
 
-def probes(sink: Sink, name: str, first_ns: int) -> list[JsonObject]:
+def probes(
+    sink: Sink, name: str, first_ns: int, numbers: range = range(PROBES), *, limit_ms: int = 2_000
+) -> list[JsonObject]:
     return [
         task(
             f"{name} {number}",
             "ntp",
             sink.place,
             at_ns=first_ns + 5 * MS * number,
-            limit_ms=2_000,
+            limit_ms=limit_ms,
             timeout_ms=20_000,
         )
-        for number in range(PROBES)
+        for number in numbers
     ]
 
 
@@ -140,7 +144,10 @@ def test_a_stopped_daemon_delays_no_send_and_learns_afterwards_of_every_loss() -
             )
             for number in range(BIG)
         ]
-        unread = probes(sink, "unread", stopped_ns + 6 * MS * BIG + 2_500 * MS)
+        unread = [
+            *probes(sink, "unread", stopped_ns, range(EARLY), limit_ms=500),
+            *probes(sink, "unread", stopped_ns + 6 * MS * BIG + 2_500 * MS, range(EARLY, PROBES)),
+        ]
         process.stdin.write(json.dumps([*read, *big, *unread]) + "\n")
         process.stdin.flush()
         assert process.stdout.readline() == "handed over\n"
