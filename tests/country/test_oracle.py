@@ -3,24 +3,9 @@
 import pytest
 
 from tests.country.oracle import Mark, country_mark, device_mark, site_mark
-from tests.country.truth import Home, Ill, Provider, Scope, Truth, Wrong
+from tests.country.six_homes import ALL, HOMES
+from tests.country.truth import Ill, Scope, Truth, Wrong
 
-FIXED = Provider(name="AS1", kind="fixed")
-MOBILE = (Provider(name="AS2", kind="mobile"), Provider(name="AS3", kind="mobile"))
-HOMES = tuple(
-    Home(number=number, provider=provider, province=province, line=line)
-    for number, (provider, province, line) in enumerate(
-        [
-            (FIXED, "north", "fibre"),
-            (FIXED, "south", "dual-stack"),
-            (MOBILE[0], "north", "mobile"),
-            (MOBILE[0], "south", "mobile"),
-            (MOBILE[1], "north", "mobile"),
-            (MOBILE[1], "south", "mobile"),
-        ]
-    )
-)
-ALL = frozenset(range(6))
 MOBILES = frozenset({2, 3, 4, 5})
 
 

@@ -10,8 +10,8 @@ from tests.country.centre import CountrySaid
 from tests.country.misses import dues
 from tests.country.oracle import Mark
 from tests.country.play import RoundSpoken, Story
+from tests.country.six_homes import ALL, HOMES
 from tests.country.tally import Tally, tally_of
-from tests.country.test_oracle import ALL, HOMES
 from tests.country.truth import Ill, Scope, Truth, Wrong
 
 

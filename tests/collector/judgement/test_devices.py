@@ -3,7 +3,7 @@
 import random
 
 from collector.judgement.devices import DeviceStanding, DeviceState, ReceivedRound, state_of
-from tests.collector.judgement.test_scope import NOW
+from tests.collector.judgement.scopes import NOW
 
 
 class TestOneDevice:

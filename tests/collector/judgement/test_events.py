@@ -12,7 +12,7 @@ from collector.store.queries import Queries
 from collector.store.scopes import ScopeQueries
 from collector.store.vantage_streaks import NS
 from tests.collector.judgement.filling import fill
-from tests.collector.judgement.test_scope import NOW, one
+from tests.collector.judgement.scopes import NOW, one
 from tests.collector.page import invented
 from tests.collector.page.stories import BEGAN_S, SEEN, devices, vantage
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from collector.judgement.devices import DeviceStanding, DeviceState
 from collector.judgement.outside import BACK_S, OVERDUE_S, WATCHED_S, OutsideFacts, wants_look
 from collector.judgement.scope import judge_scope
-from tests.collector.judgement.test_scope import ALL_SILENT, NOW, SHUTDOWNS, UP, country, one
+from tests.collector.judgement.scopes import ALL_SILENT, NOW, SHUTDOWNS, UP, country, one
 
 BEGAN = NOW - 600
 """When all in `ALL_SILENT` began to be silent."""

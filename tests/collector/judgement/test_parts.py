@@ -10,7 +10,7 @@ from hypothesis import given
 
 from collector.judgement.devices import DeviceStanding, DeviceState
 from collector.judgement.scope import judge_scope
-from tests.collector.judgement.test_scope import NOW, UP, devices, one
+from tests.collector.judgement.scopes import NOW, UP, devices, one
 from tests.english import lines
 
 LOST, WELL, SILENT = DeviceStanding.LOST, DeviceStanding.WELL, DeviceStanding.SILENT

@@ -13,7 +13,7 @@ from collector.judgement.services import platforms_of
 from collector.store.scopes import Assessment
 from firmware.model.record import Verdict
 from firmware.model.verdict_words import VerdictWord
-from tests.collector.judgement.test_scope import LOOKED, NOW, UP, one, seen
+from tests.collector.judgement.scopes import LOOKED, NOW, UP, one, seen
 from tests.english import lines
 
 

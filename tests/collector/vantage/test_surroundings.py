@@ -25,7 +25,7 @@ from firmware.ooni.explain import explain
 from firmware.ooni.read import Document
 from tests.collector.page import invented
 from tests.collector.page.conftest import serving
-from tests.firmware.judgement.round.test_surroundings import ADDRESS, page
+from tests.firmware.listed_page import ADDRESS, page
 
 BEGAN_S = 1_795_000_000
 BOOTED_NS = (BEGAN_S - 90_000) * NS

@@ -21,6 +21,7 @@ from tests.nation.censor.packets import (
     Packet,
     parse,
 )
+from tests.nation.censor_tests.checksums import is_sound, ones_sum
 
 MACS = bytes.fromhex("020000000002020000000001")
 PORTS = st.integers(1, 65535)
@@ -56,37 +57,12 @@ def packets(draw: st.DrawFn, proto: int = TCP, data: st.SearchStrategy[bytes] = 
     return found
 
 
-def is_sound(frame: bytes) -> bool:
-    """Return whether every checksum in a frame is right, added up the slow way."""
-    found = parse(frame, True)
-    assert found is not None
-    whole = frame[found.transport : found.end]
-    if found.version == 4:
-        head = frame[found.network : found.transport]
-        if _ones_sum(head) != 0xFFFF:
-            return False
-        if found.proto == ICMP:
-            return _ones_sum(whole) == 0xFFFF
-        pseudo = found.source + found.target + struct.pack(">BBH", 0, found.proto, len(whole))
-    else:
-        pseudo = found.source + found.target + struct.pack(">II", len(whole), found.proto)
-    return _ones_sum(pseudo + whole) == 0xFFFF
-
-
-def _ones_sum(data: bytes) -> int:
-    total = 0
-    for at in range(0, len(data), 2):
-        total += int.from_bytes(data[at : at + 2].ljust(2, b"\0"), "big")
-        total = (total & 0xFFFF) + (total >> 16)
-    return total
-
-
 @given(st.binary(max_size=2000))
 @example(b"\xff\xff")
 @example(b"\x12\x34\xed\xcb")
 @example(b"\0\0")
 def test_the_checksum_is_the_one_of_rfc_1071(data: bytes) -> None:
-    assert forge.checksum(data) == 0xFFFF - _ones_sum(data)
+    assert forge.checksum(data) == 0xFFFF - ones_sum(data)
 
 
 @given(packets(), st.booleans(), NUMBERS, NUMBERS, DATA)
@@ -223,7 +199,7 @@ def test_an_unfinished_checksum_is_filled_in(packet: Packet) -> None:
         pseudo = packet.source + packet.target + struct.pack(">BBH", 0, UDP, length)
     else:
         pseudo = packet.source + packet.target + struct.pack(">II", length, UDP)
-    frame = packet.frame[:at] + struct.pack(">H", _ones_sum(pseudo)) + packet.frame[at + 2 :]
+    frame = packet.frame[:at] + struct.pack(">H", ones_sum(pseudo)) + packet.frame[at + 2 :]
     header = offload.HEADER.pack(1, 0, 0, 0, packet.transport, 6)
     (made,) = offload.finished(header, frame)
     assert is_sound(made)

@@ -16,7 +16,7 @@ from tests.nation.censor.carriage import Translate
 from tests.nation.censor.packets import ICMP, UDP, Packet, parse
 from tests.nation.censor.translation import Translator
 from tests.nation.censor_tests import lab
-from tests.nation.censor_tests.test_packets import is_sound
+from tests.nation.censor_tests.checksums import is_sound
 from tests.servers.tcp import TcpServer
 
 _S = 10**9

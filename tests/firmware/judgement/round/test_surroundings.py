@@ -10,16 +10,13 @@ from firmware.judgement.round.verdict import RoundJudgement, judge_round
 from firmware.judgement.site.evidence import Looked, SiteView, VantageSource
 from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.round_json import UNKNOWN, country_to_json, from_json, to_json
-from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonObject, RecordError
-from firmware.model.record import Outcome, Record, Rung, Zone
-from tests.firmware.records import tcp_record
+from firmware.model.record import Outcome, Record, Rung
+from tests.firmware.listed_page import ADDRESS, page
 from tests.firmware.rounds import cut, everything_works
 
 NS = 1_000_000_000
 HOUR_NS = 3600 * NS
-SITE = "http://www.example.org/"
-ADDRESS = "93.184.216.34"
 OUTSIDE = SiteView(
     source=VantageSource.COLLECTOR,
     looked=Looked.AROUND,
@@ -30,37 +27,6 @@ OUTSIDE = SiteView(
 )
 WELL = judge_round(everything_works())
 CUT = judge_round(cut())
-
-
-def page(began_ns: int, failure: str | None = Failure.TIMEOUT, *, boot_id: str = "boot") -> Record:
-    """Return a page of a list that was asked for beside the rounds, in clear text; its connect failed, or it came."""
-    connect: JsonObject = {"address": ADDRESS, "port": 80, "failure": failure}
-    queries: JsonObject = {
-        "resolver": "@isp",
-        "query_name": "www.example.org",
-        "query_type": "A",
-        "failure": None,
-        "answers": [{"transport": "udp", "answers": [{"type": "A", "value": ADDRESS}]}],
-    }
-    request: JsonObject = {"url": SITE, "address": ADDRESS, "status": 200, "failure": None}
-    detail: JsonObject = {
-        "requests": [{"queries": [queries], "tcp_connect": [connect], **(request if failure is None else {})}]
-    }
-    made = tcp_record(1, test="http")
-    return replace(
-        made,
-        boot_id=boot_id,
-        target=SITE,
-        target_name="list/2",
-        rung=None,
-        round_id=None,
-        zone=Zone.INTERNATIONAL,
-        start=replace(made.start, boottime_ns=began_ns),
-        runtime_ns=NS,
-        outcome=Outcome(
-            failure=failure, failed_operation=None if failure is None else "connect", detail=detail
-        ),
-    )
 
 
 def near(judged: RoundJudgement, apart_s: float = 60.0) -> NearRound:
