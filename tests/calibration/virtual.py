@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Final
 from unittest import mock
@@ -41,7 +42,8 @@ FLIGHT: Final = (1067,)
 _ALL: Final = 1.0
 """The share of names that the provider's resolver has in its cache: here, as in the namespaces, all."""
 _SPARED: Final = ("www.uni.out", "www.registry.out")
-_GONE: Final = "www.foundation.out"
+_GONE: Final = "A foundation"
+"""The network that is gone, as the plan calls it, with all that stands in it."""
 _HOME: Final = 0
 
 
@@ -136,6 +138,16 @@ def _quality(case: Case) -> LineQuality:
     )
 
 
+@cache
+def _standing_in(network: str) -> frozenset[str]:
+    """Return the hosts of the plan's targets in a network."""
+    plan = load(path=PLAN)
+    hosts = Hosts(plan)
+    return frozenset(
+        hosts.of_target[one.name] for one in plan.targets if one.network and one.network.name == network
+    )
+
+
 def _hosts(hosts: Hosts) -> Hosts:
     """Give every host the delay that the namespaces have."""
     for name, server in hosts.by_name.items():
@@ -201,4 +213,4 @@ def _happening_rules(case: Case) -> list[Rule]:  # noqa: C901  # a case for each
         case Happening.NAME_DENIED:
             return [Rule(place=Place.RESOLVER, act=Act.DENY, names=name)]
         case Happening.SERVER_GONE:
-            return [Rule(place=Place.SERVER, act=Act.DROP, hosts=frozenset({_GONE}))]
+            return [Rule(place=Place.SERVER, act=Act.DROP, hosts=_standing_in(_GONE))]
