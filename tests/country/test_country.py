@@ -201,6 +201,17 @@ def test_names_that_a_slow_line_answers_too_late_are_not_blocked(*, router_resol
     assert [one for one in findings if one.mark in FALSE] == []
 
 
+def test_protocols_that_a_slow_line_answers_too_late_are_not_filtered() -> None:
+    """Ten seconds of round trip: a connect is back in time, and a handshake, a datagram's answer and a name are not."""
+    home = Home(number=0, provider=FIXED, province="Fars", line="very-slow")
+    late = Wrong(
+        ill=Ill.LINE_WORSE, since_s=300, until_s=7_200, homes=frozenset({0}), share=0.0, extra_ms=2_000
+    )
+    there = truth(late, hours=0.3, homes=(home,))
+    findings = tally_of(there, play(there)).findings
+    assert [one for one in findings if one.mark in FALSE] == []
+
+
 def test_a_home_whose_power_is_back_is_heard_again() -> None:
     off = Wrong(ill=Ill.POWER_CUT, since_s=40, until_s=1_000, homes=frozenset({0}))
     story = play(truth(off, hours=0.3, homes=HOMES[:1]))
