@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median_low
 from typing import Final
 
-from firmware.judgement.facts import FAR, Past
+from firmware.judgement.facts import FAR, Past, RoundFacts
 from firmware.judgement.ladder import RungState
 from firmware.judgement.observation import Observation
 
@@ -45,6 +45,11 @@ def is_quick(before_ns: Iterable[int], now: Iterable[Observation]) -> bool:
     ]
     known = [*before_ns, *([median_low(taken_ns)] if taken_ns else [])]
     return bool(known) and max(known) < QUICK_NS
+
+
+def line_is_quick(facts: RoundFacts) -> bool:
+    """Return whether a round's handshakes and those of the rounds before it say that the line is quick."""
+    return is_quick(usual_handshakes_ns(facts.history), facts.latest)
 
 
 def _usual_ns(state: RungState) -> int | None:

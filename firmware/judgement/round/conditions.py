@@ -9,7 +9,7 @@ from typing import Final
 
 from firmware.judgement.facts import FAR, MIN_OK, RoundFacts
 from firmware.judgement.observation import AUTHENTICATING_TESTS, Observation, Outlook
-from firmware.judgement.pace import is_quick, usual_handshakes_ns
+from firmware.judgement.pace import line_is_quick
 from firmware.judgement.reach import MIN_REFERENCES, fell_silent_connected
 from firmware.model.failures import Failure
 from firmware.model.record import Rung
@@ -192,8 +192,7 @@ def protocols_part(facts: RoundFacts) -> bool:
 
     On a line that is not quick each is waited for differently long, and the slower ones run out of time.
     """
-    quick = is_quick(usual_handshakes_ns(facts.history), facts.latest)
-    return quick and (bool(_silent_kinds(facts)) or only_web_passes(facts))
+    return line_is_quick(facts) and (bool(_silent_kinds(facts)) or only_web_passes(facts))
 
 
 def protocol_filtering(facts: RoundFacts) -> bool:

@@ -18,7 +18,7 @@ from firmware.judgement.line_loss import (
     is_clean,
 )
 from firmware.judgement.observation import Outlook
-from firmware.judgement.pace import is_quick, usual_handshakes_ns
+from firmware.judgement.pace import line_is_quick
 from firmware.judgement.site.evidence import SiteView, WebEvidence
 from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.journey import Stage
@@ -77,7 +77,7 @@ def round_view(facts: RoundFacts, name: str, step: str, tries: TargetTries) -> R
         references_run_out=facts.references.run_out
         or (last is not None and is_recent and last.references.run_out),
         line_is_clean=is_clean(lately(facts)),
-        line_is_quick=is_quick(usual_handshakes_ns(facts.history), facts.latest),
+        line_is_quick=line_is_quick(facts),
         excess=_excess(facts, name, step, tries),
         paired_before=before is not None and before.tries.is_paired,
     )
