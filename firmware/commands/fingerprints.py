@@ -82,7 +82,7 @@ def _row(of: FingerprintList, known: Fingerprints, left_out: int, translator: Tr
 
 
 def _shared(one: SharedRow, translator: Translator) -> Iterator[str]:
-    key = "lists.same" if one.is_same else "lists.same-name"
+    key = "lists.name-twice" if one.is_of_one_list else "lists.same" if one.is_same else "lists.same-name"
     yield translator.say(
         key,
         name=one.first.name,

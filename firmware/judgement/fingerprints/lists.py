@@ -1,7 +1,7 @@
 """Lists of fingerprints that an operator brings, joined with those that come along; and what is to be said of that.
 
-A row that stands in two lists counts once. A name that stands for two different patterns, as three do between OONI's
-list of DNS answers and that of pages, stands for both. A file that cannot be read must never take the others away.
+A row that stands in two lists counts once. A name that stands for two different patterns stands for both, in one list too:
+OONI's list of pages has such names (`cp.fp_x_scientology`). A file that cannot be read must never take the others away.
 """
 
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ class Lists:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedRow:
-    """Something that two lists have: a row that is the same in both, or a name for two different patterns."""
+    """Two rows of one name: a row that two lists have, or a name for two different patterns, in two lists or in one."""
 
     first: Fingerprint
     second: Fingerprint
@@ -45,6 +45,11 @@ class SharedRow:
     def is_same(self) -> bool:
         """Return whether both are one row, of which the later list's counts."""
         return self.first.key == self.second.key
+
+    @property
+    def is_of_one_list(self) -> bool:
+        """Return whether one list itself has both."""
+        return self.first.of == self.second.of
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
@@ -71,18 +76,16 @@ def bring(paths: Iterable[Path]) -> Lists:
 
 
 def shared(lists: Iterable[Fingerprints]) -> tuple[SharedRow, ...]:
-    """Return what stands in more than one of `lists`, in their order."""
+    """Return the rows whose name stands in an earlier one of `lists`, or further up in their own, in their order."""
     named: dict[str, list[Fingerprint]] = {}
     found: list[SharedRow] = []
-    for rows in lists:
-        for row in rows.rows:
-            others = [one for one in named.get(row.name, ()) if one.of != row.of]
-            same = next((one for one in others if one.key == row.key), None)
-            other = same or (others[0] if others else None)
-            if other is not None:
-                found.append(SharedRow(first=other, second=row))
-        for row in rows.rows:
-            named.setdefault(row.name, []).append(row)
+    for row in (row for rows in lists for row in rows.rows):
+        others = named.setdefault(row.name, [])
+        same = next((one for one in others if one.key == row.key), None)
+        other = same or (others[0] if others else None)
+        if other is not None:
+            found.append(SharedRow(first=other, second=row))
+        others.append(row)
     return tuple(found)
 
 

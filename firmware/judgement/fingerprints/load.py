@@ -7,6 +7,7 @@ not take two thousand fingerprints away. Format: github.com/ooni/blocking-finger
 
 import csv
 import hashlib
+import io
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -118,7 +119,8 @@ def _identity(name: str, raw: bytes, *, written_day: str) -> FingerprintList:
 
 def _rows(text: str, *, where: str, of: FingerprintList | None) -> Iterator[Fingerprint | FingerprintError]:
     """Yield each row, or why it cannot be used. Raises `FingerprintError` where no row can."""
-    lines = csv.reader(text.splitlines(keepends=True), strict=True)
+    # not `splitlines`: of a page's text a line separator (U+2028) or a form feed ends no row
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     number, named = 1, dict[tuple[str, str, str, str], int]()
     try:
         header = next(lines, None)

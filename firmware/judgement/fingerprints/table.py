@@ -16,7 +16,11 @@ STEPS: Final = 50_000_000
 """About how many steps one regular expression may take on one text."""
 MAX_TEXT: Final = 262_144
 SURE: Final = 5
-"""The highest `confidence_no_fp`: the pattern is taken never to match anything else."""
+"""The highest `confidence_no_fp` of most rows: the pattern is taken never to match anything else."""
+_SURE_OF_TEN: Final = 10
+"""The highest of those that came from Citizen Lab, whose scale has ten steps: 8 is the Location `index2.php?ucat=`."""
+_CITIZEN_LAB: Final = "cl."
+"""How their names begin."""
 
 
 class FingerprintScope(StrEnum):
@@ -33,10 +37,11 @@ class FingerprintScope(StrEnum):
     UNKNOWN = ""
 
 
-STRONG_SCOPES: Final = frozenset(
-    {FingerprintScope.NATIONAL, FingerprintScope.ISP, FingerprintScope.PROVIDER, FingerprintScope.INJECTED}
-)
-"""Answers of a country or a provider. A product, a school or vague words say nothing of either by themselves."""
+STRONG_SCOPES: Final = frozenset({FingerprintScope.NATIONAL, FingerprintScope.ISP, FingerprintScope.PROVIDER})
+"""Answers of a country or a provider. A product, a school or vague words say nothing of either by themselves.
+
+Nor does what was injected: the one such row known, `cl.injb_routerupdate`, is a home router's word on its own update.
+"""
 
 
 class PatternType(StrEnum):
@@ -87,11 +92,12 @@ class Fingerprint:
     @property
     def is_strong(self) -> bool:
         """Return whether a match is evidence of blocking without a vantage."""
-        return self.confidence >= SURE and self.scope in STRONG_SCOPES
+        sure = _SURE_OF_TEN if self.name.startswith(_CITIZEN_LAB) else SURE
+        return self.confidence >= sure and self.scope in STRONG_SCOPES
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """Return what makes two rows the same: name, place and pattern. OONI's two lists use three names twice."""
+        """Return what makes two rows the same: name, place and pattern. OONI's list of pages uses some names twice."""
         return self.name, self.location, self.pattern_type, self.pattern
 
     def matches(self, text: str) -> bool:

@@ -46,6 +46,16 @@ def test_each_list_with_its_rows_and_what_they_come_to_together(lists: Path) -> 
     ) in done.stdout
 
 
+def test_a_name_that_stands_twice_in_one_list_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "http.csv"
+    file.write_text(
+        HEADER + "cp.a,fp,,body,contains,Default page,5,,,,\ncp.a,fp,,header.location,prefix,http://a,5,,,,\n"
+    )
+    done = run(fingerprints, str(file))
+    assert done.exit_code == 0
+    assert "cp.a stands for two patterns in http.csv (body, header.location): both count" in done.stdout
+
+
 def test_a_row_that_is_left_out_is_named_and_ends_with_1(lists: Path) -> None:
     done = run(fingerprints, str(lists / "fingerprints_http-2026-11-20.csv"))
     assert done.exit_code == 1

@@ -67,6 +67,28 @@ class TestMatching:
         strong = {one.name for one in parse(OONI).rows if one.is_strong}
         assert strong == {"ooni.xx_0", "ooni.xx_1", "ooni.xx_3", "ooni.xx_6"}
 
+    def test_what_is_injected_need_not_be_a_censor_s(self) -> None:
+        """OONI's list of pages has the notice of a home router that wants its update: `injb`, confidence 10."""
+        (notice,) = parse(
+            row(name="cl.injb_xx", scope="injb", pattern="/update.htm", confidence_no_fp="10")
+        ).rows
+        assert not notice.is_strong
+
+    @pytest.mark.parametrize(
+        ("name", "confidence", "is_strong"),
+        [
+            ("cl.isp_xx_block", "10", True),
+            ("cl.isp_xx_forward", "8", False),
+            ("ooni.xx_8", "5", True),
+            ("ooni.xx_8", "4", False),
+        ],
+    )
+    def test_citizen_lab_s_rows_are_sure_by_a_scale_to_ten(
+        self, name: str, confidence: str, is_strong: bool
+    ) -> None:
+        (only,) = parse(row(name=name, scope="isp", confidence_no_fp=confidence)).rows
+        assert only.is_strong is is_strong
+
     @pytest.mark.parametrize("address", ["10.10.34.34", "10.10.34.35", "10.10.34.36", "d0::11", "D0:0:0::11"])
     def test_the_addresses_that_iran_injects(self, address: str) -> None:
         found = builtin().in_answer([address])
@@ -146,6 +168,16 @@ def test_one_row_that_cannot_be_used_takes_no_other_away(tmp_path: Path) -> None
     ]
 
 
+@pytest.mark.parametrize("letter", ["\u2028", "\u2029", "\x85", "\x0c", "\x1e"])
+def test_only_the_end_of_a_line_ends_a_row(tmp_path: Path, letter: str) -> None:
+    """What stands in a page may be any letter, and some of them are ends of lines to some."""
+    file = tmp_path / "f.csv"
+    file.write_text(OONI + f"ooni.xx_7,isp,,body,contains,for{letter}bidden,5,XX,ooni,,\n")
+    found = read(file)
+    assert found.left_out == ()
+    assert found.fingerprints.in_page([], f"it is for{letter}bidden".encode()) is not None
+
+
 def test_what_is_no_csv_any_more_ends_the_list_and_is_said(tmp_path: Path) -> None:
     file = tmp_path / "f.csv"
     file.write_text(OONI + 'ooni.xx_7,isp,,dns,full,"192.0.2.78')
@@ -179,7 +211,6 @@ class TestTogether:
     HTTP = row(name="ooni.xx_5", location_found="body", pattern_type="contains", pattern="forbidden here")
 
     def test_a_name_that_stands_for_two_patterns_stands_for_both(self, tmp_path: Path) -> None:
-        """Three names do so between OONI's two lists; of each pair the first was dropped."""
         for name, text in (("dns.csv", self.DNS), ("http.csv", self.HTTP)):
             (tmp_path / name).write_text(text)
         both = bring([tmp_path])
@@ -188,6 +219,26 @@ class TestTogether:
         assert both.fingerprints.in_page([], b"it is forbidden here") is not None
         (only,) = shared(one.fingerprints for one in both.brought)
         assert not only.is_same
+        assert not only.is_of_one_list
+
+    def test_a_name_that_one_list_gives_to_two_patterns_stands_for_both(self, tmp_path: Path) -> None:
+        """Names of OONI's list of pages do; of each pair the first was dropped, and nothing said it."""
+        (tmp_path / "http.csv").write_text(
+            HEADER
+            + """
+cp.fp_x_first,fp,,body,contains,Firstpittsburgh,5,,censored planet,,
+cp.fp_x_second,fp,,body,contains,Second,5,,censored planet,,
+cp.fp_x_first,fp,,body,contains,"<a href=""https://first.example/"">Moved Permanently</a>",5,,censored planet,,
+"""
+        )
+        both = bring([tmp_path])
+        assert both.left_out == ()
+        assert len(both.fingerprints.rows) == len(builtin().rows) + 3
+        (only,) = shared(one.fingerprints for one in both.brought)
+        assert (only.first.name, only.first.pattern) == ("cp.fp_x_first", "Firstpittsburgh")
+        assert only.second.pattern.startswith("<a href=")
+        assert not only.is_same
+        assert only.is_of_one_list
 
     def test_a_row_that_two_lists_have_counts_once_as_the_later_has_it(self, tmp_path: Path) -> None:
         (tmp_path / "1.csv").write_text(self.DNS)
