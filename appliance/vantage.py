@@ -19,7 +19,7 @@ from firmware.judgement.site import vantage_json
 from firmware.judgement.site.evidence import SiteView
 from firmware.model.jsontypes import Reader, RecordError
 from firmware.model.plan import Plan
-from firmware.wire.vantage_news import VantageNews, VantageView, decode_news
+from firmware.wire.vantage_news import VantageNews, decode_news
 
 NAME: Final = "controls.json"
 NS: Final = 1_000_000_000
@@ -56,7 +56,8 @@ class VantageNewsStore:
         self._targets = frozenset((one.test, one.target, one.name) for one in plan.targets)
         self._kept: HeldNews | None = None
         self._news = VantageNews(told_utc_ns=0)
-        self._seen: dict[str, VantageView] = {}
+        self._seen: dict[str, tuple[int, SiteView]] = {}
+        """What was seen of each target, by name, and when by the vantage's clock (UTC, ns)."""
         kept = _read(self._path)
         if kept is not None:
             self._use(kept)
@@ -89,14 +90,11 @@ class VantageNewsStore:
 
     def views(self, now: Now) -> dict[str, SiteView]:
         """Return what the vantage saw of the plan's targets, by name, each with its age."""
-        found: dict[str, SiteView] = {}
-        for name, outside in self._seen.items():
-            age_s = self.age_s(outside.taken_utc_ns, now)
-            if age_s is not None:
-                found[name] = replace(
-                    vantage_json.from_json(outside.view, age_s=age_s), earlier_s=outside.earlier_s
-                )
-        return found
+        return {
+            name: replace(view, age_s=age_s)
+            for name, (taken_utc_ns, view) in self._seen.items()
+            if (age_s := self.age_s(taken_utc_ns, now)) is not None
+        }
 
     def _stale(self, payload: bytes, now: Now) -> str:
         """Return why news that was told before what is known is refused: it was held back, or is sent again.
@@ -118,13 +116,18 @@ class VantageNewsStore:
         """Go by this news; return why it cannot be gone by, then the last stays."""
         try:
             news = decode_news(kept.payload)
-            ours = [one for one in news.seen if (one.test, one.target, one.target_name) in self._targets]
-            for one in ours:
-                vantage_json.from_json(one.view, age_s=0.0)
+            # Read once, as it comes: its views are asked for with every look at a round.
+            seen = {
+                one.target_name: (
+                    one.taken_utc_ns,
+                    replace(vantage_json.from_json(one.view, age_s=0.0), earlier_s=one.earlier_s),
+                )
+                for one in news.seen
+                if (one.test, one.target, one.target_name) in self._targets
+            }
         except RecordError as error:
             return str(error)
-        self._kept, self._news = kept, news
-        self._seen = {one.target_name: one for one in ours}
+        self._kept, self._news, self._seen = kept, news, seen
         return ""
 
 

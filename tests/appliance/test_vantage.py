@@ -1,6 +1,7 @@
 """What a device knows of the vantage: kept over a restart, never younger than it is, and never in the way."""
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -50,6 +51,14 @@ def test_news_is_kept_over_a_restart_with_its_age(tmp_path: Path) -> None:
     store = VantageNewsStore(tmp_path, PLAN)
     (view,) = store.views(later(2)).values()
     assert (view.http_failure, view.age_s) == (Failure.CONNECTION_REFUSED, 2 * 3600 + 60)
+
+
+def test_news_is_read_when_it_comes_and_not_when_it_is_asked_for(tmp_path: Path) -> None:
+    store = VantageNewsStore(tmp_path, PLAN)
+    store.take(news(age_s=60), HERE)
+    with mock.patch.object(vantage_json, "from_json", side_effect=AssertionError):
+        ages_s = [view.age_s for hours in (0, 1) for view in store.views(later(hours)).values()]
+    assert ages_s == [60, 3660]
 
 
 def test_within_a_boot_a_wall_clock_that_steps_changes_no_age(tmp_path: Path) -> None:
