@@ -15,7 +15,7 @@ from typing import Final
 from unittest import mock
 
 from appliance.outbox.box import Outbox
-from firmware.model.task import Result, Task
+from firmware.model.task import Task
 from firmware.plans.load import load
 from tests.calibration.cases import ABROAD_MS, DOMESTIC_MS, Case, Happening
 from tests.calibration.heard import Round, rounds_in
@@ -28,7 +28,7 @@ from tests.country.device import HomeDevice, RoundHeard, Standing, edges
 from tests.country.hosts import Hosts, home_host
 from tests.country.internet import Internet
 from tests.country.lines import Line, LineQuality
-from tests.country.repertoire import Bearing
+from tests.country.repertoire import Bearing, Measured
 from tests.country.rules import Act, Kind, Place, Rule
 from tests.country.sockets import Machine, Machines
 from tests.country.virtual_time import NS, Agenda, VirtualClock, VirtualLoop, virtual
@@ -64,11 +64,11 @@ class _Anew(Bearing):
     def __init__(self) -> None:
         """Know nothing."""
 
-    def again(self, task: Task, now_ns: int) -> Result | None:
+    def again(self, task: Task, now_ns: int) -> Measured | None:
         """Return nothing."""
         return None
 
-    def learn(self, task: Task, result: Result, *, lost: bool) -> None:
+    def learn(self, task: Task, measured: Measured, *, lost: bool) -> None:
         """Take no note."""
 
 

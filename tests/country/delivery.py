@@ -72,6 +72,11 @@ class Delivery:
         self._is_new, self._is_gone, self._failures = True, False, 0
         return self
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection to the collector."""
+        return self._flow is not None
+
     def start(self) -> None:
         """Begin to connect."""
 

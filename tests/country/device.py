@@ -20,6 +20,7 @@ from appliance.device import Device
 from appliance.events import Event, RoundStarted, VerdictReached
 from appliance.measuring import health
 from appliance.measuring.rounds import RunningRound
+from appliance.measuring.sentinel import PREFIX
 from appliance.outbox.box import Outbox
 from appliance.settings import DeviceSettings
 from appliance.storage.datadir import DataDir
@@ -29,6 +30,7 @@ from firmware.judgement.ladder import Ladder
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.plan import Plan
 from firmware.model.record import Record, RecordIdentity, Verdict
+from firmware.model.task import Result, Task
 from firmware.model.verdict_words import VerdictWord
 from tests.country.delivery import Delivery
 from tests.country.repertoire import Bearing
@@ -37,7 +39,8 @@ from tests.country.virtual_time import NS, Agenda, VirtualClock
 from tests.country.worker import VirtualWorker
 
 _TOLD_S: Final = 0.25
-"""The daemon is told of results so often."""
+"""The daemon is told of results so often, and looks at a round."""
+_LEAST_S: Final = 0.001
 _POLL_NS: Final = 2048 * NS
 """How often timesyncd asks."""
 
@@ -163,6 +166,7 @@ class HomeDevice:
             machines=self._machines,
             machine=self._machine,
             wake=self._wake,
+            is_expected=self._is_expected,
             bearing=self._bearing,
             rng=self._rng,
         )
@@ -202,6 +206,21 @@ class HomeDevice:
                 RoundHeard(since_s=self._began_s, until_s=now_s, verdict=event.verdict, targets=targets)
             )
 
+    def _is_expected(self, task: Task, result: Result) -> bool:
+        """Return whether the device need not be woken for an end: a probe that was answered while all is well and connected.
+
+        It takes note of it with its next tick, before the next probe.
+        """
+        device = self._device
+        last = None if device is None else device._history.last
+        return (
+            task.task_id.startswith(PREFIX)
+            and result.outcome.failure is None
+            and self.delivery.is_connected
+            and last is not None
+            and last.verdict.verdict == VerdictWord.OK
+        )
+
     def turn(self) -> None:
         """Make one tick of the daemon's loop, and have the next called when it is due."""
         device = self._device
@@ -209,7 +228,8 @@ class HomeDevice:
             return
         device._tick()
         if self._device is device:
-            self._turn_by(self._agenda.clock.since_ns + max(1_000_000, round(device._wait_s() * NS)))
+            least_s = _LEAST_S if device._round is None else _TOLD_S
+            self._turn_by(self._agenda.clock.since_ns + round(max(least_s, device._wait_s()) * NS))
 
     def _wake(self) -> None:
         self._turn_by(self._agenda.clock.since_ns + round(_TOLD_S * NS))
@@ -225,6 +245,10 @@ class HomeDevice:
                 self.turn()
 
         self._agenda.at(when_ns, due)
+
+
+def _no_state(*_: object) -> None:
+    """Keep no state file."""
 
 
 @contextmanager
@@ -243,8 +267,8 @@ def edges(clock: VirtualClock) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(mock.patch.object(health, "read", looked))
         stack.enter_context(mock.patch.object(clocks, "read_timesync", timesync))
-        stack.enter_context(mock.patch.object(state_file, "write", return_value=None))
-        stack.enter_context(mock.patch.object(state_file, "read", return_value=None))
+        stack.enter_context(mock.patch.object(state_file, "write", _no_state))
+        stack.enter_context(mock.patch.object(state_file, "read", _no_state))
         stack.enter_context(mock.patch.object(selectors, "DefaultSelector", Unwaiting))
         stack.enter_context(mock.patch.object(device_module, "UsbDriveWatch", NoDrives))
         stack.enter_context(mock.patch.object(device_module, "RunningRound", QuietRound))

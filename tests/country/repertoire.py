@@ -7,24 +7,29 @@ file must never make up a result.
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
-from firmware.model.task import Result, Task
+from firmware.model.jsontypes import JsonValue
+from firmware.model.task import Result, Task, TaskStep
+from firmware.net import loop as loop_module
+from firmware.net.loop import Loop
+from firmware.worker import runner
 from tests.country.hosts import Hosts
 from tests.country.internet import SYN_AT_S
 from tests.country.lines import Line
 from tests.country.truth import Home, Ill, Truth, Wrong
-from tests.country.virtual_time import NS, since_s
+from tests.country.virtual_time import BEGAN_UTC_NS, BOOTED_NS, NS, since_s
 
 VARIANTS: Final = 8
 """So many results of one kind are gathered before one of them stands for another."""
 _PACKETS: Final[dict[str, tuple[int, int]]] = {
-    "tcp": (1, 1), "tls": (4, 6), "dns": (1, 1), "http": (4, 4), "web_connectivity": (6, 8),
+    "tcp": (1, 1), "tls": (4, 6), "dns": (1, 1), "http": (4, 4), "web_connectivity": (6, 8), "ntp": (3, 3),
 }  # fmt: skip
 """How many packets a measurement that meets no loss sends and gets over the line, at the most."""
-_TELLING_TIME: Final = frozenset({"ntp"})
-"""What a clock says is true once."""
+_CLOCKS: Final = frozenset({"t1_utc_ns", "t2_utc_ns", "t3_utc_ns", "t4_utc_ns", "t4_boottime_ns"})
+"""What an `ntp` measurement read from clocks, in its detail: every clock of a country goes alike."""
 _ELSEWHERE: Final = frozenset({Ill.POWER_CUT, Ill.COLLECTOR_DOWN})
 """What bears on no measurement: a device without power makes none."""
 _SPARING: Final = frozenset({Ill.ALLOW_LIST, Ill.CUT})
@@ -32,12 +37,46 @@ _SPARING: Final = frozenset({Ill.ALLOW_LIST, Ill.CUT})
 _CHANCE: Final = frozenset({Ill.LINE_WORSE})
 """What happens to some packets and not to others."""
 
-_OUT_NS: Final = 2 * NS
-"""A measurement that is out for so long says whether it has connected (`firmware.worker.runner`)."""
 Situation = frozenset[Wrong]
 
 
-Repertoire = dict[tuple[object, ...], list[Result]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What a measurement brought, and how long after its start the worker told that it had connected, if it did before."""
+
+    result: Result
+    connected_ns: int | None = None
+
+    def at(self, task: Task, start_ns: int) -> Result:
+        """Return the result as that of a task that began at `start_ns`."""
+        result = self.result
+        later_ns = start_ns - result.start_boottime_ns
+        outcome, detail = result.outcome, result.outcome.detail
+        if not _CLOCKS.isdisjoint(detail):
+            outcome = replace(outcome, detail=_moved(detail, later_ns))
+        return replace(
+            result,
+            task_id=task.task_id,
+            start_boottime_ns=start_ns,
+            start_utc_ns=start_ns - BOOTED_NS + BEGAN_UTC_NS,
+            outcome=outcome,
+        )
+
+
+async def measured_by(loop: Loop, task: Task, connected: Callable[[], None] = lambda: None) -> Measured:
+    """Measure as the worker does; `connected` is called when it tells that a task that is still out has connected."""
+    told_ns: list[int] = []
+
+    def tell(_step: TaskStep) -> bool:
+        told_ns.append(loop_module.boottime_ns())
+        connected()
+        return True
+
+    result = await runner.run_task(loop, task, tell)
+    return Measured(result=result, connected_ns=told_ns[0] - result.start_boottime_ns if told_ns else None)
+
+
+Repertoire = dict[tuple[object, ...], list[Measured]]
 """What a country's measurements brought, by what was measured, on which kind of line, in which situation."""
 
 
@@ -69,32 +108,31 @@ class Bearing:
         )
         self._of_host: dict[str, tuple[Wrong, ...]] = {}
 
-    def again(self, task: Task, now_ns: int) -> Result | None:
-        """Return a result that may stand for a task's that begins now; None where it is to be measured."""
+    def again(self, task: Task, now_ns: int) -> Measured | None:
+        """Return what may stand for a task's measurement that begins now; None where it is to be measured."""
         start_s = since_s(max(now_ns, task.start_boottime_ns))
         situation = self._situation(task, start_s, start_s)
         known = () if situation is None else self._known.get(key_of(self._home.place, task, situation), ())
         if len(known) < VARIANTS:
             return None
         chosen = self._rng.choice(known)
-        if _says_how_far_it_came(chosen):
-            return None
-        until_s = start_s + chosen.runtime_ns / NS + 0.01
+        until_s = start_s + chosen.result.runtime_ns / NS + 0.01
         if self._situation(task, start_s, until_s) is None:
             return None
         up, down = _PACKETS.get(task.test, (0, 0))
         up, down = self._syns * up, self._syns * down
         return chosen if self._line.passes(up, down, since_s=start_s, until_s=until_s) else None
 
-    def learn(self, task: Task, result: Result, *, lost: bool) -> None:
+    def learn(self, task: Task, measured: Measured, *, lost: bool) -> None:
         """Take note of what was measured, if it may stand for another; `lost` says whether the line lost anything meanwhile."""
+        result = measured.result
         start_s = since_s(result.start_boottime_ns)
         situation = self._situation(task, start_s, start_s + result.runtime_ns / NS)
-        if lost or situation is None or task.test in _TELLING_TIME:
+        if lost or situation is None:
             return
         known = self._known.setdefault(key_of(self._home.place, task, situation), [])
         if len(known) < VARIANTS:
-            known.append(result)
+            known.append(measured)
 
     def _situation(self, task: Task, from_s: float, until_s: float) -> Situation | None:
         """Return what bears on a task all that time; None where anything begins or ends, or is left to chance."""
@@ -116,9 +154,12 @@ class Bearing:
         return self._of_host[host]
 
 
-def _says_how_far_it_came(result: Result) -> bool:
-    """Return whether the worker speaks of a task before its result: that is measured, and never told again."""
-    return result.runtime_ns >= _OUT_NS and "connect" in result.outcome.phases
+def _moved(detail: Mapping[str, JsonValue], later_ns: int) -> dict[str, JsonValue]:
+    """Return what was read from clocks as of so much later."""
+    return {
+        key: value + later_ns if key in _CLOCKS and isinstance(value, int) else value
+        for key, value in detail.items()
+    }
 
 
 def key_of(place: str, task: Task, situation: Situation = frozenset()) -> tuple[object, ...]:

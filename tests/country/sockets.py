@@ -58,9 +58,18 @@ class Machines:
         with ExitStack() as stack:
             stack.enter_context(mock.patch.object(runner, "Net", self.net))
             stack.enter_context(mock.patch.object(tls_module, "TlsStream", VirtualTls))
-            stack.enter_context(mock.patch.object(names_module, "read_text", return_value=""))
-            stack.enter_context(mock.patch.object(host_module, "read_host", return_value=Host()))
+            stack.enter_context(mock.patch.object(names_module, "read_text", _no_text))
+            stack.enter_context(mock.patch.object(host_module, "read_host", _no_host))
             yield
+
+
+# Functions, where `mock` would note each of a million calls.
+def _no_text(_path: object) -> str:
+    return ""
+
+
+def _no_host(_root: str = "") -> Host:
+    return Host()
 
 
 class VirtualNet(Net):

@@ -5,10 +5,12 @@ from contextlib import nullcontext
 from dataclasses import replace
 from unittest import mock
 
+from appliance.measuring.journal import sync_point
 from firmware.judgement.ladder import round_tasks
 from firmware.model.task import Task
 from firmware.plans.load import load
 from tests.country import play as play_module
+from tests.country.device import HomeDevice
 from tests.country.hosts import Hosts
 from tests.country.lean import LateText
 from tests.country.lines import QUALITIES, Line
@@ -16,7 +18,7 @@ from tests.country.play import play
 from tests.country.rehearsal import rehearsed
 from tests.country.repertoire import VARIANTS, Bearing
 from tests.country.truth import Home, Ill, Provider, Truth, Wrong
-from tests.country.virtual_time import BOOTED_NS, NS
+from tests.country.virtual_time import BEGAN_UTC_NS, BOOTED_NS, NS
 
 PLAN = load("ir")
 
@@ -57,10 +59,8 @@ def told(of: Bearing, name: str, at_s: float) -> bool:
 def test_every_measurement_of_a_round_on_a_line_that_is_well_is_rehearsed() -> None:
     known = rehearsed("ir", [home("dual-stack"), home("lossy", number=1)])
     assert {len(results) for results in known.values()} == {VARIANTS}
-    # What a clock says is true once.
-    asked = {one.target_name for one in round_tasks(PLAN, 1, 0) if one.test != "ntp"}
-    assert {key[2] for key in known} == asked
-    assert all(one.outcome.failure is None for results in known.values() for one in results)
+    assert {key[2] for key in known} == {one.target_name for one in round_tasks(PLAN, 1, 0)}
+    assert all(one.result.outcome.failure is None for results in known.values() for one in results)
 
 
 def test_a_measurement_is_told_again_while_nothing_that_bears_on_it_begins_or_ends() -> None:
@@ -69,6 +69,47 @@ def test_a_measurement_is_told_again_while_nothing_that_bears_on_it_begins_or_en
     assert not told(cut, "gnu", 99.99)
     assert not told(cut, "gnu", 150)
     assert told(cut, "gnu", 201)
+
+
+def test_what_a_clock_says_is_told_again_as_of_the_later_moment() -> None:
+    known = rehearsed("ir", [home()])
+    ((first, *_),) = [results for key, results in known.items() if key[2] == "ntp-nist"]
+    asked = task("ntp-nist", 5_000)
+    again = first.at(asked, asked.start_boottime_ns)
+    for result in (first.result, again):
+        point = sync_point(result)
+        assert point is not None
+        assert abs(point.utc_ns - BEGAN_UTC_NS - (point.boottime_ns - BOOTED_NS)) <= point.error_ns
+        assert result.start_boottime_ns < point.boottime_ns <= result.start_boottime_ns + result.runtime_ns
+    assert again.start_boottime_ns - first.result.start_boottime_ns > 4_000 * NS
+    assert again.task_id == asked.task_id
+
+
+def test_what_is_told_again_says_when_it_had_connected_where_it_was_out_for_two_seconds() -> None:
+    """A line of 2.8 s each way: a connection stands after 5.6 s at the soonest, and a handshake ends as much later."""
+    known = rehearsed("ir", [home("very-slow")])
+    handshakes = [one for key, results in known.items() if key[1] == "tls" for one in results]
+    assert handshakes
+    assert all(one.connected_ns is not None and one.connected_ns >= 5.6 * NS for one in handshakes)
+    quick = [one for results in rehearsed("ir", [home()]).values() for one in results]
+    assert [one for one in quick if one.connected_ns is not None] == []
+
+
+def test_a_device_is_woken_for_what_says_something() -> None:
+    """Half an hour of a line that is well: most rounds are heard of at once, and answered probes not at all."""
+    turns = 0
+    turn = HomeDevice.turn
+
+    def counted(device: HomeDevice) -> None:
+        nonlocal turns
+        turns += 1
+        turn(device)
+
+    with mock.patch.object(HomeDevice, "turn", counted):
+        story = play(Truth(seed=4, hours=0.5, homes=(home(),), wrongs=()))
+    assert {one.verdict for one in story.rounds} == {"ok"}
+    # A turn each ten seconds, for the sentinel; a round's beginning, its end and what is asked beside it.
+    assert turns < 180 + 8 * len(story.rounds)
 
 
 def test_what_is_wrong_with_one_host_bears_on_that_host_alone_and_chance_is_never_told_again() -> None:
@@ -84,14 +125,11 @@ def test_what_is_wrong_with_one_host_bears_on_that_host_alone_and_chance_is_neve
 def test_what_was_measured_in_a_cut_stands_for_the_next_of_the_same_cut() -> None:
     cut = bearing(wrong(Ill.CUT))
     asked = task("gnu", 110)
-    result = rehearsed("ir", [home()])[next(key for key in rehearsed("ir", [home()]) if "gnu" in key)][0]
+    known = rehearsed("ir", [home()])[next(key for key in rehearsed("ir", [home()]) if "gnu" in key)][0]
     for _ in range(VARIANTS):
         assert not told(cut, "gnu", 110)
-        cut.learn(
-            asked,
-            mock.Mock(wraps=result, start_boottime_ns=asked.start_boottime_ns, runtime_ns=NS),
-            lost=False,
-        )
+        result = replace(known.result, start_boottime_ns=asked.start_boottime_ns, runtime_ns=NS)
+        cut.learn(asked, replace(known, result=result), lost=False)
     assert told(cut, "gnu", 120)
     assert not told(cut, "debian", 120)
 

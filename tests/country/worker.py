@@ -6,16 +6,15 @@ must never make up a result.
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from appliance.measuring.worker import News, TaskConnected, TaskMeasured
 from firmware.model.failures import UNKNOWN_PREFIX
-from firmware.model.task import Result, Task, TaskStep
-from firmware.worker import runner
-from tests.country.repertoire import Bearing
+from firmware.model.task import Result, Task
+from tests.country.repertoire import Bearing, measured_by
 from tests.country.sockets import Machine, Machines
-from tests.country.virtual_time import BEGAN_UTC_NS, BOOTED_NS, Agenda
+from tests.country.virtual_time import BOOTED_NS, Agenda
 
 _LATE_NS: Final = 3_000_000
 _SOON_NS: Final = 2_000_000_000
@@ -23,7 +22,7 @@ _SOON_NS: Final = 2_000_000_000
 
 
 class VirtualWorker:
-    """One device's. `bearing` says what may stand for a measurement."""
+    """One device's. `bearing` says what may stand for a measurement, `is_expected` of which end it need not be woken to hear."""
 
     def __init__(
         self,
@@ -32,6 +31,7 @@ class VirtualWorker:
         machines: Machines,
         machine: Machine,
         wake: Callable[[], None],
+        is_expected: Callable[[Task, Result], bool],
         bearing: Bearing,
         rng: random.Random,
     ) -> None:
@@ -39,6 +39,7 @@ class VirtualWorker:
         self._machines = machines
         self._machine = machine
         self._wake = wake
+        self._is_expected = is_expected
         self._bearing = bearing
         self._rng = rng
         self._open: dict[str, Task] = {}
@@ -59,20 +60,25 @@ class VirtualWorker:
         """Nothing: there is no process."""
 
     def submit(self, tasks: Iterable[Task]) -> None:
-        """Begin each task at its moment. Where all are told again, soon and well, the device is told of them at once."""
+        """Begin each task at its moment. What is told again, soon and well, the device is told of at once."""
         now_ns = self._agenda.clock.boottime_ns()
         known = [(task, self._bearing.again(task, now_ns)) for task in tasks]
         self._open.update((task.task_id, task) for task, _ in known)
-        at_once = len(known) > 1 and all(
-            one is not None and one.outcome.failure is None and one.runtime_ns < _SOON_NS for _, one in known
-        )
-        ended = [self._repeated(task, one, now_ns) for task, one in known if one is not None]
+        soon: list[tuple[Task, Result]] = []
         for task, one in known:
             if one is None:
                 job = self._machines.loop.spawn(self._run(task), name=task.task_id)
                 self._machines.by_job[job] = self._machine
-        for these in [ended] if at_once else [[one] for one in ended]:
-            self._end_at(max(_ended_ns(result) for _, result in these), these)
+                continue
+            result = one.at(task, max(task.start_boottime_ns, now_ns) + self._rng.randrange(_LATE_NS))
+            if result.outcome.failure is None and result.runtime_ns < _SOON_NS:
+                soon.append((task, result))
+                continue
+            if one.connected_ns is not None:
+                self._at(result.start_boottime_ns + one.connected_ns, partial(self._connected, task))
+            self._end_at(_ended_ns(result), [(task, result)])
+        if soon:
+            self._end_at(max(_ended_ns(result) for _, result in soon), soon)
 
     def next_due_ns(self) -> int | None:
         """Nothing is due by itself: results wake the device."""
@@ -83,51 +89,44 @@ class VirtualWorker:
         news, self._news = self._news, []
         return news
 
-    def _repeated(self, task: Task, known: Result, now_ns: int) -> tuple[Task, Result]:
-        start_ns = max(task.start_boottime_ns, now_ns) + self._rng.randrange(_LATE_NS)
-        result = replace(
-            known,
-            task_id=task.task_id,
-            start_boottime_ns=start_ns,
-            start_utc_ns=start_ns - BOOTED_NS + BEGAN_UTC_NS,
-        )
-        return task, result
-
     def _end_at(self, when_ns: int, these: Sequence[tuple[Task, Result]]) -> None:
         def ended() -> None:
             for task, result in these:
                 self._ended(task, result)
 
-        if these:
-            self._agenda.at(when_ns - BOOTED_NS, ended)
+        self._at(when_ns, ended)
+
+    def _at(self, when_ns: int, act: Callable[[], None]) -> None:
+        self._agenda.at(when_ns - BOOTED_NS, act)
 
     async def _run(self, task: Task) -> None:
         job = self._machines.loop.current()
         line = self._machines.internet.line(self._machine.home)
         lost = line.lost
         try:
-            result = await runner.run_task(self._machines.loop, task, lambda step: self._told(task, step))
+            measured = await measured_by(self._machines.loop, task, partial(self._connected, task))
         finally:
             self._machines.by_job.pop(job, None)
-        failure = result.outcome.failure
+        failure = measured.result.outcome.failure
         if failure is not None and failure.startswith(UNKNOWN_PREFIX):
             raise AssertionError(
                 f"{task.task_id}: {failure}: a fault of the virtual sockets, or of the product"
             )
-        self._bearing.learn(task, result, lost=line.lost != lost)
-        self._ended(task, result)
+        self._bearing.learn(task, measured, lost=line.lost != lost)
+        self._ended(task, measured.result)
 
-    def _told(self, task: Task, _step: TaskStep) -> bool:
-        """Tell the device that a task that is still out has come so far."""
+    def _connected(self, task: Task) -> None:
+        """Tell the device that a task that is still out has connected."""
         if not self.is_off and task.task_id in self._open:
             self._news.append(TaskConnected(task=task))
             self._wake()
-        return True
 
     def _ended(self, task: Task, result: Result) -> None:
-        if not self.is_off:
-            self._open.pop(task.task_id, None)
-            self._news.append(TaskMeasured(task=task, result=result))
+        if self.is_off:
+            return
+        self._open.pop(task.task_id, None)
+        self._news.append(TaskMeasured(task=task, result=result))
+        if not self._is_expected(task, result):
             self._wake()
 
 
