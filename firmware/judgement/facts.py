@@ -4,7 +4,7 @@ The unit of evidence is an unrelated network, never a target: three addresses of
 together are one failure. An observation of no known network counts as none.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,6 +69,8 @@ class RoundFacts:
     """All that a rule may ask: the last observation of each target, counts of networks, the past, the platforms."""
 
     latest: tuple[Observation, ...]
+    tried: Mapping[Rung, tuple[Observation, ...]]
+    """What of `latest` counts, by its rung."""
     domestic: Reach
     international: Reach
     platforms: Reach
@@ -90,19 +92,22 @@ class RoundFacts:
         """Count. The order of `observations` does not matter; `history` is oldest first."""
         given = tuple(observations)
         latest = tuple(latest_by_target(given).values())
+        counted = [seen for seen in latest if counts(seen)]
+        tried = {rung: tuple(seen for seen in counted if seen.rung is rung) for rung in Rung}
         return cls(
             latest=latest,
-            far_silence_ended_ns=_far_silence_ended_ns(given, latest),
-            domestic=reach_of(latest, Rung.DOMESTIC),
-            international=reach_of(latest, Rung.INTERNATIONAL),
-            platforms=reach_of(latest, Rung.PLATFORMS),
-            outside=reach_of(latest, Rung.INTERNATIONAL, Rung.PLATFORMS),
+            tried=tried,
+            far_silence_ended_ns=_far_silence_ended_ns(given, tried[Rung.INTERNATIONAL]),
+            domestic=reach_of(tried[Rung.DOMESTIC]),
+            international=reach_of(tried[Rung.INTERNATIONAL]),
+            platforms=reach_of(tried[Rung.PLATFORMS]),
+            outside=reach_of([seen for rung in OUTSIDE for seen in tried[rung]]),
             history=tuple(history),
         )
 
     def on(self, rung: Rung) -> tuple[Observation, ...]:
         """Return what counts on one rung."""
-        return tuple(seen for seen in self.latest if seen.rung is rung and counts(seen))
+        return self.tried[rung]
 
     def failed(self, rung: Rung) -> tuple[Observation, ...]:
         """Return what was tried on one rung and not reached; empty if anything on it was reached."""
@@ -260,13 +265,13 @@ class RoundFacts:
     def gateway_fell_silent(self) -> bool:
         """Return whether the gateway does not answer now and did in a remembered round."""
         answered = (RungProgress.REACHED, RungProgress.PARTLY)
-        recent = [past for past in self.history if past.age_s <= ROUTER_MEMORY_S]
-        before = any(past.ladder.rung(Rung.GATEWAY).state in answered for past in recent)
-        return before and bool(self.failed(Rung.GATEWAY))
+        return bool(self.failed(Rung.GATEWAY)) and any(
+            past.age_s <= ROUTER_MEMORY_S and past.ladder.rung(Rung.GATEWAY).state in answered
+            for past in self.history
+        )
 
 
-def _far_silence_ended_ns(given: Iterable[Observation], latest: Iterable[Observation]) -> int:
-    tried = [seen for seen in latest if seen.rung is Rung.INTERNATIONAL and counts(seen)]
+def _far_silence_ended_ns(given: Iterable[Observation], tried: Iterable[Observation]) -> int:
     if any(seen.outlook is Outlook.REACHED for seen in tried):
         return 0
     failed = {seen.target_name for seen in tried}

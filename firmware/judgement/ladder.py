@@ -180,11 +180,17 @@ def latest_by_target(observations: Iterable[Observation]) -> dict[str, Observati
 
     The order in which observations are given does not matter. What the host itself explains is void in them.
     """
-    # Two of one target at one moment cannot be told apart by time; their text makes the order the same every time.
-    ordered = sorted(
-        settle(observations), key=lambda seen: (seen.target_name, seen.start_ns, seen.end_ns, repr(seen))
-    )
-    return {observation.target_name: observation for observation in ordered}
+    latest: dict[str, Observation] = {}
+    for seen in settle(observations):
+        if (known := latest.get(seen.target_name)) is None or _is_later(seen, known):
+            latest[seen.target_name] = seen
+    return {name: latest[name] for name in sorted(latest)}
+
+
+def _is_later(one: Observation, other: Observation) -> bool:
+    times, others = (one.start_ns, one.end_ns), (other.start_ns, other.end_ns)
+    # Two of one moment cannot be told apart by time; their text makes the choice the same every time.
+    return times > others if times != others else repr(one) > repr(other)
 
 
 def counts(observation: Observation) -> bool:

@@ -5,8 +5,9 @@ judge a country: it says only whether this one target, this once, was reached, a
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -123,10 +124,14 @@ class Observation:
     """Whether it asked for small packets, both ways."""
     void: bool = False
     """Set by `settle` where the host itself lacks what the target takes."""
+    outlook: Outlook = field(init=False, repr=False, compare=False)
+    """What became of it: of the rest, told once since the rules ask for it hundreds of times a round."""
 
-    @property
-    def outlook(self) -> Outlook:
-        """Return what became of it."""
+    def __post_init__(self) -> None:
+        """Tell what became of it."""
+        object.__setattr__(self, "outlook", self._outlook())
+
+    def _outlook(self) -> Outlook:
         if self.is_out:
             return Outlook.STALLED if self.is_connected else Outlook.DOWN
         if self.failure is None:
@@ -199,14 +204,13 @@ def settle(observations: Iterable[Observation]) -> tuple[Observation, ...]:
     point-to-point line has no gateway to ask.
     """
     given = tuple(observations)
-    hosts = [one for one in given if one.routes is not None]
-    host = max(hosts, key=lambda one: one.start_ns) if hosts else None
+    host = max((one for one in given if one.routes is not None), key=lambda one: one.start_ns, default=None)
     return tuple(replace(one, void=True) if _host_explains(one, host) else one for one in given)
 
 
 def _host_explains(observation: Observation, host: Observation | None) -> bool:
-    routes = frozenset({4}) if host is None or host.routes is None else host.routes
     if observation.failure == Failure.NETWORK_UNREACHABLE and observation.failed_operation != "resolve":
+        routes = frozenset({4}) if host is None or host.routes is None else host.routes
         family = _family(observation.target)
         return family is not None and bool(routes) and family not in routes
     if observation.failure == Failure.NO_GATEWAY and host is not None:
@@ -214,6 +218,7 @@ def _host_explains(observation: Observation, host: Observation | None) -> bool:
     return False
 
 
+@lru_cache(maxsize=1024)  # a plan's targets are few, and each is asked about in every round
 def _family(target: str) -> int | None:
     """Return 4 or 6 for a target pinned to an address, None for a name or a URL of one."""
     if "[" in target:

@@ -3,14 +3,12 @@
 An observation of no known network counts as none. This file must never conclude.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from firmware.judgement.ladder import counts
 from firmware.judgement.observation import Observation, Outlook
 from firmware.model.failures import Failure
-from firmware.model.record import Rung
 
 MIN_REFERENCES: Final = 3
 """Unrelated networks that must be silent before their silence means anything."""
@@ -59,10 +57,13 @@ class FamilyReach:
         return not self.connected and len(self.silent) >= MIN_REFERENCES
 
 
-def reach_of(latest: Iterable[Observation], *rungs: Rung) -> Reach:
-    """Return what became of the networks of one rung, or of several together."""
-    tried = [seen for seen in latest if seen.rung in rungs and counts(seen)]
-    named = {outlook: networks_of(seen for seen in tried if seen.outlook is outlook) for outlook in Outlook}
+def reach_of(tried: Sequence[Observation]) -> Reach:
+    """Return what became of the networks of what counts as tried, on one rung or on several together."""
+    found: dict[Outlook, set[str]] = {outlook: set() for outlook in Outlook}
+    for seen in tried:
+        if seen.network:
+            found[seen.outlook].add(seen.network)
+    named = {outlook: frozenset(networks) for outlook, networks in found.items()}
     reached = named[Outlook.REACHED]
     tampered = named[Outlook.TAMPERED] - reached
     stalled = named[Outlook.STALLED] - reached - tampered

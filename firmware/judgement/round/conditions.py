@@ -207,11 +207,9 @@ def only_web_passes(facts: RoundFacts) -> bool:
     Either alone may be a router's or a provider's habit, and is not said. Where a reference target is not well by the web
     either, it may be places that are silent, and not ports.
     """
+    mute = facts.mute_families
     web = [seen for seen in facts.on(Rung.INTERNATIONAL) if seen.test in AUTHENTICATING_TESTS]
-    if any(
-        seen.outlook is not Outlook.REACHED and (seen.family != 6 or 6 not in facts.mute_families)
-        for seen in web
-    ):
+    if any(seen.outlook is not Outlook.REACHED and (seen.family != 6 or 6 not in mute) for seen in web):
         return False
     ports = [
         seen
@@ -236,11 +234,12 @@ def _silent_kinds(facts: RoundFacts) -> set[tuple[str, str]]:
     A handshake that falls silent once it is connected may want for large packets: it counts only where one in small
     packets fell silent so as well.
     """
+    mute = facts.mute_families
     by_kind: dict[tuple[str, str], list[Observation]] = {}
     for rung in (Rung.INTERNATIONAL, Rung.PLATFORMS):
         for seen in facts.on(rung):
             # Networks drop ping for reasons of their own, and IPv6 that leads nowhere is no protocol's fault.
-            if seen.test == "ping" or not seen.network or seen.family in facts.mute_families:
+            if seen.test == "ping" or not seen.network or seen.family in mute:
                 continue
             if seen.outlook in (Outlook.REACHED, Outlook.STALLED, Outlook.DOWN):
                 by_kind.setdefault(_kind(seen), []).append(seen)
@@ -270,11 +269,11 @@ def _kind(seen: Observation) -> tuple[str, str]:
 def congestion(facts: RoundFacts) -> bool:
     """Return whether delay and loss rose together, on all that lies beyond the host's network."""
     rungs = [rung for rung in FAR if facts.reached(rung)]
-    if Rung.INTERNATIONAL not in rungs or not all(_risen(facts, rung) for rung in rungs):
-        return False
     tried = [seen for rung in rungs for seen in facts.on(rung)]
     lost = [seen for seen in tried if seen.retransmitted or seen.failure == Failure.TIMEOUT]
-    return len(lost) >= LOSSY * len(tried) and len({seen.network for seen in lost}) >= MIN_OK
+    if Rung.INTERNATIONAL not in rungs or len(lost) < LOSSY * len(tried):
+        return False
+    return len({seen.network for seen in lost}) >= MIN_OK and all(_risen(facts, rung) for rung in rungs)
 
 
 def _risen(facts: RoundFacts, rung: Rung) -> bool:
