@@ -343,15 +343,15 @@ class Device:
         ended, now_ns = self._round, boottime_ns()
         if ended is None:
             return
-        before = self._history.before(now_ns)
         if ended.is_over(now_ns):
-            judged = ended.judge(before, self._views())
+            judged = ended.judge(self._history.before(now_ns), self._views())
             ladder = ended.ladder(ended=True)
-        else:
-            early = ended.early(before, now_ns, self._views)
-            if early is None:
-                return
+        elif ended.may_be_dark(now_ns) and (
+            early := ended.early(self._history.before(now_ns), now_ns, self._views)
+        ):
             judged, ladder = early
+        else:
+            return
         self._round = None
         if ended.out_silent:
             self._ended_early.append(ended)
@@ -377,7 +377,7 @@ class Device:
 
     def _revise_what_was_refuted(self) -> None:
         """Judge again the rounds of which something came in that had been taken to be silent."""
-        for ended in self._ended_early:
+        for ended in [one for one in self._ended_early if one.is_refuted]:
             now_ns = boottime_ns()
             before = self._history.before(now_ns, started_ns=ended.start_ns)
             revised = ended.revised(before, self._history.verdict_of(ended.start_ns), self._views)
@@ -393,6 +393,8 @@ class Device:
             ended_ns=now_ns,
             utc_ns=self._journal.scene().utc_at(ended.start_ns),
         )
+        if self._round is not None:
+            self._round.reconsider()
         self._journal.conclude(
             ended,
             judged,

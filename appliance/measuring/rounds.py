@@ -19,7 +19,7 @@ from firmware.judgement.ladder import (
     quick_deadline_s,
     round_tasks,
 )
-from firmware.judgement.observation import Observation, from_record, owner_of
+from firmware.judgement.observation import Observation, Outlook, from_record, owner_of
 from firmware.judgement.pace import is_quick, usual_handshakes_ns
 from firmware.judgement.round.from_records import judge_records, refutes_silence, still_out
 from firmware.judgement.round.verdict import EARLY_NS, RoundJudgement
@@ -61,7 +61,9 @@ class RunningRound:
         self.slot_ns = slot_ns
         self.start_ns = start_ns
         self._handshakes_ns = usual_handshakes_ns(tuple(history))
-        self.tasks = round_tasks(plan, round_id, start_ns, is_quick=is_quick(self._handshakes_ns, ()))
+        self.is_quick = is_quick(self._handshakes_ns, ())
+        """Whether the line is known to be quick, so that ten seconds without any answer are silence."""
+        self.tasks = round_tasks(plan, round_id, start_ns, is_quick=self.is_quick)
         self.bytes_up = 0
         self.bytes_down = 0
         self.wire_bytes = 0
@@ -71,11 +73,17 @@ class RunningRound:
         self._open = {task.task_id for task in self.tasks}
         self._first = frozenset(self._open)
         self._seen: dict[str, Observation] = {}
-        self._confirmed = False
+        self._may_confirm = True
         self._records: dict[str, Record] = {}
-        self._asked = {task.task_id: task for task in self.tasks}
+        self._asked: dict[str, Task] = {}
+        self._silent_from_ns: dict[str, int] = {}
+        self._ask(self.tasks)
+        references = [task.start_boottime_ns for task in self.tasks if task.rung is Rung.INTERNATIONAL]
+        self.early_ns = max(references, default=start_ns) + EARLY_NS
+        """When `look` is worth calling: every reference target has been asked for `EARLY_NS`."""
         self._connected: set[str] = set()
         self._taken_silent: frozenset[str] = frozenset()
+        self._judged_by: tuple[int, frozenset[str]] | None = None
         self.is_refuted = False
         """Whether something that came in after its early end says that the silence it was judged by was none."""
 
@@ -93,8 +101,11 @@ class RunningRound:
         outcome = record.outcome
         self._open.discard(task.task_id)
         self.is_refuted |= task.task_id in self._taken_silent and refutes_silence(record)
-        self._seen[task.task_id] = from_record(record)
+        self._seen[task.task_id] = seen = from_record(record)
         self._records[task.task_id] = record
+        if seen.rung is Rung.INTERNATIONAL and seen.is_connectivity and seen.outlook is Outlook.REACHED:
+            self._may_confirm = False
+        self.is_quick = is_quick(self._handshakes_ns, self._seen.values())
         self.bytes_up += outcome.bytes_up
         self.bytes_down += outcome.bytes_down
         self.wire_bytes += wire_bytes(outcome.bytes_up + outcome.bytes_down)
@@ -106,43 +117,35 @@ class RunningRound:
         if task.task_id in self._open:
             self._connected.add(task.task_id)
 
-    @property
-    def is_quick(self) -> bool:
-        """Whether the line is known to be quick, so that ten seconds without any answer are silence."""
-        return is_quick(self._handshakes_ns, self._seen.values())
-
     def look(self, now_ns: int) -> tuple[Task, ...]:
         """Return what is to be asked once more now that reference targets have been silent long enough, often nothing."""
-        if now_ns < self.early_ns() or not self._open or not self.is_quick:
+        if now_ns < self.early_ns or not self._open or not self.is_quick or not self._may_confirm:
             return ()
         return self._confirmation([*self._seen.values(), *self._silent(now_ns).values()], now_ns)
 
-    def early_ns(self) -> int:
-        """Return when `look` is worth calling: every reference target has been asked for `EARLY_NS`."""
-        references = [task.start_boottime_ns for task in self.tasks if task.rung is Rung.INTERNATIONAL]
-        return max(references, default=self.start_ns) + EARLY_NS
-
     def _confirmation(self, seen: Iterable[Observation], now_ns: int) -> tuple[Task, ...]:
-        if self._confirmed:
+        if not self._may_confirm:
             return ()
         again = confirmation_tasks(self._plan, self.round_id, self.start_ns, seen, now_ns)
-        self._confirmed = bool(again)
+        self._may_confirm = not again
         self._open.update(task.task_id for task in again)
-        self._asked.update((task.task_id, task) for task in again)
+        self._ask(again)
         return again
+
+    def _ask(self, tasks: Iterable[Task]) -> None:
+        for task in tasks:
+            is_afresh = task.task_id not in self._first and task.rung is Rung.INTERNATIONAL
+            self._asked[task.task_id] = task
+            patience_ns = AFRESH_NS if is_afresh else EARLY_NS
+            self._silent_from_ns[task.task_id] = task.start_boottime_ns + patience_ns
 
     def _silent(self, now_ns: int) -> dict[str, Observation]:
         """Return silence for what is still out without a connection and was asked long enough ago, by task id."""
         return {
             task_id: still_out(_asked(self._plan, self._asked[task_id]), has_connected=False)
             for task_id in sorted(self._open - self._connected)
-            if self._silent_from_ns(task_id) <= now_ns
+            if self._silent_from_ns[task_id] <= now_ns
         }
-
-    def _silent_from_ns(self, task_id: str) -> int:
-        task = self._asked[task_id]
-        is_afresh = task_id not in self._first and task.rung is Rung.INTERNATIONAL
-        return task.start_boottime_ns + (AFRESH_NS if is_afresh else EARLY_NS)
 
     def ends_ns(self) -> int:
         """Return when it is over at the latest: a minute after it began where the line is not known to be quick."""
@@ -176,6 +179,25 @@ class RunningRound:
             if (task := self._asked[task_id]).target_name in names
         }
 
+    def may_be_dark(self, now_ns: int) -> bool:
+        """Return whether `early` is worth calling: all that is out is silent, and nothing is new since it was called last."""
+        return (
+            now_ns >= self.early_ns
+            and self.is_quick
+            and bool(self._open)
+            and self._open.isdisjoint(self._connected)
+            and all(self._silent_from_ns[task_id] <= now_ns for task_id in self._open)
+            and self._judged_by != self._evidence()
+        )
+
+    def reconsider(self) -> None:
+        """Have `early` be worth calling again: the rounds before are not what they were."""
+        self._judged_by = None
+
+    def _evidence(self) -> tuple[int, frozenset[str]]:
+        """Return what tells whether the round has anything new: how much is in, and what is out."""
+        return len(self._records), frozenset(self._open)
+
     def early(
         self,
         history: Iterable[Past],
@@ -188,11 +210,10 @@ class RunningRound:
         nothing of it has connected, and the verdict is one of `DARK`. `views` is asked for the vantage's last views
         only then.
         """
-        if not self._open or now_ns < self.early_ns() or not self.is_quick:
+        if not self.may_be_dark(now_ns):
             return None
+        self._judged_by = self._evidence()
         silent = self._silent(now_ns)
-        if silent.keys() != self._open:
-            return None
         judged = judge_records(
             self._records.values(),
             tuple(history),
@@ -202,7 +223,7 @@ class RunningRound:
         )
         if judged.verdict.verdict not in DARK:
             return None
-        self._taken_silent, self._confirmed = frozenset(silent), True
+        self._taken_silent, self._may_confirm = frozenset(silent), False
         return judged, climb(self._plan, {**self._seen, **silent}, ended=True)
 
     def revised(
@@ -247,7 +268,7 @@ class RunningRound:
 
     def next_look_ns(self, now_ns: int) -> int:
         """Return when the round is to be looked at next: its early moment, that of what it asked again, or its end."""
-        moments = [moment for task_id in self._open if (moment := self._silent_from_ns(task_id)) > now_ns]
+        moments = [moment for task_id in self._open if (moment := self._silent_from_ns[task_id]) > now_ns]
         return min([self.ends_ns(), *moments])
 
 

@@ -111,7 +111,7 @@ class _Life:
             self._revise()
             moments = [
                 *(at_ns for at_ns, *_ in self._coming[:1]),
-                current.early_ns(),
+                current.early_ns,
                 current.next_look_ns(self._now_ns),
             ]
             self._now_ns = min(moment for moment in moments if moment > self._now_ns)

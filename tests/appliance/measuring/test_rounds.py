@@ -157,7 +157,7 @@ def silent_abroad(*, silent: set[Rung], history: Sequence[Past] = ()) -> tuple[R
     for task in current.tasks:
         if task.rung not in silent:
             assert current.take(task, answer(task), START + NS) == ()
-    return current, current.early_ns()
+    return current, current.early_ns
 
 
 def near_answers_again(current: RunningRound, early_ns: int) -> int:
@@ -193,6 +193,21 @@ def test_a_dark_round_ends_early_once_the_near_was_asked_again() -> None:
     assert current.cost_bytes > current.wire_bytes
 
 
+def test_a_round_that_is_not_dark_is_judged_again_only_when_something_is_new() -> None:
+    current, _ = silent_abroad(silent=FAR_RUNGS)
+    silent_ns = max(task.start_boottime_ns for task in current.tasks) + EARLY_NS
+    assert not current.may_be_dark(silent_ns - 1)
+    assert current.may_be_dark(silent_ns)
+    assert current.early((), silent_ns) is None  # the anchors answered before the silence
+    assert not current.may_be_dark(silent_ns + NS)
+    current.reconsider()
+    assert current.may_be_dark(silent_ns + NS)
+    assert current.early((), silent_ns + NS) is None
+    platform = next(task for task in current.tasks if task.rung is Rung.PLATFORMS)
+    current.take(platform, answer(platform, Failure.CONNECTION_REFUSED), silent_ns + NS)
+    assert current.may_be_dark(silent_ns + NS)
+
+
 def test_an_outage_ends_early_too_on_a_line_that_was_quick() -> None:
     all_far = {*FAR_RUNGS, Rung.DOMESTIC, Rung.RESOLVER}
     current, early_ns = silent_abroad(silent=all_far, history=QUICK)
@@ -218,8 +233,8 @@ def test_a_line_whose_handshakes_of_this_very_round_are_slow_is_no_quick_one() -
     for task in current.tasks:
         if task.rung not in FAR_RUNGS:
             current.take(task, answer(task, connect_ns=6 * NS), START + 7 * NS)
-    assert current.look(current.early_ns()) == ()
-    assert current.early((), current.early_ns()) is None
+    assert current.look(current.early_ns) == ()
+    assert current.early((), current.early_ns) is None
 
 
 def test_what_has_connected_is_never_silent() -> None:
