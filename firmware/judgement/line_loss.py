@@ -8,6 +8,7 @@ like in that round. `excess` multiplies the likelihood ratios of the rounds. Thi
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import comb, exp, log
 from typing import Final
 
@@ -131,7 +132,8 @@ def excess(rounds: Sequence[RoundTries]) -> Excess:
     """
     ratio, since_s, tried, failed = 1.0, 0.0, 0, 0
     for one in rounds:
-        factor = _factor(one)
+        # Where nothing is counted yet, a round in which the target did not fail begins nothing: its factor is one at most.
+        factor = _factor(one) if ratio > 1.0 or one.target.own_failed else 1.0
         if ratio * factor < 1.0 or (ratio == 1.0 and factor == 1.0):
             ratio, since_s, tried, failed = 1.0, 0.0, 0, 0
         elif one.target.own:
@@ -193,17 +195,25 @@ def excess_from_json(value: JsonValue) -> Excess | None:
 def _factor(one: RoundTries) -> float:
     """Return how much likelier it is under `STOPPED_ODDS` than under `LINE_ODDS` that so many of the failures are the target's."""
     target, references = one.target, one.references
-    others = target.beside + references.tried
-    others_failed = target.beside_failed + references.failed
-    total = target.own_failed + others_failed
+    return _likelihood_ratio(
+        own=target.own,
+        own_failed=target.own_failed,
+        others=target.beside + references.tried,
+        others_failed=target.beside_failed + references.failed,
+    )
+
+
+@lru_cache(maxsize=1024)  # a round's few tries come to the same few counts again and again
+def _likelihood_ratio(*, own: int, own_failed: int, others: int, others_failed: int) -> float:
+    total = own_failed + others_failed
 
     def likelihood(odds: float) -> float:
         ways = {
-            mine: comb(target.own, mine) * comb(others, total - mine) * odds**mine
-            for mine in range(min(target.own, total) + 1)
+            mine: comb(own, mine) * comb(others, total - mine) * odds**mine
+            for mine in range(min(own, total) + 1)
             if total - mine <= others
         }
-        return ways[target.own_failed] / sum(ways.values())
+        return ways[own_failed] / sum(ways.values())
 
     return likelihood(STOPPED_ODDS) / likelihood(LINE_ODDS)
 

@@ -14,8 +14,6 @@ from types import SimpleNamespace
 from typing import Any, Final
 from unittest import mock
 
-from appliance import device as device_module
-from appliance.measuring.recent_rounds import RecentRounds
 from appliance.storage.tables import packed
 from collector.judgement import gather as gather_module
 from collector.judgement.devices import ReceivedRound
@@ -24,16 +22,11 @@ from collector.store import timings
 from collector.store.answers import RoundRow
 from collector.store.retiming import Timelines, placed
 from firmware.clock.retiming import Timeline
-from firmware.judgement import ladder as ladder_module
-from firmware.judgement.facts import Past
 from firmware.judgement.fingerprints import table
 from firmware.judgement.observation import from_record
 from firmware.judgement.round import from_records as from_records_module
 from firmware.judgement.site import places
-from firmware.judgement.site import targets as targets_module
-from firmware.judgement.site.evidence import SiteView, WebEvidence
 from firmware.judgement.site.from_record import evidence_of
-from firmware.judgement.site.verdict import WebJudgement, judge
 from firmware.net import targets
 from firmware.protocols import bogons
 
@@ -42,40 +35,6 @@ _PACKAGES: Final = ("firmware", "appliance", "collector", "tests")
 _PURE: Final = (table.canonical, places.is_address, places.place, targets.family_of, bogons.is_bogon)
 _THRESHOLDS: Final = (100_000, 50, 100)
 """Of the garbage collector: little of what a country makes is garbage in circles."""
-
-
-class LateText:
-    """The text of a value, made when it is compared, and hardly ever is."""
-
-    def __init__(self, value: object) -> None:
-        """Keep the value."""
-        self._value = value
-
-    def __lt__(self, other: "LateText") -> bool:
-        """Return whether the text comes before another's."""
-        return repr(self._value) < repr(other._value)
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether the texts are the same."""
-        return isinstance(other, LateText) and repr(self._value) == repr(other._value)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-class LateRounds(RecentRounds):
-    """The last rounds, whose ages are worked out when somebody looks: the daemon asks for them at every tick."""
-
-    def before(self, now_ns: int, *, started_ns: int | None = None) -> Any:
-        """Return the rounds before `now_ns`, oldest first, as something that may be gone through."""
-        return _Later(lambda: super(LateRounds, self).before(now_ns, started_ns=started_ns))
-
-
-class _Later:
-    def __init__(self, ask: Callable[[], tuple[Past, ...]]) -> None:
-        self._ask = ask
-
-    def __iter__(self) -> Iterator[Past]:
-        return iter(self._ask())
 
 
 class _Placed:
@@ -138,8 +97,6 @@ def lean() -> Iterator[None]:
             remembered = lru_cache(maxsize=8192)(one)
             for module in _modules_with(one):
                 stack.enter_context(mock.patch.object(module, one.__name__, remembered))
-        stack.enter_context(mock.patch.object(ladder_module, "repr", LateText, create=True))
-        stack.enter_context(mock.patch.object(device_module, "RecentRounds", LateRounds))
         stack.enter_context(mock.patch.object(packed, "pack", _unpacked))
         stack.enter_context(
             mock.patch.object(
@@ -149,16 +106,7 @@ def lean() -> Iterator[None]:
         stack.enter_context(mock.patch.object(gather_module, "placed", kept.placed))
         stack.enter_context(mock.patch.object(gather_module, "_rounds", kept.rounds))
         evidence = _ById(evidence_of, key=lambda record: record.outcome)
-        alone = _ById(lambda page: judge(page, None))
-
-        def judged(page: WebEvidence, *views: SiteView | None, **around: Any) -> WebJudgement:
-            known: WebJudgement = (
-                alone(page) if views == (None,) and not around else judge(page, *views, **around)
-            )
-            return known
-
         stack.enter_context(mock.patch.object(from_records_module, "evidence_of", evidence))
-        stack.enter_context(mock.patch.object(targets_module, "judge", judged))
         observed = _ById(from_record)
         for module in _modules_with(from_record):
             stack.enter_context(mock.patch.object(module, "from_record", observed))

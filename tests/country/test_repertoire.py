@@ -12,7 +12,6 @@ from firmware.plans.load import load
 from tests.country import play as play_module
 from tests.country.device import HomeDevice
 from tests.country.hosts import Hosts
-from tests.country.lean import LateText
 from tests.country.lines import QUALITIES, Line
 from tests.country.play import play
 from tests.country.rehearsal import rehearsed
@@ -158,10 +157,3 @@ def test_what_makes_a_country_cheap_changes_nothing_that_is_said() -> None:
     assert cheap.country == dear.country
     assert cheap.intake_s == dear.intake_s
     assert {one.verdict for one in cheap.rounds} >= {"ok", "international_cut"}
-
-
-def test_a_text_that_is_made_when_it_is_compared_compares_as_the_text_does() -> None:
-    values = [(1, "b"), (1, "a"), (0, "c")]
-    assert sorted(values, key=LateText) == sorted(values, key=repr)
-    assert LateText((1, "a")) == LateText((1, "a"))
-    assert LateText((1, "a")) != LateText((1, "b"))

@@ -5,9 +5,11 @@ what the line loses, whether the reference targets and the resolver were well. I
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from firmware.judgement.facts import Past, RoundFacts
+from firmware.judgement.fingerprints.load import builtin
 from firmware.judgement.fingerprints.table import Fingerprints, canonical
 from firmware.judgement.line_loss import (
     Excess,
@@ -20,9 +22,10 @@ from firmware.judgement.line_loss import (
 from firmware.judgement.observation import Outlook
 from firmware.judgement.pace import line_is_quick
 from firmware.judgement.site.evidence import SiteView, WebEvidence
-from firmware.judgement.site.facts import RoundView
+from firmware.judgement.site.facts import RoundView, WebFacts
 from firmware.judgement.site.journey import Stage
-from firmware.judgement.site.verdict import WebJudgement, judge
+from firmware.judgement.site.pairs import tries_of
+from firmware.judgement.site.verdict import WebJudgement, judge_facts
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.record import Rung
 from firmware.model.verdict_words import VerdictWord
@@ -50,36 +53,51 @@ def judge_targets(
     `pages` is what the round's measurements saw of pages, `views` the vantage's views from outside, both by the
     target's name, `fingerprints` what a censor is known by, those that come along unless given.
     """
+    known = builtin() if fingerprints is None else fingerprints
+    names = [seen.target_name for seen in facts.on(Rung.PLATFORMS) if seen.target_name in pages]
+    if not names:
+        return {}
+    shared = _around_all(facts)
     found: dict[str, WebJudgement] = {}
-    for seen in facts.on(Rung.PLATFORMS):
-        name = seen.target_name
-        if name in pages and seen.outlook is not Outlook.EXCLUDED:
-            # Where the journey ended does not depend on the round, so it is asked first, of the same rules.
-            alone = judge(pages[name], views.get(name))
-            around = round_view(facts, name, alone.step, alone.tries)
-            found[name] = judge(pages[name], views.get(name), round=around, fingerprints=fingerprints)
+    for name in names:
+        # Where the journey ended does not depend on the round, and what the round says of the target does on that.
+        page = WebFacts.of(pages[name], views.get(name), fingerprints=known, round=None)
+        around = _around(facts, shared, name, str(page.stage), tries_of(page))
+        found[name] = judge_facts(replace(page, round=around), views.get(name))
     return found
 
 
 def round_view(facts: RoundFacts, name: str, step: str, tries: TargetTries) -> RoundView:
     """Return what a round and those before it say around its target `name`, whose journey ended in `step`."""
+    return _around(facts, _around_all(facts), name, step, tries)
+
+
+def _around(facts: RoundFacts, shared: RoundView, name: str, step: str, tries: TargetTries) -> RoundView:
+    """Return `shared` with what is said around one target."""
     before = _before(facts.history, name)
+    return replace(
+        shared,
+        names_resolve=_names_resolve(facts, name),
+        repeated=before is not None and before.step == step and _is_amiss(before),
+        failing_for_s=_failing_for_s(facts.history, name),
+        excess=_excess(facts, name, step, tries),
+        paired_before=before is not None and before.tries.is_paired,
+    )
+
+
+def _around_all(facts: RoundFacts) -> RoundView:
+    """Return what a round and those before it say around each of its targets alike."""
     last = facts.history[-1] if facts.history else None
     is_recent = last is not None and last.age_s <= REPEATED_S
     return RoundView(
         references_reached=facts.outside_well,
-        names_resolve=_names_resolve(facts, name),
         resolver_lies=facts.resolver_lies,
         tunnelled=facts.tunnelled,
-        repeated=before is not None and before.step == step and _is_amiss(before),
-        failing_for_s=_failing_for_s(facts.history, name),
         references=facts.references,
         references_run_out=facts.references.run_out
         or (last is not None and is_recent and last.references.run_out),
         line_is_clean=is_clean(lately(facts)),
         line_is_quick=line_is_quick(facts),
-        excess=_excess(facts, name, step, tries),
-        paired_before=before is not None and before.tries.is_paired,
     )
 
 
@@ -123,7 +141,10 @@ def _before(history: Sequence[Past], name: str) -> TargetJudgement | None:
 
 
 def _of(past: Past, name: str) -> TargetJudgement | None:
-    return next((one for one in past.targets if one.name == name), None)
+    for one in past.targets:
+        if one.name == name:
+            return one
+    return None
 
 
 def _is_amiss(target: TargetJudgement) -> bool:

@@ -50,7 +50,11 @@ def judge(
     given; `round` what the device's own round said around it, None for evidence of others.
     """
     known = builtin() if fingerprints is None else fingerprints
-    facts = WebFacts.of(evidence, vantage, fingerprints=known, round=round)
+    return judge_facts(WebFacts.of(evidence, vantage, fingerprints=known, round=round), vantage)
+
+
+def judge_facts(facts: WebFacts, vantage: SiteView | None) -> WebJudgement:
+    """Return the verdict on a page that has been counted already; see `judge`."""
     rule = next(rule for rule in WEB_RULES if rule.condition(facts))
     rests_on_vantage = rule.verdict is not VerdictWord.OK and (not rule.is_sure or rule.needs_vantage)
     is_weak = rule.verdict is VerdictWord.INCONCLUSIVE or rule.is_unsure
