@@ -15,7 +15,7 @@ from tests.country.hosts import Hosts
 from tests.country.lines import QUALITIES, Line
 from tests.country.play import play
 from tests.country.rehearsal import rehearsed
-from tests.country.repertoire import VARIANTS, Bearing
+from tests.country.repertoire import VARIANTS, Bearing, key_of
 from tests.country.truth import Home, Ill, Provider, Truth, Wrong
 from tests.country.virtual_time import BEGAN_UTC_NS, BOOTED_NS, NS
 
@@ -62,6 +62,13 @@ def test_every_measurement_of_a_round_on_a_line_that_is_well_is_rehearsed() -> N
     assert all(one.result.outcome.failure is None for results in known.values() for one in results)
 
 
+def test_what_is_rehearsed_stands_for_a_round_of_either_length_where_it_fits() -> None:
+    known = rehearsed("ir", [home("dual-stack")])
+    for is_quick in (False, True):
+        keys = {key_of(home("dual-stack").place, one) for one in round_tasks(PLAN, 1, 0, is_quick=is_quick)}
+        assert keys <= known.keys()
+
+
 def test_a_measurement_is_told_again_while_nothing_that_bears_on_it_begins_or_ends() -> None:
     cut = bearing(wrong(Ill.CUT))
     assert told(cut, "gnu", 50)
@@ -72,7 +79,7 @@ def test_a_measurement_is_told_again_while_nothing_that_bears_on_it_begins_or_en
 
 def test_what_a_clock_says_is_told_again_as_of_the_later_moment() -> None:
     known = rehearsed("ir", [home()])
-    ((first, *_),) = [results for key, results in known.items() if key[2] == "ntp-nist"]
+    first = next(results[0] for key, results in known.items() if key[2] == "ntp-nist")
     asked = task("ntp-nist", 5_000)
     again = first.at(asked, asked.start_boottime_ns)
     for result in (first.result, again):
