@@ -51,6 +51,7 @@ from appliance.state_file import DaemonState
 from appliance.storage.datadir import DataDir
 from appliance.vantage import Now, VantageNewsStore
 from firmware.clock import clocks
+from firmware.judgement.confidence.accusers import concluded
 from firmware.judgement.ladder import Ladder
 from firmware.judgement.round.verdict import RoundJudgement
 from firmware.judgement.site.evidence import SiteView
@@ -423,11 +424,12 @@ class Device:
         """Let everything know what the last round comes to."""
         verdict = judged.verdict
         aspect = " ".join(f"{one.name}:{one.verdict}:{one.step}" for one in judged.targets)
-        self._schedule.concluded(verdict.verdict, now_ns, aspect=aspect)
-        self._sentinel.concluded(verdict.verdict, now_ns, is_quick=ended.is_quick)
-        if verdict.verdict in GONE:
+        word = concluded(verdict.verdict, verdict.rule_id)
+        self._schedule.concluded(word, now_ns, aspect=aspect)
+        self._sentinel.concluded(word, now_ns, is_quick=ended.is_quick)
+        if word in GONE:
             self._sync.link_is_gone()
-        elif verdict.verdict != VerdictWord.INCONCLUSIVE:
+        elif word != VerdictWord.INCONCLUSIVE:
             self._sync.link_is_back()
         self._commit()
         self._notifier.status(f"round {ended.round_id}: {verdict.verdict}")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from appliance.measuring.budget import NS, wire_bytes
+from firmware.judgement.confidence.accusers import concluded
 from firmware.judgement.facts import Past
 from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.ladder import (
@@ -221,7 +222,7 @@ class RunningRound:
             out=silent.values(),
             fingerprints=self._fingerprints,
         )
-        if judged.verdict.verdict not in DARK:
+        if concluded(judged.verdict.verdict, judged.verdict.rule_id) not in DARK:
             return None
         self._taken_silent, self._may_confirm = frozenset(silent), False
         return judged, climb(self._plan, {**self._seen, **silent}, ended=True)

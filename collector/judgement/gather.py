@@ -30,6 +30,7 @@ from collector.store.retiming import placed
 from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import NS
 from firmware.judgement import target_judgement as targets_json
+from firmware.judgement.confidence.accusers import concluded
 from firmware.judgement.round.from_records import standing
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.jsontypes import JsonValue, RecordError
@@ -45,7 +46,7 @@ MIN_BESIDE: Final = 3
 """So many devices in other countries it takes to speak of neighbours."""
 
 _ROUNDS: Final = """SELECT boot_id, start_boottime_ns, start_utc_ns, clock_quality, clock_error_ns, received_ns, verdict,
-    epoch, seq FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND verdict IS NOT NULL"""
+    rule_id, epoch, seq FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND verdict IS NOT NULL"""
 _LAST: Final = f"{_ROUNDS} ORDER BY seq DESC LIMIT ?"
 _UNTIL: Final = f"{_ROUNDS} AND start_utc_ns <= ? ORDER BY start_utc_ns DESC, seq DESC LIMIT ?"
 
@@ -179,7 +180,7 @@ def _rounds(
     """Return rounds with the times they were at, by all that is known now."""
     timeline = timings.timeline(connection, device)
     found = []
-    for boot_id, boottime, start, quality, error, received, word, epoch, seq in rows:
+    for boot_id, boottime, start, quality, error, received, word, rule_id, epoch, seq in rows:
         row = placed(
             RoundRow(
                 device=device,
@@ -201,7 +202,7 @@ def _rounds(
             ReceivedRound(
                 utc_s=row.start_utc_ns / NS,
                 received_utc_s=received / NS,
-                word=word,
+                word=concluded(word, rule_id or ""),
                 error_s=None if row.clock_error_ns is None else row.clock_error_ns / NS,
             )
         )

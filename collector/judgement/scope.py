@@ -13,6 +13,8 @@ from collector.judgement import conditions
 from collector.judgement.devices import DeviceStanding, DeviceState
 from collector.judgement.groups import MOST, ScopeFacts
 from collector.judgement.outside import OutsideFacts
+from firmware.judgement.confidence.said import said_of
+from firmware.judgement.confidence.table import Speaker
 from firmware.model.jsontypes import JsonValue
 from firmware.model.record import Verdict
 from firmware.model.statement import Statement, stated
@@ -33,11 +35,12 @@ def judge_scope(devices: Iterable[DeviceState], outside: OutsideFacts) -> Verdic
     """Return the verdict on one country, from its devices and what is known beside them."""
     facts = ScopeFacts.of(devices, outside)
     rule = next(rule for rule in SCOPE_RULES if rule.condition(facts))
-    return Verdict(
+    found = Verdict(
         verdict=rule.verdict,
         rule_id=rule.rule_id,
         evidence=tuple(_evidence(facts)),
     )
+    return said_of(Speaker.COUNTRY, found)
 
 
 def _evidence(facts: ScopeFacts) -> Iterator[Statement]:

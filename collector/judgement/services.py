@@ -129,11 +129,11 @@ def platforms_of(
 ) -> tuple[PlatformView, ...]:
     """Return the platforms that well devices find blocked, each from all their networks."""
     lost = vantage_lost(streaks)
-    found: dict[str, dict[str, list[VerdictWord]]] = {}
+    found: dict[str, dict[str, list[str]]] = {}
     for state, targets in devices:
         for target in targets if state.state is DeviceStanding.WELL else ():
-            if target.confidence != "low" and target.verdict in {*_BLOCKED, VerdictWord.OK}:
-                found.setdefault(target.name, {}).setdefault(state.network, []).append(target.verdict)
+            if target.confidence != "low" and target.concluded in {*_BLOCKED, VerdictWord.OK}:
+                found.setdefault(target.name, {}).setdefault(state.network, []).append(target.concluded)
     views = (
         PlatformView(
             name=name,
@@ -154,11 +154,11 @@ def vantage_lost(streaks: Iterable[VantageStreak]) -> Mapping[str, bool]:
     return found
 
 
-def _network_view(network: str, words: list[VerdictWord]) -> NetworkView:
+def _network_view(network: str, words: list[str]) -> NetworkView:
     blocked = [word for word in words if word in _BLOCKED]
     return NetworkView(
         network=network,
         blocked=len(blocked),
-        by_name=sum(word is not VerdictWord.BLOCKED_TCP for word in blocked),
+        by_name=sum(word != VerdictWord.BLOCKED_TCP for word in blocked),
         sure=len(words),
     )

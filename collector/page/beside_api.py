@@ -13,7 +13,7 @@ from collector.page import times
 from collector.page.api import moment
 from collector.page.errors import UnknownDeviceError
 from collector.page.headers import LIVE
-from collector.page.models import ApiModel, DeviceId, EpochId, MomentOut, Seq, StatementOut
+from collector.page.models import ApiModel, DeviceId, EpochId, MomentOut, Probability, Seq, StatementOut
 from collector.page.statements import evidence_out, statement_out
 from collector.page.target_api import DEVICE_ERRORS, FOUND, DevicePath, VantageOut, vantage_out
 from collector.store.queries import Queries
@@ -47,10 +47,13 @@ class PageOut(ApiModel):
     moment: MomentOut = Field(description="The same by all that is known now, with its error.")
     failure: str | None = Field(description="What failed; null: it was reached.")
     verdict: str = Field(description="The verdict’s word; see /about#verdicts.", examples=["blocked_tls"])
+    probability: Probability
     rule_id: str = Field(description="The rule that decided.", examples=["handshake-stopped"])
     evidence: list[StatementOut] = Field(description="What was seen.")
     overturned_by: str = Field(description="What would make the verdict wrong.")
-    confidence: str = Field(description="How much stands behind it: `high`, `medium` or `low`.")
+    confidence: str = Field(
+        description="How much stands behind what the rule concludes: `high`, `medium` or `low`."
+    )
     round_verdict: str = Field(
         description="The verdict on the round beside it: the one that was not well, or else the nearer; empty: not known.",
         examples=["ok"],
@@ -115,6 +118,7 @@ def _page(one: BesideRounds, english: Translator) -> PageOut:
         failure=one.row.failure,
         verdict=verdict.verdict,
         rule_id=verdict.rule_id,
+        probability=verdict.probability,
         evidence=evidence_out(verdict.evidence, english),
         overturned_by=english.overturned_by(verdict.rule_id),
         confidence=one.judgement.confidence,

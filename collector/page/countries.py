@@ -14,6 +14,7 @@ from collector.page.cards import VerdictInWords, tone_of
 from collector.page.times import NS_PER_S, Moment
 from collector.store import scopes
 from collector.store.scopes import Change, Holding
+from firmware.judgement.confidence.accusers import concluded
 from firmware.language.translator import Translator
 from firmware.model.verdict_words import VerdictWord
 
@@ -105,6 +106,8 @@ def sentence(assessment: scopes.Assessment, basis: Basis, translator: Translator
     if assessment.verdict == VerdictWord.INCONCLUSIVE:
         if assessment.rule_id == "too-few-devices":
             return translator.say("scope.inconclusive.too_few")
+        if concluded(assessment.verdict, assessment.rule_id) != assessment.verdict:
+            return translator.say("scope.inconclusive.suspected")
         if assessment.rule_id == "silent-in-one-region":
             return translator.say("scope.inconclusive.silent_in_one_region", where=basis.where)
         if assessment.rule_id == "group-not-well":

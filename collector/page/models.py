@@ -27,6 +27,16 @@ EpochId = Annotated[
 Seq = Annotated[int, Field(description="Number within the epoch, from 1 without a gap.", examples=[4211])]
 
 
+Probability = Annotated[
+    float | None,
+    Field(
+        description="How likely what is said is so, 0 to 1; null: it claims nothing, or older software said it. What is "
+        "suspected and not likely enough to be said stands in `evidence`, as `suspected`.",
+        examples=[0.9962],
+    ),
+]
+
+
 class ApiModel(BaseModel):
     """What all objects share: they are made once and never changed."""
 
@@ -60,6 +70,7 @@ class VerdictOut(ApiModel):
     rule_id: str = Field(
         description="The rule that decided; see /about#rules.", examples=["international-cut"]
     )
+    probability: Probability
     evidence: list[StatementOut] = Field(description="What was seen.")
     overturned_by: str = Field(description="What would make the verdict wrong, in English.")
 

@@ -10,12 +10,13 @@ from collector.judgement.changes import assessment_of, basis_of, events_of
 from collector.judgement.gather import CountryAssessment, Scopes
 from collector.page import countries, times
 from collector.page.headers import LIVE
-from collector.page.models import ApiModel, DeviceId, ErrorOut, StatementOut
+from collector.page.models import ApiModel, DeviceId, ErrorOut, Probability, StatementOut
 from collector.page.statements import evidence_out
 from collector.store.queries import Queries
 from collector.store.scopes import MAX_SAID, Assessment, ScopeQueries
 from firmware.language.numbers import ENGLISH
 from firmware.language.translator import Translator
+from firmware.model.statement import probability_in
 
 _ERRORS: Final[dict[int | str, dict[str, Any]]] = {
     503: {"model": ErrorOut, "description": "The store cannot be read at present."}
@@ -45,6 +46,7 @@ class ScopeOut(ApiModel):
         description="Two small letters; empty: devices by a plan of no country.", examples=["ir"]
     )
     verdict: str = Field(description="The verdict’s word.", examples=["mobile_shutdown"])
+    probability: Probability
     rule_id: str = Field(description="The rule that decided.", examples=["mobile-lost-fixed-well"])
     sentence: str = Field(description="The same in a sentence, in English.")
     evidence: list[StatementOut] = Field(description="What it rests on.")
@@ -65,6 +67,7 @@ class AssessmentOut(ApiModel):
     said: str = Field(description="When the collector said it, UTC, ISO 8601.")
     verdict: str = Field(description="The verdict’s word.", examples=["international_cut"])
     sentence: str = Field(description="The same in a sentence.")
+    probability: Probability
     rule_id: str = Field(description="The rule that decided.", examples=["abroad-lost-together"])
     since: str | None = Field(
         description="Since when it holds by the devices’ rounds, UTC; null: they do not tell."
@@ -191,6 +194,7 @@ def _scope(scope: CountryAssessment, english: Translator) -> ScopeOut:
         country=scope.country,
         verdict=scope.verdict.verdict,
         rule_id=scope.verdict.rule_id,
+        probability=scope.verdict.probability,
         sentence=countries.sentence(assessment, basis_of(assessment), english),
         evidence=evidence_out(scope.verdict.evidence, english),
         overturned_by=english.overturned_by(scope.verdict.rule_id),
@@ -215,6 +219,7 @@ def _said(assessment: Assessment, english: Translator) -> AssessmentOut:
         verdict=assessment.verdict,
         sentence=countries.sentence(assessment, basis, english),
         rule_id=assessment.rule_id,
+        probability=probability_in(assessment.evidence),
         since=None if assessment.since_ns is None else times.iso_ns(assessment.since_ns),
         since_error_s=None
         if assessment.since_error_ns is None

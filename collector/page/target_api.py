@@ -22,6 +22,7 @@ from collector.page.models import (
     ErrorOut,
     MomentOut,
     NoParameters,
+    Probability,
     Seq,
     StatementOut,
 )
@@ -89,10 +90,13 @@ class TargetOut(ApiModel):
     moment: MomentOut = Field(description="The same by all that is known now, with its error.")
     failure: str | None = Field(description="What failed; null: it was reached.")
     verdict: str = Field(description="The verdict’s word; see /about#verdicts.", examples=["blocked_tls"])
+    probability: Probability
     rule_id: str = Field(description="The rule that decided.", examples=["known-false-answer"])
     evidence: list[StatementOut] = Field(description="What was seen.")
     overturned_by: str = Field(description="What would make the verdict wrong.")
-    confidence: str = Field(description="How much stands behind it: `high`, `medium` or `low`.")
+    confidence: str = Field(
+        description="How much stands behind what the rule concludes: `high`, `medium` or `low`."
+    )
     vantage: VantageOut | None = Field(description="The view it was judged by; null: see `no_vantage`.")
     no_vantage: StatementOut | None = Field(description="Why there is no view; null: there is one.")
 
@@ -228,6 +232,7 @@ def _target(one: JudgedTarget, english: Translator) -> TargetOut:
         failure=one.row.failure,
         verdict=verdict.verdict,
         rule_id=verdict.rule_id,
+        probability=verdict.probability,
         evidence=evidence_out(verdict.evidence, english),
         overturned_by=english.overturned_by(verdict.rule_id),
         confidence=one.judgement.confidence,

@@ -11,6 +11,7 @@ from typing import Final
 from collector.store.arrivals import BatchArrived, IngestRow
 from collector.store.asked_columns import NAMES
 from firmware.judgement import target_judgement
+from firmware.judgement.confidence.accusers import concluded
 from firmware.judgement.site.targets import FAILED
 from firmware.model.jsontypes import JsonValue, RecordError
 from firmware.model.verdict_words import VerdictWord
@@ -18,7 +19,9 @@ from firmware.model.verdict_words import VerdictWord
 LIVE_NS: Final = 600 * 1_000_000_000
 """A round that arrives later than this after its start says nothing of now."""
 
-_TEST, _VERDICT, _START, _QUALITY = map(NAMES.index, ("test", "verdict", "start_utc_ns", "clock_quality"))
+_TEST, _VERDICT, _RULE, _START, _QUALITY = map(
+    NAMES.index, ("test", "verdict", "rule_id", "start_utc_ns", "clock_quality")
+)
 _DARK: Final = frozenset(
     {
         VerdictWord.INTERNATIONAL_CUT,
@@ -43,7 +46,7 @@ def report_of(batch: BatchArrived) -> PlatformReport | None:
     """Return what the last round of a batch says of platforms; None where it has no round of now."""
     rounds = [row for row in batch.rows if row.asked[_TEST] == "ladder" and row.asked[_VERDICT] is not None]
     last = max(rounds, key=lambda row: row.seq, default=None)
-    if last is None or not _is_of_now(last, batch.received_ns) or last.asked[_VERDICT] in _DARK:
+    if last is None or not _is_of_now(last, batch.received_ns) or _concluded(last) in _DARK:
         return None
     try:
         value: JsonValue = json.loads(last.body)
@@ -55,6 +58,10 @@ def report_of(batch: BatchArrived) -> PlatformReport | None:
     return PlatformReport(
         device=batch.device, failed=failed, reached=frozenset(one.name for one in targets) - failed
     )
+
+
+def _concluded(row: IngestRow) -> str:
+    return concluded(str(row.asked[_VERDICT]), str(row.asked[_RULE]))
 
 
 def _is_of_now(row: IngestRow, received_ns: int) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from firmware.judgement.confidence.accusers import concluded
 from firmware.judgement.line_loss import NO_TRIES, TargetTries, tries_from_json
 from firmware.model.jsontypes import JsonObject, JsonValue, Reader, RecordError
 from firmware.model.statement import Statement, stated
@@ -11,7 +12,10 @@ from firmware.model.verdict_words import VerdictWord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetJudgement:
-    """One target's verdict in one round. `step` is how far its journey came (`journey.Stage`), `tries` how often it was tried."""
+    """One target's verdict in one round. `step` is how far its journey came (`journey.Stage`), `tries` how often it was tried.
+
+    `probability` is how likely what its rule concludes is so; None where it claims nothing, and of older software.
+    """
 
     name: str
     verdict: VerdictWord
@@ -19,6 +23,12 @@ class TargetJudgement:
     step: str
     confidence: str
     tries: TargetTries = NO_TRIES
+    probability: float | None = None
+
+    @property
+    def concluded(self) -> str:
+        """Return what its rule concluded, where that was held back too."""
+        return concluded(str(self.verdict), self.rule_id)
 
     @property
     def statement(self) -> Statement:
@@ -42,6 +52,7 @@ def to_json(targets: Iterable[TargetJudgement]) -> list[JsonValue]:
             "step": one.step,
             "confidence": one.confidence,
             "tries": one.tries.to_json(),
+            "probability": one.probability,
         }
         for one in targets
     ]
@@ -57,6 +68,7 @@ def from_json(value: JsonValue) -> tuple[TargetJudgement, ...]:
 def _one(value: JsonValue) -> TargetJudgement:
     fields: JsonObject = value if isinstance(value, dict) else {}
     reader = Reader(fields, where="targets")
+    probability = fields.get("probability")
     return TargetJudgement(
         name=reader.text("name"),
         verdict=VerdictWord(reader.word("verdict", tuple(VerdictWord))),
@@ -64,4 +76,5 @@ def _one(value: JsonValue) -> TargetJudgement:
         step=reader.text("step"),
         confidence=reader.text("confidence"),
         tries=tries_from_json(fields.get("tries")),
+        probability=probability if isinstance(probability, float) and 0 < probability < 1 else None,
     )

@@ -1,7 +1,7 @@
 """A sentence of the catalogue with values put in: `{name}`, or `{name:kind}` where the kind says how it is shown. Pure.
 
 Kinds: `ms`, `s`, `min`, `h` (a time, from the ns or s that the value's name ends in, with `.1` for a decimal),
-`percent` (of a share), `id` (a number as it is: a status, a round). Without a kind a number is grouped, a list is
+`percent` (of a share, with `.2` for two decimals), `id` (a number as it is: a status, a round). Without a kind a number is grouped, a list is
 listed, and text is itself.
 """
 
@@ -62,9 +62,9 @@ class Filler:
             return str(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise PatternError(f"{name}: found {value!r}; {kind!r} takes a number")
-        if kind == "percent":
-            return self.unit("percent", value * 100)
         unit, _, places = kind.partition(".")
+        if unit == "percent":
+            return self.unit("percent", value * 100, places=int(places or 0))
         given_ns = _NS_OF_SUFFIX.get(name.rpartition("_")[2])
         if unit not in _UNIT_NS or given_ns is None:
             raise PatternError(f"{name}: no kind {kind!r} for a value of that name")

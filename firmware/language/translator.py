@@ -129,6 +129,7 @@ class Translator:
             "verdict": verdict.verdict,
             "sentence": self.verdict(verdict.verdict),
             "rule_id": verdict.rule_id,
+            "probability": verdict.probability,
             "evidence": [self.told("evidence", one) for one in verdict.evidence],
             "overturned_by": self.overturned_by(verdict.rule_id, verdict.overturned_by),
         }

@@ -154,6 +154,11 @@ class Verdict:
     evidence: Annotated[tuple[Statement, ...], json_key(_EVIDENCE, "Why.")] = ()
     overturned_by: Annotated[str, json_key(TEXT, "To schema 1, what would overturn it; empty since.")] = ""
 
+    @property
+    def probability(self) -> float | None:
+        """Return how likely what is said is so, as the evidence has it; None where nothing is claimed, or before there was one."""
+        return statement.probability_in(self.evidence)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:

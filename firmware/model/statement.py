@@ -6,7 +6,7 @@ is kept as it was, under the code `prose`.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +15,11 @@ from firmware.model.jsontypes import JsonValue, RecordError
 _INFINITY: Final = float("inf")
 PROSE: Final = "prose"
 """The code of a line that older software wrote as a sentence; its one parameter is `text`."""
+
+HOW_SURE: Final = "how-sure"
+"""The code of the evidence that says how likely the verdict is so."""
+SUSPECTED: Final = "suspected"
+"""The code of the evidence that says what was not sure enough to be the verdict, by which rule, and how likely it is so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +33,15 @@ class Statement:
 def stated(code: str, /, **parameters: JsonValue) -> Statement:
     """Return a statement of `code` with these parameters; which belong to it, `firmware.model.statement_forms` says."""
     return Statement(code=code, parameters=parameters)
+
+
+def probability_in(evidence: Iterable[Statement], code: str = HOW_SURE) -> float | None:
+    """Return the probability that evidence of a code states; None without one: nothing is claimed, or older software spoke."""
+    for one in evidence:
+        number = one.parameters.get("probability")
+        if one.code == code and isinstance(number, float) and 0 < number < 1:
+            return number
+    return None
 
 
 def prose(text: str) -> Statement:

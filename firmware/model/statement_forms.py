@@ -22,6 +22,11 @@ _PLATFORM: Final = StatementForm(parameters=("platform", "blocked", "tried", "ne
 _GROUP: Final = StatementForm(parameters=("name", "lost", "well"))
 
 EVIDENCE: Final[Mapping[str, StatementForm]] = {
+    # about any verdict
+    "how-sure": StatementForm(parameters=("probability", "countries"), counts="countries"),
+    "suspected": StatementForm(
+        parameters=("verdict", "rule_id", "probability", "countries"), counts="countries"
+    ),
     # about a round
     "nothing-measured": StatementForm(),
     "rung": StatementForm(parameters=("rung", "reached", "tried")),

@@ -59,4 +59,24 @@ BLOCKED: Final = frozenset(
 )
 """Words that say that a page is blocked."""
 
+ACCUSING: Final = BLOCKED | {
+    VerdictWord.ISP_OR_WIDER_OUTAGE,
+    VerdictWord.INTERNATIONAL_CUT,
+    VerdictWord.ALLOWLISTED,
+    VerdictWord.PROTOCOL_FILTERING,
+    VerdictWord.THROTTLED_TARGETED,
+    VerdictWord.THROTTLED_GENERAL,
+    VerdictWord.ISP_OUTAGE,
+    VerdictWord.TOTAL_SHUTDOWN,
+    VerdictWord.MOBILE_SHUTDOWN,
+    VerdictWord.REGIONAL_SHUTDOWN,
+    VerdictWord.PARTIAL_SHUTDOWN,
+    VerdictWord.PLATFORM_BLOCKED,
+    VerdictWord.TRANSIT_FAULT,
+}
+"""Words that say that somebody beyond the user's own network stops something, or lets it fall: an accusation."""
+
+REASSURING: Final = frozenset(VerdictWord) - ACCUSING - {VerdictWord.INCONCLUSIVE}
+"""`ok`, and the words by which what fails is nobody's doing: the home's, a server's, a crowd's or the collector's own."""
+
 DEVICE_WORDS: Final = frozenset(VerdictWord) - COLLECTOR_ONLY

@@ -91,6 +91,7 @@ def to_json(explained: Explained, translator: Translator) -> JsonObject:
         "verdict": verdict.verdict,
         "rule_id": verdict.rule_id,
         "confidence": explained.confidence,
+        "probability": verdict.probability,
         "blocking": pair.blocking,
         "accessible": pair.accessible,
         "evidence": [translator.told("evidence", one) for one in verdict.evidence],

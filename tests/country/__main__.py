@@ -4,10 +4,12 @@
     python -m tests.country --seed X --countries 1 --show
     python -m tests.country --seed X --shrink [--keep FILE]
     python -m tests.country --report FILE
+    python -m tests.country --calibrate FILE [--out FOLDER]
 
 Prints progress; then how many countries of which kinds, the table of truths and words, what was said too late or never and how
 soon the rest, the bounds, causes and kinds of what was false, with seeds. With `--resume` each country's count is added to a
-file, and those that are in it already are not played again. Ends with 1 where somebody was accused or comforted falsely.
+file, and those that are in it already are not played again. With `--calibrate` the table of numbers, its page and its
+picture are made of such a file. Ends with 1 where somebody was accused or comforted falsely.
 """
 
 import argparse
@@ -16,13 +18,22 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
+from firmware.judgement import confidence
+from firmware.judgement.confidence.table import to_text
 from tests.country import results
+from tests.country.calibrate import calibrated
+from tests.country.diagram import page, picture
 from tests.country.draw import HOURS, MOST_HOMES, draw
 from tests.country.many import Asked, played
 from tests.country.report import report
 from tests.country.shrink import shrink
 from tests.country.tally import Tally
+from tests.needs import ROOT
+
+TABLE: Final = Path(confidence.__file__).with_name("table.json")
+PAGES: Final = ROOT / "docs" / "explanation"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,6 +41,8 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     if options.report is not None:
         return _told(_total(options.report))
+    if options.calibrate is not None:
+        return _calibrate(options.calibrate, options.out)
     if options.shrink:
         truth = draw(options.seed, hours=options.hours, only=options.only, most_homes=options.homes)
         lines = []
@@ -79,6 +92,25 @@ def _play(options: argparse.Namespace) -> int:
     return _told(total, took_s=0.0 if known else time.monotonic() - began_s, workers=workers)
 
 
+def _calibrate(path: Path, out: Path) -> int:
+    """Write the table that ships, its page and its picture, from a file of countries of this checkout's rules."""
+    played_before = list(results.read(path))
+    seeds = sorted(seed for (seed, _, _), _ in played_before)
+    hours = sorted({hours for (_, hours, _), _ in played_before})
+    source = f"{len(seeds)} made countries (seeds {seeds[0]} to {seeds[-1]}, of {' or '.join(f'{one:g}' for one in hours)} h)"
+    found = calibrated([tally for _, tally in played_before], source)
+    TABLE.write_text(to_text(found.table), encoding="utf-8")
+    (out / "confidence.md").write_text(page(found), encoding="utf-8")
+    (out / "reliability.svg").write_text(picture(found), encoding="utf-8")
+    for said, number in sorted(found.table.numbers.items(), key=lambda one: one[1]):
+        count = found.table.counts[said]
+        print(
+            f"{number:.4f}  {said.speaker} {said.word} ({said.rule_id}{', ' * bool(said.certainty)}{said.certainty}): "
+            f"{count.false} false in {count.countries}"
+        )
+    return 0
+
+
 def _total(path: Path | None) -> Tally:
     total = Tally()
     for _, tally in () if path is None else results.read(path):
@@ -113,6 +145,10 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="print what a file holds, and play nothing"
     )
+    parser.add_argument(
+        "--calibrate", type=Path, metavar="FILE", help="make the table of numbers of what a file holds"
+    )
+    parser.add_argument("--out", type=Path, default=PAGES, help="where its page and picture go")
     parser.add_argument("--show", action="store_true", help="print the truth, and every change of a verdict")
     parser.add_argument("--shrink", action="store_true", help="look for a smaller truth that shows the same")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="write down what was made small")

@@ -36,6 +36,7 @@ from collector.vantage.thread import VantageThread
 from firmware.clock import clocks
 from firmware.model.plan import Plan
 from firmware.model.record import Record
+from firmware.model.statement import probability_in
 from firmware.model.task import Task
 from firmware.worker import runner
 from tests.country.sockets import Machine, Machines
@@ -179,8 +180,7 @@ class Centre:
                     verdict=said.verdict,
                     rule_id=said.rule_id,
                     where=where if isinstance(where, str) else "",
-                    # A verdict has none of its own yet.
-                    confidence=str(getattr(said, "confidence", "")),
+                    confidence=str(probability_in(said.evidence) or ""),
                 )
             )
         self._judge_at(_CALM_S if self._is_calm() else EVERY_S)

@@ -206,8 +206,7 @@ class _Play:
             targets=tuple(
                 (one.name, str(one.verdict), one.rule_id, str(one.confidence)) for one in told.targets
             ),
-            # A verdict has none of its own yet.
-            confidence=str(getattr(told.verdict, "confidence", "")),
+            confidence=str(told.verdict.probability or ""),
         )
         self._story.rounds.append(spoken)
         if self._words.get(home) != spoken.verdict:

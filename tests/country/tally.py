@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from firmware.judgement.confidence.accusers import concluded
 from firmware.model.verdict_words import VerdictWord
 from firmware.plans.load import load
 from tests.country.causes import Case, cause_of
@@ -74,6 +75,8 @@ class Tally:
     country_marks: Counter[str] = field(default_factory=Counter)
     sure: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     """By who said it (device, site, country), the word, its confidence and its mark."""
+    by_rule: Counter[tuple[str, str, str, str, str]] = field(default_factory=Counter)
+    """By who (round, site, country), what the rule concluded, said or held back, the rule, its certainty and the mark of that."""
     clear: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rounds that are clear cases, by what was so, and by whether they were `told` or `inconclusive`."""
     findings: list[Finding] = field(default_factory=list)
@@ -98,6 +101,7 @@ class Tally:
             "country",
             "country_marks",
             "sure",
+            "by_rule",
             "clear",
             "due",
             "missed",
@@ -156,6 +160,8 @@ class _Count:
             self._tally.country[name, said.verdict] += 1
             self._tally.country_marks[str(mark)] += 1
             self._tally.sure["country", said.verdict, said.confidence, str(mark)] += 1
+            word = concluded(said.verdict, said.rule_id)
+            self._by_rule("country", word, said.rule_id, country_mark(self._truth, word, said.at_s))
             case = Case(self._truth, None, mark, said.verdict, since_s=said.at_s, until_s=said.at_s)
             self._note("country", case, said.rule_id, name, said.at_s)
         for due in dues(self._truth):
@@ -169,6 +175,8 @@ class _Count:
         self._tally.rounds[name, spoken.verdict] += 1
         self._tally.marks[str(mark)] += 1
         self._tally.sure["device", spoken.verdict, spoken.confidence, str(mark)] += 1
+        found = concluded(spoken.verdict, spoken.rule_id)
+        self._by_rule("round", found, spoken.rule_id, device_mark(truth, home, found, *span))
         if self._is_clear(spoken):
             told = "inconclusive" if spoken.verdict == VerdictWord.INCONCLUSIVE else "told"
             self._tally.clear[name, told] += 1
@@ -178,9 +186,16 @@ class _Count:
             host = self._hosts.get(target, target)
             of_site = site_mark(truth, home, host, word, since_s=span[0], until_s=span[1])
             self._tally.sure["site", word, confidence, str(of_site)] += 1
+            found = concluded(word, rule_id)
+            found_mark = site_mark(truth, home, host, found, since_s=span[0], until_s=span[1])
+            self._by_rule("site", found, rule_id, found_mark, confidence)
             if confidence != "low":
                 case = Case(truth, home, of_site, word, since_s=span[0], until_s=span[1], host=host)
                 self._note(f"site {target} at {home}", case, rule_id, name, span[0])
+
+    def _by_rule(self, speaker: str, word: str, rule_id: str, mark: Mark, certainty: str = "") -> None:
+        """Count what a rule concluded, said or held back."""
+        self._tally.by_rule[speaker, word, rule_id, certainty, str(mark)] += 1
 
     def _is_clear(self, spoken: RoundSpoken) -> bool:
         """Return whether all is plain: a line that is easy to measure on, and one thing at most that bears on it, for a while."""

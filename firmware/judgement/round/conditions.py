@@ -289,11 +289,11 @@ def _risen(facts: RoundFacts, rung: Rung) -> bool:
 
 
 def target_is(word: VerdictWord) -> Callable[[RoundFacts], bool]:
-    """Return the condition that the outside is well and a platform's own verdict is `word`, and not weakly so."""
+    """Return the condition that the outside is well and a platform's own rule concludes `word`, and not weakly so."""
 
     def condition(facts: RoundFacts) -> bool:
         return facts.outside_well and any(
-            one.verdict is word and one.confidence != "low" for one in facts.targets
+            one.concluded == word and one.confidence != "low" for one in facts.targets
         )
 
     return condition

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from firmware.judgement.confidence.said import probability_concluded, said_of
+from firmware.judgement.confidence.table import LOW, Speaker
 from firmware.judgement.facts import FAMILIES, MIN_OK, Past, RoundFacts
 from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.observation import SILENCE_NS, Observation, Outlook
@@ -78,11 +80,12 @@ def judge_round(
     platforms = judge_targets(facts, known, views or {}, fingerprints=fingerprints)
     facts = replace(facts, targets=tuple(_in_short(name, one) for name, one in platforms.items()))
     rule = next(rule for rule in (RULES if rules is None else rules) if rule.condition(facts))
-    verdict = Verdict(
+    found = Verdict(
         verdict=rule.verdict,
         rule_id=rule.rule_id,
         evidence=tuple(_evidence(rule, facts, waiting)),
     )
+    verdict = said_of(Speaker.ROUND, found, at_most=_of_platforms(rule.verdict, facts.targets))
     return RoundJudgement(verdict=verdict, facts=facts, targets=facts.targets, pages=platforms)
 
 
@@ -94,7 +97,18 @@ def _in_short(name: str, judged: WebJudgement) -> TargetJudgement:
         step=judged.step,
         confidence=judged.confidence,
         tries=judged.tries,
+        probability=probability_concluded(judged.verdict),
     )
+
+
+def _of_platforms(word: VerdictWord, targets: Iterable[TargetJudgement]) -> float:
+    """Return how likely the surest platform of a word is so: a round that says it of one is no surer than that."""
+    numbers = [
+        one.probability
+        for one in targets
+        if one.confidence != LOW and one.probability is not None and one.concluded == word
+    ]
+    return max(numbers, default=1.0)
 
 
 def _evidence(rule: Rule, facts: RoundFacts, out: Sequence[Observation]) -> Iterator[Statement]:

@@ -7,6 +7,8 @@ Why each rule is as it is: docs/explanation/verdicts.md.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from firmware.judgement.confidence.said import said_of
+from firmware.judgement.confidence.table import LOW, Speaker
 from firmware.judgement.fingerprints.load import builtin
 from firmware.judgement.fingerprints.table import Fingerprint, Fingerprints
 from firmware.judgement.line_loss import NO_TRIES, TargetTries
@@ -25,9 +27,10 @@ from firmware.model.verdict_words import VerdictWord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebJudgement:
-    """The verdict on one page, and how much stands behind it: `high`, `medium` or `low`.
+    """The verdict on one page, and how much stands behind what its rule concludes: `high`, `medium` or `low`.
 
-    `low`: it rests on a vantage that is only the last known one, lacks one altogether, or is inconclusive.
+    `low`: it rests on a vantage that is only the last known one, lacks one altogether, or is inconclusive. How likely it
+    is so is a number, which stands in its evidence (`firmware.judgement.confidence`).
     """
 
     verdict: Verdict
@@ -59,15 +62,16 @@ def judge_facts(facts: WebFacts, vantage: SiteView | None) -> WebJudgement:
     rests_on_vantage = rule.verdict is not VerdictWord.OK and (not rule.is_sure or rule.needs_vantage)
     is_weak = rule.verdict is VerdictWord.INCONCLUSIVE or rule.is_unsure
     if is_weak or (facts.is_stale and rests_on_vantage):
-        confidence = "low"
+        confidence = LOW
     else:
         confidence = "high" if rule.is_sure else "medium"
+    concluded = Verdict(
+        verdict=rule.verdict,
+        rule_id=rule.rule_id,
+        evidence=tuple(_evidence(facts, vantage)),
+    )
     return WebJudgement(
-        verdict=Verdict(
-            verdict=rule.verdict,
-            rule_id=rule.rule_id,
-            evidence=tuple(_evidence(facts, vantage)),
-        ),
+        verdict=said_of(Speaker.SITE, concluded, certainty=confidence, is_told_of_others=facts.round is None),
         confidence=confidence,
         step=str(facts.stage),
         tries=tries_of(facts),

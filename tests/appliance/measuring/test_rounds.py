@@ -185,9 +185,9 @@ def test_a_dark_round_ends_early_once_the_near_was_asked_again() -> None:
     assert ended is not None
     judged, ladder = ended
     assert judged.verdict.verdict == "international_cut"
-    out = judged.verdict.evidence[-1]
+    out = judged.verdict.evidence[-2]
     assert (out.code, out.parameters["waited_s"]) == ("taken-to-be-silent", EARLY_NS // NS)
-    assert "taken to be silent" in lines(judged.verdict)[-1]
+    assert "taken to be silent" in lines(judged.verdict)[-2]
     assert ladder.rung(Rung.INTERNATIONAL).state is RungProgress.FAILED
     assert not current.is_over(done_ns)
     assert current.cost_bytes > current.wire_bytes

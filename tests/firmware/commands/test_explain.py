@@ -54,6 +54,7 @@ def test_lines_for_machines(tidegauge: Command, tmp_path: Path) -> None:
         "verdict",
         "rule_id",
         "confidence",
+        "probability",
         "blocking",
         "accessible",
         "evidence",

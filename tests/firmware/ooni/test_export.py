@@ -12,6 +12,7 @@ from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
 from firmware.model.record import Outcome, Record, Verdict, to_json
 from firmware.model.statement import Statement, prose, stated
 from firmware.ooni.explain import explain
+from firmware.ooni.explain import to_json as to_json_line
 from firmware.ooni.export import (
     Format,
     OoniExportResult,
@@ -24,6 +25,7 @@ from firmware.ooni.read import Document
 from firmware.ooni.write import Origin, measurement_of
 from tests.english import ENGLISH
 from tests.firmware.records import tcp_record
+from tests.sureness import every_rule_is
 
 BODY = json.dumps(to_json(tcp_record(1)))
 VANTAGE = SiteView(source=VantageSource.COLLECTOR, age_s=12.5, addresses=("192.0.2.1",), status=200)
@@ -168,6 +170,23 @@ def test_ooni_s_pair_is_null_where_ours_is_not_sure() -> None:
     found = explain(Document(line=1, value=json.loads(line)))
     assert json.loads(line)["test_keys"]["blocking"] is None
     assert found.pair.blocking is None
+
+
+@pytest.mark.parametrize(
+    ("number", "word", "blocking"), [(0.98, "inconclusive", None), (0.995, "blocked_tcp", "tcp_ip")]
+)
+def test_what_is_not_sure_enough_is_published_by_nobody(
+    number: float, word: str, blocking: str | None
+) -> None:
+    page = replace(timed_out(), test="web_connectivity", target="https://192.0.2.1/")
+    one = replace(stored(json.dumps(to_json(page)), replace(GETS_IT, saw_http=True)), around=WELL_TWICE)
+    with every_rule_is(number):
+        for form in (Format.OONI, Format.JSONL):
+            (line,) = lines([one], form, {}, OoniExportResult(), ENGLISH)
+            found = explain(Document(line=1, value=json.loads(line)))
+            assert (found.verdict.verdict, found.verdict.rule_id) == (word, "connect-stopped")
+            assert found.pair.blocking == blocking
+            assert to_json_line(found, ENGLISH)["probability"] == (number if blocking else None)
 
 
 def test_lines_of_older_software_are_read_and_accuse_nobody() -> None:
