@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import log10
 from typing import Final
 
-from firmware.judgement.confidence.said import LEAST
+from firmware.judgement.confidence.table import LEAST
 from tests.country.calibrate import STANCES, Calibration, Point
 
 _SIDE: Final = 300

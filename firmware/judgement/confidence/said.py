@@ -5,16 +5,12 @@ which rule and with which number stays in the evidence. This file must never mak
 """
 
 from dataclasses import replace
-from typing import Final
 
 from firmware.judgement.confidence import table
-from firmware.judgement.confidence.table import Said, Speaker, Sureness
+from firmware.judgement.confidence.table import LEAST, Said, Speaker, Sureness
 from firmware.model.record import Verdict
 from firmware.model.statement import HOW_SURE, SUSPECTED, probability_in, stated
 from firmware.model.verdict_words import ACCUSING, VerdictWord
-
-LEAST: Final = 0.99
-"""An accusation that is less likely so than this is not said."""
 
 
 def said_of(

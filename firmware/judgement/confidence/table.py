@@ -19,6 +19,8 @@ from firmware.model.verdict_words import ACCUSING, BLOCKED, REASSURING
 
 _PLACES: Final = 100_000
 """Numbers are cut to so many parts: five places."""
+LEAST: Final = 0.99
+"""An accusation that is less likely so than this is not said."""
 BEFORE: Final = Prior(mean=0.005, strength=10)
 """What is taken of a sure class before any country was played: that it is false in one of 200, as of ten countries. The rules
 were never false on 224 cases of known truth (scenarios, and QA cases of others) by which they were made, so that these count little."""
@@ -86,13 +88,17 @@ class Table:
 
 
 def made_of(counts: Mapping[Said, Count], source: str) -> Table:
-    """Return the table that follows from counts. What claims nothing is left out."""
+    """Return the table that follows from counts. What claims nothing is left out.
+
+    A rule that is found out, false so often that it falls below `LEAST`, is no measure of those that are not: they,
+    and such as never spoke, have their class's prior without it.
+    """
     counted = {said: count for said, count in sorted(counts.items()) if said.of_class and count.countries}
-    priors = {
-        name: prior_of(_of_class(counted, name), JEFFREYS if name.endswith(_UNSURE) else BEFORE)
-        for name in _classes()
-    }
-    numbers = {said: _cut(probability(priors[said.of_class], count)) for said, count in counted.items()}
+    of_all = _priors(counted)
+    numbers = {said: _cut(probability(of_all[said.of_class], count)) for said, count in counted.items()}
+    others = {said: count for said, count in counted.items() if not count.false or numbers[said] >= LEAST}
+    priors = _priors(others)
+    numbers |= {said: _cut(probability(priors[said.of_class], count)) for said, count in others.items()}
     return Table(source=source, priors=priors, counts=counted, numbers=numbers)
 
 
@@ -126,6 +132,13 @@ def read(text: str) -> Table:
 def shipped() -> Table:
     """Return the table that comes along."""
     return read(resources.files(__package__).joinpath("table.json").read_text(encoding="utf-8"))
+
+
+def _priors(counts: Mapping[Said, Count]) -> dict[str, Prior]:
+    return {
+        name: prior_of(_of_class(counts, name), JEFFREYS if name.endswith(_UNSURE) else BEFORE)
+        for name in _classes()
+    }
 
 
 def _classes() -> Iterable[str]:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from collector.judgement.scope import SCOPE_RULES
 from firmware.judgement.confidence.accusers import ACCUSERS, concluded
 from firmware.judgement.confidence.estimate import JEFFREYS, Count, Prior, prior_of, probability
-from firmware.judgement.confidence.said import LEAST, said_of
-from firmware.judgement.confidence.table import Said, Speaker, Table, made_of, read, shipped, to_text
+from firmware.judgement.confidence.said import said_of
+from firmware.judgement.confidence.table import LEAST, Said, Speaker, Table, made_of, read, shipped, to_text
 from firmware.judgement.round.rules import RULES
 from firmware.judgement.site.rules import WEB_RULES
 from firmware.model.record import Verdict
@@ -111,6 +111,19 @@ def test_where_nothing_was_false_a_rule_that_never_spoke_is_as_sure_as_its_class
     claims_nothing = Said(speaker="round", word="inconclusive", rule_id="no-control")
     assert made_of({claims_nothing: Count(countries=3, false=0)}, "").of(claims_nothing) is None
     assert isinstance(table, Table)
+
+
+def test_a_rule_that_is_found_out_silences_itself_alone() -> None:
+    found_out = Said(speaker="site", word="blocked_tcp", rule_id="connect-stopped", certainty="medium")
+    like_it = Said(speaker="site", word="blocked_tls", rule_id="handshake-stopped", certainty="medium")
+    unseen = Said(speaker="site", word="blocked_http", rule_id="request-stopped", certainty="medium")
+    table = made_of({found_out: Count(countries=8, false=3), like_it: Count(countries=2, false=0)}, "ten")
+    number, like, never = (table.of(one) for one in (found_out, like_it, unseen))
+    assert number is not None
+    assert like is not None
+    assert never is not None
+    assert number.probability < 0.9
+    assert min(like.probability, never.probability) >= LEAST
 
 
 def test_an_accusation_is_said_from_0_99_on_and_below_it_is_kept_in_the_evidence() -> None:
