@@ -10,22 +10,25 @@ import base64
 import binascii
 import json
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from firmware.files.durable import write_durably
 from firmware.judgement.site import vantage_json
-from firmware.judgement.site.evidence import SiteView
+from firmware.judgement.site.evidence import SecondView, SiteView, Stand
 from firmware.model.jsontypes import Reader, RecordError
 from firmware.model.plan import Plan
-from firmware.wire.vantage_news import VantageNews, decode_news
+from firmware.wire.vantage_news import SecondTold, VantageNews, decode_news
 
 NAME: Final = "controls.json"
 NS: Final = 1_000_000_000
 BELIEVED_S: Final = 24 * 3600.0
 """For so long news is not replaced by what the collector told before it."""
 _VERSION: Final = 1
+_STANDS: Final = frozenset(map(str, Stand))
+_Second = tuple[tuple[int, SecondView], ...]
 _log: Final = logging.getLogger(__name__)
 
 
@@ -56,7 +59,7 @@ class VantageNewsStore:
         self._targets = frozenset((one.test, one.target, one.name) for one in plan.targets)
         self._kept: HeldNews | None = None
         self._news = VantageNews(told_utc_ns=0)
-        self._seen: dict[str, tuple[int, SiteView]] = {}
+        self._seen: dict[str, tuple[int, SiteView, _Second]] = {}
         """What was seen of each target, by name, and when by the vantage's clock (UTC, ns)."""
         kept = _read(self._path)
         if kept is not None:
@@ -90,11 +93,13 @@ class VantageNewsStore:
 
     def views(self, now: Now) -> dict[str, SiteView]:
         """Return what the vantage saw of the plan's targets, by name, each with its age."""
-        return {
-            name: replace(view, age_s=age_s)
-            for name, (taken_utc_ns, view) in self._seen.items()
-            if (age_s := self.age_s(taken_utc_ns, now)) is not None
-        }
+        found: dict[str, SiteView] = {}
+        for name, (taken_utc_ns, view, second) in self._seen.items():
+            age_s = self.age_s(taken_utc_ns, now)
+            if age_s is not None:
+                beside = tuple(replace(one, before_s=self.age_s(at, now) or 0.0) for at, one in second)
+                found[name] = replace(view, age_s=age_s, second=beside)
+        return found
 
     def _stale(self, payload: bytes, now: Now) -> str:
         """Return why news that was told before what is known is refused: it was held back, or is sent again.
@@ -121,6 +126,7 @@ class VantageNewsStore:
                 one.target_name: (
                     one.taken_utc_ns,
                     replace(vantage_json.from_json(one.view, age_s=0.0), earlier_s=one.earlier_s),
+                    _second(one.second),
                 )
                 for one in news.seen
                 if (one.test, one.target, one.target_name) in self._targets
@@ -129,6 +135,15 @@ class VantageNewsStore:
             return str(error)
         self._kept, self._news, self._seen = kept, news, seen
         return ""
+
+
+def _second(told: Iterable[SecondTold]) -> _Second:
+    """Return what was seen from stands that this software knows, each with when that was."""
+    return tuple(
+        (one.taken_utc_ns, SecondView(stand=Stand(one.stand), before_s=0.0, failure=one.failure))
+        for one in told
+        if one.stand in _STANDS
+    )
 
 
 def _write(path: Path, kept: HeldNews) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from firmware.net.targets import family_of
 from firmware.settings.load import setting, table
 
 _LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
@@ -87,6 +88,30 @@ class VantageSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecondVantageSettings:
+    """The second vantage: the same targets at the same times from another address of this machine, a second uplink's or tunnel's.
+
+    It tells a platform that refuses a country from one that is blocked there. Its network must be one that platforms treat
+    like the country's, and must not pass the filters that the country's devices pass.
+    """
+
+    source_address: str = setting(
+        "",
+        doc="The address of this machine that it sends from; what leaves from there must take the second way.",
+        pattern=r"[0-9A-Fa-f:.]*",
+        form="an IPv4 or IPv6 address",
+        sample="10.8.0.2",
+    )
+    country: str = setting(
+        "",
+        doc="The country whose networks platforms treat it like, as devices and plans name it.",
+        pattern=r"(?:[a-z]{2})?",
+        form="two small letters",
+        sample="ir",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSettings:
     """Who is believed. Without it the collector takes what comes, and must face the loopback only."""
 
@@ -140,6 +165,7 @@ class CollectorSettings:
     broker: BrokerSettings = table(BrokerSettings)
     ingest: IngestSettings = table(IngestSettings)
     vantage: VantageSettings = table(VantageSettings, was="control")
+    second_vantage: SecondVantageSettings = table(SecondVantageSettings)
     trust: TrustSettings = table(TrustSettings)
     intake: IntakeSettings = table(IntakeSettings)
 
@@ -148,6 +174,17 @@ class CollectorSettings:
         address = broker_address(self.broker.use)
         if address is not None and not 1 <= address[1] <= 65535:
             raise ValueError("a broker's port is from 1 to 65535")
+        second = self.second_vantage
+        if bool(second.source_address) != bool(second.country):
+            raise ValueError(
+                "[second_vantage] `source_address` and `country` go together: set both or neither"
+            )
+        if second.source_address and family_of(second.source_address) is None:
+            raise ValueError(
+                f"[second_vantage] `source_address`: found {second.source_address!r}; allowed is an IPv4 or IPv6 address"
+            )
+        if second.source_address and not self.vantage.enabled:
+            raise ValueError("[second_vantage] stands beside the vantage: set [vantage] `enabled` too")
         if (self.trust.devices is None) != (self.trust.identity is None):
             raise ValueError("[trust] `devices` and `identity` go together: set both or neither")
         if self.trust.devices is None and self.intake.port and self.intake.host not in _LOOPBACK:

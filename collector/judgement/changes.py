@@ -158,22 +158,21 @@ def _platform(kept: JsonValue) -> PlatformView | None:
             return PlatformView(
                 name=name,
                 vantage_well=vantage,
-                networks=tuple(
-                    NetworkView(network=network, blocked=blocked, by_name=by_name, sure=sure)
-                    for one in networks
-                    for network, blocked, by_name, sure in [_network(one)]
-                ),
+                networks=tuple(map(_network, networks)),
             )
         case _:
             return None
 
 
-def _network(kept: JsonValue) -> tuple[str, int, int, int]:
+def _network(kept: JsonValue) -> NetworkView:
     match kept:
-        case [str(network), int(blocked), int(by_name), int(sure)]:
-            return network, blocked, by_name, sure
+        case [str(network), int(blocked), int(on_the_way), int(sure), *more]:
+            untold = more[0] if more and isinstance(more[0], int) else 0
+            return NetworkView(
+                network=network, blocked=blocked, on_the_way=on_the_way, sure=sure, untold=untold
+            )
         case _:
-            return "", 0, 0, 0
+            return NetworkView(network="", blocked=0, on_the_way=0, sure=0)
 
 
 def _basis(scope: CountryAssessment) -> JsonObject:
@@ -196,7 +195,7 @@ def _basis(scope: CountryAssessment) -> JsonObject:
             [
                 one.name,
                 one.vantage_well,
-                [[of.network, of.blocked, of.by_name, of.sure] for of in one.networks],
+                [[of.network, of.blocked, of.on_the_way, of.sure, of.untold] for of in one.networks],
             ]
             for one in scope.outside.platforms
         ],

@@ -1,7 +1,8 @@
 """What a country's devices say of single platforms in their last rounds, counted beside what the vantage sees of them. Pure.
 
 A platform is blocked for the country only by devices of unrelated networks, while the vantage gets it. Connections that are
-stopped everywhere alike must never accuse by themselves: a platform that drops a country looks the same.
+stopped everywhere alike must never accuse by themselves: a platform that drops a country looks the same, unless somebody
+whom it treats alike was seen to reach it (`firmware.judgement.site.refusal`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,6 +11,7 @@ from typing import Final
 
 from collector.judgement.devices import DeviceStanding, DeviceState
 from collector.store.vantage_streaks import VantageStreak
+from firmware.judgement.site.refusal import MAY_REFUSE, NOT_REFUSED, REFUSES
 from firmware.judgement.site.targets import FAILED
 from firmware.judgement.target_judgement import TargetJudgement
 from firmware.model.verdict_words import VerdictWord
@@ -43,13 +45,15 @@ class ServiceLost:
 class NetworkView:
     """One platform from one network: how many of the devices that are sure of it find it blocked.
 
-    `by_name` counts those whose finding only somebody on the way explains: by its name, or by a false answer.
+    `on_the_way` counts those whose finding only somebody on the way explains: by its name, by a false answer, or since the
+    platform is known not to refuse. `untold` counts those of the blocked who cannot tell whether the platform refuses.
     """
 
     network: str
     blocked: int
-    by_name: int
+    on_the_way: int
     sure: int
+    untold: int = 0
 
     @property
     def is_blocked(self) -> bool:
@@ -83,7 +87,9 @@ class PlatformView:
     @property
     def is_refusal(self) -> bool:
         """Return whether it may be the platform's own: no connection from anywhere in the country, and no other sign."""
-        return sum(one.by_name for one in self.networks) < MIN_IN_NETWORK and self.blocked == self.sure
+        if sum(one.on_the_way for one in self.networks) >= MIN_IN_NETWORK:
+            return False
+        return self.blocked == self.sure or any(one.untold for one in self.networks)
 
     @property
     def is_stopped(self) -> bool:
@@ -129,15 +135,17 @@ def platforms_of(
 ) -> tuple[PlatformView, ...]:
     """Return the platforms that well devices find blocked, each from all their networks."""
     lost = vantage_lost(streaks)
-    found: dict[str, dict[str, list[str]]] = {}
+    found: dict[str, dict[str, list[TargetJudgement]]] = {}
     for state, targets in devices:
         for target in targets if state.state is DeviceStanding.WELL else ():
-            if target.confidence != "low" and target.concluded in {*_BLOCKED, VerdictWord.OK}:
-                found.setdefault(target.name, {}).setdefault(state.network, []).append(target.concluded)
+            if _is_untold(target) or (
+                target.confidence != "low" and target.concluded in {*_BLOCKED, VerdictWord.OK}
+            ):
+                found.setdefault(target.name, {}).setdefault(state.network, []).append(target)
     views = (
         PlatformView(
             name=name,
-            networks=tuple(_network_view(network, words) for network, words in sorted(by_network.items())),
+            networks=tuple(_network_view(network, told) for network, told in sorted(by_network.items())),
             vantage_well=None if name not in lost else not lost[name],
         )
         for name, by_network in sorted(found.items())
@@ -154,11 +162,19 @@ def vantage_lost(streaks: Iterable[VantageStreak]) -> Mapping[str, bool]:
     return found
 
 
-def _network_view(network: str, words: list[str]) -> NetworkView:
-    blocked = [word for word in words if word in _BLOCKED]
+def _is_untold(target: TargetJudgement) -> bool:
+    return target.rule_id in (MAY_REFUSE, REFUSES)
+
+
+def _network_view(network: str, told: list[TargetJudgement]) -> NetworkView:
+    blocked = [one for one in told if one.concluded in _BLOCKED or _is_untold(one)]
     return NetworkView(
         network=network,
         blocked=len(blocked),
-        by_name=sum(word != VerdictWord.BLOCKED_TCP for word in blocked),
-        sure=len(words),
+        on_the_way=sum(
+            one.rule_id == NOT_REFUSED or one.concluded in _BLOCKED - {VerdictWord.BLOCKED_TCP}
+            for one in blocked
+        ),
+        sure=len(told),
+        untold=sum(map(_is_untold, blocked)),
     )

@@ -28,6 +28,7 @@ from collector.page.models import (
 )
 from collector.page.statements import evidence_out, statement_out
 from collector.store.queries import Queries
+from collector.store.second_looks import SecondLook, SecondQueries
 from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import VantageStreak
 from collector.vantage.judging import JudgedRound, JudgedTarget, Judging
@@ -140,11 +141,28 @@ class VantageGapOut(ApiModel):
     reason: StatementOut = Field(description="Why.")
 
 
+class SecondLookOut(ApiModel):
+    """Whether somebody whom platforms treat like a country’s devices got a target last."""
+
+    stand: str = Field(
+        description="`second`: the second vantage; `inside`: the country’s own devices, of which only successes count."
+    )
+    country: str = Field(description="The country whose devices are treated alike.", examples=["ir"])
+    test: str = Field(description="Which measurement.")
+    target: str = Field(description="What was asked.")
+    target_name: str = Field(description="Its name in the plan.")
+    at: str = Field(description="When, UTC, ISO 8601.")
+    failure: str | None = Field(description="Why no connection was had; null: it proved itself.")
+
+
 class VantageListOut(ApiModel):
     """What the vantage saw last."""
 
     as_of: str = Field(description="When this was answered, UTC, ISO 8601.")
     targets: list[VantageStreakOut] = Field(description="Every target heard of in the last 24 hours.")
+    second: list[SecondLookOut] = Field(
+        description="The last looks from where platforms treat whoever asks like a country’s devices, of the last 24 hours."
+    )
     gaps: list[VantageGapOut] = Field(description="The last times in which it did not look, newest first.")
 
 
@@ -156,6 +174,7 @@ class TargetApi:
         self._lists = lists
         self._judging = Judging(queries, lists.fingerprints)
         self._vantage = VantageQueries(queries)
+        self._second = SecondQueries(queries)
         self._now_ns = now_ns
         self._english = Translator(ENGLISH)
 
@@ -198,6 +217,7 @@ class TargetApi:
             targets=[
                 _streak(streak, now_ns) for streak in self._vantage.last(since_utc_ns=now_ns - SHOWN_NS)
             ],
+            second=[_second(one) for one in self._second.last(since_utc_ns=now_ns - SHOWN_NS)],
             gaps=[
                 VantageGapOut(
                     from_=times.iso_ns(gap.from_utc_ns),
@@ -269,4 +289,16 @@ def _streak(streak: VantageStreak, now_ns: int) -> VantageStreakOut:
             http_failure=streak.view.http_failure,
             status=streak.view.status,
         ),
+    )
+
+
+def _second(look: SecondLook) -> SecondLookOut:
+    return SecondLookOut(
+        stand=str(look.stand),
+        country=look.country,
+        test=look.key.test,
+        target=look.key.target,
+        target_name=look.key.target_name,
+        at=times.iso_ns(look.utc_ns),
+        failure=look.failure,
     )

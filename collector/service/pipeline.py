@@ -142,7 +142,13 @@ def _judges(
 
     scopes = ScopeThread(directory.database, queries, look=look, retired=retired)
     vantage = VantageThread(
-        directory.database, queries, settings.vantage, send=send, say=say, looked=scopes.nudge
+        directory.database,
+        queries,
+        settings.vantage,
+        second=settings.second_vantage,
+        send=send,
+        say=say,
+        looked=scopes.nudge,
     )
     return scopes, vantage
 

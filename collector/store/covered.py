@@ -99,6 +99,15 @@ OBSERVED: Final = (
     ),
     _covered("control_gap", "id from_utc_ns to_utc_ns reason", whose="reason", fixed=True, kept=False),
 )
-COVERED: Final = (*RECEIVED, *ASSESSED, *OBSERVED)
-FIRST_COVERED: Final = COVERED
+# What was seen from a second stand (collector.store.second_looks).
+SECOND: Final = (
+    _covered(
+        "second_run",
+        "id stand country test target target_name first_utc_ns last_utc_ns failure later_ms",
+        whose="country",
+        kept=False,
+    ),
+)
+COVERED: Final = (*RECEIVED, *ASSESSED, *OBSERVED, *SECOND)
+FIRST_COVERED: Final = (*RECEIVED, *ASSESSED, *OBSERVED)
 """What the chain's first entries cover, in the form that the tables had then: never edited, as a migration is not."""

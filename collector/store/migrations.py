@@ -10,6 +10,7 @@ that a step does not need to move.
     tombstone  what a device gave up, and why
     reject     what was not accepted, with the reason and what arrived, bounded
     control_run, control_gap   what the vantage saw from outside, and when it did not look
+    second_run  what a second vantage, or a country's devices, saw of the same targets
     run        the starts of a device's software, by which a copied card is found out
     boot, sync_point   what places a device's boots in time
     turn       what a device's last hello said ahead of its records: its headline
@@ -306,6 +307,27 @@ def m007_digest_chain(db: Database) -> None:
         ) STRICT"""
     )
     chain.begin(db.conn, FIRST_COVERED, time.time_ns())
+
+
+@MIGRATIONS()
+def m008_second_looks(db: Database) -> None:
+    """Make the table of what was seen from where platforms treat whoever asks like a country's devices."""
+    db.execute(
+        """CREATE TABLE second_run (
+            id INTEGER PRIMARY KEY,
+            stand TEXT NOT NULL,
+            country TEXT NOT NULL,
+            test TEXT NOT NULL,
+            target TEXT NOT NULL,
+            target_name TEXT NOT NULL,
+            first_utc_ns INTEGER NOT NULL,
+            last_utc_ns INTEGER NOT NULL CHECK (last_utc_ns >= first_utc_ns),
+            failure TEXT,
+            later_ms TEXT NOT NULL,
+            UNIQUE (stand, country, test, target, target_name, first_utc_ns)
+        ) STRICT"""
+    )
+    db.execute("CREATE INDEX second_run_ended ON second_run (last_utc_ns)")
 
 
 def _asked_step(column: AskedColumn) -> None:

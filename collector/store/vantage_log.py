@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Final, Self
 
 from collector.errors import StoreError
-from collector.store import writing
+from collector.store import second_looks, writing
 from collector.store.chain import Chain
-from collector.store.covered import OBSERVED
+from collector.store.covered import OBSERVED, SECOND
 from collector.store.queries import Queries
+from collector.store.second_looks import SecondLook
 from collector.store.vantage_streaks import NS, Key, Sample, VantageStreak, continued
 from firmware.judgement.site import vantage_json
 from firmware.model import statement
@@ -61,7 +62,7 @@ class VantageLog:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._chain = Chain(connection, OBSERVED, kind="observed")
+        self._chain = Chain(connection, (*OBSERVED, *SECOND), kind="observed")
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -72,14 +73,18 @@ class VantageLog:
         """Close the connection."""
         self._connection.close()
 
-    def add(self, samples: Iterable[Sample], *, every_s: float) -> tuple[VantageStreak, ...]:
+    def add(
+        self, samples: Iterable[Sample], *, every_s: float, second: Iterable[SecondLook] = ()
+    ) -> tuple[VantageStreak, ...]:
         """Append samples, each continuing its target's last streak or beginning one; return those streaks.
 
+        `second` are looks from elsewhere (`collector.store.second_looks`), kept with them.
         Raises `StoreError`: then none is kept.
         """
         try:
             with self._chain.transaction():
                 streaks = tuple(self._add(sample, every_s) for sample in samples)
+                second_looks.add(self._connection, second, every_s=every_s)
         except sqlite3.Error as error:
             raise StoreError(f"the vantage's log took nothing ({error})") from error
         return streaks
@@ -103,6 +108,7 @@ class VantageLog:
             with self._chain.transaction():
                 self._connection.execute("DELETE FROM control_run WHERE last_utc_ns < ?", (before_ns,))
                 self._connection.execute("DELETE FROM control_gap WHERE to_utc_ns < ?", (before_ns,))
+                second_looks.thin(self._connection, before_ns)
                 self._connection.execute(
                     """DELETE FROM control_run WHERE last_utc_ns <=
                        (SELECT last_utc_ns FROM control_run ORDER BY last_utc_ns DESC LIMIT 1 OFFSET ?)""",

@@ -14,13 +14,15 @@ from typing import Final
 from collector.store.answers import RecordRow, RoundRow
 from collector.store.history import DeviceHistory
 from collector.store.queries import Queries
+from collector.store.second_looks import SecondQueries
 from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import NS, Key
 from collector.vantage.log import joined
 from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.round.from_records import HISTORY_ROUNDS, LISTS, ended_ns, judge_stored
 from firmware.judgement.round.verdict import RoundJudgement
-from firmware.judgement.site.evidence import Looked, SiteView
+from firmware.judgement.site.evidence import Looked, SecondView, SiteView
+from firmware.judgement.site.refusal import MARGIN_S
 from firmware.judgement.site.verdict import WebJudgement
 from firmware.model.jsontypes import RecordError
 from firmware.model.record import ClockQuality, Record, Rung, Verdict, from_json
@@ -76,6 +78,7 @@ class Judging:
         self._queries = queries
         self._history = DeviceHistory(queries)
         self._vantage = VantageQueries(queries)
+        self._beside = SecondQueries(queries)
 
     def round(
         self, device: str, *, until: tuple[str, int] | None = None, history: int = HISTORY_ROUNDS
@@ -150,6 +153,13 @@ class Judging:
         vantage, why = joined(
             tuple({streak.first_utc_ns: streak for streak in streaks}.values()), moment_ns, first_ns, last_ns
         )
+        if vantage is not None:
+            beside = self._beside.by(row.device, key, first_ns - round(MARGIN_S * NS))
+            second = tuple(
+                SecondView(stand=one.stand, before_s=(last_ns - one.utc_ns) / NS, failure=one.failure)
+                for one in beside
+            )
+            vantage = replace(vantage, second=second)
         return _View(vantage=vantage, why=why)
 
     def _records(self, row: RoundRow) -> Iterator[tuple[RecordRow, Record]]:

@@ -19,6 +19,9 @@ from firmware.model.verdict_words import VerdictWord
 LIVE_NS: Final = 600 * 1_000_000_000
 """A round that arrives later than this after its start says nothing of now."""
 
+PROVEN: Final = frozenset({"page-proven", "site-proven"})
+"""The rules by which a platform proved itself by its certificate."""
+
 _TEST, _VERDICT, _RULE, _START, _QUALITY = map(
     NAMES.index, ("test", "verdict", "rule_id", "start_utc_ns", "clock_quality")
 )
@@ -35,11 +38,16 @@ _DARK: Final = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformReport:
-    """The platforms that a device's last round lost, and those that it reached, by name."""
+    """The platforms that a device's last round lost, and those that it reached, by name.
+
+    `proven` are those that proved themselves. `began_utc_ns` is when the round began, None where its device did not know.
+    """
 
     device: str
     failed: frozenset[str]
     reached: frozenset[str]
+    proven: frozenset[str] = frozenset()
+    began_utc_ns: int | None = None
 
 
 def report_of(batch: BatchArrived) -> PlatformReport | None:
@@ -55,8 +63,14 @@ def report_of(batch: BatchArrived) -> PlatformReport | None:
     except (ValueError, RecordError):
         return None  # of other software: as if nothing had been said of them
     failed = frozenset(one.name for one in targets if one.step in FAILED)
+    began_utc_ns = last.asked[_START]
+    is_timed = last.asked[_QUALITY] != "unsynchronised" and isinstance(began_utc_ns, int)
     return PlatformReport(
-        device=batch.device, failed=failed, reached=frozenset(one.name for one in targets) - failed
+        device=batch.device,
+        failed=failed,
+        reached=frozenset(one.name for one in targets) - failed,
+        proven=frozenset(one.name for one in targets if one.rule_id in PROVEN),
+        began_utc_ns=began_utc_ns if is_timed and isinstance(began_utc_ns, int) else None,
     )
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Final
@@ -43,13 +44,26 @@ class Sweep:
     fault: Statement | None = None
 
 
+def measure_from(
+    sources: Sequence[str], targets: Sequence[VantageTarget], stopping: Event
+) -> tuple[Sweep, ...]:
+    """Measure every target once from each of `sources` ("": as the routes have it), all at once; see `measure`."""
+    with ThreadPoolExecutor(max_workers=len(sources)) as pool:
+        sweeps = [pool.submit(measure, targets, stopping, source=source) for source in sources]
+        return tuple(one.result() for one in sweeps)
+
+
 def measure(
     targets: Sequence[VantageTarget],
     stopping: Event,
     *,
+    source: str = "",
     command: Sequence[str] = (sys.executable, "-m", "firmware.worker.process"),
 ) -> Sweep:
-    """Measure every target once. Returns early, with what there is, when `stopping` is set."""
+    """Measure every target once. Returns early, with what there is, when `stopping` is set.
+
+    `source`, where it is not "", is the address of this host that all leaves from.
+    """
     start_ns = boottime_ns() + NS
     tasks = {str(number): _task(number, one, start_ns) for number, one in enumerate(targets)}
     sweep = Sweep()
@@ -57,7 +71,7 @@ def measure(
     with ours:
         with theirs:
             process = subprocess.Popen(
-                [*command, "--fd", str(theirs.fileno())],
+                [*command, "--fd", str(theirs.fileno()), *(("--source", source) if source else ())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

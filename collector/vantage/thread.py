@@ -9,33 +9,37 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from collector.errors import StoreError
 from collector.messages import OutgoingMessage
-from collector.settings import VantageSettings
+from collector.settings import SecondVantageSettings, VantageSettings
 from collector.store.arrivals import BatchArrived
 from collector.store.queries import Queries
-from collector.store.vantage_log import Gap, VantageLog, VantageQueries
-from collector.store.vantage_streaks import NS, SAMPLES_MISSED, VantageStreak
+from collector.store.second_looks import SecondLook, SecondQueries
+from collector.store.vantage_log import Gap, KnownDevice, VantageLog, VantageQueries
+from collector.store.vantage_streaks import NS, SAMPLES_MISSED
 from collector.vantage import sweep
 from collector.vantage.asking import Asking, Look
 from collector.vantage.log import is_connected, sample_of
+from collector.vantage.news import message, news_of
 from collector.vantage.reports import report_of
+from collector.vantage.second import Reached, looks_of
+from collector.vantage.sweep import Sweep
 from collector.vantage.targets import Chosen, VantageTarget, asked, choose, read_plans, targets_of
-from firmware.judgement.site import vantage_json
-from firmware.judgement.site.evidence import MOST_LOOKS
+from firmware.judgement.site.evidence import VANTAGE_FRESH_S
 from firmware.model.plan import Plan
 from firmware.model.record import Record
 from firmware.model.statement import stated, to_json
-from firmware.wire import messages
 from firmware.wire.messages import Hello
-from firmware.wire.vantage_news import LEAF, VantageNews, VantageView, encode_news
+from firmware.wire.vantage_news import encode_news
 
 HEARD_WITHIN_NS: Final = 400 * 24 * 3600 * NS
 """A device that was silent for longer has its plan measured no more; the longest cut on record lasted 87 days."""
+TOLD_BESIDE_NS: Final = round(VANTAGE_FRESH_S) * NS
+"""Looks from elsewhere are told when they are no older: none that is counts."""
 TOLD_EVERY_NS: Final = 3600 * NS
 """Unchanged news is told again this often, so that a device that is cut off has a recent one."""
 BESIDE_A_SWEEP: Final = 50
@@ -68,6 +72,7 @@ class VantageThread:
         queries: Queries,
         settings: VantageSettings,
         *,
+        second: SecondVantageSettings | None = None,
         send: Callable[[OutgoingMessage], None],
         say: Callable[[str], None],
         looked: Callable[[], None] = lambda: None,
@@ -76,6 +81,9 @@ class VantageThread:
         self._database = database
         self._queries = VantageQueries(queries)
         self._settings = settings
+        self._second = second or SecondVantageSettings()
+        self._reached = Reached()
+        self._beside = SecondQueries(queries)
         self._send = send
         self._say = say
         self._looked = looked
@@ -117,6 +125,7 @@ class VantageThread:
         """Have it look soon at the platforms that a device says it lost, and had not. Callable from any thread."""
         report = report_of(batch)
         if report is not None:
+            self._reached.note(report)
             names = self._names
             self._asking.report(
                 report.device,
@@ -183,13 +192,15 @@ class VantageThread:
         if not targets:
             self._sweep_s = min(self._sweep_s, self._now_s() + _IDLE_S)
             return
-        swept = sweep.measure(targets, self._stopping)
+        sources = ("", self._second.source_address) if self._second.source_address else ("",)
+        swept, *others = sweep.measure_from(sources, targets, self._stopping)
         if self._stopping.is_set():
             return
+        second = self._looks_beside(chosen.plans, heard, targets, others)
         if swept.fault is not None:
             log.warning("the vantage: %s", to_json(swept.fault))
             vantage_log.note_gap(Gap(from_utc_ns=began_ns, to_utc_ns=time.time_ns(), reason=swept.fault))
-        is_connected = self._keep(vantage_log, targets, swept.records)
+        is_connected = self._keep(vantage_log, targets, swept.records, second)
         if look.is_sweep:
             self._swept_ns, self._is_swept = began_ns, is_connected
             self._names = frozenset(one.key.target_name for one in targets if one.in_rounds)
@@ -203,8 +214,32 @@ class VantageThread:
                 self._now_s()
             )  # its line is back: what the last sweep could not see is to be seen now
 
+    def _looks_beside(
+        self,
+        plans: Sequence[Plan],
+        heard: Sequence[KnownDevice],
+        targets: Sequence[VantageTarget],
+        others: Sequence[Sweep],
+    ) -> list[SecondLook]:
+        """Return what the second vantage found, and what devices reached, each for its country."""
+        looks = [one for swept in others for one in looks_of(self._second.country, targets, swept.records)]
+        if others and not looks:
+            log.warning(
+                "the second vantage (%s) reaches too few reference targets: it says nothing",
+                self._second.source_address,
+            )
+        for country in {plan.country for plan in plans}:
+            devices = [one.device for one in heard if one.country == country]
+            of_country = targets_of(plan for plan in plans if plan.country == country)
+            looks += self._reached.looks(country, devices, of_country)
+        return looks
+
     def _keep(
-        self, vantage_log: VantageLog, targets: Sequence[VantageTarget], records: Sequence[Record]
+        self,
+        vantage_log: VantageLog,
+        targets: Sequence[VantageTarget],
+        records: Sequence[Record],
+        second: Sequence[SecondLook],
     ) -> bool:
         """Keep what was measured; return whether the vantage was connected meanwhile."""
         connected = is_connected(targets, records)
@@ -213,7 +248,7 @@ class VantageThread:
                 "the vantage reaches its own reference targets no more: it says nothing of the others"
             )
         samples = [sample for one in records if (sample := sample_of(one, connected=connected))]
-        vantage_log.add(samples, every_s=self._settings.every_s)
+        vantage_log.add(samples, every_s=self._settings.every_s, second=second)
         if self._sweeps % _THIN_EVERY == 0:
             vantage_log.thin(now_utc_ns=time.time_ns(), days=self._settings.days_kept)
         self._sweeps += 1
@@ -236,16 +271,19 @@ class VantageThread:
             for streak in self._queries.last(since_utc_ns=self._swept_ns)
             if streak.view.reachable
         }
+        second = self._beside.last(since_utc_ns=time.time_ns() - TOLD_BESIDE_NS)
         for country in {plan.country for plan in plans}:
+            beside = [one for one in second if one.country == country]
             wanted = targets_of(plan for plan in plans if plan.country == country)
             found = [streaks[one.key] for one in wanted if one.in_rounds and one.key in streaks]
             if not found:
                 continue
             now_ns, before = time.time_ns(), self._told.get(country)
-            essence = tuple(
-                (streak.key, streak.failure, streak.failed_operation, streak.view.status) for streak in found
+            essence = (
+                *((one.key, one.failure, one.failed_operation, one.view.status) for one in found),
+                *sorted((one.key, one.stand, one.failure or "") for one in beside),
             )
-            payload = encode_news(news_of(found, now_ns))
+            payload = encode_news(news_of(found, now_ns, beside))
             is_due = before is None or before.essence != essence or now_ns - before.utc_ns >= TOLD_EVERY_NS
             told_ns = now_ns if is_due or before is None else before.utc_ns
             self._told[country] = _Told(essence=essence, utc_ns=told_ns, payload=payload)
@@ -263,35 +301,3 @@ class VantageThread:
             if text not in self._said:
                 self._said.add(text)
                 self._say(text)
-
-
-def message(device: str, payload: bytes) -> OutgoingMessage:
-    """Return news on its way to a device."""
-    return OutgoingMessage(topic=messages.topic(device, "dn", LEAF), payload=payload)
-
-
-def _earlier_s(streak: VantageStreak) -> tuple[int, ...]:
-    """Return how long before its last sample the others were, the nearest first, rather too long."""
-    *earlier, last = streak.looks_by(streak.last_utc_ns)
-    return tuple(-(-(last - one) // NS) for one in earlier[: -MOST_LOOKS - 1 : -1])
-
-
-def news_of(streaks: Sequence[VantageStreak], now_utc_ns: int) -> VantageNews:
-    """Return the news that `streaks` make: platforms and all that is fetched first, since the last are cut first."""
-    pages = sorted(streaks, key=lambda streak: streak.key.test != "web_connectivity")
-    return VantageNews(
-        told_utc_ns=now_utc_ns,
-        seen=tuple(
-            VantageView(
-                test=streak.key.test,
-                target=streak.key.target,
-                target_name=streak.key.target_name,
-                taken_utc_ns=streak.last_utc_ns,
-                earlier_s=_earlier_s(streak),
-                failure=streak.failure,
-                failed_operation=streak.failed_operation,
-                view=vantage_json.to_json(replace(streak.view, headers=(), title=None)),
-            )
-            for streak in pages
-        ),
-    )

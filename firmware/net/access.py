@@ -52,6 +52,8 @@ class Net:
         """How many bytes had been received when the first TCP connection of this task was accepted; None before."""
         self.on_connect: Callable[[], None] | None = None
         """Called when a TCP connection has been accepted."""
+        self.source = ""
+        """The address of this host that all leaves from; "": as the routes have it. What is of the other family is not sent."""
         self.last_remote = ""
         """The address last opened or connected to."""
         self._host = host
@@ -97,7 +99,13 @@ class Net:
         deadline_ns = min(start_ns + round(timeout_s * 1e9), self.deadline_ns)
         try:
             stream, attempt = await streams.connect(
-                self, remote, family, deadline_ns=deadline_ns, due_ns=due_ns, max_segment=max_segment
+                self,
+                remote,
+                family,
+                deadline_ns=deadline_ns,
+                due_ns=due_ns,
+                max_segment=max_segment,
+                source=self.source,
             )
         except OSError as error:
             raise MeasurementFailedError(from_os_error(error), operation="connect") from error
@@ -166,8 +174,8 @@ class Net:
                 family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol
             )
             datagrams.prepare(sock)
-            if source_port:
-                sock.bind(("", source_port))
+            if source_port or self.source:
+                sock.bind((self.source, source_port))
             sock.connect(remote)
             return DatagramFlow(self, sock, (address, port))
         except OSError as error:
@@ -181,6 +189,8 @@ class Net:
         if family is None:
             raise ValueError(f"{address!r} is not a literal address: resolve it first")
         self.last_remote = address
+        if self.source and family != family_of(self.source):
+            raise MeasurementFailedError(Failure.NETWORK_UNREACHABLE, operation="connect")
         if family == 4:
             return socket.AF_INET, (address, port)
         bare, _, zone = address.partition("%")

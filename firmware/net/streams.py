@@ -235,15 +235,19 @@ async def connect(
     deadline_ns: int,
     due_ns: int = 0,
     max_segment: int = 0,
+    source: str = "",
 ) -> tuple[TcpStream | None, ConnectAttempt]:
     """Connect to the socket address `remote`, at `due_ns` if given. Returns the stream, or None and why in the attempt.
 
-    `max_segment`, where it is not 0, is the most bytes that a segment carries, either way.
+    `max_segment`, where it is not 0, is the most bytes that a segment carries, either way; `source`, where it is not "", the
+    address of this host to connect from.
     """
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
         if max_segment:  # what a SYN promises, so it is set before the connect
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, max_segment)
+        if source:
+            sock.bind((source, 0))
         stream, attempt = await _connect(owner, sock, remote, deadline_ns, due_ns)
     except BaseException:
         sock.close()

@@ -96,6 +96,7 @@ def vantage_of(measurement: OoniMeasurement) -> SiteView | None:
     return SiteView(
         source=VantageSource.COLLECTOR if control.is_collector else VantageSource.TEST_HELPER,
         age_s=control.age_s,
+        second=control.second,
         dns_failure=_control_dns_failure(control),
         addresses=control.addresses,
         asns=networks.asns_of(measurement),

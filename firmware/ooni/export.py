@@ -125,6 +125,7 @@ def vantage_to_json(vantage: SiteView) -> JsonObject:
         "looked": str(vantage.looked),
         "before_s": vantage.before_s,
         "earlier_s": [*vantage.earlier_s],
+        "second": vantage_json.second_to_json(vantage.second),
     }
 
 
@@ -145,6 +146,7 @@ def vantage_from_json(value: JsonValue) -> SiteView:
         looked=Looked(looked),
         before_s=None if before_s is None else _seconds("before_s", before_s),
         earlier_s=tuple(_seconds("earlier_s", one) for one in earlier_s[:MOST_LOOKS]),
+        second=vantage_json.second_from_json(given.get("second")),
     )
 
 

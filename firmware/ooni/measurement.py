@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from firmware.judgement.site.evidence import SecondView
 from firmware.judgement.site.facts import RoundView
 
 Blocking: TypeAlias = "str | bool | None"
@@ -148,7 +149,7 @@ class OoniControl:
     """What the test helper saw. `connects` and `handshakes` go by `ADDRESS:PORT`, IPv6 in brackets.
 
     `handshakes` holds (server name, failure). `http` is None where it says nothing of a request. `age_s` and
-    `is_collector` are of a control of ours, in measurements that we wrote: its view may be older than the record.
+    `is_collector`, `second` are of a control of ours, in measurements that we wrote: its view may be older than the record.
     """
 
     hostname: str = ""
@@ -161,6 +162,7 @@ class OoniControl:
     asns: Mapping[str, int] = field(default_factory=dict)
     age_s: float = 0.0
     is_collector: bool = False
+    second: tuple[SecondView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from firmware.judgement.site import round_json
+from firmware.judgement.site import round_json, vantage_json
+from firmware.judgement.site.evidence import SecondView
 from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.places import host_of
 from firmware.model.jsontypes import JsonValue, RecordError
@@ -232,7 +233,15 @@ def _control(keys: Keys, input_: str) -> OoniControl | None:
         },
         age_s=(control.seconds_ns("x_age_s") or 0) / 1e9,
         is_collector=control.text("x_source") == COLLECTOR,
+        second=_second(control),
     )
+
+
+def _second(control: Keys) -> tuple[SecondView, ...]:
+    try:
+        return vantage_json.second_from_json(control.raw("x_second"))
+    except RecordError as error:
+        raise control.wrong("x_second", "a list of [stand, seconds, failure or null]") from error
 
 
 def _endpoints(control: Keys, key: str) -> Iterator[tuple[str, Keys]]:

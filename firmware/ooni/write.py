@@ -14,7 +14,7 @@ from typing import Final
 
 from firmware import __version__
 from firmware.judgement.fingerprints.table import Fingerprints
-from firmware.judgement.site import round_json
+from firmware.judgement.site import round_json, vantage_json
 from firmware.judgement.site.evidence import SiteView, WebEvidence
 from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.from_record import evidence_of
@@ -212,6 +212,7 @@ def _control(vantage: SiteView, record: Record) -> JsonObject:
         "ip_info": {address: {"asn": number, "flags": 0} for address, number in vantage.asns.items()},
         "x_age_s": vantage.age_s,
         "x_source": str(vantage.source),
+        "x_second": vantage_json.second_to_json(vantage.second),
     }
 
 

@@ -22,6 +22,8 @@ MAX_NEWS_BYTES: Final = 4096
 MAX_INFLATED_BYTES: Final = 256 * 1024
 MAX_TARGETS: Final = 200
 MAX_LOOKS: Final = 100
+MAX_STANDS: Final = 8
+MAX_STAND: Final = 20
 LEAF: Final = "ctl"
 """The topic's last part, under p1/dn/<device>."""
 
@@ -34,6 +36,15 @@ _EMPTY: Final[dict[str, JsonValue]] = {
     "connects": {},
     "addresses": [],
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondTold:
+    """What was seen of one target from another `stand` than the vantage's; `failure` None: it proved itself."""
+
+    stand: str
+    taken_utc_ns: int
+    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +62,7 @@ class VantageView:
     failed_operation: str | None
     view: JsonObject
     earlier_s: tuple[int, ...] = ()
+    second: tuple[SecondTold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +119,7 @@ def _encode(news: VantageNews, spared: Sequence[str]) -> bytes:
             "failure": one.failure,
             "operation": one.failed_operation,
             "view": one.view | {key: _EMPTY[key] for key in spared},
+            "second": [[told.stand, told.taken_utc_ns, told.failure] for told in one.second],
         }
         for one in news.seen
     ]
@@ -146,7 +159,24 @@ def _outside(item: JsonValue) -> VantageView:
         failed_operation=reader.optional_text("operation"),
         view=reader.object("view"),
         earlier_s=_earlier_s(reader.array("earlier_s")) if reader.has("earlier_s") else (),
+        second=_second(reader.array("second")) if reader.has("second") else (),
     )
+
+
+def _second(values: Sequence[JsonValue]) -> tuple[SecondTold, ...]:
+    found = []
+    for value in values[:MAX_STANDS]:
+        if not isinstance(value, list) or len(value) != 3:
+            raise RecordError("vantage news: seen: second: allowed is [stand, UTC in ns, failure or null]")
+        stand, taken_utc_ns, failure = value
+        if not isinstance(taken_utc_ns, int) or isinstance(taken_utc_ns, bool) or taken_utc_ns < 0:
+            raise RecordError("vantage news: seen: second: allowed is a UTC time in ns")
+        if failure is not None and not (isinstance(failure, str) and is_failure(failure)):
+            raise RecordError("vantage news: seen: second: found a failure that is not on the list")
+        if not isinstance(stand, str) or len(stand) > MAX_STAND:
+            raise RecordError(f"vantage news: seen: second: a stand is text of up to {MAX_STAND} characters")
+        found.append(SecondTold(stand=stand, taken_utc_ns=taken_utc_ns, failure=failure))
+    return tuple(found)
 
 
 def _earlier_s(values: Sequence[JsonValue]) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
-"""The measuring process: `python -m firmware.worker.process --fd N`. Tasks in, results out, over a stream socket.
+"""The measuring process: `python -m firmware.worker.process --fd N [--source ADDRESS]`. Tasks in, results out, over a stream socket.
 
 One thread and one loop, so that nothing holds the interpreter while a probe is timed; no garbage collection
 while one is on its way. Where its unit grants real-time priority it takes a low one (docs/explanation/stamps.md).
-It must never wait for the daemon: what the daemon does not read is kept up to a bound, then dropped, and the
+With a source address all it sends leaves from that address. It must never wait for the daemon: what the daemon does not read is kept up to a bound, then dropped, and the
 count told.
 
 Messages (firmware.worker.framing): in `{"type": "task", "task": …}`, `{"type": "stop"}`; out `{"type": "ready", "pid",
@@ -31,6 +31,7 @@ from firmware.model.failures import UNKNOWN_PREFIX
 from firmware.model.jsontypes import JsonObject, RecordError
 from firmware.model.task import Result, Task, TaskStep, from_json
 from firmware.net.loop import READABLE, Loop, boottime_ns
+from firmware.net.targets import family_of
 from firmware.net.timestamp_keepalive import TimestampKeepalive
 from firmware.worker import framing, runner, warmup
 from firmware.worker.outlet import Outlet
@@ -58,8 +59,11 @@ _RUNAWAY_US: Final = 3_000_000
 class WorkerProcess:
     """Takes tasks off a socket, runs each at its slot, puts results on it."""
 
-    def __init__(self, loop: Loop, sock: socket.socket, outlet: Outlet, *, scheduling: str = "other") -> None:
+    def __init__(
+        self, loop: Loop, sock: socket.socket, outlet: Outlet, *, scheduling: str = "other", source: str = ""
+    ) -> None:
         self._loop = loop
+        self._source = source
         self._scheduling = scheduling
         self._socket = sock
         self._outlet = outlet
@@ -122,7 +126,8 @@ class WorkerProcess:
 
     async def _run(self, task: Task, number: int) -> None:
         try:
-            self._put(await runner.run_task(self._loop, task, partial(self._tell, task.task_id)))
+            tell = partial(self._tell, task.task_id)
+            self._put(await runner.run_task(self._loop, task, tell, source=self._source))
         except Exception as error:  # noqa: BLE001  # the outermost loop: a fault of ours becomes a result, and on we go
             sys.excepthook(type(error), error, error.__traceback__)
             self._put(_fault(task.task_id, error, test=task.test, target=task.target))
@@ -167,9 +172,13 @@ def _fault(task_id: str, error: Exception, *, test: str = "", target: str = "") 
 
 def main(argv: Sequence[str]) -> int:
     """Run the worker on the descriptor that `--fd` names; return the exit status."""
-    if len(argv) != 2 or argv[0] != "--fd" or not argv[1].isdigit():
+    options = dict(zip(argv[::2], argv[1::2], strict=False))
+    is_known = options.keys() in ({"--fd"}, {"--fd", "--source"}) and len(argv) == 2 * len(options)
+    source = options.get("--source", "")
+    if not is_known or not options["--fd"].isdigit() or (source and family_of(source) is None):
         sys.stderr.write(
-            "usage: python -m firmware.worker.process --fd N   (N: a stream socket to the daemon)\n"
+            "usage: python -m firmware.worker.process --fd N [--source ADDRESS]\n"
+            "  N: a stream socket to the daemon; ADDRESS: an address of this host, which all it sends leaves from\n"
         )
         return 2
     signal.signal(
@@ -179,14 +188,15 @@ def main(argv: Sequence[str]) -> int:
     scheduling = _take_priority()
     loop, keeper = Loop(), TimestampKeepalive()
     try:
-        with socket.socket(fileno=int(argv[1])) as sock, sock.dup() as writing:
+        with socket.socket(fileno=int(options["--fd"])) as sock, sock.dup() as writing:
             sock.settimeout(0)
-            loop.run(WorkerProcess(loop, sock, Outlet(loop, writing), scheduling=scheduling).serve(keeper))
+            worker = WorkerProcess(loop, sock, Outlet(loop, writing), scheduling=scheduling, source=source)
+            loop.run(worker.serve(keeper))
     except (framing.FramingError, RecordError) as error:
         sys.stderr.write(f"worker: {error}\n")
         return 2
     except OSError as error:
-        sys.stderr.write(f"worker: --fd {argv[1]}: {error}; a stream socket belongs there\n")
+        sys.stderr.write(f"worker: --fd {options['--fd']}: {error}; a stream socket belongs there\n")
         return 2
     finally:
         keeper.close()

@@ -39,8 +39,12 @@ _LOOK_NS = 1_000_000_000
 """How often one that is still out is looked at from then on."""
 
 
-async def run_task(loop: Loop, task: Task, tell: Callable[[TaskStep], bool] | None = None) -> Result:
+async def run_task(
+    loop: Loop, task: Task, tell: Callable[[TaskStep], bool] | None = None, *, source: str = ""
+) -> Result:
     """Run `task` at its slot and return its result. `CancelledJobError` passes through.
+
+    `source`, where it is not "", is the address of this host that all it sends leaves from.
 
     `tell` is given how far it has come, a step at a time, once it has been out for `_QUIET_NS`: a measurement that ends
     sooner is not disturbed. It returns whether that could be told; if not, it is called again.
@@ -54,6 +58,7 @@ async def run_task(loop: Loop, task: Task, tell: Callable[[TaskStep], bool] | No
     await loop.sleep_until(slot_ns - _LEAD_NS)
     ready_ns, ready_utc_ns = moment.now()
     net = Net(loop, deadline_ns=task.deadline_boottime_ns, slot_ns=slot_ns)
+    net.source = source
     if ready_ns >= task.deadline_boottime_ns:
         outcome = Outcome(failure=Failure.MISSED_SLOT, failed_operation="start")
     else:

@@ -1,5 +1,6 @@
 """What a device knows of the vantage: kept over a restart, never younger than it is, and never in the way."""
 
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -7,10 +8,10 @@ import pytest
 
 from appliance.vantage import NAME, NS, Now, VantageNewsStore
 from firmware.judgement.site import vantage_json
-from firmware.judgement.site.evidence import SiteView, VantageSource
+from firmware.judgement.site.evidence import SecondView, SiteView, Stand, VantageSource
 from firmware.model.failures import Failure
 from firmware.plans.load import load
-from firmware.wire.vantage_news import VantageNews, VantageView, encode_news
+from firmware.wire.vantage_news import SecondTold, VantageNews, VantageView, decode_news, encode_news
 
 PLAN = load(country="ir")
 SITE = next(one for one in PLAN.targets if one.test == "web_connectivity")
@@ -39,6 +40,26 @@ def later(hours: float, *, boot_id: str = "a", boottime_ns: int | None = None) -
     past = round(hours * HOUR)
     boottime_ns = HERE.boottime_ns + past if boottime_ns is None else boottime_ns
     return Now(boot_id=boot_id, boottime_ns=boottime_ns, utc_ns=HERE.utc_ns + past)
+
+
+def test_looks_from_elsewhere_are_known_with_their_age_and_unknown_stands_left_out(tmp_path: Path) -> None:
+    told = decode_news(news(age_s=60))
+    second = tuple(
+        SecondTold(stand=stand, taken_utc_ns=TOLD - age_s * NS, failure=failure)
+        for stand, age_s, failure in (
+            ("second", 90, "connection_refused"),
+            ("inside", 20, None),
+            ("moon", 1, None),
+        )
+    )
+    store = VantageNewsStore(tmp_path, PLAN)
+    seen = tuple(replace(one, second=second) for one in told.seen)
+    assert store.take(encode_news(replace(told, seen=seen)), HERE) == ""
+    (view,) = store.views(later(1)).values()
+    assert view.second == (
+        SecondView(stand=Stand.SECOND, before_s=3_690.0, failure="connection_refused"),
+        SecondView(stand=Stand.INSIDE, before_s=3_620.0),
+    )
 
 
 def test_before_any_news_there_is_no_vantage(tmp_path: Path) -> None:

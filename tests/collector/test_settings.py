@@ -37,3 +37,30 @@ def test_a_file_is_read_and_an_option_goes_before_it(tmp_path: Path) -> None:
     settings = load(CollectorSettings, path, {"page.port": 9000})
     assert settings.data == tmp_path / "here"
     assert (settings.page.port, settings.ingest.waiting_messages) == (9000, 50)
+
+
+@pytest.mark.parametrize(
+    ("second", "fault"),
+    [
+        ('source_address = "10.8.0.2"', "go together"),
+        ('country = "ir"', "go together"),
+        ('source_address = "10.8.0"\ncountry = "ir"', "allowed is an IPv4 or IPv6 address"),
+        ('source_address = "wg0"\ncountry = "ir"', "source_address"),
+        ('source_address = "10.8.0.2"\ncountry = "Iran"', "two small letters"),
+    ],
+)
+def test_a_second_vantage_needs_an_address_and_a_country(tmp_path: Path, second: str, fault: str) -> None:
+    path = tmp_path / "collector.toml"
+    path.write_text(f"[vantage]\nenabled = true\n[second_vantage]\n{second}\n")
+    with pytest.raises(SettingsError, match=fault):
+        load(CollectorSettings, path)
+
+
+def test_a_second_vantage_stands_beside_a_first(tmp_path: Path) -> None:
+    path = tmp_path / "collector.toml"
+    second = '[second_vantage]\nsource_address = "10.8.0.2"\ncountry = "ir"\n'
+    path.write_text(second)
+    with pytest.raises(SettingsError, match="stands beside the vantage"):
+        load(CollectorSettings, path)
+    path.write_text(f"[vantage]\nenabled = true\n{second}")
+    assert load(CollectorSettings, path).second_vantage.country == "ir"

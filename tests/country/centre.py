@@ -21,7 +21,7 @@ from unittest import mock
 from appliance.outbox.box import Outbox
 from collector.judgement.thread import EVERY_S, AssessmentKeeper
 from collector.messages import OutgoingMessage
-from collector.settings import VantageSettings
+from collector.settings import SecondVantageSettings, VantageSettings
 from collector.store.arrivals import PresenceArrived
 from collector.store.queries import Queries
 from collector.store.scopes import ScopeQueries
@@ -35,7 +35,6 @@ from collector.vantage.targets import VantageTarget, read_plans
 from collector.vantage.thread import VantageThread
 from firmware.clock import clocks
 from firmware.model.plan import Plan
-from firmware.model.record import Record
 from firmware.model.statement import probability_in
 from firmware.model.task import Task
 from firmware.worker import runner
@@ -46,6 +45,7 @@ from tests.drills.exchange import Collector, greet, send_batch
 _CALM_S: Final = 600.0
 _STIRRED_S: Final = 1_200.0
 """For so long after anything has changed a country is judged every 30 s."""
+_SECOND_ADDRESS: Final = "192.0.2.2"
 _BOOT_ID: Final = "c0111ec7-0000-4000-8000-000000000000"
 
 
@@ -77,6 +77,7 @@ class Centre:
         agenda: Agenda,
         machines: Machines,
         machine: Machine,
+        second: Machine | None,
         has_vantage: bool,
         sweep_s: int,
         said: Callable[[CountrySaid], None],
@@ -86,7 +87,7 @@ class Centre:
         folder.mkdir()
         self._agenda = agenda
         self._machines = machines
-        self._machine = machine
+        self._sources = (machine,) if second is None else (machine, second)
         self._said = said
         self._took = took
         self._rng = random.Random(f"{seed}/centre")
@@ -107,6 +108,9 @@ class Centre:
             database,
             self._queries,
             self._settings,
+            second=None
+            if second is None
+            else SecondVantageSettings(source_address=_SECOND_ADDRESS, country=country),
             send=self._send_news,
             say=lambda _text: None,
             now_s=lambda: agenda.clock.since_s,
@@ -224,32 +228,34 @@ class Centre:
 
     def _measure(self, targets: tuple[VantageTarget, ...], began_ns: int, look: Look) -> None:
         start_ns = self._agenda.clock.boottime_ns() + NS
-        records: list[Record] = []
+        sweeps = tuple(Sweep() for _ in self._sources)
 
-        async def run(task: Task) -> None:
+        async def run(task: Task, sweep: Sweep) -> None:
             job = self._machines.loop.current()
             result = await runner.run_task(self._machines.loop, task)
             del self._machines.by_job[job]
             with mock.patch.object(clocks, "read_boot_id", return_value=_BOOT_ID):
-                records.append(sweep_module._record(task, result))
-            if len(records) == len(targets):
-                self._agenda.after(0.0, lambda: self._end(began_ns, Sweep(records=records), look))
+                sweep.records.append(sweep_module._record(task, result))
+            if all(len(one.records) == len(targets) for one in sweeps):
+                self._agenda.after(0.0, lambda: self._end(began_ns, sweeps, look))
 
-        for number, target in enumerate(targets):
-            task = sweep_module._task(number, target, start_ns)
-            self._machines.by_job[self._machines.loop.spawn(run(task), name=task.task_id)] = self._machine
+        for machine, sweep in zip(self._sources, sweeps, strict=True):
+            for number, target in enumerate(targets):
+                task = sweep_module._task(number, target, start_ns)
+                job = self._machines.loop.spawn(run(task, sweep), name=task.task_id)
+                self._machines.by_job[job] = machine
 
-    def _end(self, began_ns: int, swept: Sweep, look: Look) -> None:
-        self._swept(began_ns, lambda *_: swept, look)
+    def _end(self, began_ns: int, sweeps: tuple[Sweep, ...], look: Look) -> None:
+        self._swept(began_ns, lambda *_: sweeps, look)
         self._is_measuring = False
         self._judge()
         self._await_vantage()
 
-    def _swept(self, began_ns: int, measure: Callable[..., Sweep], look: Look) -> None:
+    def _swept(self, began_ns: int, measure: Callable[..., tuple[Sweep, ...]], look: Look) -> None:
         moments = iter((began_ns,))
         clock = SimpleNamespace(time_ns=lambda: next(moments, self._agenda.clock.utc_ns()))
         with (
-            mock.patch.object(sweep_module, "measure", measure),
+            mock.patch.object(sweep_module, "measure_from", measure),
             mock.patch.object(thread_module, "time", clock),
             mock.patch.object(thread_module, "read_plans", _read_plans),
         ):
@@ -267,5 +273,7 @@ def _read_plans(directory: Path | None) -> tuple[tuple[Plan, ...], tuple[str, ..
     return read_plans(directory)
 
 
-def _pick(targets: Sequence[VantageTarget], _stopping: threading.Event) -> Sweep:
+def _pick(
+    _sources: Sequence[str], targets: Sequence[VantageTarget], _stopping: threading.Event
+) -> tuple[Sweep, ...]:
     raise _Picked(targets)

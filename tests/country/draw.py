@@ -50,6 +50,8 @@ def draw(seed: int, *, hours: float = HOURS, only: Sequence[str] = (), most_home
         has_vantage=rng.random() < 0.9,
         kind=kind.name,
     )
+    # By a source of its own, so that all else of a seed stays as it was.
+    truth = replace(truth, has_second=truth.has_vantage and random.Random(f"second/{seed}").random() < 0.5)
     if not kind.is_long:
         return truth
     ends_s = max(one.until_s for one in wrongs)

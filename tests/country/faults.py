@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from tests.country.passages import SECOND
 from tests.country.rules import Act, Kind, Place, Rule
 from tests.country.truth import How, Ill, Truth, Wrong
 
@@ -57,7 +58,7 @@ def _rules(wrong: Wrong) -> Iterator[Rule]:  # noqa: C901, PLR0912  # a case for
         case Ill.SERVER_RESETS_NAME:
             yield Rule(place=Place.SERVER, act=Act.RESET, hosts=hosts, names=hosts, kinds=_HELLO)
         case Ill.SERVER_REFUSES_COUNTRY:
-            yield Rule(place=Place.SERVER, act=Act.DROP, hosts=hosts, homes=homes)
+            yield Rule(place=Place.SERVER, act=Act.DROP, hosts=hosts, homes=homes | {SECOND})
         case Ill.COLLECTOR_DOWN:
             yield Rule(place=Place.VANTAGE, act=Act.DROP)
         case Ill.CABLE | Ill.CUT:

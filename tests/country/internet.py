@@ -15,6 +15,7 @@ from tests.country.hosts import Hosts
 from tests.country.lines import Line
 from tests.country.passages import (
     LOST,
+    SECOND,
     VANTAGE,
     Answered,
     Connecting,
@@ -103,7 +104,9 @@ class Internet:
         if packet.host == far.GATEWAY:
             return 0.0005
         server = self.hosts.by_name[packet.host]
-        beyond_ms = server.delay_ms + (_BORDER_MS if packet.abroad and packet.home != VANTAGE else 0)
+        beyond_ms = server.delay_ms + (
+            _BORDER_MS if packet.abroad and packet.home not in (VANTAGE, SECOND) else 0
+        )
         return self._lines[packet.home].delay_s(packet.size, up=packet.up) + beyond_ms / 1000
 
     def _way_s(self, place: Place, packet: Packet) -> float:

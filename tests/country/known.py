@@ -60,12 +60,14 @@ def _lost(ill: Ill, homes: frozenset[int], until_s: float) -> Wrong:
     return Wrong(ill=ill, since_s=300, until_s=until_s, homes=homes, scope=Scope.NATION)
 
 
-KNOWN: Final[tuple[Known, ...]] = (
+KNOWN: Final[tuple[Known, ...]] = ()
+"""What is false by the rules as they are."""
+MENDED: Final[tuple[Known, ...]] = (
     Known(
         name="server-refuses-the-country",
         truth=Truth(
             seed=1,
-            hours=1.25,
+            hours=0.2,
             homes=_homes("fibre"),
             wrongs=(_wrong(Ill.SERVER_REFUSES_COUNTRY, "x.com"),),
         ),
@@ -74,11 +76,22 @@ KNOWN: Final[tuple[Known, ...]] = (
         word="blocked_tcp",
         rule_id="connect-stopped",
         why="A platform that itself drops a country looks like a block from one vantage.",
-        is_long=True,
     ),
-)
-"""What is false by the rules as they are."""
-MENDED: Final[tuple[Known, ...]] = (
+    Known(
+        name="server-refuses-the-country-and-the-second-vantage",
+        truth=Truth(
+            seed=1,
+            hours=0.2,
+            homes=_homes("fibre", "fibre"),
+            wrongs=(_wrong(Ill.SERVER_REFUSES_COUNTRY, "x.com"),),
+            has_second=True,
+        ),
+        who="site",
+        mark=Mark.ACCUSES,
+        word="blocked_tcp",
+        rule_id="connect-stopped",
+        why="The same, with somebody who could tell.",
+    ),
     Known(
         name="three-references-allowed",
         truth=Truth(

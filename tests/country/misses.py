@@ -27,7 +27,7 @@ _WITHIN_S: Final = {
     Ill.BLOCKED_TCP: 1_500.0,
     Ill.BLOCKED_TLS: 1_500.0,
 }
-"""How long it may take a device to say it. Of what is blocked the vantage must have looked, every ten minutes."""
+"""How long it may take a device to say it. Of what is blocked the vantages must have looked, every ten minutes."""
 _CHANCE_S: Final = 2_400.0
 """How long, where it happens now and then."""
 _COUNTRY_S: Final = 1_800.0
@@ -64,7 +64,7 @@ def dues(truth: Truth) -> Iterator[Due]:
         for home in sorted(wrong.homes & lines.keys()):
             if lines[home] in HARD_LINES or not _is_clear(truth, wrong, home, by_s):
                 continue
-            if wrong.ill in BLOCKED and truth.has_vantage:
+            if wrong.ill in BLOCKED and _is_told_apart(truth, wrong, by_s):
                 for host in sorted(wrong.hosts):
                     yield _due(wrong, by_s, frozenset({str(BLOCKED[wrong.ill])}), home=home, host=host)
             elif wrong.ill not in BLOCKED:
@@ -84,6 +84,17 @@ def _due(wrong: Wrong, by_s: float, words: frozenset[str], *, home: int | None =
         by_s=by_s,
         truth=f"{wrong.ill}{now_and_then}",
     )
+
+
+def _is_told_apart(truth: Truth, wrong: Wrong, by_s: float) -> bool:
+    """Return whether somebody sees that a platform is well elsewhere, and of connects that it does not refuse the country.
+
+    That is a second vantage, or a home that it is not blocked for and that nothing else is wrong with.
+    """
+    if wrong.ill is not Ill.BLOCKED_TCP or truth.has_second:
+        return truth.has_vantage
+    rest = [one for one in truth.homes if one.number not in wrong.homes and one.line not in HARD_LINES]
+    return truth.has_vantage and any(_is_clear(truth, wrong, one.number, by_s) for one in rest)
 
 
 def _is_clear(truth: Truth, wrong: Wrong, home: int, by_s: float) -> bool:

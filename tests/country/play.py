@@ -21,7 +21,7 @@ from tests.country.hosts import Hosts, home_host
 from tests.country.internet import Internet
 from tests.country.lean import lean
 from tests.country.lines import QUALITIES, Line, LineQuality
-from tests.country.passages import VANTAGE
+from tests.country.passages import SECOND, VANTAGE
 from tests.country.rehearsal import rehearsed
 from tests.country.repertoire import Bearing
 from tests.country.sockets import Machine, Machines
@@ -91,7 +91,10 @@ class _Play:
         stack.callback(self._loop.close)
         plan = load(truth.plan)
         hosts = Hosts(plan)
-        lines = {VANTAGE: Line(quality=_VANTAGE_LINE, seed=f"{truth.seed}/vantage")}
+        lines = {
+            VANTAGE: Line(quality=_VANTAGE_LINE, seed=f"{truth.seed}/vantage"),
+            SECOND: Line(quality=_VANTAGE_LINE, seed=f"{truth.seed}/second"),
+        }
         for home in truth.homes:
             lines[home.number] = Line(
                 quality=QUALITIES[home.line],
@@ -112,6 +115,7 @@ class _Play:
             agenda=self._agenda,
             machines=machines,
             machine=Machine(home=VANTAGE, view=lambda: outside),
+            second=Machine(home=SECOND, view=lambda: outside) if truth.has_second else None,
             has_vantage=truth.has_vantage,
             sweep_s=truth.sweep_s,
             said=self._country_said,

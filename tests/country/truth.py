@@ -37,7 +37,7 @@ class Ill(StrEnum):
     SERVER_RESETS_NAME = "server-resets-name"
     """`hosts` reset whoever asks for them by their name, wherever they are."""
     SERVER_REFUSES_COUNTRY = "server-refuses-country"
-    """`hosts` drop all that comes from the homes, by their own choice."""
+    """`hosts` drop all that comes from the homes, and from addresses that they take for the country's, by their own choice."""
     ANCHOR_DOWN = "anchor-down"
     # the collector's
     COLLECTOR_DOWN = "collector-down"
@@ -139,6 +139,8 @@ class Truth:
     homes: tuple[Home, ...]
     wrongs: tuple[Wrong, ...]
     has_vantage: bool = True
+    has_second: bool = False
+    """Whether the collector has a second vantage, in a network that platforms take for the country's."""
     sweep_s: int = 600
     plan: str = "ir"
     kind: str = ""
@@ -168,6 +170,7 @@ class Truth:
         """Return it as people read it."""
         kind = self.kind or "made"
         told = [f"seed {self.seed} ({kind}): {len(self.homes)} devices, {self.hours:.1f} h, plan {self.plan}"]
+        told += ["  a second vantage"] if self.has_second else []
         told += [
             f"  home {one.number}: {one.provider.name} ({one.provider.kind}), {one.province}, {one.place}"
             for one in self.homes

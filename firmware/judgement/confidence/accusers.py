@@ -34,6 +34,7 @@ ACCUSERS: Final[Mapping[str, VerdictWord]] = {
     "certificate-replaced": VerdictWord.BLOCKED_TLS,
     "answers-elsewhere": VerdictWord.BLOCKED_DNS,
     "connect-stopped": VerdictWord.BLOCKED_TCP,
+    "connect-stopped-here-alone": VerdictWord.BLOCKED_TCP,
     "handshake-stopped": VerdictWord.BLOCKED_TLS,
     "request-stopped": VerdictWord.BLOCKED_HTTP,
     "other-page-elsewhere": VerdictWord.BLOCKED_DNS,

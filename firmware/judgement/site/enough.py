@@ -44,11 +44,11 @@ def unpaired(facts: WebFacts) -> bool:
 
 def vantage_not_since(facts: WebFacts) -> bool:
     """Return whether the vantage has not looked since the page began to fail."""
-    failing_s = _failing_s(facts)
-    if failing_s is None or facts.vantage is None:
+    lasts_s = failing_s(facts)
+    if lasts_s is None or facts.vantage is None:
         return False
     before_s = facts.vantage.last_before_s
-    return before_s is None or before_s > failing_s
+    return before_s is None or before_s > lasts_s
 
 
 def seen_enough(condition: Callable[[WebFacts], bool]) -> Callable[[WebFacts], bool]:
@@ -72,6 +72,11 @@ def _may_fail_for_all(facts: WebFacts) -> bool:
     return server_ratio(counted, facts.vantage.looks_since(counted.since_s)) < SERVERS_OWN
 
 
+def is_counted(facts: WebFacts) -> bool:
+    """Return whether the failure is not the same as in the round before, and one of too many over the rounds."""
+    return _by_count(facts) is not None
+
+
 def _by_count(facts: WebFacts) -> Excess | None:
     """Return the count over the rounds where the failure is not the same as in the round before, and one of too many."""
     if facts.round is None or facts.round.repeated is not False or facts.round.excess is None:
@@ -79,7 +84,7 @@ def _by_count(facts: WebFacts) -> Excess | None:
     return facts.round.excess if facts.round.excess.is_beyond_loss else None
 
 
-def _failing_s(facts: WebFacts) -> float | None:
+def failing_s(facts: WebFacts) -> float | None:
     """Return since when the page has failed, or did first where it fails now and then; None: there are no rounds."""
     if facts.round is None:
         return None

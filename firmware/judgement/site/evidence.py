@@ -38,6 +38,27 @@ class Looked(StrEnum):
     """On both sides, and found different things: what was so in between it cannot know."""
 
 
+class Stand(StrEnum):
+    """Where somebody else stands whom platforms treat as they treat the device: what refuses a country refuses them too."""
+
+    SECOND = "second"
+    """The collector's second vantage, in a network that its operator declares to be treated like the country's."""
+    INSIDE = "inside"
+    """Another device in the country."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecondView:
+    """Whether somebody at `stand` connected to the same page: `failure` is why not, None where it proved itself.
+
+    That was `before_s` before the end of the measurement's round.
+    """
+
+    stand: Stand
+    before_s: float
+    failure: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
     """One question for a name and what was answered.
@@ -147,6 +168,8 @@ class SiteView:
     saw_dns: bool = True
     saw_http: bool = True
     """False where the vantage was not asked for that step at all (then its failure of None says nothing)."""
+    second: tuple[SecondView, ...] = ()
+    """What was seen from where platforms treat whoever asks like the device: one view of a stand at most."""
 
     @property
     def last_before_s(self) -> float | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from firmware.judgement.site import conditions as when
-from firmware.judgement.site import enough, pairs
+from firmware.judgement.site import enough, pairs, refusal
 from firmware.judgement.site.facts import WebFacts
 from firmware.model.verdict_words import VerdictWord
 
@@ -215,6 +215,21 @@ WEB_RULES: Final[tuple[WebRule, ...]] = (
         rule_id="answers-elsewhere",
         verdict=VerdictWord.BLOCKED_DNS,
         condition=enough.seen_enough(when.answers_elsewhere),
+    ),
+    WebRule(
+        rule_id=refusal.NOT_REFUSED,
+        verdict=VerdictWord.BLOCKED_TCP,
+        condition=enough.seen_enough(refusal.is_reached_beside),
+    ),
+    WebRule(
+        rule_id=refusal.REFUSES,
+        verdict=VerdictWord.INCONCLUSIVE,
+        condition=enough.seen_enough(refusal.is_refused_beside),
+    ),
+    WebRule(
+        rule_id=refusal.MAY_REFUSE,
+        verdict=VerdictWord.INCONCLUSIVE,
+        condition=enough.seen_enough(refusal.is_untold),
     ),
     WebRule(
         rule_id="connect-stopped",

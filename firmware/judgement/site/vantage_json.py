@@ -4,9 +4,10 @@ Reading refuses what does not fit, naming the key, under `control`, as a line of
 text from a network. How old a view is, is never in it: that depends on when one asks.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
-from firmware.judgement.site.evidence import SiteView, VantageSource
+from firmware.judgement.site.evidence import SecondView, SiteView, Stand, VantageSource
 from firmware.model.failures import is_failure
 from firmware.model.jsontypes import JsonObject, JsonValue, Reader, RecordError
 
@@ -52,6 +53,24 @@ def from_json(value: JsonValue, *, age_s: float) -> SiteView:
         saw_dns=_truth(reader, "saw_dns"),
         saw_http=_truth(reader, "saw_http"),
     )
+
+
+def second_to_json(second: Iterable[SecondView]) -> list[JsonValue]:
+    """Return what was seen from elsewhere with its ages, as a line has it. `second_from_json` is its inverse."""
+    return [[str(one.stand), one.before_s, one.failure] for one in second]
+
+
+def second_from_json(value: JsonValue) -> tuple[SecondView, ...]:
+    """Read it; lines of older software have none of it. Raises `RecordError`."""
+    found = []
+    for one in value[: len(Stand)] if isinstance(value, list) else ():
+        match one:
+            case [str(stand), int() | float() as before_s, str() | None as failure] if stand in tuple(Stand):
+                view = SecondView(stand=Stand(stand), before_s=float(before_s), failure=_failure(failure))
+                found.append(view)
+            case _:
+                raise RecordError("control: second: allowed is a list of [stand, seconds, failure or null]")
+    return tuple(found)
 
 
 def _truth(reader: Reader, key: str) -> bool:

@@ -12,7 +12,7 @@ from firmware.judgement.confidence.table import LOW, Speaker
 from firmware.judgement.fingerprints.load import builtin
 from firmware.judgement.fingerprints.table import Fingerprint, Fingerprints
 from firmware.judgement.line_loss import NO_TRIES, TargetTries
-from firmware.judgement.site.evidence import Looked, SiteView, WebEvidence
+from firmware.judgement.site.evidence import Looked, SiteView, Stand, WebEvidence
 from firmware.judgement.site.facts import RoundView, WebFacts
 from firmware.judgement.site.journey import RAN_OUT, Stage
 from firmware.judgement.site.pages import is_slow
@@ -90,6 +90,7 @@ def _evidence(facts: WebFacts, vantage: SiteView | None) -> Iterator[Statement]:
         if handshake.failure == Failure.TIMEOUT and handshake.bytes_read:
             yield stated("handshake-slow", address=handshake.address, bytes=handshake.bytes_read)
     yield from _from_outside(facts, vantage)
+    yield from _from_beside(facts)
     if facts.round is not None and facts.round.references_reached is not None:
         yield stated("round-reached" if facts.round.references_reached else "round-not-reached")
     if facts.round is not None and facts.round.verdict:
@@ -185,6 +186,21 @@ def _from_outside(facts: WebFacts, vantage: SiteView | None) -> Iterator[Stateme
         else:
             yield stated("vantage", source=source)
         yield from _seen_outside(vantage)
+
+
+def _from_beside(facts: WebFacts) -> Iterator[Statement]:
+    """Yield what was seen of a page that refuses connections from where it treats whoever asks alike."""
+    if facts.round is None or facts.vantage is None or facts.stage is not Stage.TCP:
+        return
+    for one in facts.vantage.second:
+        if one.failure is not None:
+            yield stated("second-vantage-failed", failure=one.failure, before_s=one.before_s)
+        elif one.stand is Stand.SECOND:
+            yield stated("second-vantage-reached", before_s=one.before_s)
+        else:
+            yield stated("reached-inside", before_s=one.before_s)
+    if not facts.vantage.second:
+        yield stated("no-second-view")
 
 
 def _seen_outside(vantage: SiteView) -> Iterator[Statement]:

@@ -1,7 +1,10 @@
 """Platforms and protocols from many devices: what is a country's, what one network's, and what accuses nobody."""
 
 from dataclasses import replace
+from itertools import zip_longest
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +48,48 @@ def test_where_the_vantage_does_not_get_it_or_did_not_look_nobody_is_accused() -
         assert judge_scope(states, replace(UP, platforms=platforms_of(devices, streaks))).verdict == "ok"
     outside = replace(UP, connected=False, platforms=platforms_of(devices, LOOKED))
     assert judge_scope(states, outside).verdict == "ok"
+
+
+def by_rule(rules: dict[str, int]) -> Verdict:
+    """Return what is said where so many of twelve devices find x by each rule, and the rest get it."""
+    told = [rule_id for rule_id, many in rules.items() for _ in range(many)]
+    devices = [
+        (
+            state,
+            [found if rule_id is None else replace(found, rule_id=rule_id, step="tcp", **_WORDS[rule_id])],
+        )
+        for (state, (found,)), rule_id in zip_longest(seen(0), told)
+    ]
+    states = [state for state, _ in devices]
+    return judge_scope(states, replace(UP, platforms=platforms_of(devices, LOOKED)))
+
+
+_WORDS: dict[str, dict[str, Any]] = {
+    "platform-may-refuse": {"verdict": VerdictWord.INCONCLUSIVE, "confidence": "low"},
+    "platform-refuses": {"verdict": VerdictWord.INCONCLUSIVE, "confidence": "low"},
+    "connect-stopped": {"verdict": VerdictWord.BLOCKED_TCP},
+    "connect-stopped-here-alone": {"verdict": VerdictWord.BLOCKED_TCP},
+}
+
+
+@pytest.mark.parametrize(
+    ("rules", "word"),
+    [
+        ({"platform-may-refuse": 12}, "ok"),
+        ({"platform-may-refuse": 11}, "ok"),
+        ({"platform-refuses": 12}, "ok"),
+        ({"connect-stopped": 12}, "ok"),  # of older software, which did not ask
+        ({"platform-may-refuse": 6, "connect-stopped": 5}, "ok"),
+        ({"connect-stopped-here-alone": 12}, "platform_blocked"),
+        ({"connect-stopped-here-alone": 4, "platform-may-refuse": 8}, "platform_blocked"),
+    ],
+)
+def test_connects_that_fail_everywhere_are_a_countrys_block_only_where_somebody_told_devices_so(
+    rules: dict[str, int], word: str
+) -> None:
+    said = by_rule(rules)
+    assert said.verdict == word
+    assert any(line.startswith("x: ") for line in lines(said))
 
 
 def test_a_finding_that_is_not_sure_counts_for_nothing() -> None:

@@ -11,12 +11,14 @@ import pytest
 
 from collector.store.database import Store
 from collector.store.queries import Queries
+from collector.store.second_looks import SecondLook
 from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS, Key, Sample
 from collector.vantage.judging import JudgedTarget, Judging, span
 from collector.vantage.log import CHANGED, NO_VANTAGE, UNREACHABLE
 from firmware.judgement.fingerprints.lists import bring
-from firmware.judgement.site.evidence import SiteView, VantageSource
+from firmware.judgement.site.evidence import SiteView, Stand, VantageSource
+from firmware.judgement.site.refusal import MAY_REFUSE, NOT_REFUSED, REFUSES
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.plan import PlannedTarget
@@ -29,8 +31,10 @@ SITE = next(one for one in invented.PLAN.targets if one.rung is Rung.PLATFORMS)
 KEY = Key(test=SITE.test, target=SITE.target, target_name=SITE.name)
 BEGAN_S = 1_795_000_000
 DAY_S = 86_400
-FAILING = range(30, 110, 5)
-"""While the platform fails in the device's two rounds the vantage looks so often, in s after their beginning."""
+FAILING = range(30, 230, 5)
+"""While the platform fails in the device's three rounds the vantage looks so often, in s after their beginning."""
+DURING_S = 140
+"""A moment in the midst of it."""
 WELL = SiteView(
     source=VantageSource.COLLECTOR,
     addresses=("93.184.216.34",),
@@ -88,6 +92,10 @@ class Here:
         sample = Sample(key=KEY, utc_ns=at_s * NS, failure=failure, failed_operation=None, view=view)
         self.log.add([sample], every_s=600)
 
+    def second(self, at_s: int, stand: Stand = Stand.SECOND, failure: str | None = None) -> None:
+        look = SecondLook(stand=stand, country="zz", key=KEY, utc_ns=at_s * NS, failure=failure)
+        self.log.add([], every_s=600, second=[look])
+
     def deliver(self, received_s: int, *, clock_known: bool = True) -> None:
         self.device.records = [_as_measured(one, clock_known) for one in self.device.records]
         invented.deliver(self.store, self.device, received_s * NS)
@@ -106,7 +114,7 @@ def here(tmp_path: Path) -> Iterator[Here]:
     device = invented.Device(
         id="k3v9q2m7x1c8n5p4", epoch="9f1c04d27ab35e68", weather=refused, booted_utc_ns=(BEGAN_S - 9000) * NS
     )
-    for number in range(2):
+    for number in range(3):
         device.one_round((BEGAN_S + 120 * number) * NS)
     yield Here(store=store, log=log, judging=Judging(queries), device=device)
     for part in (queries, log, store):
@@ -126,12 +134,35 @@ def test_down_outside_too_is_down(here: Here) -> None:
     assert one.vantage is not None
 
 
-def test_well_outside_is_blocked(here: Here) -> None:
+@pytest.mark.parametrize("stand", Stand)
+def test_well_outside_and_for_one_whom_the_platform_treats_alike_is_blocked(here: Here, stand: Stand) -> None:
     for at_s in (0, *FAILING, 600):
         here.vantage(BEGAN_S + at_s, WELL)
+    here.second(BEGAN_S + DURING_S, stand)
     here.deliver(BEGAN_S + 300)
     one = here.judged()
-    assert said(one) == "blocked_tcp"
+    assert (said(one), one.judgement.verdict.rule_id) == ("blocked_tcp", NOT_REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("at_s", "failure", "rule_id"),
+    [
+        (None, None, MAY_REFUSE),
+        (DURING_S, "connection_refused", REFUSES),
+        (-60, None, MAY_REFUSE),  # before it failed
+        (290, None, MAY_REFUSE),  # and after
+    ],
+)
+def test_well_outside_alone_may_be_a_platform_that_refuses_the_country(
+    here: Here, at_s: int | None, failure: str | None, rule_id: str
+) -> None:
+    for look_s in (0, *FAILING, 600):
+        here.vantage(BEGAN_S + look_s, WELL)
+    if at_s is not None:
+        here.second(BEGAN_S + at_s, failure=failure)
+    here.deliver(BEGAN_S + 300)
+    one = here.judged()
+    assert (said(one), one.judgement.verdict.rule_id) == ("inconclusive", rule_id)
 
 
 def test_well_before_and_after_is_not_enough_where_nobody_looked_while_it_failed(here: Here) -> None:
@@ -173,6 +204,7 @@ def test_until_the_vantage_has_looked_again_nobody_is_accused(here: Here) -> Non
     assert (said(one), one.judgement.verdict.rule_id) == ("inconclusive", "control-not-since")
     for at_s in (*FAILING, 600):
         here.vantage(BEGAN_S + at_s, WELL)
+    here.second(BEGAN_S + DURING_S)
     one = here.judged()
     assert said(one) == "blocked_tcp"
 

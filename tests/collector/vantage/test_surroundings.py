@@ -13,10 +13,12 @@ import pytest
 from collector.store.database import Store
 from collector.store.queries import Queries
 from collector.store.scopes import Assessment, Change
+from collector.store.second_looks import SecondLook
 from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS, Key, Sample
 from collector.vantage.surroundings import BesideRounds, Surroundings, said_at
-from firmware.judgement.site.evidence import SiteView, VantageSource
+from firmware.judgement.site.evidence import SiteView, Stand, VantageSource
+from firmware.judgement.site.refusal import NOT_REFUSED
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonObject
 from firmware.model.plan import PlannedTarget
@@ -73,6 +75,8 @@ def look_outside(database: Path) -> None:
         for at_s in (look_s - 300, look_s + 150):
             sample = Sample(key=key, utc_ns=at_s * NS, failure=None, failed_operation=None, view=GETS_IT)
             log.add([sample], every_s=600)
+        second = SecondLook(stand=Stand.SECOND, country="zz", key=key, utc_ns=(look_s - 200) * NS)
+        log.add([], every_s=600, second=[second])
     log.close()
 
 
@@ -97,7 +101,7 @@ def said(one: BesideRounds) -> tuple[str, str]:
 
 def test_a_page_that_fails_twice_between_well_rounds_and_not_outside_is_blocked(tmp_path: Path) -> None:
     with pages_of(tmp_path, rounds(LOOKS_S)) as one:
-        assert said(one) == ("blocked_tcp", "connect-stopped")
+        assert said(one) == ("blocked_tcp", NOT_REFUSED)
         assert one.found.around.verdict == "ok"
         assert one.row.start.utc_ns == BEGAN_S * NS
 
@@ -135,7 +139,7 @@ def test_the_page_and_the_api_show_them(tmp_path: Path) -> None:
         (one,) = told["pages"]
         assert (one["verdict"], one["rule_id"], one["target_name"]) == (
             "blocked_tcp",
-            "connect-stopped",
+            NOT_REFUSED,
             NAME,
         )
         assert (one["round_verdict"], one["round_rule_id"]) == ("ok", "controls-reached")
@@ -143,7 +147,7 @@ def test_the_page_and_the_api_show_them(tmp_path: Path) -> None:
         with urllib.request.urlopen(f"{served.url}/device/{DEVICE}", timeout=30) as answer:
             html = answer.read().decode()
         assert "Pages, looked at beside the rounds" in html
-        assert "connect-stopped" in html
+        assert NOT_REFUSED in html
         with urllib.request.urlopen(f"{served.url}/api/v1/devices/{DEVICE}/targets", timeout=30) as answer:
             targets = json.load(answer)
         assert (targets["fingerprint_lists"], targets["device_fingerprint_lists"]) == ([], [theirs])
@@ -165,7 +169,7 @@ def test_the_api_s_lines_carry_them_where_asked_and_are_explained_alike(tmp_path
             told[asked] = (found.verdict.verdict, found.verdict.rule_id)
     assert told == {
         "": ("inconclusive", "round-unknown"),
-        "&surroundings=true": ("blocked_tcp", "connect-stopped"),
+        "&surroundings=true": ("blocked_tcp", NOT_REFUSED),
     }
 
 

@@ -14,7 +14,8 @@ from collector.store.queries import Queries
 from collector.store.vantage_log import VantageLog, VantageQueries
 from collector.store.vantage_streaks import NS
 from collector.vantage import asking
-from collector.vantage.thread import VantageThread, news_of
+from collector.vantage.news import news_of
+from collector.vantage.thread import VantageThread
 from firmware.model.statement import stated
 from firmware.wire.messages import Hello
 from firmware.wire.vantage_news import decode_news

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from firmware.judgement.site.evidence import Looked, SiteView, VantageSource
+from firmware.judgement.site.evidence import Looked, SecondView, SiteView, Stand, VantageSource
 from firmware.judgement.site.facts import RoundView
 from firmware.judgement.site.round_json import UNKNOWN
 from firmware.model.jsontypes import JsonObject, JsonValue, RecordError
@@ -28,7 +28,13 @@ from tests.firmware.records import tcp_record
 from tests.sureness import every_rule_is
 
 BODY = json.dumps(to_json(tcp_record(1)))
-VANTAGE = SiteView(source=VantageSource.COLLECTOR, age_s=12.5, addresses=("192.0.2.1",), status=200)
+VANTAGE = SiteView(
+    source=VantageSource.COLLECTOR,
+    age_s=12.5,
+    addresses=("192.0.2.1",),
+    status=200,
+    second=(SecondView(stand=Stand.SECOND, before_s=70.5, failure="connection_refused"),),
+)
 
 
 def stored(body: str = BODY, vantage: SiteView | None = None) -> RecordToExport:
@@ -103,13 +109,14 @@ GETS_IT = replace(
     before_s=20.0,
     earlier_s=(10.0, 20.0),
     saw_http=False,
+    second=(SecondView(stand=Stand.INSIDE, before_s=100.0),),
 )
 DARK = RoundView(references_reached=False, verdict="isp_or_wider_outage", rule_id="isp-or-wider-outage")
 WELL_TWICE = RoundView(
     references_reached=True,
     names_resolve=True,
     repeated=True,
-    failing_for_s=60.0,
+    failing_for_s=300.0,
     verdict="ok",
     rule_id="controls-reached",
 )
@@ -124,7 +131,7 @@ DARK_COUNTRY = replace(DARK, country_verdict="mobile_shutdown", country_rule_id=
         (UNKNOWN, "inconclusive", "round-unknown"),
         (replace(WELL_TWICE, is_of_its_round=True), "inconclusive", "asked-for-its-round"),
         (replace(WELL_TWICE, repeated=False), "inconclusive", "seen-once"),
-        (WELL_TWICE, "blocked_tcp", "connect-stopped"),
+        (WELL_TWICE, "blocked_tcp", "connect-stopped-here-alone"),
     ],
 )
 def test_a_line_is_explained_in_its_round_s_light(around: RoundView, verdict: str, rule_id: str) -> None:
@@ -184,7 +191,7 @@ def test_what_is_not_sure_enough_is_published_by_nobody(
         for form in (Format.OONI, Format.JSONL):
             (line,) = lines([one], form, {}, OoniExportResult(), ENGLISH)
             found = explain(Document(line=1, value=json.loads(line)))
-            assert (found.verdict.verdict, found.verdict.rule_id) == (word, "connect-stopped")
+            assert (found.verdict.verdict, found.verdict.rule_id) == (word, "connect-stopped-here-alone")
             assert found.pair.blocking == blocking
             assert to_json_line(found, ENGLISH)["probability"] == (number if blocking else None)
 

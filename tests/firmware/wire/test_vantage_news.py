@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from firmware.judgement.site import vantage_json
 from firmware.judgement.site.evidence import SiteView, VantageSource
 from firmware.model.jsontypes import NewerVersionError, RecordError
-from firmware.wire.vantage_news import MAX_NEWS_BYTES, VantageNews, VantageView, decode_news, encode_news
+from firmware.wire.vantage_news import (
+    MAX_NEWS_BYTES,
+    SecondTold,
+    VantageNews,
+    VantageView,
+    decode_news,
+    encode_news,
+)
 from tests.firmware.records import failures
 
 texts = st.text(max_size=20)
@@ -43,6 +50,9 @@ seen = st.builds(
     failed_operation=st.none() | texts,
     view=views.map(vantage_json.to_json),
     earlier_s=st.lists(st.integers(0, 2**32), max_size=24).map(tuple),
+    second=st.lists(
+        st.builds(SecondTold, stand=texts, taken_utc_ns=st.integers(0, 2**62), failure=failures), max_size=3
+    ).map(tuple),
 )
 
 

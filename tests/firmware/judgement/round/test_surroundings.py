@@ -7,8 +7,9 @@ import pytest
 from firmware.judgement.facts import RoundFacts
 from firmware.judgement.round.surroundings import NEAR_S, NearRound, beside_rounds, in_round, judge_in
 from firmware.judgement.round.verdict import RoundJudgement, judge_round
-from firmware.judgement.site.evidence import Looked, SiteView, VantageSource
+from firmware.judgement.site.evidence import Looked, SecondView, SiteView, Stand, VantageSource
 from firmware.judgement.site.facts import RoundView
+from firmware.judgement.site.refusal import MAY_REFUSE, NOT_REFUSED
 from firmware.judgement.site.round_json import UNKNOWN, country_to_json, from_json, to_json
 from firmware.model.jsontypes import JsonObject, RecordError
 from firmware.model.record import Outcome, Record, Rung
@@ -33,8 +34,8 @@ def near(judged: RoundJudgement, apart_s: float = 60.0) -> NearRound:
     return NearRound(judged=judged, apart_s=apart_s)
 
 
-def said(record: Record, around: RoundView) -> tuple[str, str]:
-    judged = judge_in(record, around, OUTSIDE)
+def said(record: Record, around: RoundView, outside: SiteView = OUTSIDE) -> tuple[str, str]:
+    judged = judge_in(record, around, outside)
     assert judged is not None
     return judged.verdict.verdict, judged.verdict.rule_id
 
@@ -47,7 +48,9 @@ def test_two_well_rounds_and_a_failure_six_hours_ago_accuse() -> None:
     around = beside_rounds(NOW, near(WELL), near(WELL), [BEFORE])
     assert (around.references_reached, around.repeated) == (True, True)
     assert around.failing_for_s == 6 * 3600
-    assert said(NOW, around) == ("blocked_tcp", "connect-stopped")
+    assert said(NOW, around) == ("inconclusive", MAY_REFUSE)
+    told = replace(OUTSIDE, second=(SecondView(stand=Stand.SECOND, before_s=600.0),))
+    assert said(NOW, around, told) == ("blocked_tcp", NOT_REFUSED)
 
 
 def test_a_first_failure_does_not() -> None:

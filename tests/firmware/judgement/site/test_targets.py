@@ -18,10 +18,13 @@ from firmware.judgement.site.evidence import (
     HandshakeEvidence,
     Lookup,
     Request,
+    SecondView,
     SiteView,
+    Stand,
     VantageSource,
     WebEvidence,
 )
+from firmware.judgement.site.refusal import MAY_REFUSE, NOT_REFUSED, REFUSES
 from firmware.judgement.target_judgement import TargetJudgement, from_json, to_json
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonValue, RecordError
@@ -69,6 +72,9 @@ UP = SiteView(
     earlier_s=tuple(range(9, 86, 9)),
 )
 """Seen often since the first of `failed_before`."""
+TOLD = replace(UP, second=(SecondView(stand=Stand.SECOND, before_s=70.0),))
+"""And a second vantage reached it, while it failed for two minutes and a half."""
+LONG = (150.0, 120.0, 90.0, 60.0, 30.0)
 DOWN = replace(UP, connects={f"{TRUE}:443": RESET}, handshakes={}, http_failure=RESET, status=None)
 
 
@@ -122,7 +128,7 @@ class TestOnePlatform:
     """Blocking on each rung: two rounds, reference targets that are well, and a vantage outside that has looked since."""
 
     def test_it_is_said(self, step: str, word: str, rule_id: str) -> None:
-        found = judged(step, history=failed_before(step))
+        found = judged(step, history=failed_before(step, ages=LONG), vantage=TOLD)
         assert (found.verdict.verdict, found.verdict.rule_id) == (word, rule_id)
         (target,) = found.targets
         named = stated(
@@ -162,6 +168,35 @@ class TestOnePlatform:
         found = judged(step, history=failed_before(step), observations=dark)
         assert found.verdict.verdict == "international_cut"
         assert [one.verdict for one in found.targets] == ["inconclusive"]
+
+
+def second(stand: Stand = Stand.SECOND, before_s: float = 70.0, failure: str | None = None) -> SiteView:
+    return replace(UP, second=(SecondView(stand=stand, before_s=before_s, failure=failure),))
+
+
+@pytest.mark.parametrize(
+    ("vantage", "word", "rule_id"),
+    [
+        (UP, "inconclusive", MAY_REFUSE),
+        (second(), "blocked_tcp", NOT_REFUSED),
+        (second(Stand.INSIDE), "blocked_tcp", NOT_REFUSED),
+        (second(failure=RESET), "inconclusive", REFUSES),
+        (second(before_s=100.0), "inconclusive", MAY_REFUSE),
+        (second(before_s=50.0), "inconclusive", MAY_REFUSE),
+    ],
+    ids=["nobody", "second", "inside", "refused-too", "before-it-failed", "when-it-may-have-been-over"],
+)
+def test_connects_that_fail_are_a_block_only_where_somebody_tells_that_the_platform_does_not_refuse(
+    vantage: SiteView, word: str, rule_id: str
+) -> None:
+    (target,) = judged("tcp", history=failed_before("tcp", ages=LONG), vantage=vantage).targets
+    assert (target.verdict, target.rule_id) == (word, rule_id)
+
+
+@pytest.mark.parametrize("step", ["dns", "tls", "http"])
+def test_what_fails_above_tcp_asks_nobody_for_that(step: str) -> None:
+    (target,) = judged(step, history=failed_before(step, ages=LONG)).targets
+    assert target.verdict == f"blocked_{step}"
 
 
 def test_a_resolver_that_lies_for_every_name_blocks_none() -> None:
