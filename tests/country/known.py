@@ -82,7 +82,7 @@ MENDED: Final[tuple[Known, ...]] = (
         truth=Truth(
             seed=1,
             hours=0.2,
-            homes=_homes("fibre", "fibre"),
+            homes=_homes("fibre"),
             wrongs=(_wrong(Ill.SERVER_REFUSES_COUNTRY, "x.com"),),
             has_second=True,
         ),
