@@ -94,6 +94,7 @@ MEANINGS: Final[dict[str, Meaning]] = {
     "isp_or_wider_outage": Meaning(light=Light.ATTENTION, pattern=_count(3)),
     "international_cut": Meaning(light=Light.ATTENTION, pattern=_count(4)),
     "not_stored": Meaning(light=Light.ATTENTION, pattern=_count(5)),
+    "allowlisted": Meaning(light=Light.ATTENTION, pattern=_count(6)),
     "not_measuring": Meaning(light=Light.ATTENTION, pattern=Pattern(rhythm=Rhythm.STEADY)),
 }
 """Every meaning a light has. A verdict that is not here (`ok`, `inconclusive`, …) leaves the light dark."""

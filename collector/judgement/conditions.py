@@ -16,6 +16,11 @@ MIN_DEVICES: Final = 3
 NEIGHBOURS_LOST: Final = 0.5
 HALF: Final = 0.5
 """The share of a country's devices, and of at least two of its networks, that must be lost before a part of it is shut down."""
+MIN_LISTED_NETWORKS: Final = 3
+"""So many networks let only a few places abroad pass before that is the country's doing, whatever others are."""
+_TELLS_NOTHING: Final = frozenset(
+    {VerdictWord.INCONCLUSIVE, VerdictWord.LOCAL_FAULT, VerdictWord.CAPTIVE_PORTAL}
+)
 TOGETHER_S: Final = 2 * BURST_S
 """Groups whose losses began within this of each other were lost together: a device tells of its loss within three minutes."""
 
@@ -188,8 +193,9 @@ def service(facts: ScopeFacts) -> bool:
 
 
 def well(facts: ScopeFacts) -> bool:
-    """Return whether most devices are well."""
-    return facts.all.is_well and facts.all.well >= MIN_DEVICES
+    """Return whether most devices are well; one for which a few networks abroad pass is not, and does tell."""
+    known = facts.all.tried + facts.all.silent + len(allow_listed(facts))
+    return facts.all.well >= max(MIN_DEVICES, MOST * known)
 
 
 def filtered(facts: ScopeFacts) -> bool:
@@ -207,6 +213,47 @@ def filtering_networks(facts: ScopeFacts) -> tuple[tuple[str, int], ...]:
     """Return the networks whose devices say that only some protocols pass, and how many of them do."""
     found = Counter(one.network for one in facts.devices if one.network and _is_filtered(one))
     return tuple(sorted(found.items()))
+
+
+def allow_list(facts: ScopeFacts) -> bool:
+    """Return whether devices in unrelated networks say that few networks abroad pass: of three networks, or most or a kind in two.
+
+    Each has seen it in two rounds and without loss. That others are well, or lost, takes nothing from it: they may stand
+    in other networks, on another list.
+    """
+    listed = allow_listed(facts)
+    networks = {one.network for one in listed if one.network}
+    if facts.outside.connected is False or len(listed) < MIN_DEVICES or len(networks) < MIN_IN_NETWORK:
+        return False
+    is_most = len(listed) >= MOST * len(telling(facts))
+    return len(networks) >= MIN_LISTED_NETWORKS or is_most or bool(kinds_allow_listed(facts))
+
+
+def allow_listed(facts: ScopeFacts) -> tuple[DeviceState, ...]:
+    """Return the devices that say so."""
+    return tuple(one for one in telling(facts) if one.word == VerdictWord.ALLOWLISTED)
+
+
+def kinds_allow_listed(facts: ScopeFacts) -> tuple[str, ...]:
+    """Return the kinds of line of which all devices that tell say so, two at least and in two networks."""
+    found = []
+    for kind in facts.kinds:
+        of_kind = [one for one in telling(facts) if one.kind == kind.name]
+        if (
+            len({one.network for one in of_kind if one.network}) >= MIN_IN_NETWORK
+            and all(one.word == VerdictWord.ALLOWLISTED for one in of_kind)
+        ):  # fmt: skip
+            found.append(kind.name)
+    return tuple(found)
+
+
+def telling(facts: ScopeFacts) -> tuple[DeviceState, ...]:
+    """Return the devices that are heard and whose last round tells something."""
+    return tuple(
+        one
+        for one in facts.devices
+        if one.state is not DeviceStanding.SILENT and one.word not in _TELLS_NOTHING
+    )
 
 
 def platform_blocked(facts: ScopeFacts) -> bool:

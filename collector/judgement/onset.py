@@ -20,6 +20,7 @@ _NOT_OF_DEVICES: Final = frozenset(
         VerdictWord.SERVICE_MAINTENANCE,
         VerdictWord.PLATFORM_BLOCKED,
         VerdictWord.PROTOCOL_FILTERING,
+        VerdictWord.ALLOWLISTED,
     }
 )
 

@@ -64,7 +64,7 @@ def _evidence(facts: ScopeFacts) -> Iterator[Statement]:
 
 
 def _platforms(facts: ScopeFacts) -> Iterator[Statement]:
-    """Yield who finds which platform blocked, and which networks let only some protocols pass."""
+    """Yield who finds which platform blocked, and which networks let only some protocols or a few places pass."""
     for one in facts.outside.platforms:
         if one.is_stopped:
             yield stated(
@@ -82,6 +82,16 @@ def _platforms(facts: ScopeFacts) -> Iterator[Statement]:
                 blocked=of.blocked,
                 tried=of.sure,
             )
+    listed = conditions.allow_listed(facts)
+    if listed:
+        yield stated(
+            "allow-listed",
+            listed=len(listed),
+            tried=len(conditions.telling(facts)),
+            networks=list[JsonValue](sorted({one.network for one in listed if one.network})),
+        )
+    for kind in conditions.kinds_allow_listed(facts):
+        yield stated("kind-allow-listed", kind=kind, devices=sum(one.kind == kind for one in listed))
     for name, filtered in conditions.filtering_networks(facts):
         yield stated("network-filtered", network=name, devices=filtered)
 
@@ -159,6 +169,16 @@ SCOPE_RULES: Final[tuple[ScopeRule, ...]] = (
         rule_id="groups-lost-together",
         verdict=VerdictWord.PARTIAL_SHUTDOWN,
         condition=conditions.part_lost,
+    ),
+    ScopeRule(
+        rule_id="allow-list-across-networks",
+        verdict=VerdictWord.ALLOWLISTED,
+        condition=conditions.allow_list,
+        numbers={
+            "devices": conditions.MIN_DEVICES,
+            "networks": conditions.MIN_LISTED_NETWORKS,
+            "share": MOST,
+        },
     ),
     ScopeRule(
         rule_id="service-lost-everywhere",

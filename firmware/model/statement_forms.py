@@ -107,6 +107,8 @@ EVIDENCE: Final[Mapping[str, StatementForm]] = {
     "platform-blocked-in-network": StatementForm(
         parameters=("platform", "network", "blocked", "tried"), counts="tried"
     ),
+    "allow-listed": StatementForm(parameters=("listed", "tried", "networks"), counts="tried"),
+    "kind-allow-listed": StatementForm(parameters=("kind", "devices"), counts="devices"),
     "network-filtered": StatementForm(parameters=("network", "devices"), counts="devices"),
 }
 """What a verdict rests on."""

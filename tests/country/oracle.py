@@ -194,6 +194,8 @@ def _of_country(truth: Truth, wrongs: Iterable[Wrong]) -> Sayable:
         right.add(Word.PARTIAL_SHUTDOWN)
     if any(one.ill in BLOCKED and len(_providers(truth, one.homes)) >= 2 for one in given):
         right.add(Word.PLATFORM_BLOCKED)
+    if any(one.scope is Scope.NATION and one.ill is Ill.ALLOW_LIST for one in given):
+        right.add(Word.ALLOWLISTED)
     if any(one.scope is Scope.NATION and one.ill in (Ill.TLS_FILTERED, Ill.THREE_PORTS) for one in given):
         right.add(Word.PROTOCOL_FILTERING)
     return Sayable(

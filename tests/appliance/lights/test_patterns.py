@@ -64,7 +64,13 @@ def test_a_device_that_stopped_measuring_says_so_whatever_its_last_verdict(situa
 
 @pytest.mark.parametrize(
     ("verdict", "count"),
-    [("local_fault", 1), ("captive_portal", 2), ("isp_or_wider_outage", 3), ("international_cut", 4)],
+    [
+        ("local_fault", 1),
+        ("captive_portal", 2),
+        ("isp_or_wider_outage", 3),
+        ("international_cut", 4),
+        ("allowlisted", 6),
+    ],
 )
 def test_attention_counts_out_the_verdict(verdict: str, count: int) -> None:
     situation = Situation(verdict=verdict, last_measured_ns=0)

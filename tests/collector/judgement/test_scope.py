@@ -74,6 +74,10 @@ STORIES = {
         ],
         UP,
     ),
+    "allow-list-across-networks": (
+        [replace(device, state=DeviceStanding.UNCLEAR, word="allowlisted") for device in country()],
+        UP,
+    ),
     "filtered-everywhere": (
         [replace(device, state=DeviceStanding.UNCLEAR, word="protocol_filtering") for device in country()],
         UP,
