@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from tests import namespaces
 from tests.nation.atlas import BY_NAME, Site
 from tests.servers.http import Pieces, Request, http, page, redirect
 from tests.servers.tcp import (
@@ -26,9 +27,9 @@ from tests.servers.tls import Authority, over_tls
 
 FAULTS: Final[Mapping[str, str]] = {
     "": "well",
-    "refused": "nothing listens",
+    "refused": "nothing listens: its address refuses",
     "silent": "takes connections and answers nothing",
-    "gone": "its address answers nothing at all",
+    "gone": "its address answers nothing at all, not even that nothing listens",
     "resets": "resets at the first bytes",
     "closes": "closes at the first bytes",
     "expired": "its certificate expired yesterday",
@@ -95,6 +96,9 @@ class RunningSite:
 
     def become(self, fault: str, location: str = "") -> None:
         """Have `fault` from now on. Call it inside the site's namespace."""
+        if (fault == _GONE) != (self._fault == _GONE):
+            for address in self.site.addresses:
+                _swallow(address) if fault == _GONE else _own(address)
         self._fault, self._location = fault, location
         self._context = self._trust.context(self.site.names, fault)
         if fault in _DEAF:
@@ -153,6 +157,21 @@ class RunningSite:
         return page(_html(self.site.names[0], _LENGTHS[self.site.network]), **own)
 
 
+def _swallow(address: str) -> None:
+    """Have what comes for an address vanish: a host that is there and listens to nothing would refuse it."""
+    namespaces.ip(f"addr del {_whole(address)} dev lo")
+    namespaces.ip(f"route add blackhole {_whole(address)}")
+
+
+def _own(address: str) -> None:
+    namespaces.ip(f"route del blackhole {_whole(address)}")
+    namespaces.ip(f"addr add {_whole(address)} dev lo{' nodad' if ':' in address else ''}")
+
+
+def _whole(address: str) -> str:
+    return f"{address}/{128 if ':' in address else 32}"
+
+
 def _html(title: str, length: int) -> bytes:
     head = f"<html><head><title>{title}</title></head><body>".encode()
     return head + b"<p>All that stands here.</p>" * ((length - len(head)) // 28) + b"</body></html>"
@@ -160,7 +179,8 @@ def _html(title: str, length: int) -> bytes:
 
 _LENGTHS: Final = {network: 400 + 180 * number for number, network in enumerate(BY_NAME)}
 """Two sites' pages are not of one length."""
-_DEAF: Final = ("refused", "gone")
+_GONE: Final = "gone"
+_DEAF: Final = ("refused", _GONE)
 _ODD: Final[Mapping[str, Behaviour]] = {
     "silent": stay_silent,
     "resets": reset_after_first_bytes,
