@@ -8,9 +8,13 @@ be said yet. This file must never read what a verdict rests on.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Final
 
 from firmware.model.verdict_words import VerdictWord as Word
+from firmware.net.targets import family_of
+from firmware.plans.load import load
+from tests.country.hosts import Hosts
 from tests.country.lines import QUALITIES
 from tests.country.truth import Home, Ill, Scope, Truth, Wrong
 
@@ -140,7 +144,9 @@ def _of_device(home: Home, wrongs: Iterable[Wrong]) -> Sayable:  # noqa: C901  #
         return Sayable(right=frozenset({Word.ISP_OR_WIDER_OUTAGE}), not_ok=True, accusable=accusable)
     has_six = 6 in QUALITIES[home.line].families
     if ills & {Ill.CUT, Ill.CABLE} or (Ill.FAMILY_CUT in ills and not has_six):
-        return Sayable(right=frozenset({Word.INTERNATIONAL_CUT}), not_ok=True, accusable=accusable)
+        cuts = [one for one in given if one.ill in (Ill.CUT, Ill.CABLE, Ill.FAMILY_CUT)]
+        few = {Word.ALLOWLISTED} if all(_leaves_some(one, home) for one in cuts) else set()
+        return Sayable(right=frozenset({Word.INTERNATIONAL_CUT, *few}), not_ok=True, accusable=accusable)
     if Ill.ALLOW_LIST in ills:
         return Sayable(right=frozenset({Word.ALLOWLISTED}), not_ok=True, accusable=accusable)
     if Ill.FAMILY_CUT in ills:
@@ -227,6 +233,18 @@ def _is_spared(truth: Truth, wrong: Wrong, home: int) -> bool:
     if wrong.ill is not Ill.FAMILY_CUT:
         return False
     return any(one.number == home and 6 in QUALITIES[one.line].families for one in truth.homes)
+
+
+def _leaves_some(wrong: Wrong, home: Home) -> bool:
+    """Return whether a cut spares a host that a home's line can ask: a few networks pass then, whoever meant it."""
+    families = QUALITIES[home.line].families
+    return any(family in families for host in wrong.hosts for family in _families(host))
+
+
+@cache
+def _families(host: str) -> frozenset[int]:
+    server = Hosts(load("ir")).by_name[host]
+    return frozenset(family_of(one) or 4 for one in server.addresses)
 
 
 def _providers(truth: Truth, homes: frozenset[int]) -> set[str]:

@@ -41,6 +41,23 @@ def test_what_a_device_may_say(ill: Ill, word: str, mark: Mark) -> None:
     assert device_mark(truth(wrong(ill)), 0, word, 12_000, 12_030) is mark
 
 
+@pytest.mark.parametrize(
+    ("spared", "home", "mark"),
+    [
+        ("www.gnu.org", 0, Mark.RIGHT),
+        ("host-iana-v6", 1, Mark.RIGHT),
+        ("host-iana-v6", 0, Mark.WRONG_KIND),
+    ],
+)
+def test_where_a_cut_leaves_a_network_that_a_home_can_ask_few_pass(
+    spared: str, home: int, mark: Mark
+) -> None:
+    """Home 1 has both families, home 0 IPv4 alone; either way it is a cut."""
+    there = truth(wrong(Ill.CUT, ALL, spared))
+    assert device_mark(there, home, "allowlisted", 12_000, 12_030) is mark
+    assert device_mark(there, home, "international_cut", 12_000, 12_030) is Mark.RIGHT
+
+
 def test_a_round_that_something_began_in_may_say_either() -> None:
     there = truth(wrong(Ill.CUT))
     assert device_mark(there, 0, "ok", 9_980, 10_010) is Mark.RIGHT
