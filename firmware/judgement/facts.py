@@ -43,6 +43,10 @@ HANDSHAKES: Final = frozenset({"tls", "web_connectivity"})
 """Tests whose answer is as large as a certificate chain."""
 TUNNEL: Final = "tunnel"
 
+SICK_ROUNDS: Final = 3
+"""A network that was silent in so many rounds in a row before a cut is silent for reasons of its own."""
+_CUT_RULES: Final = frozenset({"international-cut", "international-silent-unconfirmed"})
+
 CONFIRMING_S: Final = 180.0
 """A round that ended longer ago than this confirms nothing: much may have happened since."""
 
@@ -146,6 +150,20 @@ class RoundFacts:
         reached = {seen.target_name for seen in tried if seen.outlook is Outlook.REACHED}
         silent = {seen.target_name for seen in tried if seen.outlook is Outlook.DOWN}
         return silent <= failed and not reached & failed
+
+    def silent_before(self, rung: Rung) -> frozenset[str]:
+        """Return the networks of a rung that were silent in the last rounds, too, that reached abroad or were found cut."""
+        known = [
+            past
+            for past in self.history
+            if past.ladder.rung(Rung.INTERNATIONAL).reached or past.verdict.rule_id in _CUT_RULES
+        ][-SICK_ROUNDS:]
+        if len(known) < SICK_ROUNDS:
+            return frozenset()
+        failed = [{line.partition(": ")[0] for line in past.ladder.rung(rung).failures} for past in known]
+        sick = frozenset.intersection(*map(frozenset, failed))
+        silent = [seen for seen in self.on(rung) if seen.outlook is Outlook.DOWN]
+        return networks_of(silent) - networks_of(seen for seen in silent if seen.target_name not in sick)
 
     @property
     def outside_well(self) -> bool:

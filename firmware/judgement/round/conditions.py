@@ -81,13 +81,13 @@ def domestic_up(facts: RoundFacts) -> bool:
 
 
 def pinned_domestic_up(facts: RoundFacts) -> bool:
-    """Return whether a pinned anchor proves itself where no name is resolved, and none that could be asked fails."""
+    """Return whether a pinned anchor proves itself where no name is resolved, and none that could be asked fails.
+
+    One that failed before anything was cut is no anchor: its address has moved, or it is down.
+    """
     domestic = facts.domestic
-    return (
-        names_unresolved(facts)
-        and bool(domestic.authenticated)
-        and not domestic.down | domestic.tampered | domestic.stalled
-    )
+    failing = (domestic.down - facts.silent_before(Rung.DOMESTIC)) | domestic.tampered | domestic.stalled
+    return names_unresolved(facts) and bool(domestic.authenticated) and not failing
 
 
 def international_cut(facts: RoundFacts) -> bool:

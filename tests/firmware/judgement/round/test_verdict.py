@@ -464,6 +464,43 @@ class TestACutWithADeadResolver:
     def test_an_anchor_that_is_silent_as_well_is_none(self) -> None:
         assert decide(self.a_round(anchor=SILENT), self.BEFORE).verdict != "international_cut"
 
+    @staticmethod
+    def with_a_dead_anchor() -> list[Observation]:
+        dead = seen("moved", IN, SILENT, target="192.0.2.77:443", network="AS-moved")
+        return [dead, *TestACutWithADeadResolver.a_round()]
+
+    @staticmethod
+    def rounds_before(*failed: str, rule_id: str = "controls-reached") -> tuple[Past, ...]:
+        """Return three rounds before in which these anchors were silent, abroad being reached, and the first of a cut."""
+        told = past(rule_id, age_s=400)
+        lines_of = {IN: tuple(f"{name}: connect: generic_timeout_error" for name in failed), OUT: ()}
+        rungs = tuple(
+            replace(state, failures=lines_of[state.rung], reached=3, tried=4)
+            if state.rung in lines_of
+            else state
+            for state in told.ladder.rungs
+        )
+        before = replace(told, ladder=replace(told.ladder, rungs=rungs))
+        return (before, before, before)
+
+    def test_an_anchor_that_was_dead_before_the_cut_takes_nothing_from_it(self) -> None:
+        """An address that has moved would else keep every cut with a dead resolver from being said."""
+        before = self.rounds_before("moved")
+        first = decide(self.with_a_dead_anchor(), before)
+        assert first.rule_id == "international-silent-unconfirmed"
+        unconfirmed = replace(self.BEFORE[0], ladder=before[0].ladder)
+        assert decide(self.with_a_dead_anchor(), (*before, unconfirmed)).verdict == "international_cut"
+
+    def test_what_is_known_of_an_anchor_lasts_as_long_as_the_cut(self) -> None:
+        cut_before = tuple(
+            replace(one, age_s=30) for one in self.rounds_before("moved", rule_id="international-cut")
+        )
+        assert decide(self.with_a_dead_anchor(), cut_before).verdict == "international_cut"
+
+    def test_an_anchor_that_falls_silent_with_the_cut_may_mean_another_fault(self) -> None:
+        for before in (self.rounds_before(), self.rounds_before("moved")[:2], ()):
+            assert decide(self.with_a_dead_anchor(), (*before, *self.BEFORE)).verdict == "inconclusive"
+
     def test_one_anchor_is_too_few_where_names_resolve(self) -> None:
         named = [*near(), *pinned(4, 1, rung=IN), *pinned(4, 4, SILENT), *many(SITES, 4, SILENT)]
         assert decide([*named, *again(named)], self.BEFORE).verdict == "inconclusive"
