@@ -136,6 +136,12 @@ def names_unresolved(facts: RoundFacts) -> bool:
     return bool(facts.failed(Rung.RESOLVER)) and none
 
 
+def only_names_unresolved(facts: RoundFacts) -> bool:
+    """Return whether no name is resolved, and it is not so that few networks pass as was found when names still were."""
+    goes_on = facts.previous("few-networks-pass") and few_pass_again(facts)
+    return names_unresolved(facts) and not goes_on
+
+
 def ok(facts: RoundFacts) -> bool:
     """Return whether the outside is well."""
     return facts.outside_well

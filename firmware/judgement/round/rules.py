@@ -107,7 +107,7 @@ RULES: Final[tuple[Rule, ...]] = (
         rule_id="names-unresolved",
         verdict=VerdictWord.INCONCLUSIVE,
         rungs=(Rung.RESOLVER, *_FAR),
-        condition=when.names_unresolved,
+        condition=when.only_names_unresolved,
     ),
     Rule(
         rule_id="resolver-lies",

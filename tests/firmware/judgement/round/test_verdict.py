@@ -510,6 +510,39 @@ class TestACutWithADeadResolver:
         assert decide(answered, self.BEFORE).verdict != "international_cut"
 
 
+class TestAnAllowListAndADeadResolver:
+    """A resolver that dies takes nothing from what was found before: the same is silent, the same passes."""
+
+    WHICH = ("v4-international-2", "v4-international-3", "v4-international-4")
+
+    @staticmethod
+    def a_round(*, passing: int = 1) -> list[Observation]:
+        unnamed = Failure.DNS_TEMPORARY_FAILURE
+        outside = [
+            replace(one, failure=None, failed_operation=None) if number == passing else one
+            for number, one in enumerate(pinned(4, 4, SILENT), start=1)
+        ]
+        return [
+            *near(resolver=SILENT),
+            *pinned(4, 2, rung=IN),
+            *many(IN, 2, unnamed, first=3, operation="resolve"),
+            *outside,
+            *many(SITES, 4, unnamed, operation="resolve"),
+        ]
+
+    def test_it_goes_on(self) -> None:
+        before = past_few(*self.WHICH, rule_id="few-networks-pass")
+        assert decide(self.a_round(), [before]).verdict == "allowlisted"
+
+    def test_it_does_not_begin(self) -> None:
+        for before in ([], [past_few(*self.WHICH)], [past_few(*self.WHICH, rule_id="names-unresolved")]):
+            assert decide(self.a_round(), before).rule_id == "names-unresolved"
+
+    def test_another_that_passes_is_loss(self) -> None:
+        before = past_few(*self.WHICH, rule_id="few-networks-pass")
+        assert decide(self.a_round(passing=2), [before]).verdict == "inconclusive"
+
+
 @pytest.mark.parametrize(("silent", "verdict"), [(3, "isp_or_wider_outage"), (2, "inconclusive")])
 def test_an_outage_takes_three_silent_networks(silent: int, verdict: str) -> None:
     observations = [*near(), *many(OUT, silent, SILENT)]
