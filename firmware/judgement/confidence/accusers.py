@@ -48,6 +48,7 @@ ACCUSERS: Final[Mapping[str, VerdictWord]] = {
     "networks-lost-together": VerdictWord.TOTAL_SHUTDOWN,
     "most-lost-some-stay-on": VerdictWord.PARTIAL_SHUTDOWN,
     "groups-lost-together": VerdictWord.PARTIAL_SHUTDOWN,
+    "allow-list-across-networks": VerdictWord.ALLOWLISTED,
     "filtered-everywhere": VerdictWord.PROTOCOL_FILTERING,
     "platform-blocked-everywhere": VerdictWord.PLATFORM_BLOCKED,
 }
