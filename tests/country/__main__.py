@@ -57,8 +57,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def _play(options: argparse.Namespace) -> int:
     began_s = time.monotonic()
-    total = _total(options.resume)
-    known = set() if options.resume is None else {asked for asked, _ in results.read(options.resume)}
+    before = [] if options.resume is None else list(results.read(options.resume, of=results.rules()))
+    total = Tally()
+    for _, tally in before:
+        total.add(tally)
+    known = {asked for asked, _ in before}
     seeds = range(options.seed, options.seed + options.countries)
     asked = [
         Asked(
@@ -95,6 +98,11 @@ def _play(options: argparse.Namespace) -> int:
 def _calibrate(path: Path, out: Path) -> int:
     """Write the table that ships, its page and its picture, from a file of countries of this checkout's rules."""
     played_before = list(results.read(path))
+    others = len(played_before) - len(list(results.read(path, of=results.rules())))
+    if others:
+        print(
+            f"{others} of {len(played_before)} countries are of other rules than this checkout's, and count"
+        )
     seeds = sorted(seed for (seed, _, _), _ in played_before)
     hours = sorted({hours for (_, hours, _), _ in played_before})
     source = f"{len(seeds)} made countries (seeds {seeds[0]} to {seeds[-1]}, of {' or '.join(f'{one:g}' for one in hours)} h)"

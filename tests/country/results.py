@@ -1,26 +1,57 @@
 """Counts of countries as JSON lines in a file, one a country: a run that was stopped counts, and is gone on with.
 
-A line that was cut off by a crash is no country. This file must never count anything itself.
+A line says of which rules it is: what was said under others is no count of these. One that was cut off by a crash is no
+country. A file whose name ends in .xz is read, not added to. This file must never count anything itself.
 """
 
+import hashlib
 import json
+import lzma
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tests.country.oracle import Mark
 from tests.country.tally import Finding, Tally
+from tests.needs import ROOT
 
 Asked = tuple[int, float, int]
 """A seed, the hours and the most homes that were asked for."""
+_DECIDES: Final = (
+    "firmware/judgement",
+    "firmware/plans",
+    "appliance/measuring",
+    "collector/judgement",
+    "collector/vantage",
+    "tests/country",
+)
+"""Where what is said of a made country is decided, and how it is made."""
+
+
+@cache
+def rules() -> str:
+    """Return the digest of all that decides what is said of a made country; the numbers of confidence are no part of it."""
+    digest = hashlib.sha256()
+    for folder in _DECIDES:
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".py", ".toml") and not path.name.startswith("test_"):
+                digest.update(f"{path.relative_to(ROOT)}\n".encode())
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def to_line(asked: Asked, tally: Tally) -> str:
     """Return the line of a country's count."""
     seed, hours, most_homes = asked
-    value: dict[str, Any] = {"seed": seed, "hours_asked": hours, "most_homes": most_homes}
+    value: dict[str, Any] = {
+        "seed": seed,
+        "hours_asked": hours,
+        "most_homes": most_homes,
+        "rules": rules(),
+    }
     for one in fields(Tally):
         of = getattr(tally, one.name)
         if isinstance(of, Counter):
@@ -48,13 +79,12 @@ def from_line(line: str) -> tuple[Asked, Tally]:
     return (value["seed"], value["hours_asked"], value["most_homes"]), tally
 
 
-def read(path: Path) -> Iterator[tuple[Asked, Tally]]:
-    """Yield what a file holds; nothing where there is none."""
-    if not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
+def read(path: Path, *, of: str = "") -> Iterator[tuple[Asked, Tally]]:
+    """Yield what a file holds, if asked of some rules alone; nothing where there is none."""
+    for line in _lines(path):
         try:
-            yield from_line(line)
+            if not of or json.loads(line)["rules"] == of:
+                yield from_line(line)
         except (ValueError, KeyError, TypeError):
             continue  # cut off, or of other software: that country is played again
 
@@ -63,3 +93,11 @@ def append(path: Path, line: str) -> None:
     """Add one line, whole."""
     with path.open("a", encoding="utf-8") as file:
         file.write(line + "\n")
+
+
+def _lines(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    if path.suffix == ".xz":
+        return lzma.decompress(path.read_bytes()).decode().splitlines()
+    return path.read_text(encoding="utf-8").splitlines()

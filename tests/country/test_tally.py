@@ -1,5 +1,6 @@
 """What is counted of what was said: misses, causes, confidences, and a count that is written down and read again."""
 
+import lzma
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,15 @@ def test_a_count_is_read_again_as_it_was_and_a_line_that_is_cut_off_is_no_countr
     for _, one in results.read(path):
         total.add(one)
     assert total == tally
+    packed = tmp_path / "countries.jsonl.xz"
+    packed.write_bytes(lzma.compress(path.read_bytes()))
+    assert list(results.read(packed)) == list(results.read(path))
+
+
+def test_what_other_rules_said_is_no_count_of_these(tmp_path: Path) -> None:
+    path = tmp_path / "countries.jsonl"
+    line = results.to_line((5, 3.0, 12), Tally(countries=1))
+    results.append(path, line)
+    results.append(path, line.replace(results.rules(), "0" * 16).replace('"seed":5', '"seed":6'))
+    assert [asked[0] for asked, _ in results.read(path)] == [5, 6]
+    assert [asked[0] for asked, _ in results.read(path, of=results.rules())] == [5]
