@@ -8,7 +8,7 @@ from firmware.judgement.facts import Past
 from firmware.judgement.ladder import Ladder
 from firmware.judgement.round.from_records import HISTORY_ROUNDS, PastRound, past_round
 from firmware.judgement.round.verdict import RoundJudgement
-from firmware.model.record import Record
+from firmware.model.record import Record, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +84,10 @@ class RecentRounds:
             if one.is_of_boot and (started_ns is None or one.past.started_ns < started_ns)
         )
 
-    def verdict_of(self, started_ns: int) -> str:
-        """Return what is said of the round that began at `started_ns`; "" where it is not remembered."""
+    def verdict_of(self, started_ns: int) -> Verdict | None:
+        """Return what is said of the round that began at `started_ns`; None where it is not remembered."""
         found = (one for one in self._rounds if one.is_of_boot and one.past.started_ns == started_ns)
-        return next((one.past.verdict.verdict for one in found), "")
+        return next((one.past.verdict for one in found), None)
 
     @staticmethod
     def _since(past: PastRound, before: Iterable[_Remembered], utc_ns: int) -> int:

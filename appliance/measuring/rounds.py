@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from appliance.measuring.budget import NS, wire_bytes
-from firmware.judgement.confidence.accusers import concluded
+from firmware.judgement.confidence.said import said_and_concluded
 from firmware.judgement.facts import Past
 from firmware.judgement.fingerprints.table import Fingerprints
 from firmware.judgement.ladder import (
@@ -26,7 +26,7 @@ from firmware.judgement.round.from_records import judge_records, refutes_silence
 from firmware.judgement.round.verdict import EARLY_NS, RoundJudgement
 from firmware.judgement.site.evidence import SiteView
 from firmware.model.plan import Plan
-from firmware.model.record import Record, Rung
+from firmware.model.record import Record, Rung, Verdict
 from firmware.model.task import Task
 from firmware.model.verdict_words import VerdictWord
 from firmware.plans.checks import estimate_bytes
@@ -222,7 +222,7 @@ class RunningRound:
             out=silent.values(),
             fingerprints=self._fingerprints,
         )
-        if concluded(judged.verdict.verdict, judged.verdict.rule_id) not in DARK:
+        if said_and_concluded(judged.verdict)[1] not in DARK:
             return None
         self._taken_silent, self._may_confirm = frozenset(silent), False
         return judged, climb(self._plan, {**self._seen, **silent}, ended=True)
@@ -230,19 +230,22 @@ class RunningRound:
     def revised(
         self,
         history: Iterable[Past],
-        verdict: str,
+        verdict: Verdict | None,
         views: Callable[[], Mapping[str, SiteView]] = dict,
     ) -> tuple[RoundJudgement, Ladder] | None:
         """Return what the round comes to by all that has come in since its early end; None where nothing changes.
 
-        `history` is the rounds before it, `verdict` what is said of it so far. It is judged anew only when something that
-        had been taken to be silent was not (`is_refuted`), and then nothing that is still out is silence.
+        `history` is the rounds before it, `verdict` what it has come to so far: what was held back is taken back as well. It
+        is judged anew only when something taken to be silent was not (`is_refuted`), and then nothing still out is silence.
         """
         if not self.is_refuted:
             return None
         self.is_refuted = False
         judged = self.judge(history, views())
-        return None if judged.verdict.verdict == verdict else (judged, self.ladder(ended=True))
+        is_as_before = verdict is not None and said_and_concluded(judged.verdict) == said_and_concluded(
+            verdict
+        )
+        return None if is_as_before else (judged, self.ladder(ended=True))
 
     @property
     def out_silent(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ which rule and with which number stays in the evidence. This file must never mak
 from dataclasses import replace
 
 from firmware.judgement.confidence import table
+from firmware.judgement.confidence.accusers import concluded
 from firmware.judgement.confidence.table import LEAST, Said, Speaker, Sureness
 from firmware.model.record import Verdict
 from firmware.model.statement import HOW_SURE, SUSPECTED, probability_in, stated
@@ -53,3 +54,8 @@ def probability_concluded(verdict: Verdict) -> float | None:
     """Return how likely what the rule concluded is so: what was said, or what was held back; None where it claims nothing."""
     said = verdict.probability
     return probability_in(verdict.evidence, SUSPECTED) if said is None else said
+
+
+def said_and_concluded(verdict: Verdict) -> tuple[str, str]:
+    """Return what a verdict says, and what its rule concluded."""
+    return verdict.verdict, concluded(verdict.verdict, verdict.rule_id)

@@ -21,6 +21,7 @@ from appliance.measuring.records import (
 from appliance.measuring.rounds import AFRESH_NS, GRACE_NS, RunningRound, most_bytes
 from appliance.measuring.schedule import Missed, Reason
 from firmware.clock.clocks import ClockTracker, SyncPoint
+from firmware.judgement.confidence.accusers import concluded
 from firmware.judgement.facts import Past, RoundFacts
 from firmware.judgement.fingerprints.load import COLUMNS, parse
 from firmware.judgement.fingerprints.table import FingerprintList
@@ -46,6 +47,7 @@ from firmware.plans import load as plans
 from firmware.plans.checks import round_bytes
 from tests.english import lines
 from tests.firmware.rounds import past
+from tests.sureness import every_rule_is
 
 PLAN = plans.load("ir")
 START = 5_000 * NS
@@ -325,6 +327,29 @@ def test_a_connection_without_an_answer_revises_it_too_and_a_late_failure_does_n
         refuted.append(current.is_refuted)
     assert refuted == [False, True]
     assert current.judge(()).verdict.verdict == "inconclusive"
+
+
+def test_a_cut_that_was_held_back_is_taken_back_though_the_word_stays() -> None:
+    """What goes on by what was concluded: a country's devices would count this one as lost."""
+    with every_rule_is(0.98):
+        current, early_ns = silent_abroad(silent=FAR_RUNGS)
+        ended_ns = near_answers_again(current, early_ns)
+        ended = current.early((), ended_ns)
+        assert ended is not None
+        held = ended[0].verdict
+        assert (held.verdict, held.rule_id) == ("inconclusive", "international-cut")
+        first, second, *_ = of_round_still_out(current)
+        stalled = answer(first, Failure.TIMEOUT, operation="tls_handshake", connect_ns=12 * NS)
+        current.take(first, stalled, ended_ns + 8 * NS)
+        revised = current.revised((), held)
+        assert revised is not None
+        said = revised[0].verdict
+        assert said.verdict == "inconclusive"
+        assert concluded(said.verdict, said.rule_id) == "inconclusive"
+        stalled = answer(second, Failure.TIMEOUT, operation="tls_handshake", connect_ns=12 * NS)
+        current.take(second, stalled, ended_ns + 9 * NS)
+        assert current.is_refuted
+        assert current.revised((), said) is None
 
 
 def test_a_line_that_came_back_after_its_verdict_does_not_take_the_cut_away() -> None:
