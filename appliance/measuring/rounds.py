@@ -21,7 +21,7 @@ from firmware.judgement.ladder import (
     round_tasks,
 )
 from firmware.judgement.observation import Observation, Outlook, from_record, owner_of
-from firmware.judgement.pace import is_quick, usual_handshakes_ns
+from firmware.judgement.pace import handshake_ns, is_quick, usual_handshakes_ns
 from firmware.judgement.round.from_records import judge_records, refutes_silence, still_out
 from firmware.judgement.round.verdict import EARLY_NS, RoundJudgement
 from firmware.judgement.site.evidence import SiteView
@@ -106,7 +106,8 @@ class RunningRound:
         self._records[task.task_id] = record
         if seen.rung is Rung.INTERNATIONAL and seen.is_connectivity and seen.outlook is Outlook.REACHED:
             self._may_confirm = False
-        self.is_quick = is_quick(self._handshakes_ns, self._seen.values())
+        if handshake_ns(seen) is not None:
+            self.is_quick = is_quick(self._handshakes_ns, self._seen.values())
         self.bytes_up += outcome.bytes_up
         self.bytes_down += outcome.bytes_down
         self.wire_bytes += wire_bytes(outcome.bytes_up + outcome.bytes_down)

@@ -3,7 +3,6 @@
 Reads only. It must never guess where a device stands: network, kind and region are what its operator typed.
 """
 
-import json
 import math
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,21 +18,16 @@ from collector.judgement.devices import (
     state_of,
 )
 from collector.judgement.events import Events, going_on, remembered
+from collector.judgement.last_rounds import COLUMNS, LastRounds, LastSaid, rounds_of, said_in
 from collector.judgement.onset import Onset, onset
 from collector.judgement.outside import OutsideFacts
 from collector.judgement.scope import judge_scope
 from collector.judgement.services import platforms_of, services_of
-from collector.store import timings
-from collector.store.answers import RoundRow
 from collector.store.queries import Queries
-from collector.store.retiming import placed
 from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import NS
-from firmware.judgement import target_judgement as targets_json
-from firmware.judgement.confidence.accusers import concluded
 from firmware.judgement.round.from_records import standing
 from firmware.judgement.target_judgement import TargetJudgement
-from firmware.model.jsontypes import JsonValue, RecordError
 from firmware.model.record import Verdict
 
 ROUNDS: Final = 60
@@ -45,10 +39,8 @@ VANTAGE_S: Final = 900.0
 MIN_BESIDE: Final = 3
 """So many devices in other countries it takes to speak of neighbours."""
 
-_ROUNDS: Final = """SELECT boot_id, start_boottime_ns, start_utc_ns, clock_quality, clock_error_ns, received_ns, verdict,
-    rule_id, epoch, seq FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND verdict IS NOT NULL"""
-_LAST: Final = f"{_ROUNDS} ORDER BY seq DESC LIMIT ?"
-_UNTIL: Final = f"{_ROUNDS} AND start_utc_ns <= ? ORDER BY start_utc_ns DESC, seq DESC LIMIT ?"
+_LAST: Final = f"{COLUMNS} ORDER BY seq DESC LIMIT ?"
+_UNTIL: Final = f"{COLUMNS} AND start_utc_ns <= ? ORDER BY start_utc_ns DESC, seq DESC LIMIT ?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +74,7 @@ class Scopes:
         self._queries = queries
         self._vantage = VantageQueries(queries)
         self._retired = retired
+        self._last = LastRounds()
 
     def now(self, now_utc_ns: int, events: Mapping[str, Events]) -> tuple[CountryAssessment, ...]:
         """Return the verdict on each country that devices stand in, as of `now_utc_ns`.
@@ -123,10 +116,8 @@ class Scopes:
             for device, country, epoch in self._devices(connection, now_utc_ns):
                 rows = _standing(connection.execute(_LAST, (device, epoch, ROUNDS)))
                 if rows:
-                    rounds = _rounds(connection, device, rows)
-                    found.append(
-                        _told(device, country, rounds, _body(connection, device, rows[0]), now_utc_ns / NS)
-                    )
+                    last = self._last.of(connection, device, rows)
+                    found.append(_told(device, country, last.rounds, last.said, now_utc_ns / NS))
         return [one for one in found if one is not None]
 
     def _heard_at(self, at_utc_ns: int) -> list[_Heard]:
@@ -136,9 +127,9 @@ class Scopes:
                 rows = _standing(connection.execute(_UNTIL, (device, epoch, at_utc_ns, ROUNDS)))
                 if not rows:
                     continue
-                rounds = _rounds(connection, device, rows)
+                rounds = rounds_of(connection, device, rows)
                 then = reconciled(rounds, at_utc_ns / NS)
-                one = _told(device, country, then, _body(connection, device, rows[0]), at_utc_ns / NS)
+                one = _told(device, country, then, said_in(connection, device, rows[0]), at_utc_ns / NS)
                 if one is not None:
                     found.append(replace(one, late=_was_late(rounds, at_utc_ns / NS)))
         return found
@@ -172,48 +163,6 @@ def line_of(queries: VantageQueries, now_utc_ns: int) -> OutsideFacts:
 def _standing(rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
     """Return the rows of rounds, newest first, each round as it was last revised."""
     return standing(rows, lambda row: (row[0], row[1]))
-
-
-def _rounds(
-    connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]
-) -> list[ReceivedRound]:
-    """Return rounds with the times they were at, by all that is known now."""
-    timeline = timings.timeline(connection, device)
-    found = []
-    for boot_id, boottime, start, quality, error, received, word, rule_id, epoch, seq in rows:
-        row = placed(
-            RoundRow(
-                device=device,
-                epoch=epoch,
-                seq=seq,
-                boot_id=boot_id,
-                round_id=None,
-                start_utc_ns=start,
-                start_boottime_ns=boottime,
-                clock_quality=quality,
-                clock_error_ns=error,
-                verdict=word,
-                rule_id=None,
-                body="",
-            ),
-            timeline,
-        )
-        found.append(
-            ReceivedRound(
-                utc_s=row.start_utc_ns / NS,
-                received_utc_s=received / NS,
-                word=concluded(word, rule_id or ""),
-                error_s=None if row.clock_error_ns is None else row.clock_error_ns / NS,
-            )
-        )
-    return found
-
-
-def _body(connection: sqlite3.Connection, device: str, row: Sequence[Any]) -> str:
-    (body,) = connection.execute(
-        "SELECT body FROM record WHERE device = ? AND epoch = ? AND seq = ?", (device, row[-2], row[-1])
-    ).fetchone()
-    return str(body)
 
 
 def _was_late(rounds: Iterable[ReceivedRound], at_utc_s: float) -> bool:
@@ -257,35 +206,22 @@ def _scope(country: str, here: Sequence[_Heard], outside: OutsideFacts, events: 
 
 
 def _told(
-    device: str, country: str, rounds: Sequence[ReceivedRound], body: str, now_utc_s: float
+    device: str, country: str, rounds: Sequence[ReceivedRound], said: LastSaid, now_utc_s: float
 ) -> _Heard | None:
-    value: JsonValue = json.loads(body)
-    record = value if isinstance(value, dict) else {}
-    context, detail = record.get("context"), record.get("detail")
-    place = context if isinstance(context, dict) else {}
     state = state_of(
         device,
         rounds,
         now_utc_s=now_utc_s,
         period_s=PERIOD_S,
         country=country,
-        network=_text(place, "provider"),
-        kind=_text(place, "network_kind"),
-        region=_text(place, "province"),
+        network=said.network,
+        kind=said.kind,
+        region=said.region,
     )
-    try:
-        targets = targets_json.from_json(detail.get("targets", []) if isinstance(detail, dict) else [])
-    except RecordError:
-        targets = ()  # of other software: as if nothing had been said of them
-    return None if state is None else _Heard(state=state, targets=targets)
+    return None if state is None else _Heard(state=state, targets=said.targets)
 
 
 def _neighbours_lost(beside: Sequence[DeviceState]) -> float | None:
     telling = [one for one in beside if one.state in (DeviceStanding.WELL, DeviceStanding.LOST)]
     lost = sum(one.state is DeviceStanding.LOST for one in telling)
     return lost / len(telling) if len(telling) >= MIN_BESIDE else None
-
-
-def _text(place: Mapping[str, JsonValue], key: str) -> str:
-    value = place.get(key)
-    return value if isinstance(value, str) else ""

@@ -184,8 +184,9 @@ class VantageQueries:
             ).fetchall()
         newest: dict[Key, VantageStreak] = {}
         for row in rows:
-            streak = _streak(row)
-            newest.setdefault(streak.key, streak)
+            key = Key(test=row[0], target=row[1], target_name=row[2])
+            if key not in newest:
+                newest[key] = _streak(row)
         return tuple(newest.values())
 
     def own_line(self, *, since_utc_ns: int) -> tuple[int | None, int | None]:

@@ -5,11 +5,13 @@ what systemd-timesyncd last did. It must never ask adjtimex: a hardened unit get
 synchronised, or is killed for asking.
 """
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Final
 
 from firmware.clock.moment import now
-from firmware.clock.retiming import DRIFT, SyncPoint, believed
+from firmware.clock.retiming import DRIFT, Believed, SyncPoint, believed
 from firmware.model.record import ClockQuality, ClockReading
 from firmware.net.files import modified_ns, read_text
 
@@ -22,6 +24,7 @@ TIMESYNC_ERROR_NS: Final = 500_000_000
 """timesyncd slews what is under 0.4 s (NTP_MAX_ADJUST) instead of stepping, so just after it the clock may be
 that far off; the rest is for the way to its server."""
 
+_boottime_ns: Final = attrgetter("boottime_ns")
 _TIMESYNC_FLAG: Final = "run/systemd/timesync/synchronized"
 _BOOT_ID: Final = "proc/sys/kernel/random/boot_id"
 
@@ -31,6 +34,13 @@ class ClockTracker:
     """The sync points of one boot, in any order."""
 
     points: tuple[SyncPoint, ...] = ()
+    _ordered: tuple[SyncPoint, ...] = field(init=False, repr=False, compare=False)
+    _believed: dict[int, Believed] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """What is believed of the first so many of `_ordered`, once it was asked for: the points never change."""
+
+    def __post_init__(self) -> None:
+        """Order the points."""
+        object.__setattr__(self, "_ordered", tuple(sorted(set(self.points))))
 
     def with_point(self, point: SyncPoint) -> "ClockTracker":
         """Return a tracker that knows `point` too."""
@@ -43,15 +53,17 @@ class ClockTracker:
         among several neither hides an error nor makes one. Only points up to then count: what came later re-times
         records, not readings.
         """
-        known = [point for point in self.points if point.boottime_ns <= boottime_ns]
-        if not known:
+        count = bisect_right(self._ordered, boottime_ns, key=_boottime_ns)
+        if not count:
             return ClockReading(
                 boottime_ns=boottime_ns, utc_ns=utc_ns, quality=ClockQuality.UNSYNCHRONISED, error_ns=None
             )
-        bounds = believed(known).at(boottime_ns)
+        if count not in self._believed:
+            self._believed[count] = believed(self._ordered[:count])
+        bounds = self._believed[count].at(boottime_ns)
         assert bounds is not None
         error_ns = max(abs(utc_ns - bounds.low_ns), abs(utc_ns - bounds.high_ns))
-        age_ns = boottime_ns - max(point.boottime_ns for point in known)
+        age_ns = boottime_ns - self._ordered[count - 1].boottime_ns
         fresh = age_ns <= SYNCHRONISED_FOR_NS
         return ClockReading(
             boottime_ns=boottime_ns,

@@ -124,10 +124,11 @@ def confirmation_tasks(
     `AFRESH` of the silent reference targets are asked again with them, and first: on a line that is back the kernel
     waits for seconds before it sends a SYN again, and an attempt begun now is answered at once.
     """
-    seen = latest_by_target(observations)
+    given = tuple(observations)
     references = [target.name for target in plan.on_rung(Rung.INTERNATIONAL)]
-    if not references or not seen.keys() >= set(references):
+    if not references or not {one.target_name for one in given}.issuperset(references):
         return ()
+    seen = latest_by_target(given)
     if any(seen[name].is_connectivity and seen[name].outlook is Outlook.REACHED for name in references):
         return ()
     candidates = [target for target in plan.targets if target.rung in _CONFIRMED_AGAIN]

@@ -38,13 +38,15 @@ def is_quick(before_ns: Iterable[int], now: Iterable[Observation]) -> bool:
 
     `before_ns` is of the rounds before, as `usual_handshakes_ns` gives it, `now` what this round has brought so far.
     """
-    taken_ns = [
-        taken
-        for one in now
-        if one.rung in FAR and one.is_connectivity and (taken := one.handshake_ns) is not None
-    ]
+    taken_ns = [taken for one in now if (taken := handshake_ns(one)) is not None]
     known = [*before_ns, *([median_low(taken_ns)] if taken_ns else [])]
     return bool(known) and max(known) < QUICK_NS
+
+
+def handshake_ns(observation: Observation) -> int | None:
+    """Return what an observation says of how fast the line is: how long its handshake took; None where it says nothing."""
+    is_far = observation.rung in FAR and observation.is_connectivity
+    return observation.handshake_ns if is_far else None
 
 
 def line_is_quick(facts: RoundFacts) -> bool:

@@ -234,7 +234,7 @@ class Centre:
             job = self._machines.loop.current()
             result = await runner.run_task(self._machines.loop, task)
             del self._machines.by_job[job]
-            with mock.patch.object(clocks, "read_boot_id", return_value=_BOOT_ID):
+            with mock.patch.object(clocks, "read_boot_id", _collectors_boot_id):
                 sweep.records.append(sweep_module._record(task, result))
             if all(len(one.records) == len(targets) for one in sweeps):
                 self._agenda.after(0.0, lambda: self._end(began_ns, sweeps, look))
@@ -277,3 +277,7 @@ def _pick(
     _sources: Sequence[str], targets: Sequence[VantageTarget], _stopping: threading.Event
 ) -> tuple[Sweep, ...]:
     raise _Picked(targets)
+
+
+def _collectors_boot_id() -> str:
+    return _BOOT_ID

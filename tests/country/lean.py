@@ -5,67 +5,38 @@ off is what nobody looks at in the end. This file must never change what a funct
 """
 
 import gc
-import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any, Final
 from unittest import mock
 
 from appliance.storage.tables import packed
-from collector.judgement import gather as gather_module
-from collector.judgement.devices import ReceivedRound
-from collector.judgement.gather import _rounds
-from collector.store import timings
-from collector.store.answers import RoundRow
-from collector.store.retiming import Timelines, placed
-from firmware.clock.retiming import Timeline
 from firmware.judgement.fingerprints import table
 from firmware.judgement.observation import from_record
 from firmware.judgement.round import from_records as from_records_module
 from firmware.judgement.site import places
 from firmware.judgement.site.from_record import evidence_of
 from firmware.net import targets
-from firmware.protocols import bogons
+from firmware.protocols import bogons, dns_names, resolver_files
 
 _KEPT: Final = 4_096
 _PACKAGES: Final = ("firmware", "appliance", "collector", "tests")
-_PURE: Final = (table.canonical, places.is_address, places.place, targets.family_of, bogons.is_bogon)
-_THRESHOLDS: Final = (100_000, 50, 100)
+_PURE: Final = (
+    table.canonical,
+    places.is_address,
+    places.place,
+    targets.family_of,
+    targets.parse_host_port,
+    bogons.is_bogon,
+    dns_names.escaped,
+    dns_names.write_name,
+    resolver_files.parse_hosts,
+    resolver_files.parse_resolver_options,
+)
+_THRESHOLDS: Final = (500_000, 50, 100)
 """Of the garbage collector: little of what a country makes is garbage in circles."""
-
-
-class _Placed:
-    """Rounds as they were placed in time, as long as they and their device's timeline are the same."""
-
-    def __init__(self) -> None:
-        self._timelines = Timelines()
-        self._known: dict[tuple[str, str, int], tuple[Timeline, RoundRow]] = {}
-        self._rounds: dict[str, tuple[tuple[object, timings.Version], list[ReceivedRound]]] = {}
-
-    def timeline(self, connection: sqlite3.Connection, device: str) -> Timeline:
-        """Return what is known of when a device's boots were."""
-        return self._timelines.of(connection, device)
-
-    def placed(self, row: RoundRow, timeline: Timeline) -> RoundRow:
-        """Return one round with its start re-timed."""
-        key = (row.device, row.epoch, row.seq)
-        known = self._known.get(key)
-        if known is None or known[0] is not timeline:
-            self._known[key] = known = (timeline, placed(row, timeline))
-        return known[1]
-
-    def rounds(
-        self, connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]
-    ) -> list[ReceivedRound]:
-        """Return a device's rounds with the times they were at."""
-        asked = (rows, timings.version(connection, device))
-        known = self._rounds.get(device)
-        if known is None or known[0] != asked:
-            self._rounds[device] = known = (asked, _rounds(connection, device, rows))
-        return known[1]
 
 
 class _ById:
@@ -91,20 +62,12 @@ class _ById:
 @contextmanager
 def lean() -> Iterator[None]:
     """Have the product cost less."""
-    kept = _Placed()
     with ExitStack() as stack:
         for one in _PURE:
             remembered = lru_cache(maxsize=8192)(one)
             for module in _modules_with(one):
                 stack.enter_context(mock.patch.object(module, one.__name__, remembered))
         stack.enter_context(mock.patch.object(packed, "pack", _unpacked))
-        stack.enter_context(
-            mock.patch.object(
-                gather_module, "timings", SimpleNamespace(**{**vars(timings), "timeline": kept.timeline})
-            )
-        )
-        stack.enter_context(mock.patch.object(gather_module, "placed", kept.placed))
-        stack.enter_context(mock.patch.object(gather_module, "_rounds", kept.rounds))
         evidence = _ById(evidence_of, key=lambda record: record.outcome)
         stack.enter_context(mock.patch.object(from_records_module, "evidence_of", evidence))
         observed = _ById(from_record)

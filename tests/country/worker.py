@@ -5,7 +5,7 @@ must never make up a result.
 """
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -59,8 +59,10 @@ class VirtualWorker:
     def stop(self) -> None:
         """Nothing: there is no process."""
 
-    def submit(self, tasks: Iterable[Task]) -> None:
+    def submit(self, tasks: Sequence[Task]) -> None:
         """Begin each task at its moment. What is told again, soon and well, the device is told of at once."""
+        if not tasks:
+            return
         now_ns = self._agenda.clock.boottime_ns()
         known = [(task, self._bearing.again(task, now_ns)) for task in tasks]
         self._open.update((task.task_id, task) for task, _ in known)

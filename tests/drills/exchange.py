@@ -117,7 +117,7 @@ def send_batch(
     rng: random.Random | None = None,
 ) -> None:
     """Send one batch of an epoch."""
-    epoch = box.hello(software="", country="").epoch
+    epoch = box.epoch
     tombstones = box.tombstones(50)
     rows = box.newest(40) if rng is not None and rng.random() < 0.5 else box.oldest(40)
     if not rows:

@@ -1,11 +1,12 @@
 """A round's own account, and the history that rules ask: also over a restart, and never of another boot."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pytest
 
+from appliance.measuring import rounds
 from appliance.measuring.budget import NS, wire_bytes
 from appliance.measuring.journal import worker_ended
 from appliance.measuring.recent_rounds import RecentRounds
@@ -26,6 +27,8 @@ from firmware.judgement.facts import Past, RoundFacts
 from firmware.judgement.fingerprints.load import COLUMNS, parse
 from firmware.judgement.fingerprints.table import FingerprintList
 from firmware.judgement.ladder import Ladder, RungProgress, climb
+from firmware.judgement.observation import Observation
+from firmware.judgement.pace import is_quick
 from firmware.judgement.round.verdict import EARLY_NS, RoundJudgement
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonValue
@@ -553,3 +556,23 @@ def _answered_falsely(record: Record) -> Record:
         detail={"queries": queries, "tcp_connect": connects},
     )
     return replace(record, outcome=outcome)
+
+
+def test_how_quick_a_line_is_is_asked_for_handshakes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most records of a round say nothing of it, and each would have all the others looked at again."""
+    asked: list[int] = []
+
+    def noted(before_ns: Iterable[int], now: Iterable[Observation]) -> bool:
+        asked.append(1)
+        return is_quick(before_ns, now)
+
+    monkeypatch.setattr(rounds, "is_quick", noted)
+    current = begin(history=handshakes_took(NS))
+    asked.clear()
+    tasks = {task.rung: task for task in current.tasks}
+    for task in (tasks[Rung.GATEWAY], tasks[Rung.RESOLVER]):
+        current.take(task, answer(task), START + NS)
+    assert asked == []
+    far = next(one for one in current.tasks if one.rung is Rung.DOMESTIC and one.test in ("tcp", "tls"))
+    current.take(far, answer(far), START + NS)
+    assert asked == [1]

@@ -1,11 +1,19 @@
 """From stored rounds to a country's verdict, through a real store and the API."""
 
 import json
+import sqlite3
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from collector.judgement import last_rounds
+from collector.judgement.devices import ReceivedRound
 from collector.judgement.gather import Scopes
+from collector.judgement.last_rounds import rounds_of
 from collector.store.database import Store
 from collector.store.queries import Queries
 from collector.store.vantage_log import VantageLog
@@ -110,3 +118,37 @@ def test_the_last_look_counts_whatever_other_targets_brought_in_the_one_before(t
     log.add([sample], every_s=600)
     log.close()
     assert said(path, now_ns) == ("collector_fault", "own-uplink-failed")
+
+
+def test_what_a_device_has_said_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def noted(
+        connection: sqlite3.Connection, device: str, rows: Sequence[Sequence[Any]]
+    ) -> list[ReceivedRound]:
+        read.append(device)
+        return rounds_of(connection, device, rows)
+
+    monkeypatch.setattr(last_rounds, "rounds_of", noted)
+    path = tmp_path / "collector.sqlite3"
+    store, placed = Store.open(path), devices()
+    for device in placed:
+        for at_s in range(BEGAN_S, BEGAN_S + 480, 120):
+            device.measure_places(at_s, at_s + 1)
+            invented.deliver(store, device, (at_s + 5) * NS)
+    now_ns = (BEGAN_S + 490) * NS
+    queries = Queries(path)
+    scopes = Scopes(queries)
+    (before,) = scopes.now(now_ns, {})
+    assert len(read) == len(before.devices) == 8
+    read.clear()
+    (again,) = scopes.now(now_ns + NS, {})
+    assert (again.verdict, again.devices) == (before.verdict, before.devices)
+    assert read == []
+    placed[3].measure_places(BEGAN_S + 492, BEGAN_S + 493)
+    invented.deliver(store, placed[3], now_ns + 5 * NS)
+    (last,) = scopes.now(now_ns + 6 * NS, {})
+    assert read == [placed[3].id]
+    assert {one.device: one.heard_utc_s for one in last.devices}[placed[3].id] == BEGAN_S + 495
+    queries.close()
+    store.close()

@@ -1,10 +1,14 @@
 """How far the clock may be trusted, and that it says so."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+
+import pytest
 
 from firmware.clock import clocks
 from firmware.clock.clocks import SYNCHRONISED_FOR_NS, TIMESYNC_ERROR_NS, ClockTracker, SyncPoint
+from firmware.clock.retiming import Believed, believed
 from firmware.model.record import ClockQuality
 
 SECOND = 1_000_000_000
@@ -88,3 +92,27 @@ def test_this_boot_has_an_id_and_both_clocks_run(tmp_path: Path) -> None:
     assert clocks.read_boot_id(str(tmp_path)) == ""
     first, second = clocks.now(), clocks.now()
     assert first[0] < second[0]
+
+
+def test_what_is_believed_is_worked_out_once_for_the_points_that_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every record of a round asks for a reading, and the points of a boot change once a round."""
+    asked: list[int] = []
+
+    def noted(points: Iterable[SyncPoint]) -> Believed:
+        given = tuple(points)
+        asked.append(len(given))
+        return believed(given)
+
+    monkeypatch.setattr(clocks, "believed", noted)
+    points = [
+        SyncPoint(boottime_ns=at * SECOND, utc_ns=(1_800_000_000 + at) * SECOND, error_ns=SECOND // 100)
+        for at in (300, 100, 200)
+    ]
+    tracker = ClockTracker(tuple(points))
+    for at in (150, 400, 160, 500, 600):
+        reading = tracker.reading(boottime_ns=at * SECOND, utc_ns=(1_800_000_000 + at) * SECOND)
+        assert reading.error_ns is not None
+        assert reading.error_ns < SECOND
+    assert asked == [1, 3]
