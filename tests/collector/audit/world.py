@@ -18,11 +18,12 @@ from collector.receive.ingest import IngestThread
 from collector.store.arrivals import PresenceArrived
 from collector.store.database import Store
 from collector.store.scopes import Assessment, ScopeLog
+from collector.store.second_looks import SecondLook
 from collector.store.vantage_log import Gap, VantageLog
 from collector.store.vantage_streaks import Key, Sample
 from collector.trust.gate import Gate
 from collector.trust.registry import Registry
-from firmware.judgement.site.evidence import SiteView, VantageSource
+from firmware.judgement.site.evidence import SiteView, Stand, VantageSource
 from firmware.model.jsontypes import JsonValue
 from firmware.model.record import ClockQuality, Outcome, to_json
 from firmware.model.statement import prose, stated
@@ -171,7 +172,9 @@ def _observe(path: Path) -> None:
     for name in ("one", "two"):
         key = Key(test="web_connectivity", target=f"https://{name}.example/", target_name=name)
         log.add(
-            [Sample(key=key, utc_ns=RECEIVED_NS, failure=None, failed_operation=None, view=view)], every_s=600
+            [Sample(key=key, utc_ns=RECEIVED_NS, failure=None, failed_operation=None, view=view)],
+            every_s=600,
+            second=[SecondLook(stand=stand, country="ir", key=key, utc_ns=RECEIVED_NS) for stand in Stand],
         )
     log.note_gap(
         Gap(from_utc_ns=RECEIVED_NS - 10, to_utc_ns=RECEIVED_NS - 5, reason=stated("vantage-not-running"))
