@@ -68,7 +68,7 @@ class _Anew(Bearing):
         """Return nothing."""
         return None
 
-    def learn(self, task: Task, measured: Measured, *, lost: bool) -> None:
+    def learn(self, task: Task, measured: Measured) -> None:
         """Take no note."""
 
 

@@ -233,7 +233,7 @@ class Centre:
         async def run(task: Task, sweep: Sweep) -> None:
             job = self._machines.loop.current()
             result = await runner.run_task(self._machines.loop, task)
-            del self._machines.by_job[job]
+            self._machines.end(job)
             with mock.patch.object(clocks, "read_boot_id", _collectors_boot_id):
                 sweep.records.append(sweep_module._record(task, result))
             if all(len(one.records) == len(targets) for one in sweeps):

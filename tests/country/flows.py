@@ -9,9 +9,9 @@ from firmware.net.datagrams import Datagram, DatagramFlow
 from firmware.net.loop import Loop
 from firmware.net.stamps import ArrivalStamp, Departure, WallTimes
 from firmware.net.streams import Traffic
-from tests.country.internet import Internet
 from tests.country.streams import OFFSET
 from tests.country.virtual_time import BOOTED_NS, NS, VirtualClock, since_s
+from tests.country.way import Way
 from tests.servers.ntp import truthful
 
 _NTP_PORT: Final = 123
@@ -26,8 +26,8 @@ class FlowNet(Protocol):
     first_sent: Departure | None
 
     @property
-    def internet(self) -> Internet:
-        """The networks."""
+    def way(self) -> Way:
+        """Its way over the networks."""
 
     @property
     def clock(self) -> VirtualClock:
@@ -81,7 +81,7 @@ class VirtualFlow(DatagramFlow):
         net.first_sent = net.first_sent or departure
         net.traffic.bytes_up += len(data)
         address, port = self.remote
-        for at_s, reply in net.internet.datagram(net.home, address, port, data, net.now_s):
+        for at_s, reply in net.way.datagram(address, port, data, net.now_s):
             told = _time_of(net.clock, data) if port == _NTP_PORT else reply
             heapq.heappush(self._coming, (at_s, len(self._coming), told))
         return len(self._departures) - 1

@@ -82,6 +82,8 @@ class Line:
     """How many packets pass before the next is lost, up and down."""
     lost: int = 0
     """How many were lost so far."""
+    sent: dict[bool, int] = field(default_factory=lambda: {True: 0, False: 0})
+    """How many were sent so far, up and down."""
 
     def __post_init__(self) -> None:
         """Take the seed."""
@@ -92,6 +94,7 @@ class Line:
     def loses(self, now_s: float, *, up: bool) -> bool:
         """Return whether a packet sent now is lost."""
         quality = self.quality
+        self.sent[up] += 1
         if quality.burst_every_s and self._is_in_burst(now_s) and self._rng.random() < quality.burst_loss:
             self.lost += 1
             return True

@@ -5,6 +5,7 @@ A play depends on its truth alone. Nothing here judges what is said: that is the
 
 import random
 import tempfile
+from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -188,10 +189,13 @@ class _Play:
             if one.ill is Ill.LINK_DOWN and home.number in one.homes
         ]
 
+        moments_s = sorted({moment_s for span in spans for moment_s in span})
+        is_down = [any(since_s <= at_s < until_s for since_s, until_s in spans) for at_s in moments_s]
+        # Asked for each packet: what it is from each moment on, and first of all before any.
+        views = [well, *(down if one else well for one in is_down)]
+
         def view() -> Host:
-            now_s = self._clock.since_s
-            is_down = any(since_s <= now_s < until_s for since_s, until_s in spans)
-            return down if is_down else well
+            return views[bisect_right(moments_s, self._clock.since_s)]
 
         return view
 

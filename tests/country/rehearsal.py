@@ -50,8 +50,7 @@ def _on(
     found: dict[tuple[object, ...], list[Measured]] = {}
 
     async def run(task: Task) -> None:
-        measured = await measured_by(loop, task)
-        del machines.by_job[loop.current()]
+        measured = await measured_by(machines, task)
         if measured.result.outcome.failure is None:
             found.setdefault(key_of(place, task), []).append(measured)
 

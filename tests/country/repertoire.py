@@ -14,20 +14,15 @@ from typing import Final
 from firmware.model.jsontypes import JsonValue
 from firmware.model.task import Result, Task, TaskStep
 from firmware.net import loop as loop_module
-from firmware.net.loop import Loop
 from firmware.worker import runner
 from tests.country.hosts import Hosts
-from tests.country.internet import SYN_AT_S
 from tests.country.lines import Line
+from tests.country.sockets import Machines
 from tests.country.truth import Home, Ill, Truth, Wrong
 from tests.country.virtual_time import BEGAN_UTC_NS, BOOTED_NS, NS, since_s
 
 VARIANTS: Final = 8
 """So many results of one kind are gathered before one of them stands for another."""
-_PACKETS: Final[dict[str, tuple[int, int]]] = {
-    "tcp": (1, 1), "tls": (4, 6), "dns": (1, 1), "http": (4, 4), "web_connectivity": (6, 8), "ntp": (3, 3),
-}  # fmt: skip
-"""How many packets a measurement that meets no loss sends and gets over the line, at the most."""
 _CLOCKS: Final = frozenset({"t1_utc_ns", "t2_utc_ns", "t3_utc_ns", "t4_utc_ns", "t4_boottime_ns"})
 """What an `ntp` measurement read from clocks, in its detail: every clock of a country goes alike."""
 _ELSEWHERE: Final = frozenset({Ill.POWER_CUT, Ill.COLLECTOR_DOWN})
@@ -38,14 +33,21 @@ _CHANCE: Final = frozenset({Ill.LINE_WORSE})
 """What happens to some packets and not to others."""
 
 Situation = frozenset[Wrong]
+"""What is wrong, whenever it is and whoever else it is for: nothing on the way remembers (`whenever`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What a measurement brought, and how long after its start the worker told that it had connected, if it did before."""
+    """What a measurement brought, and how long after its start the worker told that it had connected, if it did before.
+
+    `up` and `down` are how many packets it sent and got over the line, `lost` how many of them the line lost.
+    """
 
     result: Result
     connected_ns: int | None = None
+    up: int = 0
+    down: int = 0
+    lost: int = 0
 
     def at(self, task: Task, start_ns: int) -> Result:
         """Return the result as that of a task that began at `start_ns`."""
@@ -63,7 +65,9 @@ class Measured:
         )
 
 
-async def measured_by(loop: Loop, task: Task, connected: Callable[[], None] = lambda: None) -> Measured:
+async def measured_by(
+    machines: Machines, task: Task, connected: Callable[[], None] = lambda: None
+) -> Measured:
     """Measure as the worker does; `connected` is called when it tells that a task that is still out has connected."""
     told_ns: list[int] = []
 
@@ -72,8 +76,18 @@ async def measured_by(loop: Loop, task: Task, connected: Callable[[], None] = la
         connected()
         return True
 
-    result = await runner.run_task(loop, task, tell)
-    return Measured(result=result, connected_ns=told_ns[0] - result.start_boottime_ns if told_ns else None)
+    job = machines.loop.current()
+    try:
+        result = await runner.run_task(machines.loop, task, tell)
+    finally:
+        way = machines.end(job)
+    return Measured(
+        result=result,
+        connected_ns=told_ns[0] - result.start_boottime_ns if told_ns else None,
+        up=0 if way is None else way.up,
+        down=0 if way is None else way.down,
+        lost=0 if way is None else way.lost,
+    )
 
 
 Repertoire = dict[tuple[object, ...], list[Measured]]
@@ -96,9 +110,6 @@ class Bearing:
         self._home = home
         self._hosts = hosts
         self._line = line
-        rtt_ms = line.quality.delay_up_ms + line.quality.delay_down_ms
-        self._syns = sum(at_s * 1000 <= rtt_ms for at_s in SYN_AT_S)
-        """How often what is asked goes out before its answer comes."""
         self._known = repertoire
         self._rng = rng
         self._wrongs = tuple(
@@ -106,7 +117,7 @@ class Bearing:
             for one in truth.wrongs
             if one.ill not in _ELSEWHERE and (not one.homes or home.number in one.homes)
         )
-        self._of_host: dict[str, tuple[Wrong, ...]] = {}
+        self._of_host: dict[str, tuple[tuple[Wrong, Wrong], ...]] = {}
 
     def again(self, task: Task, now_ns: int) -> Measured | None:
         """Return what may stand for a task's measurement that begins now; None where it is to be measured."""
@@ -119,16 +130,15 @@ class Bearing:
         until_s = start_s + chosen.result.runtime_ns / NS + 0.01
         if self._situation(task, start_s, until_s) is None:
             return None
-        up, down = _PACKETS.get(task.test, (0, 0))
-        up, down = self._syns * up, self._syns * down
-        return chosen if self._line.passes(up, down, since_s=start_s, until_s=until_s) else None
+        passes = self._line.passes(chosen.up, chosen.down, since_s=start_s, until_s=until_s)
+        return chosen if passes else None
 
-    def learn(self, task: Task, measured: Measured, *, lost: bool) -> None:
-        """Take note of what was measured, if it may stand for another; `lost` says whether the line lost anything meanwhile."""
+    def learn(self, task: Task, measured: Measured) -> None:
+        """Take note of what was measured, if it may stand for another: one of which a packet was lost may not."""
         result = measured.result
         start_s = since_s(result.start_boottime_ns)
         situation = self._situation(task, start_s, start_s + result.runtime_ns / NS)
-        if lost or situation is None:
+        if measured.lost or situation is None:
             return
         known = self._known.setdefault(key_of(self._home.place, task, situation), [])
         if len(known) < VARIANTS:
@@ -137,21 +147,28 @@ class Bearing:
     def _situation(self, task: Task, from_s: float, until_s: float) -> Situation | None:
         """Return what bears on a task all that time; None where anything begins or ends, or is left to chance."""
         found = []
-        for one in self._bearing_on(task):
+        for one, what in self._bearing_on(task):
             if one.until_s <= from_s or one.since_s > until_s:
                 continue
             if one.since_s > from_s or one.until_s <= until_s or one.ill in _CHANCE or one.share < 1:
                 return None
-            found.append(one)
+            found.append(what)
         return frozenset(found)
 
-    def _bearing_on(self, task: Task) -> Iterable[Wrong]:
+    def _bearing_on(self, task: Task) -> Iterable[tuple[Wrong, Wrong]]:
         host = self._hosts.of_target.get(task.target_name, "")
         if host not in self._of_host:
             self._of_host[host] = tuple(
-                one for one in self._wrongs if not one.hosts or one.ill in _SPARING or host in one.hosts
+                (one, whenever(one))
+                for one in self._wrongs
+                if not one.hosts or one.ill in _SPARING or host in one.hosts
             )
         return self._of_host[host]
+
+
+def whenever(wrong: Wrong) -> Wrong:
+    """Return what is wrong, without its time and its homes: what it does to a packet depends on neither."""
+    return replace(wrong, since_s=0.0, until_s=0.0, homes=frozenset())
 
 
 def _moved(detail: Mapping[str, JsonValue], later_ns: int) -> dict[str, JsonValue]:

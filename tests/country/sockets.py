@@ -26,6 +26,7 @@ from tests.country.flows import VirtualFlow
 from tests.country.internet import Internet
 from tests.country.streams import OFFSET, VirtualStream, VirtualTls
 from tests.country.virtual_time import BOOTED_NS, NS, VirtualClock, VirtualLoop, since_s
+from tests.country.way import Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +45,21 @@ class Machines:
         self.loop = loop
         self.internet = internet
         self.by_job: dict[object, Machine] = {}
+        self._ways: dict[object, Way] = {}
 
     def net(
         self, loop: Loop, *, deadline_ns: int, slot_ns: int = 0, host: Host | None = None
     ) -> "VirtualNet":
         """Return a task's way to the network, in the place of `Net`."""
-        machine = self.by_job[loop.current()]
-        return VirtualNet(self, machine, loop, deadline_ns=deadline_ns, slot_ns=slot_ns, host=host)
+        job = loop.current()
+        net = VirtualNet(self, self.by_job[job], loop, deadline_ns=deadline_ns, slot_ns=slot_ns, host=host)
+        self._ways[job] = net.way
+        return net
+
+    def end(self, job: object) -> Way | None:
+        """Forget a task that has ended; return its way over the networks, None where it needed none."""
+        self.by_job.pop(job, None)
+        return self._ways.pop(job, None)
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -88,16 +97,12 @@ class VirtualNet(Net):
         super().__init__(loop, deadline_ns=deadline_ns, slot_ns=slot_ns, host=host)
         self.machines = machines
         self.machine = machine
+        self.way = Way(machines.internet, machine.home)
 
     @property
     def host(self) -> Host:
         """The home's network as it is now."""
         return self.machine.view()
-
-    @property
-    def internet(self) -> Internet:
-        """The networks."""
-        return self.machines.internet
 
     @property
     def clock(self) -> VirtualClock:
@@ -142,9 +147,7 @@ class VirtualNet(Net):
         if self.host.default_route(6 if ":" in address else 4) is None:
             self._note(address, port, Failure.NETWORK_UNREACHABLE, departure, retransmissions=0)
             raise MeasurementFailedError(Failure.NETWORK_UNREACHABLE, operation="connect")
-        told, flow = self.machines.internet.connect(
-            self.machine.home, address, port, self.now_s, since_s(deadline_ns)
-        )
+        told, flow = self.way.connect(address, port, self.now_s, since_s(deadline_ns))
         await self.loop.sleep_until(BOOTED_NS + round(told.at_s * NS))
         self._note(
             address,

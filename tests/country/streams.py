@@ -17,10 +17,10 @@ from firmware.net.streams import TcpStream, Traffic
 from firmware.protocols.tls_bio import OPERATION
 from firmware.protocols.tls_stream import HANDSHAKE_TIMEOUT_S, Flight, Handshake, TlsStream
 from tests.country import hosts as far
-from tests.country.internet import Internet
 from tests.country.passages import Flow, Passage
 from tests.country.rules import Act, Kind
 from tests.country.virtual_time import BOOTED_NS, NS, since_s
+from tests.country.way import Way
 
 HELLO_BYTES: Final = 560
 SERVER_FLIGHT: Final = (1448, 1448, 1100)
@@ -39,8 +39,8 @@ class StreamNet(Protocol):
     traffic: Traffic
 
     @property
-    def internet(self) -> Internet:
-        """The networks."""
+    def way(self) -> Way:
+        """Its way over the networks."""
 
     @property
     def host(self) -> Host:
@@ -99,7 +99,7 @@ class VirtualStream(TcpStream):
         self.net.traffic.bytes_up += len(data)
         name, path = _asked(data)
         until_s = since_s(self.net.deadline_ns)
-        passage = self.net.internet.ask(
+        passage = self.net.way.ask(
             self.flow, Kind.REQUEST, len(data), name=name, now_s=self.net.now_s, deadline_s=until_s
         )
         self._answers = self._answer(passage, name, path, until_s)
@@ -120,11 +120,11 @@ class VirtualStream(TcpStream):
             return [(act_s, Failure.CONNECTION_RESET)]
         if arrived_s is None:
             return []
-        hosts, server = self.net.internet.hosts, self.flow.server.host
+        hosts, server = self.net.way.hosts, self.flow.server.host
         moved = self.flow.port == _CLEAR and server in hosts.secure
         data = far.page_of(name, path, forged=server == far.STRANGER, moved=moved)
         sizes = [len(data[place : place + _ROOM]) for place in range(0, len(data), _ROOM)]
-        answered = self.net.internet.answer(self.flow, sizes, arrived_s + 0.005, until_s)
+        answered = self.net.way.answer(self.flow, sizes, arrived_s + 0.005, until_s)
         found: list[tuple[float, bytes | str]] = []
         place = 0
         for at_s, size in answered.segments:
@@ -215,9 +215,9 @@ class VirtualTls(TlsStream):
 
     def _end(self, until_s: float) -> tuple[str | None, float]:
         """Return the handshake's failure and when it ended."""
-        internet, flow, name = self.virtual_net.internet, self.tcp.flow, self.story.server_name
+        way, flow, name = self.virtual_net.way, self.tcp.flow, self.story.server_name
         now_s = self.virtual_net.now_s
-        passage = internet.ask(flow, Kind.HELLO, HELLO_BYTES, name=name, now_s=now_s, deadline_s=until_s)
+        passage = way.ask(flow, Kind.HELLO, HELLO_BYTES, name=name, now_s=now_s, deadline_s=until_s)
         if passage.act in (Act.PORTAL, Act.PAGE, Act.STRANGER):
             return self._met(passage.act, passage.act_s)
         if passage.act is not None and passage.act is not Act.UNAVAILABLE:
@@ -233,7 +233,7 @@ class VirtualTls(TlsStream):
             return Failure.TIMEOUT, until_s
         room = self.tcp.max_segment
         flight = [min(room, size - place) for size in SERVER_FLIGHT for place in range(0, size, room)]
-        answered = internet.answer(flow, flight, at_s + 0.004, until_s)
+        answered = way.answer(flow, flight, at_s + 0.004, until_s)
         self._tell_answer(answered.segments)
         if answered.act is not None:
             return Failure.CONNECTION_RESET, answered.act_s

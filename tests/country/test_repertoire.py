@@ -12,12 +12,14 @@ from firmware.plans.load import load
 from tests.country import play as play_module
 from tests.country.device import HomeDevice
 from tests.country.hosts import Hosts
+from tests.country.internet import Internet
 from tests.country.lines import QUALITIES, Line
 from tests.country.play import play
 from tests.country.rehearsal import rehearsed
 from tests.country.repertoire import VARIANTS, Bearing, key_of
 from tests.country.truth import Home, Ill, Provider, Truth, Wrong
 from tests.country.virtual_time import BEGAN_UTC_NS, BOOTED_NS, NS
+from tests.country.way import Way
 
 PLAN = load("ir")
 
@@ -128,15 +130,19 @@ def test_what_is_wrong_with_one_host_bears_on_that_host_alone_and_chance_is_neve
     assert told(elsewhere, "gnu", 150)
 
 
-def test_what_was_measured_in_a_cut_stands_for_the_next_of_the_same_cut() -> None:
-    cut = bearing(wrong(Ill.CUT))
+def test_what_was_measured_in_a_cut_stands_for_the_next_of_the_same_cut_and_of_the_same_kind() -> None:
+    later = replace(wrong(Ill.CUT), since_s=300, until_s=400, homes=frozenset({0, 1}))
+    spared = replace(wrong(Ill.CUT, "gnu.org"), since_s=500, until_s=600)
+    cut = bearing(wrong(Ill.CUT), later, spared)
     asked = task("gnu", 110)
     known = rehearsed("ir", [home()])[next(key for key in rehearsed("ir", [home()]) if "gnu" in key)][0]
     for _ in range(VARIANTS):
         assert not told(cut, "gnu", 110)
         result = replace(known.result, start_boottime_ns=asked.start_boottime_ns, runtime_ns=NS)
-        cut.learn(asked, replace(known, result=result), lost=False)
+        cut.learn(asked, replace(known, result=result))
     assert told(cut, "gnu", 120)
+    assert told(cut, "gnu", 310)
+    assert not told(cut, "gnu", 510)
     assert not told(cut, "debian", 120)
 
 
@@ -164,3 +170,26 @@ def test_what_makes_a_country_cheap_changes_nothing_that_is_said() -> None:
     assert cheap.country == dear.country
     assert cheap.intake_s == dear.intake_s
     assert {one.verdict for one in cheap.rounds} >= {"ok", "international_cut"}
+
+
+def test_what_a_measurement_takes_of_its_line_is_counted_with_it() -> None:
+    """A question and its answer; a name asked for over both families, a SYN and its answer. A flight of 4 kB is more."""
+    known = rehearsed("ir", [home()])
+    taken = {
+        test: {
+            (one.up, one.down, one.lost) for key, found in known.items() if key[1] == test for one in found
+        }
+        for test in ("dns", "tcp", "tls")
+    }
+    assert (taken["dns"], taken["tcp"]) == ({(1, 1, 0)}, {(3, 3, 0)})
+    assert all(down > 3 for _, down, _ in taken["tls"])
+
+
+def test_what_a_line_loses_of_one_task_is_not_lost_of_another() -> None:
+    internet = Internet(Hosts(PLAN), {0: Line(quality=QUALITIES["very-lossy"], seed="way")}, (), seed="way")
+    one, other = Way(internet, 0), Way(internet, 0)
+    for at_s in range(0, 4_000, 40):
+        one.connect("130.89.148.77", 443, float(at_s), at_s + 20.0)
+    assert one.lost > 0
+    assert one.up >= 100
+    assert (other.up, other.down, other.lost) == (0, 0, 0)

@@ -102,19 +102,13 @@ class VirtualWorker:
         self._agenda.at(when_ns - BOOTED_NS, act)
 
     async def _run(self, task: Task) -> None:
-        job = self._machines.loop.current()
-        line = self._machines.internet.line(self._machine.home)
-        lost = line.lost
-        try:
-            measured = await measured_by(self._machines.loop, task, partial(self._connected, task))
-        finally:
-            self._machines.by_job.pop(job, None)
+        measured = await measured_by(self._machines, task, partial(self._connected, task))
         failure = measured.result.outcome.failure
         if failure is not None and failure.startswith(UNKNOWN_PREFIX):
             raise AssertionError(
                 f"{task.task_id}: {failure}: a fault of the virtual sockets, or of the product"
             )
-        self._bearing.learn(task, measured, lost=line.lost != lost)
+        self._bearing.learn(task, measured)
         self._ended(task, measured.result)
 
     def _connected(self, task: Task) -> None:
