@@ -11,17 +11,21 @@ from firmware.judgement.confidence.table import Said, Sureness
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EveryRule:
-    """A table in which each rule that claims something has one number."""
+    """A table in which each rule of one speaker ("": of all) that claims something has one number, and the others 0.995."""
 
     probability: float
+    speaker: str = ""
 
     def of(self, said: Said) -> Sureness | None:
         """Return it."""
-        return Sureness(probability=self.probability, countries=50) if said.of_class else None
+        number = self.probability if self.speaker in ("", said.speaker) else 0.995
+        return Sureness(probability=number, countries=50) if said.of_class else None
 
 
 @contextmanager
-def every_rule_is(probability: float) -> Iterator[None]:
-    """Have every rule be so sure within."""
-    with mock.patch.object(table, "shipped", return_value=EveryRule(probability=probability)):
+def every_rule_is(probability: float, *, speaker: str = "") -> Iterator[None]:
+    """Have every rule be so sure within, or those of one speaker."""
+    with mock.patch.object(
+        table, "shipped", return_value=EveryRule(probability=probability, speaker=speaker)
+    ):
         yield

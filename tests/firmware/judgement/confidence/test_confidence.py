@@ -12,10 +12,12 @@ from firmware.judgement.confidence.estimate import JEFFREYS, Count, Prior, prior
 from firmware.judgement.confidence.said import said_of
 from firmware.judgement.confidence.table import LEAST, Said, Speaker, Table, made_of, read, shipped, to_text
 from firmware.judgement.round.rules import RULES
+from firmware.judgement.round.verdict import decide
 from firmware.judgement.site.rules import WEB_RULES
 from firmware.model.record import Verdict
 from firmware.model.statement import SUSPECTED, stated
 from firmware.model.verdict_words import ACCUSING, REASSURING, VerdictWord
+from tests.firmware.rounds import cut
 from tests.sureness import every_rule_is
 
 ALL_RULES = [
@@ -157,6 +159,15 @@ def test_what_accuses_nobody_is_said_however_unsure() -> None:
         assert said_of(Speaker.ROUND, well).probability == 0.6
         assert said_of(Speaker.ROUND, well).verdict == "ok"
         assert said_of(Speaker.ROUND, nothing) == nothing
+
+
+def test_a_rounds_own_verdict_goes_the_same_way() -> None:
+    with every_rule_is(0.98):
+        held = decide(cut())
+    assert (held.verdict, held.rule_id) == ("inconclusive", "international-cut")
+    assert held.evidence[0].code == SUSPECTED
+    with every_rule_is(0.995):
+        assert decide(cut()).probability == 0.995
 
 
 def test_a_round_is_no_surer_of_a_platform_than_what_is_said_of_that() -> None:
