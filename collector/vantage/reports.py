@@ -12,6 +12,7 @@ from collector.store.arrivals import BatchArrived, IngestRow
 from collector.store.asked_columns import NAMES
 from firmware.judgement import target_judgement
 from firmware.judgement.confidence.accusers import concluded
+from firmware.judgement.site.refusal import COMMON_FAMILY
 from firmware.judgement.site.targets import FAILED
 from firmware.model.jsontypes import JsonValue, RecordError
 from firmware.model.verdict_words import VerdictWord
@@ -40,7 +41,8 @@ _DARK: Final = frozenset(
 class PlatformReport:
     """The platforms that a device's last round lost, and those that it reached, by name.
 
-    `proven` are those that proved themselves. `began_utc_ns` is when the round began, None where its device did not know.
+    `proven` are those that proved themselves over `COMMON_FAMILY`. `began_utc_ns` is when the round began, None where its
+    device did not know, or its clock is seen to be fast.
     """
 
     device: str
@@ -63,15 +65,22 @@ def report_of(batch: BatchArrived) -> PlatformReport | None:
     except (ValueError, RecordError):
         return None  # of other software: as if nothing had been said of them
     failed = frozenset(one.name for one in targets if one.step in FAILED)
-    began_utc_ns = last.asked[_START]
-    is_timed = last.asked[_QUALITY] != "unsynchronised" and isinstance(began_utc_ns, int)
     return PlatformReport(
         device=batch.device,
         failed=failed,
         reached=frozenset(one.name for one in targets) - failed,
-        proven=frozenset(one.name for one in targets if one.rule_id in PROVEN),
-        began_utc_ns=began_utc_ns if is_timed and isinstance(began_utc_ns, int) else None,
+        proven=frozenset(
+            one.name for one in targets if one.rule_id in PROVEN and COMMON_FAMILY in one.families
+        ),
+        began_utc_ns=_began_utc_ns(last, batch.received_ns),
     )
+
+
+def _began_utc_ns(row: IngestRow, received_ns: int) -> int | None:
+    start_ns = row.asked[_START]
+    if row.asked[_QUALITY] == "unsynchronised" or not isinstance(start_ns, int):
+        return None
+    return start_ns if start_ns <= received_ns else None
 
 
 def _concluded(row: IngestRow) -> str:

@@ -1,8 +1,8 @@
 """Looks from where platforms treat whoever asks like a country's devices: a second vantage's, and those devices' own. Pure.
 
 What refuses a whole country refuses these too, and what is blocked for its devices by somebody on their way need not be for
-them. This file must never take a page that did not prove itself for one that was reached, nor a second vantage's failure
-that was not in its connects, or that was its own line's.
+them. This file must never take a page that did not prove itself over IPv4 for one that was reached, nor a second vantage's
+failure that was not in its connects, or that was its own line's.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,6 +14,7 @@ from collector.vantage.targets import VantageTarget
 from firmware.judgement.site.evidence import Stand
 from firmware.judgement.site.from_record import evidence_of
 from firmware.judgement.site.journey import OUR_SIDE, Stage
+from firmware.judgement.site.refusal import COMMON_FAMILY
 from firmware.judgement.site.verdict import judge
 from firmware.model.record import Record
 from firmware.model.verdict_words import VerdictWord
@@ -34,6 +35,8 @@ def _look(country: str, record: Record) -> SecondLook | None:
     judged = judge(evidence, None)
     is_proven = judged.verdict.verdict == VerdictWord.OK
     failure = record.outcome.failure
+    if is_proven and COMMON_FAMILY not in judged.families:
+        return None
     if not is_proven and (judged.step != Stage.TCP or failure is None):
         return None
     return SecondLook(

@@ -15,6 +15,7 @@ class TargetJudgement:
     """One target's verdict in one round. `step` is how far its journey came (`journey.Stage`), `tries` how often it was tried.
 
     `probability` is how likely what its rule concludes is so; None where it claims nothing, and of older software.
+    `families` are those (4, 6) over which it was connected to; none of older software.
     """
 
     name: str
@@ -24,6 +25,7 @@ class TargetJudgement:
     confidence: str
     tries: TargetTries = NO_TRIES
     probability: float | None = None
+    families: tuple[int, ...] = ()
 
     @property
     def concluded(self) -> str:
@@ -53,6 +55,7 @@ def to_json(targets: Iterable[TargetJudgement]) -> list[JsonValue]:
             "confidence": one.confidence,
             "tries": one.tries.to_json(),
             "probability": one.probability,
+            "families": [*one.families],
         }
         for one in targets
     ]
@@ -68,7 +71,7 @@ def from_json(value: JsonValue) -> tuple[TargetJudgement, ...]:
 def _one(value: JsonValue) -> TargetJudgement:
     fields: JsonObject = value if isinstance(value, dict) else {}
     reader = Reader(fields, where="targets")
-    probability = fields.get("probability")
+    probability, families = fields.get("probability"), fields.get("families")
     return TargetJudgement(
         name=reader.text("name"),
         verdict=VerdictWord(reader.word("verdict", tuple(VerdictWord))),
@@ -77,4 +80,5 @@ def _one(value: JsonValue) -> TargetJudgement:
         confidence=reader.text("confidence"),
         tries=tries_from_json(fields.get("tries")),
         probability=probability if isinstance(probability, float) and 0 < probability < 1 else None,
+        families=tuple(family for family in (4, 6) if isinstance(families, list) and family in families),
     )

@@ -98,6 +98,7 @@ def _in_short(name: str, judged: WebJudgement) -> TargetJudgement:
         confidence=judged.confidence,
         tries=judged.tries,
         probability=probability_concluded(judged.verdict),
+        families=judged.families,
     )
 
 

@@ -90,6 +90,11 @@ def bare(address: str) -> str:
     return place(address)[0]
 
 
+def family_at(address: str) -> int:
+    """Return the family (4 or 6) of an address, which may have a port."""
+    return 6 if ":" in bare(address) else 4
+
+
 def place(text: str) -> tuple[str, int]:
     """Return address and port of `ADDRESS:PORT`; port 0 where there is none."""
     if is_address(text):

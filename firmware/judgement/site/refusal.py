@@ -2,7 +2,8 @@
 
 A platform that drops a country's networks looks from inside like a censor who drops the platform's addresses, and from
 outside it looks well either way. Somebody whom it treats alike tells: another device of the country, or a second vantage.
-This file must never take the vantage outside for such a one, nor a look that was not made while the failure lasted.
+This file must never take the vantage outside for such a one, nor a look that was not made while the failure lasted, nor what
+was reached over one address family for a proof about another: a platform that drops a country by lists drops what they hold.
 """
 
 from typing import Final
@@ -11,10 +12,13 @@ from firmware.judgement.site.conditions import connect_stopped
 from firmware.judgement.site.enough import failing_s, is_counted
 from firmware.judgement.site.evidence import VANTAGE_FRESH_S, SecondView, Stand
 from firmware.judgement.site.facts import WebFacts
+from firmware.judgement.site.places import family_at
 
 NOT_REFUSED: Final = "connect-stopped-here-alone"
 REFUSES: Final = "platform-refuses"
 MAY_REFUSE: Final = "platform-may-refuse"
+COMMON_FAMILY: Final = 4
+"""The address family over which looks are compared: nearly every line has it."""
 MARGIN_S: Final = 60.0
 """A look counts from so long after the failure was first seen to so long before the last: clocks differ, connects wait."""
 
@@ -49,9 +53,11 @@ def _told(facts: WebFacts) -> list[SecondView]:
     since_s = failing_s(facts)
     if facts.vantage is None or since_s is None:
         return []
+    is_common = any(family_at(one.address) == COMMON_FAMILY for one in facts.connects)
     return [
         one
         for one in facts.vantage.second
         if MARGIN_S <= one.before_s <= min(since_s - MARGIN_S, VANTAGE_FRESH_S)
+        and (one.failure is not None or is_common)
         and (one.stand is Stand.SECOND or not is_counted(facts))
     ]

@@ -17,6 +17,7 @@ from firmware.judgement.site.facts import RoundView, WebFacts
 from firmware.judgement.site.journey import RAN_OUT, Stage
 from firmware.judgement.site.pages import is_slow
 from firmware.judgement.site.pairs import tried_again, tries_of
+from firmware.judgement.site.places import family_at
 from firmware.judgement.site.rules import WEB_RULES
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import JsonObject
@@ -38,6 +39,8 @@ class WebJudgement:
     step: str
     """Where the journey ended: `none`, `dns`, `tcp`, `tls`, `http`, `handshake` or `page`."""
     tries: TargetTries = NO_TRIES
+    families: tuple[int, ...] = ()
+    """The address families over which it was connected to."""
 
 
 def judge(
@@ -75,6 +78,7 @@ def judge_facts(facts: WebFacts, vantage: SiteView | None) -> WebJudgement:
         confidence=confidence,
         step=str(facts.stage),
         tries=tries_of(facts),
+        families=tuple(sorted({family_at(one.address) for one in facts.connects if one.failure is None})),
     )
 
 

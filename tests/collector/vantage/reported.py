@@ -13,7 +13,12 @@ from tests.collector.page import invented
 
 
 def batch(
-    *steps: tuple[str, str], verdict: str = "ok", late_ns: int = 20 * 1_000_000_000, detail: JsonValue = None
+    *steps: tuple[str, str],
+    verdict: str = "ok",
+    late_ns: int = 20 * 1_000_000_000,
+    detail: JsonValue = None,
+    rule_id: str = "r",
+    families: tuple[int, ...] = (4,),
 ) -> BatchArrived:
     now_ns = time.time_ns()
     device = invented.Device(
@@ -25,7 +30,14 @@ def batch(
         value = records.to_json(one)
         if one.test == "ladder":
             targets = [
-                TargetJudgement(name=name, verdict=VerdictWord.OK, rule_id="r", step=step, confidence="high")
+                TargetJudgement(
+                    name=name,
+                    verdict=VerdictWord.OK,
+                    rule_id=rule_id,
+                    step=step,
+                    confidence="high",
+                    families=families,
+                )
                 for name, step in steps
             ]
             value["detail"] = {"targets": to_json(targets)} if detail is None else detail

@@ -15,6 +15,17 @@ def test_platforms_that_failed_and_those_that_were_reached() -> None:
 
 
 @pytest.mark.parametrize(
+    ("families", "proven"), [((4,), {"x"}), ((4, 6), {"x"}), ((6,), set()), ((), set())], ids=str
+)
+def test_only_what_is_reached_over_ipv4_tells_of_others(families: tuple[int, ...], proven: set[str]) -> None:
+    """A platform that refuses a country's IPv4 networks may well be had over IPv6; older software does not say."""
+    report = report_of(batch(("x", "handshake"), rule_id="site-proven", families=families))
+    assert report is not None
+    assert report.proven == proven
+    assert report.reached == {"x"}
+
+
+@pytest.mark.parametrize(
     "verdict", ["international_cut", "isp_or_wider_outage", "local_fault", "captive_portal"]
 )
 def test_in_the_dark_no_platform_failed_by_itself(verdict: str) -> None:
@@ -23,6 +34,14 @@ def test_in_the_dark_no_platform_failed_by_itself(verdict: str) -> None:
 
 def test_a_round_that_arrives_late_says_nothing_of_now() -> None:
     assert report_of(batch(("x", "tls"), late_ns=LIVE_NS + 60 * 1_000_000_000)) is None
+
+
+def test_a_round_that_came_before_it_began_has_no_time() -> None:
+    """Its device's clock is fast: what it reached before a failure would pass for reached in the midst of it."""
+    for late_ns, is_timed in ((20 * 1_000_000_000, True), (-300 * 1_000_000_000, False)):
+        report = report_of(batch(("x", "handshake"), rule_id="site-proven", late_ns=late_ns))
+        assert report is not None
+        assert (report.began_utc_ns is not None) is is_timed
 
 
 def test_a_batch_without_a_round_and_one_of_other_software_say_nothing() -> None:

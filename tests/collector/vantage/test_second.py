@@ -10,12 +10,15 @@ from threading import Event
 
 import pytest
 
+from collector.store.second_looks import SecondLook
 from collector.store.vantage_streaks import Key
 from collector.vantage import sweep
+from collector.vantage.log import key_of
 from collector.vantage.reports import PlatformReport
 from collector.vantage.second import Reached, looks_of
 from collector.vantage.targets import VantageTarget
 from firmware.judgement.site.evidence import Stand
+from firmware.model.jsontypes import JsonObject
 from firmware.model.record import Record
 from tests.firmware.records import tcp_record
 
@@ -80,6 +83,13 @@ def test_nothing_leaves_for_the_other_family_than_the_address_has() -> None:
     assert [one.outcome.failure for one in swept.records] == ["network_unreachable"]
 
 
+def told(record: Record) -> list[SecondLook]:
+    """Return what one record tells where the second vantage reaches a reference target."""
+    neutral = replace(tcp_record(2), target_name="neutral")
+    reference = VantageTarget(key=key_of(neutral), neutral_network="A")
+    return looks_of("ir", [reference], [record, neutral])
+
+
 def made(failure: str, operation: str) -> Record:
     plain = tcp_record(1, test="tls")
     return replace(
@@ -98,7 +108,21 @@ def made(failure: str, operation: str) -> Record:
 def test_a_failure_that_is_not_of_its_connects_or_is_its_own_tells_nothing(
     failure: str, operation: str
 ) -> None:
-    assert looks_of("ir", [], [made(failure, operation)]) == []
+    assert told(made(failure, operation)) == []
+
+
+@pytest.mark.parametrize(("address", "is_told"), [("198.51.100.7", True), ("2001:db8::7", False)])
+def test_a_page_that_proves_itself_to_a_second_vantage_is_told_where_that_was_over_ipv4(
+    address: str, *, is_told: bool
+) -> None:
+    plain = tcp_record(1, test="tls")
+    way: JsonObject = {
+        "server_name": "www.social.example",
+        "address": address,
+        "tcp_connect": [{"address": address, "port": 443, "failure": None}],
+    }
+    record = replace(plain, target="www.social.example:443", outcome=replace(plain.outcome, detail=way))
+    assert [(one.stand, one.failure) for one in told(record)] == ([(Stand.SECOND, None)] if is_told else [])
 
 
 def reported(device: str, *names: str, at_s: int | None) -> PlatformReport:

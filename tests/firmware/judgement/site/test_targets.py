@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware.judgement.confidence.table import Speaker
 from firmware.judgement.facts import Past
 from firmware.judgement.line_loss import ReferenceHandshakes, TargetTries
 from firmware.judgement.observation import Observation
@@ -33,6 +34,7 @@ from firmware.model.statement import stated
 from firmware.model.verdict_words import VerdictWord
 from tests.english import lines
 from tests.firmware.rounds import cut, everything_works, many, near, past, seen
+from tests.sureness import every_rule_is
 
 RESET, SILENT = Failure.CONNECTION_RESET, Failure.TIMEOUT
 NAME, HOST, TRUE = "platforms-1", "www.social.example", "93.184.216.34"
@@ -170,6 +172,14 @@ class TestOnePlatform:
         assert [one.verdict for one in found.targets] == ["inconclusive"]
 
 
+def test_a_round_does_not_say_of_a_platform_what_is_too_unsure_of_that_platform_itself() -> None:
+    with every_rule_is(0.98, speaker=Speaker.SITE):
+        found = judged("tls", history=failed_before("tls", ages=LONG))
+    (target,) = found.targets
+    assert (target.verdict, target.concluded) == ("inconclusive", "blocked_tls")
+    assert (found.verdict.verdict, found.verdict.rule_id) == ("inconclusive", "platform-blocked-in-handshake")
+
+
 def second(stand: Stand = Stand.SECOND, before_s: float = 70.0, failure: str | None = None) -> SiteView:
     return replace(UP, second=(SecondView(stand=stand, before_s=before_s, failure=failure),))
 
@@ -191,6 +201,35 @@ def test_connects_that_fail_are_a_block_only_where_somebody_tells_that_the_platf
 ) -> None:
     (target,) = judged("tcp", history=failed_before("tcp", ages=LONG), vantage=vantage).targets
     assert (target.verdict, target.rule_id) == (word, rule_id)
+
+
+SIX = "2606:2800:220:1::1946"
+
+
+@pytest.mark.parametrize("stand", Stand)
+def test_what_others_reach_over_ipv4_tells_nothing_of_a_device_that_has_ipv6_alone(stand: Stand) -> None:
+    outside = replace(
+        UP,
+        addresses=(SIX,),
+        connects={f"[{SIX}]:443": None},
+        second=(SecondView(stand=stand, before_s=70.0),),
+    )
+    found = judge_round(
+        one_fails("tcp"),
+        failed_before("tcp", ages=LONG),
+        pages={NAME: evidence("tcp", address=SIX)},
+        views={NAME: outside},
+    )
+    (target,) = found.targets
+    assert (target.verdict, target.rule_id) == ("inconclusive", MAY_REFUSE)
+
+
+def test_a_round_says_over_which_family_a_platform_was_connected_to() -> None:
+    for address, family in ((TRUE, 4), (SIX, 6)):
+        pages = {NAME: evidence("handshake", address=address)}
+        (target,) = judge_round(everything_works(), pages=pages).targets
+        assert (target.rule_id, target.families) == ("site-proven", (family,))
+        assert from_json(to_json([target])) == (target,)
 
 
 @pytest.mark.parametrize("step", ["dns", "tls", "http"])
