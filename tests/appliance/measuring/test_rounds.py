@@ -213,6 +213,36 @@ def test_a_round_that_is_not_dark_is_judged_again_only_when_something_is_new() -
     assert current.may_be_dark(silent_ns + NS)
 
 
+def test_what_is_asked_again_is_new_though_nothing_comes_of_it() -> None:
+    current, _ = silent_abroad(silent=FAR_RUNGS)
+    silent_ns = max(task.start_boottime_ns for task in current.tasks) + EARLY_NS
+    assert current.early((), silent_ns) is None
+    again = current.look(silent_ns)
+    assert again
+    assert not current.may_be_dark(silent_ns)
+    assert current.may_be_dark(max(task.start_boottime_ns for task in again) + EARLY_NS)
+
+
+def test_one_connection_keeps_a_round_from_being_dark_though_all_else_is_silent() -> None:
+    current, early_ns = silent_abroad(silent=FAR_RUNGS)
+    done_ns = near_answers_again(current, early_ns)
+    *_, last = (task for task in of_round_still_out(current) if task.test in {"tcp", "tls", "http"})
+    current.connected(last)
+    assert current.early((), done_ns) is None
+
+
+def test_on_a_slow_line_no_platform_is_dark_after_10_s_though_its_references_have_timed_out() -> None:
+    current, _ = silent_abroad(silent=FAR_RUNGS, history=SLOW)
+    again: list[Task] = []
+    for task in of_round_still_out(current):
+        again += current.take(task, answer(task, Failure.TIMEOUT), START + 22 * NS)
+    for task in again:
+        is_near = task.rung is not Rung.INTERNATIONAL
+        current.take(task, answer(task, None if is_near else Failure.TIMEOUT), START + 24 * NS)
+    assert current.early((), START + 25 * NS) is None
+    assert current.judge(()).verdict.rule_id == "international-cut"
+
+
 def test_an_outage_ends_early_too_on_a_line_that_was_quick() -> None:
     all_far = {*FAR_RUNGS, Rung.DOMESTIC, Rung.RESOLVER}
     current, early_ns = silent_abroad(silent=all_far, history=QUICK)
