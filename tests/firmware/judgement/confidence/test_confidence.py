@@ -152,6 +152,17 @@ def test_an_accusation_is_said_from_0_99_on_and_below_it_is_kept_in_the_evidence
         assert said_of(Speaker.ROUND, CUT, is_told_of_others=True).verdict == "international_cut"
 
 
+def test_just_0_99_is_enough() -> None:
+    with every_rule_is(LEAST):
+        assert said_of(Speaker.ROUND, CUT).verdict == "international_cut"
+
+
+def test_a_rounds_word_on_one_platform_is_pooled_with_what_rests_on_one_view() -> None:
+    of_platform = Said(speaker="round", word="blocked_tls", rule_id="platform-blocked-in-handshake")
+    of_line = Said(speaker="round", word="international_cut", rule_id="international-cut")
+    assert (of_platform.of_class, of_line.of_class) == ("accusing, one view", "accusing")
+
+
 def test_what_accuses_nobody_is_said_however_unsure() -> None:
     well = Verdict(verdict="ok", rule_id="controls-reached", evidence=(SEEN,))
     nothing = Verdict(verdict="inconclusive", rule_id="no-control", evidence=(SEEN,))

@@ -203,6 +203,14 @@ def test_connects_that_fail_are_a_block_only_where_somebody_tells_that_the_platf
     assert (target.verdict, target.rule_id) == (word, rule_id)
 
 
+@pytest.mark.parametrize(("ago_h", "rule_id"), [(2.9, NOT_REFUSED), (3.1, MAY_REFUSE)])
+def test_a_look_tells_for_three_hours(ago_h: float, rule_id: str) -> None:
+    long = [300.0 * number for number in range(60, 0, -1)]
+    outside = replace(second(before_s=ago_h * 3600), earlier_s=tuple(range(9, 300, 9)))
+    (target,) = judged("tcp", history=failed_before("tcp", ages=long), vantage=outside).targets
+    assert target.rule_id == rule_id
+
+
 SIX = "2606:2800:220:1::1946"
 
 

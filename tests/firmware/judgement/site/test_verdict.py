@@ -31,6 +31,7 @@ from firmware.ooni.evidence import evidence_of, vantage_of
 from firmware.ooni.parse import parse
 from firmware.ooni.read import Document, documents
 from tests.english import ENGLISH, lines, overturned_by, strays
+from tests.sureness import every_rule_is
 
 CONDITIONS = Path(__file__).parents[3] / "data" / "ooni"
 URL, HOST = "https://www.example.com/", "www.example.com"
@@ -585,3 +586,18 @@ def test_a_name_that_was_not_resolved_is_never_accessible(
 ) -> None:
     denied = replace(evidence, lookups=(replace(lookup(failure=Failure.DNS_NXDOMAIN), hostname=""),))
     assert judge(denied, vantage).verdict.verdict != "ok"
+
+
+def test_only_of_measurements_of_others_is_nothing_held_back() -> None:
+    reset = stopped(Failure.CONNECTION_RESET)
+    with every_rule_is(0.98):
+        assert said(reset, VANTAGE) == (TLS, "handshake-stopped")
+        assert said(reset, VANTAGE, TWICE) == (UNSURE, "handshake-stopped")
+
+
+def test_what_lacks_a_vantage_has_the_number_of_what_is_unsure() -> None:
+    reset = Failure.CONNECTION_RESET
+    pair = stopped(reset, handshakes=(stopped(reset).handshakes[0], BESIDE))
+    with every_rule_is(0.5, certainty="low"):
+        assert said(pair, VANTAGE, TWICE) == (TLS, "innocuous-name-passes")
+        assert said(pair, None, TWICE) == (UNSURE, "innocuous-name-unseen")
