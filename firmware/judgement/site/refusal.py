@@ -48,7 +48,7 @@ def _is_ours(facts: WebFacts) -> bool:
 def _told(facts: WebFacts) -> list[SecondView]:
     """Return the views that were had while the failure lasted.
 
-    Where it fails now and then, that another device reached it between two failures tells nothing.
+    Where it fails now and then, that somebody reached it between two failures tells nothing: it may refuse by lot.
     """
     since_s = failing_s(facts)
     if facts.vantage is None or since_s is None:
@@ -58,6 +58,5 @@ def _told(facts: WebFacts) -> list[SecondView]:
         one
         for one in facts.vantage.second
         if MARGIN_S <= one.before_s <= min(since_s - MARGIN_S, VANTAGE_FRESH_S)
-        and (one.failure is not None or is_common)
-        and (one.stand is Stand.SECOND or not is_counted(facts))
+        and (one.failure is not None or (is_common and not is_counted(facts)))
     ]

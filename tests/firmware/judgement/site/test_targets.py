@@ -203,6 +203,24 @@ def test_connects_that_fail_are_a_block_only_where_somebody_tells_that_the_platf
     assert (target.verdict, target.rule_id) == (word, rule_id)
 
 
+@pytest.mark.parametrize("stand", Stand)
+def test_who_reaches_a_platform_that_fails_now_and_then_tells_nothing(stand: Stand) -> None:
+    """A platform may turn one connect of three away, whoever asks."""
+    rounds = failed_before("tcp", ages=[30.0 * number for number in range(200, 0, -1)])
+    well = TargetJudgement(
+        name=NAME,
+        verdict=VerdictWord.OK,
+        rule_id="site-proven",
+        step="",
+        confidence="high",
+        tries=TargetTries(own=1),
+    )
+    history = [one if number % 3 == 0 else replace(one, targets=(well,)) for number, one in enumerate(rounds)]
+    outside = replace(second(stand), earlier_s=tuple(range(9, 5_900, 9)))
+    (target,) = judged("tcp", history=history, vantage=outside).targets
+    assert (target.verdict, target.rule_id) == ("inconclusive", MAY_REFUSE)
+
+
 @pytest.mark.parametrize(("ago_h", "rule_id"), [(2.9, NOT_REFUSED), (3.1, MAY_REFUSE)])
 def test_a_look_tells_for_three_hours(ago_h: float, rule_id: str) -> None:
     long = [300.0 * number for number in range(60, 0, -1)]
