@@ -26,6 +26,8 @@ NAME: Final = "controls.json"
 NS: Final = 1_000_000_000
 BELIEVED_S: Final = 24 * 3600.0
 """For so long news is not replaced by what the collector told before it."""
+LATE_MOST_S: Final = 900.0
+"""News is on its way no longer: a connection that brings nothing is given up before. What is later by our clock, is by its fault."""
 _VERSION: Final = 1
 _STANDS: Final = frozenset(map(str, Stand))
 _Second = tuple[tuple[int, SecondView], ...]
@@ -78,8 +80,8 @@ class VantageNewsStore:
     def age_s(self, taken_utc_ns: int, now: Now) -> float | None:
         """Return how old something is that the vantage saw at `taken_utc_ns` by its own clock; None without news.
 
-        That is how old it was when it was told, by the collector's clock alone, and the time since by ours: by
-        CLOCK_BOOTTIME in the boot in which it came, else by the wall clock, however wrong.
+        That is how old it was when it was told, by the collector's clock alone, how long the news was on its way, by both,
+        and the time since by ours: by CLOCK_BOOTTIME in the boot in which it came, else by the wall clock, however wrong.
         """
         kept = self._kept
         if kept is None:
@@ -89,7 +91,9 @@ class VantageNewsStore:
             if kept.boot_id == now.boot_id
             else max(now.utc_ns - kept.utc_ns, now.boottime_ns)
         )
-        return max(0, self._news.told_utc_ns - taken_utc_ns + max(0, since_ns)) / NS
+        late_ns = kept.utc_ns - self._news.told_utc_ns
+        on_its_way_ns = late_ns if 0 < late_ns <= LATE_MOST_S * NS else 0
+        return max(0, self._news.told_utc_ns - taken_utc_ns + on_its_way_ns + max(0, since_ns)) / NS
 
     def views(self, now: Now) -> dict[str, SiteView]:
         """Return what the vantage saw of the plan's targets, by name, each with its age."""

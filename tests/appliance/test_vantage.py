@@ -62,6 +62,15 @@ def test_looks_from_elsewhere_are_known_with_their_age_and_unknown_stands_left_o
     )
 
 
+@pytest.mark.parametrize(("late_s", "age_s"), [(0, 60), (470, 530), (-5, 60), (901, 60), (99 * 3600, 60)])
+def test_news_that_waited_in_a_connection_is_older_by_that(tmp_path: Path, late_s: int, age_s: int) -> None:
+    """A link that was down keeps what was told meanwhile; a clock that is an hour fast tells nothing of that."""
+    store = VantageNewsStore(tmp_path, PLAN)
+    assert store.take(news(age_s=60), replace(HERE, utc_ns=TOLD + late_s * NS)) == ""
+    (view,) = store.views(replace(HERE, utc_ns=TOLD + late_s * NS)).values()
+    assert view.age_s == age_s
+
+
 def test_before_any_news_there_is_no_vantage(tmp_path: Path) -> None:
     store = VantageNewsStore(tmp_path, PLAN)
     assert store.views(HERE) == {}
