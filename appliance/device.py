@@ -347,9 +347,7 @@ class Device:
         if ended.is_over(now_ns):
             judged = ended.judge(self._history.before(now_ns), self._views())
             ladder = ended.ladder(ended=True)
-        elif ended.may_be_dark(now_ns) and (
-            early := ended.early(self._history.before(now_ns), now_ns, self._views)
-        ):
+        elif early := ended.early(lambda: self._history.before(now_ns), now_ns, self._views):
             judged, ladder = early
         else:
             return

@@ -77,15 +77,12 @@ class VantageNewsStore:
             _write(self._path, kept)
         return refused
 
-    def age_s(self, taken_utc_ns: int, now: Now) -> float | None:
-        """Return how old something is that the vantage saw at `taken_utc_ns` by its own clock; None without news.
+    def _age_s(self, kept: HeldNews, taken_utc_ns: int, now: Now) -> float:
+        """Return how old something is that the vantage saw at `taken_utc_ns` by its own clock, as the news that came says.
 
         That is how old it was when it was told, by the collector's clock alone, how long the news was on its way, by both,
         and the time since by ours: by CLOCK_BOOTTIME in the boot in which it came, else by the wall clock, however wrong.
         """
-        kept = self._kept
-        if kept is None:
-            return None
         since_ns = (
             now.boottime_ns - kept.boottime_ns
             if kept.boot_id == now.boot_id
@@ -97,21 +94,25 @@ class VantageNewsStore:
 
     def views(self, now: Now) -> dict[str, SiteView]:
         """Return what the vantage saw of the plan's targets, by name, each with its age."""
-        found: dict[str, SiteView] = {}
-        for name, (taken_utc_ns, view, second) in self._seen.items():
-            age_s = self.age_s(taken_utc_ns, now)
-            if age_s is not None:
-                beside = tuple(replace(one, before_s=self.age_s(at, now) or 0.0) for at, one in second)
-                found[name] = replace(view, age_s=age_s, second=beside)
-        return found
+        kept = self._kept
+        if kept is None:
+            return {}
+        return {
+            name: replace(
+                view,
+                age_s=self._age_s(kept, taken_utc_ns, now),
+                second=tuple(replace(one, before_s=self._age_s(kept, at, now)) for at, one in second),
+            )
+            for name, (taken_utc_ns, view, second) in self._seen.items()
+        }
 
     def _stale(self, payload: bytes, now: Now) -> str:
         """Return why news that was told before what is known is refused: it was held back, or is sent again.
 
         Only for a day: a collector whose clock was set back must be heard again.
         """
-        age_s = self.age_s(self._news.told_utc_ns, now)
-        if age_s is None or age_s > BELIEVED_S:
+        kept = self._kept
+        if kept is None or self._age_s(kept, self._news.told_utc_ns, now) > BELIEVED_S:
             return ""
         try:
             told_utc_ns = decode_news(payload).told_utc_ns

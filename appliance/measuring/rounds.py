@@ -202,15 +202,15 @@ class RunningRound:
 
     def early(
         self,
-        history: Iterable[Past],
+        history: Callable[[], Iterable[Past]],
         now_ns: int,
         views: Callable[[], Mapping[str, SiteView]] = dict,
     ) -> tuple[RoundJudgement, Ladder] | None:
         """Return the verdict and the ladder if the round may end now, before all is in; else None.
 
         It may on a quick line when all that is out has been silent for `EARLY_NS` (`AFRESH_NS` what was asked afresh),
-        nothing of it has connected, and the verdict is one of `DARK`. `views` is asked for the vantage's last views
-        only then.
+        nothing of it has connected, and the verdict is one of `DARK`. The rounds before (`history`) and the vantage's last
+        views are asked for only when there is something to judge.
         """
         if not self.may_be_dark(now_ns):
             return None
@@ -218,7 +218,7 @@ class RunningRound:
         silent = self._silent(now_ns)
         judged = judge_records(
             self._records.values(),
-            tuple(history),
+            tuple(history()),
             views(),
             out=silent.values(),
             fingerprints=self._fingerprints,

@@ -1,7 +1,6 @@
-"""Small truths in which something false is said by the rules as they are: what the generator found, made small.
+"""Small truths in which something false was said before a rule was mended: what the generator found, made small.
 
-Each says what is false and why, as far as it was looked into. When a rule is mended, `test_country.py` fails on its entry, which
-then moves to `MENDED`, where nothing false may be said. This file must never hold what was not found by playing.
+Each says what was false and why. Nothing false may be said in one again. This file must never hold what was not found by playing.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ _FIXED: Final = (Provider(name="AS64500", kind="fixed"), Provider(name="AS64502"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A truth, and the false verdict that is said in it: by whom (`device`, `site`, `country`), which word, by which rule."""
+    """A truth, and the false verdict that was said in it: by whom (`device`, `site`, `country`), which word, by which rule."""
 
     name: str
     truth: Truth
@@ -60,8 +59,6 @@ def _lost(ill: Ill, homes: frozenset[int], until_s: float) -> Wrong:
     return Wrong(ill=ill, since_s=300, until_s=until_s, homes=homes, scope=Scope.NATION)
 
 
-KNOWN: Final[tuple[Known, ...]] = ()
-"""What is false by the rules as they are."""
 MENDED: Final[tuple[Known, ...]] = (
     Known(
         name="server-refuses-the-country",

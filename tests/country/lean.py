@@ -35,8 +35,6 @@ _PURE: Final = (
     resolver_files.parse_hosts,
     resolver_files.parse_resolver_options,
 )
-_THRESHOLDS: Final = (500_000, 50, 100)
-"""Of the garbage collector: little of what a country makes is garbage in circles."""
 
 
 class _ById:
@@ -73,9 +71,8 @@ def lean() -> Iterator[None]:
         observed = _ById(from_record)
         for module in _modules_with(from_record):
             stack.enter_context(mock.patch.object(module, "from_record", observed))
-        if hasattr(gc, "get_threshold"):  # PyPy's collector has none
-            stack.callback(gc.set_threshold, *gc.get_threshold())
-            gc.set_threshold(*_THRESHOLDS)
+        gc.disable()  # little of what a country makes is garbage in circles
+        stack.callback(gc.enable)
         yield
 
 

@@ -1,12 +1,13 @@
 """Counts of countries as JSON lines in a file, one a country: a run that was stopped counts, and is gone on with.
 
-A line says of which rules it is: what was said under others is no count of these. One that was cut off by a crash is no
-country. A file whose name ends in .xz is read, not added to. This file must never count anything itself.
+A line says of which rules it is: what was said under others is no count of these, and what comments and docstrings say
+changes none. One that was cut off by a crash is no country. A file whose name ends in .xz is read, not added to. This file must never count anything itself.
 """
 
 import hashlib
 import json
 import lzma
+import tokenize
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, fields
@@ -29,6 +30,10 @@ _DECIDES: Final = (
     "tests/country",
 )
 """Where what is said of a made country is decided, and how it is made."""
+_BEGIN: Final = (tokenize.ENCODING, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+"""After which a statement begins."""
+_DOCSTRING: Final = (tokenize.STRING, tokenize.NEWLINE)
+"""What stands where a statement begins and is none."""
 
 
 @cache
@@ -39,8 +44,20 @@ def rules() -> str:
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix in (".py", ".toml") and not path.name.startswith("test_"):
                 digest.update(f"{path.relative_to(ROOT)}\n".encode())
-                digest.update(path.read_bytes())
+                digest.update(statements(path).encode() if path.suffix == ".py" else path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def statements(path: Path) -> str:
+    """Return what a module does: its tokens without comments, docstrings and the shape of its lines."""
+    told, begins = [], True
+    with tokenize.open(path) as file:
+        for token in tokenize.generate_tokens(file.readline):
+            if token.type in (tokenize.COMMENT, tokenize.NL) or (begins and token.type in _DOCSTRING):
+                continue
+            begins = token.type in _BEGIN
+            told.append(tokenize.tok_name[token.type] if begins else token.string)
+    return "".join(told)
 
 
 def to_line(asked: Asked, tally: Tally) -> str:

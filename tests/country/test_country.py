@@ -13,13 +13,13 @@ from firmware.judgement.round.rules import Rule
 from firmware.model.failures import Failure
 from firmware.model.record import Rung
 from firmware.model.verdict_words import VerdictWord
-from tests.country.known import KNOWN, MENDED, Known
+from tests.country.known import MENDED, Known
 from tests.country.many import Asked, play_one
 from tests.country.oracle import FALSE, Mark
 from tests.country.play import Story, play
 from tests.country.report import report
 from tests.country.shrink import shrink
-from tests.country.tally import Finding, tally_of
+from tests.country.tally import tally_of
 from tests.country.truth import Home, Ill, Provider, Scope, Truth, Wrong
 
 FIXED = Provider(name="AS64500", kind="fixed")
@@ -106,23 +106,6 @@ def test_a_scope_rule_put_in_on_purpose_is_found() -> None:
     assert {(one.who, one.word, one.mark) for one in findings} == {
         ("country", "total_shutdown", Mark.ACCUSES)
     }
-
-
-def matches(known: Known, found: Finding) -> bool:
-    return found.who.split(" ")[0] == known.who and (found.mark, found.word, found.rule_id) == (
-        known.mark,
-        known.word,
-        known.rule_id,
-    )
-
-
-@pytest.mark.parametrize(
-    "known",
-    [pytest.param(one, marks=[pytest.mark.long] if one.is_long else [], id=one.name) for one in KNOWN],
-)
-def test_what_is_known_to_be_false_is_found(known: Known) -> None:
-    findings = tally_of(known.truth, play(known.truth)).findings
-    assert any(matches(known, one) for one in findings), findings
 
 
 @pytest.mark.parametrize(

@@ -138,3 +138,16 @@ def test_what_other_rules_said_is_no_count_of_these(tmp_path: Path) -> None:
     results.append(path, line.replace(results.rules(), "0" * 16).replace('"seed":5', '"seed":6'))
     assert [asked[0] for asked, _ in results.read(path)] == [5, 6]
     assert [asked[0] for asked, _ in results.read(path, of=results.rules())] == [5]
+
+
+def test_comments_and_docstrings_change_no_rules(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+
+    def told(text: str) -> str:
+        path.write_text(text)
+        return results.statements(path)
+
+    plain = told('"""One."""\n\nA = 1\n"""Two."""\n\ndef b():\n    """Three."""\n    return "Four"\n')
+    assert plain == told('A = 1  # five\n\n\ndef b():\n    # six\n    return "Four"\n')
+    assert plain != told('A = 1\n\ndef b():\n    return "Seven"\n')
+    assert told("if a:\n    b()\nc()\n") != told("if a:\n    b()\n    c()\n")

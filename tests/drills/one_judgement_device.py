@@ -6,6 +6,7 @@ Rounds follow each other; what a round that ended early still brings comes in wh
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 from appliance.measuring import records
@@ -100,9 +101,9 @@ class _Life:
             for asked in self._take_what_came(current):
                 self._ask(told, current, asked)
             self._ask(told, current, current.look(self._now_ns))
-            before = self._history.before(self._now_ns)
+            before = partial(self._history.before, self._now_ns)
             if current.is_over(self._now_ns):
-                ended = current.judge(before, self._views()), current.ladder(ended=True)
+                ended = current.judge(before(), self._views()), current.ladder(ended=True)
                 break
             if (early := current.early(before, self._now_ns, self._views)) is not None:
                 ended = early

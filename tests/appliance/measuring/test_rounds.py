@@ -177,16 +177,16 @@ def test_a_dark_round_ends_early_once_the_near_was_asked_again() -> None:
     current, early_ns = silent_abroad(silent=FAR_RUNGS)
     assert early_ns < START + EARLY_NS + 3 * NS
     assert current.look(early_ns - 1) == ()
-    assert current.early((), early_ns) is None  # the anchors answered before the silence
+    assert current.early(tuple, early_ns) is None  # the anchors answered before the silence
     again = current.look(early_ns)
     assert {task.rung for task in again} >= {Rung.GATEWAY, Rung.DOMESTIC}
     assert current.look(early_ns) == ()
     done_ns = early_ns + 3 * NS
     for task in again:
-        assert current.early((), done_ns) is None
+        assert current.early(tuple, done_ns) is None
         if task.rung is not Rung.INTERNATIONAL:
             current.take(task, answer(task), done_ns)
-    ended = current.early((), done_ns)
+    ended = current.early(tuple, done_ns)
     assert ended is not None
     judged, ladder = ended
     assert judged.verdict.verdict == "international_cut"
@@ -203,11 +203,11 @@ def test_a_round_that_is_not_dark_is_judged_again_only_when_something_is_new() -
     silent_ns = max(task.start_boottime_ns for task in current.tasks) + EARLY_NS
     assert not current.may_be_dark(silent_ns - 1)
     assert current.may_be_dark(silent_ns)
-    assert current.early((), silent_ns) is None  # the anchors answered before the silence
+    assert current.early(tuple, silent_ns) is None  # the anchors answered before the silence
     assert not current.may_be_dark(silent_ns + NS)
     current.reconsider()
     assert current.may_be_dark(silent_ns + NS)
-    assert current.early((), silent_ns + NS) is None
+    assert current.early(tuple, silent_ns + NS) is None
     platform = next(task for task in current.tasks if task.rung is Rung.PLATFORMS)
     current.take(platform, answer(platform, Failure.CONNECTION_REFUSED), silent_ns + NS)
     assert current.may_be_dark(silent_ns + NS)
@@ -216,7 +216,7 @@ def test_a_round_that_is_not_dark_is_judged_again_only_when_something_is_new() -
 def test_what_is_asked_again_is_new_though_nothing_comes_of_it() -> None:
     current, _ = silent_abroad(silent=FAR_RUNGS)
     silent_ns = max(task.start_boottime_ns for task in current.tasks) + EARLY_NS
-    assert current.early((), silent_ns) is None
+    assert current.early(tuple, silent_ns) is None
     again = current.look(silent_ns)
     assert again
     assert not current.may_be_dark(silent_ns)
@@ -228,7 +228,7 @@ def test_one_connection_keeps_a_round_from_being_dark_though_all_else_is_silent(
     done_ns = near_answers_again(current, early_ns)
     *_, last = (task for task in of_round_still_out(current) if task.test in {"tcp", "tls", "http"})
     current.connected(last)
-    assert current.early((), done_ns) is None
+    assert current.early(tuple, done_ns) is None
 
 
 def test_on_a_slow_line_no_platform_is_dark_after_10_s_though_its_references_have_timed_out() -> None:
@@ -239,7 +239,7 @@ def test_on_a_slow_line_no_platform_is_dark_after_10_s_though_its_references_hav
     for task in again:
         is_near = task.rung is not Rung.INTERNATIONAL
         current.take(task, answer(task, None if is_near else Failure.TIMEOUT), START + 24 * NS)
-    assert current.early((), START + 25 * NS) is None
+    assert current.early(tuple, START + 25 * NS) is None
     assert current.judge(()).verdict.rule_id == "international-cut"
 
 
@@ -247,7 +247,7 @@ def test_an_outage_ends_early_too_on_a_line_that_was_quick() -> None:
     all_far = {*FAR_RUNGS, Rung.DOMESTIC, Rung.RESOLVER}
     current, early_ns = silent_abroad(silent=all_far, history=QUICK)
     done_ns = near_answers_again(current, early_ns)
-    ended = current.early((), done_ns)
+    ended = current.early(tuple, done_ns)
     assert ended is not None
     assert ended[0].verdict.verdict == "isp_or_wider_outage"
 
@@ -258,7 +258,7 @@ def test_a_line_of_which_no_handshake_is_known_is_given_its_20_s_and_its_round_a
     for history in ((), SLOW):
         current, early_ns = silent_abroad(silent=all_far, history=history)
         assert current.look(early_ns + 5 * NS) == ()
-        assert current.early((), early_ns + 5 * NS) is None
+        assert current.early(tuple, early_ns + 5 * NS) is None
         assert current.ends_ns() == START + PLAN.round.deadline_s * NS + GRACE_NS
         assert {task.deadline_boottime_ns for task in current.tasks} == {START + 59 * NS}
 
@@ -269,7 +269,7 @@ def test_a_line_whose_handshakes_of_this_very_round_are_slow_is_no_quick_one() -
         if task.rung not in FAR_RUNGS:
             current.take(task, answer(task, connect_ns=6 * NS), START + 7 * NS)
     assert current.look(current.early_ns) == ()
-    assert current.early((), current.early_ns) is None
+    assert current.early(tuple, current.early_ns) is None
 
 
 def test_what_has_connected_is_never_silent() -> None:
@@ -277,7 +277,7 @@ def test_what_has_connected_is_never_silent() -> None:
     first = next(task for task in current.tasks if task.rung is Rung.INTERNATIONAL and task.test == "tls")
     current.connected(first)
     assert current.look(early_ns) == ()
-    assert current.early((), early_ns + 3 * NS) is None
+    assert current.early(tuple, early_ns + 3 * NS) is None
     assert current.is_over(current.ends_ns())
     judged = current.judge(())
     assert judged.verdict.verdict == "inconclusive"
@@ -292,7 +292,7 @@ def test_what_has_connected_is_never_silent() -> None:
 def test_silence_is_written_down_as_silence_and_not_as_a_time_out() -> None:
     current, early_ns = silent_abroad(silent=FAR_RUNGS)
     done_ns = near_answers_again(current, early_ns)
-    ended = current.early((), done_ns)
+    ended = current.early(tuple, done_ns)
     assert ended is not None
     judged, told = ended
     said = json.dumps([to_json_of(one) for one in judged.verdict.evidence]) + str(told)
@@ -309,7 +309,7 @@ def test_a_line_that_is_back_shows_by_what_is_asked_afresh() -> None:
     assert len(afresh) == 3
     for task in again:
         current.take(task, answer(task), early_ns + NS)
-    assert current.early((), early_ns + 4 * NS) is None
+    assert current.early(tuple, early_ns + 4 * NS) is None
     assert current.judge(()).verdict.verdict != "international_cut"
 
 
@@ -320,15 +320,15 @@ def test_what_is_asked_afresh_must_be_silent_as_well() -> None:
             current.take(task, answer(task), early_ns + NS)
     last_ns = max(task.start_boottime_ns for task in current.tasks) + EARLY_NS
     afresh_ns = early_ns + AFRESH_NS + 2 * PLAN.round.stagger_ms * 1_000_000
-    assert current.early((), max(last_ns, afresh_ns) - 1) is None
-    assert current.early((), max(last_ns, afresh_ns)) is not None
+    assert current.early(tuple, max(last_ns, afresh_ns) - 1) is None
+    assert current.early(tuple, max(last_ns, afresh_ns)) is not None
 
 
 def dark_round() -> tuple[RunningRound, int]:
     """Return a round that has ended early with a cut, and when."""
     current, early_ns = silent_abroad(silent=FAR_RUNGS)
     done_ns = near_answers_again(current, early_ns)
-    ended = current.early((), done_ns)
+    ended = current.early(tuple, done_ns)
     assert ended is not None
     assert ended[0].verdict.verdict == "international_cut"
     return current, done_ns
@@ -367,7 +367,7 @@ def test_a_cut_that_was_held_back_is_taken_back_though_the_word_stays() -> None:
     with every_rule_is(0.98):
         current, early_ns = silent_abroad(silent=FAR_RUNGS)
         ended_ns = near_answers_again(current, early_ns)
-        ended = current.early((), ended_ns)
+        ended = current.early(tuple, ended_ns)
         assert ended is not None
         held = ended[0].verdict
         assert (held.verdict, held.rule_id) == ("inconclusive", "international-cut")
@@ -398,7 +398,7 @@ def test_a_round_with_one_answer_from_outside_is_waited_for() -> None:
     first = next(task for task in current.tasks if task.rung is Rung.INTERNATIONAL and task.test == "tls")
     current.take(first, answer(first), early_ns - 1)
     assert current.look(early_ns) == ()
-    assert current.early((), early_ns + NS) is None
+    assert current.early(tuple, early_ns + NS) is None
 
 
 def test_a_late_round_shows_how_late_it_is() -> None:
