@@ -105,6 +105,20 @@ MENDED: Final[tuple[Known, ...]] = (
         why="Half of the reference networks suffice for ok, whatever becomes of every platform.",
     ),
     Known(
+        name="filtered-on-a-line-that-is-slow-at-times",
+        truth=Truth(
+            seed=3,
+            hours=0.4,
+            homes=_homes("bursty"),
+            wrongs=(_wrong(Ill.TLS_FILTERED),),
+        ),
+        who="device",
+        mark=Mark.COMFORTS,
+        word="ok",
+        rule_id="controls-reached",
+        why="No filter is named on a line that is not quick; what was left then was ok, without one handshake.",
+    ),
+    Known(
         name="cut-forgotten-after-seven-days",
         truth=Truth(
             seed=1,

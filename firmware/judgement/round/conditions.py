@@ -194,17 +194,17 @@ def large_packets_vanish(facts: RoundFacts) -> bool:
 
 
 def protocols_part(facts: RoundFacts) -> bool:
-    """Return whether some protocols or ports are silent outside where others are not.
-
-    On a line that is not quick each is waited for differently long, and the slower ones run out of time.
-    """
-    return line_is_quick(facts) and (bool(_silent_kinds(facts)) or only_web_passes(facts))
+    """Return whether some protocols or ports are silent outside where others are not: then nothing is simply well."""
+    return bool(_silent_kinds(facts)) or only_web_passes(facts)
 
 
 def protocol_filtering(facts: RoundFacts) -> bool:
-    """Return whether the same was so in the round before, of the same targets: loss would choose others."""
+    """Return whether the same was so in the round before, of the same targets: loss would choose others.
+
+    On a line that is not quick each is waited for differently long, and the slower ones run out of time.
+    """
     before = facts.previous("protocol-filtering", "protocols-part-unconfirmed")
-    return protocols_part(facts) and before and facts.same_references_silent
+    return protocols_part(facts) and line_is_quick(facts) and before and facts.same_references_silent
 
 
 def only_web_passes(facts: RoundFacts) -> bool:

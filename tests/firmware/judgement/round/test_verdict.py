@@ -676,6 +676,15 @@ class TestProtocols:
         others = past_part([*part_silent()[:-1], seen("check", OUT, SILENT)])
         assert decide(part_silent(), [others]).rule_id == "protocols-part-unconfirmed"
 
+    def test_on_a_slow_line_it_is_neither_a_filter_nor_well(self) -> None:
+        (before,) = self.BEFORE
+        slow = tuple(
+            replace(state, usual_ns=5_000_000_000) if state.rung is OUT else state
+            for state in before.ladder.rungs
+        )
+        said = decide(part_silent(), [replace(before, ladder=replace(before.ladder, rungs=slow))])
+        assert (said.verdict, said.rule_id) == ("inconclusive", "protocols-part-unconfirmed")
+
     def test_one_answer_refutes_it(self) -> None:
         answered = [*part_silent(), seen("one", OUT)]
         assert decide(answered, self.BEFORE).verdict != "protocol_filtering"
