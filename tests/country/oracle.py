@@ -200,7 +200,7 @@ def _of_country(truth: Truth, wrongs: Iterable[Wrong]) -> Sayable:
         right.add(Word.PARTIAL_SHUTDOWN)
     if any(one.ill in BLOCKED and len(_providers(truth, one.homes)) >= 2 for one in given):
         right.add(Word.PLATFORM_BLOCKED)
-    if any(one.scope is Scope.NATION and one.ill is Ill.ALLOW_LIST for one in given):
+    if any(one.scope is Scope.NATION and _is_allow_list(truth, one) for one in given):
         right.add(Word.ALLOWLISTED)
     if any(one.scope is Scope.NATION and one.ill in (Ill.TLS_FILTERED, Ill.THREE_PORTS) for one in given):
         right.add(Word.PROTOCOL_FILTERING)
@@ -239,6 +239,14 @@ def _leaves_some(wrong: Wrong, home: Home) -> bool:
     """Return whether a cut spares a host that a home's line can ask: a few networks pass then, whoever meant it."""
     families = QUALITIES[home.line].families
     return any(family in families for host in wrong.hosts for family in _families(host))
+
+
+def _is_allow_list(truth: Truth, wrong: Wrong) -> bool:
+    """Return whether few networks pass, for a group at least: by order, or in a cut that spares a host."""
+    if wrong.ill not in (Ill.CUT, Ill.CABLE):
+        return wrong.ill is Ill.ALLOW_LIST
+    spared = [one for one in truth.homes if one.number in wrong.homes and _leaves_some(wrong, one)]
+    return len(spared) >= MIN_GROUP
 
 
 @cache
