@@ -5,7 +5,7 @@ Four values, given up in this order, each from its oldest record on:
     ROUTINE  a success like the one before it
     FAILING  a failure like the one before and the one after it
     SAMPLE   one round in `SAMPLE_EVERY` of both, whole; each round's conclusion, which names what failed in it
-    KEPT     a change (the first of its kind, the first and the last failure of a run of them), a new verdict, a gap
+    KEPT     a change (the first of its kind, the first and the last failure of a run of them), a new verdict or suspicion, a gap
 
 So what an outage leaves behind longest is its edges, and before them one round in eight of it and what each round came to.
 A cut of months is nearly all failures like the one before: were they worth more than conclusions, as they once were, its first
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
+from firmware.judgement.confidence.said import said_and_concluded
 from firmware.model.record import Record
 
 SAMPLE_EVERY: Final = 8
@@ -100,11 +101,12 @@ class LastSeen:
 def facts_of(record: Record) -> RecordFacts:
     """Return what of `record` decides its value."""
     if record.test == CONCLUSION:
-        verdict = "" if record.verdict is None else record.verdict.verdict
+        # What was held back counts as well: the first round that suspected a cut is a change.
+        said = ("", "") if record.verdict is None else said_and_concluded(record.verdict)
         return RecordFacts(
             key=CONCLUSION,
-            said=verdict,
-            failed=verdict != "ok",
+            said=" ".join(said),
+            failed=said[0] != "ok",
             round_id=record.round_id,
             is_conclusion=True,
         )

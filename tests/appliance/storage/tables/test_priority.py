@@ -14,11 +14,12 @@ from appliance.storage.tables.priority import (
     LastSeen,
     Priority,
     RecordFacts,
+    facts_of,
     pick,
     rows_to_evict,
     to_ranges,
 )
-from firmware.model.record import Verdict
+from firmware.model.record import Record, Verdict
 from firmware.model.seqs import SeqRanges
 from firmware.wire.messages import Ack
 from tests.firmware.records import tcp_record
@@ -54,6 +55,19 @@ def test_one_round_in_eight_is_a_sample_and_a_gap_is_kept() -> None:
     told = said([""] * 17)
     assert [n for n, (value, _) in enumerate(told, start=1) if value is Priority.SAMPLE] == [8, 16]
     assert LastSeen().add(1, RecordFacts(key="g", said="x", failed=True, is_gap=True)).value is Priority.KEPT
+
+
+def conclusion(verdict: str, rule_id: str) -> Record:
+    """Return a round's conclusion."""
+    said = Verdict(verdict=verdict, rule_id=rule_id, evidence=())
+    return replace(tcp_record(3, test="ladder"), verdict=said)
+
+
+def test_the_first_round_that_suspects_what_is_not_sure_enough_is_a_change() -> None:
+    told = [("inconclusive", "mixed-evidence")] * 2 + [("inconclusive", "international-cut")] * 2
+    memory = LastSeen()
+    values = [memory.add(seq, facts_of(conclusion(*one))).value for seq, one in enumerate(told, start=1)]
+    assert values == [Priority.KEPT, Priority.SAMPLE, Priority.KEPT, Priority.SAMPLE]
 
 
 def test_of_a_long_cut_each_conclusion_and_one_whole_round_in_eight_outlive_the_time_outs_between(
