@@ -260,7 +260,10 @@ def _silent_kinds(facts: RoundFacts) -> set[tuple[str, str]]:
             continue
         if any(networks & others for other, others in authenticated.items() if other != kind):
             found.add(kind)
-    return found
+    beside = [one for kind, tried in by_kind.items() if kind not in found for one in tried]
+    passing = {one.network for one in beside if one.outlook is Outlook.REACHED}
+    # Where all else fails in most networks too, it is few places that pass, and no protocol that is stopped.
+    return found if 2 * len(passing) >= len({one.network for one in beside}) else set()
 
 
 def _kind(seen: Observation) -> tuple[str, str]:

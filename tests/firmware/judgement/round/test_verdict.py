@@ -676,6 +676,15 @@ class TestProtocols:
         others = past_part([*part_silent()[:-1], seen("check", OUT, SILENT)])
         assert decide(part_silent(), [others]).rule_id == "protocols-part-unconfirmed"
 
+    def test_one_place_that_passes_by_its_own_protocol_is_no_filter(self) -> None:
+        """An allow-list of one page in clear text: what else is asked, by whatever protocol, is silent as well."""
+        listed = [
+            *part_silent(),
+            seen("ftp", OUT, SILENT, test="tcp", target="ftp.example.org:21"),
+            seen("whois", OUT, SILENT, test="tcp", target="whois.example.org:43"),
+        ]
+        assert decide(listed, self.BEFORE).rule_id == "few-networks-pass-unconfirmed"
+
     def test_on_a_slow_line_it_is_neither_a_filter_nor_well(self) -> None:
         (before,) = self.BEFORE
         slow = tuple(
