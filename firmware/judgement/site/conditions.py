@@ -48,7 +48,12 @@ def site_proven(facts: WebFacts) -> bool:
 
 
 def known_answer(facts: WebFacts) -> bool:
-    """Return whether a resolver's answer is a censor's, and nothing there proves itself."""
+    """Return whether a resolver's answer is a censor's, and nothing there proves itself; of rounds, in two.
+
+    In the first it may have begun to give every name that answer, after those that were asked before this one.
+    """
+    if facts.round is not None and facts.round.repeated is False:
+        return False
     known = facts.known_answer
     return known is not None and known.is_strong and not facts.answers_authenticated
 

@@ -560,9 +560,11 @@ def test_a_round_goes_by_the_fingerprints_it_was_given() -> None:
             if task.target_name == site:
                 record = _answered_falsely(record)
             current.take(task, record, START + 5 * NS)
-        (judged,) = [one for one in current.judge(()).targets if one.name == site]
-        words.append(judged.rule_id)
-    assert words == ["seen-once", "known-false-answer"]
+        once = current.judge(())
+        before = replace(past("controls-reached"), targets=once.targets)
+        (judged,) = [one for one in current.judge((before,)).targets if one.name == site]
+        words.append((*(one.rule_id for one in once.targets if one.name == site), judged.rule_id))
+    assert words == [("seen-once", "page-without-control"), ("seen-once", "known-false-answer")]
 
 
 def _answered_falsely(record: Record) -> Record:
