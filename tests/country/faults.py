@@ -52,7 +52,7 @@ def _rules(wrong: Wrong) -> Iterator[Rule]:  # noqa: C901, PLR0912  # a case for
         case Ill.RESOLVER_DEAD:
             yield Rule(place=Place.RESOLVER, act=Act.DROP, homes=homes)
         case Ill.RESOLVER_LIES:
-            yield Rule(place=Place.RESOLVER, act=Act.FORGE, homes=homes)
+            yield Rule(place=Place.RESOLVER, act=Act.PARK, homes=homes)
         case Ill.SERVER_DOWN | Ill.ANCHOR_DOWN:
             yield Rule(place=Place.SERVER, act=act, hosts=hosts, late_s=late_s)
         case Ill.SERVER_RESETS_NAME:

@@ -26,6 +26,9 @@ PUBLIC_RESOLVER: Final = "dns.google"
 STRANGER: Final = "block-page"
 """Where a forged answer leads."""
 STRANGER_ADDRESS: Final = "10.10.34.35"
+PARKED: Final = "parked-page"
+"""Where a provider's resolver leads that gives every name its own page: to nobody that any censor's list knows."""
+PARKED_ADDRESS: Final = "100.64.0.80"
 _PUBLIC_RESOLVER_ADDRESS: Final = "8.8.8.8"
 _HEADER: Final = struct.Struct("!6H")
 _NXDOMAIN: Final = 3
@@ -71,6 +74,7 @@ class Hosts:
         self._add(Server(host=RESOLVER, addresses=(RESOLVER_ADDRESS,), abroad=False, delay_ms=1))
         self._add(Server(host=GATEWAY, addresses=(GATEWAY_ADDRESS,), abroad=False, delay_ms=0))
         self._add(Server(host=STRANGER, addresses=(STRANGER_ADDRESS,), abroad=False, delay_ms=2))
+        self._add(Server(host=PARKED, addresses=(PARKED_ADDRESS,), abroad=False, delay_ms=2))
         self._add(
             Server(host=PUBLIC_RESOLVER, addresses=(_PUBLIC_RESOLVER_ADDRESS,), abroad=True, delay_ms=35)
         )
@@ -123,9 +127,9 @@ class Hosts:
         return answer_to(query, self.values(name, record_type)) if is_known else nxdomain(query)
 
 
-def forged(query: bytes, record_type: str) -> bytes:
-    """Return a forged answer, which leads to the stranger."""
-    return answer_to(query, (STRANGER_ADDRESS,) if record_type == "A" else ())
+def forged(query: bytes, record_type: str, *, to: str = STRANGER_ADDRESS) -> bytes:
+    """Return a forged answer, which leads to the stranger unless told otherwise."""
+    return answer_to(query, (to,) if record_type == "A" else ())
 
 
 def question_of(query: bytes) -> tuple[str, str]:

@@ -195,7 +195,7 @@ def _of_country(truth: Truth, wrongs: Iterable[Wrong]) -> Sayable:
         right.add(Word.SERVICE_MAINTENANCE)
     if not lost:
         right.add(Word.OK)
-    is_group = bool(_names_of(truth, lost)) or len(lost) >= MIN_GROUP
+    is_group = len(lost) >= MIN_GROUP or _is_a_kind(truth, lost)
     if len(lost) >= MIN_GROUP and len(_providers(truth, lost)) >= 2:
         right.add(Word.PARTIAL_SHUTDOWN)
     if any(one.ill in BLOCKED and len(_providers(truth, one.homes)) >= 2 for one in given):
@@ -239,6 +239,14 @@ def _leaves_some(wrong: Wrong, home: Home) -> bool:
     """Return whether a cut spares a host that a home's line can ask: a few networks pass then, whoever meant it."""
     families = QUALITIES[home.line].families
     return any(family in families for host in wrong.hosts for family in _families(host))
+
+
+def _is_a_kind(truth: Truth, lost: frozenset[int]) -> bool:
+    """Return whether nobody of a kind of line is left; two homes of one provider are listed beside a country that is ok."""
+    kinds: dict[str, set[int]] = {}
+    for one in truth.homes:
+        kinds.setdefault(one.provider.kind, set()).add(one.number)
+    return any(homes <= lost for homes in kinds.values())
 
 
 def _is_allow_list(truth: Truth, wrong: Wrong) -> bool:

@@ -65,5 +65,7 @@ def _told(act: Act, record_type: str, query: bytes) -> bytes | None:
             return far.servfail(query)
         case Act.FORGE:
             return far.forged(query, record_type)
+        case Act.PARK:
+            return far.forged(query, record_type, to=far.PARKED_ADDRESS)
         case _:
             return None

@@ -36,6 +36,8 @@ class Act(StrEnum):
     """A forged reset: of a SYN a refusal."""
     FORGE = "forge"
     """A forged answer to a DNS query, which leads to a page that says it is blocked; the query goes on."""
+    PARK = "park"
+    """A resolver's answer that leads to a page of the provider's own, whatever the name."""
     DENY = "deny"
     """A resolver's NXDOMAIN for the name."""
     SERVFAIL = "servfail"

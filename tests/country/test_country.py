@@ -195,6 +195,16 @@ def test_protocols_that_a_slow_line_answers_too_late_are_not_filtered() -> None:
     assert [one for one in findings if one.mark in FALSE] == []
 
 
+@pytest.mark.parametrize("since_s", [70.6, 71.0, 71.35])
+def test_a_resolver_that_begins_to_lie_in_the_midst_of_a_round_blocks_no_platform(since_s: float) -> None:
+    """The round of 70 s has asked for the references' names by then, and for none or half of the platforms'."""
+    lies = Wrong(ill=Ill.RESOLVER_LIES, since_s=since_s, until_s=7_200, homes=frozenset({0}))
+    there = truth(lies, hours=0.05, homes=HOMES[:1])
+    story = play(there)
+    assert story.rounds[-1].rule_id == "resolver-lies"
+    assert [one for one in tally_of(there, story).findings if one.mark in FALSE] == []
+
+
 def test_a_home_whose_power_is_back_is_heard_again() -> None:
     off = Wrong(ill=Ill.POWER_CUT, since_s=40, until_s=1_000, homes=frozenset({0}))
     story = play(truth(off, hours=0.3, homes=HOMES[:1]))

@@ -106,6 +106,8 @@ def test_a_server_that_is_down_is_nobodys_block() -> None:
         (wrong(Ill.PROVIDER_DARK, frozenset({0, 1}), scope=Scope.PROVIDER), "total_shutdown", Mark.ACCUSES),
         (wrong(Ill.CUT, frozenset({0, 2, 4}), scope=Scope.HOMES), "ok", Mark.COMFORTS),
         (wrong(Ill.CUT, frozenset({0}), scope=Scope.HOMES), "ok", Mark.MISTAKEN),
+        (wrong(Ill.CUT, frozenset({2, 3}), scope=Scope.PROVIDER), "ok", Mark.MISTAKEN),
+        (wrong(Ill.PROVIDER_DARK, MOBILES, scope=Scope.MOBILE), "ok", Mark.COMFORTS),
     ],
 )
 def test_what_a_country_may_be_called(given: Wrong, word: str, mark: Mark) -> None:
