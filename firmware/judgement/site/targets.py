@@ -35,6 +35,8 @@ REPEATED_S: Final = 600.0
 MIN_NAMES: Final = 3
 """So many unrelated names must have one answer before the resolver is taken to lie for everything."""
 FAILED: Final = frozenset({"dns", "tcp", "tls", "http"})
+_NOT_THE_TARGETS: Final = frozenset({"resolver-not-well", "page-through-tunnel", "own-side"})
+"""The rules that find the fault elsewhere."""
 CLEAN_S: Final = 3600.0
 """How far back a line's losses are counted to call it clean."""
 COUNTED_S: Final = 6 * 3600.0
@@ -148,7 +150,9 @@ def _of(past: Past, name: str) -> TargetJudgement | None:
 
 
 def _is_amiss(target: TargetJudgement) -> bool:
-    """Return whether a target failed, or what came of it was not found to be well."""
+    """Return whether a target failed by itself, or what came of it was not found to be well."""
+    if target.rule_id in _NOT_THE_TARGETS:
+        return False
     return target.step in FAILED or (target.step != Stage.NONE and target.verdict is not VerdictWord.OK)
 
 
@@ -164,12 +168,16 @@ def _failing_for_s(history: Sequence[Past], name: str) -> float:
 
 
 def _excess(facts: RoundFacts, name: str, step: str, tries: TargetTries) -> Excess:
-    """Return how much oftener the target failed, in the step it does now, than the line explains."""
+    """Return how much oftener the target failed, in the step it does now, than the line explains.
+
+    A round in which the fault was the resolver's, a tunnel's or the host's own says nothing of the target.
+    """
     rounds = [
         RoundTries(age_s=past.age_s, target=target.tries, references=past.references)
         for past in facts.history
         if past.age_s <= COUNTED_S
         and (target := _of(past, name)) is not None
+        and target.rule_id not in _NOT_THE_TARGETS
         and (target.step == step or target.step not in FAILED)
     ]
     return excess([*rounds, RoundTries(age_s=0.0, target=tries, references=facts.references)])

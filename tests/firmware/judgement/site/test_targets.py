@@ -264,6 +264,26 @@ def test_what_fails_above_tcp_asks_nobody_for_that(step: str) -> None:
     assert target.verdict == f"blocked_{step}"
 
 
+@pytest.mark.parametrize("elsewhere", ["resolver-not-well", "page-through-tunnel", "own-side"])
+def test_rounds_in_which_the_fault_was_elsewhere_do_not_count_against_a_platform(elsewhere: str) -> None:
+    """Half an hour of such rounds, one in which the platform was well, and one failure now."""
+    many_before = failed_before("tls", ages=[60.0 + 40 * one for one in range(40, 0, -1)])
+    told = many_before[0].targets[0]
+    well = replace(
+        many_before[-1],
+        age_s=40.0,
+        targets=(replace(told, step="handshake", rule_id="site-proven", tries=TargetTries(own=1)),),
+    )
+    counted = judged("tls", history=[*many_before, well])
+    assert [one.rule_id for one in counted.targets] != ["seen-once"]
+    not_its_own = [replace(one, targets=(replace(told, rule_id=elsewhere),)) for one in many_before]
+    (target,) = judged("tls", history=[*not_its_own, well]).targets
+    assert (target.verdict, target.rule_id) == ("inconclusive", "seen-once")
+    # nor is one of them the round before
+    (target,) = judged("tls", history=not_its_own).targets
+    assert (target.verdict, target.rule_id) == ("inconclusive", "seen-once")
+
+
 def test_a_resolver_that_lies_for_every_name_blocks_none() -> None:
     names = [f"platforms-{number}" for number in range(1, 4)]
     pages = {name: evidence("tls", host=f"{name}.example", address="130.192.182.17") for name in names}
