@@ -29,6 +29,10 @@ class BrokerError(CollectorError):
     """The broker cannot be started."""
 
 
+class MeasurementServerError(CollectorError):
+    """The measurement server cannot be started."""
+
+
 class PortTakenError(CollectorError):
     """Another program listens on the port that was asked for."""
 

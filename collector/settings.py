@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from collector.measurement_settings import MeasurementSettings
 from firmware.net.targets import family_of
 from firmware.settings.load import setting, table
 
@@ -168,6 +169,7 @@ class CollectorSettings:
     second_vantage: SecondVantageSettings = table(SecondVantageSettings)
     trust: TrustSettings = table(TrustSettings)
     intake: IntakeSettings = table(IntakeSettings)
+    measurement: MeasurementSettings = table(MeasurementSettings)
 
     def __post_init__(self) -> None:
         """Check what one setting alone cannot say."""
@@ -191,6 +193,12 @@ class CollectorSettings:
             raise ValueError(
                 "[intake] is open to anybody without [trust]: serve it on 127.0.0.1, or set [trust]"
             )
+        if self.measurement.port and self.measurement.identity is None:
+            raise ValueError(
+                "[measurement] needs `identity`; make one with: tidegauge provision measurement-server"
+            )
+        if self.measurement.port and self.trust.devices is None:
+            raise ValueError("[measurement] needs [trust]: it serves nobody but its devices")
 
 
 def broker_address(use: str) -> tuple[str, int] | None:

@@ -36,6 +36,10 @@ class Role(StrEnum):
     DEVICE = "device"
     COLLECTOR = "collector"
     BROKER = "broker"
+    MEASUREMENT_SERVER = "measurement-server"
+
+
+_SERVERS: Final = frozenset({Role.BROKER, Role.MEASUREMENT_SERVER})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +108,9 @@ def make_leaf(
     hosts: Sequence[str] = (),
     lifetime: dt.timedelta = LIFETIME,
 ) -> x509.Certificate:
-    """Return a certificate for `name` in `role`; `hosts` are the names and addresses a broker is reached by."""
+    """Return a certificate for `name` in `role`; `hosts` are the names and addresses a server is reached by."""
     until = min(now + lifetime, issuer.certificate.not_valid_after_utc)
-    purpose = ExtendedKeyUsageOID.SERVER_AUTH if role is Role.BROKER else ExtendedKeyUsageOID.CLIENT_AUTH
+    purpose = ExtendedKeyUsageOID.SERVER_AUTH if role in _SERVERS else ExtendedKeyUsageOID.CLIENT_AUTH
     builder = (
         _builder(_subject(name, role), issuer.certificate.subject, public, now=now, lifetime=until - now)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -43,7 +43,7 @@ def _ca_option(command: click.decorators.FC) -> click.decorators.FC:
 
 @click.group()
 def provision() -> None:
-    """Give devices, brokers and collectors their identities, and take them back.
+    """Give devices, brokers, collectors and measurement servers their identities, and take them back.
 
     Everything is in the authority's directory, made by `tidegauge provision ca`. Copy root.key out of it to a
     place that is offline: nothing here needs it again.
@@ -115,8 +115,7 @@ def collector(*, ca: Path, out: Path, name: str) -> None:
     It connects to the broker with it, and signs what it says to devices.
     """
     with _faults_in_words(), Authority.open(ca) as authority:
-        if DEVICE_PATTERN.fullmatch(name):
-            raise BadRequestError(f"--name: found {name!r}, which is a device's; allowed is any other")
+        _no_device(name)
         key = make_key()
         chain = authority.issue(name, Role.COLLECTOR, key.public_key(), now=_now())
         _write_identity(authority, out, chain, key_pem(key))
@@ -188,6 +187,31 @@ def broker(
     click.echo(f"next     mosquitto -c {out / 'mosquitto.conf'}; where it runs already: kill -HUP it")
 
 
+@provision.command("measurement-server")
+@_ca_option
+@click.option("--out", type=_DIRECTORY, required=True, help="Where its identity is written.")
+@click.option("--name", default="measurement", show_default=True, help="Its name, one for each server.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="A name or address it is reached by; may be repeated. Devices need none: they know it by authority and role.",
+)
+def measurement_server(*, ca: Path, out: Path, name: str, hosts: tuple[str, ...]) -> None:
+    """Give a measurement server its identity.
+
+    Devices believe it by the authority that issued it and by its role, whatever name they ask it for.
+    """
+    with _faults_in_words(), Authority.open(ca) as authority:
+        _no_device(name)
+        key = make_key()
+        chain = authority.issue(name, Role.MEASUREMENT_SERVER, key.public_key(), now=_now(), hosts=hosts)
+        _write_identity(authority, out, chain, key_pem(key))
+    click.echo(f"written  {out}: certificate.pem, key.pem (secret), trust.pem")
+    click.echo(f'next     [measurement] identity = "{out}" in the settings of its collector, or of itself')
+
+
 @provision.command()
 @_ca_option
 @click.argument("name")
@@ -195,7 +219,7 @@ def broker(
 def revoke(*, ca: Path, name: str, reason: str) -> None:
     """Take back every certificate of NAME.
 
-    A device's id, a collector's or a broker's name.
+    A device's id, or the name of a collector, a broker or a measurement server.
     """
     with _faults_in_words(), Authority.open(ca) as authority:
         before = authority.trust_list()
@@ -329,6 +353,11 @@ def _fresh(out: Path) -> None:
     if (out / "key.pem").exists() or (out / "certificate.pem").exists():
         raise BadRequestError(f"{out}: there is an identity in it already; give an empty directory")
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _no_device(name: str) -> None:
+    if DEVICE_PATTERN.fullmatch(name):
+        raise BadRequestError(f"--name: found {name!r}, which is a device's; allowed is any other")
 
 
 def _device_id(text: str) -> str:

@@ -22,6 +22,7 @@ import uvicorn
 
 from collector.listening import listen
 from collector.lists import bring_lists
+from collector.measurement.child import MeasurementChild
 from collector.page.app import make_app
 from collector.service.pipeline import start_pipeline
 from collector.settings import CollectorSettings
@@ -37,12 +38,13 @@ log = logging.getLogger("collector")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """Where the running collector is reached. `broker_host` is "" when it takes in nothing."""
+    """Where the running collector is reached. `broker_host` is "" when it takes in nothing; a pid is None where there is no such child."""
 
     page_url: str
     broker_host: str
     broker_port: int
     broker_pid: int | None
+    measurement_pid: int | None = None
 
 
 def serve(
@@ -91,11 +93,13 @@ def _run(
     queries = Queries(directory.database)
     parts.callback(queries.close)
     taking = start_pipeline(settings, directory, store, parts, say, queries=queries)
+    measuring = _measurement_server(settings, directory, parts, say)
     addresses = Addresses(
         page_url=_url(sock),
         broker_host=taking.broker_host,
         broker_port=taking.broker_port,
         broker_pid=taking.broker_pid,
+        measurement_pid=None if measuring is None else measuring.pid,
     )
 
     def ready() -> None:
@@ -107,6 +111,7 @@ def _run(
                 "broker_host": addresses.broker_host,
                 "broker_port": addresses.broker_port,
                 "broker_pid": addresses.broker_pid,
+                "measurement_pid": addresses.measurement_pid,
             }
         )
         notify("READY=1")
@@ -129,6 +134,23 @@ def _run(
     _PageServer(config, ready).run(sockets=[sock])
     notify("STOPPING=1")
     directory.not_ready()
+
+
+def _measurement_server(
+    settings: CollectorSettings,
+    directory: CollectorDataDir,
+    parts: contextlib.ExitStack,
+    say: Callable[[str], None],
+) -> MeasurementChild | None:
+    """Start the measurement server as a process of its own, if one is wanted."""
+    if not settings.measurement.port or settings.trust.devices is None:
+        return None
+    child = MeasurementChild(
+        settings.measurement, directory.measurement, devices=settings.trust.devices, on_restart=say
+    )
+    parts.callback(child.stop)
+    child.start()
+    return child
 
 
 class _PageServer(uvicorn.Server):

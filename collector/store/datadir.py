@@ -29,6 +29,7 @@ class CollectorDataDir:
         self.path = path
         self.database = path / "collector.sqlite3"
         self.broker = path / "broker"
+        self.measurement = path / "measurement"
         self.ready_file = path / "collector.json"
         self._lock_fd = lock_fd
 

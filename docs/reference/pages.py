@@ -15,6 +15,7 @@ from appliance.lights.patterns import MEANINGS as LIGHTS
 from appliance.settings import DeviceSettings
 from appliance.views.light_words import rhythm_words, what_to_do
 from collector.judgement.scope import SCOPE_RULES, ScopeRule
+from collector.measurement_settings import MeasurementServerSettings
 from collector.page.app import make_app
 from collector.settings import CollectorSettings
 from collector.store.queries import Queries
@@ -80,7 +81,12 @@ def settings() -> str:
         "command line goes over the file. A relative path is taken from the file's own folder."
     )
     parts = [f"# Settings\n\n{intro}\n"]
-    for name, cls in (("device", DeviceSettings), ("collector", CollectorSettings)):
+    programs = (
+        ("device", DeviceSettings),
+        ("collector", CollectorSettings),
+        ("measurement-server", MeasurementServerSettings),
+    )
+    for name, cls in programs:
         parts.append(f"## `tidegauge {name}`\n\n{reference(cls)}")
         parts.append(f"### Example\n\n```toml\n{example(cls).rstrip()}\n```\n")
     return "\n".join(parts)

@@ -46,6 +46,7 @@ def verify(path: Path, chain: bytes, folder: Path, *options: str) -> tuple[int, 
         (Role.DEVICE, "sslclient", "sslserver"),
         (Role.COLLECTOR, "sslclient", "sslserver"),
         (Role.BROKER, "sslserver", "sslclient"),
+        (Role.MEASUREMENT_SERVER, "sslserver", "sslclient"),
     ],
 )
 def test_a_certificate_is_good_for_its_role_and_no_other(

@@ -72,7 +72,7 @@ def test_it_ends_when_its_parent_is_killed(kind: BrokerKind, tmp_path: Path) -> 
 
 def test_a_guard_whose_parent_is_gone_starts_nothing() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "collector.broker.guard", "1", sys.executable, "-c", "print('started')"],
+        [sys.executable, "-m", "collector.guard", "1", sys.executable, "-c", "print('started')"],
         capture_output=True,
         check=False,
     )

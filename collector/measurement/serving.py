@@ -1,0 +1,152 @@
+"""The measurement server as a whole: the one place where its parts are made and tied together.
+
+    listener ──▶ exchange ──▶ admission (token) ──▶ handler by path ──▶ limits
+
+Nothing is served without a token of the fleet. What goes wrong on one connection ends that one. It must never log who asks,
+from where, for which name, or with which token: what it says is counts and faults of its own.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from collector.errors import CollectorError
+from collector.listening import listen
+from collector.measurement.admission import Admission
+from collector.measurement.http1 import HttpExchange, RequestHead
+from collector.measurement.limits import Allowances, Bounds
+from collector.measurement.listener import TlsListener, tls_context
+from collector.measurement.refusals import RefusedError, refused
+from collector.measurement.transfers import TransferLimits, Transfers
+from collector.measurement_settings import MeasurementServerSettings, MeasurementSettings
+from collector.trust.registry import Registry
+from firmware.files.durable import write_durably
+
+READY_FILE: Final = "measurement-server.json"
+
+Handler: TypeAlias = Callable[[HttpExchange, RequestHead, str], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """What a connection meets: who may, and what is where. `handlers` are by path, then by method."""
+
+    admission: Admission
+    handlers: Mapping[str, Mapping[str, Handler]] = field(default_factory=dict)
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one request."""
+        exchange = HttpExchange(reader, writer)
+        try:
+            head = await exchange.head()
+            if head is not None:
+                await self._serve(exchange, head)
+        except RefusedError as error:
+            await exchange.refuse(error.refusal)
+
+    async def _serve(self, exchange: HttpExchange, head: RequestHead) -> None:
+        device = self.admission.device(head.token, utc_s=time.time())
+        methods = self.handlers.get(head.path)
+        if methods is None:
+            raise refused(404, f"there is nothing here; there is {', '.join(self.handlers)}")
+        if head.method not in methods:
+            raise refused(405, f"allowed is {', '.join(methods)}")
+        await methods[head.method](exchange, head, device)
+
+
+def front_of(settings: MeasurementSettings, registry: Registry) -> Front:
+    """Return what serves by `settings`, and believes `registry`."""
+    transfers = Transfers(
+        limits=TransferLimits(max_bytes=settings.transfer_bytes, max_s=settings.transfer_s),
+        allowances=Allowances(
+            Bounds(
+                transfers_per_device=settings.transfers_per_device,
+                transfers=settings.transfers,
+                bytes_per_device_per_day=settings.bytes_per_device_per_day,
+                bytes_per_day=settings.bytes_per_day,
+            )
+        ),
+    )
+    return Front(
+        admission=Admission(registry),
+        handlers={
+            "/v1/download": {"GET": transfers.download},
+            "/v1/upload": {"POST": transfers.upload, "PUT": transfers.upload},
+        },
+    )
+
+
+def serve(settings: MeasurementServerSettings, *, on_ready: Callable[[str], None]) -> None:
+    """Run until SIGTERM or SIGINT; `on_ready` is told where it is reached. Raises `CollectorError` where it cannot start."""
+    measurement, devices = settings.measurement, settings.devices
+    if devices is None:
+        raise CollectorError("`devices` is not set: without the authority's directory nobody can be let in")
+    if measurement.identity is None:
+        raise CollectorError(
+            "[measurement] `identity` is not set; make one with: tidegauge provision measurement-server"
+        )
+    if not measurement.port:
+        raise CollectorError("[measurement] `port` is not set: name the port to be served on, best 443")
+    registry = Registry(devices)
+    registry.refresh()
+    context = tls_context(measurement.identity)
+    with listen(measurement.host, measurement.port, "the measurement server") as sock:
+        listener = TlsListener(
+            sock,
+            context,
+            front_of(measurement, registry),
+            most=measurement.connections,
+            most_per_address=measurement.connections_per_address,
+            close_s=measurement.transfer_s,
+        )
+        asyncio.run(_run(listener, settings, on_ready))
+
+
+async def _run(
+    listener: TlsListener, settings: MeasurementServerSettings, on_ready: Callable[[str], None]
+) -> None:
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_say_less)
+    over = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, over.set)
+    ready = _ready_file(settings)
+    serving = asyncio.create_task(listener.run())
+    ending = asyncio.create_task(over.wait())
+    on_ready(_where(settings.measurement))
+    await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
+    ready.unlink(missing_ok=True)
+    serving.cancel()
+    ending.cancel()
+    await asyncio.gather(serving, ending, return_exceptions=True)
+
+
+def _ready_file(settings: MeasurementServerSettings) -> Path:
+    """Write down that it is ready, and return where. Raises `CollectorError`."""
+    measurement, path = settings.measurement, settings.data / READY_FILE
+    text = {"v": 1, "pid": os.getpid(), "host": measurement.host, "port": measurement.port}
+    try:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_durably(path, json.dumps(text).encode() + b"\n")
+    except OSError as error:
+        raise CollectorError(f"{path}: cannot be written ({error.strerror})") from error
+    return path
+
+
+def _say_less(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what went wrong inside asyncio by its kind: its own words name addresses."""
+    log.error("%s", type(context["exception"]).__name__ if "exception" in context else context["message"])
+
+
+def _where(measurement: MeasurementSettings) -> str:
+    host = f"[{measurement.host}]" if ":" in measurement.host else measurement.host
+    return f"https://{host}:{measurement.port}/"
