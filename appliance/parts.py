@@ -2,17 +2,22 @@
 
 import contextlib
 import logging
+import os
 from typing import Final
 
 from appliance.delivery.network.link import SyncSettings
 from appliance.identity.files import IdentityFiles
 from appliance.identity.identity import DeviceIdentity
 from appliance.identity.renewal import recover
+from appliance.measuring import records
 from appliance.measuring.budget import NS, Budget, wire_bytes
+from appliance.measuring.journal import Journal
 from appliance.measuring.rounds import most_bytes
 from appliance.measuring.schedule import ROUND, Schedule, ScheduledJob
 from appliance.measuring.sentinel import BYTES_PER_DAY, targets_of
+from appliance.outbox.box import Outbox
 from appliance.settings import DeviceSettings
+from appliance.state_file import DaemonState
 from appliance.storage.datadir import DataDir
 from appliance.transports import Ports
 from firmware.judgement.fingerprints.lists import Lists, bring
@@ -55,6 +60,42 @@ def make_schedule(
         now_ns=now_ns,
         settled_ns=settled_ns,
         beside_bytes_per_day=BYTES_PER_DAY if len(targets_of(plan)) > 1 else 0.0,
+    )
+
+
+def make_journal(
+    settings: DeviceSettings,
+    plan: Plan,
+    data: DataDir,
+    outbox: Outbox,
+    *,
+    lists: Lists,
+    boot_id: str,
+    started_utc_ns: int,
+    round_id: int,
+    budget_bytes_per_day: int,
+) -> Journal:
+    """Return the journal of a run that begins; `round_id` is the last round's before it."""
+    return Journal(
+        data=data.path,
+        plan=plan,
+        outbox=outbox,
+        place={
+            "province": settings.province,
+            "provider": settings.provider,
+            "network_kind": settings.network_kind,
+        },
+        state=DaemonState(
+            pid=os.getpid(),
+            software=records.SOFTWARE,
+            boot_id=boot_id,
+            plan=plan.label,
+            fingerprints=lists.labels,
+            fingerprints_left_out=len(lists.left_out),
+            started_utc_ns=started_utc_ns,
+            round_id=round_id,
+            budget_bytes_per_day=budget_bytes_per_day,
+        ),
     )
 
 
