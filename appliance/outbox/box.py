@@ -5,42 +5,35 @@ A row leaves only by `acknowledge` (the collector has it on its own disk), into 
 `evict` (there is no room), and then a tombstone says so until the collector knows. No count and no read here may
 cost more because the backlog is long: everything is a primary-key range or a counter. Not asked here: what to send
 when (`appliance.delivery.network.policy`), how (`appliance.delivery.network.sender`), what is worth least (`appliance.storage.tables.priority`). What
-holds a transaction together is `appliance.storage.handle`.
+holds a transaction together is `appliance.storage.handle`, how its database is opened `appliance.outbox.opened`.
 
 One database holds several epochs when an earlier one was damaged, or its card copied: new records go into the last,
 `past` gives the others, whose records keep the identity they have.
 
-One `Outbox` is one SQLite connection and belongs to the thread that opened it (sqlite3 enforces it). The daemon's
-thread opens the first and appends; the sender's thread makes its own with `again()` and reads and acknowledges.
+The daemon's thread opens the first `Outbox` and appends; the sender's thread makes its own with `clone()` and reads and
+acknowledges.
 """
 
 import contextlib
 import logging
-import secrets
 import sqlite3
-import time
-import types
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final, Self
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
 
-from appliance.outbox import acks, conflict
+from appliance.outbox import acks, conflict, greeting, reading
 from appliance.outbox.acks import AckImpossibleError
-from appliance.outbox.damaged_copy import open_whole
+from appliance.outbox.counts import OutboxCounts, counts_of
 from appliance.outbox.eviction.free_space import Evictor
 from appliance.outbox.eviction.last_seen import LastSeenCache
+from appliance.outbox.opened import OpenedOutbox
 from appliance.outbox.reclaim import Reclaim
-from appliance.storage.errors import OutboxError, OutboxForeignError, OutboxNotReadyError, OutboxTooNewError
-from appliance.storage.file import Recovered, open_or_begin, open_read_only, refuse_foreign
+from appliance.storage.errors import OutboxError
+from appliance.storage.file import Recovered
 from appliance.storage.handle import Handle
-from appliance.storage.opening import Recovery, is_large, not_ready
-from appliance.storage.quota import Quota
-from appliance.storage.shared import Shared
-from appliance.storage.sidecar import SidecarFile
 from appliance.storage.tables import delivered, ledger, rows
 from appliance.storage.tables.delivered import Receipt
-from appliance.storage.tables.ledger import SPAN, Account
+from appliance.storage.tables.ledger import Account
 from appliance.storage.tables.priority import facts_of
 from appliance.storage.tables.rows import LAST_SEQ, ROUNDS_KEPT, WaitingRow
 from firmware.model.record import Record, RecordIdentity
@@ -50,27 +43,11 @@ __all__ = ["ROUNDS_KEPT", "AckImpossibleError", "Outbox", "OutboxCounts", "Waiti
 
 MAX_CONFLICTS: Final = 4
 """Signed acks may begin so many epochs in one incarnation: more than two cards' worth, and too few to do harm."""
-SPOILT: Final = "damaged on the card: its checksum does not fit"
 _log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxCounts:
-    """`produced` = `waiting` + `acknowledged` + `quarantined` + `given_up`, over all epochs of this database.
-
-    `unstored` were measured and could not be stored.
-    """
-
-    produced: int
-    waiting: int
-    acknowledged: int
-    quarantined: int
-    unstored: int
-    given_up: int = 0
-
-
-class Outbox:
-    """The outbox's database, seen from one thread.
+class Outbox(OpenedOutbox):
+    """The outbox, seen from one thread; how it is opened, recovered and closed, `OpenedOutbox` says.
 
     `device` and `epoch` with a seq are a record's identity. `quarantined_file` is where a damaged predecessor was put
     when this one was opened, else None.
@@ -79,142 +56,12 @@ class Outbox:
     def __init__(
         self, handle: Handle, *, number: int | None = None, recovered: Recovered | None = None
     ) -> None:
-        self._handle = handle
-        self._shared = handle.shared
-        self._number = number
-        self._recovery = Recovery(handle.path, handle.shared)
+        super().__init__(handle, number=number, recovered=recovered)
         self._last_seen = LastSeenCache()
         self._confirmed = False
         self._noted = ""
         self.space = Evictor(handle, self._last_seen)
         self.reclaim = Reclaim(handle)
-        self.recovered = recovered
-        self.device, self.epoch = handle.shared.device, ""
-        if self.is_open:
-            account = self._account()
-            self.device, self.epoch = account.device, account.epoch
-
-    @classmethod
-    def open(
-        cls,
-        path: Path,
-        *,
-        device: str,
-        utc_ns: Callable[[], int] = time.time_ns,
-        quota: Quota | None = None,
-        patient: bool = False,
-    ) -> Self:
-        """Open the outbox of `device`, made if it is missing; a damaged one is quarantined and a new epoch begins.
-
-        Raises `OutboxTooNewError`, `OutboxForeignError`, `OutboxReadOnlyError`, `OutboxFullError`, `OutboxError`. With
-        `patient` only the first two: what else the disk refuses leaves it shut, until `retry_open` has opened it, and so
-        does a database so large that to check it takes long.
-        """
-        shared = Shared(
-            quota=quota or Quota(path=path),
-            sidecar=SidecarFile(path),
-            incarnation=secrets.token_hex(8),
-            device=device,
-            utc_ns=utc_ns,
-        )
-        if patient and is_large(path):
-            refuse_foreign(path, device=device)
-            shut = cls._shut(path, shared, not_ready(path))
-            with contextlib.suppress(OutboxNotReadyError):
-                shut.retry_open()
-            return shut
-        try:
-            connection, recovered = open_or_begin(
-                path,
-                device=device,
-                utc_ns=utc_ns(),
-                make_space=shared.quota.release,
-                noted=shared.sidecar,
-            )
-        except (OutboxTooNewError, OutboxForeignError):
-            raise
-        except OutboxError as error:
-            if not patient:
-                raise
-            return cls._shut(path, shared, error)
-        shared.quota.restore()
-        return cls._around(Handle(connection, path, shared, owner=True), recovered=recovered)
-
-    @classmethod
-    def _shut(cls, path: Path, shared: Shared, reason: OutboxError) -> Self:
-        shared.shut = reason
-        return cls(Handle(sqlite3.connect(":memory:"), path, shared, owner=True))
-
-    @property
-    def is_open(self) -> bool:
-        """Return whether there is a database to read and write; if not, everything but `retry_open` raises `OutboxError`."""
-        return self._shared.shut is None
-
-    def retry_open(self) -> None:
-        """Open what could not be opened at start; only for the thread that tried. Raises `OutboxError` where it still cannot be.
-
-        `OutboxNotReadyError` while it is being checked.
-        """
-        connection, self.recovered = self._recovery.recover(damaged=False)
-        self._shared.quota.restore()
-        self._handle.connection.close()
-        self._shared.is_open_at_last()
-        self._handle.renew(connection)
-        self._handle.bound_log()
-        self.epoch = self._account().epoch
-
-    def wait_until_ready(self, timeout_s: float) -> bool:
-        """Wait for a check or a recovery that is under way; return whether there is none any more."""
-        return self._recovery.wait(timeout_s)
-
-    @classmethod
-    def open_read_only(cls, path: Path) -> Self:
-        """Open an outbox only to read it, also while a daemon holds it: what is spoilt is passed over. Raises `OutboxError`."""
-        shared = Shared(quota=Quota(path=path), sidecar=SidecarFile(path), looks=True)
-        return cls._around(Handle(open_read_only(path), path, shared, owner=False))
-
-    @classmethod
-    def open_for_export(cls, path: Path) -> Self:
-        """Do as `look`, for who reads all of it; of a damaged one, what can be read is read from a copy. Raises `OutboxError`."""
-        shared = Shared(quota=Quota(path=path), sidecar=SidecarFile(path), looks=True)
-        return cls._around(Handle(open_whole(path), path, shared, owner=False))
-
-    def clone(self) -> Self:
-        """Return the same outbox on a connection of the calling thread's own. May be called from any thread."""
-        return self._around(self._handle.clone())
-
-    def past(self) -> list[Self]:
-        """Return the ended epochs of which something waits, oldest first, on this connection (do not close them)."""
-        with self._handle.translated():
-            connection = self._handle.connection
-            return [
-                type(self)(self._handle, number=account.id)
-                for account in ledger.accounts(connection)[:-1]
-                if account.waiting or ledger.tombstones(connection, account.base, 1)
-            ]
-
-    @classmethod
-    def _around(cls, handle: Handle, *, recovered: Recovered | None = None) -> Self:
-        try:
-            if not handle.shared.looks:
-                handle.bound_log()
-            return cls(handle, recovered=recovered)
-        except BaseException:
-            handle.close()
-            raise
-
-    def close(self) -> None:
-        """Close this connection (from the thread that opened it)."""
-        self._handle.close()
-        self._shared.sidecar.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
-    ) -> None:
-        self.close()
 
     def append(self, records: Sequence[Record], *, given_up: int = 0) -> list[RecordIdentity]:
         """Store `records` in one transaction and return their identities, in order. They are on the disk then.
@@ -367,103 +214,21 @@ class Outbox:
         """Evict the `wanted` least valuable records: see `Evictor.evict`."""
         return self.space.evict(wanted)
 
-    @property
-    def incarnation(self) -> str:
-        """The name of this start of the software; "" for an ended epoch."""
-        return self._shared.incarnation if self._number is None else ""
-
-    @property
-    def quarantined_file(self) -> Path | None:
-        """Where a damaged predecessor was put when this one was opened, else None."""
-        return None if self.recovered is None else self.recovered.aside
-
-    @property
-    def generation(self) -> int:
-        """Which database it is: another number after one has taken another's place, or was opened late."""
-        return self._shared.generation
-
-    @property
-    def is_damaged(self) -> bool:
-        """Return whether some thread has found the database damaged."""
-        return self._shared.damaged
-
-    def recover(self) -> Recovered | None:
-        """Quarantine the damaged database and begin a new one with what could be read of it.
-
-        None when the sender still has the old one open (it lets go at its next step): ask again. So it is where
-        `OutboxNotReadyError` is raised: a large one is recovered in a thread of its own. Only for the thread and the
-        object that opened the outbox first. Raises `OutboxError` when no new one can be made.
-        """
-        if not self._recovery.is_at_work:
-            if not self._shared.may_replace():
-                return None
-            self._handle.close_damaged()
-        # Where this fails the database stays known as damaged, and it is tried again.
-        connection, recovered = self._recovery.recover(damaged=True)
-        self._shared.replaced()
-        self._handle.renew(connection)
+    def _forget(self) -> None:
         self._last_seen.forget()
         self._confirmed = False
         self._noted = ""
-        self.recovered = recovered
-        self.epoch = self._account().epoch
-        return recovered
 
     def counts(self) -> OutboxCounts:
         """Return how many records were made, wait, were acknowledged, rejected, given up, or could not be stored."""
         with self._handle.translated():
-            every = ledger.accounts(self._handle.connection)
-        return OutboxCounts(
-            produced=sum(account.produced for account in every),
-            waiting=sum(account.waiting for account in every),
-            acknowledged=sum(account.acknowledged for account in every),
-            quarantined=sum(account.quarantined for account in every),
-            unstored=sum(account.unstored for account in every),
-            given_up=sum(account.given_up for account in every),
-        )
+            return counts_of(ledger.accounts(self._handle.connection))
 
     def hello(self, *, software: str, country: str) -> Hello:
         """Return what the outbox has to say of this epoch on connecting."""
-        with self._handle.translated():
-            number = "(SELECT max(id) FROM state)" if self._number is None else str(self._number)
-            span = f"BETWEEN ({number} - 1) * {SPAN} AND {number} * {SPAN} - 1"
-            # One statement, so that the numbers are of one moment.
-            row = self._handle.connection.execute(
-                f"SELECT {ledger.COLUMNS},"  # noqa: S608
-                f" (SELECT min(seq) FROM waiting WHERE seq {span}),"
-                f" (SELECT min(low) FROM tombstone WHERE low {span}) FROM state WHERE id = {number}"
-            ).fetchone()
-            account = ledger.account_of(row and row[:-2])
-            self.epoch = account.epoch
-            lowest = min(
-                (key - account.base for key in row[-2:] if key is not None), default=account.produced + 1
-            )
-            if not 1 <= lowest <= account.produced + 1 or account.waiting < 0:
-                raise self._handle.noted(sqlite3.DatabaseError(f"the lowest that waits would be {lowest}"))
-            noted = (
-                []
-                if self._number is not None
-                else ledger.incarnations(self._handle.connection, account.epoch)
-            )
-            ended, beyond = (
-                ((), 0) if self._number is not None else ledger.ended(self._handle.connection, account.id)
-            )
-        own = self._shared.incarnation
-        if self._number is None and own and own not in [incarnation for incarnation, _ in noted]:
-            noted = [(own, account.produced + 1), *noted]
-        return Hello(
-            device=self.device,
-            epoch=account.epoch,
-            low=lowest,
-            high=account.produced,
-            waiting=account.waiting,
-            software=software,
-            country=country,
-            incarnations=tuple(noted),
-            past=self._number is not None,
-            ended=ended,
-            ended_beyond=beyond,
-        )
+        said = greeting.hello_of(self._handle, self._number, self.device, software=software, country=country)
+        self.epoch = said.epoch
+        return said
 
     def note_incarnation(self) -> None:
         """Note durably that the collector is about to be told of this incarnation of the software."""
@@ -494,29 +259,16 @@ class Outbox:
             yield connection
 
     def _read(self, order: str, above: int, below: int, limit: int, max_bytes: int) -> list[WaitingRow]:
-        account = self._account()
-        while True:
-            with self._handle.translated():
-                found, spoilt = rows.read(
-                    self._handle.connection,
-                    account,
-                    order,
-                    above=above,
-                    below=below,
-                    limit=limit,
-                    max_bytes=max_bytes,
-                )
-            for seq in spoilt:
-                if self._shared.looks:
-                    _log.warning("record %d of epoch %s: %s", seq, account.epoch, SPOILT)
-                elif not self.quarantine(seq, SPOILT):
-                    raise self._handle.noted(sqlite3.DatabaseError(f"record {seq} is not where it stands"))
-            if not found and not spoilt and above <= 0 and below >= LAST_SEQ:
-                with self._handle.translated():
-                    rows.refuse_hidden(self._handle.connection, account.id)
-            if found or not spoilt:
-                return found
-            above, below = (above, min(spoilt)) if order.endswith("DESC") else (max(spoilt), below)
+        return reading.read(
+            self._handle,
+            self._account(),
+            order,
+            above=above,
+            below=below,
+            limit=limit,
+            max_bytes=max_bytes,
+            quarantine=self.quarantine,
+        )
 
     def _may_begin(self, receipt: Receipt | None) -> bool:
         """Return whether a conflict may begin an epoch: whoever has a collector's key could begin one after the other."""
@@ -532,10 +284,3 @@ class Outbox:
         ledger.note_incarnation(connection, account, self._shared.incarnation, account.produced + 1)
         self.epoch = conflict.begin(connection, account, last_shared, utc_ns=self._shared.utc_ns())
         self._confirmed = False
-
-    def _account(self) -> Account:
-        """Return the account of the epoch this object speaks for."""
-        with self._handle.translated():
-            if self._number is None:
-                return ledger.current(self._handle.connection)
-            return ledger.by_id(self._handle.connection, self._number)
