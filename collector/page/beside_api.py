@@ -9,13 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from collector.page import times
-from collector.page.api import moment
 from collector.page.errors import UnknownDeviceError
 from collector.page.headers import LIVE
-from collector.page.models import ApiModel, DeviceId, EpochId, MomentOut, Probability, Seq, StatementOut
-from collector.page.statements import evidence_out, statement_out
-from collector.page.target_api import DEVICE_ERRORS, FOUND, DevicePath, VantageOut, vantage_out
+from collector.page.judged import JudgedOut
+from collector.page.models import ApiModel, DeviceId
+from collector.page.target_api import DEVICE_ERRORS, FOUND, DevicePath
 from collector.store.queries import Queries
 from collector.vantage.surroundings import BesideRounds, Surroundings
 from firmware.judgement.fingerprints.lists import Lists
@@ -33,26 +31,11 @@ class BesideQuery(BaseModel):
     )
 
 
-class PageOut(ApiModel):
+class PageOut(JudgedOut):
     """A page beside the rounds: the collector’s verdict on the last look at it."""
 
-    epoch: EpochId
-    seq: Seq
-    test: str = Field(description="Which measurement.", examples=["http"])
-    target: str = Field(description="What was asked.", examples=["https://www.example.org/"])
     target_name: str = Field(
         description="Its name in the plan: the list, and the line in it.", examples=["ir/17"]
-    )
-    start: str = Field(description="When, by the device’s clock, UTC, ISO 8601.")
-    moment: MomentOut = Field(description="The same by all that is known now, with its error.")
-    failure: str | None = Field(description="What failed; null: it was reached.")
-    verdict: str = Field(description="The verdict’s word; see /about#verdicts.", examples=["blocked_tls"])
-    probability: Probability
-    rule_id: str = Field(description="The rule that decided.", examples=["handshake-stopped"])
-    evidence: list[StatementOut] = Field(description="What was seen.")
-    overturned_by: str = Field(description="What would make the verdict wrong.")
-    confidence: str = Field(
-        description="How much stands behind what the rule concludes: `high`, `medium` or `low`."
     )
     round_verdict: str = Field(
         description="The verdict on the round beside it: the one that was not well, or else the nearer; empty: not known.",
@@ -62,8 +45,6 @@ class PageOut(ApiModel):
     country_verdict: str = Field(
         description="What is said by now of the country at that time; empty: nothing.", examples=["ok"]
     )
-    vantage: VantageOut | None = Field(description="The view it was judged by; null: see `no_vantage`.")
-    no_vantage: StatementOut | None = Field(description="Why there is no view; null: there is one.")
 
 
 class PagesOut(ApiModel):
@@ -106,25 +87,14 @@ class BesideApi:
 
 
 def _page(one: BesideRounds, english: Translator) -> PageOut:
-    verdict, around, why = one.judgement.verdict, one.found.around, one.found.why_no_vantage
-    return PageOut(
-        epoch=one.row.epoch,
-        seq=one.row.seq,
-        test=one.row.test,
-        target=one.row.target,
-        target_name=one.row.target_name,
-        start=times.iso_ns(one.row.start_utc_ns),
-        moment=moment(one.row.start),
-        failure=one.row.failure,
-        verdict=verdict.verdict,
-        rule_id=verdict.rule_id,
-        probability=verdict.probability,
-        evidence=evidence_out(verdict.evidence, english),
-        overturned_by=english.overturned_by(verdict.rule_id),
-        confidence=one.judgement.confidence,
+    around = one.found.around
+    return PageOut.of(
+        one.row,
+        one.judgement,
+        one.found.view,
+        one.found.why_no_vantage,
+        english,
         round_verdict=around.verdict,
         round_rule_id=around.rule_id,
         country_verdict=around.country_verdict,
-        vantage=None if one.found.view is None else vantage_out(one.found.view),
-        no_vantage=None if why is None else statement_out("no-vantage", why, english),
     )

@@ -10,30 +10,26 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from collector.page import times
-from collector.page.api import moment, until_of, until_text
+from collector.page.api import until_of, until_text
 from collector.page.errors import UnknownDeviceError
 from collector.page.headers import LIVE
+from collector.page.judged import JudgedOut, VantageOut
 from collector.page.models import (
     DEVICE_FORM,
     EPOCH_FORM,
     ApiModel,
     DeviceId,
-    EpochId,
     ErrorOut,
-    MomentOut,
     NoParameters,
-    Probability,
-    Seq,
     StatementOut,
 )
-from collector.page.statements import evidence_out, statement_out
+from collector.page.statements import statement_out
 from collector.store.queries import Queries
 from collector.store.second_looks import SecondLook, SecondQueries
 from collector.store.vantage_log import VantageQueries
 from collector.store.vantage_streaks import VantageStreak
-from collector.vantage.judging import JudgedRound, JudgedTarget, Judging
+from collector.vantage.judging import JudgedRound, Judging
 from firmware.judgement.fingerprints.lists import Lists
-from firmware.judgement.site.evidence import SiteView
 from firmware.language.numbers import ENGLISH
 from firmware.language.translator import Translator
 
@@ -67,39 +63,8 @@ class TargetsQuery(BaseModel):
     )
 
 
-class VantageOut(ApiModel):
-    """What the vantage outside saw of a target."""
-
-    reachable: bool = Field(
-        description="False: the vantage reached nothing itself then, and says nothing of the target."
-    )
-    age_s: float = Field(description="How far from the end of the round the look is, in seconds.")
-    dns_failure: str | None = Field(description="The failure of its lookup; null: none, or it did not ask.")
-    http_failure: str | None = Field(description="The failure of its request; null: none, or it made none.")
-    status: int | None = Field(description="The page’s status as the vantage got it.", examples=[200])
-
-
-class TargetOut(ApiModel):
+class TargetOut(JudgedOut):
     """One target of a round: the collector’s verdict on it, with the vantage of that time."""
-
-    epoch: EpochId
-    seq: Seq
-    test: str = Field(description="Which measurement.", examples=["web_connectivity"])
-    target: str = Field(description="What was asked.", examples=["https://www.example.org/"])
-    target_name: str = Field(description="Its name in the plan.", examples=["example"])
-    start: str = Field(description="When, by the device’s clock, UTC, ISO 8601.")
-    moment: MomentOut = Field(description="The same by all that is known now, with its error.")
-    failure: str | None = Field(description="What failed; null: it was reached.")
-    verdict: str = Field(description="The verdict’s word; see /about#verdicts.", examples=["blocked_tls"])
-    probability: Probability
-    rule_id: str = Field(description="The rule that decided.", examples=["known-false-answer"])
-    evidence: list[StatementOut] = Field(description="What was seen.")
-    overturned_by: str = Field(description="What would make the verdict wrong.")
-    confidence: str = Field(
-        description="How much stands behind what the rule concludes: `high`, `medium` or `low`."
-    )
-    vantage: VantageOut | None = Field(description="The view it was judged by; null: see `no_vantage`.")
-    no_vantage: StatementOut | None = Field(description="Why there is no view; null: there is one.")
 
 
 class TargetsOut(ApiModel):
@@ -235,40 +200,12 @@ def _round(device: str, found: JudgedRound | None, lists: Lists, english: Transl
         round=None if found is None else until_text(found.row),
         fingerprint_lists=[*lists.labels],
         device_fingerprint_lists=[] if found is None else [*found.device_lists],
-        targets=[] if found is None else [_target(one, english) for one in found.targets],
-    )
-
-
-def _target(one: JudgedTarget, english: Translator) -> TargetOut:
-    verdict, why = one.judgement.verdict, one.why_no_vantage
-    return TargetOut(
-        epoch=one.row.epoch,
-        seq=one.row.seq,
-        test=one.row.test,
-        target=one.row.target,
-        target_name=one.row.target_name,
-        start=times.iso_ns(one.row.start_utc_ns),
-        moment=moment(one.row.start),
-        failure=one.row.failure,
-        verdict=verdict.verdict,
-        rule_id=verdict.rule_id,
-        probability=verdict.probability,
-        evidence=evidence_out(verdict.evidence, english),
-        overturned_by=english.overturned_by(verdict.rule_id),
-        confidence=one.judgement.confidence,
-        vantage=None if one.vantage is None else vantage_out(one.vantage),
-        no_vantage=None if why is None else statement_out("no-vantage", why, english),
-    )
-
-
-def vantage_out(view: SiteView) -> VantageOut:
-    """Return a vantage's view as the API has it."""
-    return VantageOut(
-        reachable=view.reachable,
-        age_s=view.age_s,
-        dns_failure=view.dns_failure,
-        http_failure=view.http_failure,
-        status=view.status,
+        targets=[]
+        if found is None
+        else [
+            TargetOut.of(one.row, one.judgement, one.vantage, one.why_no_vantage, english)
+            for one in found.targets
+        ],
     )
 
 
