@@ -11,6 +11,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Final
 
+from firmware.model.plan import PlannedTarget, PlannedTask
 from firmware.model.verdict_words import VerdictWord as Word
 from firmware.net.targets import family_of
 from firmware.plans.load import load
@@ -148,7 +149,9 @@ def _of_device(home: Home, wrongs: Iterable[Wrong]) -> Sayable:  # noqa: C901  #
         few = {Word.ALLOWLISTED} if all(_leaves_some(one, home) for one in cuts) else set()
         return Sayable(right=frozenset({Word.INTERNATIONAL_CUT, *few}), not_ok=True, accusable=accusable)
     if Ill.ALLOW_LIST in ills:
-        return Sayable(right=frozenset({Word.ALLOWLISTED}), not_ok=True, accusable=accusable)
+        listed = (one for one in given if one.ill is Ill.ALLOW_LIST)
+        none = set() if all(_leaves_some(one, home) for one in listed) else {Word.INTERNATIONAL_CUT}
+        return Sayable(right=frozenset({Word.ALLOWLISTED, *none}), not_ok=True, accusable=accusable)
     if Ill.FAMILY_CUT in ills:
         return Sayable(right=frozenset(), not_ok=True, accusable=accusable)
     if Ill.TLS_FILTERED in ills:
@@ -236,9 +239,24 @@ def _is_spared(truth: Truth, wrong: Wrong, home: int) -> bool:
 
 
 def _leaves_some(wrong: Wrong, home: Home) -> bool:
-    """Return whether a cut spares a host that a home's line can ask: a few networks pass then, whoever meant it."""
+    """Return whether a host is spared that a home's line can ask: a few networks pass then, whoever meant it.
+
+    A clock is none: networks answer for it, so that its answer shows nothing of what passes.
+    """
     families = QUALITIES[home.line].families
-    return any(family in families for host in wrong.hosts for family in _families(host))
+    return any(family in families for host in wrong.hosts - _clocks() for family in _families(host))
+
+
+@cache
+def _clocks() -> frozenset[str]:
+    """Return the hosts that are asked for the time of day and nothing else."""
+    plan = load("ir")
+    host_of = Hosts(plan).of_target
+    tests: dict[str, set[str]] = {}
+    asked: list[PlannedTarget | PlannedTask] = [*plan.targets, *plan.tasks]
+    for one in asked:
+        tests.setdefault(host_of.get(one.name, ""), set()).add(one.test)
+    return frozenset(host for host, by in tests.items() if by == {"ntp"})
 
 
 def _is_a_kind(truth: Truth, lost: frozenset[int]) -> bool:

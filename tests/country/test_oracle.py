@@ -58,6 +58,24 @@ def test_where_a_cut_leaves_a_network_that_a_home_can_ask_few_pass(
     assert device_mark(there, home, "international_cut", 12_000, 12_030) is Mark.RIGHT
 
 
+@pytest.mark.parametrize(
+    ("listed", "home", "mark"),
+    [
+        ("www.gnu.org", 0, Mark.WRONG_KIND),
+        ("host-iana-v6", 1, Mark.WRONG_KIND),
+        ("host-iana-v6", 0, Mark.RIGHT),
+        ("time.nist.gov", 1, Mark.RIGHT),
+    ],
+)
+def test_an_allow_list_of_nothing_that_a_home_can_ask_is_a_cut_for_it(
+    listed: str, home: int, mark: Mark
+) -> None:
+    """Home 1 has both families, home 0 IPv4 alone; a clock's answer proves nothing to anybody."""
+    there = truth(wrong(Ill.ALLOW_LIST, ALL, listed))
+    assert device_mark(there, home, "international_cut", 12_000, 12_030) is mark
+    assert device_mark(there, home, "allowlisted", 12_000, 12_030) is Mark.RIGHT
+
+
 def test_a_round_that_something_began_in_may_say_either() -> None:
     there = truth(wrong(Ill.CUT))
     assert device_mark(there, 0, "ok", 9_980, 10_010) is Mark.RIGHT

@@ -4,6 +4,7 @@ What a failure needs beside itself comes from here: whether it came twice, since
 what the line loses, whether the reference targets and the resolver were well. It must never judge a page by one round alone.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
@@ -109,9 +110,10 @@ def lately(facts: RoundFacts) -> tuple[ReferenceHandshakes, ...]:
 
 
 def resolver_lies(pages: Iterable[WebEvidence]) -> bool:
-    """Return whether the system's resolver gave every name it was asked for the same answer, none of which proves itself.
+    """Return whether the system's resolver gave names the same answer, and none of its answers proves itself.
 
-    Names that are blocked often share one false answer too; then other names, asked beside them, do not have it.
+    Names that are blocked often share one false answer too; then other names, asked beside them, are answered truly. What
+    is blocked besides may have an answer of its own.
     """
     answers: dict[str, frozenset[str]] = {}
     authenticated: set[str] = set()
@@ -124,7 +126,11 @@ def resolver_lies(pages: Iterable[WebEvidence]) -> bool:
     if len(answers) < MIN_NAMES:
         return False
     shared = frozenset.intersection(*answers.values())
-    return bool(shared) and not shared & authenticated
+    if shared:
+        return not shared & authenticated
+    given = Counter(address for found in answers.values() for address in found)
+    proven = any(found & authenticated for found in answers.values())
+    return not proven and max(given.values()) >= MIN_NAMES
 
 
 def _names_resolve(facts: RoundFacts, name: str) -> bool | None:

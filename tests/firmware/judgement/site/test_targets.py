@@ -301,6 +301,10 @@ def test_a_resolver_that_lies_for_every_name_blocks_none() -> None:
     found = judge_round(observations, failed_before("tls"), pages=pages, views=dict.fromkeys(names, UP))
     assert found.verdict.rule_id == "resolver-lies"
     assert {one.verdict for one in found.targets} == {"inconclusive"}
+    # nor does one whose name is blocked besides, and has an answer of its own
+    pages["platforms-8"] = evidence("tls", host="platforms-8.example", address="10.10.34.35")
+    found = judge_round(observations, failed_before("tls"), pages=pages, views=dict.fromkeys(names, UP))
+    assert found.verdict.rule_id == "resolver-lies"
     # with one name that is answered truly the others are blocked, not the resolver broken
     pages["platforms-9"] = evidence("handshake", host="platforms-9.example")
     assert judge_round(observations, failed_before("tls"), pages=pages).verdict.rule_id != "resolver-lies"
