@@ -67,6 +67,7 @@ NETWORKS: Final[tuple[Network, ...]] = (
     Network(name="pubdns", parent="world", asn=65061, label="A public resolver", four="8.8.8", six="2a08:c61"),
     Network(name="names", parent="world", asn=65062, label="Name servers abroad", four="192.33.1", six="2a08:c62"),
     Network(name="centre", parent="world", asn=65063, label="The collector", four="116.203.1", six="2a08:c63"),
+    Network(name="exit", parent="world", asn=65025, label="An exit abroad, with addresses of the country", four="5.164.1", six="2a04:c25"),
 )  # fmt: skip
 """All of them, parents first."""
 
@@ -84,6 +85,8 @@ HOME_OUTER: Final = 100
 CARRIER_OUTER: Final = 200
 """The same of a carrier's own translation."""
 COLLECTOR: Final = BY_NAME["centre"].address(10)
+SECOND_VANTAGE: Final = 77
+"""The host number, in the network that it leaves by, of the second address of the collector's machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

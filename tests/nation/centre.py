@@ -19,7 +19,8 @@ from typing import Any, Final, Self
 
 from tests import namespaces
 from tests.mosquitto import Mosquitto
-from tests.nation.atlas import COLLECTOR, PUBLIC_RESOLVER
+from tests.nation import second_way
+from tests.nation.atlas import COLLECTOR, COUNTRY, PUBLIC_RESOLVER
 
 BROKER_PORT: Final = 1883
 SWEEP_S: Final = 10
@@ -44,13 +45,21 @@ class TargetSaid:
 class Centre:
     """The collector. Enter it in the country's own process; it ends with the `with` block.
 
-    `sweep_s` is from sweep to sweep of its vantage; None is as it ships.
+    `sweep_s` is from sweep to sweep of its vantage; None is as it ships. `second` is the network that its second vantage
+    leaves by, "" where it has none.
     """
 
     def __init__(
-        self, folder: Path, plans: Path, *, environment: dict[str, str], sweep_s: int | None = SWEEP_S
+        self,
+        folder: Path,
+        plans: Path,
+        *,
+        environment: dict[str, str],
+        sweep_s: int | None = SWEEP_S,
+        second: str = "",
     ) -> None:
         self._sweep_s = sweep_s
+        self._second = second
         self._folder = folder
         self._plans = plans
         self._environment = environment
@@ -60,13 +69,14 @@ class Centre:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             namespaces.ip(f"addr add {COLLECTOR}/32 dev lo", node=_NODE)
+            source = second_way.lay(self._second) if self._second else ""
             self._folder.mkdir()
             (self._folder / "broker").mkdir()
             broker = Mosquitto(self._folder / "broker", extra=(f"listener {BROKER_PORT} {COLLECTOR}",))
             with namespaces.inside(_NODE):
                 broker.start()
             stack.callback(broker.stop)
-            process = self._start(broker.port)
+            process = self._start(broker.port, source)
             stack.callback(_stop, process)
             self._await_ready(process)
             self._stack = stack.pop_all()
@@ -119,13 +129,14 @@ class Centre:
                 raise AssertionError(f"{path}: {error.read().decode()}") from error
         return found
 
-    def _start(self, broker_port: int) -> "subprocess.Popen[bytes]":
+    def _start(self, broker_port: int, source: str) -> "subprocess.Popen[bytes]":
         settings = self._folder / "collector.toml"
+        beside = f'[second_vantage]\nsource_address = "{source}"\ncountry = "{COUNTRY}"\n' if source else ""
         settings.write_text(
             f'data = "{self._folder / "data"}"\n'
             f'[page]\nport = 0\n[broker]\nuse = "127.0.0.1:{broker_port}"\n'
             f"[vantage]\nenabled = true\n{'' if self._sweep_s is None else f'every_s = {self._sweep_s}'}\n"
-            f'plans = "{self._plans}"\n',
+            f'plans = "{self._plans}"\n{beside}',
             encoding="utf-8",
         )
         cover = self._folder / "resolv.conf"

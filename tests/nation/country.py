@@ -17,7 +17,7 @@ from tests import namespaces
 from tests.nation.atlas import ACCESS, BY_NAME, NAME_SERVER, PUBLIC_RESOLVER, RESOLVER, SITES, site_of
 from tests.nation.resolver import Book, Lie, Resolver
 from tests.nation.sites import RunningSite, Trust
-from tests.nation.wiring import Home, build
+from tests.nation.wiring import Home, build, of_the_country
 from tests.servers.dns import DnsServer, zone
 from tests.servers.http import http, page
 from tests.servers.ntp import NtpServer, truthful
@@ -101,11 +101,12 @@ class Country:
 
     def _begin(self) -> None:
         self.trust = Trust(self.folder / "certificates", ahead=self._ahead)
+        refusable = of_the_country(self.homes)
         for site in SITES:
             for address in site.addresses:
                 _own(address, site.network)
             with namespaces.inside(site.network):
-                running = self.sites[site.names[0]] = RunningSite(site, self.trust)
+                running = self.sites[site.names[0]] = RunningSite(site, self.trust, refusable)
                 running.start()
         _own(BLOCK_PAGE, "ix")
         behaviour = http(lambda _request: page(_BLOCK_PAGE, status=403))

@@ -6,10 +6,11 @@ host, so that a site's state never depends on another's.
 
 import contextlib
 import datetime as dt
+import ipaddress
 import itertools
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ FAULTS: Final[Mapping[str, str]] = {
     "unknown_authority": "its certificate is by an authority nobody trusts",
     "maintenance": "answers 503 to every request",
     "captcha_here": "answers 403 and a riddle to the made country, its page to others",
+    "refuses_country": "answers nothing at all to the made country's addresses, its page to others",
     "redirect": "sends every request for / on to `location`",
     "redirect_loop": "sends every request on to another page of its own, for ever",
     "big": "its page is larger than what is read of a body",
@@ -44,7 +46,6 @@ FAULTS: Final[Mapping[str, str]] = {
 }
 """What may be the matter with a site."""
 
-_CENTRE: Final = BY_NAME["centre"]
 _BIG: Final = 700_000
 _PATIENCE_S: Final = 60.0
 _RIDDLE: Final = b"<html><title>Just a moment...</title><div class='g-recaptcha'></div></html>"
@@ -77,12 +78,14 @@ class Trust:
 class RunningSite:
     """One site's servers. `start` them inside its namespace; `become` changes what is the matter with it.
 
-    They end with their process: a connection whose packets a censor swallows would never let them end otherwise.
+    `country` are the prefixes that it takes for the made country's, by which it tells visitors apart. They end with their
+    process: a connection whose packets a censor swallows would never let them end otherwise.
     """
 
-    def __init__(self, site: Site, trust: Trust) -> None:
+    def __init__(self, site: Site, trust: Trust, country: Sequence[str]) -> None:
         self.site = site
         self._trust = trust
+        self._country = tuple(ipaddress.ip_network(prefix) for prefix in country)
         self._fault = ""
         self._location = ""
         self._context = trust.context(site.names, "")
@@ -99,6 +102,8 @@ class RunningSite:
         if (fault == _GONE) != (self._fault == _GONE):
             for address in self.site.addresses:
                 _swallow(address) if fault == _GONE else _own(address)
+        if (fault == _REFUSES) != (self._fault == _REFUSES):
+            self._refuse("add" if fault == _REFUSES else "del")
         self._fault, self._location = fault, location
         self._context = self._trust.context(self.site.names, fault)
         if fault in _DEAF:
@@ -116,6 +121,14 @@ class RunningSite:
                 server.__enter__()
                 self._servers.append(server)
 
+    def _refuse(self, do: str) -> None:
+        """Have what this site would send to the country vanish, the answer to a connection's first packet with it."""
+        for own in map(ipaddress.ip_address, self.site.addresses):
+            for prefix in self._country:
+                if prefix.version == own.version:
+                    family = "-6 " if own.version == 6 else ""
+                    namespaces.ip(f"{family}rule {do} pref 60 from {own} to {prefix} blackhole")
+
     def _plain(self, connection: socket.socket) -> None:
         connection.settimeout(_PATIENCE_S)
         _ODD.get(self._fault, self._pages)(connection)
@@ -130,8 +143,8 @@ class RunningSite:
             over_tls(self._context, self._pages)(connection)
 
     def _pages(self, connection: socket.socket) -> None:
-        client = connection.getpeername()[0].removeprefix("::ffff:")
-        abroad = client in (_CENTRE.address(1), _CENTRE.address(1, 6))
+        client = ipaddress.ip_address(connection.getpeername()[0].removeprefix("::ffff:"))
+        abroad = not any(client in prefix for prefix in self._country)
         http(lambda request: self._respond(request, abroad=abroad))(connection)
 
     def _respond(self, request: Request, *, abroad: bool) -> Pieces:
@@ -180,6 +193,7 @@ def _html(title: str, length: int) -> bytes:
 _LENGTHS: Final = {network: 400 + 180 * number for number, network in enumerate(BY_NAME)}
 """Two sites' pages are not of one length."""
 _GONE: Final = "gone"
+_REFUSES: Final = "refuses_country"
 _DEAF: Final = ("refused", _GONE)
 _ODD: Final[Mapping[str, Behaviour]] = {
     "silent": stay_silent,

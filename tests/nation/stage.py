@@ -189,11 +189,13 @@ class Stage:
         (plans / NEXT_DOOR_PLAN).write_text(next_door, encoding="utf-8")
         if scenario.has_collector or self._rehearsal:
             is_quick = scenario.general.sweep == "quick"
+            second = scenario.second_vantage
             centre = Centre(
                 self.folder / "centre",
                 plans,
                 environment=self.country.trusted,
                 sweep_s=SWEEP_S if is_quick else None,
+                second="" if second is None else second.network,
             )
             self.centre = stack.enter_context(centre)
         self._settle_home()

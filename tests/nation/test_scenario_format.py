@@ -12,7 +12,16 @@ from tests.nation.changes import CHANGES
 from tests.nation.links import Links, delays
 from tests.nation.reading import keys
 from tests.nation.scenario import ScenarioError, load, names, read, reference
-from tests.nation.scenario.model import Delay, DeviceAt, Expected, General, HomeAt, NatAt, Timing
+from tests.nation.scenario.model import (
+    Delay,
+    DeviceAt,
+    Expected,
+    General,
+    HomeAt,
+    NatAt,
+    SecondVantageAt,
+    Timing,
+)
 from tests.nation.scenario.reader import SCENARIOS
 from tests.nation.wiring import Home
 
@@ -26,7 +35,7 @@ DROP = 'rule = [{ name = "all", match = {}, do = "drop" }]\n'
 FAULTS = {
     'colour = "red"\n': [
         (":3: colour: found a key that does not exist; allowed is one of title, why, before, before_rounds, collector, ahead_days, "
-        "dead, cadence, sweep, home, delay, page, device, nat, censor, change, expected")
+        "dead, cadence, sweep, home, delay, page, second_vantage, device, nat, censor, change, expected")
     ],
     'cadence = "slow"\n': [':3: cadence: found the text "slow"; allowed is one of "quick", "shipped"'],
     "[home]\nfamilies = [5]\n": [
@@ -74,6 +83,13 @@ FAULTS = {
     '[[change]]\ndo = "intercept"\nat = "north"\ncertificate = "own"\nport = 443\n': [
         ':6: [change 1 "intercept"].certificate: found the text "own"; allowed is one of "unknown_authority", "wrong_name", "expired", "known"',
         ':7: [change 1 "intercept"].port: found a key that does not exist; allowed is one of ',
+    ],
+    '[second_vantage]\nnetwork = "pages"\ncountry = "xn"\n': [
+        ':4: [second_vantage].network: found the text "pages"; allowed is one of "exit", "north", ',
+        ':5: [second_vantage].country: found a key that does not exist; allowed is one of network',
+    ],
+    '[[second_vantage]]\n': [
+        ':3: second_vantage: found the array [{}]; allowed is a table, under a line [second_vantage]'
     ],
     '[page]\nurl = "page.out"\n': [
         ':4: [page].url: found the text "page.out"; allowed is a URL: "https://www.page.out/"'
@@ -161,7 +177,7 @@ def test_every_key_of_the_format_is_used_by_a_scenario_that_is_played() -> None:
     trees = _trees()
     used = {
         word: {key for tree in trees for table in _many(tree.get(word)) for key in table}
-        for word in ("home", "device", "delay", "nat", "censor", "change", "expected")
+        for word in ("home", "device", "delay", "nat", "second_vantage", "censor", "change", "expected")
     }
     top = {key for tree in trees for key in tree}
     assert set(keys(General)) <= top
@@ -170,6 +186,7 @@ def test_every_key_of_the_format_is_used_by_a_scenario_that_is_played() -> None:
         ("device", DeviceAt),
         ("delay", Delay),
         ("nat", NatAt),
+        ("second_vantage", SecondVantageAt),
         ("expected", Expected),
     ):
         assert set(keys(cls)) <= used[word], word

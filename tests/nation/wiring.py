@@ -103,6 +103,11 @@ def build(homes: Iterable[Home], walls: Collection[str]) -> None:
             namespaces.sysctl("net.ipv6.icmp.ratelimit", 0)
 
 
+def of_the_country(homes: Iterable[Home]) -> tuple[str, ...]:
+    """Return the prefixes that the world takes for the country's: all behind its border, and those of its exit abroad."""
+    return (*_below("border", tuple(homes)), *_below("exit", ()))
+
+
 def _links(homes: tuple[Home, ...], walls: Collection[str]) -> Iterable[_Link]:
     number = itertools.count(1)
     for network in NETWORKS:

@@ -85,6 +85,18 @@ class NatAt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecondVantageAt:
+    """The collector's second vantage: it looks from an address of another network, and by another way, too."""
+
+    network: str = setting(
+        "exit",
+        doc="The network that its address is of and its packets leave by: exit, abroad and with addresses of the country; an access "
+        "network, behind the censors; or the collector's own, which nobody takes for the country's.",
+        choices=("exit", *ACCESS, "centre"),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """When something happens and until when it lasts. Left out: from the event on, for good."""
 
@@ -206,6 +218,7 @@ class Scenario:
     censors: tuple[CensorAt, ...]
     changes: tuple[Change, ...]
     page: Page | None
+    second_vantage: SecondVantageAt | None
     expected: tuple[Expected, ...]
 
     @property
@@ -216,7 +229,8 @@ class Scenario:
     @property
     def has_collector(self) -> bool:
         """Return whether a collector runs."""
-        return self.general.collector or any(one.who != "device" for one in self.expected)
+        asked = any(one.who != "device" for one in self.expected)
+        return self.general.collector or asked or self.second_vantage is not None
 
     @property
     def text(self) -> str:

@@ -26,13 +26,14 @@ from tests.nation.scenario.model import (
     NatAt,
     Page,
     Scenario,
+    SecondVantageAt,
     Table,
     Timing,
 )
 from tests.nation.toml_text import rules_text
 
 SCENARIOS: Final = Path(__file__).parents[1] / "scenarios"
-_TABLES: Final = ("home", "delay", "page", "device", "nat", "censor", "change", "expected")
+_TABLES: Final = ("home", "delay", "page", "second_vantage", "device", "nat", "censor", "change", "expected")
 
 
 class ScenarioError(ValueError):
@@ -98,6 +99,7 @@ class _Reader:
         home = self._table(HomeAt, tree, "home")
         delay = self._table(Delay, tree, "delay")
         page = self._page(tree)
+        second = self._table(SecondVantageAt, tree, "second_vantage") if "second_vantage" in tree else None
         expected = self._expected(tree)
         given = tree.get("expected", ())  # as many as there are, with a fault or without
         moments = MOMENTS[: 1 + (1 if isinstance(given, dict) else len(given))]
@@ -119,6 +121,7 @@ class _Reader:
             censors=tuple(censors),
             changes=tuple(changes),
             page=page,
+            second_vantage=second,
             expected=tuple(expected),
         )
 

@@ -12,7 +12,16 @@ from firmware.model.verdict_words import VerdictWord
 from tests.nation import lists
 from tests.nation.changes import CHANGES
 from tests.nation.reading import keys
-from tests.nation.scenario.model import Delay, DeviceAt, Expected, General, HomeAt, NatAt, Timing
+from tests.nation.scenario.model import (
+    Delay,
+    DeviceAt,
+    Expected,
+    General,
+    HomeAt,
+    NatAt,
+    SecondVantageAt,
+    Timing,
+)
 from tests.nation.sites import FAULTS
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "how-to" / "scenarios.md"
@@ -52,6 +61,7 @@ _PARTS: Final[dict[str, Callable[[], str]]] = {
     "device": _said_table(DeviceAt),
     "delay": _said_table(Delay),
     "nat": _said_table(NatAt),
+    "second_vantage": _said_table(SecondVantageAt),
     "timing": _said_table(Timing),
     "change": _changes,
     "faults": _faults,
