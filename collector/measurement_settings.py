@@ -30,6 +30,7 @@ class MeasurementSettings:
         "ask for.",
         sample="measurement-identity",
     )
+    udp: bool = setting(default=True, doc="Serve UDP on the same port: echo, and flows both ways.")
     transfer_bytes: int = setting(
         64 * _MIB, doc="How much one transfer may take.", unit="bytes", low=1024, high=_MOST
     )

@@ -7,6 +7,7 @@ never hold more of a request than its head, nor read on where nothing comes for 
 import asyncio
 import contextlib
 import email.utils
+import json
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
@@ -18,6 +19,7 @@ from urllib.parse import parse_qsl, urlsplit
 import h11
 
 from collector.measurement.refusals import HttpRefusal, refused
+from firmware.model.jsontypes import JsonObject
 
 HEAD_S: Final = 20.0
 """How long a request's head may take: a network was seen to act 12 s after the first packet."""
@@ -117,6 +119,10 @@ class HttpExchange:
         await self.begin(length=len(body), content_type=content_type)
         self.writer.write(body)
         await self.writer.drain()
+
+    async def answer_json(self, value: JsonObject) -> None:
+        """Answer 200 with `value`."""
+        await self.answer(json.dumps(value).encode() + b"\n", content_type="application/json")
 
     async def refuse(self, refusal: HttpRefusal) -> None:
         """Answer with a refusal, if nothing was answered yet; what is still sent to us is read for a moment."""

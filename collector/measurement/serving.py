@@ -1,16 +1,19 @@
 """The measurement server as a whole: the one place where its parts are made and tied together.
 
     listener ──▶ exchange ──▶ admission (token) ──▶ handler by path ──▶ limits
+    UDP socket ──▶ session, as it was opened over TLS
 
 Nothing is served without a token of the fleet. What goes wrong on one connection ends that one. It must never log who asks,
 from where, for which name, or with which token: what it says is counts and faults of its own.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,13 +21,14 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from collector.errors import CollectorError
-from collector.listening import listen
+from collector.listening import listen, take_datagrams
 from collector.measurement.admission import Admission
 from collector.measurement.http1 import HttpExchange, RequestHead
 from collector.measurement.limits import Allowances, Bounds
 from collector.measurement.listener import TlsListener, tls_context
 from collector.measurement.refusals import RefusedError, refused
 from collector.measurement.transfers import TransferLimits, Transfers
+from collector.measurement.udp import UdpEndpoint
 from collector.measurement_settings import MeasurementServerSettings, MeasurementSettings
 from collector.trust.registry import Registry
 from firmware.files.durable import write_durably
@@ -63,26 +67,34 @@ class Front:
         await methods[head.method](exchange, head, device)
 
 
-def front_of(settings: MeasurementSettings, registry: Registry) -> Front:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What serves: `front` over TLS, `udp` beside it, if at all."""
+
+    front: Front
+    udp: UdpEndpoint | None
+
+
+def parts_of(settings: MeasurementSettings, registry: Registry, udp_socket: socket.socket | None) -> Parts:
     """Return what serves by `settings`, and believes `registry`."""
-    transfers = Transfers(
-        limits=TransferLimits(max_bytes=settings.transfer_bytes, max_s=settings.transfer_s),
-        allowances=Allowances(
-            Bounds(
-                transfers_per_device=settings.transfers_per_device,
-                transfers=settings.transfers,
-                bytes_per_device_per_day=settings.bytes_per_device_per_day,
-                bytes_per_day=settings.bytes_per_day,
-            )
-        ),
+    limits = TransferLimits(max_bytes=settings.transfer_bytes, max_s=settings.transfer_s)
+    allowances = Allowances(
+        Bounds(
+            transfers_per_device=settings.transfers_per_device,
+            transfers=settings.transfers,
+            bytes_per_device_per_day=settings.bytes_per_device_per_day,
+            bytes_per_day=settings.bytes_per_day,
+        )
     )
-    return Front(
-        admission=Admission(registry),
-        handlers={
-            "/v1/download": {"GET": transfers.download},
-            "/v1/upload": {"POST": transfers.upload, "PUT": transfers.upload},
-        },
-    )
+    transfers = Transfers(limits=limits, allowances=allowances)
+    handlers: dict[str, dict[str, Handler]] = {
+        "/v1/download": {"GET": transfers.download},
+        "/v1/upload": {"POST": transfers.upload, "PUT": transfers.upload},
+    }
+    udp = None if udp_socket is None else UdpEndpoint(udp_socket, limits, allowances)
+    if udp is not None:
+        handlers["/v1/udp"] = {"POST": udp.open, "GET": udp.look, "DELETE": udp.close}
+    return Parts(front=Front(admission=Admission(registry), handlers=handlers), udp=udp)
 
 
 def serve(settings: MeasurementServerSettings, *, on_ready: Callable[[str], None]) -> None:
@@ -99,26 +111,35 @@ def serve(settings: MeasurementServerSettings, *, on_ready: Callable[[str], None
     registry = Registry(devices)
     registry.refresh()
     context = tls_context(measurement.identity)
-    with listen(measurement.host, measurement.port, "the measurement server") as sock:
+    with contextlib.ExitStack() as sockets:
+        where = (measurement.host, measurement.port, "the measurement server")
+        sock = sockets.enter_context(listen(*where))
+        udp_socket = sockets.enter_context(take_datagrams(*where)) if measurement.udp else None
+        parts = parts_of(measurement, registry, udp_socket)
         listener = TlsListener(
             sock,
             context,
-            front_of(measurement, registry),
+            parts.front,
             most=measurement.connections,
             most_per_address=measurement.connections_per_address,
             close_s=measurement.transfer_s,
         )
-        asyncio.run(_run(listener, settings, on_ready))
+        asyncio.run(_run(listener, parts.udp, settings, on_ready))
 
 
 async def _run(
-    listener: TlsListener, settings: MeasurementServerSettings, on_ready: Callable[[str], None]
+    listener: TlsListener,
+    udp: UdpEndpoint | None,
+    settings: MeasurementServerSettings,
+    on_ready: Callable[[str], None],
 ) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_say_less)
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
+    if udp is not None:
+        udp.start()
     ready = _ready_file(settings)
     serving = asyncio.create_task(listener.run())
     ending = asyncio.create_task(over.wait())
@@ -128,6 +149,8 @@ async def _run(
     serving.cancel()
     ending.cancel()
     await asyncio.gather(serving, ending, return_exceptions=True)
+    if udp is not None:
+        await udp.stop()
 
 
 def _ready_file(settings: MeasurementServerSettings) -> Path:

@@ -7,7 +7,6 @@ This file must never keep a byte of what was sent to it.
 """
 
 import asyncio
-import json
 import os
 import time
 from dataclasses import dataclass
@@ -74,5 +73,4 @@ class Transfers:
             raise refused(408, f"it took more than {self.limits.max_s:g} s: {came} bytes came") from error
         finally:
             self.allowances.release(lease, came)
-        answer = {"bytes": came, "elapsed_ms": round((time.monotonic() - began_s) * 1000)}
-        await exchange.answer(json.dumps(answer).encode() + b"\n", content_type="application/json")
+        await exchange.answer_json({"bytes": came, "elapsed_ms": round((time.monotonic() - began_s) * 1000)})
