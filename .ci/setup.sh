@@ -68,6 +68,19 @@ install_packages() {
   [ -z "${CI:-}" ]
 }
 
+# install_npm: the clients of others that our servers are tried against. A failure in CI; elsewhere the tests that need it skip.
+install_npm() {
+  local folder=$root/tests/npm
+  if [ -e "$folder/node_modules/.stamp" ] && cmp -s "$folder/package-lock.json" "$folder/node_modules/.stamp"; then return 0; fi
+  say "setup: fetching packages of npm into tests/npm (only when its package-lock.json changed)"
+  if command -v npm >/dev/null && npm ci --prefix "$folder" --no-audit --no-fund --silent </dev/null; then
+    cp "$folder/package-lock.json" "$folder/node_modules/.stamp"
+    return 0
+  fi
+  say "setup: missing: packages of npm. Tests that need them are skipped. To run them: npm ci --prefix tests/npm"
+  [ -z "${CI:-}" ]
+}
+
 # find_python: print the first Python that is new enough.
 find_python() {
   local candidate

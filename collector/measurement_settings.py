@@ -13,7 +13,7 @@ _MOST = 2**50
 class MeasurementSettings:
     """The measurement server: the far end of a device's transfers, over TLS on one port for any name.
 
-    It serves a device of the fleet and nobody else. Limits hold for one device and for all together; a transfer that would pass
+    It serves devices of the fleet, and nobody else but what `ndt7` and `throughput1` open. Limits hold for one device and for all together; a transfer that would pass
     one is refused before it begins.
     """
 
@@ -31,6 +31,16 @@ class MeasurementSettings:
         sample="measurement-identity",
     )
     udp: bool = setting(default=True, doc="Serve UDP on the same port: echo, and flows both ways.")
+    ndt7: str = setting(
+        "off",
+        doc="Whom M-Lab's ndt7 is served to: nobody, the fleet, or anybody, who then counts as one device for each address.",
+        choices=("off", "fleet", "anybody"),
+    )
+    throughput1: str = setting(
+        "off",
+        doc="Whom the test throughput1 of M-Lab's msak is served to.",
+        choices=("off", "fleet", "anybody"),
+    )
     transfer_bytes: int = setting(
         64 * _MIB, doc="How much one transfer may take.", unit="bytes", low=1024, high=_MOST
     )

@@ -39,6 +39,15 @@ def namespace_command() -> list[str]:
     return words
 
 
+def npm_packages() -> Path:
+    """Return the folder of the clients that `npm` fetched, with the programs that run them by `node`."""
+    program("node")
+    folder = ROOT / "tests" / "npm"
+    if not (folder / "node_modules").is_dir():
+        lacking("needs packages of npm: npm ci --prefix tests/npm")
+    return folder
+
+
 def lacking(what: str) -> NoReturn:
     """End the test: failed in CI, skipped elsewhere. `what` says the command that mends it."""
     if os.environ.get("CI"):

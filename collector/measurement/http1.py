@@ -43,9 +43,12 @@ class RequestHead:
 
     @property
     def token(self) -> str:
-        """What stands as the bearer's token (RFC 6750), "" where there is none."""
+        """What stands as the bearer's token (RFC 6750), "" where there is none.
+
+        A browser can put no header on a WebSocket's request: M-Lab's clients have it in the query.
+        """
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
-        return token.strip() if scheme.lower() == "bearer" else ""
+        return token.strip() if scheme.lower() == "bearer" else self.query.get("access_token", "")
 
     @property
     def nonce(self) -> str:
@@ -69,6 +72,10 @@ class HttpExchange:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        self.raw_head = b""
+        """The request's head as it came, with what came after it in one piece: for a protocol that takes the connection over."""
+        self.taken_over = False
+        """Whether another protocol than HTTP answers from here on."""
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
 
     @property
@@ -83,7 +90,9 @@ class HttpExchange:
         try:
             async with asyncio.timeout(HEAD_S):
                 while (event := self._http.next_event()) is h11.NEED_DATA:
-                    self._http.receive_data(await self.reader.read(PIECE_BYTES))
+                    piece = await self.reader.read(PIECE_BYTES)
+                    self.raw_head += piece
+                    self._http.receive_data(piece)
         except TimeoutError as error:
             raise refused(408, f"no request came within {HEAD_S:.0f} s") from error
         except h11.RemoteProtocolError as error:
@@ -126,7 +135,7 @@ class HttpExchange:
 
     async def refuse(self, refusal: HttpRefusal) -> None:
         """Answer with a refusal, if nothing was answered yet; what is still sent to us is read for a moment."""
-        if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+        if self.taken_over or self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             return
         body = refusal.sentence.encode() + b"\n"
         more = [] if refusal.retry_after_s is None else [("Retry-After", str(refusal.retry_after_s))]

@@ -81,7 +81,7 @@ class TlsListener:
                     log.warning("no connection can be taken in (%s)", error.strerror)
                     await asyncio.sleep(ACCEPT_AGAIN_S)
                     continue
-                self._take(connection, _group(address[0]))
+                self._take(connection, group_of(address[0]))
         finally:
             for task in self._tasks:
                 task.cancel()
@@ -146,7 +146,7 @@ def _cut(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def _group(address: str) -> str:
+def group_of(address: str) -> str:
     """Return what connections are counted by: an IPv4 address, or an IPv6 /64."""
     with contextlib.suppress(ValueError):
         ip = ipaddress.ip_address(address.partition("%")[0])

@@ -3,7 +3,7 @@
     listener ──▶ exchange ──▶ admission (token) ──▶ handler by path ──▶ limits
     UDP socket ──▶ session, as it was opened over TLS
 
-Nothing is served without a token of the fleet. What goes wrong on one connection ends that one. It must never log who asks,
+Nothing is served without a token of the fleet but what the operator opens to anybody (ndt7, throughput1). What goes wrong on one connection ends that one. It must never log who asks,
 from where, for which name, or with which token: what it says is counts and faults of its own.
 """
 
@@ -25,7 +25,8 @@ from collector.listening import listen, take_datagrams
 from collector.measurement.admission import Admission
 from collector.measurement.http1 import HttpExchange, RequestHead
 from collector.measurement.limits import Allowances, Bounds
-from collector.measurement.listener import TlsListener, tls_context
+from collector.measurement.listener import TlsListener, group_of, tls_context
+from collector.measurement.mlab import NDT7, THROUGHPUT1, MlabTests
 from collector.measurement.refusals import RefusedError, refused
 from collector.measurement.transfers import TransferLimits, Transfers
 from collector.measurement.udp import UdpEndpoint
@@ -46,6 +47,8 @@ class Front:
 
     admission: Admission
     handlers: Mapping[str, Mapping[str, Handler]] = field(default_factory=dict)
+    for_anybody: frozenset[str] = frozenset()
+    """The paths that need no token; one that is shown there must count all the same."""
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one request."""
@@ -58,13 +61,19 @@ class Front:
             await exchange.refuse(error.refusal)
 
     async def _serve(self, exchange: HttpExchange, head: RequestHead) -> None:
-        device = self.admission.device(head.token, utc_s=time.time())
+        who = self._who(exchange, head)
         methods = self.handlers.get(head.path)
         if methods is None:
             raise refused(404, f"there is nothing here; there is {', '.join(self.handlers)}")
         if head.method not in methods:
             raise refused(405, f"allowed is {', '.join(methods)}")
-        await methods[head.method](exchange, head, device)
+        await methods[head.method](exchange, head, who)
+
+    def _who(self, exchange: HttpExchange, head: RequestHead) -> str:
+        """Return on whose account it goes: a device's, or, where anybody may, an address's."""
+        if head.path in self.for_anybody and not head.token:
+            return f"anybody at {group_of(exchange.writer.get_extra_info('peername')[0])}"
+        return self.admission.device(head.token, utc_s=time.time())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +103,17 @@ def parts_of(settings: MeasurementSettings, registry: Registry, udp_socket: sock
     udp = None if udp_socket is None else UdpEndpoint(udp_socket, limits, allowances)
     if udp is not None:
         handlers["/v1/udp"] = {"POST": udp.open, "GET": udp.look, "DELETE": udp.close}
-    return Parts(front=Front(admission=Admission(registry), handlers=handlers), udp=udp)
+    for_anybody: set[str] = set()
+    tests = (("/ndt/v7", settings.ndt7, NDT7), ("/throughput/v1", settings.throughput1, THROUGHPUT1))
+    for path, whom, protocol in tests:
+        if whom != "off":
+            mlab = MlabTests(protocol=protocol, limits=limits, allowances=allowances)
+            handlers[f"{path}/download"] = {"GET": mlab.download}
+            handlers[f"{path}/upload"] = {"GET": mlab.upload}
+        if whom == "anybody":
+            for_anybody |= {f"{path}/download", f"{path}/upload"}
+    front = Front(admission=Admission(registry), handlers=handlers, for_anybody=frozenset(for_anybody))
+    return Parts(front=front, udp=udp)
 
 
 def serve(settings: MeasurementServerSettings, *, on_ready: Callable[[str], None]) -> None:
