@@ -327,7 +327,7 @@ def _line(one: Issued, now: dt.datetime) -> str:
         state = f"revoked {one.revoked.when:%Y-%m-%d}{why}"
     elif one.not_after < now:
         state = "run out"
-    return f"{one.name:<24} {one.role:<10} until {one.not_after:%Y-%m-%d}  {state}"
+    return f"{one.name:<24} {one.role:<18} until {one.not_after:%Y-%m-%d}  {state}"
 
 
 def _to_json(one: Issued) -> dict[str, str | None]:

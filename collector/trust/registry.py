@@ -26,6 +26,7 @@ from collector.errors import TrustError
 from collector.trust.signing import key_id
 from firmware.model.jsontypes import RecordError
 from firmware.wire.envelope import Envelope, signed_text
+from firmware.wire.messages import DEVICE_PATTERN
 from firmware.wire.trust_list import FILE_NAME, TrustList, decode, decode_text
 
 LOOK_AGAIN_S: Final = 2.0
@@ -96,9 +97,10 @@ class Registry:
         return self._newest.get(device)
 
     def devices(self) -> frozenset[str]:
-        """Return every device that a key was ever issued to, revoked or not. Raises `TrustError`."""
+        """Return every device that a key was ever issued to, revoked or not; no server and no collector. Raises `TrustError`."""
         self.refresh()
-        return frozenset(known.device for known in self._keys.values())
+        names = {known.device for known in self._keys.values()}
+        return frozenset(name for name in names if DEVICE_PATTERN.fullmatch(name))
 
     def retired(self) -> dict[str, float]:
         """Return the devices all of whose keys were revoked, and when the last was (UTC, s). Raises `TrustError`."""
