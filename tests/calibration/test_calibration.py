@@ -18,6 +18,8 @@ from tests.calibration.heard import Measured, Round, from_rounds_json, to_json
 from tests.calibration.report import report
 from tests.country.hosts import Hosts
 from tests.country.rules import Act
+from tests.nation.censor.carriage import Throttle
+from tests.nation.censor.lines import Queue, throttled
 from tests.nation.links import Links
 from tests.nation.scenario import read
 from tests.nation.stage import PLAN
@@ -74,6 +76,15 @@ def test_what_a_server_says_in_a_handshake_is_as_large_as_in_the_namespaces(tmp_
         flight = sent.read()
         takes.write(flight)
     assert len(flight) == pytest.approx(sum(virtual.FLIGHT), rel=0.05)
+
+
+def test_a_thin_lines_shaper_is_as_large_in_both_plays() -> None:
+    case = next(one for one in drawn(1000, 100) if one.kind is Kind.THIN)
+    shapers = [rule for rule in real.tree(case)["censor"][0]["rule"] if rule["do"] == "throttle"]
+    assert {rule["burst_bytes"] for rule in shapers} == {virtual.BURST_BYTES}
+    queue = throttled(Throttle(how="shape", rate_bit_s=64_000, burst_bytes=virtual.BURST_BYTES))
+    assert isinstance(queue, Queue)
+    assert queue.limit_bytes == virtual.BUFFER_BYTES
 
 
 CLEAN = replace(draw(1003), kind=Kind.CLEAN, happening=Happening.NOTHING, bursts=None, up=replace(draw(1003).up, loss=0.0), down=replace(draw(1003).down, loss=0.0))  # fmt: skip

@@ -45,6 +45,9 @@ _SPARED: Final = ("www.uni.out", "www.registry.out")
 _GONE: Final = "A foundation"
 """The network that is gone, as the plan calls it, with all that stands in it."""
 _HOME: Final = 0
+BURST_BYTES: Final = 1_500
+BUFFER_BYTES: Final = 100_000
+"""What a shaper of the namespaces lets pass at once, and holds."""
 
 
 class _NoCollector:
@@ -134,8 +137,15 @@ def _quality(case: Case) -> LineQuality:
         loss_down=case.down.loss,
         rate_up_kbit=case.up.rate_kbit,
         rate_down_kbit=case.down.rate_kbit,
+        buffer_up_ms=_buffer_ms(case.up.rate_kbit),
+        buffer_down_ms=_buffer_ms(case.down.rate_kbit),
+        burst_bytes=BURST_BYTES,
         families=case.families,
     )
+
+
+def _buffer_ms(rate_kbit: float) -> float:
+    return 8 * BUFFER_BYTES / rate_kbit
 
 
 @cache

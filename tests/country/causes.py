@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Final
 
 from firmware.model.verdict_words import VerdictWord as Word
-from tests.country.lines import QUALITIES
+from tests.country.lines import QUALITIES, LineQuality
 from tests.country.oracle import STOPS, Mark
-from tests.country.truth import Ill, Truth, Wrong
+from tests.country.truth import Direction, Ill, Truth, Wrong
 
 NAMES: Final = {
     "5": "what has connected counts as silent",
@@ -76,7 +76,8 @@ class Case:
             condition(
                 quality.delay_up_ms
                 + quality.delay_down_ms
-                + 2 * sum(one.extra_ms for one in worse if home.number in one.homes),
+                + 2 * sum(one.extra_ms for one in worse if home.number in one.homes)
+                + sum(_full_ms(one, quality) for one in self.wrongs if home.number in one.homes),
                 max(
                     quality.loss_up,
                     quality.loss_down,
@@ -87,6 +88,13 @@ class Case:
             for home in homes
             for quality in (QUALITIES[home.line],)
         )
+
+
+def _full_ms(wrong: Wrong, quality: LineQuality) -> float:
+    """Return how long a packet waits at most of what fills a line."""
+    if wrong.ill is not Ill.LINE_FULL:
+        return 0.0
+    return quality.buffer_up_ms if wrong.direction is Direction.UP else quality.buffer_down_ms
 
 
 def cause_of(case: Case) -> str:

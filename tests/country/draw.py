@@ -5,13 +5,13 @@ up in every `2 × len(KINDS)` seeds; what else is in a country is left to the se
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from tests.country.drawing import Drawing, weighted
-from tests.country.kinds import CENSORED, FREE, LINES_OF, Kind
-from tests.country.truth import Home, Provider, Truth
+from tests.country.kinds import CENSORED, FREE, FULL_BESIDE, FULL_IN, LINES_OF, Kind
+from tests.country.truth import Home, Provider, Truth, Wrong
 
 _PROVIDERS: Final = (
     Provider(name="AS64500", kind="fixed"),
@@ -42,6 +42,7 @@ def draw(seed: int, *, hours: float = HOURS, only: Sequence[str] = (), most_home
     wrongs = [*kind.draw(drawing)]
     beside = 0 if kind.is_long else rng.choice((0, 0, 1, 1, 2))
     wrongs += [one for _ in range(beside) for one in drawing.beside()]
+    wrongs += _full_lines(seed, kind, homes, drawing.length_s)
     truth = Truth(
         seed=seed,
         hours=hours,
@@ -56,6 +57,15 @@ def draw(seed: int, *, hours: float = HOURS, only: Sequence[str] = (), most_home
         return truth
     ends_s = max(one.until_s for one in wrongs)
     return replace(truth, hours=ends_s / 3600 + 0.2, sweep_s=86_400, has_vantage=True)
+
+
+def _full_lines(seed: int, kind: Kind, homes: tuple[Home, ...], length_s: float) -> Iterator[Wrong]:
+    """Yield lines that somebody at home fills, by a source of its own, so that all else of a seed stays as it was."""
+    on = Drawing(random.Random(f"full/{seed}"), homes, length_s)
+    if kind.name == FULL_IN:
+        yield on.lines_full(on.main_span())
+    elif not kind.is_long and on.rng.random() < FULL_BESIDE:
+        yield on.lines_full(on.span(120, 2 * 3600))
 
 
 def kind_of(seed: int, only: Sequence[str] = ()) -> Kind:

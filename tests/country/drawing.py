@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from firmware.model.record import Rung
 from firmware.plans.load import load
 from tests.country.hosts import Hosts
-from tests.country.truth import Home, How, Ill, Scope, Wrong
+from tests.country.truth import Direction, Home, How, Ill, Scope, Wrong
 
 Meant = tuple[Scope, frozenset[int]]
 """Whom something is meant for, and the homes that are."""
@@ -75,7 +75,7 @@ class Drawing:
         share: float | None = None,
         extra_ms: float | None = None,
     ) -> Wrong:
-        """Return a line that is full: late, and losing packets."""
+        """Return a line that is bad: late, and losing packets."""
         drawn_share = self.rng.choice((0.02, 0.1, 0.25, 0.4))
         drawn_ms = self.rng.choice((0.0, 300.0, 1_200.0, 3_000.0))
         return self.wrong(
@@ -84,6 +84,12 @@ class Drawing:
             span_s,
             share=drawn_share if share is None else share,
             extra_ms=drawn_ms if extra_ms is None else extra_ms,
+        )
+
+    def lines_full(self, span_s: tuple[float, float]) -> Wrong:
+        """Return lines of some homes that somebody there fills, one way."""
+        return self.wrong(
+            Ill.LINE_FULL, self.some_homes(3), span_s, direction=self.rng.choice(tuple(Direction))
         )
 
     # When.

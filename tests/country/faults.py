@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Final
 
 from tests.country.passages import SECOND
+from tests.country.queues import Cross
 from tests.country.rules import Act, Kind, Place, Rule
-from tests.country.truth import How, Ill, Truth, Wrong
+from tests.country.truth import Direction, How, Ill, Truth, Wrong
 
 LATE_RESET_S: Final = 12.2
 _HOLE_BYTES: Final = 1_300
@@ -95,8 +96,28 @@ def _rules(wrong: Wrong) -> Iterator[Rule]:  # noqa: C901, PLR0912  # a case for
                 by_flow=True,
                 late_s=late_s,
             )
+        case Ill.LINE_FULL:
+            return  # it fills the line's own queues: `crosses_of`
         case Ill.POWER_CUT:
             return  # its devices are off: nothing of theirs is on the way
+
+
+def crosses_of(truth: Truth, home: int) -> tuple[Cross, ...]:
+    """Return when somebody in a home fills its line, each way in order of time; what overlaps is one."""
+    found: list[Cross] = []
+    for direction in Direction:
+        spans = sorted(
+            (one.since_s, one.until_s)
+            for one in truth.wrongs
+            if one.ill is Ill.LINE_FULL and one.direction is direction and home in one.homes
+        )
+        for since_s, until_s in spans:
+            up, last = direction is Direction.UP, found[-1] if found else None
+            if last is not None and last.up is up and since_s <= last.until_s:
+                found[-1] = replace(last, until_s=max(last.until_s, until_s))
+            else:
+                found.append(Cross(since_s=since_s, until_s=until_s, up=up))
+    return tuple(found)
 
 
 def _act(wrong: Wrong) -> Act:

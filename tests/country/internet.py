@@ -1,11 +1,10 @@
-"""The networks: how packets travel, what TCP and DNS make of their losses, as the kernel's timers have it.
+"""The networks: what TCP and DNS make of packets that are lost or wait, as the kernel's timers have it.
 
 A SYN goes out at 0, 1, 3, 7, 15 and 31 s, a server repeats its answer likewise; data are sent again after
 RFC 6298's time-out, which doubles. A rule may stand at each place of the way (`tests.country.rules`). Congestion control
 and selective acknowledgements are left out: what is asked here is small. This file must never know what a verdict is.
 """
 
-import random
 from collections.abc import Iterable
 from typing import Final
 
@@ -13,19 +12,8 @@ from firmware.model.failures import Failure
 from tests.country import hosts as far
 from tests.country.hosts import Hosts
 from tests.country.lines import Line
-from tests.country.passages import (
-    LOST,
-    SECOND,
-    VANTAGE,
-    Answered,
-    Connecting,
-    Flow,
-    Passage,
-    met,
-    packet_of,
-    sendings,
-    ways,
-)
+from tests.country.network import Network
+from tests.country.passages import LOST, Answered, Connecting, Flow, Passage, met, packet_of, sendings
 from tests.country.resolver import Resolver
 from tests.country.rules import Act, Kind, Packet, Place, Rule
 
@@ -33,91 +21,24 @@ SYN_AT_S: Final = (0.0, 1.0, 3.0, 7.0, 15.0, 31.0)
 """When Linux sends a SYN, and again (tcp_syn_retries 6)."""
 SYN_BYTES: Final = 60
 HEADERS: Final = 52
-_BORDER_MS: Final = 6.0
-"""One way from a provider's core to the border."""
+"""Of a segment; an acknowledgement is no more."""
 _LEAST_RTO_S: Final = 0.2
 _IN_ROUTER: Final = 0.95
 """The share of names that a router with a cache has in it."""
 _ROUTER_S: Final = 0.001
+_ACKED: Final = 2
+"""Of so many segments one is acknowledged (RFC 9293, 3.8.6.3)."""
 
 
-class Internet:
-    """The networks of one country, and the way abroad. `lines` are by home; -1 is the collector's."""
+class Internet(Network):
+    """The networks of one country, and the way abroad."""
 
     def __init__(self, hosts: Hosts, lines: dict[int, Line], rules: Iterable[Rule], *, seed: str) -> None:
-        self.hosts = hosts
-        self._lines = lines
-        self._rules: dict[Place, list[Rule]] = {place: [] for place in Place}
-        for rule in rules:
-            self._rules[rule.place].append(rule)
-        self._rng = random.Random(f"{seed}/internet")
+        super().__init__(hosts, lines, rules, seed=seed)
         self._resolver = Resolver(
             hosts, self._rules[Place.RESOLVER], reaches_abroad=self._reaches_abroad, seed=seed
         )
         self._flows = 0
-
-    def line(self, home: int) -> Line:
-        """Return a home's line."""
-        return self._lines[home]
-
-    # Packets.
-
-    def send(self, packet: Packet, now_s: float) -> Passage:
-        """Send one packet; return what becomes of it."""
-        places = ways(packet)
-        late_s = 0.0
-        for place in places if packet.up else reversed(places):
-            passage, extra_s = self._at(place, packet, now_s + late_s)
-            late_s += extra_s
-            if passage is not None:
-                return passage
-        if packet.host != far.GATEWAY and self._lines[packet.home].loses(now_s, up=packet.up):
-            return LOST
-        return Passage(arrives_s=now_s + late_s + self._delay_s(packet))
-
-    def _at(self, place: Place, packet: Packet, now_s: float) -> tuple[Passage | None, float]:
-        """Return what is done to a packet at a place, None for nothing, and by how much it is late there."""
-        late_s = 0.0
-        for number, rule in enumerate(self._rules[place]):
-            if not (rule.is_on(now_s) and rule.matches(packet) and self._is_hit(rule, number, packet)):
-                continue
-            if rule.act is Act.SLOW:
-                late_s += rule.extra_ms / 1000
-                if self._rng.random() < rule.extra_loss:
-                    return LOST, late_s
-            elif rule.act is Act.DROP:
-                return LOST, late_s
-            else:
-                back_s = 2 * self._way_s(place, packet)
-                return Passage(act=rule.act, act_s=now_s + late_s + max(back_s, rule.late_s)), late_s
-        return None, late_s
-
-    def _is_hit(self, rule: Rule, number: int, packet: Packet) -> bool:
-        if rule.share >= 1:
-            return True
-        if rule.by_flow:
-            return random.Random(f"{number}/{rule.place}/{packet.flow}").random() < rule.share
-        return self._rng.random() < rule.share
-
-    def _delay_s(self, packet: Packet) -> float:
-        """Return how long a packet is on its way, one way."""
-        if packet.host == far.GATEWAY:
-            return 0.0005
-        server = self.hosts.by_name[packet.host]
-        beyond_ms = server.delay_ms + (
-            _BORDER_MS if packet.abroad and packet.home not in (VANTAGE, SECOND) else 0
-        )
-        return self._lines[packet.home].delay_s(packet.size, up=packet.up) + beyond_ms / 1000
-
-    def _way_s(self, place: Place, packet: Packet) -> float:
-        """Return how far a place is, one way."""
-        if place is Place.HOME:
-            return 0.001
-        near_s = self._lines[packet.home].delay_s(HEADERS, up=True)
-        return {
-            Place.BORDER: near_s + _BORDER_MS / 1000,
-            Place.SERVER: near_s + _BORDER_MS / 1000 + self.hosts.by_name[packet.host].delay_ms / 1000,
-        }.get(place, near_s)
 
     # TCP.
 
@@ -149,9 +70,20 @@ class Internet:
                     best, rtt_s = end, end[0] - sent_s
         at_s, failure = best
         again = max(0, sum(now_s + offset_s < at_s for offset_s in SYN_AT_S) - 1)
-        flow.rto_s = max(rtt_s + _LEAST_RTO_S, 3 * rtt_s)
+        flow.rtt_s, flow.rto_s = rtt_s, max(rtt_s + _LEAST_RTO_S, 3 * rtt_s)
         told = Connecting(at_s=at_s, failure=failure, retransmissions=again, rtt_s=rtt_s)
-        return told, None if failure else flow
+        if failure:
+            return told, None
+        self.beside(flow, HEADERS, at_s, up=True)
+        return told, flow
+
+    def beside(self, flow: Flow, size: int, at_s: float, *, up: bool) -> float:
+        """Have a packet that nobody waits for take its place in the line's queue: an acknowledgement, a farewell.
+
+        It comes to that queue at `at_s`; return when it leaves it.
+        """
+        left_s = self._lines[flow.home].leaves_s(size, at_s, up=up)
+        return at_s if left_s is None else left_s
 
     def _accepted(
         self, flow: Flow, arrived_s: float, deadline_s: float
@@ -168,12 +100,25 @@ class Internet:
     def ask(
         self, flow: Flow, kind: Kind, size: int, *, name: str, now_s: float, deadline_s: float
     ) -> Passage:
-        """Send `size` bytes in one segment over a flow, again and again until they arrive; return what becomes of it."""
+        """Send `size` bytes in one segment over a flow, again and again until they arrive; return what becomes of it.
+
+        What waits in a queue for longer than the sender's time-out goes out again, too, for nothing.
+        """
+        found, acknowledged_s = LOST, 0.0
         for at_s in sendings(now_s, flow.rto_s, deadline_s):
-            passage = self.send(packet_of(flow, kind, up=True, size=size + HEADERS, name=name), at_s)
-            if passage is not LOST:
-                return passage
-        return LOST
+            if found is LOST:
+                found = self.send(packet_of(flow, kind, up=True, size=size + HEADERS, name=name), at_s)
+                if found.act is not None:
+                    break
+                if found.arrives_s is not None:
+                    # It comes back as long after as the line and what is beyond take.
+                    at_queue_s = found.arrives_s + flow.rtt_s / 2
+                    acknowledged_s = self.beside(flow, HEADERS, at_queue_s, up=False)
+            elif at_s < acknowledged_s:
+                self.beside(flow, size + HEADERS, at_s, up=True)
+            else:
+                break
+        return found
 
     def answer(self, flow: Flow, sizes: Iterable[int], from_s: float, deadline_s: float) -> Answered:
         """Send segments back over a flow, each again until it arrives; return those that come by the deadline."""
@@ -192,6 +137,10 @@ class Internet:
                     break
             if len(found) < count:
                 break  # what comes behind a hole is not read
+            if count % _ACKED == 1:
+                acknowledged_s = self.beside(flow, HEADERS, latest_s, up=True) + flow.rtt_s / 2
+                if count == 1 and acknowledged_s > from_s + flow.rto_s:
+                    self.beside(flow, size + HEADERS, from_s + flow.rto_s, up=False)
         return Answered(segments=tuple(found), complete=len(found) == count)
 
     # Datagrams.

@@ -212,6 +212,11 @@ CENSORED: Final[tuple[Kind, ...]] = (
 )
 """What a censor does."""
 
+FULL_IN: Final = "slow-lines"
+"""Of this kind of country every one has homes that fill their lines, for as long as it is about something."""
+FULL_BESIDE: Final = 0.4
+"""The share of the others in which some do for a while."""
+
 LINES_OF: Final[Mapping[str, Sequence[str]]] = {
     "slow-lines": ("very-slow", "mobile-edge", "satellite"),
     "lossy-lines": ("lossy", "very-lossy", "lopsided"),

@@ -1,6 +1,7 @@
-"""What a line is like: delays, losses one by one and in bursts, rates, the largest packet, address families.
+"""What a line is like: delays, losses one by one and in bursts, rates and queues, the largest packet, address families.
 
-A line is the stretch between a home and its provider's core; the way abroad adds to it. Everything is drawn from the
+A line is the stretch between a home and its provider's core; the way abroad adds to it. All packets of a home wait for
+each other there (`tests.country.queues`), up in its router, down at its provider. Everything is drawn from the
 line's own seed, so that the same line loses the same packets whoever else is in the country. This file must never know
 why a packet is sent.
 """
@@ -8,8 +9,11 @@ why a packet is sent.
 import bisect
 import math
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
+
+from tests.country.queues import Cross, Queue, sawtooth
 
 ETHERNET_BYTES: Final = 1500
 _NEVER: Final = 1 << 60
@@ -19,7 +23,10 @@ _APART_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineQuality:
-    """What a line is like when nothing is wrong with it. Losses are shares of packets, delays one way."""
+    """What a line is like when nothing is wrong with it. Losses are shares of packets, delays one way.
+
+    A buffer is how long a packet waits at most: what would wait longer finds it full, and is dropped.
+    """
 
     name: str
     delay_up_ms: float
@@ -35,6 +42,10 @@ class LineQuality:
     burst_loss: float = 0.8
     rate_up_kbit: float = 5_000.0
     rate_down_kbit: float = 20_000.0
+    buffer_up_ms: float = 250.0
+    buffer_down_ms: float = 200.0
+    burst_bytes: int = 0
+    """What passes at once after a silence, where a shaper makes the rate."""
     mtu: int = ETHERNET_BYTES
     families: tuple[int, ...] = (4,)
 
@@ -42,38 +53,60 @@ class LineQuality:
 QUALITIES: Final[dict[str, LineQuality]] = {
     one.name: one
     for one in (
-        LineQuality(name="fibre", delay_up_ms=4, delay_down_ms=4, rate_up_kbit=50_000, rate_down_kbit=100_000),
-        LineQuality(name="dsl", delay_up_ms=15, delay_down_ms=12, loss_up=0.001, loss_down=0.001, rate_up_kbit=800),
+        LineQuality(
+            name="fibre", delay_up_ms=4, delay_down_ms=4, rate_up_kbit=50_000, rate_down_kbit=100_000, buffer_up_ms=60,
+            buffer_down_ms=40,
+        ),
+        LineQuality(
+            name="dsl", delay_up_ms=15, delay_down_ms=12, loss_up=0.001, loss_down=0.001, rate_up_kbit=800, buffer_up_ms=1_300,
+        ),
         LineQuality(name="dual-stack", delay_up_ms=8, delay_down_ms=8, families=(4, 6)),
-        LineQuality(name="mobile", delay_up_ms=30, delay_down_ms=25, jitter_ms=15, loss_up=0.004, loss_down=0.004),
+        LineQuality(
+            name="mobile", delay_up_ms=30, delay_down_ms=25, jitter_ms=15, loss_up=0.004, loss_down=0.004, buffer_up_ms=800,
+            buffer_down_ms=600,
+        ),
         LineQuality(
             name="mobile-edge", delay_up_ms=350, delay_down_ms=300, jitter_ms=150, loss_up=0.02, loss_down=0.02,
-            rate_up_kbit=80, rate_down_kbit=160,
+            rate_up_kbit=80, rate_down_kbit=160, buffer_up_ms=4_000, buffer_down_ms=5_000,
         ),
-        LineQuality(name="satellite", delay_up_ms=300, delay_down_ms=300, jitter_ms=10, loss_up=0.01, loss_down=0.01),
+        LineQuality(
+            name="satellite", delay_up_ms=300, delay_down_ms=300, jitter_ms=10, loss_up=0.01, loss_down=0.01, buffer_up_ms=600,
+            buffer_down_ms=600,
+        ),
         LineQuality(
             name="very-slow", delay_up_ms=2_800, delay_down_ms=2_800, jitter_ms=200, loss_up=0.005, loss_down=0.005,
-            rate_up_kbit=64, rate_down_kbit=64,
+            rate_up_kbit=64, rate_down_kbit=64, buffer_up_ms=6_000, buffer_down_ms=6_000,
         ),
         LineQuality(name="lossy", delay_up_ms=30, delay_down_ms=30, loss_up=0.08, loss_down=0.08),
         LineQuality(name="very-lossy", delay_up_ms=40, delay_down_ms=40, loss_up=0.22, loss_down=0.22),
-        LineQuality(name="lopsided", delay_up_ms=60, delay_down_ms=20, loss_up=0.30, loss_down=0.01, rate_up_kbit=100),
+        LineQuality(
+            name="lopsided", delay_up_ms=60, delay_down_ms=20, loss_up=0.30, loss_down=0.01, rate_up_kbit=100, buffer_up_ms=2_000,
+        ),
         LineQuality(
             name="bursty", delay_up_ms=25, delay_down_ms=25, burst_every_s=120, burst_s=6, burst_loss=0.95
         ),
     )
 }  # fmt: skip
-"""The kinds of lines a home may have."""
+"""The kinds of lines a home may have. Their buffers are of the sizes that Netalyzr (Kreibich and others, IMC 2010) found at
+homes, a second and more up a DSL line, and Jiang and others (CellNet 2012) in mobile networks."""
+
+Taken = tuple[float, int, bool]
+"""A packet that came to a queue: when, its bytes, whether up."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Line:
-    """One line on its way through time. `seed` draws its losses and its delays."""
+    """One line on its way through time. `seed` draws its losses and its delays, `crosses` are when somebody fills it."""
 
     quality: LineQuality
     seed: str
     router_resolves: bool = False
     """Whether the home's router has a cache of names."""
+    crosses: tuple[Cross, ...] = ()
+    taken: list[Taken] | None = None
+    """Where what comes to a queue is noted, by who wants to know it."""
+    _queues: dict[bool, Queue] = field(init=False)
+    """Up and down."""
     _rng: random.Random = field(init=False)
     _spells_rng: random.Random = field(init=False)
     _edges_s: list[float] = field(default_factory=lambda: [0.0])
@@ -86,10 +119,25 @@ class Line:
     """How many were sent so far, up and down."""
 
     def __post_init__(self) -> None:
-        """Take the seed."""
+        """Take the seed, and lay out the queues."""
+        self._queues = {up: _queue(self.quality, self.crosses, up=up) for up in (True, False)}
         self._rng = random.Random(f"{self.seed}/packets")
         self._spells_rng = random.Random(f"{self.seed}/bursts")
         self._left = {up: self._drawn_left(up=up) for up in (True, False)}
+
+    def leaves_s(self, size: int, now_s: float, *, up: bool) -> float | None:
+        """Return when a packet has left its queue that comes to it now; None where it is dropped, for want of room."""
+        if self.taken is not None:
+            self.taken.append((now_s, size, up))
+        left_s = self._queues[up].leaves_s(size, now_s)
+        if left_s is None:
+            self.lost += 1
+        return left_s
+
+    def takes(self, packets: Iterable[Taken], since_s: float) -> None:
+        """Have packets wait in the queues that nobody waits for, with times since `since_s`."""
+        for at_s, size, up in packets:
+            self._queues[up].leaves_s(size, since_s + at_s)
 
     def loses(self, now_s: float, *, up: bool) -> bool:
         """Return whether a packet sent now is lost."""
@@ -123,12 +171,11 @@ class Line:
         loss = self.quality.loss_up if up else self.quality.loss_down
         return _NEVER if loss == 0 else int(math.log(1 - self._rng.random()) / math.log(1 - loss))
 
-    def delay_s(self, size: int, *, up: bool, extra_ms: float = 0.0) -> float:
-        """Return how long a packet of `size` bytes is on its way."""
+    def delay_s(self, *, up: bool) -> float:
+        """Return how long a packet is on its way that has left its queue."""
         quality = self.quality
         base_ms = quality.delay_up_ms if up else quality.delay_down_ms
-        rate = quality.rate_up_kbit if up else quality.rate_down_kbit
-        return (base_ms + extra_ms + self._rng.random() * quality.jitter_ms + 8 * size / rate) / 1000
+        return (base_ms + self._rng.random() * quality.jitter_ms) / 1000
 
     def _is_in_burst(self, now_s: float) -> bool:
         edges, quality = self._edges_s, self.quality
@@ -140,3 +187,19 @@ class Line:
             spell_s = max(drawn_s, _APART_S) if is_well else min(drawn_s, quality.burst_most_s)
             edges.append(edges[-1] + spell_s)
         return bisect.bisect_right(edges, now_s) % 2 == 0
+
+
+def _queue(quality: LineQuality, crosses: Iterable[Cross], *, up: bool) -> Queue:
+    """Return one direction of a line."""
+    rate_kbit = quality.rate_up_kbit if up else quality.rate_down_kbit
+    buffer_ms = quality.buffer_up_ms if up else quality.buffer_down_ms
+    own = tuple(one for one in crosses if one.up is up)
+    buffer_bytes = buffer_ms * rate_kbit / 8
+    rtt_s = (quality.delay_up_ms + quality.delay_down_ms) / 1000
+    return Queue(
+        rate_kbit=rate_kbit,
+        buffer_bytes=buffer_bytes,
+        burst_bytes=quality.burst_bytes,
+        crosses=own,
+        sawtooth=sawtooth(rate_kbit=rate_kbit, buffer_bytes=buffer_bytes, rtt_s=rtt_s) if own else None,
+    )

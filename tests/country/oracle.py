@@ -167,7 +167,7 @@ def _of_device(home: Home, wrongs: Iterable[Wrong]) -> Sayable:  # noqa: C901  #
         if one.ill in _SERVERS:
             right.add(Word.SERVICE_DOWN)
             beside = True
-        if one.ill is Ill.LINE_WORSE:
+        if one.ill in (Ill.LINE_WORSE, Ill.LINE_FULL):
             right.add(Word.CONGESTION)
     return Sayable(right=frozenset(right), accusable=accusable, beside=beside)
 

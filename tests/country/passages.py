@@ -42,7 +42,7 @@ class Connecting:
 
 @dataclass(slots=True, kw_only=True)
 class Flow:
-    """One TCP connection: whose, with whom, and how long it waits before it sends again."""
+    """One TCP connection: whose, with whom, how long a round trip took, and how long it waits before it sends again."""
 
     home: int
     server: Server
@@ -50,6 +50,7 @@ class Flow:
     family: int
     number: int
     rto_s: float
+    rtt_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from firmware.plans.load import load
 from tests.country.centre import Centre, CountrySaid
 from tests.country.delivery import Delivery
 from tests.country.device import HomeDevice, RoundHeard, Standing, edges
-from tests.country.faults import rules_of
+from tests.country.faults import crosses_of, rules_of
 from tests.country.hosts import Hosts, home_host
 from tests.country.internet import Internet
 from tests.country.lean import lean
@@ -29,7 +29,14 @@ from tests.country.sockets import Machine, Machines
 from tests.country.truth import Home, Ill, Truth, Wrong, clock
 from tests.country.virtual_time import NS, Agenda, VirtualClock, VirtualLoop, virtual
 
-_VANTAGE_LINE: Final = LineQuality(name="vantage", delay_up_ms=3, delay_down_ms=3, jitter_ms=0.5)
+_VANTAGE_LINE: Final = LineQuality(
+    name="vantage",
+    delay_up_ms=3,
+    delay_down_ms=3,
+    jitter_ms=0.5,
+    rate_up_kbit=1_000_000,
+    rate_down_kbit=1_000_000,
+)
 _MEMORY: Final = Path("/dev/shm")
 """Where the databases are, if there is such a place: nothing here tries a disk."""
 
@@ -101,6 +108,7 @@ class _Play:
                 quality=QUALITIES[home.line],
                 seed=f"{truth.seed}/{home.number}",
                 router_resolves=home.router_resolves,
+                crosses=crosses_of(truth, home.number),
             )
         internet = Internet(hosts, lines, rules_of(truth), seed=str(truth.seed))
         machines = Machines(self._clock, self._loop, internet)

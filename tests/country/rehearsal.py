@@ -51,7 +51,7 @@ def _on(
 
     async def run(task: Task) -> None:
         measured = await measured_by(machines, task)
-        if measured.result.outcome.failure is None:
+        if measured.result.outcome.failure is None and not measured.lost:
             found.setdefault(key_of(place, task), []).append(measured)
 
     def begin(number: int) -> None:

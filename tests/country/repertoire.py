@@ -2,8 +2,9 @@
 
 Nine of ten measurements of a country are alike. One is told again only where nothing that bears on it begins or ends
 meanwhile, where what is wrong happens to every packet or to none, and where the line loses none of the packets that it
-takes: what a line loses is drawn packet by packet all the same (`Line.passes`), and what meets a loss is measured. This
-file must never make up a result.
+takes: what a line loses is drawn packet by packet all the same (`Line.passes`), and what meets a loss is measured. Those
+packets take their places in the line's queues (`Line.takes`), so that what is measured waits for them. This file must
+never make up a result.
 """
 
 import random
@@ -16,7 +17,7 @@ from firmware.model.task import Result, Task, TaskStep
 from firmware.net import loop as loop_module
 from firmware.worker import runner
 from tests.country.hosts import Hosts
-from tests.country.lines import Line
+from tests.country.lines import Line, Taken
 from tests.country.sockets import Machines
 from tests.country.truth import Home, Ill, Truth, Wrong
 from tests.country.virtual_time import BEGAN_UTC_NS, BOOTED_NS, NS, since_s
@@ -29,8 +30,9 @@ _ELSEWHERE: Final = frozenset({Ill.POWER_CUT, Ill.COLLECTOR_DOWN})
 """What bears on no measurement: a device without power makes none."""
 _SPARING: Final = frozenset({Ill.ALLOW_LIST, Ill.CUT})
 """What bears on all hosts but those it names."""
-_CHANCE: Final = frozenset({Ill.LINE_WORSE})
-"""What happens to some packets and not to others."""
+_CHANCE: Final = frozenset({Ill.LINE_WORSE, Ill.LINE_FULL})
+"""What happens to some packets and not to others, or to each at its moment."""
+_TOGETHER_S: Final = 0.02
 
 Situation = frozenset[Wrong]
 """What is wrong, whenever it is and whoever else it is for: nothing on the way remembers (`whenever`)."""
@@ -40,7 +42,8 @@ Situation = frozenset[Wrong]
 class Measured:
     """What a measurement brought, and how long after its start the worker told that it had connected, if it did before.
 
-    `up` and `down` are how many packets it sent and got over the line, `lost` how many of them the line lost.
+    `up` and `down` are how many packets it sent and got over the line, `lost` how many of them the line lost; `packets` are
+    what came to the line's queues, with times since its start.
     """
 
     result: Result
@@ -48,6 +51,7 @@ class Measured:
     up: int = 0
     down: int = 0
     lost: int = 0
+    packets: tuple[Taken, ...] = ()
 
     def at(self, task: Task, start_ns: int) -> Result:
         """Return the result as that of a task that began at `start_ns`."""
@@ -87,7 +91,19 @@ async def measured_by(
         up=0 if way is None else way.up,
         down=0 if way is None else way.down,
         lost=0 if way is None else way.lost,
+        packets=() if way is None else _together(way.packets, since_s(result.start_boottime_ns)),
     )
+
+
+def _together(packets: Iterable[Taken], start_s: float) -> tuple[Taken, ...]:
+    """Return packets since a start, those of one direction as one that come to its queue at nearly the same time."""
+    found: list[Taken] = []
+    for at_s, size, up in sorted(packets, key=lambda one: (one[2], one[0])):
+        if found and found[-1][2] is up and at_s - start_s - found[-1][0] < _TOGETHER_S:
+            found[-1] = (found[-1][0], found[-1][1] + size, up)
+        else:
+            found.append((at_s - start_s, size, up))
+    return tuple(found)
 
 
 Repertoire = dict[tuple[object, ...], list[Measured]]
@@ -131,7 +147,10 @@ class Bearing:
         if self._situation(task, start_s, until_s) is None:
             return None
         passes = self._line.passes(chosen.up, chosen.down, since_s=start_s, until_s=until_s)
-        return chosen if passes else None
+        if not passes:
+            return None
+        self._line.takes(chosen.packets, start_s)
+        return chosen
 
     def learn(self, task: Task, measured: Measured) -> None:
         """Take note of what was measured, if it may stand for another: one of which a packet was lost may not."""

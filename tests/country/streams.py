@@ -17,6 +17,7 @@ from firmware.net.streams import TcpStream, Traffic
 from firmware.protocols.tls_bio import OPERATION
 from firmware.protocols.tls_stream import HANDSHAKE_TIMEOUT_S, Flight, Handshake, TlsStream
 from tests.country import hosts as far
+from tests.country.internet import HEADERS
 from tests.country.passages import Flow, Passage
 from tests.country.rules import Act, Kind
 from tests.country.virtual_time import BOOTED_NS, NS, since_s
@@ -25,6 +26,10 @@ from tests.country.way import Way
 HELLO_BYTES: Final = 560
 SERVER_FLIGHT: Final = (1448, 1448, 1100)
 """A server's answer to a ClientHello: its certificates."""
+_FINISHED_BYTES: Final = 132
+"""A client's last word in a handshake, with its headers."""
+_TICKETS_BYTES: Final = 560
+"""What a server says thereupon: two tickets of a session to go on from."""
 OFFSET: Final = ClockOffset(0, 1, 0)
 """Both clocks go alike here."""
 _ROOM: Final = 1448
@@ -81,13 +86,19 @@ class VirtualStream(TcpStream):
         self.flow = flow
         self.again = retransmissions
         self.max_segment = max_segment or _ROOM
+        self.is_closed = False
         self._answers: list[tuple[float, bytes | str]] = []
 
     def __enter__(self) -> Self:
         return self
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Say farewell, for which nobody waits."""
+        if not self.is_closed:
+            self.is_closed = True
+            now_s = self.net.now_s
+            for up in (True, False, True):
+                self.net.way.beside(self.flow, HEADERS, now_s, up=up)
 
     def fileno(self) -> int:
         """Return no descriptor."""
@@ -210,6 +221,9 @@ class VirtualTls(TlsStream):
             raise MeasurementFailedError(failure, operation=OPERATION)
         last = ArrivalStamp(net.now_ns(), None, OFFSET)
         self.tcp.last_arrival = last
+        net.way.beside(self.tcp.flow, _FINISHED_BYTES, net.now_s, up=True)
+        net.way.beside(self.tcp.flow, _TICKETS_BYTES, net.now_s + self.tcp.flow.rtt_s, up=False)
+        net.way.beside(self.tcp.flow, HEADERS, net.now_s + self.tcp.flow.rtt_s, up=True)
         story.finish_ns = 0
         story.phases["tls_handshake"] = self.tcp.elapsed(story.hello, last)
 

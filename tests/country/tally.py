@@ -22,7 +22,7 @@ _FIRST_S: Final = 600.0
 """Of a country's first minutes nothing is asked: its devices have hardly been heard."""
 _SETTLED_S: Final = 90.0
 """A round is a clear case that long after anything began or ended."""
-_WORDLESS: Final = frozenset({Ill.LINE_WORSE, Ill.MTU_HOLE, Ill.RESOLVER_LIES})
+_WORDLESS: Final = frozenset({Ill.LINE_WORSE, Ill.LINE_FULL, Ill.MTU_HOLE, Ill.RESOLVER_LIES})
 """What makes no clear case: what a line is like then is not plain, or has no word."""
 _NOT_ON_THE_LINE: Final = frozenset(
     {Ill.SERVER_DOWN, Ill.SERVER_RESETS_NAME, Ill.SERVER_REFUSES_COUNTRY, Ill.ANCHOR_DOWN, Ill.COLLECTOR_DOWN}

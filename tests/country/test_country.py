@@ -1,6 +1,7 @@
 """Countries in virtual time: they call the product's rules, they are the same each time, and they find what is false."""
 
 from collections import Counter
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -20,7 +21,7 @@ from tests.country.play import Story, play
 from tests.country.report import report
 from tests.country.shrink import shrink
 from tests.country.tally import tally_of
-from tests.country.truth import Home, Ill, Provider, Scope, Truth, Wrong
+from tests.country.truth import Direction, Home, Ill, Provider, Scope, Truth, Wrong
 
 FIXED = Provider(name="AS64500", kind="fixed")
 MOBILE = Provider(name="AS64501", kind="mobile")
@@ -203,6 +204,45 @@ def test_a_resolver_that_begins_to_lie_in_the_midst_of_a_round_blocks_no_platfor
     story = play(there)
     assert story.rounds[-1].rule_id == "resolver-lies"
     assert [one for one in tally_of(there, story).findings if one.mark in FALSE] == []
+
+
+FULL = Truth(
+    seed=5,
+    hours=0.22,
+    homes=(Home(number=0, provider=FIXED, province="Fars", line="dsl"),),
+    wrongs=(
+        Wrong(ill=Ill.LINE_FULL, since_s=400, until_s=700, homes=frozenset({0}), direction=Direction.UP),
+        Wrong(ill=Ill.LINE_FULL, since_s=720, until_s=3_600, homes=frozenset({0}), direction=Direction.DOWN),
+    ),
+)
+"""A DSL line that an upload fills, whose packets wait for 1.3 s at the most; then a download, for 200 ms."""
+
+
+def test_a_line_that_an_upload_fills_is_congestion_and_nobodys_doing() -> None:
+    story = play(FULL)
+    during = [one.verdict for one in story.rounds if one.since_s >= 400 and one.until_s < 700]
+    assert Counter(during).most_common(1)[0][0] == "congestion"
+    assert set(during) <= {"congestion", "ok", "inconclusive"}
+    assert {one.verdict for one in story.rounds if not 400 <= one.since_s < 700} <= {"ok", "inconclusive"}
+    assert {one.verdict for one in story.country} <= {"ok", "inconclusive"}
+    assert tally_of(FULL, story).findings == []
+
+
+def test_a_rule_that_takes_a_full_line_for_a_cut_is_found() -> None:
+    def late(facts: RoundFacts) -> bool:
+        return sum(seen.retransmitted for seen in facts.on(Rung.INTERNATIONAL)) > 2
+
+    on_purpose = Rule(
+        rule_id="on-purpose",
+        verdict=VerdictWord.INTERNATIONAL_CUT,
+        rungs=(Rung.INTERNATIONAL,),
+        condition=late,
+    )
+    with mock.patch.object(verdict_module, "RULES", (on_purpose, *verdict_module.RULES)):
+        findings = tally_of(FULL, play(replace(FULL, hours=0.15))).findings
+    assert {(one.word, one.rule_id, one.mark, one.truth) for one in findings} == {
+        ("international_cut", "on-purpose", Mark.ACCUSES, "line-full")
+    }
 
 
 def test_a_home_whose_power_is_back_is_heard_again() -> None:

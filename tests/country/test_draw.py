@@ -3,8 +3,8 @@
 import pytest
 
 from tests.country.draw import draw, kind_of
-from tests.country.kinds import CENSORED, FREE, LINES_OF
-from tests.country.truth import How, Ill
+from tests.country.kinds import CENSORED, FREE, FULL_IN, LINES_OF
+from tests.country.truth import Direction, How, Ill
 
 KINDS = (*FREE, *CENSORED)
 
@@ -25,6 +25,17 @@ def test_every_kind_takes_its_turn_and_everything_that_may_be_wrong_is_drawn() -
     assert {one.ill for one in wrongs} == set(Ill)
     assert {one.how for one in wrongs} == set(How)
     assert LINES_OF.keys() <= {one.name for one in KINDS}
+
+
+def test_lines_that_somebody_at_home_fills_are_drawn_beside_all_else() -> None:
+    drawn = [draw(seed) for seed in range(240)]
+    full = {one.seed: [w for w in one.wrongs if w.ill is Ill.LINE_FULL] for one in drawn}
+    assert all(full[one.seed] for one in drawn if one.kind == FULL_IN)
+    assert 60 < sum(map(bool, full.values())) < 120
+    found = [wrong for wrongs in full.values() for wrong in wrongs]
+    assert {one.direction for one in found} == set(Direction)
+    assert {len(one.homes) for one in found} == {1, 2, 3}
+    assert all(one.direction is None for it in drawn for one in it.wrongs if one.ill is not Ill.LINE_FULL)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda one: one.name)

@@ -32,6 +32,12 @@ def wrong(ill: Ill, homes: frozenset[int] = ALL, *hosts: str, scope: Scope = Sco
         (Ill.MTU_HOLE, "protocol_filtering", Mark.ACCUSES),
         (Ill.MTU_HOLE, "inconclusive", Mark.HONEST),
         (Ill.LINE_WORSE, "congestion", Mark.RIGHT),
+        (Ill.LINE_FULL, "congestion", Mark.RIGHT),
+        (Ill.LINE_FULL, "ok", Mark.RIGHT),
+        (Ill.LINE_FULL, "inconclusive", Mark.HONEST),
+        (Ill.LINE_FULL, "local_fault", Mark.MISTAKEN),
+        (Ill.LINE_FULL, "isp_or_wider_outage", Mark.ACCUSES),
+        (Ill.LINE_FULL, "protocol_filtering", Mark.ACCUSES),
         (Ill.ALLOW_LIST, "ok", Mark.COMFORTS),
         (Ill.TLS_FILTERED, "protocol_filtering", Mark.RIGHT),
         (Ill.COLLECTOR_DOWN, "ok", Mark.RIGHT),
@@ -99,6 +105,12 @@ def test_of_a_platform_that_is_blocked_its_own_word_alone_is_right() -> None:
     assert device_mark(there, 0, "ok", 12_000, 12_030) is Mark.MUTE
 
 
+def test_no_platform_is_blocked_where_a_home_fills_its_line() -> None:
+    there = truth(wrong(Ill.LINE_FULL))
+    for word in ("blocked_dns", "blocked_tcp", "blocked_tls", "blocked_http", "throttled_targeted"):
+        assert site_mark(there, 0, "x.com", word, since_s=12_000.0, until_s=12_030.0) is Mark.ACCUSES
+
+
 def test_a_server_that_is_down_is_nobodys_block() -> None:
     there = truth(wrong(Ill.SERVER_RESETS_NAME, frozenset(), "x.com"))
     times = {"since_s": 12_000.0, "until_s": 12_030.0}
@@ -119,6 +131,10 @@ def test_a_server_that_is_down_is_nobodys_block() -> None:
         (wrong(Ill.CUT, frozenset({0, 1}), scope=Scope.PROVIDER), "isp_outage", Mark.RIGHT),
         (wrong(Ill.POWER_CUT, frozenset({0, 2, 4}), scope=Scope.REGION), "regional_shutdown", Mark.ACCUSES),
         (wrong(Ill.POWER_CUT), "total_shutdown", Mark.ACCUSES),
+        (wrong(Ill.LINE_FULL), "ok", Mark.RIGHT),
+        (wrong(Ill.LINE_FULL), "inconclusive", Mark.HONEST),
+        (wrong(Ill.LINE_FULL), "partial_shutdown", Mark.ACCUSES),
+        (wrong(Ill.LINE_FULL, frozenset({0, 1}), scope=Scope.PROVIDER), "isp_outage", Mark.ACCUSES),
         (wrong(Ill.COLLECTOR_DOWN), "collector_fault", Mark.RIGHT),
         (wrong(Ill.COLLECTOR_DOWN), "total_shutdown", Mark.ACCUSES),
         (wrong(Ill.PROVIDER_DARK, frozenset({0, 1}), scope=Scope.PROVIDER), "total_shutdown", Mark.ACCUSES),

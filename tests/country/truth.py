@@ -20,7 +20,9 @@ class Ill(StrEnum):
     SIGN_IN = "sign-in"
     """A sign-in page of the home's own network."""
     LINE_WORSE = "line-worse"
-    """The line is full: late by `extra_ms`, and `share` of its packets lost."""
+    """The line is bad: late by `extra_ms`, and `share` of its packets lost."""
+    LINE_FULL = "line-full"
+    """Somebody in the home sends or fetches as much as the line takes, `direction` says which: packets wait, and some are dropped."""
     MTU_HOLE = "mtu-hole"
     """Packets down the line that are larger than 1,300 bytes vanish, and nobody says so."""
     # at a provider
@@ -73,6 +75,13 @@ class How(StrEnum):
     """12.2 s after the packet, as in November 2019."""
 
 
+class Direction(StrEnum):
+    """Which way a line is full."""
+
+    UP = "up"
+    DOWN = "down"
+
+
 class Scope(StrEnum):
     """Whom something is meant for."""
 
@@ -97,6 +106,7 @@ class Wrong:
     share: float = 1.0
     extra_ms: float = 0.0
     scope: Scope = Scope.HOMES
+    direction: Direction | None = None
 
     def is_on(self, since_s: float, until_s: float) -> bool:
         """Return whether it was so at any moment of a time."""
@@ -180,7 +190,7 @@ class Truth:
             which = f" {', '.join(sorted(one.hosts))}" if one.hosts else ""
             told.append(
                 f"  {clock(one.since_s)} to {clock(one.until_s)}: {one.ill} ({one.scope}, {one.how}, "
-                f"{one.share:.2f}, {one.extra_ms:.0f} ms){which}{where}"
+                f"{one.share:.2f}, {one.extra_ms:.0f} ms{f', {one.direction}' if one.direction else ''}){which}{where}"
             )
         return told
 

@@ -6,16 +6,21 @@ Tasks of a home share its line, and what it loses of one says nothing of another
 from collections.abc import Iterable
 
 from tests.country.internet import Internet
+from tests.country.lines import Taken
 from tests.country.passages import Answered, Connecting, Flow, Passage
 from tests.country.rules import Kind
 
 
 class Way:
-    """The networks as one task of a home meets them; `up` and `down` are its packets on the line, `lost` those it lost."""
+    """The networks as one task of a home meets them; `up` and `down` are its packets on the line, `lost` those it lost.
+
+    `packets` are those that came to the line's queues.
+    """
 
     def __init__(self, internet: Internet, home: int) -> None:
         self.hosts = internet.hosts
         self.up = self.down = self.lost = 0
+        self.packets: list[Taken] = []
         self._internet = internet
         self._home = home
         self._line = internet.line(home)
@@ -52,11 +57,20 @@ class Way:
         self._count(before)
         return found
 
+    def beside(self, flow: Flow, size: int, at_s: float, *, up: bool) -> float:
+        """Send what nobody waits for, as `Internet.beside` does."""
+        before = self._counts()
+        found = self._internet.beside(flow, size, at_s, up=up)
+        self._count(before)
+        return found
+
     def _counts(self) -> tuple[int, int, int]:
         line = self._line
+        line.taken = self.packets
         return line.sent[True], line.sent[False], line.lost
 
     def _count(self, before: tuple[int, int, int]) -> None:
+        self._line.taken = None
         up, down, lost = self._counts()
         self.up += up - before[0]
         self.down += down - before[1]
