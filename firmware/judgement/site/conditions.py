@@ -151,9 +151,11 @@ def ghost(facts: WebFacts) -> bool:
 
 
 def dead_name(facts: WebFacts) -> bool:
-    """Return whether a name that is dead outside is answered here."""
+    """Return whether a name that is denied outside is answered here; no answer there may be the vantage's own line's doing."""
     vantage = facts.vantage
-    dead = vantage is not None and vantage.saw_dns and not vantage.addresses
+    if vantage is None or not vantage.saw_dns or vantage.addresses:
+        return False
+    dead = vantage.dns_failure is None or vantage.dns_failure in _NO_NAME
     return dead and facts.is_first_hop and bool(facts.system and facts.answers)
 
 

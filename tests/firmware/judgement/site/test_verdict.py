@@ -244,6 +244,18 @@ class TestOwnEvidence:
         turns = arrived(lookups=(lookup(TRUE, late=(OTHER,)),))
         assert said(turns, None) == (OK, "page-proven")
 
+    def test_a_vantage_that_gets_no_answer_for_a_name_says_nothing_of_who_answers_here(self) -> None:
+        """Its own line may have died between its reference targets and the name; a denial is an answer."""
+        elsewhere = replace(lookup(TRUE), resolver="8.8.8.8", engine="udp")
+        failing = stopped(RESET, lookups=(lookup(TRUE), elsewhere))
+        mute = replace(
+            VANTAGE, addresses=(), connects={}, handshakes={}, status=None, saw_http=False, body_length=None
+        )
+        denied = replace(mute, dns_failure=str(Failure.DNS_NXDOMAIN))
+        assert said(failing, denied, TWICE) == (DNS, "answer-for-a-dead-name")
+        silent = replace(mute, dns_failure=str(Failure.TIMEOUT))
+        assert said(failing, silent, TWICE)[0] in (DOWN, UNSURE)
+
     def test_the_national_block_page(self) -> None:
         body = b'<html><head></head><body><iframe src="http://10.10.34.36?type=x"></iframe></body></html>'
         blocked = arrived(
