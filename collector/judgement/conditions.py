@@ -103,12 +103,16 @@ def most_lost(facts: ScopeFacts) -> bool:
 
 
 def groups_lost(facts: ScopeFacts) -> tuple[Group, ...]:
-    """Return the regions, or else the networks, that are lost whole while all others are well: two at least, and together."""
+    """Return the regions, or else the networks, that are lost whole while all others are well: two at least, and together.
+
+    A region that is silent without a word needs three lost: two homes may have failed by themselves beside a power cut.
+    """
     regions = [one for one in facts.regions if one.is_lost]
     if (
         len(regions) >= 2
         and all(len(one.networks) >= 2 for one in regions)
         and facts.others_well(facts.regions, regions)
+        and all(_tell(_lost_of(facts, region=one.name)) or one.lost >= MIN_DEVICES for one in regions)
         and (all(_tell(_lost_of(facts, region=one.name)) for one in regions) or _is_together(_lost_of(facts)))
     ):
         return tuple(regions)

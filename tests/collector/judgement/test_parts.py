@@ -89,6 +89,17 @@ class TestPartialShutdown:
         made = provinces(SILENT, "fars", "yazd", since_s={"fars": -4200.0})
         assert judge_scope(made, UP).verdict == "inconclusive"
 
+    def test_a_power_cut_and_two_homes_elsewhere_that_failed_by_themselves_are_no_order(self) -> None:
+        made = [
+            device
+            for device in provinces(SILENT, "fars", "yazd")
+            if device.region != "yazd" or device.network in NETWORKS[:2]
+        ]
+        assert sum(device.region == "yazd" for device in made) == 2
+        assert judge_scope(made, UP).verdict == "inconclusive"
+        told = [replace(device, state=LOST) if device.state is SILENT else device for device in made]
+        assert judge_scope(told, UP).rule_id == "groups-lost-together"
+
     def test_two_networks_that_are_lost_together_while_five_are_well(self) -> None:
         made = [
             at(
