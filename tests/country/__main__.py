@@ -96,16 +96,14 @@ def _play(options: argparse.Namespace) -> int:
 
 
 def _calibrate(path: Path, out: Path) -> int:
-    """Write the table that ships, its page and its picture, from a file of countries of this checkout's rules."""
+    """Write the table that ships, its page and its picture, from a file of countries."""
     played_before = list(results.read(path))
     others = len(played_before) - len(list(results.read(path, of=results.rules())))
     if others:
         print(
             f"{others} of {len(played_before)} countries are of other rules than this checkout's, and count"
         )
-    seeds = sorted(seed for (seed, _, _), _ in played_before)
-    hours = sorted({hours for (_, hours, _), _ in played_before})
-    source = f"{len(seeds)} made countries (seeds {seeds[0]} to {seeds[-1]}, of {' or '.join(f'{one:g}' for one in hours)} h)"
+    source = results.described(asked for asked, _ in played_before)
     found = calibrated([tally for _, tally in played_before], source)
     TABLE.write_text(to_text(found.table), encoding="utf-8")
     (out / "confidence.md").write_text(page(found), encoding="utf-8")

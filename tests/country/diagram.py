@@ -46,6 +46,8 @@ def _panel(left: int, stance: str, points: tuple[Point, ...]) -> Iterator[str]:
         x = left + _along(1 - LEAST)
         yield f'<path d="M{x:.1f} {_TOP}V{bottom}" stroke="#b3261e" stroke-dasharray="1 3" fill="none"/>'
     yield f'<text x="{left + _SIDE // 2}" y="{bottom + 34}" text-anchor="middle">false, as stated</text>'
+    turned = f"translate({left - 46} {_TOP + _SIDE // 2}) rotate(-90)"
+    yield f'<text transform="{turned}" text-anchor="middle">false, as counted</text>'
     for one in points:
         x, (low, high) = left + _along(1 - one.stated), one.interval
         yield (
@@ -70,7 +72,7 @@ def page(calibration: Calibration) -> str:
     parts = [
         "# How sure a verdict is\n",
         (
-            "Written by `python -m tests.country --calibrate FILE`; what the numbers are, and how they are made: "
+            "Written by `python -m tests.country --calibrate tests/country/played.jsonl.xz`; what the numbers are, and how they are made: "
             "[decision 41](../decisions/0041-confidence-is-counted.md), `firmware/judgement/confidence/estimate.py`.\n"
         ),
         f"Of {table.source}.\n",

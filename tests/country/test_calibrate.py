@@ -6,7 +6,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from firmware.judgement.confidence.estimate import Count
-from firmware.judgement.confidence.table import Said, made_of
+from firmware.judgement.confidence.table import Said, made_of, to_text
+from tests.country import results
+from tests.country.__main__ import PAGES, TABLE
 from tests.country.calibrate import Point, calibrated, counts_of, trials_of
 from tests.country.diagram import page, picture
 from tests.country.oracle import Mark
@@ -24,6 +26,21 @@ def country(kind: str, *said: tuple[tuple[str, str, str, str], Mark, int]) -> Ta
     for (speaker, word, rule_id, certainty), mark, times in said:
         tally.by_rule[speaker, word, rule_id, certainty, str(mark)] += times
     return tally
+
+
+def test_the_table_that_ships_is_of_the_countries_on_record() -> None:
+    on_record = list(results.read(results.PLAYED))
+    found = calibrated([tally for _, tally in on_record], results.described(asked for asked, _ in on_record))
+    assert to_text(found.table) == TABLE.read_text(encoding="utf-8")
+    assert page(found) == (PAGES / "confidence.md").read_text(encoding="utf-8")
+    assert picture(found) == (PAGES / "reliability.svg").read_text(encoding="utf-8")
+
+
+def test_nobody_is_accused_or_comforted_falsely_in_the_countries_on_record() -> None:
+    """Half of them are free. What was found before and mended is in their page: docs/explanation/country.md."""
+    tallies = [tally for _, tally in results.read(results.PLAYED)]
+    assert [one.findings for one in tallies if one.accused or one.comforted] == []
+    assert sum(one.free for one in tallies) * 2 >= len(tallies) - 1
 
 
 COUNTRIES = [

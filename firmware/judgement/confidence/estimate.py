@@ -2,7 +2,8 @@
 
 A trial is a country: n countries in which the rule spoke, in f of which it spoke falsely at least once. Rules of a class
 share a Beta prior on the share that is false (empirical Bayes). Its mean is an estimate over all of the class,
-m = (Σf + m₀·k₀) / (Σn + k₀), from what is taken before any country was played: m₀, as of k₀ countries (Jeffreys: ½, of 1). Its
+m = (Σf + m₀·k₀) / (Σn + k₀), from what is taken before any country was played: m₀, as of k₀ countries (Jeffreys: ½, of 1); Σn is
+never more than the countries that there were, since rules that speak in one country are no independent trials. Its
 strength k, the countries that it counts for, is the one of `STRENGTHS` under which the counts are likeliest (beta-binomial);
 where nothing of a class was ever false nothing tells its rules apart, and k is the largest. A rule's number is the
 posterior mean, 1 - (m·k + f) / (k + n); with n = 0 it is 1 - m.
@@ -40,12 +41,12 @@ JEFFREYS: Final = Prior(mean=0.5, strength=1)
 """What is taken where nothing is known."""
 
 
-def prior_of(counts: Iterable[Count], before: Prior = JEFFREYS) -> Prior:
-    """Return the prior of a class from the counts of its rules, and from what is taken before any of them."""
+def prior_of(counts: Iterable[Count], before: Prior = JEFFREYS, *, countries: int) -> Prior:
+    """Return the prior of a class from the counts of its rules in so many countries, and from what is taken before any of them."""
     known = [one for one in counts if one.countries]
     false = sum(one.false for one in known)
-    countries = sum(one.countries for one in known)
-    mean = (false + before.mean * before.strength) / (countries + before.strength)
+    tried = min(countries, sum(one.countries for one in known))
+    mean = (false + before.mean * before.strength) / (tried + before.strength)
     if not false:
         return Prior(mean=mean, strength=STRENGTHS[-1])
     return Prior(mean=mean, strength=max(STRENGTHS, key=lambda strength: _likelihood(known, mean, strength)))

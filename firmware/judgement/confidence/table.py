@@ -21,9 +21,9 @@ _PLACES: Final = 100_000
 """Numbers are cut to so many parts: five places."""
 LEAST: Final = 0.99
 """An accusation that is less likely so than this is not said."""
-BEFORE: Final = Prior(mean=0.005, strength=10)
-"""What is taken of a sure class before any country was played: that it is false in one of 200, as of ten countries. The rules
-were never false on 224 cases of known truth (scenarios, and QA cases of others) by which they were made, so that these count little."""
+BEFORE: Final = Prior(mean=0.005, strength=100)
+"""What is taken of a sure class before any country was played: half a falsehood, as Jeffreys has it, in a hundred countries. The
+rules were never false on 224 cases of known truth (scenarios, and QA cases of others) by which they were made."""
 LOW: Final = "low"
 """The certainty of a rule that lacks the second view which would make it sure."""
 
@@ -94,10 +94,11 @@ def made_of(counts: Mapping[Said, Count], source: str) -> Table:
     and such as never spoke, have their class's prior without it.
     """
     counted = {said: count for said, count in sorted(counts.items()) if said.of_class and count.countries}
-    of_all = _priors(counted)
+    countries = max((count.countries for count in counted.values()), default=0)  # some `ok` speaks in each
+    of_all = _priors(counted, countries)
     numbers = {said: _cut(probability(of_all[said.of_class], count)) for said, count in counted.items()}
     others = {said: count for said, count in counted.items() if not count.false or numbers[said] >= LEAST}
-    priors = _priors(others)
+    priors = _priors(others, countries)
     numbers |= {said: _cut(probability(priors[said.of_class], count)) for said, count in others.items()}
     return Table(source=source, priors=priors, counts=counted, numbers=numbers)
 
@@ -134,9 +135,11 @@ def shipped() -> Table:
     return read(resources.files(__package__).joinpath("table.json").read_text(encoding="utf-8"))
 
 
-def _priors(counts: Mapping[Said, Count]) -> dict[str, Prior]:
+def _priors(counts: Mapping[Said, Count], countries: int) -> dict[str, Prior]:
     return {
-        name: prior_of(_of_class(counts, name), JEFFREYS if name.endswith(_UNSURE) else BEFORE)
+        name: prior_of(
+            _of_class(counts, name), JEFFREYS if name.endswith(_UNSURE) else BEFORE, countries=countries
+        )
         for name in _classes()
     }
 

@@ -84,10 +84,10 @@ def test_a_number_lies_between_none_and_all_and_what_was_false_lowers_it(prior: 
 
 def test_by_hand() -> None:
     """Jeffreys, and two rules of a class of which one is false in 3 of 12."""
-    assert prior_of([]) == Prior(mean=0.5, strength=512)
-    assert prior_of([Count(countries=49, false=0)]).mean == pytest.approx(0.01)
+    assert prior_of([], countries=0) == Prior(mean=0.5, strength=512)
+    assert prior_of([Count(countries=49, false=0)], countries=49).mean == pytest.approx(0.01)
     assert probability(JEFFREYS, Count(countries=49, false=0)) == pytest.approx(0.99)
-    found = prior_of([Count(countries=200, false=0), Count(countries=12, false=3)])
+    found = prior_of([Count(countries=200, false=0), Count(countries=12, false=3)], countries=212)
     assert found.mean == pytest.approx(3.5 / 213)
     assert found.strength < 8, "they differ by more than chance, so that little is shared"
     assert probability(found, Count(countries=200, false=0)) > 0.999
@@ -95,10 +95,16 @@ def test_by_hand() -> None:
 
 
 def test_rules_that_differ_by_chance_alone_share_their_number() -> None:
-    found = prior_of([Count(countries=20, false=1)] * 8)
+    found = prior_of([Count(countries=20, false=1)] * 8, countries=160)
     assert found.strength == 512
     numbers = [probability(found, Count(countries=20, false=of)) for of in range(3)]
     assert all(first - second < 0.01 for first, second in pairwise(numbers))
+
+
+def test_rules_that_speak_in_the_same_countries_are_no_more_trials_than_these() -> None:
+    alone = prior_of([Count(countries=49, false=0)], countries=49)
+    assert prior_of([Count(countries=49, false=0)] * 20, countries=49).mean == alone.mean
+    assert prior_of([Count(countries=5, false=0)] * 2, countries=49).mean == pytest.approx(0.5 / 11)
 
 
 def test_where_nothing_was_false_a_rule_that_never_spoke_is_as_sure_as_its_class() -> None:
