@@ -108,12 +108,13 @@ def groups_lost(facts: ScopeFacts) -> tuple[Group, ...]:
     A region that is silent without a word needs three lost: two homes may have failed by themselves beside a power cut.
     """
     regions = [one for one in facts.regions if one.is_lost]
+    mute = [one for one in regions if not _tell(_lost_of(facts, region=one.name))]
     if (
         len(regions) >= 2
         and all(len(one.networks) >= 2 for one in regions)
         and facts.others_well(facts.regions, regions)
-        and all(_tell(_lost_of(facts, region=one.name)) or one.lost >= MIN_DEVICES for one in regions)
-        and (all(_tell(_lost_of(facts, region=one.name)) for one in regions) or _is_together(_lost_of(facts)))
+        and all(one.lost >= MIN_DEVICES for one in mute)
+        and (not mute or _is_together(_lost_of(facts)))
     ):
         return tuple(regions)
     networks = [one for one in facts.networks if one.is_lost]
