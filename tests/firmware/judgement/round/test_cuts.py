@@ -34,13 +34,13 @@ class TestACutWithADeadResolver:
 
     @staticmethod
     def a_round(*, anchor: str | None = None, resolver: str | None = SILENT) -> list[Observation]:
-        unnamed = Failure.DNS_TEMPORARY_FAILURE
+        unresolved = Failure.DNS_TEMPORARY_FAILURE
         asked = [
             *near(resolver=resolver),
             *pinned(4, 1, anchor, rung=IN),
-            *many(IN, 3, unnamed, first=2, operation="resolve"),
+            *many(IN, 3, unresolved, first=2, operation="resolve"),
             *pinned(4, 4, SILENT),
-            *many(SITES, 4, unnamed, operation="resolve"),
+            *many(SITES, 4, unresolved, operation="resolve"),
         ]
         return [*asked, *again([one for one in asked if one.failure is None])]
 
@@ -104,7 +104,7 @@ class TestAnAllowListAndADeadResolver:
 
     @staticmethod
     def a_round(*, passing: int = 1) -> list[Observation]:
-        unnamed = Failure.DNS_TEMPORARY_FAILURE
+        unresolved = Failure.DNS_TEMPORARY_FAILURE
         outside = [
             replace(one, failure=None, failed_operation=None) if number == passing else one
             for number, one in enumerate(pinned(4, 4, SILENT), start=1)
@@ -112,9 +112,9 @@ class TestAnAllowListAndADeadResolver:
         return [
             *near(resolver=SILENT),
             *pinned(4, 2, rung=IN),
-            *many(IN, 2, unnamed, first=3, operation="resolve"),
+            *many(IN, 2, unresolved, first=3, operation="resolve"),
             *outside,
-            *many(SITES, 4, unnamed, operation="resolve"),
+            *many(SITES, 4, unresolved, operation="resolve"),
         ]
 
     def test_it_goes_on(self) -> None:

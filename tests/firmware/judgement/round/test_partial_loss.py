@@ -127,13 +127,13 @@ class TestOnlyTheWebPasses:
         assert decide(spared, [past_part(spared)]).verdict != "protocol_filtering"
 
     def test_clocks_whose_names_are_not_resolved_were_never_asked(self) -> None:
-        unnamed = [
+        unresolved = [
             replace(one, failure=Failure.DNS_NXDOMAIN, failed_operation="resolve")
             if one.test == "ntp"
             else one
             for one in only_web()
         ]
-        assert decide(unnamed, [past_part(unnamed)]).verdict == "ok"
+        assert decide(unresolved, [past_part(unresolved)]).verdict == "ok"
 
     def test_ipv6_that_leads_nowhere_is_no_port(self) -> None:
         sixes = [replace(one, test="tcp") for one in pinned(6, 4, SILENT)]

@@ -66,11 +66,11 @@ class TestTraps:
         assert decide([*near(), *anchors, *many(OUT, 5, SILENT)]).verdict != "international_cut"
 
     def test_dns_fails_and_no_reference_was_reachable(self) -> None:
-        unnamed = many(OUT, 5, Failure.DNS_TEMPORARY_FAILURE, operation="resolve")
-        verdict = decide([*near(resolver=SILENT), *unnamed])
+        unresolved = many(OUT, 5, Failure.DNS_TEMPORARY_FAILURE, operation="resolve")
+        verdict = decide([*near(resolver=SILENT), *unresolved])
         assert verdict.verdict == "inconclusive"
         # and names that are not resolved are no silence either, though domestic names are
-        assert decide([*near(), *many(IN, 4), *unnamed, *many(IN, 4, at_s=22)]).verdict == "inconclusive"
+        assert decide([*near(), *many(IN, 4), *unresolved, *many(IN, 4, at_s=22)]).verdict == "inconclusive"
 
     @pytest.mark.parametrize("blocked", [1, 3, 4])
     def test_blocked_sites_are_no_outage(self, blocked: int) -> None:
@@ -213,8 +213,8 @@ class TestTraps:
         assert (verdict.verdict, verdict.rule_id) == ("inconclusive", "no-control")
 
     def test_a_resolver_that_fails_once_does_not_outweigh_names_that_resolve(self) -> None:
-        unnamed = many(SITES, 2, Failure.DNS_NXDOMAIN, operation="resolve")
-        assert decide([*near(resolver=SILENT), *many(OUT, 5), *unnamed]).verdict == "ok"
+        unresolved = many(SITES, 2, Failure.DNS_NXDOMAIN, operation="resolve")
+        assert decide([*near(resolver=SILENT), *many(OUT, 5), *unresolved]).verdict == "ok"
 
     def test_a_mistake_of_ours_is_no_outage(self) -> None:
         broken = many(OUT, 5, "unknown_failure: AttributeError: 'NoneType' object has no attribute 'x'")
