@@ -139,7 +139,7 @@ class Device:
         self._notifier = Notifier.from_environment()
         self._heartbeat = Heartbeat(
             watchdog_ns=self._notifier.watchdog_ns,
-            patience_ns=2 * self._schedule.calm_ns + TASK_DEADLINE_NS,
+            patience_ns=2 * self._schedule.slowest_ns + TASK_DEADLINE_NS,
             progressed_ns=now_ns,
         )
         self._rounds = OpenRounds()

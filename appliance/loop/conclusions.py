@@ -139,7 +139,7 @@ class Conclusions:
         aspect = " ".join(f"{one.name}:{one.verdict}:{one.step}" for one in judged.targets)
         word = concluded(verdict.verdict, verdict.rule_id)
         self._schedule.concluded(word, now_ns, aspect=aspect)
-        self._sentinel.concluded(word, now_ns, is_quick=ended.is_quick)
+        self._sentinel.concluded(word, now_ns, is_quick=ended.is_quick, connected=ended.connected_references)
         if word in GONE:
             self._sync.link_is_gone()
         elif word != VerdictWord.INCONCLUSIVE:

@@ -259,6 +259,16 @@ class RunningRound:
         return self._names(self._connected & self._open)
 
     @property
+    def connected_references(self) -> frozenset[str]:
+        """The names of the reference targets that accepted a connection, whenever they were asked."""
+        accepted = {
+            seen.target_name
+            for seen in self._seen.values()
+            if seen.rung is Rung.INTERNATIONAL and seen.has_connected
+        }
+        return frozenset(accepted | set(self.out_connected))
+
+    @property
     def is_all_in(self) -> bool:
         """Whether nothing that it asked is still out."""
         return not self._open

@@ -26,6 +26,14 @@ QUICK_ROUNDS: Final = 20
 """How many rounds come at the quick cadence after the start and after a change of verdict: ten minutes of them."""
 LATE_NS: Final = 15 * NS
 """A slot that is noticed later than this is missed: what is measured then is not what was to be measured."""
+NEWS_ROUNDS: Final = 2
+"""How many quick rounds after a change of verdict may draw on what is kept for news: they confirm it."""
+KEPT_ROUNDS: Final = 20
+"""The bytes of so many rounds are left over for news, however long all is not well."""
+SLOW: Final = 2
+"""A calm day that costs more than the budget bears is measured so many times more slowly, rather than not to its end."""
+_MEMORY: Final = 8
+"""What a round costs of late is known from about so many."""
 GAP_HELD_NS: Final = 300 * NS
 """Slots missed one after the other for one reason are told as one gap, at the latest this long after the first."""
 
@@ -140,7 +148,8 @@ class Schedule:
     """The slots of one device: of its rounds, and of the `tasks` beside them.
 
     `calm` is the round at its calm period; `quick_ns` its period after the start, after a change of verdict and
-    while all is not well, as far as the budget bears it. The first round is due at once, so that a verdict comes
+    while all is not well, as far as the budget bears it. Where it does not bear the calm period either, since rounds cost
+    more than they usually do, that is doubled until it does. The first round is due at once, so that a verdict comes
     within 30 s. `beside_bytes_per_day` is what others spend of the same budget. `settled_ns` is where an earlier run of the same boot left off (`settled` says it), else None.
     """
 
@@ -167,7 +176,8 @@ class Schedule:
         self._open: dict[str, tuple[Missed, int]] = {}
         self._closed: list[Missed] = []
         tasks = tuple(tasks)
-        self._calm_bytes = beside_bytes_per_day + sum(job.bytes_per_day for job in (calm, *tasks))
+        self._beside_bytes = beside_bytes_per_day + sum(job.bytes_per_day for job in tasks)
+        self._round_bytes = float(calm.usual_bytes)
         self._slots = {
             job.name: _Slots(job, Grid.of(device, job.name, job.period_ns), now_ns, 0)
             for job in (calm, *tasks)
@@ -195,6 +205,11 @@ class Schedule:
         """The round's period when all is well."""
         return self._calm.period_ns
 
+    @property
+    def slowest_ns(self) -> int:
+        """The round's longest period."""
+        return SLOW * self._calm.period_ns
+
     def next_due_ns(self) -> int:
         """Return when `look` is to be called next."""
         return self._heap[0][0]
@@ -216,14 +231,19 @@ class Schedule:
         """Take note that what `look` gave for `name` has ended, and cost `count` bytes."""
         self._running.pop(name, None)
         self.budget.settle(name, count, now_ns)
+        if name == self._calm.name:
+            mean = self._round_bytes + (count - self._round_bytes) / _MEMORY
+            self._round_bytes = max(mean, float(self._calm.usual_bytes))
 
     def hurry(self, now_ns: int) -> bool:
-        """Make a round due now, and those after it quick ones; return whether it was not so already.
+        """Make a round due now, and those after it quick ones; return whether it was not so already, and can be afforded.
 
         It stands for the slots of the period that begins with it, as the first one does.
         """
         slots = self._slots[self._calm.name]
         if self._calm.name in self._running or self._first is not None or slots.due_ns <= now_ns:
+            return False
+        if not self._bears_one_more(now_ns):
             return False
         self._quick_left = QUICK_ROUNDS
         self._set_pace(now_ns)
@@ -303,12 +323,24 @@ class Schedule:
 
     def _wanted_ns(self, now_ns: int) -> int:
         well = self._verdict is None or self._verdict in STEADY
+        is_news = self._quick_left > QUICK_ROUNDS - NEWS_ROUNDS
         hurried = self._quick_left > 0 or not well
-        # Beside the quick round itself, the next calm one at its dearest, and one more: grids do not meet evenly.
-        count = 2 * self._calm.usual_bytes + self._calm.most_bytes
-        if hurried and self.budget.sustains(count, self._calm_bytes, now_ns):
+        kept = 0 if is_news else KEPT_ROUNDS * self._calm.usual_bytes
+        if hurried and self._bears_one_more(now_ns, kept=kept):
             return self._quick_ns
-        return self._calm.period_ns
+        is_borne = self.budget.sustains(self._calm.most_bytes, self._bytes_per_day, now_ns)
+        return self._calm.period_ns if is_borne else self.slowest_ns
+
+    def _bears_one_more(self, now_ns: int, *, kept: int = 0) -> bool:
+        """Return whether one round more than the calm ones can be paid for, and `kept` bytes are left over."""
+        # Beside that round itself, the next calm one at its dearest, and one more: grids do not meet evenly.
+        count = 2 * self._calm.usual_bytes + self._calm.most_bytes + kept
+        return self.budget.sustains(count, self._bytes_per_day, now_ns)
+
+    @property
+    def _bytes_per_day(self) -> float:
+        """About what the calm rounds, at what they cost of late, and all beside them cost in 24 hours."""
+        return self._beside_bytes + self._round_bytes * DAY_NS / self._calm.period_ns
 
     def _miss(self, slots: _Slots, after_ns: int, until_ns: int, *, reason: Reason, now_ns: int) -> None:
         grid, name = slots.grid, slots.job.name

@@ -2,8 +2,9 @@
 
 Every `PERIOD_NS` one pinned reference target is asked for a connection, another one each time. Silence is asked
 again at once of the next reference target; if that is silent too, a round is wanted now. While the last verdict says that
-the outside is gone, one answer is enough to want a round. It concludes nothing, its probes make no records, and it
-rests while a round is under way. Times are CLOCK_BOOTTIME in ns.
+the outside is gone, one answer is enough to want a round. What the last round saw is no news: who was silent in it is not
+asked whether it is silent, nor who answered in it whether it answers. It concludes nothing, its probes make no records,
+and it rests while a round is under way. Times are CLOCK_BOOTTIME in ns.
 """
 
 from dataclasses import dataclass
@@ -62,7 +63,9 @@ class Sentinel:
         self._due_ns = now_ns + PERIOD_NS
         self._next = 0
         self._open: str | None = None
+        self._asked = ""
         self._is_second = False
+        self._connected = frozenset(one.name for one in self._references)
         self._verdict = ""
         self._patience_ms = SLOW_PATIENCE_MS
         self._held_until_ns = now_ns
@@ -88,11 +91,11 @@ class Sentinel:
         self._open = None
         self._budget.settle(NAME, PROBE_BYTES, now_ns)
         gone = self._verdict in GONE
-        if not reached and not gone and not self._is_second:
+        is_news = reached == gone and (self._asked in self._connected) != gone
+        if is_news and not gone and not self._is_second:
             self._is_second = True
-            again = self._ask(now_ns)
-            return again, False
-        wanted = reached == gone and now_ns >= self._held_until_ns
+            return self._ask(now_ns), False
+        wanted = is_news and now_ns >= self._held_until_ns
         if wanted:
             self._held_until_ns = now_ns + HOLD_NS
         return (), wanted
@@ -103,8 +106,12 @@ class Sentinel:
             self._open = None
             self._budget.settle(NAME, 0, now_ns)
 
-    def concluded(self, verdict: str, now_ns: int, *, is_quick: bool) -> None:
-        """Take note of a round's verdict: what the sentinel looks for depends on it, and on the line how long."""
+    def concluded(self, verdict: str, now_ns: int, *, is_quick: bool, connected: frozenset[str]) -> None:
+        """Take note of a round's verdict and of the targets that accepted a connection in it, by name.
+
+        What the sentinel looks for, and of whom, depends on these, and on the line how long.
+        """
+        self._connected = connected
         self._patience_ms = PATIENCE_MS if is_quick else SLOW_PATIENCE_MS
         if verdict != self._verdict:
             self._held_until_ns = now_ns
@@ -114,9 +121,9 @@ class Sentinel:
     def _ask(self, now_ns: int) -> tuple[Task, ...]:
         if not self._budget.reserve(NAME, PROBE_BYTES, now_ns):
             return ()
-        reference = self._references[self._next % len(self._references)]
-        self._next += 1
+        reference = self._next_of(gone=self._verdict in GONE)
         self.probes += 1
+        self._asked = reference.name
         self._open = f"{PREFIX}{self.probes}"
         return (
             Task(
@@ -130,3 +137,10 @@ class Sentinel:
                 deadline_boottime_ns=now_ns + (self._patience_ms + 1_000) * 1_000_000,
             ),
         )
+
+    def _next_of(self, *, gone: bool) -> SentinelTarget:
+        """Return whom to ask, in turns: of those whose answer, or silence, would be news; of all where there are no two."""
+        telling = [one for one in self._references if (one.name in self._connected) != gone]
+        among = telling if len(telling) > 1 else self._references
+        self._next += 1
+        return among[self._next % len(among)]

@@ -157,6 +157,14 @@ def test_a_long_outage_never_costs_the_calm_rounds() -> None:
     assert 800 <= len(first_day) <= 875
 
 
+def test_rounds_that_cost_more_than_they_should_are_slowed_rather_than_ended() -> None:
+    # At the calm pace 720 of them cost 86 MB a day.
+    schedule = make(budget=70_000_000)
+    slots = run_until(schedule, START + 3 * DAY_NS, verdict="ok", cost=COST * 3 // 2)
+    assert schedule.missed(START + 3 * DAY_NS, all_of_them=True) == []
+    assert max(b - a for a, b in itertools.pairwise(slots)) <= 2 * schedule.slowest_ns
+
+
 # Every slot is accounted for
 
 
@@ -371,13 +379,35 @@ class TestHurry:
         assert len(slots) >= 9
         assert schedule.missed(now_ns + 300 * NS, all_of_them=True) == []
 
-    def test_it_costs_what_any_round_costs(self) -> None:
+    def test_it_is_not_made_of_bytes_that_the_calm_rounds_need(self) -> None:
         schedule = make(budget=MOST)
         run_until(schedule, START)
-        assert schedule.hurry(START + 10 * NS)
+        assert not schedule.hurry(START + 10 * NS)
         assert schedule.look(START + 10 * NS) == []
-        (gap,) = schedule.missed(START + 10 * NS, all_of_them=True)
-        assert gap.reason is Reason.BUDGET
+        assert schedule.missed(START + 10 * NS, all_of_them=True) == []
+
+    @pytest.mark.parametrize("wanted_every_s", [10, 60, 300])
+    def test_rounds_that_are_wanted_again_and_again_never_cost_the_calm_ones(
+        self, wanted_every_s: int
+    ) -> None:
+        """An allow-list that lets a few places pass made one more round a minute, and the day's bytes were spent at seven."""
+        schedule = make(budget=70_000_000)
+        slots = []
+        for now_ns in range(START, START + 2 * DAY_NS, wanted_every_s * NS):
+            slots += run_until(schedule, now_ns, verdict="allowlisted")
+            schedule.hurry(now_ns)
+        assert schedule.missed(START + 2 * DAY_NS, all_of_them=True) == []
+        assert max(b - a for a, b in itertools.pairwise(slots)) <= 2 * CALM
+
+    def test_after_a_long_outage_there_is_something_left_for_news(self) -> None:
+        schedule = make(budget=70_000_000)
+        run_until(schedule, START + DAY_NS, verdict="international_cut")
+        assert schedule.period_ns == CALM
+        assert schedule.hurry(schedule.next_due_ns() - 50 * NS)
+        schedule.look(now_ns := schedule.next_due_ns())
+        schedule.ended(ROUND, COST, now_ns + NS)
+        schedule.concluded("ok", now_ns + NS)
+        assert schedule.period_ns == QUICK  # so that the next round confirms it
 
     @given(st.lists(st.integers(1, 200), max_size=30))
     def test_no_slot_is_lost_or_run_twice(self, waits: list[int]) -> None:

@@ -26,12 +26,13 @@ START = 1_000 * NS
 REFERENCES = tuple(
     SentinelTarget(name=f"c{number}", target=f"192.0.2.{number}:443") for number in range(1, 4)
 )
+ALL = frozenset(one.name for one in REFERENCES)
 PATIENCE_NS = PATIENCE_MS * 1_000_000
 
 
 def make(limit: int = 10**9) -> Sentinel:
     sentinel = Sentinel(REFERENCES, Budget(limit), now_ns=START)
-    sentinel.concluded("ok", START, is_quick=True)
+    sentinel.concluded("ok", START, is_quick=True, connected=ALL)
     return sentinel
 
 
@@ -66,13 +67,13 @@ class TestNoticing:
     def test_one_answer_while_all_is_dark(self) -> None:
         for gone in ("international_cut", "isp_or_wider_outage", "local_fault"):
             sentinel = make()
-            sentinel.concluded(gone, START, is_quick=True)
+            sentinel.concluded(gone, START, is_quick=True, connected=frozenset())
             task = probe(sentinel)
             assert sentinel.take(task.task_id, reached=True, now_ns=START + 11 * NS) == ((), True)
 
     def test_silence_while_all_is_dark_is_no_news(self) -> None:
         sentinel = make()
-        sentinel.concluded("international_cut", START, is_quick=True)
+        sentinel.concluded("international_cut", START, is_quick=True, connected=frozenset())
         task = probe(sentinel)
         assert sentinel.take(task.task_id, reached=False, now_ns=START + 13 * NS) == ((), False)
 
@@ -86,9 +87,37 @@ class TestNoticing:
             _, wanted = sentinel.take(again[0].task_id, reached=False, now_ns=now_ns + PATIENCE_NS)
             if wanted:
                 wanted_ns.append(now_ns)
-                sentinel.concluded("ok", now_ns + 5 * NS, is_quick=True)
+                sentinel.concluded("ok", now_ns + 5 * NS, is_quick=True, connected=ALL)
         assert len(wanted_ns) > 1
         assert all(later - before >= HOLD_NS for before, later in itertools.pairwise(wanted_ns))
+
+    def test_who_was_silent_in_the_last_round_is_no_news_by_being_silent(self) -> None:
+        sentinel = make()
+        sentinel.concluded("allowlisted", START, is_quick=True, connected=frozenset({"c1"}))
+        for _ in range(2 * len(REFERENCES)):
+            task = probe(sentinel)
+            now_ns = task.start_boottime_ns + PATIENCE_NS
+            assert sentinel.take(task.task_id, reached=task.target_name == "c1", now_ns=now_ns) == ((), False)
+
+    def test_those_that_an_allow_list_let_pass_are_asked_and_their_silence_is_news(self) -> None:
+        sentinel = make()
+        sentinel.concluded("allowlisted", START, is_quick=True, connected=frozenset({"c1", "c3"}))
+        first = probe(sentinel)
+        (second,), _ = sentinel.take(first.task_id, reached=False, now_ns=START + 13 * NS)
+        assert {first.target_name, second.target_name} == {"c1", "c3"}
+        assert sentinel.take(second.task_id, reached=False, now_ns=START + 16 * NS) == ((), True)
+
+    def test_a_cache_that_answers_all_through_a_cut_is_no_news(self) -> None:
+        sentinel = make()
+        sentinel.concluded("international_cut", START, is_quick=True, connected=frozenset({"c2"}))
+        asked = set()
+        for _ in range(6):
+            task = probe(sentinel)
+            asked.add(task.target_name)
+            sentinel.take(task.task_id, reached=False, now_ns=task.start_boottime_ns + PATIENCE_NS)
+        assert asked == {"c1", "c3"}
+        task = probe(sentinel)
+        assert sentinel.take(task.task_id, reached=True, now_ns=task.start_boottime_ns + NS) == ((), True)
 
     def test_from_a_cut_to_a_wanted_round_in_15_s_at_most(self) -> None:
         # cut right after a probe was answered: the next comes a period later, and two must fail
@@ -99,7 +128,7 @@ class TestNoticing:
     ) -> None:
         unknown = Sentinel(REFERENCES, Budget(10**9), now_ns=START)
         slow, quick = make(), make()
-        slow.concluded("ok", START, is_quick=False)
+        slow.concluded("ok", START, is_quick=False, connected=ALL)
         tasks = [probe(one) for one in (unknown, slow, quick)]
         allowed = [task.options["timeout_ms"] for task in tasks]
         assert allowed == [SLOW_PATIENCE_MS, SLOW_PATIENCE_MS, PATIENCE_MS]
