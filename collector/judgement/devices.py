@@ -4,6 +4,7 @@ Silence is a state of its own: what it means, only others can tell. This file mu
 because it is silent, nor for well because it once was.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -31,7 +32,7 @@ class DeviceStanding(StrEnum):
     SILENT = "silent"
     """It has not been heard for longer than it should be."""
     UNCLEAR = "unclear"
-    """Its own network is at fault, or its rounds do not tell."""
+    """Its own network is at fault, its rounds do not tell, or it is heard and has no rounds to tell of."""
 
 
 _WELL: Final = frozenset(
@@ -89,23 +90,31 @@ def state_of(
     *,
     now_utc_s: float,
     period_s: float,
+    heard_utc_s: float = -math.inf,
     country: str = "",
     network: str = "",
     kind: str = "",
     region: str = "",
 ) -> DeviceState | None:
-    """Return how a device is, from its rounds in any order; None when it has none."""
+    """Return how a device is, from its rounds in any order; None when it has none.
+
+    `heard_utc_s` is when anything of it arrived last: a device whose budget of bytes is spent measures nothing and says so,
+    and one that can say that is not silent.
+    """
     told = sorted(rounds, key=lambda one: (one.utc_s, one.received_utc_s, one.word))
     if not told:
         return None
     patience_s = SILENT_PERIODS * period_s
-    heard_s = max(one.received_utc_s for one in told)
+    told_s = max(one.received_utc_s for one in told)
+    heard_s = max(told_s, heard_utc_s)
     last = told[-1]
     error_s: float | None
     before_s: float | None
     if now_utc_s - heard_s > patience_s:
         # By the collector's own clock: it fell silent after it was heard, before its next round was due.
         state, before_s, since_s, error_s = DeviceStanding.SILENT, heard_s, heard_s + period_s, 0.0
+    elif now_utc_s - told_s > patience_s:
+        state, before_s, since_s, error_s = DeviceStanding.UNCLEAR, told_s, told_s + period_s, 0.0
     else:
         state, before_s, since_s, error_s = _last_transition(told, patience_s)
     late = [one for one in told if one.received_utc_s - one.utc_s > patience_s]

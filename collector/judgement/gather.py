@@ -18,7 +18,15 @@ from collector.judgement.devices import (
     state_of,
 )
 from collector.judgement.events import Events, going_on, remembered
-from collector.judgement.last_rounds import COLUMNS, LastRounds, LastSaid, rounds_of, said_in
+from collector.judgement.last_rounds import (
+    COLUMNS,
+    LastRounds,
+    LastSaid,
+    heard_utc_s,
+    made_utc_s,
+    rounds_of,
+    said_in,
+)
 from collector.judgement.onset import Onset, onset
 from collector.judgement.outside import OutsideFacts
 from collector.judgement.scope import judge_scope
@@ -117,7 +125,16 @@ class Scopes:
                 rows = _standing(connection.execute(_LAST, (device, epoch, ROUNDS)))
                 if rows:
                     last = self._last.of(connection, device, rows)
-                    found.append(_told(device, country, last.rounds, last.said, now_utc_ns / NS))
+                    found.append(
+                        _told(
+                            device,
+                            country,
+                            last.rounds,
+                            last.said,
+                            now_utc_s=now_utc_ns / NS,
+                            heard_utc_s=heard_utc_s(connection, device, epoch),
+                        )
+                    )
         return [one for one in found if one is not None]
 
     def _heard_at(self, at_utc_ns: int) -> list[_Heard]:
@@ -129,7 +146,14 @@ class Scopes:
                     continue
                 rounds = rounds_of(connection, device, rows)
                 then = reconciled(rounds, at_utc_ns / NS)
-                one = _told(device, country, then, said_in(connection, device, rows[0]), at_utc_ns / NS)
+                one = _told(
+                    device,
+                    country,
+                    then,
+                    said_in(connection, device, rows[0]),
+                    now_utc_s=at_utc_ns / NS,
+                    heard_utc_s=made_utc_s(connection, device, rows[0], at_utc_ns),
+                )
                 if one is not None:
                     found.append(replace(one, late=_was_late(rounds, at_utc_ns / NS)))
         return found
@@ -206,13 +230,20 @@ def _scope(country: str, here: Sequence[_Heard], outside: OutsideFacts, events: 
 
 
 def _told(
-    device: str, country: str, rounds: Sequence[ReceivedRound], said: LastSaid, now_utc_s: float
+    device: str,
+    country: str,
+    rounds: Sequence[ReceivedRound],
+    said: LastSaid,
+    *,
+    now_utc_s: float,
+    heard_utc_s: float,
 ) -> _Heard | None:
     state = state_of(
         device,
         rounds,
         now_utc_s=now_utc_s,
         period_s=PERIOD_S,
+        heard_utc_s=heard_utc_s,
         country=country,
         network=said.network,
         kind=said.kind,

@@ -5,6 +5,7 @@ and must never keep what a row of the store could change: a stored record is nev
 """
 
 import json
+import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ from firmware.model.record import ClockQuality, ClockReading
 COLUMNS: Final = """SELECT boot_id, start_boottime_ns, start_utc_ns, clock_quality, clock_error_ns, received_ns, verdict,
     rule_id, epoch, seq FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND verdict IS NOT NULL"""
 """What is read of rounds; the last two columns name the record."""
+_HEARD: Final = "SELECT last_seen_ns FROM epoch WHERE device = ? AND epoch = ?"
+_MADE: Final = """SELECT max(start_utc_ns) FROM record
+    WHERE device = ?1 AND epoch = ?2 AND seq > ?3 AND start_utc_ns <= ?4 AND seq < coalesce(
+        (SELECT min(seq) FROM record WHERE device = ?1 AND epoch = ?2 AND seq > ?3 AND test = 'ladder'), 9e18)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +89,18 @@ def rounds_of(
             )
         )
     return found
+
+
+def heard_utc_s(connection: sqlite3.Connection, device: str, epoch: str) -> float:
+    """Return when anything of a device arrived last, by the collector's clock: a batch, or a greeting."""
+    (heard_ns,) = connection.execute(_HEARD, (device, epoch)).fetchone()
+    return float(heard_ns) / NS
+
+
+def made_utc_s(connection: sqlite3.Connection, device: str, row: Sequence[Any], at_utc_ns: int) -> float:
+    """Return when a device made the last record between one round, `row`, and the next, up to a moment; else -inf."""
+    (made_ns,) = connection.execute(_MADE, (device, row[-2], row[-1], at_utc_ns)).fetchone()
+    return -math.inf if made_ns is None else float(made_ns) / NS
 
 
 def said_in(connection: sqlite3.Connection, device: str, row: Sequence[Any]) -> LastSaid:

@@ -44,5 +44,15 @@ class TestOneDevice:
         heard = [(480.0 - 120 * number, 479.0 - 120 * number, "ok") for number in range(4)]
         assert not self.state(*late, *heard).was_well_unheard
 
+    def test_heard_without_rounds(self) -> None:
+        said = [ReceivedRound(utc_s=NOW - 900, received_utc_s=NOW - 899, word="ok")]
+        found = state_of("d1", said, now_utc_s=NOW, period_s=120.0, heard_utc_s=NOW - 300)
+        assert found is not None
+        assert (found.state, found.heard_utc_s) == (DeviceStanding.UNCLEAR, NOW - 300)
+        assert (found.before_utc_s, found.since_utc_s) == (NOW - 899, NOW - 779)
+        gone = state_of("d1", said, now_utc_s=NOW + 61, period_s=120.0, heard_utc_s=NOW - 300)
+        assert gone is not None
+        assert (gone.state, gone.before_utc_s) == (DeviceStanding.SILENT, NOW - 300)
+
     def test_never_heard(self) -> None:
         assert state_of("d1", [], now_utc_s=NOW, period_s=120.0) is None
