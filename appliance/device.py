@@ -38,8 +38,9 @@ from appliance.measuring import records
 from appliance.measuring.budget import NS, Budget
 from appliance.measuring.recent_rounds import RecentRounds
 from appliance.measuring.rounds import RunningRound
-from appliance.measuring.schedule import ROUND, Reason
+from appliance.measuring.schedule import ROUND
 from appliance.measuring.sentinel import PREFIX, Sentinel, targets_of
+from appliance.measuring.slots import Reason
 from appliance.measuring.worker import Worker
 from appliance.notify import Heartbeat, Notifier
 from appliance.outbox.box import ROUNDS_KEPT, Outbox

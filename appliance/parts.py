@@ -13,8 +13,9 @@ from appliance.measuring import records
 from appliance.measuring.budget import NS, Budget, wire_bytes
 from appliance.measuring.journal import Journal
 from appliance.measuring.rounds import most_bytes
-from appliance.measuring.schedule import ROUND, Schedule, ScheduledJob
+from appliance.measuring.schedule import ROUND, Schedule
 from appliance.measuring.sentinel import BYTES_PER_DAY, targets_of
+from appliance.measuring.slots import ScheduledJob
 from appliance.outbox.box import Outbox
 from appliance.settings import DeviceSettings
 from appliance.state_file import DaemonState

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from appliance.measuring.budget import NS
-from appliance.measuring.schedule import Due
+from appliance.measuring.slots import Due
 from firmware.model.plan import PlannedTask
 from firmware.model.task import Task
 

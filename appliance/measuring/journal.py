@@ -15,7 +15,8 @@ from appliance import state_file
 from appliance.events import OfflineExport, OutboxChanged, SyncChanged
 from appliance.measuring import health, records
 from appliance.measuring.rounds import RunningRound
-from appliance.measuring.schedule import Missed, Schedule
+from appliance.measuring.schedule import Schedule
+from appliance.measuring.slots import Missed
 from appliance.outbox import boots
 from appliance.outbox.box import Outbox
 from appliance.outbox.group_commit import GroupCommit

@@ -10,7 +10,7 @@ from typing import Final
 
 import firmware
 from appliance.events import OfflineExport
-from appliance.measuring.schedule import Missed
+from appliance.measuring.slots import Missed
 from appliance.transports import ConnectionAttempt, Transport
 from firmware.clock.clocks import ClockTracker, SyncPoint
 from firmware.judgement import ladder as ladder_json
@@ -128,7 +128,7 @@ def of_missed(scene: Scene, missed: Missed) -> Record:
     """Return the record of slots that were not run.
 
     `target` is the round or the task; detail `count`, `first_boottime_ns`, `last_boottime_ns`, and `reason`
-    (a statement by `appliance.measuring.schedule.Reason`).
+    (a statement by `appliance.measuring.slots.Reason`).
     """
     detail: JsonObject = {
         "count": missed.count,

@@ -19,7 +19,8 @@ from appliance.delivery.network import policy, sender
 from appliance.delivery.network.mqtt import MqttLink
 from appliance.device import Device
 from appliance.measuring import worker
-from appliance.measuring.schedule import Due, Schedule
+from appliance.measuring.schedule import Schedule
+from appliance.measuring.slots import Due
 from appliance.measuring.worker import Worker
 from appliance.outbox import group_commit
 from appliance.outbox.box import Outbox

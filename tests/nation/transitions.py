@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from appliance.measuring.schedule import QUICK_ROUNDS
+from appliance.measuring.pace import QUICK_ROUNDS
 from firmware.model.verdict_words import VerdictWord
 from tests import namespaces
 from tests.nation.country import leave_after

@@ -11,7 +11,7 @@ import pytest
 
 from appliance import state_file
 from appliance.measuring.journal import Journal, sync_point
-from appliance.measuring.schedule import Missed, Reason
+from appliance.measuring.slots import Missed, Reason
 from appliance.outbox import boots, group_commit
 from appliance.outbox.boots import BootStart
 from appliance.outbox.box import Outbox

@@ -20,7 +20,7 @@ from appliance.measuring.records import (
     of_round,
 )
 from appliance.measuring.rounds import AFRESH_NS, GRACE_NS, RunningRound, most_bytes
-from appliance.measuring.schedule import Missed, Reason
+from appliance.measuring.slots import Missed, Reason
 from firmware.clock.clocks import ClockTracker, SyncPoint
 from firmware.judgement.confidence.accusers import concluded
 from firmware.judgement.facts import Past, RoundFacts

@@ -8,17 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.measuring.budget import DAY_NS, NS, Budget
-from appliance.measuring.schedule import (
-    GAP_HELD_NS,
-    LATE_NS,
-    QUICK_ROUNDS,
-    ROUND,
-    Grid,
-    Missed,
-    Reason,
-    Schedule,
-    ScheduledJob,
-)
+from appliance.measuring.pace import QUICK_ROUNDS
+from appliance.measuring.schedule import GAP_HELD_NS, LATE_NS, ROUND, Schedule
+from appliance.measuring.slots import Grid, Missed, Reason, ScheduledJob
 
 DEVICE = "k3f9a7c2m1x8q5z0"
 CALM = 120 * NS
