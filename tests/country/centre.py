@@ -10,8 +10,8 @@ is said.
 
 import random
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ from collector.messages import OutgoingMessage
 from collector.settings import SecondVantageSettings, VantageSettings
 from collector.store.arrivals import PresenceArrived
 from collector.store.queries import Queries
-from collector.store.scopes import ScopeQueries
+from collector.store.scopes import MAX_SAID, Assessment, ScopeQueries
 from collector.store.vantage_log import VantageLog
 from collector.vantage import sweep as sweep_module
 from collector.vantage import thread as thread_module
@@ -39,7 +39,7 @@ from firmware.model.statement import probability_in
 from firmware.model.task import Task
 from firmware.worker import runner
 from tests.country.sockets import Machine, Machines
-from tests.country.virtual_time import NS, Agenda
+from tests.country.virtual_time import NS, Agenda, utc_since_s
 from tests.drills.exchange import Collector, greet, send_batch
 
 _CALM_S: Final = 600.0
@@ -51,19 +51,38 @@ _BOOT_ID: Final = "c0111ec7-0000-4000-8000-000000000000"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountrySaid:
-    """A verdict on the country, as it holds at a moment."""
+    """A verdict on the country, as it holds at a moment, or as it was said afterwards, at `later_s`, of that moment.
+
+    `since_s` is since when it is so, and `error_s` how far off that may be (None: it may have begun any time before).
+    """
 
     at_s: float
     verdict: str
     rule_id: str
     where: str
     confidence: str = ""
+    since_s: float | None = None
+    error_s: float | None = None
+    later_s: float | None = None
 
 
 class _Picked(Exception):  # noqa: N818  # no error: it carries what a sweep is about to measure out of it
     def __init__(self, targets: Sequence[VantageTarget]) -> None:
         super().__init__()
         self.targets = tuple(targets)
+
+
+def _said_at(at_s: float, one: Assessment) -> CountrySaid:
+    where = one.basis.get("where")
+    return CountrySaid(
+        at_s=at_s,
+        verdict=one.verdict,
+        rule_id=one.rule_id,
+        where=where if isinstance(where, str) else "",
+        confidence=str(probability_in(one.evidence) or ""),
+        since_s=None if one.since_ns is None else utc_since_s(one.since_ns),
+        error_s=None if one.since_error_ns is None else one.since_error_ns / NS,
+    )
 
 
 class Centre:
@@ -176,18 +195,17 @@ class Centre:
             self._vantage.look()
             self._await_vantage()
         for holding in self._holding.holding():
-            said = holding.assessment
+            said = _said_at(self._agenda.clock.since_s, holding.assessment)
             where = holding.basis.get("where")
-            self._said(
-                CountrySaid(
-                    at_s=self._agenda.clock.since_s,
-                    verdict=said.verdict,
-                    rule_id=said.rule_id,
-                    where=where if isinstance(where, str) else "",
-                    confidence=str(probability_in(said.evidence) or ""),
-                )
-            )
+            self._said(replace(said, where=where if isinstance(where, str) else ""))
         self._judge_at(_CALM_S if self._is_calm() else EVERY_S)
+
+    def said_later(self) -> Iterator[CountrySaid]:
+        """Yield what was said of earlier moments once more had come in, each moment's in the order of its saying."""
+        for change in reversed(self._holding.changes(limit=MAX_SAID)):
+            at_s = utc_since_s(change.assessment.said_ns)
+            for one in change.revisions:
+                yield replace(_said_at(at_s, one), later_s=utc_since_s(one.said_ns))
 
     def _judge_at(self, wait_s: float) -> None:
         self._judgings += 1

@@ -41,6 +41,8 @@ class Mark(StrEnum):
     """It accuses, and there is something to accuse, but not that."""
     ACCUSES = "false accusation"
     COMFORTS = "false comfort"
+    WRONG_PARTICULARS = "wrong time or group"
+    """The word is so, and what is said beside it, since when or of whom, is not (`tests.country.particulars`)."""
     MISSED = "missed"
     """What must be said (`tests.country.misses`) and never was."""
 

@@ -63,6 +63,8 @@ class Story:
 
     rounds: list[RoundSpoken] = field(default_factory=list)
     country: list[CountrySaid] = field(default_factory=list)
+    later: list[CountrySaid] = field(default_factory=list)
+    """What was said of the country's earlier moments once more had come in."""
     intake_s: list[float] = field(default_factory=list)
     """When the collector took something in."""
 
@@ -179,6 +181,10 @@ class _Play:
             if wrong.ill is Ill.POWER_CUT:
                 self._plan_power_cut(wrong)
         self._agenda.run(round(self._truth.hours * 3600 * NS), self._loop)
+        self._story.later += self._centre.said_later()
+        for said in self._story.later:
+            told = f"{clock(said.later_s or 0.0)} the country, of {clock(said.at_s)}: {said.verdict} ({said.rule_id})"
+            self._tell(f"{told} {said.where}".rstrip())
         return self._story
 
     def _plan_power_cut(self, wrong: Wrong) -> None:

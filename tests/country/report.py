@@ -32,11 +32,18 @@ def report(tally: Tally, *, took_s: float = 0.0, workers: int = 1) -> Iterator[s
     yield from _table(tally.rounds)
     yield "the country's words by truth (judgings):"
     yield from _table(tally.country)
-    for name, marks in (("devices", tally.marks), ("country", tally.country_marks)):
+    spoken = (
+        ("devices", tally.marks),
+        ("country", tally.country_marks),
+        ("country, said later of earlier moments", tally.later_marks),
+    )
+    for name, marks in spoken:
         total = sum(marks.values()) or 1
         yield f"{name}: " + ", ".join(
             f"{mark} {marks[mark]} ({marks[mark] / total:.2%})" for mark in map(str, Mark) if marks[mark]
         )
+    wrong = [f"{who} {count}" for who, count in sorted(tally.wrong_particulars.items())]
+    yield f"right words with a wrong time, or of a wrong group: {', '.join(wrong) or 'none'}"
     yield from _detection(tally)
     yield from _inconclusive(tally)
     yield from _bounds(tally)
@@ -60,7 +67,9 @@ def _detection(tally: Tally) -> Iterator[str]:
         delays = sorted(tally.delays_s.get(name, ()))
         total, missed = tally.due[name], tally.missed[name]
         told = f"median {median(delays):.0f} s, worst {delays[-1]:.0f} s" if delays else "never"
-        yield f"  {name:44s} {total - missed} of {total} ({(total - missed) / total:.0%}); {told}"
+        later = tally.told_later[name]
+        more = f"; {later} more once the homes had told" if later else ""
+        yield f"  {name:44s} {total - missed} of {total} ({(total - missed) / total:.0%}); {told}{more}"
 
 
 def _inconclusive(tally: Tally) -> Iterator[str]:

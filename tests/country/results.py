@@ -94,6 +94,8 @@ def from_line(line: str) -> tuple[Asked, Tally]:
     value = json.loads(line)
     tally = Tally()
     for one in fields(Tally):
+        if one.name not in value:
+            continue  # of before it was counted
         of = value[one.name]
         if isinstance(getattr(tally, one.name), Counter):
             of = Counter({tuple(key) if isinstance(key, list) else key: count for key, count in of})

@@ -12,9 +12,11 @@ from firmware.judgement.confidence.accusers import concluded
 from firmware.model.verdict_words import VerdictWord
 from firmware.plans.load import load
 from tests.country.causes import Case, cause_of
+from tests.country.centre import CountrySaid
 from tests.country.hosts import Hosts
 from tests.country.misses import HARD_LINES, Due, dues
 from tests.country.oracle import FALSE, Mark, country_mark, device_mark, device_rights, site_mark, truth_name
+from tests.country.particulars import are_named_so, is_time_so
 from tests.country.play import RoundSpoken, Story
 from tests.country.truth import FAULTS, Ill, Truth
 
@@ -73,6 +75,10 @@ class Tally:
     marks: Counter[str] = field(default_factory=Counter)
     country: Counter[tuple[str, str]] = field(default_factory=Counter)
     country_marks: Counter[str] = field(default_factory=Counter)
+    later_marks: Counter[str] = field(default_factory=Counter)
+    """Of what was said of a country's earlier moments once more had come in."""
+    wrong_particulars: Counter[str] = field(default_factory=Counter)
+    """By who said it: right words with a wrong time, or of a wrong group."""
     sure: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
     """By who said it (device, site, country), the word, its confidence and its mark."""
     by_rule: Counter[tuple[str, str, str, str, str]] = field(default_factory=Counter)
@@ -85,6 +91,8 @@ class Tally:
     due: Counter[str] = field(default_factory=Counter)
     """What must be said, as often as it must; `missed` of it was not said in time."""
     missed: Counter[str] = field(default_factory=Counter)
+    told_later: Counter[str] = field(default_factory=Counter)
+    """What of `missed` was said of its time once more had come in."""
 
     def add(self, other: "Tally") -> None:
         """Add the count over other countries."""
@@ -100,11 +108,14 @@ class Tally:
             "marks",
             "country",
             "country_marks",
+            "later_marks",
+            "wrong_particulars",
             "sure",
             "by_rule",
             "clear",
             "due",
             "missed",
+            "told_later",
         ):
             getattr(self, name).update(getattr(other, name))
         for key, delays in other.delays_s.items():
@@ -156,17 +167,43 @@ class _Count:
             if said.at_s < _FIRST_S:
                 continue
             mark = country_mark(self._truth, said.verdict, said.at_s)
-            name = _country_truth(self._truth, said.at_s)
-            self._tally.country[name, said.verdict] += 1
+            self._tally.country[_country_truth(self._truth, said.at_s), said.verdict] += 1
             self._tally.country_marks[str(mark)] += 1
             self._tally.sure["country", said.verdict, said.confidence, str(mark)] += 1
             word = concluded(said.verdict, said.rule_id)
             self._by_rule("country", word, said.rule_id, country_mark(self._truth, word, said.at_s))
-            case = Case(self._truth, None, mark, said.verdict, since_s=said.at_s, until_s=said.at_s)
-            self._note("country", case, said.rule_id, name, said.at_s)
+            self._country("country", said, mark)
+        for said in self._story.later:
+            mark = country_mark(self._truth, said.verdict, said.at_s)
+            self._tally.later_marks[str(mark)] += 1
+            self._country("country, later", said, mark)
         for due in dues(self._truth):
             self._due(due)
         self._tally.findings = list(self._findings.values())
+
+    def _country(self, who: str, said: CountrySaid, mark: Mark) -> None:
+        """Note what is false in what was said of the country: its word, or else since when and of whom."""
+        name = _country_truth(self._truth, said.at_s)
+        case = Case(self._truth, None, mark, said.verdict, since_s=said.at_s, until_s=said.at_s)
+        self._note(who, case, said.rule_id, name, said.at_s)
+        if mark is not Mark.RIGHT:
+            return
+        is_so = are_named_so(self._truth, said.rule_id, said.where, said.at_s)
+        if said.since_s is not None:
+            is_so &= is_time_so(
+                self._truth, said.verdict, said.at_s, since_s=said.since_s, error_s=said.error_s
+            )
+        if not is_so:
+            self._tally.wrong_particulars[who] += 1
+            case = Case(
+                self._truth,
+                None,
+                Mark.WRONG_PARTICULARS,
+                said.verdict,
+                since_s=said.at_s,
+                until_s=said.at_s,
+            )
+            self._note(who, case, said.rule_id, name, said.at_s)
 
     def _round(self, spoken: RoundSpoken) -> None:
         truth, home, span = self._truth, spoken.home, (spoken.since_s, spoken.until_s)
@@ -214,7 +251,7 @@ class _Count:
 
     def _note(self, who: str, case: Case, rule_id: str, truth: str, at_s: float) -> None:
         """Take note of what was said, if it was false: each kind of each speaker once, with how often it was said."""
-        if case.mark not in FALSE and case.mark not in (Mark.WRONG_KIND, Mark.MISSED):
+        if case.mark not in FALSE | {Mark.WRONG_KIND, Mark.WRONG_PARTICULARS, Mark.MISSED}:
             return
         one = Finding(
             seed=self._truth.seed,
@@ -243,6 +280,8 @@ class _Count:
         if first_s is not None and first_s <= due.by_s:
             return
         self._tally.missed[name] += 1
+        later = (one for one in self._story.later if due.since_s <= one.at_s and one.verdict in due.words)
+        self._tally.told_later[name] += due.home is None and any(later)
         case = Case(
             self._truth,
             due.home,

@@ -31,6 +31,11 @@ def since_s(boottime_ns: int) -> float:
     return (boottime_ns - BOOTED_NS) / NS
 
 
+def utc_since_s(utc_ns: int) -> float:
+    """Return a moment of CLOCK_REALTIME as the time since the country's beginning."""
+    return (utc_ns - BEGAN_UTC_NS) / NS
+
+
 class VirtualClock:
     """The time since the country's beginning, in ns, and both clocks of every machine in it."""
 
