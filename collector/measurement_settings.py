@@ -76,6 +76,14 @@ class MeasurementSettings:
         low=1,
         high=100_000,
     )
+    halves_bytes: int = setting(
+        64 * _MIB,
+        doc="How much of its halves of tests it holds until a collector has asked for them; past it the oldest are given up, of "
+        "the device that has the most. A half has some 2 kB.",
+        unit="bytes",
+        low=_MIB,
+        high=_MOST,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +91,8 @@ class MeasurementServerSettings:
     """A measurement server by itself, on a machine without a collector."""
 
     data: Path = setting(
-        Path("data/measurement-server"), doc="The directory for what it says of itself when it is ready."
+        Path("data/measurement-server"),
+        doc="The directory for what it says of itself when it is ready, and for its halves of tests.",
     )
     devices: Path | None = setting(
         None,

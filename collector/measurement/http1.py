@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import email.utils
 import json
-import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import h11
 
 from collector.measurement.refusals import HttpRefusal, refused
 from firmware.model.jsontypes import JsonObject
+from firmware.model.nonce import FORM, PATTERN
 
 HEAD_S: Final = 20.0
 """How long a request's head may take: a network was seen to act 12 s after the first packet."""
@@ -29,7 +29,6 @@ LINGER_BYTES: Final = 256 * 1024
 PIECE_BYTES: Final = 64 * 1024
 _MAX_HEAD_BYTES: Final = 16 * 1024
 _MAX_PARAMETERS: Final = 20
-_NONCE: Final = re.compile(r"[0-9a-f]{16,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +53,8 @@ class RequestHead:
     def nonce(self) -> str:
         """What names this transfer at both ends. Raises `RefusedError`."""
         nonce = self.query.get("nonce", "")
-        if not _NONCE.fullmatch(nonce):
-            raise refused(400, "nonce: allowed are 16 to 64 of the digits 0-9 and a-f")
+        if not PATTERN.fullmatch(nonce):
+            raise refused(400, f"nonce: allowed are {FORM}")
         return nonce
 
     def number(self, name: str, *, low: int, high: int) -> int:
@@ -66,6 +65,14 @@ class RequestHead:
         return int(text)
 
 
+@dataclass(slots=True, kw_only=True)
+class Moved:
+    """How many bytes of a test have gone each way so far: of its own, without what carries them."""
+
+    sent: int = 0
+    received: int = 0
+
+
 class HttpExchange:
     """One request and its answer on a connection that is open."""
 
@@ -74,6 +81,7 @@ class HttpExchange:
         self.writer = writer
         self.raw_head = b""
         """The request's head as it came, with what came after it in one piece: for a protocol that takes the connection over."""
+        self.moved = Moved()
         self.taken_over = False
         """Whether another protocol than HTTP answers from here on."""
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_MAX_HEAD_BYTES)
@@ -111,6 +119,12 @@ class HttpExchange:
                     self._http.receive_data(await self.reader.read(PIECE_BYTES))
         except h11.RemoteProtocolError as error:
             raise ConnectionResetError("the body ended before its end") from error
+
+    async def drained(self) -> None:
+        """Wait until there is room for more to be written. Raises `OSError` where the connection is lost."""
+        await self.writer.drain()
+        # Between a reset and asyncio's telling us, its TLS takes whatever is written and drops it: without a turn nobody tells us.
+        await asyncio.sleep(0)
 
     async def begin(self, *, length: int, content_type: str) -> None:
         """Send the head of an answer with a body of `length` bytes, which the caller then writes to `writer`."""

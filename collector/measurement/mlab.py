@@ -102,6 +102,7 @@ class MlabTests:
             async with asyncio.timeout(MAX_S + EVERY_S):
                 await (stream.download() if test == "download" else stream.upload())
         finally:
+            exchange.moved.sent, exchange.moved.received = counts.sent, counts.received
             self.allowances.release(lease, counts.sent + counts.received)
 
 

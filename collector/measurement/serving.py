@@ -1,7 +1,7 @@
 """The measurement server as a whole: the one place where its parts are made and tied together.
 
-    listener ──▶ exchange ──▶ admission (token) ──▶ handler by path ──▶ limits
-    UDP socket ──▶ session, as it was opened over TLS
+    listener ──▶ exchange ──▶ admission (token) ──▶ recorder ──▶ handler by path ──▶ limits
+    UDP socket ──▶ session, as it was opened over TLS   └──▶ log of halves ──▶ a collector that asks
 
 Nothing is served without a token of the fleet but what the operator opens to anybody (ndt7, throughput1). What goes wrong on one connection ends that one. It must never log who asks,
 from where, for which name, or with which token: what it says is counts and faults of its own.
@@ -15,28 +15,29 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from collector.errors import CollectorError
 from collector.listening import listen, take_datagrams
 from collector.measurement.admission import Admission
+from collector.measurement.giving import HALVES_PATH, HalfGiving, Keeping, keep_halves
 from collector.measurement.http1 import HttpExchange, RequestHead
 from collector.measurement.limits import Allowances, Bounds
 from collector.measurement.listener import TlsListener, group_of, tls_context
 from collector.measurement.mlab import NDT7, THROUGHPUT1, MlabTests
+from collector.measurement.recording import HalfRecorder, Handler, RecordedTest
 from collector.measurement.refusals import RefusedError, refused
 from collector.measurement.transfers import TransferLimits, Transfers
 from collector.measurement.udp import UdpEndpoint
 from collector.measurement_settings import MeasurementServerSettings, MeasurementSettings
 from collector.trust.registry import Registry
 from firmware.files.durable import write_durably
+from firmware.model.server_half import Direction
 
 READY_FILE: Final = "measurement-server.json"
-
-Handler: TypeAlias = Callable[[HttpExchange, RequestHead, str], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,11 @@ class Front:
     handlers: Mapping[str, Mapping[str, Handler]] = field(default_factory=dict)
     for_anybody: frozenset[str] = frozenset()
     """The paths that need no token; one that is shown there must count all the same."""
+    recorded: Mapping[str, RecordedTest] = field(default_factory=dict)
+    """Which paths are tests whose half is written, by `recorder`."""
+    recorder: HalfRecorder | None = None
+    halves: HalfGiving | None = None
+    """Who gives halves away, at a path of its own, to collectors."""
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one request."""
@@ -67,10 +73,17 @@ class Front:
             raise refused(404, f"there is nothing here; there is {', '.join(self.handlers)}")
         if head.method not in methods:
             raise refused(405, f"allowed is {', '.join(methods)}")
-        await methods[head.method](exchange, head, who)
+        handle = methods[head.method]
+        what = self.recorded.get(head.path)
+        if what is None or self.recorder is None:
+            await handle(exchange, head, who)
+        else:
+            await self.recorder.run(handle, exchange, head, who, what)
 
     def _who(self, exchange: HttpExchange, head: RequestHead) -> str:
-        """Return on whose account it goes: a device's, or, where anybody may, an address's."""
+        """Return on whose account it goes: a device's, or, where anybody may, an address's; a collector has none."""
+        if self.halves is not None and head.path == HALVES_PATH:
+            return self.halves.collector(head, utc_s=time.time())
         if head.path in self.for_anybody and not head.token:
             return f"anybody at {group_of(exchange.writer.get_extra_info('peername')[0])}"
         return self.admission.device(head.token, utc_s=time.time())
@@ -84,8 +97,14 @@ class Parts:
     udp: UdpEndpoint | None
 
 
-def parts_of(settings: MeasurementSettings, registry: Registry, udp_socket: socket.socket | None) -> Parts:
-    """Return what serves by `settings`, and believes `registry`."""
+def parts_of(
+    settings: MeasurementSettings,
+    registry: Registry,
+    udp_socket: socket.socket | None,
+    keeping: Keeping | None = None,
+) -> Parts:
+    """Return what serves by `settings`, and believes `registry`; halves are written where there is a `keeping`."""
+    recorder = None if keeping is None else keeping.recorder
     limits = TransferLimits(max_bytes=settings.transfer_bytes, max_s=settings.transfer_s)
     allowances = Allowances(
         Bounds(
@@ -100,19 +119,37 @@ def parts_of(settings: MeasurementSettings, registry: Registry, udp_socket: sock
         "/v1/download": {"GET": transfers.download},
         "/v1/upload": {"POST": transfers.upload, "PUT": transfers.upload},
     }
-    udp = None if udp_socket is None else UdpEndpoint(udp_socket, limits, allowances)
+    recorded = {
+        "/v1/download": RecordedTest(test="download", direction=Direction.DOWNLOAD),
+        "/v1/upload": RecordedTest(test="upload", direction=Direction.UPLOAD),
+    }
+    udp = None if udp_socket is None else UdpEndpoint(udp_socket, limits, allowances, recorder)
     if udp is not None:
         handlers["/v1/udp"] = {"POST": udp.open, "GET": udp.look, "DELETE": udp.close}
     for_anybody: set[str] = set()
-    tests = (("/ndt/v7", settings.ndt7, NDT7), ("/throughput/v1", settings.throughput1, THROUGHPUT1))
-    for path, whom, protocol in tests:
+    tests = (
+        ("ndt7", "/ndt/v7", settings.ndt7, NDT7),
+        ("throughput1", "/throughput/v1", settings.throughput1, THROUGHPUT1),
+    )
+    for test, path, whom, protocol in tests:
         if whom != "off":
             mlab = MlabTests(protocol=protocol, limits=limits, allowances=allowances)
             handlers[f"{path}/download"] = {"GET": mlab.download}
             handlers[f"{path}/upload"] = {"GET": mlab.upload}
+            for way in (Direction.DOWNLOAD, Direction.UPLOAD):
+                recorded[f"{path}/{way}"] = RecordedTest(test=test, direction=way)
         if whom == "anybody":
             for_anybody |= {f"{path}/download", f"{path}/upload"}
-    front = Front(admission=Admission(registry), handlers=handlers, for_anybody=frozenset(for_anybody))
+    if keeping is not None:
+        handlers[HALVES_PATH] = {"POST": keeping.giving.give}
+    front = Front(
+        admission=Admission(registry),
+        handlers=handlers,
+        for_anybody=frozenset(for_anybody),
+        recorded=recorded,
+        recorder=recorder,
+        halves=None if keeping is None else keeping.giving,
+    )
     return Parts(front=front, udp=udp)
 
 
@@ -134,7 +171,10 @@ def serve(settings: MeasurementServerSettings, *, on_ready: Callable[[str], None
         where = (measurement.host, measurement.port, "the measurement server")
         sock = sockets.enter_context(listen(*where))
         udp_socket = sockets.enter_context(take_datagrams(*where)) if measurement.udp else None
-        parts = parts_of(measurement, registry, udp_socket)
+        keeping = keep_halves(measurement, registry, settings.data)
+        if keeping is not None:
+            sockets.callback(keeping.close)
+        parts = parts_of(measurement, registry, udp_socket, keeping)
         listener = TlsListener(
             sock,
             context,

@@ -39,19 +39,19 @@ class Transfers:
         """Send as many bytes as are asked for; cut off at the limit of time. Raises `RefusedError`, `OSError`."""
         count = head.number("bytes", low=1, high=self.limits.max_bytes)
         lease = self.allowances.admit(device, head.nonce, count, now_s=time.monotonic())
-        sent = 0
+        moved = exchange.moved
         try:
             async with asyncio.timeout(self.limits.max_s):
                 await exchange.begin(length=count, content_type="application/octet-stream")
                 at = int.from_bytes(os.urandom(4), "big") % len(_NOISE)
-                while sent < count:
-                    piece = _NOISE[at : at + min(PIECE_BYTES, count - sent)]
+                while moved.sent < count:
+                    piece = _NOISE[at : at + min(PIECE_BYTES, count - moved.sent)]
                     at = (at + len(piece)) % len(_NOISE)
                     exchange.writer.write(piece)
-                    sent += len(piece)
-                    await exchange.writer.drain()
+                    moved.sent += len(piece)
+                    await exchange.drained()
         finally:
-            self.allowances.release(lease, sent)
+            self.allowances.release(lease, moved.sent)
 
     async def upload(self, exchange: HttpExchange, head: RequestHead, device: str) -> None:
         """Take a body and say how much came, and in how long from its head on. Raises `RefusedError`, `OSError`."""
@@ -62,15 +62,18 @@ class Transfers:
         if most > self.limits.max_bytes:
             raise refused(413, f"an upload has at most {self.limits.max_bytes} bytes")
         lease = self.allowances.admit(device, head.nonce, most, now_s=time.monotonic())
-        began_s, came = time.monotonic(), 0
+        began_s, moved = time.monotonic(), exchange.moved
         try:
             async with asyncio.timeout(self.limits.max_s):
                 async for size in exchange.body():
-                    came += size
-                    if came > most:
+                    moved.received += size
+                    if moved.received > most:
                         raise refused(413, f"an upload has at most {most} bytes")
         except TimeoutError as error:
-            raise refused(408, f"it took more than {self.limits.max_s:g} s: {came} bytes came") from error
+            raise refused(
+                408, f"it took more than {self.limits.max_s:g} s: {moved.received} bytes came"
+            ) from error
         finally:
-            self.allowances.release(lease, came)
-        await exchange.answer_json({"bytes": came, "elapsed_ms": round((time.monotonic() - began_s) * 1000)})
+            self.allowances.release(lease, moved.received)
+        elapsed_ms = round((time.monotonic() - began_s) * 1000)
+        await exchange.answer_json({"bytes": moved.received, "elapsed_ms": elapsed_ms})

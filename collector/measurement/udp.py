@@ -13,15 +13,17 @@ import contextlib
 import os
 import socket
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from collector.measurement.http1 import HttpExchange, RequestHead
 from collector.measurement.limits import Allowances, Lease
-from collector.measurement.refusals import refused
+from collector.measurement.recording import HalfRecorder, HalfTicket, RecordedTest
+from collector.measurement.refusals import RefusedError, refused
 from collector.measurement.transfers import TransferLimits
 from collector.measurement.udp_session import Address, FlowOrder, UdpSession
 from firmware.model.jsontypes import JsonObject
+from firmware.model.server_half import Direction, HalfEnd
 from firmware.net.kernel import SO_TIMESTAMPING_NEW, parse_ancillary
 from firmware.wire.measurement_udp import KEY_BYTES, LEAST_ASKED_BYTES, MAX_BYTES, SESSION_BYTES, session_of
 
@@ -32,6 +34,7 @@ _ANCILLARY_BYTES: Final = 256
 _AT_ONCE: Final = 64
 """Datagrams taken in before others are served."""
 _TICK_S: Final = 0.005
+_UDP: Final = RecordedTest(test="udp", direction=Direction.UDP)
 _BUFFER_BYTES: Final = 4 * 1024 * 1024
 
 
@@ -40,6 +43,7 @@ class _Open:
     session: UdpSession
     lease: Lease
     ending: asyncio.TimerHandle
+    ticket: HalfTicket | None
 
 
 @dataclass(slots=True)
@@ -49,6 +53,7 @@ class UdpEndpoint:
     sock: socket.socket
     limits: TransferLimits
     allowances: Allowances
+    recorder: HalfRecorder | None = None
     _open: dict[bytes, _Open] = field(default_factory=dict)
     _flows: set[asyncio.Task[None]] = field(default_factory=set)
     _secret: bytes = field(default_factory=lambda: os.urandom(KEY_BYTES), repr=False)
@@ -68,14 +73,22 @@ class UdpEndpoint:
             task.cancel()
         await asyncio.gather(*self._flows, return_exceptions=True)
         for name in tuple(self._open):
-            self._end(name)
+            self._end(name, HalfEnd.STOPPED)
 
     async def open(self, exchange: HttpExchange, head: RequestHead, device: str) -> None:
         """Open a session. Raises `RefusedError`, `OSError`."""
         count = head.number("bytes", low=2 * LEAST_ASKED_BYTES, high=self.limits.max_bytes)
         nonce = head.nonce
         now_s = time.monotonic()
-        lease = self.allowances.admit(device, nonce, count, now_s=now_s)
+        try:
+            lease = self.allowances.admit(device, nonce, count, now_s=now_s)
+        except RefusedError as error:
+            if self.recorder is not None:
+                self.recorder.refused(device, nonce, _UDP, error.refusal)
+            raise
+        ticket = None
+        if self.recorder is not None:
+            ticket = self.recorder.writer.begin(self.recorder.begun(device, nonce, _UDP, asked_bytes=count))
         session = UdpSession(
             device=device,
             nonce=nonce,
@@ -86,8 +99,10 @@ class UdpEndpoint:
             max_rate=MAX_RATE,
             ends_s=now_s + self.limits.max_s,
         )
-        ending = asyncio.get_running_loop().call_later(self.limits.max_s, self._end, session.name)
-        self._open[session.name] = _Open(session=session, lease=lease, ending=ending)
+        ending = asyncio.get_running_loop().call_later(
+            self.limits.max_s, self._end, session.name, HalfEnd.TIMED_OUT
+        )
+        self._open[session.name] = _Open(session=session, lease=lease, ending=ending, ticket=ticket)
         told: JsonObject = {
             "session": session.name.hex(),
             "key": session.key.hex(),
@@ -103,7 +118,7 @@ class UdpEndpoint:
     async def close(self, exchange: HttpExchange, head: RequestHead, device: str) -> None:
         """Tell it, and end the session. Raises `RefusedError`, `OSError`."""
         session = self._of(head, device).session
-        self._end(session.name)
+        self._end(session.name, HalfEnd.DONE)
         await exchange.answer_json(counts(session))
 
     def _of(self, head: RequestHead, device: str) -> _Open:
@@ -115,11 +130,21 @@ class UdpEndpoint:
             raise refused(404, "this device has no such session open")
         return found
 
-    def _end(self, name: bytes) -> None:
+    def _end(self, name: bytes, end: HalfEnd) -> None:
         found = self._open.pop(name)
+        session = found.session
         found.ending.cancel()
-        found.session.ends_s = 0.0
-        self.allowances.release(found.lease, found.session.spent)
+        session.ends_s = 0.0
+        self.allowances.release(found.lease, session.spent)
+        if self.recorder is not None and found.ticket is not None:
+            half = replace(
+                found.ticket.half,
+                end=end,
+                bytes_sent=session.bytes_out,
+                bytes_received=session.bytes_in,
+                udp=counts(session),
+            )
+            self.recorder.writer.end(found.ticket, half)
 
     def _readable(self) -> None:
         for _ in range(_AT_ONCE):

@@ -31,6 +31,7 @@ class WebSocketChannel:
 
     def __init__(self, exchange: HttpExchange, protocol: ServerProtocol) -> None:
         self._reader = exchange.reader
+        self._exchange = exchange
         self._writer = exchange.writer
         self._protocol = protocol
         self._waiting = list[Frame]()
@@ -105,7 +106,7 @@ class WebSocketChannel:
                 self._is_over = (
                     True  # both have said that they close: the server closes the connection (RFC 6455, 7.1.1)
                 )
-        await self._writer.drain()
+        await self._exchange.drained()
 
 
 def size_of(frame: Frame) -> int:

@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -38,18 +38,22 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownKey:
-    """One key: whose, from when it counts, and whether it was revoked (why, or None) and when. `chain` is PEM."""
+    """One key: whose, from when it counts, and whether it was revoked (why, or None) and when. `chain` is PEM.
+
+    `role` is what it was issued for, as the certificate's organisational unit has it: `device`, `collector`, ….
+    """
 
     device: str
     public: ec.EllipticCurvePublicKey
     chain: bytes
     since_s: float
+    role: str = ""
     revoked: str | None = None
     revoked_s: float | None = None
 
-    def signed(self, leaf: str, envelope: Envelope) -> bool:
-        """Return whether this key made the envelope's signature, for its device and `leaf`; not whether it counts."""
-        text = signed_text(device=self.device, leaf=leaf, payload=envelope.payload)
+    def signed(self, leaf: str, envelope: Envelope, *, to: str = "") -> bool:
+        """Return whether this key made the envelope's signature, for its device (or for `to`) and `leaf`; not whether it counts."""
+        text = signed_text(device=to or self.device, leaf=leaf, payload=envelope.payload)
         r, s = (int.from_bytes(envelope.signature[at : at + 32], "big") for at in (0, 32))
         try:
             self.public.verify(encode_dss_signature(r, s), text, ec.ECDSA(hashes.SHA256()))
@@ -181,14 +185,7 @@ class Registry:
                     log.warning("%s; it counts for nobody", error)
                 continue
             if serial in revoked:
-                known = KnownKey(
-                    device=known.device,
-                    public=known.public,
-                    chain=known.chain,
-                    since_s=known.since_s,
-                    revoked=revoked[serial][0],
-                    revoked_s=revoked[serial][1],
-                )
+                known = replace(known, revoked=revoked[serial][0], revoked_s=revoked[serial][1])
             keys[identifier] = known
             before = newest.get(known.device)
             if known.revoked is None and (before is None or before.since_s < known.since_s):
@@ -237,10 +234,16 @@ class Registry:
             public=public,
             chain=chain,
             since_s=leaf.not_valid_before_utc.timestamp(),
+            role=_role_of(leaf),
         )
         entry = (leaf.serial_number, key_id(public), known)
         self._files[file.name] = entry
         return entry
+
+
+def _role_of(certificate: x509.Certificate) -> str:
+    units = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+    return str(units[0].value) if units else ""
 
 
 def _certificate(path: Path) -> x509.Certificate:

@@ -25,11 +25,13 @@ from firmware.judgement.site.rules import WEB_RULES, WebRule
 from firmware.language.numbers import ENGLISH
 from firmware.language.translator import Translator
 from firmware.measurements import MEASUREMENTS
+from firmware.model import nonce, server_half
 from firmware.model.failures import ADDITIONS, Failure
 from firmware.model.plan import Plan
 from firmware.model.record import KEYS
 from firmware.model.record import SCHEMA as RECORD_SCHEMA
 from firmware.model.record_fields import JsonKey
+from firmware.model.server_half import KEYS as HALF_KEYS
 from firmware.model.statement_forms import FORMS
 from firmware.model.verdict_words import COLLECTOR_ONLY, VerdictWord
 from firmware.plans import load as plans
@@ -118,6 +120,17 @@ def records() -> str:
         "reads every earlier one. A record of a schema in which a key was not there yet has the key's default. Columns "
         "are what the collector's database keeps beside the record's text.\n\n"
         + table(("key", "what may be there", "since schema", "column", "what it is"), rows)
+        + _halves()
+    )
+
+
+def _halves() -> str:
+    """Return every key of a server's half, how it ends, and where a record names its nonce."""
+    keys = [_key(one)[:2] + _key(one)[4:] for one in HALF_KEYS]
+    about = told(inspect.getdoc(server_half), "firmware/model/server_half.py: a docstring")
+    about_nonces = told(inspect.getdoc(nonce), "firmware/model/nonce.py: a docstring")
+    return f"\n## A server's half\n\n{about}\n\n{about_nonces}\n\n" + table(
+        ("key", "what may be there", "what it is"), [("`schema`", "1", "The version of its form."), *keys]
     )
 
 
