@@ -5,18 +5,16 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 
+from tests.collector.measurement.websocket_client import NDT7, drain, websocket
 from tests.collector.measurement.world import MeasurementWorld, RunningServer
 from tests.needs import npm_packages
 from tests.waiting import LIMIT_S
 
-NDT7, THROUGHPUT1 = "net.measurementlab.ndt.v7", "net.measurementlab.throughput.v1"
+THROUGHPUT1 = "net.measurementlab.throughput.v1"
 MIB = 1024 * 1024
 
 
@@ -25,41 +23,6 @@ def open_server(world: MeasurementWorld) -> Iterator[RunningServer]:
     limits = {"transfer_bytes": 4096 * MIB, "bytes_per_device_per_day": 2**40, "bytes_per_day": 2**40}
     with world.server(ndt7="anybody", throughput1="anybody", **limits) as running:
         yield running
-
-
-@contextmanager
-def websocket(
-    world: MeasurementWorld,
-    server: RunningServer,
-    path: str,
-    *,
-    subprotocol: str | None = NDT7,
-    token: str = "",
-) -> Iterator[ClientConnection]:
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    with connect(
-        f"wss://localhost:{server.port}{path}",
-        ssl=world.client_tls(),
-        subprotocols=None if subprotocol is None else [subprotocol],  # type: ignore[list-item]
-        additional_headers=headers,
-        open_timeout=LIMIT_S,
-        close_timeout=LIMIT_S,
-        max_size=2**24,
-        compression=None,
-    ) as channel:
-        assert isinstance(channel, ClientConnection)
-        yield channel
-
-
-def drain(channel: ClientConnection) -> tuple[list[int], list[dict[str, Any]]]:
-    """Return the sizes of the binary messages that came until the end, and the texts."""
-    sizes, texts = [], []
-    for message in channel:
-        if isinstance(message, str):
-            texts.append(json.loads(message))
-        else:
-            sizes.append(len(message))
-    return sizes, texts
 
 
 def test_m_labs_client_completes_download_and_upload(

@@ -20,7 +20,7 @@ from firmware.model.server_half import Direction, HalfEnd, ServerHalf
 from firmware.wire.envelope import unseal
 from firmware.wire.server_halves import decode_half
 from tests.collector.measurement.halves import SERVER, AskingCollector, points
-from tests.collector.measurement.test_mlab import drain, websocket
+from tests.collector.measurement.websocket_client import drain, websocket
 from tests.collector.measurement.world import DEVICE, MeasurementWorld, RunningServer, nonce, send
 from tests.waiting import LIMIT_S, until
 
