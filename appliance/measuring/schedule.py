@@ -29,8 +29,8 @@ class Schedule:
     """The slots of one device: of its rounds, and of the `tasks` beside them.
 
     `calm` is the round at its calm period; `quick_ns` its period after the start, after a change of verdict and
-    while all is not well, as far as the budget bears it. Where it does not bear the calm period either, since rounds cost
-    more than they usually do, that is doubled until it does. The first round is due at once, so that a verdict comes
+    while all is not well, as far as the budget bears it; where it does not bear the calm period either, since rounds cost
+    more than they usually do, it is longer. The first round is due at once, so that a verdict comes
     within 30 s. `beside_bytes_per_day` is what others spend of the same budget. `settled_ns` is where an earlier run of the same boot left off (`settled` says it), else None.
     """
 
@@ -154,7 +154,7 @@ class Schedule:
         if slots.job is not self._calm:
             return self._take(slots, now_ns)
         slot_ns, self._first = slots.due_ns, None
-        slots.settle(slot_ns + slots.grid.period_ns - 1)
+        slots.settle(slot_ns + min(slots.grid.period_ns, self._calm.period_ns) - 1)
         reason = self._refusal(slots.job, now_ns)
         if reason is not None:
             self._add(Missed(name=ROUND, first_ns=slot_ns, last_ns=slot_ns, count=1, reason=reason), now_ns)

@@ -2,9 +2,10 @@
 
 Every `PERIOD_NS` one pinned reference target is asked for a connection, another one each time. Silence is asked
 again at once of the next reference target; if that is silent too, a round is wanted now. While the last verdict says that
-the outside is gone, one answer is enough to want a round. What the last round saw is no news: who was silent in it is not
-asked whether it is silent, nor who answered in it whether it answers. It concludes nothing, its probes make no records,
-and it rests while a round is under way. Times are CLOCK_BOOTTIME in ns.
+the outside is gone, one answer is enough to want a round. What the last round saw is no news: it is asked who answered in it
+while the outside is there, and who was silent in it while it is gone. A round that was wanted and came out as before makes it
+harder to want the next. It concludes nothing, its probes make no records, and it rests while a round is under way. It must
+never be without anybody to ask. Times are CLOCK_BOOTTIME in ns.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,10 @@ PATIENCE_MS: Final = 2_500
 SLOW_PATIENCE_MS: Final = 8_000
 """The same on a line that is not known to be quick: two silent probes and a round of a minute are 90 s at the most."""
 HOLD_NS: Final = 60 * NS
-"""A round that was wanted and came out as before is not wanted again within this."""
+"""A round that was wanted and came out as before is not wanted again within this, then within twice as long, and so on."""
+MOST_HOLD_NS: Final = 16 * HOLD_NS
+SURER: Final = 2
+"""Within that, but for the first minute, so many times as much news wants a round all the same: a cut must not wait."""
 PROBE_BYTES: Final = wire_bytes(0)
 BYTES_PER_DAY: Final = PROBE_BYTES * DAY_NS / PERIOD_NS
 """What it costs while all is well, as the budget counts it."""
@@ -64,11 +68,12 @@ class Sentinel:
         self._next = 0
         self._open: str | None = None
         self._asked = ""
-        self._is_second = False
+        self._news = 0
         self._connected = frozenset(one.name for one in self._references)
         self._verdict = ""
         self._patience_ms = SLOW_PATIENCE_MS
-        self._held_until_ns = now_ns
+        self._hold_ns = HOLD_NS
+        self._held_until_ns = self._rests_until_ns = now_ns
         self.probes = 0
 
     @property
@@ -81,7 +86,6 @@ class Sentinel:
         if self.due_ns is None or now_ns < self._due_ns:
             return ()
         self._due_ns = now_ns + PERIOD_NS
-        self._is_second = False
         return () if in_round else self._ask(now_ns)
 
     def take(self, task_id: str, *, reached: bool, now_ns: int) -> tuple[tuple[Task, ...], bool]:
@@ -91,14 +95,16 @@ class Sentinel:
         self._open = None
         self._budget.settle(NAME, PROBE_BYTES, now_ns)
         gone = self._verdict in GONE
-        is_news = reached == gone and (self._asked in self._connected) != gone
-        if is_news and not gone and not self._is_second:
-            self._is_second = True
-            return self._ask(now_ns), False
-        wanted = is_news and now_ns >= self._held_until_ns
-        if wanted:
-            self._held_until_ns = now_ns + HOLD_NS
-        return (), wanted
+        is_news = reached == gone and any(one.name == self._asked for one in self._telling)
+        self._news = self._news + 1 if is_news else 0
+        enough = 1 if gone else 2
+        if not is_news:
+            return (), False
+        if self._news >= enough and now_ns >= self._held_until_ns:
+            return (), self._want(now_ns)
+        if self._news >= SURER * enough:
+            return (), now_ns >= self._rests_until_ns and self._want(now_ns)
+        return self._ask(now_ns), False
 
     def lost(self, task_id: str, now_ns: int) -> None:
         """Take note that a probe was not made, which says nothing."""
@@ -114,14 +120,34 @@ class Sentinel:
         self._connected = connected
         self._patience_ms = PATIENCE_MS if is_quick else SLOW_PATIENCE_MS
         if verdict != self._verdict:
-            self._held_until_ns = now_ns
+            self._hold_ns = HOLD_NS
+            self._held_until_ns = self._rests_until_ns = now_ns
         self._verdict = verdict
         self._due_ns = now_ns + PERIOD_NS
+        self._asked, self._news = "", 0
+
+    @property
+    def _telling(self) -> tuple[SentinelTarget, ...]:
+        """Those whose silence, or answer, would be news; all where there is none."""
+        gone = self._verdict in GONE
+        return (
+            tuple(one for one in self._references if (one.name in self._connected) != gone)
+            or self._references
+        )
+
+    def _want(self, now_ns: int) -> bool:
+        is_first = now_ns >= self._held_until_ns + MOST_HOLD_NS
+        self._hold_ns = HOLD_NS if is_first else self._hold_ns
+        self._rests_until_ns, self._held_until_ns = now_ns + HOLD_NS, now_ns + self._hold_ns
+        self._hold_ns = min(2 * self._hold_ns, MOST_HOLD_NS)
+        self._news = 0
+        return True
 
     def _ask(self, now_ns: int) -> tuple[Task, ...]:
         if not self._budget.reserve(NAME, PROBE_BYTES, now_ns):
             return ()
-        reference = self._next_of(gone=self._verdict in GONE)
+        self._next += 1
+        reference = self._telling[self._next % len(self._telling)]
         self.probes += 1
         self._asked = reference.name
         self._open = f"{PREFIX}{self.probes}"
@@ -137,10 +163,3 @@ class Sentinel:
                 deadline_boottime_ns=now_ns + (self._patience_ms + 1_000) * 1_000_000,
             ),
         )
-
-    def _next_of(self, *, gone: bool) -> SentinelTarget:
-        """Return whom to ask, in turns: of those whose answer, or silence, would be news; of all where there are no two."""
-        telling = [one for one in self._references if (one.name in self._connected) != gone]
-        among = telling if len(telling) > 1 else self._references
-        self._next += 1
-        return among[self._next % len(among)]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.measuring.budget import DAY_NS, NS, Budget
-from appliance.measuring.pace import QUICK_ROUNDS
+from appliance.measuring.pace import QUICK_ROUNDS, SLOWER
 from appliance.measuring.schedule import GAP_HELD_NS, LATE_NS, ROUND, Schedule
 from appliance.measuring.slots import Grid, Missed, Reason, ScheduledJob
 
@@ -150,11 +150,19 @@ def test_a_long_outage_never_costs_the_calm_rounds() -> None:
 
 
 def test_rounds_that_cost_more_than_they_should_are_slowed_rather_than_ended() -> None:
-    # At the calm pace 720 of them cost 86 MB a day.
-    schedule = make(budget=70_000_000)
-    slots = run_until(schedule, START + 3 * DAY_NS, verdict="ok", cost=COST * 3 // 2)
+    # At the calm pace 720 of them cost 69 MB a day.
+    schedule = make(budget=60_000_000)
+    slots = run_until(schedule, START + 3 * DAY_NS, verdict="ok", cost=COST * 6 // 5)
     assert schedule.missed(START + 3 * DAY_NS, all_of_them=True) == []
-    assert max(b - a for a, b in itertools.pairwise(slots)) <= 2 * schedule.slowest_ns
+    assert CALM < max(b - a for a, b in itertools.pairwise(slots)) <= 2 * CALM
+
+
+@pytest.mark.parametrize("budget", [20_000_000, 30_000_000, 45_000_000])
+def test_a_budget_smaller_than_the_calm_day_is_spread_over_it(budget: int) -> None:
+    schedule = make(budget=budget)
+    slots = run_until(schedule, START + 3 * DAY_NS, verdict="ok")
+    assert schedule.missed(START + 3 * DAY_NS, all_of_them=True) == []
+    assert max(b - a for a, b in itertools.pairwise(slots)) <= schedule.slowest_ns + CALM
 
 
 # Every slot is accounted for
@@ -389,7 +397,26 @@ class TestHurry:
             slots += run_until(schedule, now_ns, verdict="allowlisted")
             schedule.hurry(now_ns)
         assert schedule.missed(START + 2 * DAY_NS, all_of_them=True) == []
-        assert max(b - a for a, b in itertools.pairwise(slots)) <= 2 * CALM
+        assert max(b - a for a, b in itertools.pairwise(slots)) <= 2 * SLOWER * CALM
+
+    @pytest.mark.parametrize("cost", [COST, COST * 6 // 5, MOST])
+    def test_a_round_is_wanted_in_vain_by_no_line_whose_rounds_are_dear(self, cost: int) -> None:
+        schedule = make(budget=70_000_000)
+        run_until(schedule, START + DAY_NS, cost=cost)
+        assert schedule.hurry(schedule.next_due_ns() - 1)
+
+    def test_what_changes_with_every_round_is_no_news_that_eats_what_is_kept(self) -> None:
+        schedule = make(budget=70_000_000)
+        number = 0
+        while (now_ns := schedule.next_due_ns()) <= START + DAY_NS:
+            for _ in schedule.look(now_ns):
+                number += 1
+                schedule.ended(ROUND, COST, now_ns + NS)
+                words = ("ok", "blocked_tls") if number % 2 else ("inconclusive", "congestion")
+                schedule.concluded(words[number // 2 % 2], now_ns + NS, aspect=str(number))
+        assert schedule.missed(now_ns, all_of_them=True) == []
+        assert schedule.period_ns == CALM
+        assert schedule.hurry(schedule.next_due_ns() - 50 * NS)
 
     def test_after_a_long_outage_there_is_something_left_for_news(self) -> None:
         schedule = make(budget=70_000_000)

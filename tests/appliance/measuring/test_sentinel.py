@@ -2,6 +2,7 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +47,22 @@ def probe(sentinel: Sentinel) -> Task:
     return task
 
 
+def silent_until_wanted(sentinel: Sentinel, *, answer: bool = False) -> int:
+    """Let every probe come out one way, from the next that is due on; return when a round is wanted."""
+    for _ in range(1_000):
+        task = probe(sentinel)
+        now_ns = task.start_boottime_ns
+        while True:
+            now_ns += PATIENCE_NS
+            again, wanted = sentinel.take(task.task_id, reached=answer, now_ns=now_ns)
+            if wanted:
+                return now_ns
+            if not again:
+                break
+            (task,) = again
+    raise AssertionError("no round is ever wanted")
+
+
 class TestNoticing:
     """What makes a round wanted."""
 
@@ -77,19 +94,55 @@ class TestNoticing:
         task = probe(sentinel)
         assert sentinel.take(task.task_id, reached=False, now_ns=START + 13 * NS) == ((), False)
 
-    def test_a_round_that_changed_nothing_is_not_wanted_again_at_once(self) -> None:
+    def test_rounds_that_change_nothing_are_wanted_ever_more_seldom(self) -> None:
+        """As on a line that loses two packets in a row now and then: the third is answered."""
         sentinel = make()
         wanted_ns = []
-        for _ in range(20):
+        for _ in range(200):
             task = probe(sentinel)
-            now_ns = task.start_boottime_ns + PATIENCE_NS
-            again, _ = sentinel.take(task.task_id, reached=False, now_ns=now_ns)
-            _, wanted = sentinel.take(again[0].task_id, reached=False, now_ns=now_ns + PATIENCE_NS)
-            if wanted:
-                wanted_ns.append(now_ns)
-                sentinel.concluded("ok", now_ns + 5 * NS, is_quick=True, connected=ALL)
-        assert len(wanted_ns) > 1
-        assert all(later - before >= HOLD_NS for before, later in itertools.pairwise(wanted_ns))
+            now_ns = task.start_boottime_ns
+            for answer in (False, False, True):
+                now_ns += PATIENCE_NS
+                again, wanted = sentinel.take(task.task_id, reached=answer, now_ns=now_ns)
+                if wanted:
+                    wanted_ns.append(now_ns)
+                    sentinel.concluded("ok", now_ns + 5 * NS, is_quick=True, connected=ALL)
+                if not again:
+                    break
+                (task,) = again
+        apart = [later - before for before, later in itertools.pairwise(wanted_ns)]
+        assert len(apart) >= 3
+        assert all(b >= HOLD_NS * 2**number for number, b in enumerate(apart))
+
+    def test_a_cut_right_after_a_round_that_changed_nothing_is_noticed_all_the_same(self) -> None:
+        sentinel = make()
+        now_ns = silent_until_wanted(sentinel)
+        sentinel.concluded("ok", now_ns, is_quick=True, connected=ALL)
+        assert silent_until_wanted(sentinel) - now_ns <= HOLD_NS + PERIOD_NS + 4 * PATIENCE_NS
+        sentinel.concluded("international_cut", now_ns, is_quick=True, connected=frozenset())
+        assert silent_until_wanted(sentinel, answer=True) > now_ns
+
+    @pytest.mark.parametrize("verdict", ["ok", "allowlisted", "inconclusive", "blocked_tcp", "congestion"])
+    @pytest.mark.parametrize("connected", [frozenset(), frozenset({"c1"}), frozenset({"c1", "c2"}), ALL])
+    def test_a_line_that_goes_dark_is_noticed_whoever_answered_before(
+        self, verdict: str, connected: frozenset[str]
+    ) -> None:
+        sentinel = make()
+        sentinel.concluded(verdict, START, is_quick=True, connected=connected)
+        assert silent_until_wanted(sentinel) <= START + 15 * NS
+
+    @pytest.mark.parametrize("connected", [frozenset(), frozenset({"c1"}), ALL])
+    def test_a_line_that_is_back_is_noticed_whoever_answered_before(self, connected: frozenset[str]) -> None:
+        """A middlebox that accepts every connection shows all as connected while nothing passes."""
+        sentinel = make()
+        sentinel.concluded("isp_or_wider_outage", START, is_quick=True, connected=connected)
+        assert silent_until_wanted(sentinel, answer=True) <= START + 15 * NS
+
+    def test_a_probe_of_before_the_last_round_is_no_news(self) -> None:
+        sentinel = make()
+        task = probe(sentinel)
+        sentinel.concluded("international_cut", START + 11 * NS, is_quick=True, connected=frozenset())
+        assert sentinel.take(task.task_id, reached=True, now_ns=START + 12 * NS) == ((), False)
 
     def test_who_was_silent_in_the_last_round_is_no_news_by_being_silent(self) -> None:
         sentinel = make()
