@@ -12,8 +12,14 @@ from typing import Final
 
 from firmware.model.verdict_words import VerdictWord
 
+PERIOD_S: Final = 180.0
+"""The slowest calm cadence of a plan that comes along; by it silence is told of a device whose rounds come no slower."""
 SILENT_PERIODS: Final = 3
 """A device that missed so many of its rounds is silent."""
+SLOWEST_PERIODS: Final = 4
+"""A device whose bytes are short measures so many times more slowly at most: its own rounds say so."""
+_SPACINGS: Final = 5
+"""Of so many of a device's last spacings the middle one is its period."""
 BACK_PERIODS: Final = 2
 """For so long after its last late rounds have come, that it was not heard is told by them; then it is heard again."""
 BURST_S: Final = 300.0
@@ -65,7 +71,7 @@ class DeviceState:
 
     `heard_utc_s` is when it was heard last, by the collector's clock. `since_utc_s` is when the state began as far as is known, `before_utc_s` the last moment at which it was known
     to be otherwise (None: never), `error_s` what its clock may be off in both (None: unknown). `word` is its last
-    verdict, `told_utc_s` when that round was. `was_well_unheard` says that rounds which have just arrived
+    verdict, `told_utc_s` when that round was, `period_s` about how far apart its rounds are. `was_well_unheard` says that rounds which have just arrived
     show it well while it was not heard; once it has been heard again for a while, that is over.
     """
 
@@ -81,6 +87,7 @@ class DeviceState:
     error_s: float | None = 0.0
     word: str = ""
     told_utc_s: float | None = None
+    period_s: float = PERIOD_S
     was_well_unheard: bool = False
 
 
@@ -89,8 +96,8 @@ def state_of(
     rounds: Iterable[ReceivedRound],
     *,
     now_utc_s: float,
-    period_s: float,
     heard_utc_s: float = -math.inf,
+    greeted_utc_s: float = -math.inf,
     country: str = "",
     network: str = "",
     kind: str = "",
@@ -98,23 +105,31 @@ def state_of(
 ) -> DeviceState | None:
     """Return how a device is, from its rounds in any order; None when it has none.
 
-    `heard_utc_s` is when anything of it arrived last: a device whose budget of bytes is spent measures nothing and says so,
-    and one that can say that is not silent.
+    `heard_utc_s` is when a record of it arrived last that it had not sent before: a device whose budget of bytes is spent
+    measures nothing and says so, and one that can say that is not silent. Nor is it what it was when it last measured. `greeted_utc_s` is when it greeted
+    last: one that can do no more than that is not silent either, as long as it does, and was not heard.
     """
     told = sorted(rounds, key=lambda one: (one.utc_s, one.received_utc_s, one.word))
     if not told:
         return None
+    period_s = _period_s(told)
     patience_s = SILENT_PERIODS * period_s
-    told_s = max(one.received_utc_s for one in told)
-    heard_s = max(told_s, heard_utc_s)
+    # What came while the collector's clock ran ahead came when it was measured, at the earliest.
+    told_s = max(
+        one.received_utc_s if one.received_utc_s <= now_utc_s else min(one.utc_s, now_utc_s) for one in told
+    )
+    heard_s = max(told_s, heard_utc_s if heard_utc_s <= now_utc_s else -math.inf)
     last = told[-1]
+    word = last.word
     error_s: float | None
     before_s: float | None
-    if now_utc_s - heard_s > patience_s:
+    is_silent = now_utc_s - heard_s > patience_s
+    if is_silent and not 0 <= now_utc_s - greeted_utc_s <= patience_s:
         # By the collector's own clock: it fell silent after it was heard, before its next round was due.
         state, before_s, since_s, error_s = DeviceStanding.SILENT, heard_s, heard_s + period_s, 0.0
-    elif now_utc_s - told_s > patience_s:
+    elif is_silent or now_utc_s - told_s > patience_s:
         state, before_s, since_s, error_s = DeviceStanding.UNCLEAR, told_s, told_s + period_s, 0.0
+        word = VerdictWord.INCONCLUSIVE
     else:
         state, before_s, since_s, error_s = _last_transition(told, patience_s)
     late = [one for one in told if one.received_utc_s - one.utc_s > patience_s]
@@ -130,10 +145,21 @@ def state_of(
         since_utc_s=since_s,
         before_utc_s=before_s,
         error_s=error_s,
-        word=last.word,
+        word=word,
         told_utc_s=last.utc_s,
+        period_s=period_s,
         was_well_unheard=_was_well(late) and now_utc_s - back_s <= BACK_PERIODS * period_s,
     )
+
+
+def _period_s(told: Sequence[ReceivedRound]) -> float:
+    """Return about how far apart a device's last rounds are, given in order; a time without any is no spacing of many."""
+    spacings = sorted(
+        later.utc_s - before.utc_s
+        for before, later in zip(told[-_SPACINGS - 1 :], told[-_SPACINGS:], strict=False)
+    )
+    middle_s = spacings[len(spacings) // 2] if len(spacings) == _SPACINGS else PERIOD_S
+    return min(max(middle_s, PERIOD_S), SLOWEST_PERIODS * PERIOD_S)
 
 
 def _was_well(late: Sequence[ReceivedRound]) -> bool:

@@ -7,9 +7,11 @@ import math
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Final
 
 from collector.judgement.devices import (
+    PERIOD_S,
     SILENT_PERIODS,
     DeviceStanding,
     DeviceState,
@@ -22,6 +24,7 @@ from collector.judgement.last_rounds import (
     COLUMNS,
     LastRounds,
     LastSaid,
+    greeted_utc_s,
     heard_utc_s,
     made_utc_s,
     rounds_of,
@@ -40,8 +43,6 @@ from firmware.model.record import Verdict
 
 ROUNDS: Final = 60
 """How many of a device's last rounds are looked at: half an hour of quick ones, three of calm ones."""
-PERIOD_S: Final = 180.0
-"""The slowest cadence of a plan that comes along; by it silence is told."""
 VANTAGE_S: Final = 900.0
 """The vantage's findings count when they are no older."""
 MIN_BESIDE: Final = 3
@@ -121,8 +122,8 @@ class Scopes:
     def _heard(self, now_utc_ns: int) -> list[_Heard]:
         with self._queries.reading() as connection:
             found = []
-            for device, country, epoch in self._devices(connection, now_utc_ns):
-                rows = _standing(connection.execute(_LAST, (device, epoch, ROUNDS)))
+            for device, country, epochs in self._devices(connection, now_utc_ns):
+                rows = _newest(connection.execute(_LAST, (device, epoch, ROUNDS)) for epoch in epochs)
                 if rows:
                     last = self._last.of(connection, device, rows)
                     found.append(
@@ -132,7 +133,8 @@ class Scopes:
                             last.rounds,
                             last.said,
                             now_utc_s=now_utc_ns / NS,
-                            heard_utc_s=heard_utc_s(connection, device, epoch),
+                            heard_utc_s=max(heard_utc_s(connection, device, epoch) for epoch in epochs),
+                            greeted_utc_s=greeted_utc_s(connection, device),
                         )
                     )
         return [one for one in found if one is not None]
@@ -140,8 +142,10 @@ class Scopes:
     def _heard_at(self, at_utc_ns: int) -> list[_Heard]:
         found = []
         with self._queries.reading() as connection:
-            for device, country, epoch in self._devices(connection, at_utc_ns):
-                rows = _standing(connection.execute(_UNTIL, (device, epoch, at_utc_ns, ROUNDS)))
+            for device, country, epochs in self._devices(connection, at_utc_ns):
+                rows = _newest(
+                    connection.execute(_UNTIL, (device, epoch, at_utc_ns, ROUNDS)) for epoch in epochs
+                )
                 if not rows:
                     continue
                 rounds = rounds_of(connection, device, rows)
@@ -152,25 +156,30 @@ class Scopes:
                     then,
                     said_in(connection, device, rows[0]),
                     now_utc_s=at_utc_ns / NS,
-                    heard_utc_s=made_utc_s(connection, device, rows[0], at_utc_ns),
+                    heard_utc_s=made_utc_s(connection, device, rows[0], at_utc_ns / NS),
                 )
                 if one is not None:
                     found.append(replace(one, late=_was_late(rounds, at_utc_ns / NS)))
         return found
 
-    def _devices(self, connection: sqlite3.Connection, at_utc_ns: int) -> Iterator[tuple[str, str, str]]:
-        """Yield the devices that were in service at a moment: id, country, and the epoch that was the newest then."""
+    def _devices(
+        self, connection: sqlite3.Connection, at_utc_ns: int
+    ) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """Yield the devices that were in service at a moment: id, country, and their epochs of then, the newest first."""
         rows = connection.execute(
             """SELECT device.id, device.country, epoch.epoch FROM device JOIN epoch ON epoch.device = device.id
                WHERE epoch.first_seen_ns <= ? ORDER BY device.id, epoch.first_seen_ns DESC""",
             (at_utc_ns,),
         ).fetchall()
         retired = self._retired()
-        newest: dict[str, tuple[str, str, str]] = {}
-        for row in rows:
-            if retired.get(row[0], math.inf) > at_utc_ns / NS:
-                newest.setdefault(row[0], row)
-        yield from newest.values()
+        for (device, country), of in groupby(rows, key=lambda row: (row[0], row[1])):
+            if retired.get(device, math.inf) > at_utc_ns / NS:
+                yield device, country, tuple(epoch for _, _, epoch in of)
+
+
+def _newest(found: Iterable[Iterable[Sequence[Any]]]) -> list[Sequence[Any]]:
+    """Return the rows of the first epoch that has rounds: one that a device has only just begun is no word of it."""
+    return next((rows for one in found if (rows := _standing(one))), [])
 
 
 def line_of(queries: VantageQueries, now_utc_ns: int) -> OutsideFacts:
@@ -237,13 +246,14 @@ def _told(
     *,
     now_utc_s: float,
     heard_utc_s: float,
+    greeted_utc_s: float = -math.inf,
 ) -> _Heard | None:
     state = state_of(
         device,
         rounds,
         now_utc_s=now_utc_s,
-        period_s=PERIOD_S,
         heard_utc_s=heard_utc_s,
+        greeted_utc_s=greeted_utc_s,
         country=country,
         network=said.network,
         kind=said.kind,

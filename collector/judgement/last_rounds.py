@@ -24,10 +24,14 @@ from firmware.model.record import ClockQuality, ClockReading
 COLUMNS: Final = """SELECT boot_id, start_boottime_ns, start_utc_ns, clock_quality, clock_error_ns, received_ns, verdict,
     rule_id, epoch, seq FROM record WHERE device = ? AND epoch = ? AND test = 'ladder' AND verdict IS NOT NULL"""
 """What is read of rounds; the last two columns name the record."""
-_HEARD: Final = "SELECT last_seen_ns FROM epoch WHERE device = ? AND epoch = ?"
-_MADE: Final = """SELECT max(start_utc_ns) FROM record
-    WHERE device = ?1 AND epoch = ?2 AND seq > ?3 AND start_utc_ns <= ?4 AND seq < coalesce(
-        (SELECT min(seq) FROM record WHERE device = ?1 AND epoch = ?2 AND seq > ?3 AND test = 'ladder'), 9e18)"""
+_HEARD: Final = "SELECT received_ns FROM record WHERE device = ? AND epoch = ? ORDER BY seq DESC LIMIT 1"
+_GREETED: Final = "SELECT max(heard_ns) FROM turn WHERE device = ?"
+_MADE: Final = """SELECT boot_id, start_boottime_ns, start_utc_ns, clock_quality, clock_error_ns FROM record
+    WHERE device = ?1 AND epoch = ?2 AND seq > ?3 AND seq < coalesce(
+        (SELECT min(seq) FROM record WHERE device = ?1 AND epoch = ?2 AND seq > ?3 AND test = 'ladder'), 9e18)
+    ORDER BY seq DESC LIMIT ?4"""
+_MOST_MADE: Final = 2_000
+"""So many of the records between two rounds are looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,15 +96,32 @@ def rounds_of(
 
 
 def heard_utc_s(connection: sqlite3.Connection, device: str, epoch: str) -> float:
-    """Return when anything of a device arrived last, by the collector's clock: a batch, or a greeting."""
-    (heard_ns,) = connection.execute(_HEARD, (device, epoch)).fetchone()
-    return float(heard_ns) / NS
+    """Return when the newest record of a device arrived, by the collector's clock; what is sent again is no news of it."""
+    found = connection.execute(_HEARD, (device, epoch)).fetchone()
+    return -math.inf if found is None else float(found[0]) / NS
 
 
-def made_utc_s(connection: sqlite3.Connection, device: str, row: Sequence[Any], at_utc_ns: int) -> float:
+def greeted_utc_s(connection: sqlite3.Connection, device: str) -> float:
+    """Return when a device last greeted with how it stands, by the collector's clock; -inf where it never did."""
+    (greeted_ns,) = connection.execute(_GREETED, (device,)).fetchone()
+    return -math.inf if greeted_ns is None else float(greeted_ns) / NS
+
+
+def made_utc_s(connection: sqlite3.Connection, device: str, row: Sequence[Any], at_utc_s: float) -> float:
     """Return when a device made the last record between one round, `row`, and the next, up to a moment; else -inf."""
-    (made_ns,) = connection.execute(_MADE, (device, row[-2], row[-1], at_utc_ns)).fetchone()
-    return -math.inf if made_ns is None else float(made_ns) / NS
+    timeline = timings.timeline(connection, device)
+    made = [
+        reading_at(
+            ClockReading(boottime_ns=boottime, utc_ns=start, quality=ClockQuality(quality), error_ns=error),
+            boot_id,
+            timeline,
+        ).utc_ns
+        / NS
+        for boot_id, boottime, start, quality, error in connection.execute(
+            _MADE, (device, row[-2], row[-1], _MOST_MADE)
+        )
+    ]
+    return max((one for one in made if one <= at_utc_s), default=-math.inf)
 
 
 def said_in(connection: sqlite3.Connection, device: str, row: Sequence[Any]) -> LastSaid:

@@ -11,9 +11,9 @@ from typing import Final
 from collector.judgement.devices import BURST_S, MIN_BURST, DeviceState, bursts
 from collector.judgement.services import PlatformView, ServiceLost
 
-OVERDUE_S: Final = 270.0
-"""A device not heard for so long, a period and a half, is overdue: its silence cannot be told yet, but looked into."""
-WATCHED_S: Final = 720.0
+OVERDUE_PERIODS: Final = 1.5
+"""A device not heard for so many of its periods is overdue: its silence cannot be told yet, but looked into."""
+WATCHED_PERIODS: Final = 4.0
 """For so long after devices were heard last the vantage is to look again and again: until their silence is told, and past it."""
 BACK_S: Final = 600.0
 """So long after the collector's own line came back devices may still be on their way: they wait up to 300 s between tries."""
@@ -71,10 +71,15 @@ def wants_look(devices: Iterable[DeviceState], outside: OutsideFacts, now_utc_s:
     It goes on wanting until their silence can be told, so that an outage of the collector's own is seen while it lasts, and
     again before what it saw is too old to count.
     """
-    overdue = sorted(one.heard_utc_s for one in devices if now_utc_s - one.heard_utc_s > OVERDUE_S)
-    for first, last in zip(overdue, overdue[MIN_BURST - 1 :], strict=False):
-        enough_s = max(last + OVERDUE_S, now_utc_s - WATCHED_S)
+    overdue = sorted(
+        (one.heard_utc_s, one.period_s)
+        for one in devices
+        if now_utc_s - one.heard_utc_s > OVERDUE_PERIODS * one.period_s
+    )
+    for (first, _), (last, period_s) in zip(overdue, overdue[MIN_BURST - 1 :], strict=False):
+        watched_s = WATCHED_PERIODS * period_s
+        enough_s = max(last + OVERDUE_PERIODS * period_s, now_utc_s - watched_s)
         is_told = outside.reached_utc_s is not None and outside.reached_utc_s > enough_s
-        if last - first <= BURST_S and (now_utc_s - last <= WATCHED_S or not is_told):
+        if last - first <= BURST_S and (now_utc_s - last <= watched_s or not is_told):
             return True
     return False

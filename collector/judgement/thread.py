@@ -13,8 +13,8 @@ from typing import Final
 
 from collector.errors import StoreError
 from collector.judgement.changes import assessment_of, events_of, is_change, outside_of, revision
-from collector.judgement.devices import SILENT_PERIODS
-from collector.judgement.gather import PERIOD_S, Scopes
+from collector.judgement.devices import PERIOD_S, SILENT_PERIODS
+from collector.judgement.gather import Scopes
 from collector.judgement.outside import wants_look
 from collector.store.queries import Queries
 from collector.store.scopes import ScopeLog, ScopeQueries

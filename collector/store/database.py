@@ -137,6 +137,8 @@ class Store:
                     if not self._bounds.begins(hello.device, hello.epoch):
                         continue
                     # Seen first, so that there is a row to note a conflict in; what one in conflict counts to is nothing.
+                    if hello.past:
+                        ended_epochs.place(self._connection, hello, received_ns)
                     self._epoch_seen(hello.device, hello.epoch, received_ns, 0, None)
                     last_shared = incarnations.meet(self._connection, hello)
                     if last_shared is None:

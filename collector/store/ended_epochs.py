@@ -8,6 +8,20 @@ say that a device was heard in such an epoch, nor that anything of it is here.
 import sqlite3
 
 from collector.store.arrivals import HelloArrived
+from firmware.wire.messages import Hello
+
+
+def place(connection: sqlite3.Connection, hello: Hello, received_ns: int) -> None:
+    """Place an ended epoch that speaks of itself, and was not known, before all that are: it is nothing new of the device.
+
+    The caller holds the transaction.
+    """
+    connection.execute(
+        """INSERT INTO epoch (device, epoch, first_seen_ns, last_seen_ns)
+           SELECT ?1, ?2, min(first_seen_ns) - 1, ?3 FROM epoch WHERE device = ?1 GROUP BY device
+           ON CONFLICT (device, epoch) DO NOTHING""",
+        (hello.device, hello.epoch, received_ns),
+    )
 
 
 def note(connection: sqlite3.Connection, arrived: HelloArrived) -> None:

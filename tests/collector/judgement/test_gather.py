@@ -14,7 +14,6 @@ from collector.judgement import last_rounds
 from collector.judgement.devices import ReceivedRound
 from collector.judgement.gather import Scopes
 from collector.judgement.last_rounds import rounds_of
-from collector.store.arrivals import HelloArrived
 from collector.store.database import Store
 from collector.store.queries import Queries
 from collector.store.vantage_log import VantageLog
@@ -77,40 +76,6 @@ def test_a_cut_that_devices_took_back_is_nobodys(tmp_path: Path) -> None:
     queries.close()
     assert {str(one.state) for one in scope.devices} == {"unclear"}
     assert {one.word for one in scope.devices} == {"inconclusive"}
-
-
-def test_devices_that_measure_nothing_and_say_so_are_not_silent(tmp_path: Path) -> None:
-    """Their bytes of the day are spent: no rounds come, but the records of those they left out do."""
-    path = tmp_path / "collector.sqlite3"
-    store, placed = Store.open(path), devices()
-    for device in placed:
-        device.measure_places(BEGAN_S, BEGAN_S + 1200)
-        invented.deliver(store, device, (BEGAN_S + 1200) * NS)
-        for at_s in range(BEGAN_S + 1500, BEGAN_S + 4500, 300):
-            device.miss(at_s * NS)
-            invented.deliver(store, device, at_s * NS)
-    store.close()
-    vantage(path, (BEGAN_S + 4400) * NS, SEEN)
-    queries = Queries(path)
-    (now,) = Scopes(queries).now((BEGAN_S + 4500) * NS, {})
-    then = Scopes(queries).reconciled(now.country, (BEGAN_S + 4000) * NS, now.outside, ())
-    queries.close()
-    assert then is not None
-    for scope in (now, then):
-        assert (scope.verdict.verdict, scope.events) == ("inconclusive", ())
-        assert {str(one.state) for one in scope.devices} == {"unclear"}
-    vantage(path, (BEGAN_S + 5990) * NS, SEEN)
-    assert said(path, (BEGAN_S + 6000) * NS)[0] == "total_shutdown"  # nothing came for half an hour
-
-
-def test_devices_that_greet_and_bring_nothing_are_not_silent(tmp_path: Path) -> None:
-    path = tmp_path / "collector.sqlite3"
-    store = Store.open(path)
-    now_ns = fill(store) + 1200 * NS
-    store.commit([HelloArrived(hello=one.hello(), received_ns=now_ns - 60 * NS) for one in devices()])
-    store.close()
-    vantage(path, now_ns - 10 * NS, SEEN)
-    assert said(path, now_ns)[0] == "inconclusive"
 
 
 def test_all_silent_while_the_collector_is_cut_off_itself(tmp_path: Path) -> None:

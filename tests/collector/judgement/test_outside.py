@@ -5,11 +5,19 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.judgement.devices import DeviceStanding, DeviceState
-from collector.judgement.outside import BACK_S, OVERDUE_S, WATCHED_S, OutsideFacts, wants_look
+from collector.judgement.devices import PERIOD_S, DeviceStanding, DeviceState
+from collector.judgement.outside import (
+    BACK_S,
+    OVERDUE_PERIODS,
+    WATCHED_PERIODS,
+    OutsideFacts,
+    wants_look,
+)
 from collector.judgement.scope import judge_scope
 from tests.collector.judgement.scopes import ALL_SILENT, NOW, SHUTDOWNS, UP, country, one
 
+OVERDUE_S = OVERDUE_PERIODS * PERIOD_S
+WATCHED_S = WATCHED_PERIODS * PERIOD_S
 BEGAN = NOW - 600
 """When all in `ALL_SILENT` began to be silent."""
 
