@@ -21,7 +21,7 @@ REFERENCES_APART_S: Final = 60.0
 PLATFORMS_AN_HOUR: Final = 240
 """What a sweep of 40 targets every ten minutes comes to: asking at most doubles what the vantage costs its line."""
 WANTED_LOOKS: Final = 4
-"""Looks since a platform began to fail: one that passes may have met a server that fails for everyone now and then
+"""Looks that a device is told of since a platform began to fail for it: one that passes may have met a server that fails for everyone now and then
 (`firmware.judgement.line_loss.server_ratio`)."""
 AGAIN_S: Final = 600.0
 """A device asks for one platform `WANTED_LOOKS` times in so long: until then a sweep has come, by the cadence that ships."""
@@ -40,7 +40,7 @@ class Look:
 
 @dataclass(slots=True, kw_only=True)
 class _Failing:
-    """One device's loss of one platform: since when it has been told in every report, and how often it was looked at since.
+    """One device's loss of one platform: since when it has been told in every report, and of how many looks since it was told.
 
     It has asked `asks` times since `asks_since_s`.
     """
@@ -55,8 +55,8 @@ class _Failing:
 class Asking:
     """What has been asked and not yet been looked at. Every method may be called from any thread.
 
-    Times are seconds of one clock that never goes back. A platform that stays blocked asks `WANTED_LOOKS` times: what was
-    looked at so often since it began to fail is not asked for again.
+    Times are seconds of one clock that never goes back. A platform that stays blocked asks `WANTED_LOOKS` times: when
+    its device was told of so many looks since it began to fail, it is not asked for again.
     """
 
     def __init__(self) -> None:
@@ -115,12 +115,16 @@ class Asking:
             self._first_s = now_s if self._waiting else float("inf")
             return Look(is_sweep=is_sweep, names=frozenset(names), devices=frozenset(devices))
 
-    def looked(self, names: Iterable[str], began_s: float) -> None:
-        """Note that these were looked at by a vantage that was well, in a look that began at `began_s`."""
+    def told(self, look: Look, names: Iterable[str], began_s: float) -> None:
+        """Note that the devices of a look that began at `began_s` are told what was seen in it of `names`.
+
+        A look that a device was not told of is none for it: where sweeps are close together its looks would be used up
+        before its failure had lasted, and it would know of none from then on.
+        """
         known = frozenset(names)
         with self._lock:
-            for (_, name), failing in self._failing.items():
-                if name in known and failing.since_s <= began_s:
+            for (device, name), failing in self._failing.items():
+                if device in look.devices and name in known and failing.since_s <= began_s:
                     failing.looks += 1
 
     def _report_failed(self, device: str, name: str, now_s: float) -> None:

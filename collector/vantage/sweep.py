@@ -30,6 +30,8 @@ NS: Final = 1_000_000_000
 STAGGER_NS: Final = 100_000_000
 """Between two starts, so that the vantage's own line is no bottleneck."""
 TASK_S: Final = 40
+LASTS_S: Final = 60
+"""A sweep may last so long: samples of sweeps that follow at once are no closer together, however short the setting."""
 _LATE_S: Final = 10.0
 _STOP_S: Final = 5.0
 _LOOK_S: Final = 0.5

@@ -81,6 +81,7 @@ class VantageThread:
         self._database = database
         self._queries = VantageQueries(queries)
         self._settings = settings
+        self._spacing_s = max(settings.every_s, sweep.LASTS_S)
         self._second = second or SecondVantageSettings()
         self._reached = Reached()
         self._beside = SecondQueries(queries)
@@ -175,7 +176,7 @@ class VantageThread:
     def _note_absence(self, vantage_log: VantageLog) -> None:
         """Note the time since the last sample as a gap: the collector did not run, or not as a vantage."""
         last_ns, now_ns = vantage_log.last_utc_ns(), time.time_ns()
-        if last_ns is not None and now_ns - last_ns > SAMPLES_MISSED * self._settings.every_s * NS:
+        if last_ns is not None and now_ns - last_ns > SAMPLES_MISSED * self._spacing_s * NS:
             absence = Gap(from_utc_ns=last_ns, to_utc_ns=now_ns, reason=stated("vantage-not-running"))
             vantage_log.note_gap(absence)
 
@@ -204,11 +205,10 @@ class VantageThread:
         if look.is_sweep:
             self._swept_ns, self._is_swept = began_ns, is_connected
             self._names = frozenset(one.key.target_name for one in targets if one.in_rounds)
-        if is_connected:
-            self._asking.looked((one.target_name for one in swept.records), began_s)
         if is_connected and self._is_swept:
             devices = [(one.device, one.country) for one in heard if one.online]
             self._publish(chosen.plans, devices, waiting=look.devices)
+            self._asking.told(look, (one.target_name for one in swept.records), began_s)
         elif is_connected:
             self._sweep_s = (
                 self._now_s()
@@ -248,7 +248,7 @@ class VantageThread:
                 "the vantage reaches its own reference targets no more: it says nothing of the others"
             )
         samples = [sample for one in records if (sample := sample_of(one, connected=connected))]
-        vantage_log.add(samples, every_s=self._settings.every_s, second=second)
+        vantage_log.add(samples, every_s=self._spacing_s, second=second)
         if self._sweeps % _THIN_EVERY == 0:
             vantage_log.thin(now_utc_ns=time.time_ns(), days=self._settings.days_kept)
         self._sweeps += 1

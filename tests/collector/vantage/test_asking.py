@@ -37,8 +37,9 @@ def test_what_stays_blocked_is_asked_for_as_often_as_its_verdict_needs_and_no_mo
     for look in range(WANTED_LOOKS):
         now_s = 100.0 + 30 * look
         failed(asking, "d1", ["x"], now_s)
-        assert asking.take(now_s + SOON_S).names == {"x"}
-        asking.looked(["x"], now_s + SOON_S)
+        taken = asking.take(now_s + SOON_S)
+        assert taken.names == {"x"}
+        asking.told(taken, ["x"], now_s + SOON_S)
     for round_s in range(280, 7200, 180):
         failed(asking, "d1", ["x"], float(round_s))
         assert asking.due_s(float(round_s)) is None
@@ -46,6 +47,19 @@ def test_what_stays_blocked_is_asked_for_as_often_as_its_verdict_needs_and_no_mo
     asking.report("d1", failed=(), reached=["x"], now_s=7300.0)
     failed(asking, "d1", ["x"], 7480.0)
     assert asking.take(7490.0).names == {"x"}
+
+
+def test_sweeps_that_are_close_together_use_up_no_look_that_the_device_is_not_told_of() -> None:
+    """A sweep each 10 s, and a device that speaks each 60 s: its looks are those from while its failure lasted."""
+    asking = Asking()
+    told_s = []
+    for now_s in range(100, 600, 10):
+        if (now_s - 100) % 60 == 0:
+            failed(asking, "d1", ["x"], float(now_s))
+        look = asking.take(now_s + 5.0, is_sweep=True)
+        asking.told(look, ["x", "y"], now_s + 5.0)
+        told_s += [now_s + 5.0] * ("d1" in look.devices)
+    assert told_s == [105.0, 165.0, 225.0, 285.0]
 
 
 def test_a_look_while_the_vantage_was_cut_off_itself_is_made_again() -> None:
@@ -95,7 +109,7 @@ def test_enemies_and_flapping_devices_cannot_make_it_look_without_end() -> None:
             look = asking.take(now_s)
             looks.append(now_s)
             platforms += len(look.names)
-            asking.looked(look.names, now_s)
+            asking.told(look, look.names, now_s)
     assert min(b - a for a, b in pairwise(looks)) >= APART_S
     assert platforms <= 3 * PLATFORMS_AN_HOUR
     assert len(asking._failing) <= MAX_FAILING
