@@ -6,12 +6,12 @@ a time between two streaks is a time when the vantage did not look. This file mu
 off the nearest sample was is part of every answer.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from collector.store.vantage_streaks import NS, Key, Sample, VantageStreak
-from collector.vantage.targets import VantageTarget
+from collector.store.vantage_streaks import NS, Sample, VantageStreak
+from collector.vantage.own_line import OwnLine, key_of
 from firmware.judgement.observation import Outlook, from_record
 from firmware.judgement.site.evidence import MOST_LOOKS, Looked, SiteView, VantageSource
 from firmware.judgement.site.from_record import vantage_of
@@ -20,8 +20,6 @@ from firmware.model.statement import Statement, stated
 
 JOIN_WINDOW_S: Final = 24 * 3600.0
 """A vantage further from a measurement than this says nothing about it. From `VANTAGE_FRESH_S` on it is called old."""
-MIN_NEUTRAL: Final = 2
-"""Unrelated neutral networks that must answer before the vantage is taken to be connected itself."""
 
 NO_VANTAGE: Final = stated("did-not-look")
 ONE_SIDED: Final = stated("one-sided")
@@ -30,27 +28,20 @@ CHANGED: Final = stated("changed")
 UNREACHABLE: Final = SiteView(source=VantageSource.COLLECTOR, reachable=False, saw_dns=False, saw_http=False)
 
 
-def is_connected(targets: Iterable[VantageTarget], records: Iterable[Record]) -> bool:
-    """Return whether the vantage reached enough of its reference targets for its other findings to mean anything."""
-    networks = {target.key: target.neutral_network for target in targets if target.neutral_network}
-    reached = {
-        networks[key]
-        for record in records
-        if (key := key_of(record)) in networks and from_record(record).outlook is Outlook.REACHED
-    }
-    return bool(reached) and len(reached) >= min(MIN_NEUTRAL, len(set(networks.values())))
+def sample_of(record: Record, line: OwnLine) -> Sample | None:
+    """Return the vantage's own record as a sample; None where nothing was measured, or nothing that counts.
 
-
-def sample_of(record: Record, *, connected: bool) -> Sample | None:
-    """Return the vantage's own record as a sample; None where nothing was measured.
-
-    A vantage that is not connected itself keeps only that.
+    Of a vantage that is not connected itself, only that is kept. A failure that may be its own line's is none of the target's
+    (`collector.vantage.own_line`): it is that the line was gone, where that was seen, and nothing where it was not.
     """
     key, utc_ns = key_of(record), record.start.utc_ns
-    if not connected:
-        return Sample(key=key, utc_ns=utc_ns, failure=None, failed_operation=None, view=UNREACHABLE)
+    unreachable = Sample(key=key, utc_ns=utc_ns, failure=None, failed_operation=None, view=UNREACHABLE)
+    if not line.is_connected:
+        return unreachable
     if from_record(record).outlook is Outlook.EXCLUDED:
         return None
+    if not line.believes(record):
+        return unreachable if line.is_dead else None
     nothing = SiteView(source=VantageSource.COLLECTOR, saw_dns=False, saw_http=False)
     return Sample(
         key=key,
@@ -59,11 +50,6 @@ def sample_of(record: Record, *, connected: bool) -> Sample | None:
         failed_operation=record.outcome.failed_operation,
         view=vantage_of([record]) or nothing,
     )
-
-
-def key_of(record: Record) -> Key:
-    """Return which target a record is of."""
-    return Key(test=record.test, target=record.target, target_name=record.target_name)
 
 
 def age_s(streak: VantageStreak, utc_ns: int) -> float:

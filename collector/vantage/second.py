@@ -8,7 +8,7 @@ failure that was not in its connects, or that was its own line's.
 from collections.abc import Iterable, Sequence
 
 from collector.store.second_looks import SecondLook
-from collector.vantage.log import is_connected, key_of
+from collector.vantage.own_line import OwnLine, key_of
 from collector.vantage.reports import PlatformReport
 from collector.vantage.targets import VantageTarget
 from firmware.judgement.site.evidence import Stand
@@ -20,11 +20,11 @@ from firmware.model.record import Record
 from firmware.model.verdict_words import VerdictWord
 
 
-def looks_of(country: str, targets: Sequence[VantageTarget], records: Sequence[Record]) -> list[SecondLook]:
+def looks_of(country: str, records: Sequence[Record], line: OwnLine) -> list[SecondLook]:
     """Return what a second vantage found, by its own records; nothing where it reached too few of its reference targets."""
-    if not is_connected(targets, records):
+    if not line.is_connected:
         return []
-    return [look for record in records if (look := _look(country, record)) is not None]
+    return [look for one in records if line.believes(one) and (look := _look(country, one)) is not None]
 
 
 def _look(country: str, record: Record) -> SecondLook | None:

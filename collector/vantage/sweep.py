@@ -9,40 +9,44 @@ import contextlib
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Event
 from typing import Final
 
+from collector.vantage.course import TASK_S, Course
+from collector.vantage.own_line import OwnLine
 from collector.vantage.targets import VantageTarget
 from firmware import __version__
 from firmware.clock import clocks
 from firmware.model.jsontypes import RecordError
-from firmware.model.record import ClockQuality, ClockReading, Record, Zone
+from firmware.model.record import ClockQuality, ClockReading, Record
 from firmware.model.statement import Statement, stated
 from firmware.model.task import Result, Task, to_json
 from firmware.net.loop import boottime_ns
 from firmware.worker import framing
 
 NS: Final = 1_000_000_000
-STAGGER_NS: Final = 100_000_000
-"""Between two starts, so that the vantage's own line is no bottleneck."""
-TASK_S: Final = 40
 LASTS_S: Final = 60
 """A sweep may last so long: samples of sweeps that follow at once are no closer together, however short the setting."""
-_LATE_S: Final = 10.0
+_LATE_NS: Final = 10 * NS
 _STOP_S: Final = 5.0
 _LOOK_S: Final = 0.5
+_LEAST_S: Final = 0.01
 _READ_BYTES: Final = 65536
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """What one sweep brought: the vantage's own records, and why it ended early where it did."""
+    """What one sweep brought: the vantage's own records, how its line was, and why it ended early where it did.
 
-    records: list[Record] = field(default_factory=list)
+    `again` is what was asked once more, to see how the line is.
+    """
+
+    records: Sequence[Record]
+    again: Sequence[Record]
+    line: OwnLine
     fault: Statement | None = None
 
 
@@ -66,9 +70,7 @@ def measure(
 
     `source`, where it is not "", is the address of this host that all leaves from.
     """
-    start_ns = boottime_ns() + NS
-    tasks = {str(number): _task(number, one, start_ns) for number, one in enumerate(targets)}
-    sweep = Sweep()
+    course, fault = Course(targets), None
     ours, theirs = socket.socketpair()
     with ours:
         with theirs:
@@ -80,42 +82,53 @@ def measure(
                 process_group=0,
             )
         try:
-            results = _converse(ours, tasks, stopping)
-            sweep.records = [_record(tasks[one.task_id], one) for one in results]
+            _converse(ours, course, stopping)
         except (OSError, framing.FramingError, RecordError) as error:
-            sweep.fault = stated("sweep-failed", message=str(error))
+            fault = stated("sweep-failed", message=str(error))
         finally:
             ours.close()
             _end(process)
-    if sweep.fault is None and len(sweep.records) < len(tasks) and not stopping.is_set():
-        sweep.fault = stated("sweep-unanswered", unanswered=len(tasks) - len(sweep.records), tried=len(tasks))
-    return sweep
+    if fault is None and course.unanswered and not stopping.is_set():
+        fault = stated("sweep-unanswered", unanswered=course.unanswered, tried=len(targets))
+    return sweep_of(course, fault)
 
 
-def _converse(sock: socket.socket, tasks: dict[str, Task], stopping: Event) -> list[Result]:
-    """Hand over the tasks and take results until all are in or their time is up."""
-    sock.settimeout(TASK_S)
-    sock.sendall(b"".join(framing.encode({"type": "task", "task": to_json(task)}) for task in tasks.values()))
-    sock.settimeout(_LOOK_S)
+def sweep_of(course: Course, fault: Statement | None = None) -> Sweep:
+    """Return what a course brought."""
+    return Sweep(records=tuple(course.records), again=tuple(course.again), line=course.line(), fault=fault)
+
+
+def take(course: Course, result: Result) -> None:
+    """Give a course a result. Raises `RecordError`."""
+    task = course.task(result.task_id)
+    if task is not None:
+        course.end(result.task_id, _record(task, result))
+
+
+def _converse(sock: socket.socket, course: Course, stopping: Event) -> None:
+    """Hand over the tasks as the course has them and take results until it is over or their time is up."""
     decoder = framing.Decoder()
-    results: list[Result] = []
-    last_ns = max((task.deadline_boottime_ns for task in tasks.values()), default=0)
-    until_s = time.monotonic() + max(0.0, (last_ns - boottime_ns()) / NS) + _LATE_S
-    while len(results) < len(tasks) and time.monotonic() < until_s and not stopping.is_set():
+    while not course.is_over and not stopping.is_set():
+        now_ns = boottime_ns()
+        tasks = course.begin(now_ns)
+        if now_ns > course.until_ns + _LATE_NS:
+            break
+        sock.settimeout(TASK_S)
+        sock.sendall(b"".join(framing.encode({"type": "task", "task": to_json(task)}) for task in tasks))
+        due_ns = course.due_ns(now_ns)
+        until_due_s = _LOOK_S if due_ns is None else (due_ns - now_ns) / NS
+        sock.settimeout(max(_LEAST_S, min(_LOOK_S, until_due_s)))
         try:
             data = sock.recv(_READ_BYTES)
         except TimeoutError:
             continue
         if not data:
             break
-        results += [
-            message
-            for message in decoder.feed(data)
-            if isinstance(message, Result) and message.task_id in tasks
-        ]
+        for message in decoder.feed(data):
+            if isinstance(message, Result):
+                take(course, message)
     with contextlib.suppress(OSError):
         sock.sendall(framing.encode({"type": "stop"}))
-    return results
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -124,20 +137,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
             process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
             process.kill()
-
-
-def _task(number: int, target: VantageTarget, start_ns: int) -> Task:
-    begin_ns = start_ns + number * STAGGER_NS
-    return Task(
-        task_id=str(number),
-        test=target.key.test,
-        target=target.key.target,
-        target_name=target.key.target_name,
-        options=target.options,
-        zone=Zone.INTERNATIONAL,
-        start_boottime_ns=begin_ns,
-        deadline_boottime_ns=begin_ns + TASK_S * NS,
-    )
 
 
 def _record(task: Task, result: Result) -> Record:

@@ -23,7 +23,7 @@ from collector.store.vantage_log import Gap, KnownDevice, VantageLog, VantageQue
 from collector.store.vantage_streaks import NS, SAMPLES_MISSED
 from collector.vantage import sweep
 from collector.vantage.asking import Asking, Look
-from collector.vantage.log import is_connected, sample_of
+from collector.vantage.log import sample_of
 from collector.vantage.news import message, news_of
 from collector.vantage.reports import report_of
 from collector.vantage.second import Reached, looks_of
@@ -31,7 +31,6 @@ from collector.vantage.sweep import Sweep
 from collector.vantage.targets import Chosen, VantageTarget, asked, choose, read_plans, targets_of
 from firmware.judgement.site.evidence import VANTAGE_FRESH_S
 from firmware.model.plan import Plan
-from firmware.model.record import Record
 from firmware.model.statement import stated, to_json
 from firmware.wire.messages import Hello
 from firmware.wire.vantage_news import encode_news
@@ -197,19 +196,20 @@ class VantageThread:
         swept, *others = sweep.measure_from(sources, targets, self._stopping)
         if self._stopping.is_set():
             return
-        second = self._looks_beside(chosen.plans, heard, targets, others)
+        second = self._looks_beside(chosen.plans, heard, others)
         if swept.fault is not None:
             log.warning("the vantage: %s", to_json(swept.fault))
             vantage_log.note_gap(Gap(from_utc_ns=began_ns, to_utc_ns=time.time_ns(), reason=swept.fault))
-        is_connected = self._keep(vantage_log, targets, swept.records, second)
+        seen = self._keep(vantage_log, swept, second)
+        is_well = swept.line.is_well
         if look.is_sweep:
-            self._swept_ns, self._is_swept = began_ns, is_connected
+            self._swept_ns, self._is_swept = began_ns, is_well
             self._names = frozenset(one.key.target_name for one in targets if one.in_rounds)
-        if is_connected and self._is_swept:
+        if is_well and self._is_swept:
             devices = [(one.device, one.country) for one in heard if one.online]
             self._publish(chosen.plans, devices, waiting=look.devices)
-            self._asking.told(look, (one.target_name for one in swept.records), began_s)
-        elif is_connected:
+            self._asking.told(look, seen, began_s)
+        elif is_well:
             self._sweep_s = (
                 self._now_s()
             )  # its line is back: what the last sweep could not see is to be seen now
@@ -218,11 +218,10 @@ class VantageThread:
         self,
         plans: Sequence[Plan],
         heard: Sequence[KnownDevice],
-        targets: Sequence[VantageTarget],
         others: Sequence[Sweep],
     ) -> list[SecondLook]:
         """Return what the second vantage found, and what devices reached, each for its country."""
-        looks = [one for swept in others for one in looks_of(self._second.country, targets, swept.records)]
+        looks = [one for swept in others for one in looks_of(self._second.country, swept.records, swept.line)]
         if others and not looks:
             log.warning(
                 "the second vantage (%s) reaches too few reference targets: it says nothing",
@@ -234,25 +233,21 @@ class VantageThread:
             looks += self._reached.looks(country, devices, of_country)
         return looks
 
-    def _keep(
-        self,
-        vantage_log: VantageLog,
-        targets: Sequence[VantageTarget],
-        records: Sequence[Record],
-        second: Sequence[SecondLook],
-    ) -> bool:
-        """Keep what was measured; return whether the vantage was connected meanwhile."""
-        connected = is_connected(targets, records)
-        if not connected:
+    def _keep(self, vantage_log: VantageLog, swept: Sweep, second: Sequence[SecondLook]) -> frozenset[str]:
+        """Keep what was measured; return the names of the targets that were looked at by a line that was well."""
+        if not swept.line.is_well:
             log.warning(
                 "the vantage reaches its own reference targets no more: it says nothing of the others"
             )
-        samples = [sample for one in records if (sample := sample_of(one, connected=connected))]
+        # What was asked again tells of the line alone; where that is gone, it is when that was seen last.
+        records = (*swept.records, *(swept.again if swept.line.is_dead else ()))
+        found = (sample_of(one, swept.line) for one in records)
+        samples = sorted((one for one in found if one is not None), key=lambda one: one.utc_ns)
         vantage_log.add(samples, every_s=self._spacing_s, second=second)
         if self._sweeps % _THIN_EVERY == 0:
             vantage_log.thin(now_utc_ns=time.time_ns(), days=self._settings.days_kept)
         self._sweeps += 1
-        return connected
+        return frozenset(one.key.target_name for one in samples if one.view.reachable)
 
     def _in_turn(self, chosen: Chosen) -> list[VantageTarget]:
         """Return what this sweep measures: all that is asked in rounds, and a turn of what is asked beside them."""

@@ -29,6 +29,7 @@ from collector.store.vantage_log import VantageLog
 from collector.vantage import sweep as sweep_module
 from collector.vantage import thread as thread_module
 from collector.vantage.asking import Look
+from collector.vantage.course import Course
 from collector.vantage.judging import JudgedRound, Judging
 from collector.vantage.sweep import Sweep
 from collector.vantage.targets import VantageTarget, read_plans
@@ -245,23 +246,41 @@ class Centre:
             self._await_vantage()
 
     def _measure(self, targets: tuple[VantageTarget, ...], began_ns: int, look: Look) -> None:
-        start_ns = self._agenda.clock.boottime_ns() + NS
-        sweeps = tuple(Sweep() for _ in self._sources)
+        courses = tuple(Course(targets) for _ in self._sources)
+        ended: set[int] = set()
+        turns = [0] * len(courses)
 
-        async def run(task: Task, sweep: Sweep) -> None:
+        async def run(task: Task, number: int) -> None:
             job = self._machines.loop.current()
             result = await runner.run_task(self._machines.loop, task)
             self._machines.end(job)
-            with mock.patch.object(clocks, "read_boot_id", _collectors_boot_id):
-                sweep.records.append(sweep_module._record(task, result))
-            if all(len(one.records) == len(targets) for one in sweeps):
-                self._agenda.after(0.0, lambda: self._end(began_ns, sweeps, look))
+            if number not in ended:
+                with mock.patch.object(clocks, "read_boot_id", _collectors_boot_id):
+                    sweep_module.take(courses[number], result)
+                self._agenda.after(0.0, lambda: go_on(number))
 
-        for machine, sweep in zip(self._sources, sweeps, strict=True):
-            for number, target in enumerate(targets):
-                task = sweep_module._task(number, target, start_ns)
-                job = self._machines.loop.spawn(run(task, sweep), name=task.task_id)
-                self._machines.by_job[job] = machine
+        def go_on(number: int) -> None:
+            course = courses[number]
+            turns[number] = turn = turns[number] + 1
+            if number in ended:
+                return
+            if course.is_over:
+                ended.add(number)
+                if len(ended) == len(courses):
+                    self._end(began_ns, tuple(map(sweep_module.sweep_of, courses)), look)
+                return
+            now_ns = self._agenda.clock.boottime_ns()
+            for task in course.begin(now_ns):
+                job = self._machines.loop.spawn(run(task, number), name=task.task_id)
+                self._machines.by_job[job] = self._sources[number]
+            due_ns = course.due_ns(now_ns)
+            if due_ns is not None:
+                self._agenda.after(
+                    (due_ns - now_ns) / NS, lambda: go_on(number) if turns[number] == turn else None
+                )
+
+        for number in range(len(courses)):
+            go_on(number)
 
     def _end(self, began_ns: int, sweeps: tuple[Sweep, ...], look: Look) -> None:
         self._swept(began_ns, lambda *_: sweeps, look)

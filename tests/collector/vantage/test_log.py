@@ -21,11 +21,11 @@ from collector.vantage.log import (
     JOIN_WINDOW_S,
     UNREACHABLE,
     age_s,
-    is_connected,
     joined,
     nearest,
     sample_of,
 )
+from collector.vantage.own_line import OwnLine, Proof, is_connected
 from collector.vantage.targets import VantageTarget
 from firmware.judgement.site.evidence import Looked, SiteView, VantageSource
 from firmware.model.failures import Failure
@@ -146,14 +146,23 @@ def test_a_vantage_is_connected_when_two_unrelated_neutral_networks_answer(
 
 def test_a_vantage_that_is_not_connected_says_only_that() -> None:
     down = record_of(KEY, Outcome(failure=Failure.TIMEOUT, failed_operation="connect"), at_s=5)
-    kept = sample_of(down, connected=False)
+    kept = sample_of(down, OwnLine(is_connected=False))
     assert kept is not None
     assert (kept.view, kept.failure, kept.utc_ns) == (UNREACHABLE, None, 5 * NS)
-    told = sample_of(down, connected=True)
+    missed = record_of(KEY, Outcome(failure=Failure.MISSED_SLOT, failed_operation="start"))
+    assert sample_of(missed, OwnLine(is_connected=True)) is None
+
+
+def test_a_failure_is_its_targets_where_the_line_was_seen_well_after_it() -> None:
+    down = record_of(KEY, Outcome(failure=Failure.TIMEOUT, failed_operation="connect"), at_s=5)
+    after = Proof(began_ns=NS, ended_ns=2 * NS, is_reference=True)
+    told = sample_of(down, OwnLine(is_connected=True, proofs=(after,)))
     assert told is not None
     assert (told.failure, told.view.reachable) == (Failure.TIMEOUT, True)
-    missed = record_of(KEY, Outcome(failure=Failure.MISSED_SLOT, failed_operation="start"))
-    assert sample_of(missed, connected=True) is None
+    assert sample_of(down, OwnLine(is_connected=True)) is None
+    gone = sample_of(down, OwnLine(is_connected=True, is_dead=True))
+    assert gone is not None
+    assert (gone.failure, gone.view) == (None, UNREACHABLE)
 
 
 def test_a_streak_knows_when_it_was_sampled_and_one_from_before_guesses_too_early() -> None:

@@ -13,7 +13,7 @@ import pytest
 from collector.store.second_looks import SecondLook
 from collector.store.vantage_streaks import Key
 from collector.vantage import sweep
-from collector.vantage.log import key_of
+from collector.vantage.own_line import OwnLine
 from collector.vantage.reports import PlatformReport
 from collector.vantage.second import Reached, looks_of
 from collector.vantage.targets import VantageTarget
@@ -65,7 +65,7 @@ def test_what_refuses_one_address_is_seen_from_there_and_not_from_here() -> None
         "a": None,
         "b": None,
     }
-    (look,) = looks_of("ir", targets, second.records)
+    (look,) = looks_of("ir", second.records, second.line)
     assert (look.key.target_name, look.stand, look.failure) == ("x", Stand.SECOND, "generic_timeout_error")
 
 
@@ -74,7 +74,7 @@ def test_an_address_that_is_not_this_machines_reaches_nothing_and_says_nothing()
         targets = [tcp(willing, "a", "A"), tcp(willing, "x")]
         (swept,) = sweep.measure_from(("192.0.2.77",), targets, Event())
     assert all(one.outcome.failure for one in swept.records)
-    assert looks_of("ir", targets, swept.records) == []
+    assert looks_of("ir", swept.records, swept.line) == []
 
 
 def test_nothing_leaves_for_the_other_family_than_the_address_has() -> None:
@@ -85,9 +85,7 @@ def test_nothing_leaves_for_the_other_family_than_the_address_has() -> None:
 
 def told(record: Record) -> list[SecondLook]:
     """Return what one record tells where the second vantage reaches a reference target."""
-    neutral = replace(tcp_record(2), target_name="neutral")
-    reference = VantageTarget(key=key_of(neutral), neutral_network="A")
-    return looks_of("ir", [reference], [record, neutral])
+    return looks_of("ir", [record], OwnLine(is_connected=True))
 
 
 def made(failure: str, operation: str) -> Record:

@@ -34,7 +34,7 @@ def test_it_brings_a_record_of_every_target() -> None:
 
 def test_a_process_that_dies_is_a_fault_and_no_more() -> None:
     swept = sweep.measure([tcp(9, "x")], Event(), command=(sys.executable, "-c", "raise SystemExit(3)"))
-    assert swept.records == []
+    assert swept.records == ()
     assert swept.fault is not None
     assert swept.fault.code == "sweep-failed"
     assert ENGLISH.state("gap", swept.fault).startswith("the measuring process failed: ")
@@ -50,4 +50,4 @@ def test_it_ends_early_when_told_to_stop() -> None:
     stopping = Event()
     stopping.set()
     swept = sweep.measure([tcp(9, "x")], stopping)
-    assert (swept.records, swept.fault) == ([], None)
+    assert (swept.records, swept.fault) == ((), None)

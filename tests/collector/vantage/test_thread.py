@@ -4,87 +4,17 @@ import time
 from pathlib import Path
 from unittest import mock
 
-import pytest
-
-from collector.messages import OutgoingMessage
-from collector.settings import VantageSettings
-from collector.store.arrivals import HelloArrived, PresenceArrived
-from collector.store.database import Store
-from collector.store.queries import Queries
-from collector.store.vantage_log import VantageLog, VantageQueries
+from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS
 from collector.vantage import asking
 from collector.vantage.news import news_of
-from collector.vantage.thread import VantageThread
 from firmware.model.statement import stated
-from firmware.wire.messages import Hello
 from firmware.wire.vantage_news import decode_news
 from tests.collector.vantage.reported import batch
+from tests.collector.vantage.running import DEVICE, PLATFORM, Running, hello, plan_of
 from tests.servers.http import Request, http, page
 from tests.servers.tcp import TcpServer
 from tests.waiting import until
-
-DEVICE = "k3v9q2m7x1c8n5p4"
-
-
-def plan_of(ports: list[int]) -> str:
-    """Return a generic plan whose reference targets stand on loopback."""
-    near = "".join(
-        f'[[target]]\nname = "{rung}"\nrung = "{rung}"\nzone = "local"\ntest = "{test}"\ntarget = "{target}"\n'
-        'source = "made"\nwhy = "made"\n'
-        for rung, test, target in (
-            ("link", "link", "@uplink"),
-            ("address", "address", "@host"),
-            ("gateway", "ping", "@gateway"),
-            ("resolver", "dns", "example.org"),
-        )
-    )
-    neutral = "".join(
-        f'[[target]]\nname = "n{number}"\nrung = "international"\nzone = "international"\ntest = "http"\n'
-        f'target = "http://127.0.0.1:{port}/"\noptions = {{ expect_status = 204, body_cap = 1024 }}\n'
-        f'network = {{ asn = {64500 + number}, name = "N{number}" }}\nsource = "made"\nwhy = "made"\n'
-        for number, port in enumerate(ports)
-    )
-    return (
-        'schema = 1\ncountry = "zz"\nname = "Loopback"\nrevised = 2026-01-01\n'
-        "[cadence]\ncalm_s = 120\ntransition_s = 30\nbudget_bytes_per_day = 200_000_000\n" + near + neutral
-    )
-
-
-def hello(country: str) -> Hello:
-    return Hello(
-        device=DEVICE, epoch="9f1c04d27ab35e68", low=1, high=0, waiting=0, software="t", country=country
-    )
-
-
-class Running:
-    """A vantage thread on a store with one device in it."""
-
-    def __init__(self, folder: Path, *, country: str = "zz", every_s: int = 10) -> None:
-        self.sent: list[OutgoingMessage] = []
-        self.said: list[str] = []
-        self.database = folder / "collector.sqlite3"
-        store = Store.open(self.database)
-        now_ns = time.time_ns()
-        store.commit(
-            [
-                HelloArrived(hello=hello(country), received_ns=now_ns),
-                PresenceArrived(device=DEVICE, online=True, received_ns=now_ns),
-            ]
-        )
-        store.close()
-        self.queries = Queries(self.database)
-        self.vantage = VantageQueries(self.queries)
-        settings = VantageSettings(enabled=True, every_s=every_s, plans=folder / "plans")
-        self.thread = VantageThread(
-            self.database, self.queries, settings, send=self.sent.append, say=self.said.append
-        )
-
-
-@pytest.fixture
-def plans(tmp_path: Path) -> Path:
-    (tmp_path / "plans").mkdir()
-    return tmp_path / "plans"
 
 
 def test_a_sweep_goes_into_the_log_and_down_to_the_device(tmp_path: Path, plans: Path) -> None:
@@ -112,13 +42,6 @@ def test_a_sweep_goes_into_the_log_and_down_to_the_device(tmp_path: Path, plans:
     assert running.thread.answer_hello(hello("ir")) is None
     assert running.said == []
     running.queries.close()
-
-
-PLATFORM = (
-    '[[target]]\nname = "x"\nrung = "platforms"\nzone = "international"\ntest = "web_connectivity"\n'
-    'target = "http://127.0.0.1:{port}/"\noptions = {{ resolver = "none", body_cap = 1024, addresses = 1 }}\n'
-    'network = {{ asn = 64510, name = "S" }}\nsource = "made"\nwhy = "made"\n'
-)
 
 
 def test_it_looks_at_once_at_a_platform_that_a_device_lost_and_tells_that_device(
@@ -249,40 +172,4 @@ def test_news_has_pages_first_since_the_last_are_cut_first(tmp_path: Path, plans
             running.thread.stop()
     streaks = running.vantage.last()
     assert next(one.target_name for one in news_of(streaks, 1).seen) == "site"
-    running.queries.close()
-
-
-def test_when_its_line_is_back_it_sweeps_at_once_and_while_it_is_gone_it_does_not(
-    tmp_path: Path, plans: Path
-) -> None:
-    is_gone = True
-
-    def answer(_request: Request) -> tuple[bytes, ...]:
-        return page() if is_gone else page(status=204, content_type="")
-
-    with TcpServer(http(answer)) as one, TcpServer(http(answer)) as platform:
-        (plans / "here.toml").write_text(plan_of([one.port] * 3) + PLATFORM.format(port=platform.port))
-        running = Running(tmp_path, every_s=3600)
-
-        def samples() -> dict[str, int]:
-            with running.queries.reading() as connection:
-                return dict(
-                    connection.execute(
-                        "SELECT target_name, sum(samples) FROM control_run GROUP BY 1"
-                    ).fetchall()
-                )
-
-        running.thread.start()
-        try:
-            until(lambda: samples().get("x") == 1, "the first sweep")
-            with mock.patch.multiple(asking, APART_S=0.0, REFERENCES_APART_S=0.0):
-                running.thread.look()
-                until(lambda: samples()["n0"] == 2, "a look")
-                assert (samples()["x"], running.sent) == (1, [])
-                is_gone = False
-                running.thread.look()
-                until(lambda: running.sent, "news")
-        finally:
-            running.thread.stop()
-    assert samples() == {"n0": 4, "n1": 4, "n2": 4, "x": 2}
     running.queries.close()
