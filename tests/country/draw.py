@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from tests.country.drawing import Drawing, weighted
+from tests.country.drawing import NOBODY, Drawing, weighted
 from tests.country.kinds import CENSORED, FREE, FULL_BESIDE, FULL_IN, LINES_OF, Kind
-from tests.country.truth import Home, Provider, Truth, Wrong
+from tests.country.truth import Home, Ill, Provider, Truth, Wrong
 
 _PROVIDERS: Final = (
     Provider(name="AS64500", kind="fixed"),
@@ -29,6 +29,10 @@ _HARD: Final = ("very-slow", "very-lossy", "lossy", "lopsided", "mobile-edge", "
 """Of four countries one has a home or two with such a line."""
 _ROUTER_RESOLVES: Final = 0.5
 """The share of homes whose router has a cache of names."""
+_BLINKING: Final = 0.125
+"""The share of countries whose collector has a line that blinks."""
+_BLINK_EVERY_S: Final = 3_600.0
+_BLINK_S: Final = (4.0, 60.0)
 MOST_HOMES: Final = 12
 HOURS: Final = 24.0
 
@@ -43,6 +47,7 @@ def draw(seed: int, *, hours: float = HOURS, only: Sequence[str] = (), most_home
     beside = 0 if kind.is_long else rng.choice((0, 0, 1, 1, 2))
     wrongs += [one for _ in range(beside) for one in drawing.beside()]
     wrongs += _full_lines(seed, kind, homes, drawing.length_s)
+    wrongs += _blinks(seed, kind, homes, drawing.length_s)
     truth = Truth(
         seed=seed,
         hours=hours,
@@ -66,6 +71,15 @@ def _full_lines(seed: int, kind: Kind, homes: tuple[Home, ...], length_s: float)
         yield on.lines_full(on.main_span())
     elif not kind.is_long and on.rng.random() < FULL_BESIDE:
         yield on.lines_full(on.span(120, 2 * 3600))
+
+
+def _blinks(seed: int, kind: Kind, homes: tuple[Home, ...], length_s: float) -> Iterator[Wrong]:
+    """Yield times in which the collector's own line is gone for moments, some in the midst of a look of its vantage."""
+    on = Drawing(random.Random(f"blinks/{seed}"), homes, length_s)
+    if kind.is_long or on.rng.random() >= _BLINKING:
+        return
+    for _ in range(round(length_s / _BLINK_EVERY_S)):
+        yield on.wrong(Ill.COLLECTOR_DOWN, NOBODY, on.span(*_BLINK_S))
 
 
 def kind_of(seed: int, only: Sequence[str] = ()) -> Kind:
