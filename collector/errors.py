@@ -33,6 +33,10 @@ class MeasurementServerError(CollectorError):
     """The measurement server cannot be started."""
 
 
+class HalvesError(CollectorError):
+    """A measurement server did not give its halves of tests, or what it gave proves nothing."""
+
+
 class PortTakenError(CollectorError):
     """Another program listens on the port that was asked for."""
 

@@ -131,6 +131,20 @@ class TrustSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HalvesSettings:
+    """The measurement servers that are asked for their halves of tests; the one that the collector starts is, without being named."""
+
+    servers: tuple[str, ...] = setting(
+        (),
+        doc="Where other measurement servers of the fleet are reached.",
+        pattern=r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}",
+        form="HOST:PORT",
+        sample=("measurement.example.org:443",),
+    )
+    every_s: int = setting(30, doc="How often each is asked.", unit="s", low=1, high=86_400)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeSettings:
     """The way in over HTTPS, for devices that MQTT does not reach us from."""
 
@@ -170,6 +184,7 @@ class CollectorSettings:
     trust: TrustSettings = table(TrustSettings)
     intake: IntakeSettings = table(IntakeSettings)
     measurement: MeasurementSettings = table(MeasurementSettings)
+    halves: HalvesSettings = table(HalvesSettings)
 
     def __post_init__(self) -> None:
         """Check what one setting alone cannot say."""
@@ -199,9 +214,21 @@ class CollectorSettings:
             )
         if self.measurement.port and self.trust.devices is None:
             raise ValueError("[measurement] needs [trust]: it serves nobody but its devices")
+        if any(not 1 <= server_address(one)[1] <= 65535 for one in self.halves.servers):
+            raise ValueError("[halves] a server's port is from 1 to 65535")
+        if self.halves.servers and self.trust.devices is None:
+            raise ValueError(
+                "[halves] needs [trust]: servers give nothing to a collector that they do not know"
+            )
 
 
 def broker_address(use: str) -> tuple[str, int] | None:
     """Return host and port when `use` names a broker that runs already, else None."""
     host, colon, port = use.rpartition(":")
     return (host.strip("[]"), int(port)) if colon else None
+
+
+def server_address(text: str) -> tuple[str, int]:
+    """Return host and port of `HOST:PORT`."""
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -141,8 +141,9 @@ def _labels() -> Iterator[tuple[str, str]]:
 
 
 def _parameters() -> Iterator[str]:
+    from collector.page.half_api import HalvesQuery, WithoutHalfQuery
     from collector.page.models import RecordsQuery, RejectsQuery, RoundsQuery
     from collector.page.scope_api import HistoryQuery
 
-    for query in (RecordsQuery, RejectsQuery, RoundsQuery, HistoryQuery):
+    for query in (RecordsQuery, RejectsQuery, RoundsQuery, HistoryQuery, HalvesQuery, WithoutHalfQuery):
         yield from query.model_fields

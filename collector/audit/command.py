@@ -17,6 +17,8 @@ from collector.audit.account import Totals, counted, in_words, sum_in_words, to_
 from collector.audit.auditor import audit as audit_epochs
 from collector.audit.chain import ChainAudit, audit_chain
 from collector.audit.chain import to_json as chain_json
+from collector.audit.halves import HalvesAudit, audit_halves
+from collector.audit.halves import to_json as halves_json
 from collector.audit.heads import kept_heads
 from collector.audit.reading import has_evidence
 from collector.audit.seals import Seals
@@ -103,25 +105,28 @@ def audit(
         seals = Seals(None if authority is None else Registry(authority))
         totals = _run(queries, seals, device, as_json=as_json)
         chain = audit_chain(queries, kept=kept, issued=seals.devices(), device=device, progress=_Progress())
+        halves = audit_halves(queries, seals, device=device)
     except CollectorError as error:
         raise CommandError(str(error)) from error
     finally:
         queries.close()
+    is_whole = totals.is_whole and chain.is_whole and halves.is_whole
     if as_json:
         click.echo(
             json.dumps(
                 {
                     "v": 1,
-                    "whole": totals.is_whole and chain.is_whole,
+                    "whole": is_whole,
                     "signatures_checked": seals.checked,
                     **asdict(totals),
                     "chain": chain_json(chain),
+                    "server_halves": halves_json(halves),
                 }
             )
         )
     else:
-        click.echo(_summary(totals, chain, checked=seals.checked))
-    ctx.exit(0 if totals.is_whole and chain.is_whole else 1)
+        click.echo(_summary(totals, chain, halves, checked=seals.checked))
+    ctx.exit(0 if is_whole else 1)
 
 
 def _run(queries: Queries, seals: Seals, device: str | None, *, as_json: bool) -> Totals:
@@ -136,9 +141,10 @@ def _run(queries: Queries, seals: Seals, device: str | None, *, as_json: bool) -
     return totals
 
 
-def _summary(totals: Totals, chain: ChainAudit, *, checked: bool) -> str:
+def _summary(totals: Totals, chain: ChainAudit, halves: HalvesAudit, *, checked: bool) -> str:
     lines = [
         *_chain_in_words(chain),
+        *_halves_in_words(halves, checked=checked),
         f"{counted(totals.devices, 'device')}, {counted(totals.epochs, 'epoch')}: {sum_in_words(totals)}",
     ]
     if checked:
@@ -147,11 +153,11 @@ def _summary(totals: Totals, chain: ChainAudit, *, checked: bool) -> str:
         lines.append(
             "signatures not checked: name the authority's directory with --ca, or as [trust] devices"
         )
-    if totals.is_whole and chain.is_whole:
+    if totals.is_whole and chain.is_whole and halves.is_whole:
         lines.append("all accounted for")
     else:
         unnamed = f", {totals.unnamed:,} epochs not named yet" if totals.unnamed else ""
-        faults = totals.faults + chain.faults.count
+        faults = totals.faults + chain.faults.count + halves.faults.count
         lines.append(f"NOT all accounted for: {totals.missing:,} not here{unnamed}, {faults:,} faults")
     return "\n".join(lines)
 
@@ -171,6 +177,17 @@ def _chain_in_words(chain: ChainAudit) -> Iterator[str]:
         yield f"    {chain.faults.count - len(chain.faults.named):,} more faults"
     for device in chain.silent:
         yield f"    issued and never heard: device {device}"
+
+
+def _halves_in_words(halves: HalvesAudit, *, checked: bool) -> Iterator[str]:
+    """Yield what people read of measurement servers' halves; nothing where there are none."""
+    if halves.halves:
+        proved = f": {halves.signed:,} bear a signature that holds" if checked else ""
+        yield f"{halves.halves:,} halves of tests by measurement servers{proved}"
+    for fault in halves.faults.named:
+        yield f"    FAULT {fault}"
+    if halves.faults.count > len(halves.faults.named):
+        yield f"    {halves.faults.count - len(halves.faults.named):,} more faults"
 
 
 def _utc(at_ns: int) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from collector.store import asked_columns
 from collector.store.arrivals import IngestRow
 from collector.store.completeness import EpochCoverage
+from collector.store.covered import COVERED
 from collector.store.queries import Queries
 from firmware.model.seqs import SeqRanges
 
@@ -63,7 +64,7 @@ _OF_DEVICE: Final = (
         (table, "device")
         for table in ("epoch", "coverage", "record", "envelope", "hello", "tombstone", "reject", "run")
     ),
-    *((table, "device") for table in ("boot", "sync_point", "turn", "unnamed_epochs")),
+    *((table, "device") for table in ("boot", "sync_point", "turn", "unnamed_epochs", "server_half")),
 )
 _RECORDS: Final = (
     f"SELECT {_COLUMNS} FROM record"  # noqa: S608  # names of our own
@@ -72,10 +73,12 @@ _RECORDS: Final = (
 
 
 def has_evidence(queries: Queries) -> bool:
-    """Return whether the database has the tables of the evidence and of the digest chain."""
+    """Return whether the database has the digest chain and every table that it covers."""
     with queries.reading() as connection:
-        found = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'chain'").fetchone()
-        return found is not None
+        there = {
+            name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        }
+        return there.issuperset(("chain", *(one.table for one in COVERED)))
 
 
 def epochs(queries: Queries, device: str | None) -> Iterator[tuple[str, str]]:

@@ -19,7 +19,7 @@ from collector.measurement.recording import HalfRecorder, HalfWriter
 from collector.measurement.refusals import refused
 from collector.measurement_settings import MeasurementSettings
 from collector.store.half_log import HalfLog
-from collector.trust.registry import Registry
+from collector.trust.registry import COLLECTOR, MEASUREMENT_SERVER, Registry
 from collector.trust.signing import Signer, key_id
 from firmware.model.jsontypes import RecordError
 from firmware.wire import bundle
@@ -33,8 +33,6 @@ from firmware.wire.server_halves import (
 )
 
 HALVES_PATH: Final = "/v1/halves"
-COLLECTOR: Final = "collector"
-SERVER: Final = "measurement-server"
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +105,7 @@ def keep_halves(settings: MeasurementSettings, registry: Registry, data: Path) -
         known = registry.key(key_id(signer.key.public_key()))
     except TrustError:
         known = None
-    if known is None or known.role != SERVER:
+    if known is None or known.role != MEASUREMENT_SERVER:
         log.warning(
             "%s: it is no measurement server's identity of the fleet's authority: no halves of tests are kept",
             settings.identity,

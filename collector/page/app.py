@@ -23,6 +23,7 @@ from collector.page import headers, language
 from collector.page.api import Api
 from collector.page.beside_api import BesideApi
 from collector.page.errors import BadParameterError, NotStoringError, UnknownDeviceError
+from collector.page.half_api import HalfApi
 from collector.page.headers import NEVER, Headers
 from collector.page.pages import Pages
 from collector.page.rendering import Templates
@@ -72,6 +73,7 @@ def make_app(
     app.include_router(Api(queries, now_ns, storing_fault, known).router())
     app.include_router(TargetApi(queries, now_ns, known).router())
     app.include_router(BesideApi(queries, known).router())
+    app.include_router(HalfApi(queries, now_ns).router())
     app.include_router(ScopeApi(queries, now_ns, retired=retired).router())
     app.include_router(Pages(queries, templates, now_ns, app.openapi, translator_of, lists=known).router())
     _Errors(templates, now_ns, translator_of).register(app)

@@ -20,16 +20,20 @@ from typing import Final
 
 import uvicorn
 
+from collector.halves.thread import HalvesThread
 from collector.listening import listen
 from collector.lists import bring_lists
 from collector.measurement.child import MeasurementChild
 from collector.page.app import make_app
 from collector.service.pipeline import start_pipeline
-from collector.settings import CollectorSettings
+from collector.settings import CollectorSettings, server_address
 from collector.store.database import Store
 from collector.store.datadir import CollectorDataDir
 from collector.store.queries import Queries
+from collector.trust.registry import Registry
+from collector.trust.signing import Signer
 
+_OWN: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is served on every address is reached on these
 PAGE_STOP_S: Final = 3
 """How long requests under way may take to end."""
 
@@ -94,6 +98,7 @@ def _run(
     parts.callback(queries.close)
     taking = start_pipeline(settings, directory, store, parts, say, queries=queries)
     measuring = _measurement_server(settings, directory, parts, say)
+    _collect_halves(settings, directory, parts, say)
     addresses = Addresses(
         page_url=_url(sock),
         broker_host=taking.broker_host,
@@ -151,6 +156,31 @@ def _measurement_server(
     parts.callback(child.stop)
     child.start()
     return child
+
+
+def _collect_halves(
+    settings: CollectorSettings,
+    directory: CollectorDataDir,
+    parts: contextlib.ExitStack,
+    say: Callable[[str], None],
+) -> None:
+    """Ask measurement servers for their halves of tests: our own, and those that are named."""
+    trust, own = settings.trust, settings.measurement
+    addresses = [server_address(one) for one in settings.halves.servers]
+    if own.port:
+        addresses.insert(0, (_OWN.get(own.host, own.host), own.port))
+    if trust.devices is None or trust.identity is None or not addresses:
+        return
+    thread = HalvesThread(
+        directory.database,
+        addresses,
+        registry=Registry(trust.devices),
+        signer=Signer.load(trust.identity),
+        every_s=settings.halves.every_s,
+        say=say,
+    )
+    thread.start()
+    parts.callback(thread.stop)
 
 
 class _PageServer(uvicorn.Server):

@@ -108,6 +108,15 @@ SECOND: Final = (
         kept=False,
     ),
 )
-COVERED: Final = (*RECEIVED, *ASSESSED, *OBSERVED, *SECOND)
+# What measurement servers said of tests (collector.store.server_halves).
+HALVES: Final = (
+    _covered(
+        "server_half",
+        "id server epoch number device nonce ending start_utc_ns received_ns data",
+        fixed=True,
+    ),
+    _covered("server_log", "server epoch upto last evicted unwritten asked_ns", 2, whose="server"),
+)
+COVERED: Final = (*RECEIVED, *ASSESSED, *OBSERVED, *SECOND, *HALVES)
 FIRST_COVERED: Final = (*RECEIVED, *ASSESSED, *OBSERVED)
 """What the chain's first entries cover, in the form that the tables had then: never edited, as a migration is not."""

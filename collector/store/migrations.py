@@ -330,6 +330,44 @@ def m008_second_looks(db: Database) -> None:
     db.execute("CREATE INDEX second_run_ended ON second_run (last_utc_ns)")
 
 
+# What measurement servers said of tests (collector.store.server_halves); the index finds the device's record of one.
+_HALVES: Final = (
+    """CREATE TABLE server_half (
+        id INTEGER PRIMARY KEY,
+        server TEXT NOT NULL,
+        epoch TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        device TEXT NOT NULL,
+        nonce TEXT NOT NULL,
+        ending TEXT NOT NULL,
+        start_utc_ns INTEGER NOT NULL,
+        received_ns INTEGER NOT NULL,
+        data BLOB NOT NULL,
+        UNIQUE (server, epoch, number)
+    ) STRICT""",
+    "CREATE INDEX server_half_of_test ON server_half (device, nonce)",
+    """CREATE TABLE server_log (
+        server TEXT NOT NULL,
+        epoch TEXT NOT NULL,
+        upto INTEGER NOT NULL,
+        last INTEGER NOT NULL,
+        evicted INTEGER NOT NULL,
+        unwritten INTEGER NOT NULL,
+        asked_ns INTEGER NOT NULL,
+        PRIMARY KEY (server, epoch)
+    ) STRICT, WITHOUT ROWID""",
+    """CREATE INDEX record_of_nonce ON record (device, iif(json_valid(body), json_extract(body, '$.detail.nonce'), NULL))
+        WHERE instr(body, '"nonce"') > 0""",
+)
+
+
+@MIGRATIONS()
+def m009_server_halves(db: Database) -> None:
+    """Make the tables of servers' halves, and find records by the nonce that they name."""
+    for statement in _HALVES:
+        db.execute(statement)
+
+
 def _asked_step(column: AskedColumn) -> None:
     """Add the step that makes `column`, and fills it from the records that are there: it reads each once."""
     name, way = column.name, ".".join(filter(None, ("$", column.key, column.within)))

@@ -32,6 +32,9 @@ from firmware.wire.trust_list import FILE_NAME, TrustList, decode, decode_text
 LOOK_AGAIN_S: Final = 2.0
 """How old the list may be: a revocation counts here after this long at the latest."""
 MAX_REQUEST_BYTES: Final = 8 * 1024
+COLLECTOR: Final = "collector"
+MEASUREMENT_SERVER: Final = "measurement-server"
+"""Roles, as the authority writes them into certificates."""
 
 log = logging.getLogger(__name__)
 

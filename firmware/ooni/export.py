@@ -2,7 +2,7 @@
 
 What has no like in OONI's format is left out and counted, by test, so that nobody takes a part for the whole.
 The key of a vantage's view in a line is `control`, what was known around the record stands under `round` and `country`:
-`tidegauge explain` reads them back.
+`tidegauge explain` reads them back. What measurement servers said of its test stands under `server_halves`.
 """
 
 import json
@@ -48,6 +48,8 @@ class RecordToExport:
     vantage: SiteView | None = None
     start: ClockReading | None = None
     around: RoundView = round_json.UNKNOWN
+    server_halves: "tuple[JsonObject, ...] | None" = None
+    """What measurement servers said of its test; none where no half is here. None: the record is of no test that has one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +94,8 @@ def _jsonl(one: RecordToExport, translator: Translator) -> str:
     head = json.dumps({"device": one.device, "epoch": one.epoch, "seq": one.seq, **start})
     verdict = verdict_in(one.body)
     said: JsonObject = {} if verdict is None else {"verdict": translator.verdict_to_json(verdict)}
-    tail = json.dumps({**said, **surroundings_to_json(one.around, one.vantage)})
+    halves: JsonObject = {} if one.server_halves is None else {"server_halves": [*one.server_halves]}
+    tail = json.dumps({**said, **surroundings_to_json(one.around, one.vantage), **halves})
     return f'{head[:-1]}, "record": {one.body}{", " if len(tail) > _EMPTY else ""}{tail[1:-1]}}}'
 
 

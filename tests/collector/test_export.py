@@ -8,13 +8,16 @@ from click.testing import CliRunner, Result
 
 from collector.command import collector
 from collector.store.database import Store
+from collector.store.server_halves import HalfStore
 from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS, Key, Sample
 from firmware.judgement.site.evidence import SiteView, VantageSource
+from firmware.model import server_half
 from firmware.model.record import SCHEMA
 from firmware.model.statement import stated
 from firmware.ooni.explain import explain
 from firmware.ooni.read import Document
+from tests.collector.halves_of import SERVER, account_of, nonce_of, signed_half
 from tests.collector.rows_of import arrived
 from tests.collector.scripted_device import DEVICE, EPOCH
 from tests.english import ENGLISH
@@ -154,3 +157,26 @@ def test_what_the_vantage_saw_at_that_time_goes_along_in_both_forms(tmp_path: Pa
         assert judged[0].verdict == judged[1].verdict
         assert stated("vantage", source="collector") in judged[0].verdict.evidence
         assert stated("vantage-page-answered", status=200) in judged[0].verdict.evidence
+
+
+def test_a_record_of_a_test_has_what_servers_said_of_it_and_none_where_none_did(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "collector.sqlite3")
+    store.commit([arrived([n], detail={"nonce": nonce_of(n)}) for n in (1, 2)])
+    store.commit([arrived([3])])
+    store.close()
+    halves = HalfStore.open(tmp_path / "collector.sqlite3")
+    given = [signed_half(1), signed_half(5, nonce=nonce_of(1)), signed_half(7)]
+    halves.add(SERVER, account_of(7), given, received_ns=9)
+    halves.close()
+    told = [json.loads(line) for line in export(tmp_path).stdout.splitlines()]
+    joined = {one["seq"]: one.get("server_halves") for one in told}
+    assert [one["number"] for one in joined[1]] == [1, 5]
+    assert server_half.from_json(joined[1][0]["half"]) == given[0].half
+    assert (joined[2], joined[3]) == ([], None)
+
+    done = export(tmp_path, "--server-halves")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    record = {"device": DEVICE, "epoch": EPOCH, "seq": 1}
+    assert [(one["number"], one["record"]) for one in lines] == [(1, record), (5, record), (7, None)]
+    assert "servers' halves written: 3" in done.stderr
+    assert export(tmp_path, "--server-halves", "--device", "wxyz0123efgh4567").stdout == ""

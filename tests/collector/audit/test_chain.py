@@ -302,8 +302,9 @@ def test_a_database_from_before_begins_the_chain_with_what_is_there(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(sqlite3.connect(world.path)) as connection:
-        for table in ("chain", "second_run"):
+        for table in ("chain", "second_run", "server_half", "server_log"):
             connection.execute(f"DROP TABLE {table}")
+        connection.execute("DROP INDEX record_of_nonce")
         connection.execute("DELETE FROM _sqlite_migrations WHERE name >= 'm007'")
         connection.commit()
     assert "written by older software" in world.audit().output
@@ -315,6 +316,12 @@ def test_a_database_from_before_begins_the_chain_with_what_is_there(
     assert "0 faults" in done.output
     world.tamper("UPDATE envelope SET received_ns = received_ns + 1 WHERE id = 2")
     assert f"FAULT envelope of {A}: 1 row not as the chain has it (entry 1)" in world.audit().output
+
+
+def test_a_database_that_lacks_a_table_of_this_software_is_said_to_be_older(world: World) -> None:
+    with closing(sqlite3.connect(world.path)) as connection:
+        connection.execute("DROP TABLE server_log")
+    assert "written by older software" in world.audit().output
 
 
 def stores_on_a_full_disk(folder: str) -> None:

@@ -19,17 +19,20 @@ from collector.store.arrivals import PresenceArrived
 from collector.store.database import Store
 from collector.store.scopes import Assessment, ScopeLog
 from collector.store.second_looks import SecondLook
+from collector.store.server_halves import HalfStore
 from collector.store.vantage_log import Gap, VantageLog
 from collector.store.vantage_streaks import Key, Sample
 from collector.trust.gate import Gate
 from collector.trust.registry import Registry
+from collector.trust.signing import Signer
 from firmware.judgement.site.evidence import SiteView, Stand, VantageSource
 from firmware.model.jsontypes import JsonValue
 from firmware.model.record import ClockQuality, Outcome, to_json
 from firmware.model.statement import prose, stated
 from firmware.wire.messages import Tombstone, Transition, encode_batch, encode_hello, topic
 from provisioning.authority import Authority, write
-from provisioning.certificates import key_pem, make_key, make_request, pem
+from provisioning.certificates import Role, key_pem, make_key, make_request, pem
+from tests.collector.halves_of import SERVER, account_of, signed_half
 from tests.collector.scripted_device import batch_of, hello_of
 from tests.firmware.records import tcp_record
 from tests.waiting import LIMIT_S
@@ -76,6 +79,20 @@ class World:
             answers.get(timeout=LIMIT_S)
         thread.stop()
         store.close()
+
+    def hear_server(self) -> None:
+        """Store a half of each device's test by a measurement server that the authority issued."""
+        key = make_key()
+        with Authority.open(self.authority) as authority:
+            authority.issue("measurement", Role.MEASUREMENT_SERVER, key.public_key(), now=ISSUED)
+        self.server = Signer(key=key, chain=b"")
+        halves = HalfStore.open(self.path)
+        given = [
+            signed_half(n, signer=self.server, device=device) for n, device in enumerate((A, B), start=1)
+        ]
+        halves.add(SERVER, account_of(2), given, received_ns=RECEIVED_NS)
+        halves.add(SERVER, account_of(0, epoch="0" * 16), [], received_ns=RECEIVED_NS - 1)
+        halves.close()
 
     def tamper(self, sql: str, *values: Any) -> None:
         connection = sqlite3.connect(self.path)
@@ -144,6 +161,7 @@ def every_table(folder: Path) -> World:
     store.close()
     _assess(made.path)
     _observe(made.path)
+    made.hear_server()
     return made
 
 
