@@ -71,7 +71,7 @@ class DeviceState:
 
     `heard_utc_s` is when it was heard last, by the collector's clock. `since_utc_s` is when the state began as far as is known, `before_utc_s` the last moment at which it was known
     to be otherwise (None: never), `error_s` what its clock may be off in both (None: unknown). `word` is its last
-    verdict, `told_utc_s` when that round was, `period_s` about how far apart its rounds are. `was_well_unheard` says that rounds which have just arrived
+    verdict, `told_utc_s` when that round was, `live_utc_s` when it last was seen to reach the collector, `period_s` about how far apart its rounds are. `was_well_unheard` says that rounds which have just arrived
     show it well while it was not heard; once it has been heard again for a while, that is over.
     """
 
@@ -87,6 +87,7 @@ class DeviceState:
     error_s: float | None = 0.0
     word: str = ""
     told_utc_s: float | None = None
+    live_utc_s: float = -math.inf
     period_s: float = PERIOD_S
     was_well_unheard: bool = False
 
@@ -147,6 +148,7 @@ def state_of(
         error_s=error_s,
         word=word,
         told_utc_s=last.utc_s,
+        live_utc_s=heard_s,
         period_s=period_s,
         was_well_unheard=_was_well(late) and now_utc_s - back_s <= BACK_PERIODS * period_s,
     )
@@ -171,6 +173,13 @@ def _was_well(late: Sequence[ReceivedRound]) -> bool:
 def reconciled(rounds: Iterable[ReceivedRound], at_utc_s: float) -> tuple[ReceivedRound, ...]:
     """Return the rounds up to a moment as if each had arrived when it was measured."""
     return tuple(replace(one, received_utc_s=one.utc_s) for one in rounds if one.utc_s <= at_utc_s)
+
+
+def live_utc_s(rounds: Iterable[ReceivedRound]) -> float:
+    """Return when the last of a device's rounds that arrived soon after it was measured did; -inf where none did."""
+    patience_s = SILENT_PERIODS * PERIOD_S
+    live = (one.received_utc_s for one in rounds if one.received_utc_s - one.utc_s <= patience_s)
+    return max(live, default=-math.inf)
 
 
 def _last_transition(

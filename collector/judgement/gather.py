@@ -16,6 +16,7 @@ from collector.judgement.devices import (
     DeviceStanding,
     DeviceState,
     ReceivedRound,
+    live_utc_s,
     reconciled,
     state_of,
 )
@@ -159,7 +160,8 @@ class Scopes:
                     heard_utc_s=made_utc_s(connection, device, rows[0], at_utc_ns / NS),
                 )
                 if one is not None:
-                    found.append(replace(one, late=_was_late(rounds, at_utc_ns / NS)))
+                    state = replace(one.state, live_utc_s=live_utc_s(rounds))
+                    found.append(replace(one, state=state, late=_was_late(rounds, at_utc_ns / NS)))
         return found
 
     def _devices(

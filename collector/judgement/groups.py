@@ -21,13 +21,17 @@ SETTLED_S: Final = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Devices that share something, and how they are. `silent` are those whose silence tells nothing."""
+    """Devices that share something, and how they are. `silent` are those whose silence tells nothing.
+
+    `on` are those whose rounds do not tell, but which reach the collector while others are lost that do not.
+    """
 
     name: str
     lost: int
     well: int
     silent: int
     networks: frozenset[str]
+    on: int = 0
     size: int = 0
     """All its devices, those too that tell nothing."""
     well_since: int = 0
@@ -41,7 +45,7 @@ class Group:
     @property
     def is_lost(self) -> bool:
         """Return whether most of it is lost."""
-        return self.lost >= MIN_IN_NETWORK and self.lost >= MOST * self.tried
+        return self.lost >= MIN_IN_NETWORK and self.lost >= MOST * (self.tried + self.on)
 
     @property
     def is_well(self) -> bool:
@@ -69,14 +73,15 @@ class ScopeFacts:
         lost = {one.device for one in ordered if one.state is DeviceStanding.LOST}
         gone = frozenset(lost) | silent_together(ordered, outside)
         lost_s = _lost_s(ordered, gone)
+        on = _on(ordered, gone, lost_s)
         return cls(
             devices=ordered,
             outside=outside,
             lost=gone,
-            all=_group("all", ordered, gone, lost_s),
-            networks=_groups(ordered, gone, lost_s, lambda one: one.network),
-            kinds=_groups(ordered, gone, lost_s, lambda one: one.kind),
-            regions=_groups(ordered, gone, lost_s, lambda one: one.region),
+            all=_group("all", ordered, gone, on, lost_s),
+            networks=_groups(ordered, gone, on, lost_s, lambda one: one.network),
+            kinds=_groups(ordered, gone, on, lost_s, lambda one: one.kind),
+            regions=_groups(ordered, gone, on, lost_s, lambda one: one.region),
         )
 
     def others_well(self, groups: Sequence[Group], but: Sequence[Group]) -> bool:
@@ -104,26 +109,44 @@ class ScopeFacts:
 
 
 def _groups(
-    devices: Iterable[DeviceState], lost: frozenset[str], lost_s: float, key: Callable[[DeviceState], str]
+    devices: Iterable[DeviceState],
+    lost: frozenset[str],
+    on: frozenset[str],
+    lost_s: float,
+    key: Callable[[DeviceState], str],
 ) -> tuple[Group, ...]:
     members: dict[str, list[DeviceState]] = {}
     for one in devices:
         if key(one):
             members.setdefault(key(one), []).append(one)
-    return tuple(_group(name, members[name], lost, lost_s) for name in sorted(members))
+    return tuple(_group(name, members[name], lost, on, lost_s) for name in sorted(members))
 
 
-def _group(name: str, devices: Iterable[DeviceState], lost: frozenset[str], lost_s: float) -> Group:
+def _group(
+    name: str, devices: Iterable[DeviceState], lost: frozenset[str], on: frozenset[str], lost_s: float
+) -> Group:
     known = tuple(devices)
     return Group(
         name=name,
         size=len(known),
+        on=sum(one.device in on for one in known),
         well_since=sum(one.state is DeviceStanding.WELL and _well_while(one, lost_s) for one in known),
         lost=sum(one.device in lost for one in known),
         well=sum(one.state is DeviceStanding.WELL for one in known),
         silent=sum(one.state is DeviceStanding.SILENT and one.device not in lost for one in known),
         networks=frozenset(one.network for one in known if one.network and one.device in lost),
     )
+
+
+def _on(devices: Iterable[DeviceState], lost: frozenset[str], lost_s: float) -> frozenset[str]:
+    """Return the devices that do not tell how they are, and are not lost as the others: they were heard since, and those not.
+
+    Where the lost reach the collector themselves, as one in their own country, it shows nothing.
+    """
+    live = [one for one in devices if one.live_utc_s >= lost_s]
+    if 2 * sum(one.device in lost for one in live) >= len(lost):
+        return frozenset()
+    return frozenset(one.device for one in live if one.state is DeviceStanding.UNCLEAR)
 
 
 def _lost_s(devices: Iterable[DeviceState], lost: frozenset[str]) -> float:

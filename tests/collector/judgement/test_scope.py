@@ -164,6 +164,33 @@ class TestNegativeControls:
         assert judge_scope(back(60), UP).verdict == "inconclusive"
         assert judge_scope(back(660), UP).verdict == "isp_outage"
 
+    def test_those_that_do_not_tell_and_are_still_heard_are_not_lost_with_the_silent(self) -> None:
+        """Mobile networks are shut down; then the lines of all others turn so bad that their rounds tell nothing."""
+        dark = dict.fromkeys(("mci", "irancell"), DeviceStanding.SILENT)
+        bad = dict.fromkeys(("tci", "shatel"), DeviceStanding.UNCLEAR)
+        there = country(**dark, **bad)
+        assert judge_scope(there, UP).verdict == "total_shutdown"  # they may have told before it
+        heard = [
+            replace(one, live_utc_s=NOW - 30) if one.state is DeviceStanding.UNCLEAR else one for one in there
+        ]
+        assert judge_scope(heard, UP).verdict == "inconclusive"
+
+    def test_a_network_of_which_most_are_still_heard_is_not_out(self) -> None:
+        there = [
+            replace(one, state=DeviceStanding.UNCLEAR, live_utc_s=NOW - 30)
+            if one.device in ("d0", "d1")
+            else one
+            for one in country(tci=DeviceStanding.LOST)
+        ]
+        assert judge_scope(there, UP).verdict == "inconclusive"
+
+    def test_being_heard_shows_nothing_where_the_lost_are_heard_too(self) -> None:
+        """The collector stands in their country: all reach it, and those that tell say that abroad is gone."""
+        lost = dict.fromkeys(("tci", "mci", "irancell"), DeviceStanding.LOST)
+        there = country(**lost, shatel=DeviceStanding.UNCLEAR)
+        heard = [replace(one, live_utc_s=NOW) for one in there]
+        assert judge_scope(heard, UP).verdict == "total_shutdown"
+
     def test_without_a_vantage_of_our_own_silence_says_nothing(self) -> None:
         assert judge_scope(ALL_SILENT, OutsideFacts()).verdict == "inconclusive"
 
