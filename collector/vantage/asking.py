@@ -116,7 +116,7 @@ class Asking:
             return Look(is_sweep=is_sweep, names=frozenset(names), devices=frozenset(devices))
 
     def told(self, look: Look, names: Iterable[str], began_s: float) -> None:
-        """Note that the devices of a look that began at `began_s` are told what was seen in it of `names`.
+        """Note that the devices of a look that began at `began_s` are told what was seen in it of `names`, if only that nothing counts.
 
         A look that a device was not told of is none for it: where sweeps are close together its looks would be used up
         before its failure had lasted, and it would know of none from then on.

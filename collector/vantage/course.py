@@ -7,10 +7,9 @@ failed, all of them once more at the end. Why: `collector.vantage.own_line`. Tim
 from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from typing import Final
 
-from collector.store.vantage_streaks import NS
+from collector.store.vantage_streaks import NS, Key
 from collector.vantage.own_line import (
     OwnLine,
     Proof,
@@ -62,7 +61,8 @@ class Course:
         self._targets = tuple(targets)
         self._references = [one for one in targets if one.neutral_network]
         self._waiting = [one for one in targets if not one.neutral_network]
-        self._turns = cycle(self._references)
+        self._began_ns = 0
+        self._turn = 0
         self._asked: dict[str, _Asked] = {}
         self._out: dict[str, _Asked] = {}
         self._rest_ns = 0
@@ -73,11 +73,13 @@ class Course:
         """Which of the targets were reached, and what that proves of the line."""
         self._is_connected = False
         self._is_closing = False
+        self._closing_ns = 0
 
     @property
     def until_ns(self) -> int:
-        """Return when the last of what was asked is up."""
-        return max((one.task.deadline_boottime_ns for one in self._asked.values()), default=0)
+        """Return when the last of what was asked is up; what is asked of the line alone keeps no look waiting for its targets."""
+        asked = [one for one in self._asked.values() if self._is_closing or not one.is_again]
+        return max((one.task.deadline_boottime_ns for one in asked), default=0)
 
     @property
     def unanswered(self) -> int:
@@ -87,12 +89,15 @@ class Course:
     @property
     def is_over(self) -> bool:
         """Return whether there is nothing more to come that would tell anything."""
-        if self.unanswered:
-            return False
         doubtful = self._doubtful()
-        if not self._is_connected or not doubtful:
-            return True
-        return self._is_closing and (not self._out or all(map(self.line().believes, doubtful)))
+        if self._is_closing:
+            is_told = not self.unanswered and all(map(self.line().believes, doubtful))
+            return is_told or not self._is_again_out
+        return not self.unanswered and not (self._is_connected and doubtful)
+
+    @property
+    def _is_again_out(self) -> bool:
+        return any(one.is_again for one in self._out.values())
 
     def task(self, task_id: str) -> Task | None:
         """Return a task that is out; None for another."""
@@ -103,25 +108,28 @@ class Course:
         """Return when to `begin` again though nothing ended; None where nothing is to be asked until something does."""
         if self._waiting:
             return max(now_ns, self._rest_ns)
-        is_watched = self._is_connected and self.unanswered and now_ns < self._main_until_ns
-        return max(now_ns, self._witness_ns) if is_watched else None
+        if not self._is_connected or not self.unanswered or self._is_closing:
+            return None
+        return max(now_ns, min(self._witness_ns, self._main_until_ns))
 
     def begin(self, now_ns: int) -> list[Task]:
         """Return what to ask now."""
         if not self._asked and self._references:
             self._rest_ns = now_ns + START_NS + FIRST_NS
-            return self._ask(self._references, now_ns + START_NS)
+            first = self._ask(self._references, now_ns + START_NS)
+            self._began_ns = max(one.start_boottime_ns for one in first)
+            return first
         if self._waiting and (self._is_connected or not self._out or now_ns >= self._rest_ns):
             rest, self._waiting = self._waiting, []
             self._witness_ns = now_ns + WITNESS_FIRST_NS
             return self._ask(rest, now_ns + (SOON_NS if self._asked else START_NS))
         if self._waiting or not self._is_connected:
             return []
-        if self.unanswered:
-            return self._witness(now_ns) if self._witness_ns <= now_ns < self._main_until_ns else []
-        if self._is_closing or not self._doubtful():
+        if self.unanswered and now_ns < self._main_until_ns:
+            return self._witness(now_ns) if self._witness_ns <= now_ns else []
+        if self._is_closing or not (self._doubtful() or self.unanswered):
             return []
-        self._is_closing = True
+        self._is_closing, self._closing_ns = True, now_ns
         return self._ask(
             [*self._references, *self._others_for(self._doubtful())], now_ns + SOON_NS, is_again=True
         )
@@ -138,12 +146,16 @@ class Course:
 
     def line(self) -> OwnLine:
         """Return how the own line was, as far as can be told by now."""
-        last_ns = max((one.start.boottime_ns + one.runtime_ns for one in self.records), default=0)
-        closing = [from_record(one).outlook for one in self.again if one.start.boottime_ns >= last_ns]
-        is_all_in = self._is_closing and not self._out
+        closing = [
+            from_record(one).outlook for one in self.again if one.start.boottime_ns >= self._closing_ns
+        ]
+        is_all_in = self._is_closing and not self._is_again_out
         is_missed = any(one is not Outlook.EXCLUDED for one in closing) and Outlook.REACHED not in closing
         return OwnLine(
-            is_connected=self._is_connected, is_dead=is_all_in and is_missed, proofs=tuple(self._proofs)
+            is_connected=self._is_connected,
+            is_dead=is_all_in and is_missed,
+            began_ns=self._began_ns,
+            proofs=tuple(self._proofs),
         )
 
     def _doubtful(self) -> list[Record]:
@@ -151,10 +163,22 @@ class Course:
 
     def _witness(self, now_ns: int) -> list[Task]:
         self._witness_ns = now_ns + WITNESS_NS
-        turn = [next(self._turns) for _ in self._references[:WITNESSES]]
+        turn = self._witnesses()
         is_six_out = any(stands_on_six(one.target.key) for one in self._out.values() if not one.is_again)
         six = self._one_reached(_is_over_six) if is_six_out else []
         return self._ask([*turn, *six], now_ns + SOON_NS, is_again=True)
+
+    def _witnesses(self) -> list[VantageTarget]:
+        """Return references that were reached in this look, in turns: one over IPv4 if any was, and others."""
+        reached = [target for target, proof in self._reached if proof.is_reference]
+        four = [target for target, proof in self._reached if proof.is_reference and 4 in proof.families]
+        self._turn += 1
+        found: dict[Key, VantageTarget] = {}
+        for among in (four or reached, reached)[:WITNESSES]:
+            known = list({one.key: one for one in among if one.key not in found}.values())
+            for one in known[self._turn % len(known) :][:1] if known else ():
+                found[one.key] = one
+        return list(found.values())
 
     def _others_for(self, doubtful: Sequence[Record]) -> list[VantageTarget]:
         """Return what else to ask again: something by each that a failure took beside the line, if anything was reached by it."""

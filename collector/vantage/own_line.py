@@ -5,7 +5,7 @@ target's. A failure counts where reference targets were reached before and after
 cannot have been gone for as long as anything is waited for; and what else it took, IPv6 or a resolver, likewise.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,6 +46,8 @@ class OwnLine:
 
     is_connected: bool
     is_dead: bool = False
+    began_ns: int = 0
+    """What was asked by then was asked with the look's first: that has no proof before it but the look's own beginning."""
     proofs: tuple[Proof, ...] = ()
 
     @property
@@ -59,23 +61,27 @@ class OwnLine:
             return False
         if record.outcome.failure is None:
             return True
-        began_ns, ended_ns = _span(record)
         return (
             record.outcome.failure not in OUR_SIDE
-            and _are_around([one for one in self.proofs if one.is_reference], began_ns, ended_ns)
-            and (not needs_six(record) or _are_around(self._over_six(), began_ns, ended_ns))
+            and self._are_around([one for one in self.proofs if one.is_reference], record)
+            and all(self._are_around(self._over(family), record) for family in needed(record))
             and (not is_unanswered(record) or self._is_name_at_fault(record))
         )
 
-    def _over_six(self) -> list[Proof]:
-        return [one for one in self.proofs if 6 in one.families]
+    def _over(self, family: int) -> list[Proof]:
+        return [one for one in self.proofs if family in one.families]
+
+    def _are_around(self, proofs: Sequence[Proof], record: Record) -> bool:
+        began_ns, ended_ns = _span(record)
+        return _are_around(proofs, began_ns, ended_ns, is_first=began_ns <= self.began_ns)
 
     def _is_name_at_fault(self, record: Record) -> bool:
         """Return whether another resolver had no answer either, which answered for other names before and after."""
         asked = others_asked(record)
         ended_ns = _span(record)[1]
         telling = [one for one in self.proofs if asked & one.resolvers]
-        return any(one.ended_ns <= ended_ns for one in telling) and any(
+        # A page is fetched long after its name was asked for: that stands at its beginning.
+        return any(one.began_ns <= ended_ns for one in telling) and any(
             one.began_ns >= ended_ns for one in telling
         )
 
@@ -98,7 +104,8 @@ def proof_of(target: VantageTarget, record: Record) -> Proof | None:
     evidence = evidence_of(record)
     families = (
         {family_of(one.address) for one in evidence.connects if one.failure is None} if evidence else set()
-    )
+    ) or {_family_of(key_of(record))}
+    families -= {None}
     resolvers = {one.resolver for one in _beside_the_system(record) if one.addresses}
     if not (is_reached and (is_reference or families)) and not resolvers:
         return None
@@ -121,19 +128,32 @@ def is_doubtful(record: Record) -> bool:
     return failure not in OUR_SIDE or not needs_six(record)
 
 
-def needs_six(record: Record) -> bool:
-    """Return whether a record tried its target over IPv6 alone."""
+def needed(record: Record) -> frozenset[int]:
+    """Return over which address families the line must have been seen for a record's failure to be its target's.
+
+    That is IPv4 where it was tried at all, and IPv6 where nothing else was: a host may well be without it.
+    """
     evidence = evidence_of(record)
     tried = {family_of(one.address) for one in evidence.connects} if evidence is not None else set()
-    return tried == {6} or (not tried and stands_on_six(key_of(record)))
+    tried = (tried or {_family_of(key_of(record))}) - {None}
+    return frozenset({4}) if 4 in tried else frozenset(one for one in tried if one is not None)
+
+
+def needs_six(record: Record) -> bool:
+    """Return whether a record tried its target over IPv6 alone."""
+    return needed(record) == {6}
 
 
 def stands_on_six(key: Key) -> bool:
     """Return whether a target is an IPv6 address itself."""
+    return _family_of(key) == 6
+
+
+def _family_of(key: Key) -> int | None:
     try:
-        return family_of(parse_host_port(key.target).host) == 6
+        return family_of(parse_host_port(key.target).host)
     except TargetError:
-        return False
+        return None
 
 
 def is_unanswered(record: Record) -> bool:
@@ -161,14 +181,17 @@ def _beside_the_system(record: Record) -> list[Lookup]:
     return [one for one in evidence.lookups if one.resolver not in _SYSTEM] if evidence is not None else []
 
 
-def _are_around(proofs: Iterable[Proof], began_ns: int, ended_ns: int) -> bool:
+def _are_around(proofs: Sequence[Proof], began_ns: int, ended_ns: int, *, is_first: bool) -> bool:
     """Return whether a line was seen to be well before and after a time, and in it with no long time between.
 
-    `proofs` are in order of their ends. What began with the look itself has none before it: its own beginning stands there.
+    `proofs` are in order of their ends. What began with the look itself (`is_first`) has none before it: its own beginning
+    stands there.
     """
-    ordered = list(proofs)
-    at_ns = max((one.ended_ns for one in ordered if one.ended_ns <= began_ns), default=began_ns)
-    for one in ordered:
+    before = [one.ended_ns for one in proofs if one.ended_ns <= began_ns]
+    if not before and not is_first:
+        return False
+    at_ns = max(before, default=began_ns)
+    for one in proofs:
         if one.ended_ns <= at_ns:
             continue
         if one.ended_ns - at_ns > UNSEEN_MOST_NS:

@@ -92,12 +92,16 @@ def targets_of(plans: Iterable[Plan]) -> tuple[VantageTarget, ...]:
 
 
 def asked(targets: Iterable[VantageTarget], names: Collection[str]) -> list[VantageTarget]:
-    """Return what a look at `names` measures: these, and the reference targets, without which it would prove nothing."""
-    return [
-        target
-        for target in targets
-        if target.in_rounds and (target.neutral_network or target.key.target_name in names)
-    ]
+    """Return what a look at `names` measures: these, and the reference targets, without which it would prove nothing.
+
+    Where one is a page, another page beside it: its name shows whether the resolver that they share is well.
+    """
+    in_rounds = [one for one in targets if one.in_rounds]
+    wanted = [one for one in in_rounds if one.key.target_name in names]
+    pages = [one for one in in_rounds if one.key.test == "web_connectivity"]
+    is_alone = sum(one in wanted for one in pages) == 1
+    beside = [one for one in pages if one not in wanted and not one.neutral_network][:1] if is_alone else []
+    return [one for one in in_rounds if one.neutral_network or one in wanted or one in beside]
 
 
 def _is_measured(planned: PlannedTarget | PlannedTask) -> bool:

@@ -200,7 +200,8 @@ class VantageThread:
         if swept.fault is not None:
             log.warning("the vantage: %s", to_json(swept.fault))
             vantage_log.note_gap(Gap(from_utc_ns=began_ns, to_utc_ns=time.time_ns(), reason=swept.fault))
-        seen = self._keep(vantage_log, swept, second)
+        self._keep(vantage_log, swept, second)
+        measured = frozenset(one.target_name for one in swept.records)
         is_well = swept.line.is_well
         if look.is_sweep:
             self._swept_ns, self._is_swept = began_ns, is_well
@@ -208,7 +209,7 @@ class VantageThread:
         if is_well and self._is_swept:
             devices = [(one.device, one.country) for one in heard if one.online]
             self._publish(chosen.plans, devices, waiting=look.devices)
-            self._asking.told(look, seen, began_s)
+            self._asking.told(look, measured, began_s)
         elif is_well:
             self._sweep_s = (
                 self._now_s()
@@ -233,8 +234,8 @@ class VantageThread:
             looks += self._reached.looks(country, devices, of_country)
         return looks
 
-    def _keep(self, vantage_log: VantageLog, swept: Sweep, second: Sequence[SecondLook]) -> frozenset[str]:
-        """Keep what was measured; return the names of the targets that were looked at by a line that was well."""
+    def _keep(self, vantage_log: VantageLog, swept: Sweep, second: Sequence[SecondLook]) -> None:
+        """Keep what was measured."""
         if not swept.line.is_well:
             log.warning(
                 "the vantage reaches its own reference targets no more: it says nothing of the others"
@@ -247,7 +248,6 @@ class VantageThread:
         if self._sweeps % _THIN_EVERY == 0:
             vantage_log.thin(now_utc_ns=time.time_ns(), days=self._settings.days_kept)
         self._sweeps += 1
-        return frozenset(one.key.target_name for one in samples if one.view.reachable)
 
     def _in_turn(self, chosen: Chosen) -> list[VantageTarget]:
         """Return what this sweep measures: all that is asked in rounds, and a turn of what is asked beside them."""

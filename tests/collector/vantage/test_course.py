@@ -76,6 +76,37 @@ def test_while_anything_is_out_two_references_are_asked_again_and_all_when_it_fa
     assert played.course.line().believes(lost)
 
 
+def test_references_that_do_not_answer_show_nothing_of_the_line_and_are_not_asked_for_it() -> None:
+    def answer(name: str, _at: float) -> tuple[float, bool]:
+        return (20.0, False) if name == "page" else (0.2, name in ("n0", "n1"))
+
+    played = Played([PAGE, *REFERENCES, reference(4), reference(5)], answer)
+    (page_s,) = played.times("page")
+    assert {name for at, name in played.begun if page_s + 1 < at < page_s + 19} == {"n0", "n1"}
+    (lost,) = [one for one in played.course.records if one.target_name == "page"]
+    assert played.course.line().believes(lost)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_result_that_never_comes_keeps_no_look_and_the_line_is_seen_at_its_end(*, dies: bool) -> None:
+    course, now_s, out = Course([PAGE, *REFERENCES]), 0.0, list[tuple[float, str, Record]]()
+    while not course.is_over and round(now_s * NS) <= course.until_ns + NS:
+        for task in course.begin(round(now_s * NS)):
+            began_s = task.start_boottime_ns / NS
+            if task.target_name != "page":
+                failure = Failure.TIMEOUT if dies and began_s > 10 else None
+                ended_s = began_s + (10.0 if failure else 0.2)
+                target = next(one for one in REFERENCES if one.key.target_name == task.target_name)
+                out.append((ended_s, task.task_id, record(target, began_s, ended_s, failure)))
+        now_s += 0.05
+        for one in [one for one in out if one[0] <= now_s]:
+            out.remove(one)
+            course.end(one[1], one[2])
+    assert now_s < 60
+    assert course.unanswered == 1
+    assert course.line().is_dead is dies
+
+
 @pytest.mark.parametrize("dies_s", [1.5, 5.0, 12.0, 20.0])
 def test_a_line_that_dies_in_the_midst_is_known_to_be_dead_and_nothing_that_failed_is_believed(
     dies_s: float,

@@ -81,6 +81,29 @@ def test_what_failed_over_ipv6_alone_counts_where_ipv6_was_well_around_it() -> N
     assert not line(*SEEN, more=proofs[:2]).believes(lost)
 
 
+def over_four(began_s: float, ended_s: float, failure: str | None) -> Record:
+    target = VantageTarget(key=Key(test="tcp", target="192.0.2.80:443", target_name="x"))
+    return record(target, began_s, ended_s, failure, detail={"address": "192.0.2.80", "port": 443})
+
+
+def test_what_failed_over_ipv4_counts_where_ipv4_was_well_around_it() -> None:
+    """IPv4 is gone, its gateway says so at once, and reference targets are reached over IPv6."""
+    refused = over_four(2.0, 5.1, Failure.HOST_UNREACHABLE)
+    assert line(*SEEN).believes(refused)
+    target = VantageTarget(
+        key=Key(test="tls", target="[2001:db8::1]:443", target_name="n6"), neutral_network="N6"
+    )
+    over_six = [proof_of(target, record(target, *span, failure=None)) for span in SEEN]
+    assert not line(more=[one for one in over_six if one is not None]).believes(refused)
+
+
+def test_a_line_that_came_in_the_midst_of_a_look_was_not_well_before_it() -> None:
+    page = record(PAGE, 6.0, 6.5, Failure.HOST_UNREACHABLE)
+    back = ((8.1, 8.3), (8.4, 8.5))
+    assert not line(*back).believes(page)
+    assert not replace(line(*back), began_ns=1_500_000_000).believes(page)
+
+
 def asked(name_s: tuple[float, float], resolver: str, *addresses: str, failure: str | None) -> Record:
     """Return a page whose name the system's resolver had no answer for; what `resolver` said of it."""
     values: list[JsonValue] = [{"type": "A", "value": one} for one in addresses]
@@ -111,6 +134,11 @@ def test_a_name_that_got_no_answer_counts_where_another_resolver_had_none_and_an
     assert len(others) == len(SEEN)
     assert line(*SEEN, more=others).believes(silent)
     assert not line(*SEEN, more=others[:2]).believes(silent)
+    # A page beside it whose name was answered at once, and which was fetched long after.
+    long = proof_of(PAGE, asked((2.0, 3.5), "192.0.2.53", "192.0.2.9", failure=None))
+    assert long is not None
+    refused = asked((2.0, 2.3), "192.0.2.53", failure=Failure.DNS_SERVFAIL)
+    assert line(*SEEN, more=[long, *others[1:]]).believes(refused)
     denied = record(PAGE, 2.0, 9.0, Failure.DNS_NXDOMAIN, operation="resolve")
     assert line(*SEEN).believes(denied), "that is an answer"
     server = VantageTarget(key=Key(test="dns", target="example.org", target_name="server"))

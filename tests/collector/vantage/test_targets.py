@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from collector.vantage.targets import choose, read_plans, targets_of
+from collector.vantage.targets import asked, choose, read_plans, targets_of
 from firmware.model.record import Rung, Zone
 from firmware.model.task import Task
 from firmware.net.targets import TargetError
@@ -77,3 +77,14 @@ def test_every_far_target_is_measured_once_and_can_be_measured() -> None:
     pages = [target for target in targets if target.key.test == "web_connectivity"]
     assert pages
     assert all(target.options["fetch"] is True for target in pages)
+
+
+def test_a_look_at_one_page_takes_another_beside_it_whose_name_shows_how_the_resolver_is() -> None:
+    targets = targets_of([load()])
+    pages = [one.key.target_name for one in targets if one.in_rounds and one.key.test == "web_connectivity"]
+    references = {one.key.target_name for one in targets if one.neutral_network and one.in_rounds}
+    looked = {one.key.target_name for one in asked(targets, [pages[1]])}
+    assert looked == {*references, pages[1], pages[0]}
+    assert {one.key.target_name for one in asked(targets, pages[:2])} == {*references, *pages[:2]}
+    other = next(one.key.target_name for one in targets if one.in_rounds and one.key.test == "tcp")
+    assert {one.key.target_name for one in asked(targets, [other])} == {*references, other}
