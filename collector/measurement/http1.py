@@ -24,7 +24,7 @@ from firmware.model.nonce import FORM, PATTERN
 HEAD_S: Final = 20.0
 """How long a request's head may take: a network was seen to act 12 s after the first packet."""
 LINGER_S: Final = 2.0
-LINGER_BYTES: Final = 256 * 1024
+LINGER_BYTES: Final = 4 * 1024 * 1024
 """How much is read of what a refused client still sends, so that the refusal reaches it before the reset."""
 PIECE_BYTES: Final = 64 * 1024
 _MAX_HEAD_BYTES: Final = 16 * 1024
