@@ -179,6 +179,6 @@ def _plan(far: int) -> str:
     )
     return (
         'schema = 1\ncountry = "zz"\nname = "Small world"\nrevised = 2026-11-21\n'
-        "[cadence]\ncalm_s = 120\ntransition_s = 30\nbudget_bytes_per_day = 100_000_000\n"
+        "[cadence]\ncalm_s = 120\ntransition_s = 30\nbudget_bytes_per_day = 100_000_000_000\n"
         f"[round]\nstagger_ms = 5\n{near}{abroad}"
     )

@@ -93,7 +93,7 @@ def _play(case: Case, folder: Path, stack: ExitStack) -> list[Round]:
     stack.callback(loop.close)
     plan = load(path=PLAN)
     plan = replace(
-        plan, cadence=replace(plan.cadence, calm_s=CALM_S, transition_s=QUICK_S, budget_bytes_per_day=10**9)
+        plan, cadence=replace(plan.cadence, calm_s=CALM_S, transition_s=QUICK_S, budget_bytes_per_day=10**11)
     )
     line = Line(quality=_quality(case), seed=f"{case.seed}/line")
     internet = Internet(_hosts(Hosts(plan)), {_HOME: line}, rules(case), seed=str(case.seed))

@@ -185,7 +185,7 @@ def _plan() -> str:
     )
     return (
         'schema = 1\ncountry = "zz"\nname = "Small country"\nrevised = 2026-01-01\n'
-        "[cadence]\ncalm_s = 120\ntransition_s = 30\nbudget_bytes_per_day = 200_000_000\n"
+        "[cadence]\ncalm_s = 120\ntransition_s = 30\nbudget_bytes_per_day = 100_000_000_000\n"
         f"[round]\nstagger_ms = 5\n{near}{neutral}{sites}"
     )
 

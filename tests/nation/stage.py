@@ -236,9 +236,7 @@ class Stage:
         if self._pace is None:
             return ""
         calm_s, quick_s = self._pace
-        return (
-            f"[schedule]\ncalm_s = {calm_s}\ntransition_s = {quick_s}\nbudget_bytes_per_day = 1_000_000_000\n"
-        )
+        return f"[schedule]\ncalm_s = {calm_s}\ntransition_s = {quick_s}\nbudget_bytes_per_day = 100_000_000_000\n"
 
     def _plan_text(self) -> str:
         """Return the country's plan, with the scenario's page among the platforms."""
