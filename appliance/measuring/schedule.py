@@ -22,7 +22,7 @@ ROUND: Final = "round"
 LATE_NS: Final = 15 * NS
 """A slot that is noticed later than this is missed: what is measured then is not what was to be measured."""
 GAP_HELD_NS: Final = 300 * NS
-"""JobSlots missed one after the other for one reason are told as one gap, at the latest this long after the first."""
+"""Slots missed one after the other for one reason are told as one gap, at the latest this long after the first."""
 
 
 class Schedule:

@@ -25,6 +25,7 @@ from firmware.wire.server_halves import (
     ACCOUNT_LEAF,
     ASKING_LEAF,
     HALF_LEAF,
+    HALVES_PATH,
     HalvesAccount,
     HalvesAsked,
     bearer,
@@ -33,7 +34,6 @@ from firmware.wire.server_halves import (
     encode_asked,
 )
 
-PATH: Final = "/v1/halves"
 TIMEOUT_S: Final = 20.0
 ASKING_LASTS_S: Final = 300
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
@@ -80,7 +80,7 @@ class AskedServer:
         asked = HalvesAsked(from_s=now_s, until_s=now_s + ASKING_LASTS_S, epoch=epoch, upto=upto)
         token = bearer(self._signer.sign(self.name, ASKING_LEAF, encode_asked(asked)))
         try:
-            self._http.request("POST", PATH, headers={"Authorization": f"Bearer {token}"})
+            self._http.request("POST", HALVES_PATH, headers={"Authorization": f"Bearer {token}"})
             response = self._http.getresponse()
             body = response.read(MAX_ANSWER_BYTES)
         except (OSError, http.client.HTTPException) as error:

@@ -10,7 +10,6 @@ import logging
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from collector.errors import TrustError
 from collector.measurement.admission import EARLY_S, NOBODY
@@ -31,8 +30,6 @@ from firmware.wire.server_halves import (
     decode_bearer,
     encode_account,
 )
-
-HALVES_PATH: Final = "/v1/halves"
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from typing import Any, Final
 from collector.errors import CollectorError
 from collector.listening import listen, take_datagrams
 from collector.measurement.admission import Admission
-from collector.measurement.giving import HALVES_PATH, HalfGiving, Keeping, keep_halves
+from collector.measurement.giving import HalfGiving, Keeping, keep_halves
 from collector.measurement.http1 import HttpExchange, RequestHead
 from collector.measurement.limits import Allowances, Bounds
 from collector.measurement.listener import TlsListener, group_of, tls_context
@@ -36,6 +36,7 @@ from collector.measurement_settings import MeasurementServerSettings, Measuremen
 from collector.trust.registry import Registry
 from firmware.files.durable import write_durably
 from firmware.model.server_half import Direction
+from firmware.wire.server_halves import HALVES_PATH
 
 READY_FILE: Final = "measurement-server.json"
 

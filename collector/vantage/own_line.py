@@ -12,7 +12,7 @@ from typing import Final
 from collector.store.vantage_streaks import Key
 from collector.vantage.targets import VantageTarget
 from firmware.judgement.observation import Outlook, from_record
-from firmware.judgement.site.evidence import Lookup
+from firmware.judgement.site.evidence import Connect, Lookup
 from firmware.judgement.site.from_record import evidence_of
 from firmware.judgement.site.journey import OUR_SIDE
 from firmware.model.failures import Failure
@@ -102,10 +102,8 @@ def proof_of(target: VantageTarget, record: Record) -> Proof | None:
     is_reference = bool(target.neutral_network)
     is_reached = from_record(record).outlook is Outlook.REACHED
     evidence = evidence_of(record)
-    families = (
-        {family_of(one.address) for one in evidence.connects if one.failure is None} if evidence else set()
-    ) or {_family_of(key_of(record))}
-    families -= {None}
+    reached = [one for one in evidence.connects if one.failure is None] if evidence else []
+    families = _families(record, reached)
     resolvers = {one.resolver for one in _beside_the_system(record) if one.addresses}
     if not (is_reached and (is_reference or families)) and not resolvers:
         return None
@@ -114,7 +112,7 @@ def proof_of(target: VantageTarget, record: Record) -> Proof | None:
         began_ns=began_ns,
         ended_ns=ended_ns,
         is_reference=is_reference and is_reached,
-        families=frozenset(one for one in families if one is not None) if is_reached else frozenset(),
+        families=families if is_reached else frozenset(),
         resolvers=frozenset(resolvers),
     )
 
@@ -134,9 +132,8 @@ def needed(record: Record) -> frozenset[int]:
     That is IPv4 where it was tried at all, and IPv6 where nothing else was: a host may well be without it.
     """
     evidence = evidence_of(record)
-    tried = {family_of(one.address) for one in evidence.connects} if evidence is not None else set()
-    tried = (tried or {_family_of(key_of(record))}) - {None}
-    return frozenset({4}) if 4 in tried else frozenset(one for one in tried if one is not None)
+    tried = _families(record, evidence.connects if evidence else ())
+    return frozenset({4}) if 4 in tried else tried
 
 
 def needs_six(record: Record) -> bool:
@@ -147,6 +144,12 @@ def needs_six(record: Record) -> bool:
 def stands_on_six(key: Key) -> bool:
     """Return whether a target is an IPv6 address itself."""
     return _family_of(key) == 6
+
+
+def _families(record: Record, connects: Iterable[Connect]) -> frozenset[int]:
+    """Return the address families of connects; where there are none, that of the address which the target itself is, if any."""
+    found = {family_of(one.address) for one in connects} or {_family_of(key_of(record))}
+    return frozenset(one for one in found if one is not None)
 
 
 def _family_of(key: Key) -> int | None:

@@ -28,6 +28,8 @@ HALF_LEAF: Final = "half"
 ASKING_LEAF: Final = "halves"
 ACCOUNT_LEAF: Final = "account"
 VERSION: Final = 1
+HALVES_PATH: Final = "/v1/halves"
+"""Where a server is asked for them."""
 MAX_JSON_BYTES: Final = 64 * 1024
 """What a half's JSON has at most: more is not unpacked."""
 MAX_LIFETIME_S: Final = 600
