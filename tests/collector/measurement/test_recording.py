@@ -47,11 +47,11 @@ def reset(tls: ssl.SSLSocket) -> None:
 
 def slow(world: MeasurementWorld, server: RunningServer) -> ssl.SSLSocket:
     """Return a connection whose receiver takes little, and nothing unless it reads."""
-    raw = socket.socket()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    raw.settimeout(LIMIT_S)
-    raw.connect(("127.0.0.1", server.port))
-    return world.client_tls().wrap_socket(raw, server_hostname="www.example.org")
+    secured = world.client_tls().wrap_socket(socket.socket(), server_hostname="www.example.org")
+    secured.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    secured.settimeout(LIMIT_S)
+    secured.connect(("127.0.0.1", server.port))
+    return secured
 
 
 def test_a_download_is_told_with_all_that_was_acknowledged(

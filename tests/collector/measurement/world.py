@@ -151,12 +151,15 @@ class MeasurementWorld:
         self, server: RunningServer, *, sni: str | None = "www.example.org", tls: ssl.SSLContext | None = None
     ) -> ssl.SSLSocket:
         """Return a connection on which nothing was said yet."""
-        raw = socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT_S)
+        # Wrapped first: Python forgets to close what it wraps when the peer is gone between connect and wrapping.
+        secured = (tls or self.client_tls()).wrap_socket(socket.socket(), server_hostname=sni)
         try:
-            return (tls or self.client_tls()).wrap_socket(raw, server_hostname=sni)
+            secured.settimeout(LIMIT_S)
+            secured.connect(("127.0.0.1", server.port))
         except BaseException:
-            raw.close()
+            secured.close()
             raise
+        return secured
 
     def ask(
         self,
