@@ -1,6 +1,7 @@
 """What is counted of what was said: misses, causes, confidences, and a count that is written down and read again."""
 
 import lzma
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.country.play import RoundSpoken, Story
 from tests.country.six_homes import ALL, HOMES
 from tests.country.tally import Tally, tally_of
 from tests.country.truth import Ill, Scope, Truth, Wrong
+from tests.needs import ROOT
 
 
 def wrong(ill: Ill, *hosts: str, since_s: float = 3_600, until_s: float = 9_000, share: float = 1.0) -> Wrong:
@@ -138,6 +140,18 @@ def test_what_other_rules_said_is_no_count_of_these(tmp_path: Path) -> None:
     results.append(path, line.replace(results.rules(), "0" * 16).replace('"seed":5', '"seed":6'))
     assert [asked[0] for asked, _ in results.read(path)] == [5, 6]
     assert [asked[0] for asked, _ in results.read(path, of=results.rules())] == [5]
+
+
+def test_what_is_left_out_of_the_digest_is_called_by_nothing_that_is_in_it() -> None:
+    left_out = results.UNCALLED.replace("/", ".")
+    asks = re.compile(rf"^\s*(from|import) {re.escape(left_out)}\b", re.MULTILINE)
+    callers = [
+        path.relative_to(ROOT)
+        for part in ("firmware", "appliance", "collector", "tests/country")
+        for path in (ROOT / part).rglob("*.py")
+        if not path.is_relative_to(ROOT / results.UNCALLED) and asks.search(path.read_text())
+    ]
+    assert callers == []
 
 
 def test_comments_and_docstrings_change_no_rules(tmp_path: Path) -> None:
