@@ -26,6 +26,9 @@ PUBLIC_RESOLVER: Final = "dns.google"
 STRANGER: Final = "block-page"
 """Where a forged answer leads."""
 STRANGER_ADDRESS: Final = "10.10.34.35"
+UNROUTED: Final = "block-page-of-another-network"
+"""Where forged answers for other names lead: to a network that the provider has no way to."""
+UNROUTED_ADDRESS: Final = "10.10.34.34"
 PARKED: Final = "parked-page"
 """Where a provider's resolver leads that gives every name its own page: to nobody that any censor's list knows."""
 PARKED_ADDRESS: Final = "100.64.0.80"
@@ -74,6 +77,7 @@ class Hosts:
         self._add(Server(host=RESOLVER, addresses=(RESOLVER_ADDRESS,), abroad=False, delay_ms=1))
         self._add(Server(host=GATEWAY, addresses=(GATEWAY_ADDRESS,), abroad=False, delay_ms=0))
         self._add(Server(host=STRANGER, addresses=(STRANGER_ADDRESS,), abroad=False, delay_ms=2))
+        self._add(Server(host=UNROUTED, addresses=(UNROUTED_ADDRESS,), abroad=False, delay_ms=2))
         self._add(Server(host=PARKED, addresses=(PARKED_ADDRESS,), abroad=False, delay_ms=2))
         self._add(
             Server(host=PUBLIC_RESOLVER, addresses=(_PUBLIC_RESOLVER_ADDRESS,), abroad=True, delay_ms=35)
@@ -127,9 +131,11 @@ class Hosts:
         return answer_to(query, self.values(name, record_type)) if is_known else nxdomain(query)
 
 
-def forged(query: bytes, record_type: str, *, to: str = STRANGER_ADDRESS) -> bytes:
-    """Return a forged answer, which leads to the stranger unless told otherwise."""
-    return answer_to(query, (to,) if record_type == "A" else ())
+def forged(query: bytes, record_type: str, *, to: str = "") -> bytes:
+    """Return a forged answer, which leads to a stranger or, for every other name, to no network, unless told otherwise."""
+    name, _ = question_of(query)
+    address = to or (STRANGER_ADDRESS if len(name) % 2 else UNROUTED_ADDRESS)
+    return answer_to(query, (address,) if record_type == "A" else ())
 
 
 def question_of(query: bytes) -> tuple[str, str]:

@@ -61,6 +61,8 @@ class Internet(Network):
             passage = self.send(packet_of(flow, Kind.SYN, up=True, size=SYN_BYTES), sent_s)
             if passage.act is not None:
                 ends = met(passage)
+            elif passage.arrives_s is not None and server.host == far.UNROUTED:
+                ends = self._unreachable(flow, passage.arrives_s)
             elif passage.arrives_s is not None:
                 ends = self._accepted(flow, passage.arrives_s, deadline_s)
             else:
@@ -96,6 +98,12 @@ class Internet(Network):
             if passage.arrives_s is not None:
                 yield passage.arrives_s, None
                 return
+
+    def _unreachable(self, flow: Flow, arrived_s: float) -> Iterable[tuple[float, str | None]]:
+        """Yield when a router's word arrives that there is no way to that network, if it does."""
+        told = self.send(packet_of(flow, Kind.DATA, up=False, size=SYN_BYTES), arrived_s)
+        if told.arrives_s is not None:
+            yield told.arrives_s, Failure.NETWORK_UNREACHABLE
 
     def ask(
         self, flow: Flow, kind: Kind, size: int, *, name: str, now_s: float, deadline_s: float

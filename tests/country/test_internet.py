@@ -1,5 +1,7 @@
 """The networks: what the kernel's timers make of losses, and what a rule does to whom."""
 
+from dataclasses import replace
+
 import pytest
 
 from firmware.model.failures import Failure
@@ -112,3 +114,10 @@ def test_a_name_is_answered_and_a_forged_answer_leads_elsewhere() -> None:
     )
     ((_, reply),) = internet(lie).datagram(0, far.RESOLVER_ADDRESS, 53, query, 0.0)
     assert reply == far.answer_to(query, (far.STRANGER_ADDRESS,))
+    other = query.replace(b"\x09instagram", b"\x08telegram")
+    ((_, reply),) = internet(replace(lie, names=frozenset({"www.telegram.com"}))).datagram(
+        0, far.RESOLVER_ADDRESS, 53, other, 0.0
+    )
+    assert reply == far.answer_to(other, (far.UNROUTED_ADDRESS,))
+    told, flow = internet().connect(0, far.UNROUTED_ADDRESS, 443, 0.0, 20.0)
+    assert (told.failure, told.at_s < 1.0, flow) == (Failure.NETWORK_UNREACHABLE, True, None)

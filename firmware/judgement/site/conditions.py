@@ -97,8 +97,12 @@ def resolver_lies(facts: WebFacts) -> bool:
 
 
 def our_side(facts: WebFacts) -> bool:
-    """Return whether the host's own side could not try."""
-    return facts.failure in OUR_SIDE
+    """Return whether the host's own side could not try.
+
+    That there is no way to an address that no public server has is the doing of whoever gave it.
+    """
+    led_astray = facts.failure == Failure.NETWORK_UNREACHABLE and facts.answers_impossible
+    return facts.failure in OUR_SIDE and not led_astray
 
 
 def race(facts: WebFacts) -> bool:

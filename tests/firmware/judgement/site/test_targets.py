@@ -284,6 +284,28 @@ def test_rounds_in_which_the_fault_was_elsewhere_do_not_count_against_a_platform
     assert (target.verdict, target.rule_id) == ("inconclusive", "seen-once")
 
 
+@pytest.mark.parametrize(
+    ("address", "rules"),
+    [
+        ("10.10.34.35", ["seen-once", "known-false-answer"]),
+        ("10.9.8.7", ["seen-once", "impossible-answer"]),
+        (TRUE, ["own-side", "own-side"]),
+    ],
+)
+def test_a_false_answer_to_a_network_that_is_not_there_is_a_false_answer(
+    address: str, rules: list[str]
+) -> None:
+    page = evidence("tcp", address=address)
+    connect = replace(page.connects[0], failure=Failure.NETWORK_UNREACHABLE)
+    page = replace(page, connects=(connect,))
+    first = judge_round(one_fails("tcp"), pages={NAME: page}, views={NAME: UP}).targets
+    before = replace(
+        past("controls-reached", age_s=30.0), targets=first, references=ReferenceHandshakes(tried=5)
+    )
+    second = judge_round(one_fails("tcp"), [before], pages={NAME: page}, views={NAME: UP}).targets
+    assert [one.rule_id for one in (*first, *second)] == rules
+
+
 def test_a_resolver_that_lies_for_every_name_blocks_none() -> None:
     names = [f"platforms-{number}" for number in range(1, 4)]
     pages = {name: evidence("tls", host=f"{name}.example", address="130.192.182.17") for name in names}
