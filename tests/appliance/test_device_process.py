@@ -4,6 +4,7 @@ The functions before each test run in fresh namespaces (tests/namespaces.py) and
 """
 
 import contextlib
+import io
 import json
 import os
 import pty
@@ -11,16 +12,19 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import termios
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import psutil
 import pytest
 from sqlite_utils import Database
 
 from appliance.outbox.box import Outbox
+from firmware.commands.main import main
 from firmware.judgement import ladder
 from firmware.judgement.fingerprints.load import COLUMNS
 from firmware.model.record import Rung, to_json
@@ -575,13 +579,24 @@ def refusals(folder: str) -> Any:
         "readonly": ("--data", str(root / "readonly" / "data")),
         "damaged": ("--data", str(root / "damaged")),
     }
-    said = {}
-    for name, options in asked.items():
-        done = run("device", *options, "--rounds", "1")
-        said[name] = [done.returncode, done.stderr, done.stdout]
-    nobody = run("status", "--data", str(root / "nobody"))
-    said["status"] = [nobody.returncode, nobody.stderr, nobody.stdout]
+    said = {name: _called("device", *options, "--rounds", "1") for name, options in asked.items()}
+    said["status"] = _called("status", "--data", str(root / "nobody"))
+    alone = run("device", *asked["settings"], "--rounds", "1")
+    assert [alone.returncode, alone.stderr, alone.stdout] == said["settings"], "a process ends otherwise"
     return said
+
+
+def _called(*arguments: str) -> list[Any]:
+    """Call `tidegauge` in this process, which must end by itself; return its status, its errors and its output."""
+    errors, output = io.StringIO(), io.StringIO()
+    with (
+        mock.patch.object(sys, "argv", ["tidegauge", *arguments]),
+        contextlib.redirect_stderr(errors),
+        contextlib.redirect_stdout(output),
+        pytest.raises(SystemExit) as ended,
+    ):
+        main()
+    return [ended.value.code, errors.getvalue(), output.getvalue()]
 
 
 def _made(path: Path) -> Path:
