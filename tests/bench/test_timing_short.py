@@ -10,7 +10,9 @@ import pytest
 
 from tests.bench.timing.lateness import read_histogram
 from tests.bench.timing.readings import read_fping, read_irtt, read_metrics, read_ping
+from tests.bench.timing.worker_client import WorkerClient
 from tests.needs import ROOT, namespace_command, program
+from tests.servers.tcp import TcpServer, stay_silent
 
 _LIMIT_S = 240
 
@@ -52,6 +54,13 @@ def short_run(path: Path) -> dict[str, Any]:
     assert "goals" in done.stdout
     found: dict[str, Any] = json.loads(path.read_text())
     return found
+
+
+def test_what_a_worker_says_of_a_task_that_is_out_for_seconds_ends_no_run() -> None:
+    with TcpServer(stay_silent) as silent, WorkerClient() as client:
+        task = client.task("http", f"http://{silent.address}:{silent.port}/", {}, timeout_s=4.0)
+        (result,) = client.run([task])
+    assert result.outcome.failure is not None
 
 
 def test_reading_fping() -> None:

@@ -149,7 +149,7 @@ class WorkerClient:
         elif message["type"] == "ready":
             self.ready = True
             self.scheduling = str(message.get("scheduling", ""))
-        else:
+        elif message["type"] != "progress":  # which is said of a task that is out for seconds
             raise WorkerError(f"unexpected: {message}")
 
 
