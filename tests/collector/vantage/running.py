@@ -51,6 +51,8 @@ class Running:
     def __init__(self, folder: Path, *, country: str = "zz", every_s: int = 10) -> None:
         self.sent: list[OutgoingMessage] = []
         self.said: list[str] = []
+        self.looks: list[None] = []
+        """One for each sweep and look that is over."""
         self.database = folder / "collector.sqlite3"
         store = Store.open(self.database)
         now_ns = time.time_ns()
@@ -65,7 +67,12 @@ class Running:
         self.vantage = VantageQueries(self.queries)
         settings = VantageSettings(enabled=True, every_s=every_s, plans=folder / "plans")
         self.thread = VantageThread(
-            self.database, self.queries, settings, send=self.sent.append, say=self.said.append
+            self.database,
+            self.queries,
+            settings,
+            send=self.sent.append,
+            say=self.said.append,
+            looked=lambda: self.looks.append(None),
         )
 
 

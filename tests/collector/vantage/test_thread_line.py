@@ -5,12 +5,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from unittest import mock
 
+import pytest
+
 from collector.judgement.services import vantage_lost
 from collector.settings import VantageSettings
 from collector.store.vantage_log import VantageLog
 from collector.store.vantage_streaks import NS
 from collector.vantage import asking
 from collector.vantage.thread import VantageThread
+from tests.collector.vantage.reported import batch
 from tests.collector.vantage.running import PLATFORM, Running, plan_of
 from tests.servers.http import Request, http, page
 from tests.servers.tcp import TcpServer, reset
@@ -125,4 +128,43 @@ def test_when_its_line_is_back_it_sweeps_at_once_and_while_it_is_gone_it_does_no
         finally:
             running.thread.stop()
     assert samples() == {"n0": 4, "n1": 4, "n2": 4, "x": 2}
+    running.queries.close()
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_look_that_its_device_is_told_of_counts_as_one_and_one_that_it_is_not_told_of_does_not(
+    tmp_path: Path, plans: Path, *, is_gone: bool
+) -> None:
+    """A device wants one look and loses x, then x and y; whatever is asked for then, y is looked at."""
+    gone: list[bool] = []
+    requests: list[Request] = []
+
+    def reference(_request: Request) -> tuple[bytes, ...]:
+        return page() if gone else page(status=204, content_type="")
+
+    def counting(request: Request) -> tuple[bytes, ...]:
+        requests.append(request)
+        return page(status=204, content_type="")
+
+    with (
+        TcpServer(http(reference)) as one,
+        TcpServer(http(counting)) as x,
+        TcpServer(http(lambda _request: page(status=204, content_type=""))) as other,
+        mock.patch.multiple(asking, APART_S=0.0, AGAIN_S=0.0, WANTED_LOOKS=1),
+    ):
+        beside, y = (PLATFORM.format(port=other.port).replace('"x"', f'"{name}"') for name in "ay")
+        (plans / "here.toml").write_text(plan_of([one.port] * 3) + beside + PLATFORM.format(port=x.port) + y)
+        running = Running(tmp_path, every_s=3600)
+        running.thread.start()
+        try:
+            until(lambda: len(running.looks) == 1, "the first sweep")
+            gone += [True] * is_gone
+            running.thread.note(batch(("x", "tls")))
+            until(lambda: len(running.looks) == 2, "a look at x")
+            gone.clear()
+            running.thread.note(batch(("x", "tls"), ("y", "tls")))
+            until(lambda: len(running.looks) == 3, "a look at y")
+        finally:
+            running.thread.stop()
+    assert len(requests) == 2 + is_gone
     running.queries.close()
