@@ -9,8 +9,8 @@ import json
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -99,8 +99,9 @@ class Scene:
         time.sleep(1)  # nobody tells when it has read its lists
         return self.settings("second-store", self.world.authority, second)
 
-    def deliver(self, settings: Path, way: str) -> None:
-        """Run a collector and the device's sender until nothing waits, and a while longer if something came back."""
+    @contextmanager
+    def delivering(self, settings: Path, way: str) -> Iterator[Callable[[], str]]:
+        """Run a collector and the device's sender meanwhile; give what says how that goes."""
         ports = {
             "mqtts": {"mqtts": self.broker.port},
             "wss": {"wss": self.broker.websocket_port},
@@ -130,19 +131,11 @@ class Scene:
             )
             sync.start()
             try:
-                end = time.monotonic() + LIMIT_S
                 # A record more says that all that was to be said before it has been.
                 self.made.append(tcp_record(len(self.made)))
                 self.outbox.append(self.made[-1:])
                 sync.wake()
-                quiet_since = None
-                while quiet_since is None or time.monotonic() - quiet_since < 5:
-                    assert time.monotonic() < end, (running.errors, changes[-3:])
-                    time.sleep(0.1)
-                    if self.outbox.counts().waiting:
-                        quiet_since = None
-                    elif quiet_since is None:
-                        quiet_since = time.monotonic()
+                yield lambda: f"{way}: {running.errors}{changes[-3:]}"
             finally:
                 ended = sync.stop(timeout_s=LIMIT_S)
             assert ended
@@ -187,13 +180,35 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         yield Scene(tmp_path, stack)
 
 
-@pytest.mark.parametrize("way", ["mqtts", "wss", "https"])
-def test_what_a_taken_key_acknowledged_reaches_the_next_collector(scene: Scene, way: str) -> None:
-    scene.deliver(scene.take_machine(), way)
-    assert scene.outbox.counts().waiting == 0
-    scene.forget_what_was_taken_in()
-    scene.deliver(scene.revoke(), way)
-    scene.assert_all_there("second-store")
+def deliver(scenes: Mapping[str, Scene], settings: Mapping[str, Path]) -> None:
+    """Deliver along every way at once until nothing waits anywhere, and a while longer if something came back."""
+    with ExitStack() as stack:
+        how = [stack.enter_context(scene.delivering(settings[way], way)) for way, scene in scenes.items()]
+        end = time.monotonic() + LIMIT_S
+        quiet_since = None
+        while quiet_since is None or time.monotonic() - quiet_since < 5:
+            assert time.monotonic() < end, [said() for said in how]
+            time.sleep(0.1)
+            if any(scene.outbox.counts().waiting for scene in scenes.values()):
+                quiet_since = None
+            elif quiet_since is None:
+                quiet_since = time.monotonic()
+
+
+def test_what_a_taken_key_acknowledged_reaches_the_next_collector(tmp_path: Path) -> None:
+    """Along every way, each with an authority, a broker, a device and a theft of its own."""
+    with ExitStack() as stack:
+        scenes = {}
+        for way in ("mqtts", "wss", "https"):
+            (tmp_path / way).mkdir()
+            scenes[way] = Scene(tmp_path / way, stack)
+        deliver(scenes, {way: scene.take_machine() for way, scene in scenes.items()})
+        for way, scene in scenes.items():
+            assert scene.outbox.counts().waiting == 0, way
+            scene.forget_what_was_taken_in()
+        deliver(scenes, {way: scene.revoke() for way, scene in scenes.items()})
+        for scene in scenes.values():
+            scene.assert_all_there("second-store")
 
 
 def test_the_same_by_a_usb_drive(scene: Scene) -> None:
