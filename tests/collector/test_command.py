@@ -5,17 +5,21 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlite_utils.db import Database
 
+from collector.command import collector
 from collector.store.database import Store
 from tests.collector.process import COMMAND, CollectorProcess
 from tests.needs import namespace_command
 
 
 def fails(*options: str) -> str:
-    """Run the command, which must fail without a traceback; return what it said."""
-    done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode != 0
+    """Call the command in this process, which must fail by itself and without a traceback; return what it said."""
+    done = CliRunner().invoke(collector, options)
+    if not isinstance(done.exception, SystemExit):
+        raise done.exception or AssertionError(f"it ended well: {done.output}")
+    assert done.exit_code != 0
     assert "Traceback" not in done.stderr
     return done.stderr
 
@@ -101,3 +105,7 @@ def test_a_settings_file_is_named_with_its_line(tmp_path: Path) -> None:
     said = fails("--config", str(settings))
     assert f"{settings}:2: [page].port: found" in said
     assert "did you mean broker" in said
+    alone = subprocess.run(
+        [*COMMAND, "--config", str(settings)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert (alone.returncode, alone.stderr) == (1, said), "a process ends otherwise"
