@@ -84,6 +84,11 @@ class MeasurementSettings:
         low=_MIB,
         high=_MOST,
     )
+    capture: bool = setting(
+        default=True,
+        doc="Look at the headers of its own packets while it sends a download, where it has CAP_NET_RAW: it tells a policer from a shaper. Without "
+        "that capability it goes by what the kernel counts.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

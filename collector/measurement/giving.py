@@ -16,6 +16,7 @@ from collector.measurement.admission import EARLY_S, NOBODY
 from collector.measurement.http1 import HttpExchange, RequestHead
 from collector.measurement.recording import HalfRecorder, HalfWriter
 from collector.measurement.refusals import refused
+from collector.measurement.watching import SenderWatch
 from collector.measurement_settings import MeasurementSettings
 from collector.store.half_log import HalfLog
 from collector.trust.registry import COLLECTOR, MEASUREMENT_SERVER, Registry
@@ -115,6 +116,11 @@ def keep_halves(settings: MeasurementSettings, registry: Registry, data: Path) -
 
     writer = HalfWriter(HalfLog.open(data, sign, most_bytes=settings.halves_bytes))
     return Keeping(
-        recorder=HalfRecorder(writer=writer, server=server, max_s=settings.transfer_s),
+        recorder=HalfRecorder(
+            writer=writer,
+            server=server,
+            max_s=settings.transfer_s,
+            watch=SenderWatch(captures=settings.capture),
+        ),
         giving=HalfGiving(writer=writer, server=server, signer=signer, registry=registry),
     )

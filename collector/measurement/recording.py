@@ -15,16 +15,19 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, TypeAlias
 
 from collector.measurement.ended import end_of
 from collector.measurement.http1 import HttpExchange, RequestHead
 from collector.measurement.refusals import HttpRefusal, RefusedError
 from collector.measurement.sampling import ConnectionSamples
+from collector.measurement.watching import SenderWatch
 from collector.store.half_log import HalfLog, HalfPage
 from firmware import __version__
 from firmware.clock.clocks import ClockTracker, now, read_boot_id, read_timesync
+from firmware.model.jsontypes import JsonObject
 from firmware.model.nonce import PATTERN
 from firmware.model.server_half import Direction, HalfEnd, ServerHalf
 from firmware.wire.messages import DEVICE_PATTERN
@@ -73,13 +76,14 @@ class HalfWriter:
             return HalfTicket(half, None, began_ns)
         return HalfTicket(half, self._thread.submit(self._halves.begin, half), began_ns)
 
-    def end(self, ticket: HalfTicket, half: ServerHalf) -> None:
-        """Note how it ended, soon."""
+    def end(
+        self, ticket: HalfTicket, half: ServerHalf, limit: Callable[[], JsonObject] | None = None
+    ) -> None:
+        """Note how it ended, soon; `limit` tells what held it to its rate, and is asked in the log's thread."""
         runtime_ns = time.monotonic_ns() - ticket.began_ns
         if ticket.written is None:
             self.unwritten += 1
-            return
-        self._thread.submit(self._end, ticket.written, replace(half, runtime_ns=runtime_ns))
+        self._thread.submit(self._end, ticket.written, replace(half, runtime_ns=runtime_ns), limit)
 
     async def page(self, epoch: str, upto: int) -> HalfPage:
         """Let go of what is collected, and return what follows. Raises `sqlite3.Error`."""
@@ -90,7 +94,13 @@ class HalfWriter:
         self._thread.shutdown(wait=True)
         self._halves.close()
 
-    def _end(self, written: "Future[int]", half: ServerHalf) -> None:
+    def _end(
+        self, written: "Future[int] | None", half: ServerHalf, limit: Callable[[], JsonObject] | None
+    ) -> None:
+        if limit is not None:
+            half = replace(half, limit=limit())
+        if written is None:
+            return
         self._room.release()
         try:
             self._halves.end(written.result(), half)
@@ -111,6 +121,7 @@ class HalfRecorder:
     writer: HalfWriter
     server: str
     max_s: float
+    watch: SenderWatch = field(default_factory=SenderWatch)
 
     async def run(
         self, handle: Handler, exchange: HttpExchange, head: RequestHead, who: str, what: RecordedTest
@@ -123,6 +134,8 @@ class HalfRecorder:
         ends_s = time.monotonic() + self.max_s
         ticket = self.writer.begin(self.begun(who, nonce, what, asked_bytes=_asked(head)))
         samples = ConnectionSamples(exchange.reader, exchange.writer)
+        sends = what.direction is Direction.DOWNLOAD
+        capture = self.watch.begin(samples.connection) if sends else None
         sampling = asyncio.create_task(samples.run())
         end, refusal = HalfEnd.DONE, None
         try:
@@ -137,6 +150,7 @@ class HalfRecorder:
         finally:
             sampling.cancel()
             samples.close()
+            tcp = samples.line.to_json()
             self.writer.end(
                 ticket,
                 replace(
@@ -148,8 +162,9 @@ class HalfRecorder:
                     reason="" if refusal is None else refusal.sentence,
                     family=samples.family,
                     congestion_control=samples.congestion_control,
-                    tcp=samples.line.to_json(),
+                    tcp=tcp,
                 ),
+                partial(self.watch.told, capture, tcp, samples.segment_bytes) if sends else None,
             )
 
     def begun(

@@ -24,6 +24,7 @@ class ConnectionSamples:
         self.line = TimeLine()
         self.family = ""
         self.congestion_control = ""
+        self.segment_bytes = 0
         self._reader = reader
         self._writer = writer
         self._began_ns = time.monotonic_ns()
@@ -52,6 +53,12 @@ class ConnectionSamples:
         """Take a point now."""
         if (tcp := self._tcp()) is not None:
             self.line.add(self._elapsed_us(), tcp)
+            self.segment_bytes = tcp.get("SndMSS", 0)
+
+    @property
+    def connection(self) -> socket.socket | None:
+        """The connection, None where it is closed here."""
+        return self._sock
 
     @property
     def state(self) -> int | None:

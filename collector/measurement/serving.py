@@ -23,6 +23,7 @@ from typing import Any, Final
 from collector.errors import CollectorError
 from collector.listening import listen, take_datagrams
 from collector.measurement.admission import Admission
+from collector.measurement.capability import keep_net_raw_alone
 from collector.measurement.giving import HalfGiving, Keeping, keep_halves
 from collector.measurement.http1 import HttpExchange, RequestHead
 from collector.measurement.limits import Allowances, Bounds
@@ -172,6 +173,7 @@ def serve(settings: MeasurementServerSettings, *, on_ready: Callable[[str], None
         where = (measurement.host, measurement.port, "the measurement server")
         sock = sockets.enter_context(listen(*where))
         udp_socket = sockets.enter_context(take_datagrams(*where)) if measurement.udp else None
+        keep_net_raw_alone()
         keeping = keep_halves(measurement, registry, settings.data)
         if keeping is not None:
             sockets.callback(keeping.close)

@@ -32,6 +32,7 @@ from firmware.model.record import KEYS
 from firmware.model.record import SCHEMA as RECORD_SCHEMA
 from firmware.model.record_fields import JsonKey
 from firmware.model.server_half import KEYS as HALF_KEYS
+from firmware.model.server_half import SCHEMA as HALF_SCHEMA
 from firmware.model.statement_forms import FORMS
 from firmware.model.verdict_words import COLLECTOR_ONLY, VerdictWord
 from firmware.plans import load as plans
@@ -130,7 +131,8 @@ def _halves() -> str:
     about = told(inspect.getdoc(server_half), "firmware/model/server_half.py: a docstring")
     about_nonces = told(inspect.getdoc(nonce), "firmware/model/nonce.py: a docstring")
     return f"\n## A server's half\n\n{about}\n\n{about_nonces}\n\n" + table(
-        ("key", "what may be there", "what it is"), [("`schema`", "1", "The version of its form."), *keys]
+        ("key", "what may be there", "what it is"),
+        [("`schema`", str(HALF_SCHEMA), "The version of its form."), *keys],
     )
 
 

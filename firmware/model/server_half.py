@@ -16,7 +16,7 @@ from firmware.model.record import ClockReading
 from firmware.model.record_fields import Form, json_key
 from firmware.model.record_kinds import COUNT, OBJECT, OPTIONAL_WHOLE, TEXT, word_of
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 
 
 class Direction(StrEnum):
@@ -84,6 +84,15 @@ class ServerHalf:
             OBJECT,
             "The kernel's view of the connection (TCP_INFO) over time: `names` of what was read, the time (`elapsed_us`) first, "
             "then as M-Lab has them; `points`, the values in that order; `every_us`, how far apart they are at least. Empty: none.",
+        ),
+    ] = field(default_factory=dict)
+    limit: Annotated[
+        Mapping[str, JsonValue],
+        json_key(
+            OBJECT,
+            "What held a download to its rate (`limit`: `policed`, `shaped`, `neither` or `untold`), `by` the `packets` of its sender or by `tcp_info`; "
+            "the rate and burst, what speaks against a policer (`why`), the figures, and what would overturn it. Empty: not judged.",
+            since=2,
         ),
     ] = field(default_factory=dict)
     udp: Annotated[

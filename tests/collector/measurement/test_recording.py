@@ -292,3 +292,38 @@ def test_what_a_collector_has_stored_is_let_go_of_and_nothing_else(
         assert [one.number for one in asking.halves(server, epoch=another, upto=3)[0]] == [1, 2, 3]
         assert [one.number for one in asking.halves(server, epoch=account.epoch, upto=2)[0]] == [3]
         assert [one.number for one in asking.halves(server)[0]] == [3]
+
+
+def test_a_download_says_what_held_it_to_its_rate_and_by_what(
+    world: MeasurementWorld, asking: AskingCollector
+) -> None:
+    with world.server(capture=False) as server:
+        name = nonce()
+        assert world.ask(server, "GET", f"/v1/download?bytes=300000&nonce={name}").status == 200
+        half = asking.half(server, name)
+        assert (half.limit["by"], half.limit["limit"]) == ("tcp_info", "untold")
+        name = nonce()
+        assert world.ask(server, "POST", f"/v1/upload?nonce={name}", body=bytes(3000)).status == 200
+        assert asking.half(server, name).limit == {}
+
+
+def may_capture() -> bool:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, 0))
+        except PermissionError:
+            return False
+    return True
+
+
+def test_it_goes_by_its_packets_where_it_may_see_them(world: MeasurementWorld, asking: AskingCollector) -> None:
+    with world.server() as server:
+        name = nonce()
+        assert world.ask(server, "GET", f"/v1/download?bytes=300000&nonce={name}").status == 200
+        half = asking.half(server, name)
+    if may_capture():
+        assert (half.limit["by"], half.limit["whole"]) == ("packets", True)
+        assert isinstance(half.limit["packets"], int)
+        assert half.limit["packets"] >= 2
+    else:
+        assert half.limit["by"] == "tcp_info"

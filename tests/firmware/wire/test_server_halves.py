@@ -7,7 +7,7 @@ import pytest
 
 from firmware.model.jsontypes import NewerVersionError, RecordError
 from firmware.model.record import ClockQuality, ClockReading
-from firmware.model.server_half import Direction, HalfEnd, ServerHalf, to_json
+from firmware.model.server_half import SCHEMA, Direction, HalfEnd, ServerHalf, to_json
 from firmware.wire.envelope import Envelope, seal
 from firmware.wire.server_halves import (
     MAX_JSON_BYTES,
@@ -71,7 +71,14 @@ def test_what_is_no_half_is_refused(payload: bytes) -> None:
 
 def test_a_half_of_newer_software_asks_for_an_upgrade() -> None:
     with pytest.raises(NewerVersionError, match="upgrade"):
-        decode_half(changed(schema=2))
+        decode_half(changed(schema=SCHEMA + 1))
+
+
+def test_a_half_of_before_it_was_judged_is_read() -> None:
+    before = {key: value for key, value in to_json(HALF).items() if key != "limit"} | {"schema": 1}
+    assert decode_half(zlib.compress(json.dumps(before).encode())) == HALF
+    with pytest.raises(RecordError, match="limit"):
+        decode_half(zlib.compress(json.dumps(before | {"schema": 2}).encode()))
 
 
 def test_what_a_collector_asks_and_how_a_log_stands_come_back_as_they_were() -> None:
