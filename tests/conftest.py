@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.at_once import seen, stage  # noqa: F401 - fixtures
 from tests.sureness import every_rule_is
 
 # No time limits: machines are noisy. A failing example is printed so that it can be run again anywhere.

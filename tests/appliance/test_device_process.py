@@ -1,6 +1,7 @@
 """The device as a process, measuring real servers in namespaces of its own: what users, hosts and systemd see of it.
 
-The functions before each test run in fresh namespaces (tests/namespaces.py) and return what it then looks at.
+The functions before each test run in fresh namespaces (tests/namespaces.py), most of them side by side (tests/at_once.py),
+and return what it then looks at.
 """
 
 import contextlib
@@ -31,6 +32,7 @@ from firmware.model.record import Rung, to_json
 from firmware.model.statement_forms import EVIDENCE
 from tests import namespaces
 from tests.appliance.world import ROUND_TASKS, TIDEGAUGE, Device, records, run, status, world
+from tests.at_once import plays
 from tests.collector.process import CollectorProcess, wait_until_gone
 from tests.waiting import LIMIT_S
 
@@ -82,15 +84,15 @@ def with_lists(folder: str) -> Any:
             }
 
 
-def test_it_goes_by_an_operator_s_lists_and_says_which(tmp_path: Path) -> None:
-    found = namespaces.call(with_lists, str(tmp_path))
-    assert found["code"] == 0
-    (concluded,) = _of(found["records"], "ladder")
+@plays(with_lists)
+def test_it_goes_by_an_operator_s_lists_and_says_which(seen: Any) -> None:
+    assert seen["code"] == 0
+    (concluded,) = _of(seen["records"], "ladder")
     (label,) = concluded["detail"]["fingerprints"]
     assert label.startswith("mine-2026-11-20.csv 2026-11-20 ")
-    assert f"lists      {label}; 2 rows or files left out" in found["words"]
-    assert "mine-2026-11-20.csv: line 3: scope: found 'br'" in found["errors"]
-    assert "other.csv is not UTF-8 text" in found["errors"]
+    assert f"lists      {label}; 2 rows or files left out" in seen["words"]
+    assert "mine-2026-11-20.csv: line 3: scope: found 'br'" in seen["errors"]
+    assert "other.csv is not UTF-8 text" in seen["errors"]
 
 
 def _kept(data: Path) -> list[dict[str, Any]]:
@@ -200,8 +202,8 @@ def worker_killed(folder: str) -> Any:
         return {"code": code, "status": seen, "records": _kept(device.data), "lines": device.lines}
 
 
-def test_a_worker_killed_in_mid_round_costs_only_what_it_was_measuring(tmp_path: Path) -> None:
-    seen = namespaces.call(worker_killed, str(tmp_path))
+@plays(worker_killed)
+def test_a_worker_killed_in_mid_round_costs_only_what_it_was_measuring(seen: Any) -> None:
     assert seen["code"] == 0
     lost = [record for record in seen["records"] if record["failure"] == "worker_died"]
     tasks = [record for record in lost if record["test"] != "gap"]
@@ -233,11 +235,8 @@ def told_to_stop(folder: str, number: int) -> Any:
         }
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_in_mid_round_keeps_what_was_measured_and_says_what_was_not(
-    number: int, tmp_path: Path
-) -> None:
-    seen = namespaces.call(told_to_stop, str(tmp_path), int(number))
+@plays((told_to_stop, int(signal.SIGTERM)), (told_to_stop, int(signal.SIGINT)))
+def test_a_stop_in_mid_round_keeps_what_was_measured_and_says_what_was_not(seen: Any) -> None:
     assert seen["code"] == 0
     assert _unlooked_for(seen["errors"]) == []
     assert seen["worker is gone"]
@@ -271,8 +270,8 @@ def killed_and_started_again(folder: str) -> Any:
             return {"after": after, "records": _kept(device.data), "final": status(device.data)}
 
 
-def test_a_daemon_killed_in_mid_round_goes_on_where_it_left_off(tmp_path: Path) -> None:
-    seen = namespaces.call(killed_and_started_again, str(tmp_path))
+@plays(killed_and_started_again)
+def test_a_daemon_killed_in_mid_round_goes_on_where_it_left_off(seen: Any) -> None:
     assert seen["after"]["running"] is None
     assert seen["after"]["device"] == seen["final"]["device"]
     assert seen["after"]["epoch"] == seen["final"]["epoch"]
@@ -311,8 +310,8 @@ def disk_full(folder: str) -> Any:
             return {"code": code, "asked": asked, "errors": device.errors, "records": kept}
 
 
-def test_a_full_disk_does_not_stop_the_measuring_and_nothing_is_lost_by_it(tmp_path: Path) -> None:
-    seen = namespaces.call(disk_full, str(tmp_path))
+@plays(disk_full)
+def test_a_full_disk_does_not_stop_the_measuring_and_nothing_is_lost_by_it(seen: Any) -> None:
     assert seen["code"] == 0
     assert seen["asked"] == 0
     assert "results are stored again" in seen["errors"]
@@ -352,6 +351,7 @@ def started_where_nothing_can_be_stored(folder: str, how: str) -> Any:
             device.await_(lambda: "results are stored again" in device.errors, "stored")
             code = device.end()
             return {
+                "how": how,
                 "code": code,
                 "asked": asked,
                 "second": [second.returncode, second.stderr],
@@ -363,11 +363,8 @@ def started_where_nothing_can_be_stored(folder: str, how: str) -> Any:
             }
 
 
-@pytest.mark.parametrize("how", ["full", "read-only"])
-def test_it_measures_on_a_disk_that_takes_nothing_at_its_start_and_stores_it_later(
-    tmp_path: Path, how: str
-) -> None:
-    seen = namespaces.call(started_where_nothing_can_be_stored, str(tmp_path), how)
+@plays((started_where_nothing_can_be_stored, "full"), (started_where_nothing_can_be_stored, "read-only"))
+def test_it_measures_on_a_disk_that_takes_nothing_at_its_start_and_stores_it_later(seen: Any) -> None:
     assert seen["code"] == seen["asked"] == 0
     assert seen["second"][0] == 1
     assert "in use by process" in seen["second"][1]
@@ -380,7 +377,7 @@ def test_it_measures_on_a_disk_that_takes_nothing_at_its_start_and_stores_it_lat
     held = [line for line in seen["lines"] if line.startswith("storage: ")]
     assert held[0].startswith("storage: held in memory: ")
     assert held[-1] == "storage: stored again"
-    if how == "read-only":
+    if seen["how"] == "read-only":
         assert any("not open yet" in line for line in seen["lines"]), "the sender says why it waits"
 
 
@@ -393,8 +390,9 @@ def two_on_one_directory(folder: str) -> Any:
         return [second.returncode, second.stderr, running == device.process.pid, device.process.pid]
 
 
-def test_two_devices_on_one_directory(tmp_path: Path) -> None:
-    code, said, first_still_runs, pid = namespaces.call(two_on_one_directory, str(tmp_path))
+@plays(two_on_one_directory)
+def test_two_devices_on_one_directory(seen: Any) -> None:
+    code, said, first_still_runs, pid = seen
     assert code == 1
     assert f"in use by process {pid}" in said
     assert "--data" in said
@@ -421,8 +419,9 @@ def notified(folder: str) -> Any:
     return [code, heard]
 
 
-def test_the_service_manager_is_told(tmp_path: Path) -> None:
-    code, heard = namespaces.call(notified, str(tmp_path))
+@plays(notified)
+def test_the_service_manager_is_told(seen: Any) -> None:
+    code, heard = seen
     assert code == 0
     assert heard[0] == "READY=1\nSTATUS=the first round is being measured"
     assert "WATCHDOG=1" in heard
@@ -456,53 +455,14 @@ def asked_by_one_who_may_only_read(folder: str) -> Any:
         }
 
 
-def test_status_needs_no_right_to_write(tmp_path: Path) -> None:
-    seen = namespaces.call(asked_by_one_who_may_only_read, str(tmp_path))
+@plays(asked_by_one_who_may_only_read)
+def test_status_needs_no_right_to_write(seen: Any) -> None:
     assert _unlooked_for(seen["errors"]) == []
     assert seen["running"]["running"] == seen["pid"]
     assert seen["running"]["daemon"]["sync_state"] in {"connecting", "waiting"}
     assert seen["ended"]["running"] is None
     assert seen["ended"]["produced"] >= seen["running"]["produced"] > 0
     assert "running    no" in seen["words"]
-
-
-# What is measured beside the rounds.
-
-BESIDE = """
-[[task]]
-name = "beside"
-zone = "international"
-test = "tcp"
-target = "10.0.1.1:80"
-every_s = 1
-source = "made"
-why = "made"
-"""
-
-
-def measures_beside_the_rounds(folder: str) -> Any:
-    with world(Path(folder), silent=True, extra=BESIDE) as settings, Device(settings) as device:
-        device.await_line("  gateway")
-        # A round with a silent target lasts half a minute: meanwhile its slots are missed, the task's are not.
-        device.await_(lambda: len(_beside(device.data)) >= 6, "measured beside the round")
-        code = device.end()
-        return {"code": code, "records": _kept(device.data)}
-
-
-def _beside(data: Path) -> list[dict[str, Any]]:
-    return [one for one in _kept(data) if one["target_name"] == "beside"]
-
-
-def test_tasks_beside_the_rounds_have_slots_of_their_own(tmp_path: Path) -> None:
-    seen = namespaces.call(measures_beside_the_rounds, str(tmp_path))
-    assert seen["code"] == 0
-    slots = [one["slot_boottime_ns"] for one in seen["records"] if one["target_name"] == "beside"]
-    assert len(set(slots)) == len(slots) >= 6
-    assert len({slot % 10**9 for slot in slots}) == 1
-    assert {one["round_id"] for one in seen["records"] if one["target_name"] == "beside"} == {None}
-    missed = [gap for gap in _of(seen["records"], "gap") if gap["failure"] == "missed_slot"]
-    assert {(gap["target"], *gap["detail"]["reason"][:1]) for gap in missed} == {("round", "running")}
-    assert sum(gap["detail"]["count"] for gap in missed) >= 3
 
 
 # What a person at a terminal sees.
@@ -537,12 +497,13 @@ def watched(folder: str) -> Any:
         return [device.wait(LIMIT_S), seen.decode("utf-8", "replace")]
 
 
-def test_in_a_terminal_it_draws_the_ladder_and_the_lights(tmp_path: Path) -> None:
-    code, seen = namespaces.call(watched, str(tmp_path))
+@plays(watched)
+def test_in_a_terminal_it_draws_the_ladder_and_the_lights(seen: Any) -> None:
+    code, shown = seen
     assert code == 0
     for words in ("Tidegauge", "http://127.0.0.1:1/", "international", "4 of 4", "Lights", "simulated", "ok"):
-        assert words in seen
-    assert "Traceback" not in seen
+        assert words in shown
+    assert "Traceback" not in shown
 
 
 # What it refuses to start with.
@@ -651,11 +612,51 @@ def delivered(folder: str) -> Any:
             return {"code": code, "status": final, "completeness": page, "lines": device.lines}
 
 
-def test_what_is_measured_is_delivered(tmp_path: Path) -> None:
-    seen = namespaces.call(delivered, str(tmp_path))
+@plays(delivered)
+def test_what_is_measured_is_delivered(seen: Any) -> None:
     assert seen["code"] == 0
     assert seen["status"]["waiting"] == 0
     # Two rounds with their conclusions, and at least the one try that let it in.
     assert seen["status"]["acknowledged"] == seen["status"]["produced"] > 2 * (ROUND_TASKS + 1)
     assert any("collector connected" in line for line in seen["lines"])
     assert str(seen["status"]["produced"]) in json.dumps(seen["completeness"])
+
+
+# What is measured beside the rounds.
+
+BESIDE = """
+[[task]]
+name = "beside"
+zone = "international"
+test = "tcp"
+target = "10.0.1.1:80"
+every_s = 1
+source = "made"
+why = "made"
+"""
+
+
+def measures_beside_the_rounds(folder: str) -> Any:
+    with world(Path(folder), silent=True, extra=BESIDE) as settings, Device(settings) as device:
+        device.await_line("  gateway")
+        # A round with a silent target lasts half a minute: meanwhile its slots are missed, the task's are not.
+        device.await_(lambda: len(_beside(device.data)) >= 6, "measured beside the round")
+        code = device.end()
+        return {"code": code, "records": _kept(device.data)}
+
+
+def _beside(data: Path) -> list[dict[str, Any]]:
+    return [one for one in _kept(data) if one["target_name"] == "beside"]
+
+
+# Played alone, after the others: a slot that a busy machine misses would be told here.
+def test_tasks_beside_the_rounds_have_slots_of_their_own(tmp_path: Path) -> None:
+    seen = namespaces.call(measures_beside_the_rounds, str(tmp_path))
+    assert seen["code"] == 0
+    slots = [one["slot_boottime_ns"] for one in seen["records"] if one["target_name"] == "beside"]
+    assert len(set(slots)) == len(slots) >= 6
+    assert len({slot % 10**9 for slot in slots}) == 1
+    assert {one["round_id"] for one in seen["records"] if one["target_name"] == "beside"} == {None}
+    missed = [gap for gap in _of(seen["records"], "gap") if gap["failure"] == "missed_slot"]
+    assert {(gap["target"], *gap["detail"]["reason"][:1]) for gap in missed} == {("round", "running")}
+    assert sum(gap["detail"]["count"] for gap in missed) >= 3
