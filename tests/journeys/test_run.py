@@ -4,14 +4,16 @@ import json
 import signal
 import subprocess
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests import namespaces, ports
+from tests import ports
 from tests.appliance.world import TIDEGAUGE, status, world
+from tests.at_once import plays
 from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.namespace
@@ -56,8 +58,12 @@ def two_runs(folder: str, broker: str) -> Any:
             devices = json.load(answer)["devices"]
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(root)
-            taken = finish(command(root, port, "--broker", broker, "--data", str(root / "other")))
-            in_use = finish(command(root, ports.take_one(), "--broker", broker))
+            beside = [
+                command(root, port, "--broker", broker, "--data", str(root / "other")),
+                command(root, ports.take_one(), "--broker", broker),
+            ]
+            with ThreadPoolExecutor() as pool:
+                taken, in_use = pool.map(finish, beside)
         second.send_signal(signal.SIGINT)
         said += list(second.stdout)
         second.stdout.close()
@@ -72,41 +78,43 @@ def two_runs(folder: str, broker: str) -> Any:
         }
 
 
-@pytest.fixture(scope="module", params=["mosquitto", "amqtt"])
-def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return namespaces.call(two_runs, str(tmp_path_factory.mktemp("run")), request.param)
+with_either_broker = plays((two_runs, "mosquitto"), (two_runs, "amqtt"))
 
 
-def test_one_round_ends_with_a_verdict_and_everything_delivered(runs: Any) -> None:
-    code, out, err = runs["first"]
+@with_either_broker
+def test_one_round_ends_with_a_verdict_and_everything_delivered(seen: Any) -> None:
+    code, out, err = seen["first"]
     assert code == 0, err
     assert "verdict ok" in out
-    after = runs["after"][0]
+    after = seen["after"][0]
     assert after["produced"] == after["acknowledged"] > 0
 
 
-def test_the_next_run_carries_on_with_the_same_data(runs: Any) -> None:
-    before, after = runs["after"]
+@with_either_broker
+def test_the_next_run_carries_on_with_the_same_data(seen: Any) -> None:
+    before, after = seen["after"]
     assert after["device"] == before["device"]
     assert after["epoch"] == before["epoch"]
     assert after["produced"] > before["produced"]
-    assert "round 2:" in runs["second"][1]
-    (device,) = runs["devices"]
+    assert "round 2:" in seen["second"][1]
+    (device,) = seen["devices"]
     assert device["device"] == before["device"]
 
 
-def test_ctrl_c_ends_everything(runs: Any) -> None:
-    code, said = runs["second"]
+@with_either_broker
+def test_ctrl_c_ends_everything(seen: Any) -> None:
+    code, said = seen["second"]
     assert code == 0, said
     assert "Traceback" not in said
-    assert runs["left"] == []
+    assert seen["left"] == []
 
 
-def test_a_taken_port_and_a_directory_in_use_are_told(runs: Any) -> None:
-    code, said = runs["taken"]
+@with_either_broker
+def test_a_taken_port_and_a_directory_in_use_are_told(seen: Any) -> None:
+    code, said = seen["taken"]
     assert code != 0
     assert "--port" in said
-    code, said = runs["in_use"]
+    code, said = seen["in_use"]
     assert code != 0
     assert "in use" in said or "another" in said, said
     assert "Traceback" not in said
