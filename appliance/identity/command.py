@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from appliance.identity.identity import DeviceIdentity, leaf_name
 from appliance.identity.renewal import recover, request, span_of
 from appliance.storage.datadir import DataDir, adopt_device, read_device
 from firmware.model.jsontypes import RecordError
+from firmware.wire.measurement_token import MAX_LIFETIME_S
 from firmware.wire.trust_list import FILE_NAME
 
 _DATA: Final = click.option(
@@ -92,21 +94,12 @@ def install(*, source: Path, data: Path) -> None:
 def show(*, data: Path, as_json: bool) -> None:
     """Say who this device is, and until when its certificate is good."""
     with _faults_in_words():
-        files = IdentityFiles(data=data)
-        device = read_device(data)
-        if device is None or not files.are_there:
-            raise IdentityError(
-                "there is no identity here; what is sent from here is not signed",
-                where=data,
-                remedy="Begin with: tidegauge identity request --out request.csr",
-            )
-        recover(files)
-        loaded = DeviceIdentity.load(files, device=device)
+        loaded = _loaded(data)
     before, after = span_of(loaded.certificate)
-    asked = files.next_key.exists()
+    asked = loaded.files.next_key.exists()
     if as_json:
         said = {
-            "device": device,
+            "device": loaded.device,
             "not_before": before.isoformat(),
             "not_after": after.isoformat(),
             "asked": asked,
@@ -114,11 +107,48 @@ def show(*, data: Path, as_json: bool) -> None:
         click.echo(json.dumps(said))
         return
     run_out = " (run out)" if after < dt.datetime.now(dt.UTC) else ""
-    click.echo(f"device       {device}")
+    click.echo(f"device       {loaded.device}")
     click.echo(f"certificate  from {before:%Y-%m-%d} until {after:%Y-%m-%d}{run_out}")
     click.echo(
         f"next one     {'asked for' if asked else 'asked for by itself from ' + format(before + (after - before) / 2, '%Y-%m-%d')}"
     )
+
+
+@identity.command("token")
+@_DATA
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Where to write it."
+)
+@click.option(
+    "--hours",
+    type=click.IntRange(1, MAX_LIFETIME_S // 3600),
+    default=MAX_LIFETIME_S // 3600,
+    show_default=True,
+    help="How long it counts, from now on by this machine's clock.",
+)
+def token(*, data: Path, out: Path, hours: int) -> None:
+    """Write the token by which measurement servers know this device.
+
+    Whoever has it can measure on this device's account for as long as it counts; only its owner can read the file.
+    """
+    with _faults_in_words():
+        signed = _loaded(data).measurement_token(int(time.time()), lasts_s=hours * 3600)
+        write(out, signed.encode() + b"\n", secret=True)
+    click.echo(f"written  {out} (a secret for {hours} hours)")
+
+
+def _loaded(data: Path) -> DeviceIdentity:
+    """Return the identity in `data`. Raises `IdentityError` where there is none."""
+    files = IdentityFiles(data=data)
+    device = read_device(data)
+    if device is None or not files.are_there:
+        raise IdentityError(
+            "there is no identity here; what is sent from here is not signed",
+            where=data,
+            remedy="Begin with: tidegauge identity request --out request.csr",
+        )
+    recover(files)
+    return DeviceIdentity.load(files, device=device)
 
 
 def _take_list(identity: DeviceIdentity, listed: Path) -> None:

@@ -23,6 +23,7 @@ from appliance.identity.chains import leads_to, parsed, split
 from appliance.identity.files import IdentityError, IdentityFiles, read, write
 from appliance.identity.trusted import HeldList
 from firmware.model.jsontypes import RecordError
+from firmware.wire import measurement_token
 from firmware.wire.envelope import Envelope, seal, signed_text, unseal
 from firmware.wire.envelope import key_id as envelope_key_id
 from firmware.wire.trust_list import TrustList, fingerprint
@@ -92,6 +93,11 @@ class DeviceIdentity:
         r, s = decode_dss_signature(der)
         signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
         return seal(Envelope(key_id=self._key_id, signature=signature, payload=payload))
+
+    def measurement_token(self, now_s: int, *, lasts_s: int = measurement_token.MAX_LIFETIME_S) -> str:
+        """Return what a measurement server knows this device by, from `now_s` (UTC) on. Raises `ValueError` for a span that none takes."""
+        signed = measurement_token.payload(from_s=now_s, until_s=now_s + lasts_s)
+        return measurement_token.encode(self.device, self.sign(measurement_token.LEAF, signed))
 
     def open(self, leaf: str, data: bytes) -> bytes:
         """Return what a collector that counts signed for this device and `leaf`.

@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from click.testing import CliRunner, Result
 
 from appliance.identity.command import identity
 from appliance.storage.datadir import DataDir, read_device
+from collector.measurement.admission import Admission
+from collector.measurement.refusals import RefusedError
+from collector.trust.registry import Registry
 from provisioning.authority import Authority
 from provisioning.command import provision
 
@@ -90,6 +94,28 @@ def test_without_one_it_says_what_that_means_and_how_to_begin(tmp_path: Path) ->
     assert done.exit_code == 1
     assert "is not signed" in done.output
     assert "tidegauge identity request" in done.output
+
+
+def test_a_token_counts_at_measurement_servers_for_its_hours_and_is_its_owners_alone(
+    tmp_path: Path, ca: str
+) -> None:
+    data, out, path = tmp_path / "data", tmp_path / "out", tmp_path / "token"
+    make("device", "--ca", ca, "--device", DEVICE, "--out", str(out))
+    assert call("install", str(out), "--data", str(data)).exit_code == 0
+    began_s = int(time.time())
+    done = call("token", "--data", str(data), "--out", str(path), "--hours", "3")
+    assert done.exit_code == 0
+    token = path.read_text().strip()
+    assert token not in done.output
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    registry = Registry(Path(ca))
+    registry.refresh()
+    admission = Admission(registry)
+    assert admission.device(token, utc_s=began_s) == DEVICE
+    assert admission.device(token, utc_s=began_s + 3 * 3600 - 1) == DEVICE
+    with pytest.raises(RefusedError):
+        admission.device(token, utc_s=time.time() + 3 * 3600)
+    assert call("token", "--data", str(tmp_path / "nowhere"), "--out", str(path)).exit_code == 1
 
 
 def test_one_that_has_run_out_says_so(tmp_path: Path) -> None:
