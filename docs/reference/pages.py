@@ -24,7 +24,7 @@ from firmware.judgement.round.rules import RULES, Rule
 from firmware.judgement.site.rules import WEB_RULES, WebRule
 from firmware.language.numbers import ENGLISH
 from firmware.language.translator import Translator
-from firmware.measurements import MEASUREMENTS
+from firmware.measurements import EVERY_MEASUREMENT
 from firmware.model import nonce, server_half
 from firmware.model.failures import ADDITIONS, Failure
 from firmware.model.plan import Plan
@@ -100,10 +100,10 @@ def tests() -> str:
     parts = ["# Tests\n\nWhat `tidegauge measure TEST TARGET` can measure. Records carry test and version.\n"]
     rows = [
         (f"[`{name}`](#{name})", one.version, told(one.summary, f"{name}: summary"))
-        for name, one in MEASUREMENTS.items()
+        for name, one in EVERY_MEASUREMENT.items()
     ]
     parts.append(table(("test", "version", "what it does"), rows))
-    for name, one in MEASUREMENTS.items():
+    for name, one in EVERY_MEASUREMENT.items():
         text = told(inspect.getdoc(importlib.import_module(one.__module__)), f"{one.__module__}: a docstring")
         said = told(inspect.getdoc(one), f"{one.__module__}.{one.__name__}: a docstring")
         parts.append(f"## {name}\n\n{text}\n\n{said}\n")

@@ -14,7 +14,7 @@ import click
 from firmware.commands.errors import BadInputError
 from firmware.commands.report import report
 from firmware.language.translator import Translator
-from firmware.measurements import MEASUREMENTS
+from firmware.measurements import EVERY_MEASUREMENT
 from firmware.model.failures import Failure
 from firmware.model.record import Outcome
 from firmware.model.task import Result, result_to_json
@@ -61,10 +61,10 @@ def measure(
     if list_tests:
         click.echo(_listed())
         return
-    if test is None or test not in MEASUREMENTS:
+    if test is None or test not in EVERY_MEASUREMENT:
         raise BadInputError(_which_test(test))
     if target is None:
-        raise BadInputError(f"{test}: no target was given ({MEASUREMENTS[test].summary})")
+        raise BadInputError(f"{test}: no target was given ({EVERY_MEASUREMENT[test].summary})")
     try:
         result = measure_once(test, target, _options(options), timeout)
     except TargetError as error:
@@ -86,15 +86,15 @@ def _is_unresolved(test: str, outcome: Outcome) -> bool:
 
 
 def _listed() -> str:
-    width = max(map(len, MEASUREMENTS))
-    return "\n".join(f"{name:{width}}  {test.summary}" for name, test in MEASUREMENTS.items())
+    width = max(map(len, EVERY_MEASUREMENT))
+    return "\n".join(f"{name:{width}}  {test.summary}" for name, test in EVERY_MEASUREMENT.items())
 
 
 def _which_test(test: str | None) -> str:
-    known = f"allowed is one of {', '.join(MEASUREMENTS)}"
+    known = f"allowed is one of {', '.join(EVERY_MEASUREMENT)}"
     if test is None:
         return f"no test was given; {known}"
-    near = difflib.get_close_matches(test, MEASUREMENTS, n=1)
+    near = difflib.get_close_matches(test, EVERY_MEASUREMENT, n=1)
     return f"found test {test!r}; " + (f"did you mean {near[0]}? " if near else "") + known
 
 

@@ -52,18 +52,25 @@ class _Lazily(Mapping[str, type[Measurement]]):
         return len(self._places)
 
 
-MEASUREMENTS: Final[Mapping[str, type[Measurement]]] = _Lazily(
-    {
-        "link": "firmware.measurements.link:Link",
-        "address": "firmware.measurements.address:Address",
-        "ping": "firmware.measurements.ping:Ping",
-        "tcp": "firmware.measurements.tcp:Tcp",
-        "ntp": "firmware.measurements.ntp:Ntp",
-        "dns": "firmware.measurements.dns:Dns",
-        "tls": "firmware.measurements.tls:Tls",
-        "http": "firmware.measurements.http:Http",
-        "traceroute": "firmware.measurements.traceroute:Traceroute",
-        "pmtu": "firmware.measurements.pmtu:Pmtu",
-        "web_connectivity": "firmware.measurements.web_connectivity:WebConnectivity",
-    }
-)
+_IN_PLANS: Final = {
+    "link": "firmware.measurements.link:Link",
+    "address": "firmware.measurements.address:Address",
+    "ping": "firmware.measurements.ping:Ping",
+    "tcp": "firmware.measurements.tcp:Tcp",
+    "ntp": "firmware.measurements.ntp:Ntp",
+    "dns": "firmware.measurements.dns:Dns",
+    "tls": "firmware.measurements.tls:Tls",
+    "http": "firmware.measurements.http:Http",
+    "traceroute": "firmware.measurements.traceroute:Traceroute",
+    "pmtu": "firmware.measurements.pmtu:Pmtu",
+    "web_connectivity": "firmware.measurements.web_connectivity:WebConnectivity",
+}
+_APART: Final = {
+    "transfer": "firmware.measurements.transfer:Transfer",
+}
+"""What no plan's line can ask for: by rules of its own it is decided when, where to and with whose token (decision 48)."""
+
+MEASUREMENTS: Final[Mapping[str, type[Measurement]]] = _Lazily(_IN_PLANS)
+"""What a plan's targets and tasks can ask for."""
+EVERY_MEASUREMENT: Final[Mapping[str, type[Measurement]]] = _Lazily(_IN_PLANS | _APART)
+"""All that the worker and the command can measure."""

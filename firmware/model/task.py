@@ -18,7 +18,7 @@ OptionValue: TypeAlias = "str | int | float | bool"
 class Task:
     """What to measure and when.
 
-    `test` is a name in `firmware.measurements.MEASUREMENTS`; `target` and `options` are in that test's form.
+    `test` is a name in `firmware.measurements.EVERY_MEASUREMENT`; `target` and `options` are in that test's form.
     Both times are CLOCK_BOOTTIME in ns: it starts at `start_boottime_ns` (the slot, so that lateness shows)
     and whatever has not ended at `deadline_boottime_ns` has timed out.
     """

@@ -116,6 +116,11 @@ class Loop:
         """Return what has been learned of how long before an exact moment work of a kind must begin."""
         return self._leads.setdefault(kind, SendCompensation())
 
+    async def turn(self) -> None:
+        """Let others that are ready run first; where an exact moment is near, go on only after it."""
+        self.resume(self.current())
+        await suspend()
+
     async def park(self) -> object:
         """Wait until somebody calls `resume` for this job; return the value given."""
         return await suspend()

@@ -10,7 +10,9 @@ resolve a name, and never let an `OSError` out.
 
 import errno
 import socket
+import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
@@ -27,6 +29,8 @@ _RECVERR: Final = {
 }
 
 
+_RESET: Final = struct.pack("ii", 1, 0)
+"""SO_LINGER: on, for no time."""
 _ID_MASK: Final = 0xFFFF_FFFF
 """The kernel numbers a stream's bytes in 32 bits."""
 
@@ -99,10 +103,15 @@ class TcpStream:
         self.first_arrival: ArrivalStamp | None = None
         self.last_arrival: ArrivalStamp | None = None
         self.segments = 0
+        self.sent_bytes = 0
+        self.received_bytes = 0
+        self.on_arrival: Callable[[ArrivalStamp], None] | None = None
+        """Called after each receive that brought something."""
+        self.waited_ns = 0
+        """How long was waited for the network, in all: the rest of the time went by here."""
         self._owner = owner
         self._socket = sock
         self._was_reset = was_reset
-        self._sent_bytes = 0
         self._departures: dict[int, Departure] = {}
         self._segments_before = 0
         self._mtu_at_first = self._tcp_info().pmtu
@@ -144,8 +153,8 @@ class TcpStream:
             except OSError as error:
                 raise MeasurementFailedError(from_os_error(error), operation="write") from error
             self._owner.traffic.bytes_up += sent
-            self._sent_bytes += sent
-            self._departures[(self._sent_bytes - 1) & _ID_MASK] = self.sent = departure
+            self.sent_bytes += sent
+            self._departures[(self.sent_bytes - 1) & _ID_MASK] = self.sent = departure
             view = view[sent:]
 
     async def receive(self, max_bytes: int = 65536, *, deadline_ns: int | None = None) -> bytes:
@@ -165,6 +174,9 @@ class TcpStream:
             except OSError as error:
                 raise MeasurementFailedError(from_os_error(error), operation="read") from error
             self._owner.traffic.bytes_down += len(data)
+            self.received_bytes += len(data)
+            if data and self.on_arrival is not None:
+                self.on_arrival(self.last_arrival)
             return data
 
     def elapsed(self, sent: Departure, arrival: ArrivalStamp) -> Phase:
@@ -176,6 +188,14 @@ class TcpStream:
     def retransmissions(self) -> int | None:
         """Return how often this end sent anything again, None where the kernel does not say."""
         return self._tcp_info().total_retrans
+
+    def raw_info(self) -> bytes:
+        """Return the kernel's TCP_INFO as it is (`firmware.net.transfer_info` reads it)."""
+        return self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, kernel.TCP_INFO_BYTES)
+
+    def reset_at_close(self) -> None:
+        """Have the close be a reset: what waits in the kernel would else be sent for minutes over a slow line."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def settle(self) -> int:
         """Take the stamps that have come off the error queue, to their sends; return how many entries there were."""
@@ -219,10 +239,12 @@ class TcpStream:
             self._owner.deadline_ns if deadline_ns is None else min(deadline_ns, self._owner.deadline_ns)
         )
         mask = ERROR
+        began_ns = boottime_ns()
         while mask and not mask & ~ERROR:  # stamps that have come wake us too
             mask = await self._owner.loop.wait(self._socket.fileno(), events, deadline_ns=limit_ns)
             if mask & ERROR and not self.settle():
-                return  # a hang-up or an error, which the next call tells
+                break  # a hang-up or an error, which the next call tells
+        self.waited_ns += boottime_ns() - began_ns
         if not mask:
             raise MeasurementFailedError(Failure.TIMEOUT, operation=operation)
 

@@ -13,11 +13,15 @@ import ssl
 import sys
 from typing import Final
 
-from firmware.model.failures import MeasurementFailedError, from_ssl_error
+from firmware.model.failures import Failure, MeasurementFailedError, from_ssl_error
 from firmware.model.jsontypes import JsonObject
 
 OPERATION: Final = "tls_handshake"
 _READ_BYTES: Final = 65_536
+_NO_CHECK_TIME: Final = 0x200000
+"""X509_V_FLAG_NO_CHECK_TIME (OpenSSL, X509_VERIFY_PARAM_set_flags(3)): Python has no name for it."""
+_APPLICATION_VERIFICATION: Final = 50
+"""X509_V_ERR_APPLICATION_VERIFICATION: the chain holds, and we do not take it."""
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MARCH: Final = 3
 _DAYS_TO_1970: Final = 719_469
@@ -49,6 +53,24 @@ def _verifying_context(cert_file: str | None, cert_dir: str | None) -> ssl.SSLCo
     return context
 
 
+@functools.lru_cache(maxsize=1)
+def pinned_context(authority_pem: str, alpn: tuple[str, ...]) -> ssl.SSLContext:
+    """Return the context that trusts `authority_pem` alone, over TLS 1.3, whatever name is asked for. Raises `ValueError`.
+
+    Dates are not looked at: a device's clock may be years off.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+    try:
+        context.load_verify_locations(cadata=authority_pem)
+    except ssl.SSLError as error:
+        raise ValueError(f"not a certificate ({error.reason or error})") from error
+    context.set_alpn_protocols(list(alpn))
+    return context
+
+
 def _is_hashed(folders: str) -> bool:
     """Return whether a directory (or several, parted by `:`) holds certificates under the names that OpenSSL looks for."""
     with contextlib.suppress(OSError):
@@ -66,7 +88,7 @@ class TlsMachine:
     Every method that steps it raises `MeasurementFailedError` with TLS's failure word.
     """
 
-    def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
+    def __init__(self, context: ssl.SSLContext, server_name: str, *, role: str = "") -> None:
         self.verify_code: int | None = None
         """OpenSSL's X509_V_ERR_* number when the certificate did not verify."""
         self.reason = ""
@@ -75,8 +97,9 @@ class TlsMachine:
         self._outgoing = ssl.MemoryBIO()
         # As bytes, since text would have the codec for other scripts loaded, 0.5 MB, which our ASCII does not need.
         self._session = context.wrap_bio(
-            self._incoming, self._outgoing, server_hostname=server_name.encode("ascii")
+            self._incoming, self._outgoing, server_hostname=server_name.encode("ascii") or None
         )
+        self._role = role
 
     def feed(self, data: bytes) -> None:
         """Take what came from the wire; b"" says that the far end has ended."""
@@ -97,6 +120,12 @@ class TlsMachine:
             return False
         except ssl.SSLError as error:
             raise self._failed(error, OPERATION) from error
+        if self._role and self.leaf_subject("organizationalUnitName") != self._role:
+            self.verify_code = _APPLICATION_VERIFICATION
+            self.reason = f"the certificate is not of the role {self._role}"
+            raise MeasurementFailedError(
+                Failure.SSL_INVALID_CERTIFICATE, operation=OPERATION, message=self.reason
+            )
         return True
 
     def read(self) -> bytes | None:
@@ -141,6 +170,13 @@ class TlsMachine:
         certificate = self._session.getpeercert()
         not_after = certificate.get("notAfter") if certificate else None
         return utc_s(not_after) if isinstance(not_after, str) else None
+
+    def leaf_subject(self, name: str) -> str:
+        """Return what the verified leaf's subject has under OpenSSL's long `name`, "" for nothing."""
+        certificate = self._session.getpeercert() or {}
+        subject = certificate.get("subject", ())
+        pairs = [pair for part in subject if isinstance(part, tuple) for pair in part]
+        return next((str(pair[1]) for pair in pairs if pair[0] == name), "")
 
     def _failed(self, error: ssl.SSLError, operation: str) -> MeasurementFailedError:
         self.reason = error.reason or str(error)

@@ -18,7 +18,7 @@ from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.record import Phase, Stamp
 from firmware.net.access import Net, TcpStream
 from firmware.net.stamps import ArrivalStamp, Departure, offsets
-from firmware.protocols.tls_bio import OPERATION, TlsMachine, verifying_context
+from firmware.protocols.tls_bio import OPERATION, TlsMachine, pinned_context, verifying_context
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
 """From the ClientHello on, as OONI's; a throttled handshake takes over 3 s and still ends."""
@@ -104,15 +104,37 @@ class Handshake:
         return [[t_ns, flight.direction, flight.size] for t_ns, flight in flights], stamp
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """What alone is believed, whatever name is asked for: certificates of this role under this authority (PEM)."""
+
+    authority_pem: str
+    role: str
+
+
 class TlsStream:
     """The decrypted side of a TCP stream. `handshake` comes first; the TCP stream stays its opener's to close."""
 
-    def __init__(self, net: Net, stream: TcpStream, *, server_name: str, alpn: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        net: Net,
+        stream: TcpStream,
+        *,
+        server_name: str,
+        alpn: tuple[str, ...],
+        pinned: Pinned | None = None,
+    ) -> None:
         self.story = Handshake(address=net.host.label(stream.remote[0]), server_name=server_name)
         """How the handshake went, filled as it goes."""
         self._net = net
         self._stream = stream
-        self._machine = TlsMachine(verifying_context(alpn), server_name)
+        if pinned is None:
+            self._machine = TlsMachine(verifying_context(alpn), server_name)
+        else:
+            context = pinned_context(pinned.authority_pem, alpn)
+            self._machine = TlsMachine(context, server_name, role=pinned.role)
+        self.most_at_once = _READ_BYTES
+        """How many bytes are taken from the wire at once at most."""
         self.first_arrival: ArrivalStamp | None = None
         """When the first decrypted bytes after the last send came."""
 
@@ -158,11 +180,15 @@ class TlsStream:
         self.first_arrival = None
         await self._stream.send_all(self._machine.take(), deadline_ns=deadline_ns)
 
+    def leaf_subject(self, name: str) -> str:
+        """Return what the verified leaf's subject has under OpenSSL's long `name`, "" for nothing."""
+        return self._machine.leaf_subject(name)
+
     async def receive(self, *, deadline_ns: int | None = None) -> bytes:
         """Return decrypted bytes, b"" at the end. Raises `MeasurementFailedError` (operation `read`)."""
         while (data := self._machine.read()) is None:
             # In small bites until the first is decrypted, so that its stamp is not a much later segment's.
-            size = _BITE if self.first_arrival is None else _READ_BYTES
+            size = _BITE if self.first_arrival is None else self.most_at_once
             self._machine.feed(await self._stream.receive(size, deadline_ns=deadline_ns))
         if self.first_arrival is None:
             self.first_arrival = self._stream.last_arrival

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from firmware.clock import moment
-from firmware.measurements import MEASUREMENTS, Measurement
+from firmware.measurements import EVERY_MEASUREMENT, Measurement
 from firmware.model.failures import UNKNOWN_PREFIX, Failure
 from firmware.model.jsontypes import JsonObject
 from firmware.model.record import Outcome, Phase
@@ -83,16 +83,16 @@ async def run_task(
 
 def parse(task: Task) -> Measurement:
     """Return the task's measurement. Raises `TargetError`, also for an unknown test."""
-    kind = MEASUREMENTS.get(task.test)
+    kind = EVERY_MEASUREMENT.get(task.test)
     if kind is None:
-        raise TargetError(f"found test {task.test!r}; allowed is one of {', '.join(MEASUREMENTS)}")
+        raise TargetError(f"found test {task.test!r}; allowed is one of {', '.join(EVERY_MEASUREMENT)}")
     return kind.parse(task.target, task.options)
 
 
 def failed_result(task_id: str, test: str, target: str, *, failure: str, operation: str) -> Result:
     """Return the result of a task that could not be measured, as of now."""
     boottime_ns, utc_ns = moment.now()
-    kind = MEASUREMENTS.get(test)
+    kind = EVERY_MEASUREMENT.get(test)
     return Result(
         task_id=task_id,
         test_version="" if kind is None else kind.version,

@@ -7,12 +7,13 @@ import importlib
 from collections.abc import Mapping
 from typing import Final
 
-from firmware.measurements import MEASUREMENTS
+from firmware.measurements import EVERY_MEASUREMENT
 
 _TLS: Final = "firmware.protocols.tls_stream"
 LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = {
     "tls": (_TLS,),
     "http": (_TLS, "hashlib", "h11", "urllib.parse"),
+    "transfer": ("firmware.protocols.transfer_exchange",),
     "web_connectivity": (_TLS, "hashlib", "h11", "urllib.parse"),
 }
 """Test → the modules it imports when it is first run, beside its own."""
@@ -20,7 +21,7 @@ LIBRARIES: Final[Mapping[str, tuple[str, ...]]] = {
 
 def load(test: str) -> None:
     """Load what `test` will need, the system's authorities too."""
-    MEASUREMENTS.get(test)  # loads the test's own module
+    EVERY_MEASUREMENT.get(test)  # loads the test's own module
     names = LIBRARIES.get(test, ())
     for name in names:
         importlib.import_module(name)

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from firmware.commands import main as command
-from firmware.measurements import MEASUREMENTS
+from firmware.measurements import EVERY_MEASUREMENT
 from firmware.model.failures import Failure
 from firmware.model.jsontypes import Reader
 from firmware.model.record import outcome_from_json
@@ -55,7 +55,7 @@ def test_a_result_for_a_program(measure: Command) -> None:
     assert out.count("\n") == 1
     told = json.loads(out)
     assert (told["test"], told["failure"], told["detail"]["port"]) == ("tcp", None, server.port)
-    assert told["test_version"] == MEASUREMENTS["tcp"].version
+    assert told["test_version"] == EVERY_MEASUREMENT["tcp"].version
     assert told["phases"]["connect"]["ns"] > 0
     assert outcome_from_json(Reader(told, where="printed")).failure is None
 
@@ -102,7 +102,7 @@ def test_a_name_without_that_record_is_an_answer(measure: Command) -> None:
 def test_the_tests_are_listed(measure: Command) -> None:
     status, out, _ = measure("--list")
     assert status == 0
-    assert [line.split()[0] for line in out.splitlines()] == list(MEASUREMENTS)
+    assert [line.split()[0] for line in out.splitlines()] == list(EVERY_MEASUREMENT)
 
 
 def test_a_test_takes_its_time_out(measure: Command) -> None:

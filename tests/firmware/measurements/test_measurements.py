@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from firmware.measurements import MEASUREMENTS, Measurement
+from firmware.measurements import EVERY_MEASUREMENT, MEASUREMENTS, Measurement
 from firmware.measurements.address import Address
 from firmware.measurements.dns import Dns
 from firmware.measurements.http import Http
@@ -16,6 +16,7 @@ from firmware.measurements.pmtu import Pmtu
 from firmware.measurements.tcp import Tcp
 from firmware.measurements.tls import Tls
 from firmware.measurements.traceroute import Traceroute
+from firmware.measurements.transfer import Transfer
 from firmware.measurements.web_connectivity import WebConnectivity
 
 # Typed, so that mypy holds each to the protocol: the map names them in text.
@@ -31,11 +32,18 @@ KINDS: tuple[type[Measurement], ...] = (
     Traceroute,
     Pmtu,
     WebConnectivity,
+    Transfer,
 )
 
 
 def test_every_test_stands_under_its_own_name() -> None:
-    assert dict(MEASUREMENTS) == {kind.name: kind for kind in KINDS}
+    assert dict(EVERY_MEASUREMENT) == {kind.name: kind for kind in KINDS}
+
+
+def test_a_plan_can_ask_for_all_but_a_transfer() -> None:
+    """Which has a token and a nonce, and whose time and place other rules decide."""
+    assert set(EVERY_MEASUREMENT) - set(MEASUREMENTS) == {"transfer"}
+    assert all(EVERY_MEASUREMENT[name] is kind for name, kind in MEASUREMENTS.items())
 
 
 def test_a_name_that_is_no_test_is_not_there() -> None:

@@ -1,12 +1,14 @@
 """The worker's loop: who runs when, what is cancelled, and that no error is lost. On real descriptors."""
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firmware.net import loop as loop_module
 from firmware.net.job import CancelledJobError, Job
 from firmware.net.loop import (
     ERROR,
@@ -483,3 +485,70 @@ def test_the_stretch_not_slept_stays_within_its_bounds(loop: Loop) -> None:
     for late_ns in [10 * MS] * 100 + [1] * 1000:
         loop._learn(late_ns)
         assert 0 < loop._wake_ns <= MAX_SPIN_NS
+
+
+def test_who_takes_turns_lets_what_is_ready_go_first(loop: Loop) -> None:
+    order: list[str] = []
+
+    async def busy() -> None:
+        for number in range(3):
+            order.append(f"piece {number}")
+            await loop.turn()
+
+    async def other() -> None:
+        order.append("other")
+
+    async def main() -> None:
+        pieces = loop.spawn(busy())
+        await loop.spawn(other())
+        await pieces
+
+    loop.run(main())
+    assert order == ["piece 0", "other", "piece 1", "piece 2"]
+
+
+def test_no_piece_is_begun_between_an_exact_moment_that_is_near_and_what_it_is_for(
+    loop: Loop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock of the test's own: a piece takes 0.45 ms, a look at the clock 1 µs, so that what is said of order is exact."""
+    now_ns = 0
+    order: list[tuple[str, int]] = []
+
+    def clock() -> int:
+        nonlocal now_ns
+        now_ns += 1_000
+        return now_ns
+
+    def sleep(seconds: float) -> None:
+        nonlocal now_ns
+        now_ns += round(seconds * 1e9)
+
+    monkeypatch.setattr(loop_module, "boottime_ns", clock)
+    monkeypatch.setattr(time, "sleep", sleep)
+
+    async def busy() -> None:
+        nonlocal now_ns
+        for _ in range(20):
+            order.append(("piece", now_ns))
+            now_ns += 450_000
+            await loop.turn()
+
+    async def probe() -> None:
+        await loop.sleep_exactly_until(5 * MS)
+        order.append(("probe", now_ns))
+
+    async def main() -> None:
+        pieces = [
+            loop.spawn(busy()) for _ in range(2)
+        ]  # one is ready while the other's piece brings the moment near
+        await loop.spawn(probe())
+        for one in pieces:
+            await one
+
+    loop.run(main())
+    at = next(number for number, (word, _) in enumerate(order) if word == "probe")
+    assert 5 <= at <= 20  # pieces were moved before, and after
+    assert len(order) == 41
+    before_ns, probe_ns = order[at - 1][1], order[at][1]
+    assert before_ns <= 4 * MS + 20_000  # none was begun within the last millisecond
+    assert probe_ns - 5 * MS < 20_000

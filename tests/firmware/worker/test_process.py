@@ -15,7 +15,7 @@ from typing import Any, cast
 import pytest
 
 from firmware import __version__
-from firmware.measurements import MEASUREMENTS
+from firmware.measurements import EVERY_MEASUREMENT
 from firmware.model.jsontypes import JsonObject
 from firmware.model.record import Zone
 from firmware.model.task import OptionValue, Result, Task, to_json
@@ -354,13 +354,16 @@ def works_with_everything(folder: str) -> dict[str, Any]:
             "SSL_CERT_FILE": server.stdout.readline().strip(),
         }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
-        _work(Daemon(environment))
-        found = _work(Daemon(environment))
+        token = Path(folder, "token")
+        token.write_text("device.token")
+        files = (environment["SSL_CERT_FILE"], str(token))
+        _work(Daemon(environment), *files)
+        found = _work(Daemon(environment), *files)
         server.stdin.close()
     return found
 
 
-def _work(daemon: Daemon) -> dict[str, Any]:
+def _work(daemon: Daemon, trust: str, token: str) -> dict[str, Any]:
     daemon.receive()
     before_kb = daemon.memory_kb()
     resolver = "127.0.0.1:53"
@@ -375,9 +378,10 @@ def _work(daemon: Daemon) -> dict[str, Any]:
         "dns": ("example.org", {"resolver": resolver}),
         "tls": ("127.0.0.1:443", {"sni": "server.test"}),
         "http": ("https://server.test/", {"address": "127.0.0.1"}),
+        "transfer": ("127.0.0.1:443", {"trust_file": trust, "token_file": token}),
         "web_connectivity": ("https://127.0.0.1/", {"resolver": resolver}),
     }
-    assert set(tests) == set(MEASUREMENTS), "every test belongs here"
+    assert set(tests) == set(EVERY_MEASUREMENT), "every test belongs here"
     failures, plain_kb = {}, 0
     for test, (target, options) in tests.items():
         if test == "tls":
@@ -397,9 +401,10 @@ def test_every_test_runs_in_it_within_its_memory(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     found = namespaces.call(works_with_everything, str(tmp_path))
     assert found["failures"] == {
-        **dict.fromkeys(MEASUREMENTS),
+        **dict.fromkeys(EVERY_MEASUREMENT),
         "link": "link_down",
         "address": "no_address",
+        "transfer": "ssl_invalid_certificate",  # the far end is no measurement server
     }
     start, plain, every = (found[f"{when}_kb"] * 1024 / 1e6 for when in ("start", "plain", "every"))
     print(

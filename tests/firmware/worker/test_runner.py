@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 import pytest
 
-from firmware.measurements import MEASUREMENTS
+from firmware.measurements import EVERY_MEASUREMENT
 from firmware.model.record import Outcome, Zone
 from firmware.model.task import OptionValue, Result, Task
 from firmware.net.access import Net
@@ -57,7 +57,7 @@ class Trying:
 
 @pytest.fixture
 def trying(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "MEASUREMENTS", {**MEASUREMENTS, "trying": Trying})
+    monkeypatch.setattr(runner, "EVERY_MEASUREMENT", {**EVERY_MEASUREMENT, "trying": Trying})
 
 
 def task(test: str = "trying", target: str = "", *, start_ms: int = 0, deadline_ms: int = 60_000) -> Task:
@@ -214,13 +214,13 @@ def test_the_evidence_names_routers_and_not_the_host() -> None:
 
 def test_a_failed_result_has_the_tests_version_where_there_is_one() -> None:
     known = failed_result("id", "tcp", "a", failure="worker_died", operation="run")
-    assert known.test_version == MEASUREMENTS["tcp"].version
+    assert known.test_version == EVERY_MEASUREMENT["tcp"].version
     assert failed_result("id", "nosuch", "a", failure="worker_died", operation="run").test_version == ""
 
 
-@pytest.mark.parametrize("name", list(MEASUREMENTS))
+@pytest.mark.parametrize("name", list(EVERY_MEASUREMENT))
 def test_every_measurement_is_what_the_map_says(name: str) -> None:
-    kind = MEASUREMENTS[name]
+    kind = EVERY_MEASUREMENT[name]
     assert kind.name == name
     assert kind.version
     assert kind.summary

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from firmware.measurements import MEASUREMENTS
+from firmware.measurements import EVERY_MEASUREMENT
 from firmware.worker.warmup import LIBRARIES
 from tests.needs import ROOT
 
@@ -36,7 +36,7 @@ def loaded(*words: str) -> tuple[set[str], set[str]]:
     return set(ahead), set(late)
 
 
-@pytest.mark.parametrize("test", sorted(set(MEASUREMENTS) - set(LIBRARIES)))
+@pytest.mark.parametrize("test", sorted(set(EVERY_MEASUREMENT) - set(LIBRARIES)))
 def test_a_test_without_libraries_gets_none(test: str) -> None:
     ahead, _ = loaded(test)
     assert f"firmware.measurements.{test}" in ahead
