@@ -35,13 +35,15 @@ _DARK: Final = frozenset(
     }
 )
 """Where nothing abroad answers, no platform failed by itself."""
+_ELSEWHERE: Final = "through-a-tunnel"
+"""The rule of a round whose device comes out elsewhere: platforms do not treat it like its country."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlatformReport:
     """The platforms that a device's last round lost, and those that it reached, by name.
 
-    `proven` are those that proved themselves over `COMMON_FAMILY`. `began_utc_ns` is when the round began, None where its
+    `proven` are those that proved themselves over `COMMON_FAMILY`, by no tunnel. `began_utc_ns` is when the round began, None where its
     device did not know, or its clock is seen to be fast.
     """
 
@@ -70,7 +72,9 @@ def report_of(batch: BatchArrived) -> PlatformReport | None:
         failed=failed,
         reached=frozenset(one.name for one in targets) - failed,
         proven=frozenset(
-            one.name for one in targets if one.rule_id in PROVEN and COMMON_FAMILY in one.families
+            one.name
+            for one in targets
+            if one.rule_id in PROVEN and COMMON_FAMILY in one.families and last.asked[_RULE] != _ELSEWHERE
         ),
         began_utc_ns=_began_utc_ns(last, batch.received_ns),
     )

@@ -18,6 +18,7 @@ def batch(
     late_ns: int = 20 * 1_000_000_000,
     detail: JsonValue = None,
     rule_id: str = "r",
+    round_rule_id: str | None = None,
     families: tuple[int, ...] = (4,),
 ) -> BatchArrived:
     now_ns = time.time_ns()
@@ -44,6 +45,8 @@ def batch(
             verdict_value = value["verdict"]
             assert isinstance(verdict_value, dict)
             verdict_value["verdict"] = verdict
+            if round_rule_id is not None:
+                verdict_value["rule_id"] = round_rule_id
         rows.append(to_row(seq, json.loads(json.dumps(value))))
     return BatchArrived(
         device=device.id, epoch=device.epoch, received_ns=now_ns + late_ns, topic="", rows=tuple(rows)

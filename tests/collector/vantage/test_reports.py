@@ -25,6 +25,17 @@ def test_only_what_is_reached_over_ipv4_tells_of_others(families: tuple[int, ...
     assert report.reached == {"x"}
 
 
+def test_what_is_reached_through_a_tunnel_tells_nothing_of_the_country() -> None:
+    """A platform that refuses the country does not refuse where the tunnel ends."""
+    told = batch(
+        ("x", "page"), rule_id="page-proven", verdict="inconclusive", round_rule_id="through-a-tunnel"
+    )
+    report = report_of(told)
+    assert report is not None
+    assert report.reached == {"x"}
+    assert not report.proven
+
+
 @pytest.mark.parametrize(
     "verdict", ["international_cut", "isp_or_wider_outage", "local_fault", "captive_portal"]
 )
