@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -125,8 +125,8 @@ class VantageThread:
         """Have it look soon at the platforms that a device says it lost, and had not. Callable from any thread."""
         report = report_of(batch)
         if report is not None:
-            self._reached.note(report)
             names = self._names
+            self._reached.note(replace(report, proven=report.proven & names))
             self._asking.report(
                 report.device,
                 failed=report.failed & names,

@@ -173,3 +173,19 @@ def test_news_has_pages_first_since_the_last_are_cut_first(tmp_path: Path, plans
     streaks = running.vantage.last()
     assert next(one.target_name for one in news_of(streaks, 1).seen) == "site"
     running.queries.close()
+
+
+def test_names_that_no_plan_has_are_not_kept_of_a_device(tmp_path: Path, plans: Path) -> None:
+    """A broken device, or an enemy's, may say new ones for ever."""
+    well = http(lambda _request: page(status=204, content_type=""))
+    with TcpServer(well) as server:
+        (plans / "here.toml").write_text(plan_of([server.port] * 3) + PLATFORM.format(port=server.port))
+        running = Running(tmp_path, every_s=3600)
+        running.thread.start()
+        try:
+            until(lambda: running.looks, "the first sweep")
+            running.thread.note(batch(("x", "page"), ("no-such", "page"), rule_id="page-proven"))
+        finally:
+            running.thread.stop()
+    assert [set(of) for of in running.thread._reached._by_device.values()] == [{"x"}]
+    running.queries.close()
