@@ -1,7 +1,7 @@
 """What devices are told of the vantage's findings, made of its streaks and of looks from elsewhere. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from collector.messages import OutgoingMessage
 from collector.store.second_looks import SecondLook
@@ -9,7 +9,23 @@ from collector.store.vantage_streaks import NS, Key, VantageStreak
 from firmware.judgement.site import vantage_json
 from firmware.judgement.site.evidence import MOST_LOOKS
 from firmware.wire import messages
-from firmware.wire.vantage_news import LEAF, SecondTold, VantageNews, VantageView
+from firmware.wire.vantage_news import LEAF, SecondTold, VantageNews, VantageView, encode_news
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """The last news of a country: what it says without its times, and when it was told to all."""
+
+    essence: tuple[object, ...]
+    utc_ns: int
+    news: VantageNews
+
+    def at(self, now_utc_ns: int) -> bytes:
+        """Return it as it is told at a moment: while the vantage sees nothing it gets old, and must say so.
+
+        What comes later than a connection can keep it, a device takes for its own clock's fault.
+        """
+        return encode_news(replace(self.news, told_utc_ns=now_utc_ns))
 
 
 def message(device: str, payload: bytes) -> OutgoingMessage:

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from collector.store.vantage_streaks import NS, SAMPLES_MISSED
 from collector.vantage import sweep
 from collector.vantage.asking import Asking, Look
 from collector.vantage.log import sample_of
-from collector.vantage.news import message, news_of
+from collector.vantage.news import Told, message, news_of
 from collector.vantage.reports import report_of
 from collector.vantage.second import Reached, looks_of
 from collector.vantage.sweep import Sweep
@@ -33,7 +33,6 @@ from firmware.judgement.site.evidence import VANTAGE_FRESH_S
 from firmware.model.plan import Plan
 from firmware.model.statement import stated, to_json
 from firmware.wire.messages import Hello
-from firmware.wire.vantage_news import encode_news
 
 HEARD_WITHIN_NS: Final = 400 * 24 * 3600 * NS
 """A device that was silent for longer has its plan measured no more; the longest cut on record lasted 87 days."""
@@ -48,15 +47,6 @@ _THIN_EVERY: Final = 100
 _IDLE_S: Final = 10.0
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Told:
-    """The last news of a country: what it says without its times, and when it was told."""
-
-    essence: tuple[object, ...]
-    utc_ns: int
-    payload: bytes
 
 
 class VantageThread:
@@ -93,7 +83,7 @@ class VantageThread:
         self._swept_ns = 0
         self._sweep_s = now_s() + _FIRST_WAIT_S
         self._is_swept = True
-        self._told: dict[str, _Told] = {}
+        self._told: dict[str, Told] = {}
         self._said: set[str] = set()
         self._sweeps = 0
         self._turn = 0
@@ -114,7 +104,7 @@ class VantageThread:
     def answer_hello(self, hello: Hello) -> OutgoingMessage | None:
         """Return the last news for a device that says hello, None before there is any. Callable from any thread."""
         told = self._told.get(hello.country)
-        return None if told is None else message(hello.device, told.payload)
+        return None if told is None else message(hello.device, told.at(time.time_ns()))
 
     def look(self) -> None:
         """Have it look at its reference targets soon: devices fell silent. Callable from any thread."""
@@ -278,10 +268,11 @@ class VantageThread:
                 *((one.key, one.failure, one.failed_operation, one.view.status) for one in found),
                 *sorted((one.key, one.stand, one.failure or "") for one in beside),
             )
-            payload = encode_news(news_of(found, now_ns, beside))
+            news = news_of(found, now_ns, beside)
             is_due = before is None or before.essence != essence or now_ns - before.utc_ns >= TOLD_EVERY_NS
             told_ns = now_ns if is_due or before is None else before.utc_ns
-            self._told[country] = _Told(essence=essence, utc_ns=told_ns, payload=payload)
+            self._told[country] = Told(essence=essence, utc_ns=told_ns, news=news)
+            payload = self._told[country].at(now_ns)
             for device in (name for name, of in devices if of == country and (is_due or name in waiting)):
                 self._send(message(device, payload))
 

@@ -156,7 +156,9 @@ class Centre:
         if outbox.device in self._greeted:
             self._greeted.remove(outbox.device)
             greet(outbox, self._collector, country=self._country)
-            news = self._vantage.answer_hello(outbox.hello(software="", country=self._country))
+            clock = SimpleNamespace(time_ns=self._agenda.clock.utc_ns)
+            with mock.patch.object(thread_module, "time", clock):
+                news = self._vantage.answer_hello(outbox.hello(software="", country=self._country))
             if news is not None:
                 self._send_news(news)
         send_batch(outbox, self._collector, rng=self._rng)

@@ -44,6 +44,29 @@ def test_a_sweep_goes_into_the_log_and_down_to_the_device(tmp_path: Path, plans:
     running.queries.close()
 
 
+def test_news_from_before_the_vantage_was_cut_off_is_as_old_as_it_is_for_a_device_that_comes_back(
+    tmp_path: Path, plans: Path
+) -> None:
+    """What is later than a connection may be, a device takes for its own clock's fault."""
+    well = http(lambda _request: page(status=204, content_type=""))
+    with TcpServer(well) as server:
+        (plans / "here.toml").write_text(plan_of([server.port] * 3))
+        running = Running(tmp_path, every_s=3600)
+        running.thread.start()
+        try:
+            until(lambda: running.sent, "news sent")
+        finally:
+            running.thread.stop()
+    taken_ns = {one.taken_utc_ns for one in decode_news(running.sent[0].payload).seen}
+    with mock.patch.object(time, "time_ns", return_value=time.time_ns() + 7200 * NS):
+        answer = running.thread.answer_hello(hello("zz"))
+    assert answer is not None
+    news = decode_news(answer.payload)
+    assert {one.taken_utc_ns for one in news.seen} == taken_ns
+    assert news.told_utc_ns - max(taken_ns) >= 7200 * NS
+    running.queries.close()
+
+
 def test_it_looks_at_once_at_a_platform_that_a_device_lost_and_tells_that_device(
     tmp_path: Path, plans: Path
 ) -> None:
