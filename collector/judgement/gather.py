@@ -93,7 +93,9 @@ class Scopes:
         """
         heard = self._heard(now_utc_ns)
         since_ns = now_utc_ns - round(VANTAGE_S * NS)
-        streaks, line = self._vantage.last(since_utc_ns=since_ns), line_of(self._vantage, now_utc_ns)
+        # What a clock that ran ahead dated later than now was seen at another time, nobody knows when.
+        streaks = self._vantage.last(since_utc_ns=since_ns, until_utc_ns=now_utc_ns)
+        line = line_of(self._vantage, now_utc_ns)
         found = []
         for country, here, beside in _countries(heard, events, now_utc_ns / NS):
             told = [(one.state, one.targets) for one in here]
@@ -186,7 +188,9 @@ def _newest(found: Iterable[Iterable[Sequence[Any]]]) -> list[Sequence[Any]]:
 
 def line_of(queries: VantageQueries, now_utc_ns: int) -> OutsideFacts:
     """Return how the collector's own line is, by its vantage's samples of late. Raises `StoreError`."""
-    reached_ns, missed_ns = queries.own_line(since_utc_ns=now_utc_ns - round(VANTAGE_S * NS))
+    reached_ns, missed_ns = queries.own_line(
+        since_utc_ns=now_utc_ns - round(VANTAGE_S * NS), until_utc_ns=now_utc_ns
+    )
     is_known = reached_ns is not None or missed_ns is not None
     return OutsideFacts(
         connected=(reached_ns or 0) > (missed_ns or 0) if is_known else None,

@@ -16,6 +16,7 @@ from collector.store.queries import Queries
 from collector.store.vantage_streaks import NS, SAMPLES_MISSED, STREAK_LONGEST_NS, Key
 from firmware.judgement.site.evidence import Stand
 
+FOREVER_NS: Final = 2**63 - 1
 _MS: Final = 1_000_000
 _STREAK: Final = "SELECT stand, country, test, target, target_name, first_utc_ns, last_utc_ns, failure, later_ms FROM second_run"
 _OF_KEY: Final = f"{_STREAK} WHERE stand = ? AND country = ? AND test = ? AND target = ? AND target_name = ?"
@@ -108,11 +109,12 @@ class SecondQueries:
                     found.append(_look(streak, streak.last_by(utc_ns)))
         return tuple(found)
 
-    def last(self, *, since_utc_ns: int = 0) -> tuple[SecondLook, ...]:
-        """Return the last look at every target since a time, from each stand for each country, the last first."""
+    def last(self, *, since_utc_ns: int = 0, until_utc_ns: int = FOREVER_NS) -> tuple[SecondLook, ...]:
+        """Return the last look at every target between two times, from each stand for each country, the last first."""
         with self._queries.reading() as connection:
             rows = connection.execute(
-                f"{_STREAK} WHERE last_utc_ns >= ? ORDER BY last_utc_ns DESC, id DESC", (since_utc_ns,)
+                f"{_STREAK} WHERE last_utc_ns BETWEEN ? AND ? ORDER BY last_utc_ns DESC, id DESC",
+                (since_utc_ns, until_utc_ns),
             ).fetchall()
         newest: dict[tuple[object, ...], SecondLook] = {}
         for row in rows:

@@ -17,7 +17,7 @@ from collector.store import second_looks, writing
 from collector.store.chain import Chain
 from collector.store.covered import OBSERVED, SECOND
 from collector.store.queries import Queries
-from collector.store.second_looks import SecondLook
+from collector.store.second_looks import FOREVER_NS, SecondLook
 from collector.store.vantage_streaks import NS, Key, Sample, VantageStreak, continued
 from firmware.judgement.site import vantage_json
 from firmware.model import statement
@@ -118,13 +118,14 @@ class VantageLog:
             raise StoreError(f"the vantage's log could not be thinned ({error})") from error
 
     def _add(self, sample: Sample, every_s: float) -> VantageStreak:
+        # What a clock that ran ahead dated later than now is no streak of now, and keeps none from being begun.
         row = self._connection.execute(
-            f"{_OF_KEY} ORDER BY first_utc_ns DESC LIMIT 1",
-            _of(sample.key),
+            f"{_OF_KEY} AND first_utc_ns <= ? ORDER BY first_utc_ns DESC LIMIT 1",
+            (*_of(sample.key), sample.utc_ns),
         ).fetchone()
         before = None if row is None else _streak(row)
         if before is not None and sample.utc_ns <= before.last_utc_ns:
-            # The clock was set back: the streak ends where it is, and this is heard again when time has caught up.
+            # The clock was set back into this streak: that ends where it is, and this is heard again when time has caught up.
             return before
         streak = continued(before, sample, every_s=every_s)
         self._connection.execute(
@@ -176,11 +177,12 @@ class VantageQueries:
             ).fetchall()
         return tuple(_streak(row) for row in rows)
 
-    def last(self, *, since_utc_ns: int = 0) -> tuple[VantageStreak, ...]:
-        """Return the last streak of every target heard since `since_utc_ns`, the one heard last first."""
+    def last(self, *, since_utc_ns: int = 0, until_utc_ns: int = FOREVER_NS) -> tuple[VantageStreak, ...]:
+        """Return the last streak of every target that was heard last between two times, the one heard last first."""
         with self._queries.reading() as connection:
             rows = connection.execute(
-                f"{_STREAK} WHERE last_utc_ns >= ? ORDER BY last_utc_ns DESC, id DESC", (since_utc_ns,)
+                f"{_STREAK} WHERE last_utc_ns BETWEEN ? AND ? ORDER BY last_utc_ns DESC, id DESC",
+                (since_utc_ns, until_utc_ns),
             ).fetchall()
         newest: dict[Key, VantageStreak] = {}
         for row in rows:
@@ -189,14 +191,14 @@ class VantageQueries:
                 newest[key] = _streak(row)
         return tuple(newest.values())
 
-    def own_line(self, *, since_utc_ns: int) -> tuple[int | None, int | None]:
+    def own_line(self, *, since_utc_ns: int, until_utc_ns: int = FOREVER_NS) -> tuple[int | None, int | None]:
         """Return when the vantage last looked and was connected itself, and when it last looked and was not (UTC, ns)."""
         with self._queries.reading() as connection:
             found = dict(
                 connection.execute(
                     """SELECT json_extract(view, '$.reachable'), max(last_utc_ns) FROM control_run
-                       WHERE last_utc_ns >= ? GROUP BY 1""",
-                    (since_utc_ns,),
+                       WHERE last_utc_ns BETWEEN ? AND ? GROUP BY 1""",
+                    (since_utc_ns, until_utc_ns),
                 ).fetchall()
             )
         return found.get(1), found.get(0)

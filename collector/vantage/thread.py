@@ -251,12 +251,13 @@ class VantageThread:
         self, plans: Sequence[Plan], devices: Sequence[tuple[str, str]], *, waiting: frozenset[str]
     ) -> None:
         """Tell the devices that are connected what is new, or has not been told for a while; those `waiting` in any case."""
+        by_ns = time.time_ns()
         streaks = {
             streak.key: streak
-            for streak in self._queries.last(since_utc_ns=self._swept_ns)
+            for streak in self._queries.last(since_utc_ns=self._swept_ns, until_utc_ns=by_ns)
             if streak.view.reachable
         }
-        second = self._beside.last(since_utc_ns=time.time_ns() - TOLD_BESIDE_NS)
+        second = self._beside.last(since_utc_ns=by_ns - TOLD_BESIDE_NS, until_utc_ns=by_ns)
         for country in {plan.country for plan in plans}:
             beside = [one for one in second if one.country == country]
             wanted = targets_of(plan for plan in plans if plan.country == country)

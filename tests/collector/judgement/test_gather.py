@@ -57,6 +57,24 @@ def test_mobile_networks_that_fall_silent_together(tmp_path: Path) -> None:
     assert said(path, now_ns) == ("mobile_shutdown", "mobile-lost-fixed-well")
 
 
+@pytest.mark.parametrize(
+    ("ahead_s", "word"), [([3_600], "collector_fault"), ([-60, 900, 1_800], "inconclusive")], ids=str
+)
+def test_what_a_clock_that_ran_ahead_dated_later_than_now_proves_no_silence(
+    tmp_path: Path, ahead_s: list[int], word: str
+) -> None:
+    """Its own line dies when it has been set back: its devices are silent, and are well."""
+    path = tmp_path / "collector.sqlite3"
+    store = Store.open(path)
+    set_back_ns = fill(store)
+    store.close()
+    for at_s in ahead_s:
+        vantage(path, set_back_ns + at_s * NS, SEEN)
+    for at_s in range(60, 600, 60):
+        vantage(path, set_back_ns + at_s * NS, UNREACHABLE)
+    assert said(path, set_back_ns + 570 * NS)[0] == word
+
+
 def test_a_cut_that_devices_took_back_is_nobodys(tmp_path: Path) -> None:
     """Both come in one batch: what was said first, and what it was revised to."""
     path = tmp_path / "collector.sqlite3"

@@ -88,6 +88,18 @@ def test_a_clock_that_was_set_back_changes_no_streak(
     assert (streak.view.status, streak.samples) == (200, 1)
 
 
+def test_after_a_clock_that_ran_years_ahead_what_is_seen_is_kept_and_nothing_later_than_now_counts(
+    vantage_log: VantageLog, queries: VantageQueries
+) -> None:
+    gone = replace(WELL, reachable=False)
+    vantage_log.add([sample(9_000_000)], every_s=600)
+    for at_s in (600, 1200):
+        vantage_log.add([sample(at_s, gone)], every_s=600)
+    (streak,) = queries.last(until_utc_ns=1300 * NS)
+    assert (streak.view, streak.first_utc_ns, streak.samples) == (gone, 600 * NS, 2)
+    assert queries.own_line(since_utc_ns=0, until_utc_ns=1300 * NS) == (None, 1200 * NS)
+
+
 @pytest.mark.parametrize(
     ("reason", "kept"),
     [
