@@ -13,9 +13,10 @@ from collector.judgement.devices import DeviceStanding
 from collector.judgement.events import Events
 from collector.judgement.gather import CountryAssessment
 from collector.judgement.groups import Group, ScopeFacts
+from collector.judgement.listening import Listening
 from collector.judgement.outside import OutsideFacts
 from collector.judgement.services import NetworkView, PlatformView, ServiceLost
-from collector.store.scopes import Assessment, Change
+from collector.store.scopes import Assessment, Change, Holding
 from firmware.model.jsontypes import JsonObject, JsonValue
 from firmware.model.verdict_words import VerdictWord
 
@@ -113,6 +114,7 @@ def outside_of(assessment: Assessment) -> OutsideFacts:
         connected=connected,
         reached_utc_s=_seconds(assessment.basis.get("reached_ns"), reached_s),
         missed_utc_s=_seconds(assessment.basis.get("missed_ns"), None),
+        deaf_utc_s=_seconds(assessment.basis.get("deaf_ns"), None),
         services=tuple(
             one
             for kept in (services if isinstance(services, list) else [])
@@ -124,6 +126,13 @@ def outside_of(assessment: Assessment) -> OutsideFacts:
             if (view := _platform(kept)) is not None
         ),
     )
+
+
+def listened(holding: Sequence[Holding], now_ns: int) -> Listening:
+    """Return how the collector listened until it judged last, by what holds; until now where it has never judged."""
+    deaf = [kept for one in holding if isinstance(kept := one.basis.get("deaf_ns"), int)]
+    judged_ns = max((one.judged_ns for one in holding), default=now_ns)
+    return Listening(utc_ns=judged_ns, awake_ns=None, linked_ns=judged_ns, deaf_ns=max(deaf, default=None))
 
 
 def events_of(basis: JsonObject) -> Events:
@@ -190,6 +199,7 @@ def _basis(scope: CountryAssessment) -> JsonObject:
         "connected": scope.outside.connected,
         "reached_ns": _nanoseconds(scope.outside.reached_utc_s),
         "missed_ns": _nanoseconds(scope.outside.missed_utc_s),
+        "deaf_ns": _nanoseconds(scope.outside.deaf_utc_s),
         "events": [list[JsonValue](sorted(event)) for event in scope.events],
         "platforms": [
             [

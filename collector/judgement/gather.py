@@ -86,10 +86,13 @@ class Scopes:
         self._retired = retired
         self._last = LastRounds()
 
-    def now(self, now_utc_ns: int, events: Mapping[str, Events]) -> tuple[CountryAssessment, ...]:
+    def now(
+        self, now_utc_ns: int, events: Mapping[str, Events], *, deaf_ns: int | None = None
+    ) -> tuple[CountryAssessment, ...]:
         """Return the verdict on each country that devices stand in, as of `now_utc_ns`.
 
-        `events` is what the last assessment of each country said is to be remembered.
+        `events` is what the last assessment of each country said is to be remembered, `deaf_ns` when the collector was
+        last not there to hear.
         """
         heard = self._heard(now_utc_ns)
         since_ns = now_utc_ns - round(VANTAGE_S * NS)
@@ -101,6 +104,7 @@ class Scopes:
             told = [(one.state, one.targets) for one in here]
             outside = replace(
                 line,
+                deaf_utc_s=None if deaf_ns is None else deaf_ns / NS,
                 neighbours_lost=_neighbours_lost(beside),
                 services=services_of(told, streaks),
                 platforms=platforms_of(told, streaks),

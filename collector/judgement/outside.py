@@ -23,6 +23,7 @@ BACK_S: Final = 600.0
 class OutsideFacts:
     """What is known beside the country's devices.
 
+    `deaf_utc_s` is when the collector itself was last not there to hear (`collector.judgement.listening`; None: not lately).
     `connected`: the collector's own vantage reached its reference targets when it looked last (None: there is no vantage, or
     it did not look lately). `reached_utc_s`, `missed_utc_s` are when it last did and last did not (None: not lately).
     `neighbours_lost`: the share of other countries' devices, or of targets in neighbouring countries seen by the
@@ -33,6 +34,7 @@ class OutsideFacts:
     connected: bool | None = None
     reached_utc_s: float | None = None
     missed_utc_s: float | None = None
+    deaf_utc_s: float | None = None
     neighbours_lost: float | None = None
     services: tuple[ServiceLost, ...] = ()
     platforms: tuple[PlatformView, ...] = ()
@@ -47,9 +49,12 @@ class OutsideFacts:
     def proves(self, silent: Iterable[DeviceState]) -> bool:
         """Return whether the collector's own line was well while these fell silent, so that their silence is theirs.
 
-        By a sample taken after the last of them had begun to be, and none lately that did not reach anything.
+        By a sample taken after the last of them had begun to be, and none lately that did not reach anything; and not before
+        those that nobody was there to hear have had the time to come back.
         """
         if self.connected is not True or self.reached_utc_s is None or self.is_just_back:
+            return False
+        if self.deaf_utc_s is not None and self.reached_utc_s - self.deaf_utc_s < BACK_S:
             return False
         return all(one.since_utc_s <= self.reached_utc_s for one in silent)
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from collector.errors import StoreError
-from collector.judgement.changes import assessment_of, events_of, is_change, outside_of, revision
+from collector.judgement.changes import assessment_of, events_of, is_change, listened, outside_of, revision
 from collector.judgement.devices import PERIOD_S, SILENT_PERIODS
 from collector.judgement.gather import Scopes
+from collector.judgement.listening import Listening
 from collector.judgement.outside import wants_look
 from collector.store.queries import Queries
 from collector.store.scopes import ScopeLog, ScopeQueries
@@ -41,22 +42,28 @@ class AssessmentKeeper:
         self._queries = ScopeQueries(queries)
         self._log = ScopeLog.open(database)
         self._seen: int | None = None
+        self._listening: Listening | None = None
 
     def close(self) -> None:
         """Close the log."""
         self._log.close()
 
-    def judge(self, now_ns: int) -> bool:
+    def judge(self, now_ns: int, *, awake_ns: int | None = None, is_linked: bool = True) -> bool:
         """Write down what holds by now, and what is to be revised; return whether the vantage should look at once.
 
+        `awake_ns` is a clock that stands while the host sleeps (None: it did not), `is_linked` whether the broker is heard.
         Raises `StoreError`.
         """
         self._revise(now_ns)
         last_holding = self._queries.holding()
+        before_this = self._listening or listened(last_holding, now_ns)
+        self._listening = before_this.at(
+            now_ns, now_ns if awake_ns is None else awake_ns, is_linked=is_linked
+        )
         before = {one.assessment.country: one.assessment for one in last_holding}
         events = {one.assessment.country: events_of(one.basis) for one in last_holding}
         holding, is_look_wanted = [], False
-        for scope in self._scopes.now(now_ns, events):
+        for scope in self._scopes.now(now_ns, events, deaf_ns=self._listening.deaf_ns):
             is_look_wanted |= wants_look(scope.devices, scope.outside, now_ns / _NS)
             assessment, last = assessment_of(scope, now_ns), before.get(scope.country)
             changed = is_change(assessment, last)
@@ -91,7 +98,7 @@ class AssessmentKeeper:
 
 
 class ScopeThread:
-    """Runs from `start` to `stop`. `look` has the vantage look at once."""
+    """Runs from `start` to `stop`. `look` has the vantage look at once; `is_linked` tells whether the broker is heard."""
 
     def __init__(
         self,
@@ -100,13 +107,17 @@ class ScopeThread:
         *,
         look: Callable[[], None] = lambda: None,
         retired: Callable[[], Mapping[str, float]] = dict,
+        is_linked: Callable[[], bool] = lambda: True,
         now_ns: Callable[[], int] = time.time_ns,
+        awake_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._database = database
         self._reading = queries
         self._look = look
         self._retired = retired
+        self._is_linked = is_linked
         self._now_ns = now_ns
+        self._awake_ns = awake_ns
         self._stopping = False
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="scopes")
@@ -130,7 +141,7 @@ class ScopeThread:
         while not self._stopping:
             try:
                 keeper = keeper or AssessmentKeeper(self._database, self._reading, retired=self._retired)
-                if keeper.judge(self._now_ns()):
+                if keeper.judge(self._now_ns(), awake_ns=self._awake_ns(), is_linked=self._is_linked()):
                     self._look()
             except StoreError as error:
                 log.warning("%s; scope verdicts go on with the next judging", error)

@@ -61,11 +61,14 @@ def start_pipeline(
     host_port = broker_address(settings.broker.use) if broker is None else (broker.host, broker.port)
     if host_port is None and not settings.intake.port:
         return Pipeline()
-    connected = threading.Event()
+    connected, linked = threading.Event(), threading.Event()
 
     def on_state(state: LinkState, message: str) -> None:
         if state is LinkState.CONNECTED:
             connected.set()
+            linked.set()
+        elif state is LinkState.WAITING:
+            linked.clear()
         if state is not LinkState.CONNECTING:
             say(message)
 
@@ -82,6 +85,7 @@ def start_pipeline(
         send=lambda news: send(gate.sealed(news)),
         say=say,
         retired=gate.retired,
+        is_linked=lambda: subscriber is None or linked.is_set(),
     )
 
     def after_hello(hello: Hello) -> OutgoingMessage | None:
@@ -132,15 +136,16 @@ def _judges(
     send: Callable[[OutgoingMessage], None],
     say: Callable[[str], None],
     retired: Callable[[], Mapping[str, float]],
+    is_linked: Callable[[], bool],
 ) -> tuple[ScopeThread, VantageThread | None]:
     """Return what judges countries, and the vantage where there is to be one: each has the other act at once."""
     if not settings.vantage.enabled:
-        return ScopeThread(directory.database, queries, retired=retired), None
+        return ScopeThread(directory.database, queries, retired=retired, is_linked=is_linked), None
 
     def look() -> None:
         vantage.look()
 
-    scopes = ScopeThread(directory.database, queries, look=look, retired=retired)
+    scopes = ScopeThread(directory.database, queries, look=look, retired=retired, is_linked=is_linked)
     vantage = VantageThread(
         directory.database,
         queries,
