@@ -37,7 +37,7 @@ HOMES = tuple(
     for number in range(7)
 )
 MOBILE = frozenset(home.number for home in HOMES if home.provider.kind == "mobile")
-DARK = Wrong(ill=Ill.SHUTDOWN, since_s=615, until_s=1_515, homes=MOBILE, scope=Scope.MOBILE)
+DARK = Wrong(ill=Ill.SHUTDOWN, since_s=615, until_s=1_215, homes=MOBILE, scope=Scope.MOBILE)
 HANDSHAKES = ("tls", "web_connectivity")
 
 
@@ -72,7 +72,7 @@ def given_out(truth: Truth, folder: Path) -> Given:
 @pytest.fixture(scope="module")
 def shutdown(tmp_path_factory: pytest.TempPathFactory) -> Given:
     """Return what a shutdown of the mobile networks leaves: the fixed ones are well all the while, nothing is blocked."""
-    truth = Truth(seed=1, hours=0.5, homes=HOMES, wrongs=(DARK,))
+    truth = Truth(seed=1, hours=0.4, homes=HOMES, wrongs=(DARK,))
     return given_out(truth, tmp_path_factory.mktemp("shutdown"))
 
 

@@ -72,7 +72,9 @@ def drill(*, times: int, seed: int) -> bool:
         for rounds, differences in play(seed, range(number, number + A_SCENE), tally):
             judged += rounds
             found += differences
-        number += A_SCENE
+            number += 1
+            if judged >= times:
+                break
     revised = tally.pop(REVISED, 0)
     words = ", ".join(f"{word} {count}" for word, count in sorted(tally.items()))
     print(f"{judged} rounds in {number} stories, {revised} of them revisions; platforms: {words}")

@@ -1,4 +1,4 @@
-"""The main promise, end to end on real parts: the way to the collector is gone for a hundred rounds, nothing is.
+"""The main promise, end to end on real parts: the way to the collector is gone for thirty rounds, nothing is.
 
 A device measures real servers in namespaces of its own and delivers through a real mosquitto to a real collector.
 """
@@ -17,10 +17,10 @@ from tests.mosquitto import Mosquitto
 
 pytestmark = pytest.mark.namespace
 
-ROUNDS_WITHOUT_BROKER = 100
+ROUNDS_WITHOUT_BROKER = 30
 
 
-def a_hundred_rounds_without_a_broker(folder: str) -> Any:
+def thirty_rounds_without_a_broker(folder: str) -> Any:
     root = Path(folder)
     (root / "broker").mkdir()
     broker = Mosquitto(root / "broker")
@@ -62,7 +62,7 @@ def a_hundred_rounds_without_a_broker(folder: str) -> Any:
 @pytest.fixture(scope="module")
 def journey(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return namespaces.call(
-        a_hundred_rounds_without_a_broker, str(tmp_path_factory.mktemp("journey")), limit_s=600
+        thirty_rounds_without_a_broker, str(tmp_path_factory.mktemp("journey")), limit_s=600
     )
 
 

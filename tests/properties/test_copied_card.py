@@ -91,7 +91,7 @@ class Cards:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_each_record_of_every_copy_arrives_once(seed: int) -> None:
     rng = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +167,7 @@ def test_an_answer_about_an_epoch_that_has_ended_lets_nothing_go_where_it_goes_o
 
 @given(seed=st.integers(0, 2**32))
 @example(seed=11901)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_usb_drives_carried_between_any_of_the_copies_lose_nothing(seed: int) -> None:
     """Bundles written, read and answered at any time, in any order, by any copy; some made while the card was in use."""
     rng = random.Random(seed)

@@ -166,7 +166,7 @@ class World:
                 return
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     odds=st.fixed_dictionaries(

@@ -255,7 +255,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(done=steps, revoked_early=st.booleans())
 def test_in_whatever_order_nothing_is_swallowed(
     tmp_path_factory: pytest.TempPathFactory, done: list[tuple[str, object]], revoked_early: bool

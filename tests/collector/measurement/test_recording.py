@@ -316,7 +316,9 @@ def may_capture() -> bool:
     return True
 
 
-def test_it_goes_by_its_packets_where_it_may_see_them(world: MeasurementWorld, asking: AskingCollector) -> None:
+def test_it_goes_by_its_packets_where_it_may_see_them(
+    world: MeasurementWorld, asking: AskingCollector
+) -> None:
     with world.server() as server:
         name = nonce()
         assert world.ask(server, "GET", f"/v1/download?bytes=300000&nonce={name}").status == 200

@@ -194,7 +194,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(made=steps)
 def test_the_account_adds_up_whatever_comes_in_whatever_order(
     made: list[tuple[str, int, int]], tmp_path_factory: pytest.TempPathFactory
