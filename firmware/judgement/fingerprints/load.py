@@ -18,6 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from firmware.judgement.fingerprints.expressions import Expression, compiled
 from firmware.judgement.fingerprints.table import (
     Fingerprint,
     FingerprintList,
@@ -25,7 +26,6 @@ from firmware.judgement.fingerprints.table import (
     FingerprintScope,
     PatternType,
     canonical,
-    repeats,
 )
 
 COLUMNS: Final = (
@@ -205,10 +205,9 @@ def _fingerprint(row: Mapping[str, str], where: str, of: FingerprintList | None)
     )
 
 
-def _compiled(pattern: str, where: str) -> re.Pattern[str]:
+def _compiled(pattern: str, where: str) -> Expression:
     try:
-        repeats(pattern)
-        return re.compile(pattern)
+        return compiled(pattern)
     except re.error as error:
         raise FingerprintError(
             f"{where}: pattern: found {pattern!r}, which does not compile ({error})"

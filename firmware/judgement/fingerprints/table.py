@@ -2,19 +2,17 @@
 
 A match names one of the censor's own answers, so it is evidence by itself; hence a pattern that is known to match
 innocent answers (scope `fp`) takes every other match at that place away. No pattern, and no page made to order, may
-take more than about a second: how much of a text a regular expression sees depends on how it can backtrack.
+take more than about a second (`expressions`).
 """
 
 import ipaddress
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-STEPS: Final = 50_000_000
-"""About how many steps one regular expression may take on one text."""
-MAX_TEXT: Final = 262_144
+from firmware.judgement.fingerprints.expressions import MAX_TEXT, Expression
+
 SURE: Final = 5
 """The highest `confidence_no_fp` of most rows: the pattern is taken never to match anything else."""
 _SURE_OF_TEN: Final = 10
@@ -87,7 +85,7 @@ class Fingerprint:
     countries: frozenset[str] = frozenset()
     source: str = ""
     of: FingerprintList | None = None
-    regexp: re.Pattern[str] | None = field(default=None, compare=False, repr=False)
+    regexp: Expression | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_strong(self) -> bool:
@@ -111,7 +109,7 @@ class Fingerprint:
                 return self.pattern in text
             case PatternType.REGEXP:
                 assert self.regexp is not None
-                return self.regexp.search(text[: room_for(self.pattern)]) is not None
+                return self.regexp.is_in(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,59 +162,3 @@ def canonical(value: str) -> str:
         return str(ipaddress.ip_address(value.strip()))
     except ValueError:
         return value.strip().lower().removesuffix(".")
-
-
-def room_for(pattern: str) -> int:
-    """Return how many characters `pattern` may be shown, so that its worst case stays near `STEPS`.
-
-    Each unbounded repeat multiplies the steps by the text's length, and so does a search without an anchor.
-    """
-    power = repeats(pattern) + (0 if pattern.startswith(("^", r"\A")) else 1)
-    return min(MAX_TEXT, int(STEPS ** (1 / max(1, power))))
-
-
-def repeats(pattern: str) -> int:
-    """Return how many unbounded repeats (`*`, `+`, `{n,}`) a regular expression has.
-
-    Raises `ValueError` where one stands inside another or a reference to a group is used: no text is short enough.
-    """
-    count, groups, index = 0, [False], 0
-    closed = False  # the last thing read was a group with a repeat in it
-    while index < len(pattern):
-        letter = pattern[index]
-        unbounded = letter in "*+" or re.match(r"\{\d*,\d*\}", pattern[index:]) is not None
-        if letter == "\\":
-            if pattern[index + 1 : index + 2].isdigit() and pattern[index + 1] != "0":
-                raise ValueError("a reference to a group")
-            index += 1
-        elif letter == "[":
-            index = _class_end(pattern, index)
-        elif letter == "(":
-            if pattern.startswith(("(?P=", "(?("), index):
-                raise ValueError("a reference to a group")
-            groups.append(False)
-        elif letter == ")" and len(groups) > 1:
-            closed = groups.pop()
-            groups[-1] = groups[-1] or closed
-            index += 1
-            continue
-        elif unbounded:
-            if closed:
-                raise ValueError("a repeat of something that repeats")
-            groups[-1] = True
-            count += 1
-        closed = False
-        index += 1
-    return count
-
-
-def _class_end(pattern: str, start: int) -> int:
-    """Return the index of the bracket that ends a character class."""
-    index = start + 1
-    if pattern[index : index + 1] == "^":
-        index += 1
-    if pattern[index : index + 1] == "]":
-        index += 1
-    while index < len(pattern) and pattern[index] != "]":
-        index += 2 if pattern[index] == "\\" else 1
-    return index

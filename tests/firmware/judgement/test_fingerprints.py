@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from firmware.judgement.fingerprints.lists import bring, shared
 from firmware.judgement.fingerprints.load import COLUMNS, FingerprintError, builtin, parse, read
-from firmware.judgement.fingerprints.table import repeats, room_for
 
 HEADER = ",".join(COLUMNS)
 OONI = (
@@ -259,35 +258,6 @@ cp.fp_x_first,fp,,body,contains,"<a href=""https://first.example/"">Moved Perman
         assert len(both.faults) == 3
         assert both.labels == tuple(one.of.label for one in both.brought)
         assert len(both.brought) == 1
-
-
-@pytest.mark.parametrize(
-    ("pattern", "count"),
-    [
-        ("abc", 0),
-        ("a*b+", 2),
-        ("[*+]", 0),
-        (r"\*\+", 0),
-        ("a{2,}b{3}", 1),
-        ("[]*]x*", 1),
-        ("(?:ab)+", 1),
-        ("(a{3})*", 1),
-    ],
-)
-def test_unbounded_repeats_are_counted(pattern: str, count: int) -> None:
-    assert repeats(pattern) == count
-
-
-@pytest.mark.parametrize("pattern", ["(a+)+", "(?:a|b*)*", "((a{2,}))+", "(a)(?P=b)", "(x(y*)z)+"])
-def test_repeats_of_repeats_are_refused(pattern: str) -> None:
-    with pytest.raises(ValueError, match=r"repeat|reference"):
-        repeats(pattern)
-
-
-def test_a_page_made_for_a_pattern_does_not_hold_it_up() -> None:
-    known = parse(row(pattern_type="regexp", pattern="a.*a.*b"))
-    assert known.in_page([], b"a" * 1_000_000) is None
-    assert room_for("a.*a.*b") < room_for("a.*b") < room_for("^ab.*c")
 
 
 @given(st.text(max_size=300))
