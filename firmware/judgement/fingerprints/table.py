@@ -141,8 +141,7 @@ class Fingerprints:
 
     def in_page(self, headers: Iterable[tuple[str, str]], body: bytes) -> Fingerprint | None:
         """Return what an HTTP answer is known by, or None."""
-        text = body[:MAX_TEXT].decode("utf-8", "replace")
-        found = self._best("body", [text]) if text else None
+        found = self._best("body", _texts(body[:MAX_TEXT])) if body else None
         for name, value in headers:
             one = self._best(f"header.{name.lower()}", [value[:MAX_TEXT]])
             if one is not None and (found is None or (one.is_strong and not found.is_strong)):
@@ -154,6 +153,17 @@ class Fingerprints:
         if any(row.scope is FingerprintScope.FALSE_POSITIVE for row in hits):
             return None
         return next((row for row in hits if row.is_strong), hits[0] if hits else None)
+
+
+def _texts(body: bytes) -> tuple[str, ...]:
+    """Return a body's text; what is no UTF-8, as both of OONI's matchers see it: by its bytes, and read as Latin-1.
+
+    A byte that is no letter never becomes U+FFFD: a row of OONI's takes two of those for an innocent page.
+    """
+    try:
+        return (body.decode(),)
+    except UnicodeDecodeError:
+        return body.decode("utf-8", "surrogateescape"), body.decode("latin-1")
 
 
 def canonical(value: str) -> str:

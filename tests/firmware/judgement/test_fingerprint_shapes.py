@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from firmware.judgement.fingerprints.lists import bring, shared
-from firmware.judgement.fingerprints.load import COLUMNS, builtin, read
+from firmware.judgement.fingerprints.load import COLUMNS, builtin, parse, read
 from firmware.judgement.fingerprints.table import FingerprintScope, PatternType
 
 HEADER = ",".join(COLUMNS)
@@ -135,3 +135,35 @@ def test_an_address_that_stands_under_two_names_is_known(lists: Path) -> None:
     found = bring([lists]).fingerprints.in_answer(["192.0.2.39"])
     assert found is not None
     assert found.name == "ooni.xx_39"
+
+
+LINK = '<a href="http://warn.example/law">'
+LETTERS = f"""{HEADER}
+ooni.xx_1,isp,,body,contains,http://warn.example/law,5,XX,ooni,,
+ooni.xx_2,isp,,body,contains,Notificación: política,5,XX,ooni,,
+ooni.xx_3,isp,,body,contains,Доступ ограничен,5,XX,ooni,,
+cp.fp_x_\ufffd,fp,,body,regexp,\ufffd.*\ufffd,5,,censored planet,,
+"""
+
+
+@pytest.mark.parametrize("charset", ["windows-1251", "koi8-r"])
+def test_what_is_no_utf_8_takes_no_match_away(charset: str) -> None:
+    """OONI's list has a row for pages with two letters U+FFFD, which nothing but their own bytes makes."""
+    body = f"<title>Доступ запрещён</title>{LINK}".encode(charset)
+    found = parse(LETTERS).in_page([], body)
+    assert found is not None
+    assert found.name == "ooni.xx_1"
+    assert parse(LETTERS).in_page([], f"\ufffd, {LINK}, \ufffd".encode()) is None
+
+
+def test_a_page_in_latin_1_is_read_as_one() -> None:
+    found = parse(LETTERS).in_page([], "<title>Notificación: política</title>".encode("latin-1"))
+    assert found is not None
+    assert found.name == "ooni.xx_2"
+
+
+@pytest.mark.parametrize("end", [b"", "я".encode()[:1], b"\xff\xfe and more"])
+def test_a_page_in_utf_8_may_be_cut_or_have_a_byte_that_is_none(end: bytes) -> None:
+    found = parse(LETTERS).in_page([], "<h1>Доступ ограничен</h1>".encode() + end)
+    assert found is not None
+    assert found.name == "ooni.xx_3"
