@@ -130,14 +130,13 @@ def _control_dns_failure(control: OoniControl) -> str | None:
 
 
 def _lookup(query: Query, duplicates: Iterable[Query]) -> Lookup:
-    late = (
-        address
+    others = [
+        other
         for other in duplicates
         if (other.mark.transaction, other.query_type, other.resolver)
         == (query.mark.transaction, query.query_type, query.resolver)
-        for address in other.addresses
-        if address not in query.addresses
-    )
+    ]
+    late = (address for other in others for address in other.addresses if address not in query.addresses)
     return Lookup(
         hostname=query.hostname,
         resolver=query.resolver,
@@ -147,6 +146,7 @@ def _lookup(query: Query, duplicates: Iterable[Query]) -> Lookup:
         addresses=query.addresses,
         asns=tuple(query.asns[address] for address in query.addresses if address in query.asns),
         late=tuple(dict.fromkeys(late)),
+        names=tuple(dict.fromkeys(name for one in (query, *others) for name in one.names)),
     )
 
 

@@ -63,7 +63,10 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """One lookup. `addresses` are its A and AAAA answers, `asns` the networks of those whose number it says."""
+    """One lookup. `addresses` are its A and AAAA answers, `asns` the networks of those whose number it says.
+
+    `names` are the names that its answers lead on to (CNAME).
+    """
 
     hostname: str
     query_type: str
@@ -72,6 +75,7 @@ class Query:
     failure: str | None
     addresses: tuple[str, ...]
     asns: Mapping[str, int]
+    names: tuple[str, ...]
     mark: Mark
 
 

@@ -115,6 +115,7 @@ def _took_ns(keys: Keys) -> int | None:
 
 def _query(keys: Keys) -> Query:
     addresses: list[str] = []
+    names: list[str] = []
     asns: dict[str, int] = {}
     for answer in keys.children("answers"):
         address = answer.optional_text("ipv4") or answer.optional_text("ipv6")
@@ -123,6 +124,8 @@ def _query(keys: Keys) -> Query:
             addresses.append(address)
             if number:
                 asns[address] = number
+        elif answer.text("answer_type") == "CNAME" and (name := answer.text("hostname")):
+            names.append(name)
     engine = keys.text("engine")
     named = keys.text("resolver_address") or keys.text("resolver_hostname")
     resolver = keys.text("x_resolver") or (SYSTEM_RESOLVER if engine in SYSTEM_ENGINES else named)
@@ -134,6 +137,7 @@ def _query(keys: Keys) -> Query:
         failure=keys.optional_text("failure"),
         addresses=tuple(dict.fromkeys(addresses)),
         asns=asns,
+        names=tuple(dict.fromkeys(names)),
         mark=_mark(keys),
     )
 

@@ -114,12 +114,13 @@ def _query(
     tags: list[JsonValue] = ["classic"] if is_mine else []
     depth = hosts.get(host_of(lookup.hostname), 0)
     addresses = lookup.late if is_late else lookup.addresses
+    names = () if is_late else lookup.names
     return {
         "hostname": lookup.hostname,
         "query_type": lookup.query_type,
         "engine": SYSTEM_ENGINE if is_mine else lookup.engine,
         "failure": None if is_late else df_007(lookup.failure),
-        "answers": [_answer(address) for address in addresses],
+        "answers": [*map(_led_on, names), *map(_answer, addresses)],
         "resolver_address": "" if is_mine else lookup.resolver,
         "resolver_hostname": None,
         "resolver_port": None,
@@ -182,6 +183,10 @@ def _request(step: Request) -> JsonObject:
 def _answer(address: str) -> JsonObject:
     kind, key = ("AAAA", "ipv6") if ":" in address else ("A", "ipv4")
     return {"answer_type": kind, key: address, "ttl": None}
+
+
+def _led_on(name: str) -> JsonObject:
+    return {"answer_type": "CNAME", "hostname": name, "ttl": None}
 
 
 def _shown(address: str) -> str:

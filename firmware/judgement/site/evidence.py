@@ -65,7 +65,8 @@ class Lookup:
 
     `resolver` is the resolver's address or label (`@isp`, `@system`), `engine` how it was asked (`getaddrinfo`,
     `udp`, `doh`). `asns` holds the numbers of the networks of `addresses` where known. `late` holds addresses of
-    further, different answers to the same question: a race that somebody lost.
+    further, different answers to the same question: a race that somebody lost. `names` holds the names that its
+    answers lead on to (CNAME).
     """
 
     hostname: str
@@ -76,6 +77,7 @@ class Lookup:
     addresses: tuple[str, ...] = ()
     asns: tuple[int, ...] = ()
     late: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

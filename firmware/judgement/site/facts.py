@@ -279,7 +279,7 @@ def _is_proven(evidence: WebEvidence) -> bool:
 
 
 def _known_answer(asked: Iterable[Lookup], fingerprints: Fingerprints) -> Fingerprint | None:
-    return fingerprints.in_answer(value for one in asked for value in (*one.addresses, *one.late))
+    return fingerprints.in_answer(value for one in asked for value in (*one.addresses, *one.late, *one.names))
 
 
 def _known_page(evidence: WebEvidence, fingerprints: Fingerprints) -> Fingerprint | None:

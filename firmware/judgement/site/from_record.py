@@ -203,6 +203,7 @@ def _lookup(query: _Detail, *, is_system: bool) -> Lookup:
         failure=_text(query, "failure"),
         addresses=addresses if query_type in ("A", "AAAA") else (),
         late=tuple(dict.fromkeys(one for one in others if one not in addresses)),
+        names=tuple(dict.fromkeys(name for answer in answers for name in _values(answer, "CNAME"))),
     )
 
 
