@@ -84,7 +84,7 @@ def read(path: Path) -> ReadList:
         with path.open("rb") as file:
             raw = file.read(_MOST_BYTES + 1)
             written_s = os.fstat(file.fileno()).st_mtime
-        text = raw.decode()
+        text = raw.decode("utf-8-sig")  # spreadsheets begin a file with a mark
     except OSError as error:
         raise FingerprintError(f"{path} cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

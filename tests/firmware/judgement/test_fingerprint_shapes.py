@@ -98,6 +98,14 @@ def test_the_same_list_with_the_line_ends_of_windows(lists: Path, tmp_path: Path
         assert len(found.fingerprints.rows) == count
 
 
+def test_the_same_list_with_the_mark_that_spreadsheets_begin_a_file_with(lists: Path) -> None:
+    marked = lists / "marked.csv"
+    marked.write_bytes(b"\xef\xbb\xbf" + (lists / "fingerprints_dns.csv").read_bytes())
+    found = read(marked)
+    assert found.left_out == ()
+    assert len(found.fingerprints.rows) == DNS_ROWS
+
+
 def test_a_name_of_both_lists_and_one_that_stands_twice_are_told(lists: Path) -> None:
     told = [
         (one.first.name, one.first.location, one.second.location, one.is_of_one_list)
