@@ -16,9 +16,14 @@ from firmware.judgement.fingerprints.expressions import MAX_TEXT, Expression
 SURE: Final = 5
 """The highest `confidence_no_fp` of most rows: the pattern is taken never to match anything else."""
 _SURE_OF_TEN: Final = 10
-"""The highest of those that came from Citizen Lab, whose scale has ten steps: 8 is the Location `index2.php?ucat=`."""
+"""The highest of those whose scale has ten steps: Citizen Lab's, where 8 is the Location `index2.php?ucat=`, and Sinar Project's.
+
+5 is there "no blockpage, suspected as it directs to a private IP address".
+"""
 _CITIZEN_LAB: Final = "cl."
-"""How their names begin."""
+"""How the names of Citizen Lab's rows begin."""
+_SINAR_PROJECT: Final = "sinarproject"
+"""The source of Sinar Project's rows, whose names are like OONI's own."""
 
 
 class FingerprintScope(StrEnum):
@@ -90,7 +95,8 @@ class Fingerprint:
     @property
     def is_strong(self) -> bool:
         """Return whether a match is evidence of blocking without a vantage."""
-        sure = _SURE_OF_TEN if self.name.startswith(_CITIZEN_LAB) else SURE
+        is_of_ten = self.name.startswith(_CITIZEN_LAB) or self.source == _SINAR_PROJECT
+        sure = _SURE_OF_TEN if is_of_ten else SURE
         return self.confidence >= sure and self.scope in STRONG_SCOPES
 
     @property

@@ -74,18 +74,20 @@ class TestMatching:
         assert not notice.is_strong
 
     @pytest.mark.parametrize(
-        ("name", "confidence", "is_strong"),
+        ("name", "source", "confidence", "is_strong"),
         [
-            ("cl.isp_xx_block", "10", True),
-            ("cl.isp_xx_forward", "8", False),
-            ("ooni.xx_8", "5", True),
-            ("ooni.xx_8", "4", False),
+            ("cl.isp_xx_block", "", "10", True),
+            ("cl.isp_xx_forward", "", "8", False),
+            ("ooni.xx_8", "ooni", "5", True),
+            ("ooni.xx_8", "ooni", "4", False),
+            ("ooni.xx_dns_8", "sinarproject", "10", True),
+            ("ooni.xx_dns_8", "sinarproject", "5", False),
         ],
     )
-    def test_citizen_lab_s_rows_are_sure_by_a_scale_to_ten(
-        self, name: str, confidence: str, is_strong: bool
+    def test_citizen_lab_s_and_sinar_project_s_rows_are_sure_by_a_scale_to_ten(
+        self, name: str, source: str, confidence: str, is_strong: bool
     ) -> None:
-        (only,) = parse(row(name=name, scope="isp", confidence_no_fp=confidence)).rows
+        (only,) = parse(row(name=name, scope="isp", source=source, confidence_no_fp=confidence)).rows
         assert only.is_strong is is_strong
 
     @pytest.mark.parametrize("address", ["10.10.34.34", "10.10.34.35", "10.10.34.36", "d0::11", "D0:0:0::11"])
