@@ -14,6 +14,7 @@ import struct
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ _PACKET_IGNORE_OUTGOING: Final = 23
 _PROMISCUOUS: Final = 1
 _ETH_P_ALL: Final = 3
 _PRIORITY: Final = 40
+_LARGEST: Final = 65535
 
 
 def open_end(interface: str) -> socket.socket:
@@ -42,10 +44,18 @@ def hurry() -> None:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_PRIORITY))
 
 
-def main(near: str, far: str, delay_us: str) -> None:
-    """Carry frames both ways until the standard input ends."""
+def carry(
+    near: str,
+    far: str,
+    *,
+    delay_ns: int,
+    passes: Callable[[bytes, bool, int], bool] = lambda _frame, _is_from_far, _now_ns: True,
+) -> None:
+    """Carry frames both ways, each held for `delay_ns`, until the standard input ends; say `ready` first.
+
+    `passes` is given a frame, whether it comes from `far`, and when it came (CLOCK_MONOTONIC, ns): what does not is lost.
+    """
     hurry()
-    delay_ns = int(delay_us) * 1000
     queue: deque[tuple[int, socket.socket, bytes]] = deque()
     with open_end(near) as one, open_end(far) as other:
         opposite = {one: other, other: one}
@@ -58,7 +68,9 @@ def main(near: str, far: str, delay_us: str) -> None:
             for end, to in opposite.items():
                 with contextlib.suppress(BlockingIOError):
                     while end in ready:
-                        queue.append((time.monotonic_ns() + delay_ns, to, end.recv(65535)))
+                        frame, now_ns = end.recv(_LARGEST), time.monotonic_ns()
+                        if passes(frame, end is other, now_ns):
+                            queue.append((now_ns + delay_ns, to, frame))
             while queue and queue[0][0] <= time.monotonic_ns():
                 _, to, frame = queue.popleft()
                 with contextlib.suppress(OSError):  # a full or closed interface loses it, as a network would
@@ -66,4 +78,4 @@ def main(near: str, far: str, delay_us: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4])
+    carry(sys.argv[1], sys.argv[2], delay_ns=int(sys.argv[3]) * 1000)
