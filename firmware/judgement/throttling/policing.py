@@ -131,23 +131,8 @@ class LimitFinding:
         return Overturned.A_LONGER_RUN
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Bucket:
-    """What comes of looking for a policer."""
-
-    why: LimitWhy | None
-    bytes_per_s: float | None = None
-    burst_bytes: int | None = None
-    slices: int = 0
-    lost_outside: float | None = None
-    passed_outside: float | None = None
-    apart: float | None = None
-    inflated: float | None = None
-
-
 def limit_of(trace: SenderTrace) -> LimitFinding:
     """Return what held the transfer of a trace to its rate."""
-    lost = sum(one.lost for one in trace.segments)
     found = _bucket(trace)
     bytes_per_s, burst, queued = _queue(trace)
     limit, why = _limit(found.why, burst_bytes=burst, queued=queued)
@@ -155,18 +140,14 @@ def limit_of(trace: SenderTrace) -> LimitFinding:
         bytes_per_s, burst = found.bytes_per_s, found.burst_bytes
     elif limit is not Limit.SHAPED:
         burst = None
-    return LimitFinding(
+    return replace(
+        found,
         limit=limit,
         why=why,
         bytes_per_s=bytes_per_s,
         burst_bytes=burst,
         sent=len(trace.segments),
-        lost=lost,
-        slices=found.slices,
-        lost_outside=found.lost_outside,
-        passed_outside=found.passed_outside,
-        apart=found.apart,
-        inflated=found.inflated,
+        lost=sum(one.lost for one in trace.segments),
         queued=queued,
     )
 
@@ -188,38 +169,39 @@ def _limit(
     return Limit.NEITHER, why
 
 
-def _bucket(trace: SenderTrace) -> _Bucket:
-    """Look for a policer: `why` is None where there is one."""
+def _bucket(trace: SenderTrace) -> LimitFinding:
+    """Look for a policer alone: `why` is None where there is one, and `limit` is not concluded yet."""
     segments = trace.segments
     rtts = [one.rtt_s for one in segments if one.rtt_s is not None]
     if len(segments) < LEAST_SEGMENTS or len(rtts) < 3:
-        return _Bucket(why=LimitWhy.TOO_SHORT)
+        return LimitFinding(limit=Limit.UNTOLD, why=LimitWhy.TOO_SHORT)
     places = [place for place, one in enumerate(segments) if one.lost]
     if not places:
-        return _Bucket(why=LimitWhy.NOTHING_LOST)
+        return LimitFinding(limit=Limit.UNTOLD, why=LimitWhy.NOTHING_LOST)
     if segments[places[0]].start > LATEST_FIRST_LOSS_BYTES:
-        return _Bucket(why=LimitWhy.LATE_LOSS)
+        return LimitFinding(limit=Limit.UNTOLD, why=LimitWhy.LATE_LOSS)
     if len(places) < LEAST_LOST:
-        return _Bucket(why=LimitWhy.FEW_LOST)
+        return LimitFinding(limit=Limit.UNTOLD, why=LimitWhy.FEW_LOST)
     begins, ends = places[SKIPPED], places[-1 - SKIPPED]
     first, last = segments[begins], segments[ends]
     rtt_s, over_s = median(rtts), last.at_s - first.at_s
     if over_s <= 0:
-        return _Bucket(why=LimitWhy.FEW_LOST)
+        return LimitFinding(limit=Limit.UNTOLD, why=LimitWhy.FEW_LOST)
     passing = segments[begins:ends]
     rate = sum(one.payload_bytes for one in passing if not one.lost) / over_s
     burst = sum(one.payload_bytes for one in segments[: places[0]])
     slices = _slices([segments[place].at_s for place in places], rtt_s)
     at_loss, at_pass = _tokens(segments[begins:], rate)
     if slices < LEAST_SLICES or len(at_pass) < LEAST_PASSED:
-        return _Bucket(why=LimitWhy.FEW_LOST, slices=slices)
+        return LimitFinding(limit=Limit.UNTOLD, why=LimitWhy.FEW_LOST, slices=slices)
     none = median(at_loss)
     lost_outside = fmean(abs(one - none) > LOST_RTTS * rtt_s * rate for one in at_loss)
     passed_outside = fmean(one - none < -PASSED_RTTS * rtt_s * rate for one in at_pass)
     inflated = _inflated(segments, rtt_s)
     apart = _apart(at_loss, at_pass)
     used = sum(one.payload_bytes for one in segments[:begins] if not one.lost)
-    found = _Bucket(
+    found = LimitFinding(
+        limit=Limit.UNTOLD,
         why=None,
         bytes_per_s=rate,
         burst_bytes=burst,
@@ -236,7 +218,7 @@ def _bucket(trace: SenderTrace) -> _Bucket:
     return replace(found, why=_against(found))
 
 
-def _against(found: _Bucket) -> LimitWhy | None:
+def _against(found: LimitFinding) -> LimitWhy | None:
     """Return what in a bucket's shares speaks against a policer."""
     for share, bound, why in (
         (found.lost_outside, LOST_OUTSIDE_SHARE, LimitWhy.LOST_WITH_TOKENS),
@@ -290,7 +272,7 @@ def _inflated(segments: Sequence[SentSegment], rtt_s: float) -> float:
         if one.lost and one.at_s > ends_s:
             ends_s = one.at_s + rtt_s
             slices += 1
-            inflated += last > max(INFLATED * low, low + INFLATED_LEAST_S)
+            inflated += last > long_rtt_s(low)
     return inflated / slices
 
 
@@ -309,13 +291,22 @@ def _queue(trace: SenderTrace) -> tuple[float | None, int | None, float | None]:
     late = (end[1] - three[1]) / (end[0] - three[0])
     least_s = min(one for _, one in rtts)
     behind = [one for at_s, one in rtts if at_s + one >= half[0]]
-    long_s = max(INFLATED * least_s, least_s + INFLATED_LEAST_S)
+    long_s = long_rtt_s(least_s)
     queued = fmean(one >= long_s for one in behind) if behind else 0.0
     segment = max(one.payload_bytes for one in trace.segments)
     burst = ahead_of(trace.delivered, rate)
-    is_steady = max(early, late) <= STEADY * min(early, late)
-    is_burst = is_steady and burst >= max(BURST_SEGMENTS * segment, BURST_SHARE * total)
+    is_burst = is_steady(early, late) and burst >= max(BURST_SEGMENTS * segment, BURST_SHARE * total)
     return rate, burst if is_burst else None, queued
+
+
+def long_rtt_s(least_s: float) -> float:
+    """Return from what on a round trip is longer than the line's, whose shortest take `least_s`."""
+    return max(INFLATED * least_s, least_s + INFLATED_LEAST_S)
+
+
+def is_steady(early: float, late: float) -> bool:
+    """Return whether two rates, of one quarter of a transfer and the next, are the same."""
+    return max(early, late) <= STEADY * min(early, late)
 
 
 def ahead_of(delivered: Sequence[tuple[float, int]], rate: float) -> int:

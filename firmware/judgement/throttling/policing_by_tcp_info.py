@@ -13,17 +13,16 @@ from typing import Final
 
 from firmware.judgement.throttling.policing import (
     BURST_SHARE,
-    INFLATED,
-    INFLATED_LEAST_S,
     INFLATED_SHARE,
     LEAST_LOST,
     LEAST_SLICES,
     QUEUED_SHARE,
-    STEADY,
     Limit,
     LimitFinding,
     LimitWhy,
     ahead_of,
+    is_steady,
+    long_rtt_s,
 )
 from firmware.model.jsontypes import JsonValue
 
@@ -138,7 +137,7 @@ def _while_it_moved(points: Sequence[KernelPoint]) -> list[KernelPoint]:
 
 
 def _is_long(point: KernelPoint) -> bool:
-    return point.rtt_s >= max(INFLATED * point.least_rtt_s, point.least_rtt_s + INFLATED_LEAST_S)
+    return point.rtt_s >= long_rtt_s(point.least_rtt_s)
 
 
 def _queue(points: Sequence[KernelPoint]) -> tuple[float, int | None, float]:
@@ -152,9 +151,8 @@ def _queue(points: Sequence[KernelPoint]) -> tuple[float, int | None, float]:
     behind = [_is_long(one) for one in points if one.at_s >= half]
     most = ahead_of([(one.at_s, one.acked_bytes) for one in points], rate)
     gaps = median(two.at_s - one.at_s for one, two in pairwise(points))
-    is_steady = max(early, late) <= STEADY * min(early, late)
     total = end.acked_bytes - began.acked_bytes
-    is_burst = is_steady and most >= max(rate * AHEAD_POINTS * gaps, BURST_SHARE * total)
+    is_burst = is_steady(early, late) and most >= max(rate * AHEAD_POINTS * gaps, BURST_SHARE * total)
     return rate, most if is_burst else None, fmean(behind) if behind else 0.0
 
 
