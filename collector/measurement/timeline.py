@@ -17,7 +17,7 @@ NAMES: Final = (
     *("BytesSent", "BytesAcked", "BytesReceived", "BytesRetrans", "TotalRetrans", "DeliveryRate", "RTT"),
     *("MinRTT", "SndCwnd", "BusyTime", "RWndLimited", "SndBufLimited"),
 )
-"""What is kept of a point, by `collector.measurement.tcp_info`'s names; what a kernel does not have is null."""
+"""What is kept of a point, by `firmware.net.tcp_info`'s names; what a kernel does not have is null."""
 
 Point: TypeAlias = "tuple[int | None, ...]"
 

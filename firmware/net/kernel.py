@@ -41,6 +41,9 @@ SND: Final = 0
 SCHED: Final = 1
 """`ee_info` of a transmit stamp taken before the device's own queue."""
 
+RESET_ON_CLOSE: Final = struct.pack("=ii", 1, 0)
+"""SO_LINGER: on, for no time."""
+
 _STAMPS: Final = struct.Struct("=6q")
 _ERROR: Final = struct.Struct("=IBBBBII")
 _INT: Final = struct.Struct("=i")

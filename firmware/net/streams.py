@@ -10,7 +10,6 @@ resolve a name, and never let an `OSError` out.
 
 import errno
 import socket
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,8 +28,6 @@ _RECVERR: Final = {
 }
 
 
-_RESET: Final = struct.pack("ii", 1, 0)
-"""SO_LINGER: on, for no time."""
 _ID_MASK: Final = 0xFFFF_FFFF
 """The kernel numbers a stream's bytes in 32 bits."""
 
@@ -190,12 +187,12 @@ class TcpStream:
         return self._tcp_info().total_retrans
 
     def raw_info(self) -> bytes:
-        """Return the kernel's TCP_INFO as it is (`firmware.net.transfer_info` reads it)."""
-        return self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, kernel.TCP_INFO_BYTES)
+        """Return the kernel's TCP_INFO as it is (`firmware.net.tcp_info` reads it)."""
+        return _raw_info(self._socket)
 
     def reset_at_close(self) -> None:
         """Have the close be a reset: what waits in the kernel would else be sent for minutes over a slow line."""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, kernel.RESET_ON_CLOSE)
 
     def settle(self) -> int:
         """Take the stamps that have come off the error queue, to their sends; return how many entries there were."""
@@ -321,7 +318,11 @@ async def _connect(
 
 
 def _tcp_info(sock: socket.socket) -> TcpInfo:
-    return kernel.parse_tcp_info(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, kernel.TCP_INFO_BYTES))
+    return kernel.parse_tcp_info(_raw_info(sock))
+
+
+def _raw_info(sock: socket.socket) -> bytes:
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, kernel.TCP_INFO_BYTES)
 
 
 def _state(sock: socket.socket) -> int:

@@ -1,10 +1,10 @@
 """What TCP_INFO says of a whole transfer (Linux, include/uapi/linux/tcp.h): times in ns, None where the kernel has no such field. Pure."""
 
-import struct
 from dataclasses import dataclass
 from typing import Final
 
 from firmware.model.jsontypes import JsonObject
+from firmware.net import tcp_info
 
 _PACKET_HEADERS: Final = {4: 52, 6: 72}
 """IP, TCP and its time stamps, by family."""
@@ -53,27 +53,25 @@ class TransferInfo:
 
 
 def parse_transfer_info(raw: bytes) -> TransferInfo:
-    """Read what `getsockopt(TCP_INFO)` returned; it grows with the kernel, so each field is guarded."""
+    """Read what `getsockopt(TCP_INFO)` returned."""
+    told = tcp_info.parse(raw)
 
-    def field(form: str, offset: int, unit: int = 1) -> int | None:
-        if len(raw) < offset + struct.calcsize(form):
-            return None
-        return int(struct.unpack_from(form, raw, offset)[0]) * unit
+    def ns(name: str) -> int | None:
+        return None if (us := told.get(name)) is None else us * 1000
 
-    least_us = field("=I", 148)
     return TransferInfo(
-        rtt_ns=field("=I", 68, 1000),
-        min_rtt_ns=None if least_us in (None, _UNKNOWN) else (least_us or 0) * 1000,
-        retransmissions=field("=I", 100),
-        bytes_sent=field("=Q", 200),
-        bytes_retransmitted=field("=Q", 208),
-        bytes_acked=field("=Q", 120),
-        bytes_received=field("=Q", 128),
-        segments_out=field("=I", 136),
-        segments_in=field("=I", 140),
-        busy_ns=field("=Q", 168, 1000),
-        rwnd_limited_ns=field("=Q", 176, 1000),
-        sndbuf_limited_ns=field("=Q", 184, 1000),
+        rtt_ns=ns("RTT"),
+        min_rtt_ns=None if told.get("MinRTT") == _UNKNOWN else ns("MinRTT"),
+        retransmissions=told.get("TotalRetrans"),
+        bytes_sent=told.get("BytesSent"),
+        bytes_retransmitted=told.get("BytesRetrans"),
+        bytes_acked=told.get("BytesAcked"),
+        bytes_received=told.get("BytesReceived"),
+        segments_out=told.get("SegsOut"),
+        segments_in=told.get("SegsIn"),
+        busy_ns=ns("BusyTime"),
+        rwnd_limited_ns=ns("RWndLimited"),
+        sndbuf_limited_ns=ns("SndBufLimited"),
     )
 
 

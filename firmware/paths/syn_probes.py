@@ -11,7 +11,6 @@ late this process looked. This file must never send a payload.
 import contextlib
 import errno
 import socket
-import struct
 import time
 from dataclasses import dataclass, replace
 from typing import Final
@@ -27,7 +26,6 @@ from firmware.paths.hops import HopKind, HopReply
 from firmware.paths.options import IPV6_AUTOFLOWLABEL, TTL
 from firmware.paths.probes import error_answer
 
-_RESET_ON_CLOSE: Final = struct.pack("=ii", 1, 0)
 _OPTIONS: Final = {
     4: (
         (socket.IPPROTO_IP, kernel.IP_RECVERR, 1),
@@ -66,7 +64,7 @@ class SynProbes:
                 for level, option, value in _OPTIONS[version]:
                     sock.setsockopt(level, option, value)
                 sock.setsockopt(*TTL[version], ttl)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, kernel.RESET_ON_CLOSE)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 sock.bind(("::" if version == 6 else "", self.source_port))
                 self.source_port = sock.getsockname()[1]

@@ -21,9 +21,9 @@ import h11
 
 from firmware.model.failures import Failure, MeasurementFailedError
 from firmware.model.record import Phase, Stamp
+from firmware.net import tcp_info
 from firmware.net.access import Net, TcpStream
 from firmware.net.stamps import ArrivalStamp, Departure, offsets
-from firmware.net.transfer_info import parse_transfer_info
 from firmware.protocols.byte_line import ByteLine
 from firmware.protocols.http_exchange import LEFT_BEHIND_S
 from firmware.protocols.http_urls import OPERATION
@@ -269,7 +269,7 @@ class _Transfer:
             await self._net.loop.sleep_until(now_ns + pause_ns)
 
     def _take_sample(self) -> None:
-        acked = parse_transfer_info(self._tcp.raw_info()).bytes_acked
+        acked = tcp_info.value(self._tcp.raw_info(), "BytesAcked")
         if acked is not None:
             payload = payload_of(acked - 1 - self._body_begins, self._asked.byte_count)  # the SYN is one
             self._acked.add(payload, now_ns := self._net.now_ns(), now_ns)
