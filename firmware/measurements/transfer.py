@@ -107,7 +107,7 @@ class Transfer:
                     detail["tcp"] = info.to_json(family_of(self.place.host) or 4)
         except MeasurementFailedError as error:
             failed = error
-        if failed is None and not story.points and not self._was_answered(story):
+        if failed is None and not story.points and story.status is None:
             failed = MeasurementFailedError(Failure.TIMEOUT, operation="read")
         detail |= self._told(story) | {"tcp_connect": way.tcp_connect}
         return net.outcome(phases=phases | story.phases, detail=fit(detail), error=failed)
@@ -140,10 +140,6 @@ class Transfer:
             host=self.server_name or str(self.place),
         )
         await run_transfer(net, tcp, tls, asked, story)
-
-    @staticmethod
-    def _was_answered(story: "TransferStory") -> bool:
-        return story.status is not None
 
     def _told(self, story: "TransferStory") -> JsonObject:
         """Return what a record keeps of the transfer itself."""

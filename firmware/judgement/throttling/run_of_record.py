@@ -31,7 +31,7 @@ def run_of_record(
     ending = Ending(reader.word("ending", tuple(Ending)))
     ended_us = reader.optional_integer("ended_us")
     points = tuple(_point(one) for one in reader.array("points"))
-    if ending is not Ending.FAILED and (ended_us is None or detail.get("cut")):
+    if ended_us is None or detail.get("cut"):
         ending = Ending.FAILED
     ended_s = (ended_us or 0) / 1e6
     return RunResult(
