@@ -42,9 +42,7 @@ class OutsideFacts:
     @property
     def is_just_back(self) -> bool:
         """Return whether the collector's own line failed so lately that devices may still be on their way back."""
-        if self.connected is not True or self.reached_utc_s is None or self.missed_utc_s is None:
-            return False
-        return self.reached_utc_s - self.missed_utc_s < BACK_S
+        return self.connected is True and self._is_lately(self.missed_utc_s)
 
     def proves(self, silent: Iterable[DeviceState]) -> bool:
         """Return whether the collector's own line was well while these fell silent, so that their silence is theirs.
@@ -52,11 +50,17 @@ class OutsideFacts:
         By a sample taken after the last of them had begun to be, and none lately that did not reach anything; and not before
         those that nobody was there to hear have had the time to come back.
         """
-        if self.connected is not True or self.reached_utc_s is None or self.is_just_back:
+        if self.connected is not True or self.reached_utc_s is None:
             return False
-        if self.deaf_utc_s is not None and self.reached_utc_s - self.deaf_utc_s < BACK_S:
+        if self._is_lately(self.missed_utc_s) or self._is_lately(self.deaf_utc_s):
             return False
         return all(one.since_utc_s <= self.reached_utc_s for one in silent)
+
+    def _is_lately(self, away_utc_s: float | None) -> bool:
+        """Return whether the line was last seen well so soon after a moment that devices may still have been on their way back."""
+        if away_utc_s is None or self.reached_utc_s is None:
+            return False
+        return self.reached_utc_s - away_utc_s < BACK_S
 
 
 def silent_together(devices: Iterable[DeviceState], outside: OutsideFacts) -> frozenset[str]:

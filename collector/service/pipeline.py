@@ -61,11 +61,10 @@ def start_pipeline(
     host_port = broker_address(settings.broker.use) if broker is None else (broker.host, broker.port)
     if host_port is None and not settings.intake.port:
         return Pipeline()
-    connected, linked = threading.Event(), threading.Event()
+    linked = threading.Event()
 
     def on_state(state: LinkState, message: str) -> None:
         if state is LinkState.CONNECTED:
-            connected.set()
             linked.set()
         elif state is LinkState.WAITING:
             linked.clear()
@@ -117,7 +116,7 @@ def start_pipeline(
         parts.callback(vantage.stop)
     if broker is not None:
         # A device that says hello before we listen would wait for its answer in vain.
-        connected.wait(FIRST_CONNECT_S)
+        linked.wait(FIRST_CONNECT_S)
     host, port = host_port or ("", 0)
     return Pipeline(
         broker_host=host,

@@ -67,15 +67,12 @@ def report_of(batch: BatchArrived) -> PlatformReport | None:
     except (ValueError, RecordError):
         return None  # of other software: as if nothing had been said of them
     failed = frozenset(one.name for one in targets if one.step in FAILED)
+    proven = frozenset(one.name for one in targets if one.rule_id in PROVEN and COMMON_FAMILY in one.families)
     return PlatformReport(
         device=batch.device,
         failed=failed,
         reached=frozenset(one.name for one in targets) - failed,
-        proven=frozenset(
-            one.name
-            for one in targets
-            if one.rule_id in PROVEN and COMMON_FAMILY in one.families and last.asked[_RULE] != _ELSEWHERE
-        ),
+        proven=frozenset() if last.asked[_RULE] == _ELSEWHERE else proven,
         began_utc_ns=_began_utc_ns(last, batch.received_ns),
     )
 
